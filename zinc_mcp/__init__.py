@@ -1,0 +1,1 @@
+"""An MCP server that buys real things through Zinc: one intention, one purchase."""

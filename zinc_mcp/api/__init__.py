@@ -1,0 +1,1 @@
+"""Zinc's nouns and endpoints. Knows HTTP and nothing else."""

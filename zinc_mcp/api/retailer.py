@@ -1,0 +1,70 @@
+"""Which retailer a product URL belongs to, and whether it can be a product page at all."""
+
+import ipaddress
+from urllib.parse import parse_qsl, urlsplit
+
+_SHARED_SUFFIXES = frozenset(
+    "co.uk org.uk com.au net.au co.nz co.jp com.mx com.br co.in co.za com.tr com.sg com.hk myshopify.com".split()
+)
+"""Suffixes under which every label is somebody else's shop. Not the whole public list: Zinc decides the rest."""
+
+_SEARCH_SEGMENTS = frozenset({"s", "search", "searchpage.jsp", "sch"})
+_SEARCH_PARAMETERS = frozenset({"k", "q", "query", "st", "_nkw", "searchterm", "keyword", "keywords"})
+
+
+def host_of(url: str) -> str:
+    """Return a URL's host in ASCII (punycode for other scripts), lower case, without `www.`.
+
+    Raises:
+        ValueError: if there is no usable host.
+    """
+    host = urlsplit(url).hostname
+    if not host:
+        raise ValueError("has no host")
+    ascii_host = host.rstrip(".").encode("idna").decode() if not host.isascii() else host.rstrip(".").lower()
+    return ascii_host.removeprefix("www.")
+
+
+def retailer_of(url: str) -> str:
+    """Return the registrable domain a product URL is sold under, such as `amazon.com` or `shop.co.uk`."""
+    labels = host_of(url).split(".")
+    kept = 3 if ".".join(labels[-2:]) in _SHARED_SUFFIXES else 2
+    return ".".join(labels[-kept:])
+
+
+def objection_to(url: str) -> str | None:
+    """Say why a URL cannot be a direct https product page, or None when it can.
+
+    Zinc asks for a link that leads to the product page and not to search results (Create Order, "Product URLs").
+    """
+    if len(url) > 2048:
+        return "is longer than 2048 characters; give the plain product page"
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "contains spaces or invisible characters; give the plain product page"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = host_of(url)
+    except (ValueError, UnicodeError):
+        return "is not a URL; give the product page, such as https://www.amazon.com/dp/B07JGBW826"
+    if parts.scheme != "https":
+        return "must start with https://"
+    if parts.username is not None or parts.password is not None or port not in (None, 443):
+        return "must not carry a user name, a password or a port"
+    if "." not in host or _is_address(host):
+        return "must name a retailer's public host"
+    segments = [segment.lower() for segment in parts.path.split("/") if segment]
+    if not segments and not parts.query:
+        return "is a shop's front page; give the page of one product"
+    queried = {name.lower() for name, _ in parse_qsl(parts.query)}
+    if segments and segments[0] in _SEARCH_SEGMENTS and queried & _SEARCH_PARAMETERS:
+        return "is a page of search results; give the page of one product"
+    return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.rsplit(".", 1)[-1].isdigit()
+    return True

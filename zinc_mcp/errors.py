@@ -1,0 +1,176 @@
+"""Every failure we foresee, with a sentence written for the model.
+
+ZincMcpError
+├── SettingsError                what the owner configured cannot be used; raised at start, stops it
+├── RefusedError                 we said no; nothing was sent
+│   └── InvalidArgumentsError    the arguments of a tool call
+├── JournalError                 the journal cannot be read or written; nothing new is sent without it
+├── ZincUnreachableError         nothing was sent: safe to repeat
+├── OrderNotFoundError           no such order for this caller
+├── OrderRejectedError           Zinc answered no: nothing was bought by this attempt
+│   └── OrderAlreadyExistsError  the idempotency key was used before: the earlier order stands
+├── OrderOutcomeUnknownError     sent, unanswered: only a look-up may end the doubt
+└── UnreadableAnswerError        Zinc answered a read with something that is not an answer
+
+Anything that is not in this tree is a crash: it is logged, and the model learns nothing from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+ErrorCode = Literal[
+    "invalid_arguments",
+    "unknown_address",
+    "key_conflict",
+    "key_used",
+    "possible_duplicate",
+    "limit_exceeded",
+    "not_allowed",
+    "paused",
+    "policy_invalid",
+    "settings_invalid",
+    "approval_not_configured",
+    "approval_expired",
+    "approval_required",
+    "account_not_configured",
+    "wallet_not_configured",
+    "declined",
+    "journal_unavailable",
+    "zinc_unreachable",
+    "order_not_found",
+    "order_rejected",
+    "order_exists",
+    "outcome_unknown",
+    "zinc_unavailable",
+    "internal_error",
+]
+"""The closed list of codes a tool result can carry."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One field to change: where it is, what is wrong, what would be right. Never the value itself."""
+
+    field: str
+    reason: str
+
+
+class ZincMcpError(Exception):
+    """A failure we foresaw. `summary` says what happened, `next_step` what to do; both are ours from start to end.
+
+    `facts` are codes and numbers only (never prose from outside); `money_may_have_moved` is about this call.
+    """
+
+    default_code: ClassVar[ErrorCode] = "internal_error"
+    default_next_step: ClassVar[str] = "Tell the user; nothing more can be done from here."
+    money_may_have_moved: bool = False
+
+    def __init__(
+        self,
+        summary: str,
+        next_step: str | None = None,
+        *,
+        code: ErrorCode | None = None,
+        facts: Mapping[str, Any] | None = None,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.next_step = next_step or self.default_next_step
+        self.code: ErrorCode = code or self.default_code
+        self.facts: dict[str, Any] = dict(facts or {})
+        self.problems = tuple(problems)
+
+
+class SettingsError(ZincMcpError):
+    """What the owner configured cannot be used; the sentence names the setting and where it was found."""
+
+    default_code: ClassVar[ErrorCode] = "settings_invalid"
+    default_next_step = "Correct the setting and start again."
+
+
+class RefusedError(ZincMcpError):
+    """We said no: nothing was sent and nothing was bought."""
+
+
+class InvalidArgumentsError(RefusedError):
+    """The arguments of a tool call; `problems` name each field and what to change."""
+
+    default_code: ClassVar[ErrorCode] = "invalid_arguments"
+    default_next_step = "Correct the fields named and call again."
+
+
+class JournalError(ZincMcpError):
+    """The journal cannot be read or written. Without it nothing is sent."""
+
+    default_code: ClassVar[ErrorCode] = "journal_unavailable"
+    default_next_step = "Tell the user: the journal must work again before anything can be bought."
+
+
+class ZincUnreachableError(ZincMcpError):
+    """No connection to Zinc: nothing was sent, so nothing was bought."""
+
+    default_code: ClassVar[ErrorCode] = "zinc_unreachable"
+    default_next_step = "Nothing was sent. Call again in a minute with the same arguments."
+
+
+class OrderNotFoundError(ZincMcpError):
+    """No such order for this caller (Zinc does not tell an unknown id from somebody else's)."""
+
+    default_code: ClassVar[ErrorCode] = "order_not_found"
+    default_next_step = "Check the order id, or use the key that the placing call returned."
+
+
+class OrderRejectedError(ZincMcpError):
+    """Zinc answered no. `zinc_code` is one of Zinc's documented codes or `other`; `status` the HTTP status."""
+
+    default_code: ClassVar[ErrorCode] = "order_rejected"
+    default_next_step = "Change what Zinc objects to and call again."
+
+    def __init__(
+        self,
+        summary: str,
+        next_step: str | None = None,
+        *,
+        status: int,
+        zinc_code: str,
+        code: ErrorCode | None = None,
+        facts: Mapping[str, Any] | None = None,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        super().__init__(
+            summary,
+            next_step,
+            code=code,
+            facts={"zinc_code": zinc_code, "http_status": status, **(facts or {})},
+            problems=problems,
+        )
+        self.status = status
+        self.zinc_code = zinc_code
+
+
+class OrderAlreadyExistsError(OrderRejectedError):
+    """409 `already_exists`: the key was used before. It says that an order landed, not how it ended."""
+
+    default_code: ClassVar[ErrorCode] = "order_exists"
+
+    def __init__(self, summary: str, *, status: int, zinc_code: str, identifiers: Sequence[str] = ()) -> None:
+        super().__init__(summary, status=status, zinc_code=zinc_code)
+        self.identifiers = tuple(identifiers)
+        """What the answer named: the key, an order id, or both (undocumented which)."""
+
+
+class OrderOutcomeUnknownError(ZincMcpError):
+    """The order was sent and no usable answer came: it may or may not have been placed."""
+
+    default_code: ClassVar[ErrorCode] = "outcome_unknown"
+    default_next_step = "Do not order again. Call get_order with the key to find out what happened."
+    money_may_have_moved = True
+
+
+class UnreadableAnswerError(ZincMcpError):
+    """A read was answered by something that is not Zinc's API (HTML, a redirect, too large, a 5xx)."""
+
+    default_code: ClassVar[ErrorCode] = "zinc_unavailable"
+    default_next_step = "Call get_order again in a minute."
