@@ -3,7 +3,8 @@
 ZincMcpError
 ├── SettingsError                what the owner configured cannot be used; raised at start, stops it
 ├── RefusedError                 we said no; nothing was sent
-│   └── InvalidArgumentsError    the arguments of a tool call
+│   ├── InvalidArgumentsError    the arguments of a tool call
+│   └── LimitExceededError       a rolling limit of the owner
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         nothing was sent: safe to repeat
 ├── OrderNotFoundError           no such order for this caller
@@ -99,6 +100,13 @@ class InvalidArgumentsError(RefusedError):
 
     default_code: ClassVar[ErrorCode] = "invalid_arguments"
     default_next_step = "Correct the fields named and call again."
+
+
+class LimitExceededError(RefusedError):
+    """A limit of the owner does not admit the order. `summary` names it and what is left."""
+
+    default_code: ClassVar[ErrorCode] = "limit_exceeded"
+    default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
 
 
 class JournalError(ZincMcpError):

@@ -1,0 +1,1 @@
+"""One intention, one purchase. Knows no MCP and no HTTP."""

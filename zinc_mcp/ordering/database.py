@@ -1,0 +1,251 @@
+"""Where the journal lies: tables, SQLite and PostgreSQL connections, and what their failures mean in a sentence."""
+
+import os
+import stat
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 15
+_LOCK = 0x7A696E63  # one advisory lock for one journal; the number only has to be ours
+
+_tables = sa.MetaData()
+
+META = sa.Table(
+    "zinc_meta",
+    _tables,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+ENTRIES = sa.Table(
+    "zinc_entries",
+    _tables,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(36), nullable=False),
+    sa.Column("caller", sa.String(64), nullable=False),
+    sa.Column("mode", sa.String(8), nullable=False),
+    sa.Column("origin", sa.String(300), nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("rail", sa.String(16), nullable=False),
+    sa.Column("twin", sa.String(64), nullable=False),
+    sa.Column("body_digest", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("ceiling_cents", sa.BigInteger, nullable=False),
+    sa.Column("fee_cents", sa.BigInteger, nullable=False),
+    sa.Column("reserved_cents", sa.BigInteger, nullable=False),
+    sa.Column("spent_cents", sa.BigInteger),
+    sa.Column("counts_cents", sa.BigInteger, nullable=False),
+    sa.Column("order_id", sa.String(100)),
+    sa.Column("status", sa.String(60)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_sent_at", sa.Double),
+    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Column("counted_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("seen", sa.String(64)),
+    sa.Column("consent", sa.Text),
+    sa.Column("problem", sa.Text),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+
+EVENTS = sa.Table(
+    "zinc_events",
+    _tables,
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("what", sa.String(80), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
+_SENT = ENTRIES.c.state.not_in(["refused", "declined"])
+_UNFINISHED = ENTRIES.c.state.in_(["waiting", "sending", "unknown", "accepted"])
+_COUNTING = ENTRIES.c.counts_cents > 0
+
+# A key that was refused before anything was sent may be used again: nobody but us has seen it.
+sa.Index(
+    "zinc_entries_key",
+    ENTRIES.c.key,
+    ENTRIES.c.caller,
+    ENTRIES.c.mode,
+    unique=True,
+    sqlite_where=_SENT,
+    postgresql_where=_SENT,
+)
+sa.Index("zinc_entries_handle", ENTRIES.c.key)
+sa.Index("zinc_entries_order", ENTRIES.c.order_id)
+sa.Index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
+sa.Index(
+    "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
+)
+sa.Index(
+    "zinc_entries_counting",
+    ENTRIES.c.mode,
+    ENTRIES.c.caller,
+    ENTRIES.c.counted_at,
+    ENTRIES.c.counts_cents,
+    sqlite_where=_COUNTING,
+    postgresql_where=_COUNTING,
+)
+
+# Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
+_NETWORK = frozenset("nfs nfs4 cifs smb smb2 smb3 smbfs afs ncpfs 9p ceph glusterfs fuse.sshfs webdav davfs".split())
+
+
+def connect(url: str) -> sa.Engine:
+    """Return an engine for a SQLAlchemy URL; SQLite files are created readable by their owner only.
+
+    Raises:
+        JournalError: the URL is not one of SQLite or PostgreSQL, or the file lies on a network folder.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa_exc.ArgumentError:
+        raise JournalError("ZINC_MCP_JOURNAL is not a database address such as sqlite:////path/journal.db.") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        try:
+            return sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_size=2,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"connect_timeout": 10},
+            )
+        except ImportError:
+            raise JournalError(
+                "A PostgreSQL journal needs the extra `postgres`.", "Install zinc-mcp[postgres] and start again."
+            ) from None
+    raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
+
+
+def create(engine: sa.Engine, now: float) -> None:
+    """Create the tables where they are missing, and refuse a journal that a newer version made."""
+    with engine.connect().execution_options(writing=True) as connection, connection.begin():
+        lock(connection)
+        if not sa.inspect(connection).has_table(META.name):
+            _tables.create_all(connection)
+            connection.execute(
+                sa.insert(META),
+                [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
+            )
+        found = connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one()
+    if int(found) > SCHEMA_VERSION:
+        raise JournalError(
+            "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+            "Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
+        )
+
+
+def lock(connection: sa.Connection) -> None:
+    """Make this transaction the only one that opens entries. On SQLite, BEGIN IMMEDIATE has done it already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Turn the database's failures into `JournalError`s; parameters (addresses!) never get into them."""
+    try:
+        yield
+    except sa_exc.DBAPIError as error:
+        raise JournalError(_sentence(str(error.orig))) from None
+    except sa_exc.SQLAlchemyError as error:
+        raise JournalError(f"The journal failed ({type(error).__name__}), so nothing was sent.") from None
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    path = Path(url.database) if url.database and url.database != ":memory:" else None
+    if path is not None:
+        _prepare(path)
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        poolclass=sa.StaticPool,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    # pysqlite opens transactions late and on its own terms; ours must begin with the write lock
+    # (SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL").
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    def on_begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _prepare(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if kind := _network_kind(path.parent):
+            raise JournalError(
+                f"The journal's folder lies on a network file system ({kind}), where its locks do not hold.",
+                "Set ZINC_MCP_HOME to a local folder, or ZINC_MCP_JOURNAL to a PostgreSQL database.",
+            )
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise JournalError(
+            f"The journal's file cannot be opened for writing ({error.strerror}).",
+            "Make the folder writable, or set ZINC_MCP_HOME to one that is.",
+        ) from None
+
+
+def _network_kind(folder: Path) -> str | None:
+    if os.name == "nt":
+        return "a network share" if str(folder.resolve()).startswith("\\\\") else None
+    if sys.platform != "linux":
+        return None
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    where, best, kind = folder.resolve(), Path("/"), ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 2:
+            point = Path(fields[1].replace("\\040", " "))
+            if (where == point or point in where.parents) and len(point.parts) >= len(best.parts):
+                best, kind = point, fields[2]
+    return kind if kind in _NETWORK else None
+
+
+def _sentence(raw: str) -> str:
+    known = raw.lower()
+    if "disk is full" in known or "no space" in known or "disk full" in known:
+        return "The journal's disk is full, so nothing was sent."
+    if "readonly" in known or "read-only" in known or "permission denied" in known:
+        return "The journal cannot be written (read-only), so nothing was sent."
+    if "malformed" in known or "not a database" in known or "corrupt" in known:
+        return "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
+    if "locked" in known or "busy" in known:
+        return "Another process kept the journal busy for too long, so nothing was sent."
+    if "unable to open" in known:
+        return "The journal's file cannot be opened, so nothing was sent."
+    if "connection" in known or "connect" in known:
+        return "The journal's database cannot be reached, so nothing was sent."
+    return "The journal failed, so nothing was sent."

@@ -1,0 +1,141 @@
+"""One intention as the journal holds it, and the states it goes through.
+
+waiting → sending → accepted → placed / failed / cancelled        the usual road
+waiting → refused / declined                                      nothing was sent
+sending → rejected                                                Zinc said no to the first attempt
+sending → unknown → accepted ...                                  sent and unanswered, then found again
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Mode = Literal["live", "test", "sandbox"]
+RailName = Literal["account", "agent"]
+State = Literal[
+    "waiting",
+    "sending",
+    "unknown",
+    "accepted",
+    "placed",
+    "failed",
+    "cancelled",
+    "rejected",
+    "refused",
+    "declined",
+]
+
+STANDING: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accepted", "placed"})
+"""An entry in one of these states is the answer to its twin."""
+
+DOUBTFUL: frozenset[State] = frozenset({"sending", "unknown"})
+"""Sent, and not yet known to have landed."""
+
+OPEN: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accepted"})
+"""What somebody still has to move on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the journal. Money is US cents; times are seconds since the epoch."""
+
+    id: int
+    key: str
+    """The idempotency key that goes to Zinc, and the caller's handle for this order."""
+    caller: str
+    mode: Mode
+    origin: str
+    account: str
+    """Fingerprint of the API key, so that an entry is only ever sent again with the key it was first sent with."""
+    rail: RailName
+    twin: str
+    """Digest of caller, ship-to and {normalised URL, variant, quantity}: equal for the same intention."""
+    body_digest: str
+    """Digest of the whole order without idempotency key and our own metadata."""
+    body: bytes | None = field(repr=False)
+    """The exact bytes that go on the wire; None after a purge."""
+    state: State
+    version: int
+    lease_owner: str | None
+    lease_until: float | None
+    ceiling_cents: int
+    fee_cents: int
+    reserved_cents: int
+    """What counts against the limits while it is not settled: ceiling plus fee."""
+    spent_cents: int | None
+    """What really came, once it is known (fee included)."""
+    order_id: str | None
+    status: str | None
+    """The last status Zinc gave, in Zinc's word."""
+    attempts: int
+    first_sent_at: float | None
+    opened_at: float
+    counted_at: float
+    """When the money counts: opening, then sending. Rolling limits look at this."""
+    updated_at: float
+    counts_cents: int
+    """What this entry takes from the limits now."""
+    seen: str | None
+    """Digest of what Zinc last showed, so that a look can tell news from no news."""
+    consent: Mapping[str, Any] | None
+    problem: Mapping[str, Any] | None
+    """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
+    facts: Mapping[str, Any]
+    """What was ordered, to show without the body: retailer, items, ship-to name and city."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An intention that wants to become an entry."""
+
+    caller: str
+    mode: Mode
+    origin: str
+    account: str
+    rail: RailName
+    twin: str
+    body_digest: str
+    given_key: str | None
+    """The key to use on the wire when the caller gave one; else it is derived."""
+    to_bytes: Callable[[str], bytes] = field(repr=False)
+    """Makes the exact body for a key: the key is known only inside the transaction."""
+    ceiling_cents: int
+    fee_cents: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of an entry: nothing is overwritten without one."""
+
+    entry_id: int
+    version: int
+    at: float
+    state: State
+    what: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rolling limits for one caller in one mode, in cents; None does not limit."""
+
+    day_cents: int | None = None
+    month_cents: int | None = None
+    orders_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An earlier entry that is the answer. `same_key`: the caller named it by its idempotency key."""
+
+    entry: Entry
+    same_key: bool
+
+
+class StaleEntryError(Exception):
+    """Somebody else moved the entry first; `current` is how it stands now. Never leaves `ordering`."""
+
+    def __init__(self, current: Entry) -> None:
+        super().__init__("the entry has moved on")
+        self.current = current

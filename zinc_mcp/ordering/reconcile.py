@@ -1,0 +1,205 @@
+"""Looking up: what became of an order. Looking up never buys."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import anyio
+
+from zinc_mcp.api.orders import canonical
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.entry import DOUBTFUL, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.rail import Rail, is_the_order
+from zinc_mcp.ordering.twin import KEY_FIELD
+from zinc_mcp.ordering.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+class Reconciler:
+    """Keeps entries true to what Zinc says: finds orders in doubt, reads known ones, settles the money."""
+
+    def __init__(self, writer: Writer, clocks: Clocks, clock: Callable[[], float], owner: str) -> None:
+        self._writer = writer
+        self._clocks = clocks
+        self._clock = clock
+        self._owner = owner
+
+    async def refresh(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+        """Bring an entry up to date with Zinc; the order is what Zinc showed, or None if it was not read.
+
+        Raises:
+            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now.
+        """
+        if not is_ours(entry, rail):
+            return entry, None
+        if entry.state in DOUBTFUL:
+            return await self._look_up(entry, rail)
+        if entry.order_id is None:
+            return entry, None
+        try:
+            order = await rail.read(entry.order_id)
+        except OrderNotFoundError:
+            return entry, None
+        return await self.apply(entry, order, rail), order
+
+    async def apply(self, entry: Entry, order: Order, rail: Rail) -> Entry:
+        """Write down what Zinc shows, if it is news; settle the money on what really came."""
+        while True:
+            changes = news(entry, order)
+            if not changes:
+                return entry
+            state = cast(State, changes.pop("state"))
+            try:
+                entry = await self._writer.move(entry, state, f"Zinc says {order.status[:60]}", **changes)
+            except StaleEntryError as stale:
+                entry = stale.current
+                continue
+            if entry.attempts > 1:
+                await self.stop_if_keys_are_ignored(entry, rail)
+            return entry
+
+    async def find_landed(self, entry: Entry, rail: Rail, identifiers: Sequence[str] = ()) -> Order | None:
+        """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
+        if entry.body is None:
+            return None
+        body = cast(Mapping[str, Any], json.loads(entry.body))
+        for order in await rail.find(KEY_FIELD, entry.key):
+            if is_the_order(order, body):
+                return order
+        for identifier in identifiers:
+            if identifier == entry.key:
+                continue
+            try:
+                order = await rail.read(identifier)
+            except (OrderNotFoundError, OrderRejectedError):
+                continue
+            if is_the_order(order, body):
+                return order
+        return None
+
+    async def stop_if_keys_are_ignored(self, entry: Entry, rail: Rail) -> bool:
+        """Pause everything when Zinc shows two orders for one key: then no key protects anybody any more."""
+        try:
+            orders = {order.id for order in await rail.find(KEY_FIELD, entry.key)}
+        except ZincMcpError:
+            return False
+        if len(orders) < 2:
+            return False
+        logger.error("Zinc shows %d orders for one idempotency key; ordering is paused", len(orders))
+        reason = f"Zinc placed {len(orders)} orders for one idempotency key ({entry.key})"
+        await self._writer.run(lambda journal: journal.pause(reason))
+        return True
+
+    async def sweep(self, rail: Rail, mode: Mode) -> None:
+        """Look up everything in doubt, and clear away what was opened and never sent."""
+        for entry in await self._writer.run(
+            lambda journal: journal.unfinished({"waiting", "sending", "unknown"}, mode=mode)
+        ):
+            if not is_ours(entry, rail):
+                continue
+            try:
+                if entry.state == "waiting":
+                    await self.clear_abandoned(entry)
+                else:
+                    await self.refresh(entry, rail)
+            except ZincMcpError as error:
+                logger.info("a look-up has to wait: %s", error.code)
+
+    async def clear_abandoned(self, entry: Entry) -> bool:
+        """Refuse an entry that was opened and whose process never came to send it: nothing was bought."""
+        if entry.state != "waiting" or (entry.lease_until or 0.0) > self._clock():
+            return False
+        problem = {"code": "internal_error", "summary": "The process ended before anything was sent."}
+        try:
+            await self._writer.move(
+                entry, "refused", "abandoned before sending", counts_cents=0, spent_cents=0, problem=problem, **FREE
+            )
+        except StaleEntryError:
+            return False
+        return True
+
+    async def claim(self, entry: Entry) -> Entry | None:
+        """Take an entry in doubt into our hands, or None when somebody else has it."""
+        seconds = self._clocks.looking_lease
+        return await self._writer.run(lambda journal: journal.claim(entry, self._owner, seconds))
+
+    async def _look_up(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+        claimed = await self.claim(entry)
+        if claimed is None:
+            return entry, None
+        entry = claimed
+        try:
+            if entry.state == "sending":
+                entry = await self._moved(entry, "unknown", "the sending process did not come back")
+            order = await self.find_landed(entry, rail)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._release(entry)
+            raise
+        if order is None:
+            return await self._release(entry), None
+        entry = await self._moved(entry, "accepted", "found at Zinc", order_id=order.id, **FREE)
+        return await self.apply(entry, order, rail), order
+
+    async def _release(self, entry: Entry) -> Entry:
+        return await self._moved(entry, entry.state, "looked up in vain", **FREE)
+
+    async def _moved(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
+        try:
+            return await self._writer.move(entry, state, what, **changes)
+        except StaleEntryError as stale:
+            return stale.current
+
+
+def is_ours(entry: Entry, rail: Rail) -> bool:
+    """Say whether this rail may act on an entry: same rail, mode, origin and API key."""
+    return (entry.rail, entry.mode, entry.origin, entry.account) == (rail.name, rail.mode, rail.origin, rail.account)
+
+
+def news(entry: Entry, order: Order) -> dict[str, Any]:
+    """Return what an order's state changes in its entry (with `state`), or nothing when all of it is known."""
+    state: State = order.stage
+    if state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
+        state = entry.state  # a lagging read does not undo an ending
+    spent = entry.spent_cents
+    if state in ("failed", "cancelled"):
+        spent = 0
+    elif state == "placed" and order.job_result is not None and order.job_result.price_components is not None:
+        charged = order.job_result.price_components.charged_cents
+        if charged is not None:
+            spent = max(0, charged + entry.fee_cents - order.credited_cents)
+    counts = entry.reserved_cents if spent is None else spent
+    found: dict[str, Any] = {
+        "order_id": order.id,
+        "status": order.status,
+        "spent_cents": spent,
+        "counts_cents": counts,
+        "seen": digest(order),
+    }
+    if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
+        return {}
+    return {"state": state, **found, **(FREE if entry.state in DOUBTFUL else {})}
+
+
+def digest(order: Order) -> str:
+    """Return a short digest of everything about an order that may change: two equal digests mean no news."""
+    changing = [
+        order.status,
+        [(item.id, item.status, item.cancellation_reason) for item in order.items],
+        [
+            (tracking.tracking_number, tracking.status, tracking.estimated_delivery_date, len(tracking.checkpoints))
+            for tracking in order.tracking_numbers
+        ],
+        [(entry.id, entry.status, entry.credited_amount) for entry in order.returns],
+        [(entry.id, entry.status, entry.credited_amount) for entry in order.cases],
+        order.merchant_order_ids,
+        order.job_result.model_dump(mode="json") if order.job_result else None,
+    ]
+    return hashlib.sha256(canonical(changing)).hexdigest()[:16]

@@ -1,0 +1,249 @@
+"""Sending: the exact bytes of an entry on the wire, in a task of the process, and what the answer proves."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import (
+    JournalError,
+    OrderAlreadyExistsError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.entry import DOUBTFUL, Entry, StaleEntryError, State
+from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
+from zinc_mcp.ordering.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+Checkpoint = Callable[[str], None]
+"""Called at every step that a crash could fall on; the fault campaign kills the process here."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One entry being sent by this process. It outlives the call that started it."""
+
+    entry: Entry
+    done: anyio.Event = field(default_factory=anyio.Event)
+    order: Order | None = None
+    error: ZincMcpError | None = None
+    wanted: int = 0
+    """How many placing calls still wait: identical bytes go again only while one does."""
+
+
+class Sender:
+    """Sends entries, each by at most one task of this process at a time."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reconciler: Reconciler,
+        tasks: TaskGroup,
+        clocks: Clocks,
+        clock: Callable[[], float],
+        owner: str,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._writer = writer
+        self._reconciler = reconciler
+        self._tasks = tasks
+        self._clocks = clocks
+        self._clock = clock
+        self._owner = owner
+        self._checkpoint = checkpoint
+        self._attempts: dict[int, Attempt] = {}
+
+    def running(self, entry: Entry) -> Attempt | None:
+        """Return the attempt of this process at an entry, if there is one."""
+        return self._attempts.get(entry.id)
+
+    async def drained(self) -> None:
+        """Wait until nothing is on the wire any more. Each attempt is bounded, so this is."""
+        while self._attempts:
+            await next(iter(self._attempts.values())).done.wait()
+
+    async def start(self, entry: Entry, rail: Rail, *, what: str = "sending", **changes: Any) -> Attempt:
+        """Make sending durable, then send in a task of the process.
+
+        Raises:
+            StaleEntryError: somebody else moved the entry first.
+            RefusedError: `paused`.
+        """
+        attempt = Attempt(entry)
+        with anyio.CancelScope(shield=True):
+            attempt.entry = await self._marked(entry, what, **changes)
+            self._attempts[entry.id] = attempt
+            self._tasks.start_soon(self._carry, attempt, rail, name=f"sending {entry.key}")
+        return attempt
+
+    def may_repeat(self, entry: Entry, rail: Rail) -> bool:
+        """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
+        return (
+            is_ours(entry, rail)
+            and entry.body is not None
+            and entry.first_sent_at is not None
+            and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
+        )
+
+    async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
+        now = self._clock()
+        marks: dict[str, Any] = {
+            "attempts": entry.attempts + 1,
+            "lease_owner": self._owner,
+            "lease_until": now + self._clocks.wire + self._clocks.lease_margin,
+            **changes,
+        }
+        if entry.first_sent_at is None:
+            marks |= {"first_sent_at": now, "counted_at": max(now, entry.counted_at)}
+        marked = await self._writer.move(entry, "sending", what, **marks)
+        self._checkpoint("sending")
+        return marked
+
+    async def _carry(self, attempt: Attempt, rail: Rail) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._send(attempt, rail)
+                if attempt.entry.state == "unknown" and attempt.error is None and await self._again(attempt, rail):
+                    await self._send(attempt, rail)
+        except ZincMcpError as error:
+            attempt.error = error
+        except StaleEntryError as stale:
+            attempt.entry = stale.current
+        except Exception:
+            # A crash of ours after the wire must not take the process down with other orders in flight; the entry
+            # stays as the journal has it, in doubt, and every waiting call is told so.
+            logger.exception("sending %s crashed", attempt.entry.key)
+            attempt.error = OrderOutcomeUnknownError(
+                "Something failed while the order was being sent; it may have been placed.",
+                facts={"key": attempt.entry.key},
+            )
+        finally:
+            self._attempts.pop(attempt.entry.id, None)
+            attempt.done.set()
+
+    async def _send(self, attempt: Attempt, rail: Rail) -> None:
+        entry = attempt.entry
+        if entry.body is None:
+            raise RefusedError("The order's content was purged, so it cannot be sent.")
+        first = entry.attempts == 1
+        attempt.error = None
+        try:
+            order = await rail.send(entry.body)
+        except OrderAlreadyExistsError as error:
+            self._checkpoint("answered")
+            await self._landed(attempt, rail, error)
+            return
+        except ZincUnreachableError as error:
+            if first:
+                attempt.error = error
+                await self._ended(attempt, "refused", "no connection: nothing was sent", error)
+            else:
+                await self._doubted(attempt, "no connection for the repeat")
+            return
+        except OrderRejectedError as error:
+            self._checkpoint("answered")
+            if first:
+                error.facts["key"] = entry.key
+                attempt.error = error
+                await self._ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
+            else:
+                # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
+                await self._doubted(attempt, f"a repeat was rejected: {error.zinc_code}")
+            return
+        except OrderOutcomeUnknownError as error:
+            self._checkpoint("answered")
+            await self._doubted(attempt, f"no answer: {error.facts.get('reason')}")
+            await self._found(attempt, rail)
+            return
+        self._checkpoint("answered")
+        await self._accepted(attempt, rail, order, "accepted by Zinc")
+
+    async def _landed(self, attempt: Attempt, rail: Rail, error: OrderAlreadyExistsError) -> None:
+        await self._doubted(attempt, "Zinc has had this key before")
+        await self._found(attempt, rail, error)
+
+    async def _found(self, attempt: Attempt, rail: Rail, error: OrderAlreadyExistsError | None = None) -> None:
+        try:
+            order = await self._reconciler.find_landed(attempt.entry, rail, error.identifiers if error else ())
+        except ZincMcpError as trouble:
+            logger.info("the look-up after a lost answer failed: %s", trouble.code)
+            return
+        if order is not None:
+            await self._accepted(attempt, rail, order, "found at Zinc")
+
+    async def _accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str) -> None:
+        attempt.order = order
+        await self._settle(attempt, "accepted", what, order_id=order.id, **FREE)
+        self._checkpoint("accepted")
+        attempt.entry = await self._reconciler.apply(attempt.entry, order, rail)
+
+    async def _ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
+        problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
+        await self._settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+        self._checkpoint("ended")
+
+    async def _doubted(self, attempt: Attempt, what: str) -> None:
+        lease = self._clock() + self._clocks.looking_lease
+        await self._settle(attempt, "unknown", what, lease_owner=self._owner, lease_until=lease)
+        self._checkpoint("unknown")
+
+    async def _again(self, attempt: Attempt, rail: Rail) -> bool:
+        """Mark an unanswered entry for one more sending of the same bytes, or give it out of our hands."""
+        if attempt.wanted and self.may_repeat(attempt.entry, rail):
+            try:
+                attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
+            except RefusedError:
+                pass
+            else:
+                return True
+        await self._settle(attempt, "unknown", "left in doubt", **FREE)
+        return False
+
+    async def _settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
+        """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up."""
+        for pause in (0.05, 0.2, 1.0, None):
+            try:
+                attempt.entry = await self._moved_on(attempt.entry, state, what, **changes)
+                return
+            except JournalError as error:
+                if pause is None:
+                    order_id = changes.get("order_id")
+                    raise _unwritten(error, attempt.entry, state, order_id) from error
+                await anyio.sleep(pause)
+
+    async def _moved_on(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
+        while True:
+            try:
+                return await self._writer.move(entry, state, what, **changes)
+            except StaleEntryError as stale:
+                entry = stale.current
+                settled = entry.state not in DOUBTFUL
+                landed_after_all = state == "accepted" and entry.state in ("rejected", "refused")
+                if settled and not landed_after_all:
+                    return entry
+                if state in ("rejected", "refused"):
+                    return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
+
+
+def _unwritten(error: JournalError, entry: Entry, state: State, order_id: object) -> JournalError:
+    facts: dict[str, Any] = {"key": entry.key}
+    if order_id:
+        facts["order_id"] = order_id
+    failure = JournalError(
+        f"Zinc answered (the order is {state}), but the journal could not write it down. {error.summary}",
+        "Tell the user to mend the journal; get_order with the key finds the order again.",
+        facts=facts,
+    )
+    failure.money_may_have_moved = state in ("accepted", "unknown")
+    return failure

@@ -1,0 +1,1 @@
+"""Ways to buy: the journal's bytes on Zinc's wire."""

@@ -1,0 +1,39 @@
+"""The account rail: `POST /orders`, paid from the Zinc balance behind a stored API key."""
+
+import hashlib
+
+from pydantic import SecretStr
+
+from zinc_mcp.api.client import ZincClient
+from zinc_mcp.api.responses import Order
+from zinc_mcp.ordering.entry import Mode, RailName
+
+
+class AccountRail:
+    """Buys with one API key at one origin."""
+
+    name: RailName = "account"
+
+    def __init__(self, client: ZincClient, api_key: SecretStr, mode: Mode) -> None:
+        self._client = client
+        self._api_key = api_key
+        self.mode: Mode = mode
+        self.origin = client.origin
+        self.account = fingerprint(api_key)
+
+    async def send(self, body: bytes) -> Order:
+        """Place the order; see `ZincClient.create_order` for what it raises."""
+        return await self._client.create_order(body, self._api_key)
+
+    async def find(self, metadata_key: str, value: str) -> list[Order]:
+        """List this account's orders with one metadata pair."""
+        return await self._client.find_orders(metadata_key, value, self._api_key)
+
+    async def read(self, order_id: str) -> Order:
+        """Read one order of this account."""
+        return await self._client.get_order(order_id, self._api_key)
+
+
+def fingerprint(api_key: SecretStr) -> str:
+    """Return what tells two API keys apart without telling either."""
+    return hashlib.sha256(b"zinc-mcp account\0" + api_key.get_secret_value().encode()).hexdigest()[:16]

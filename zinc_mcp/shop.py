@@ -1,0 +1,156 @@
+"""Opens everything one process needs, once. The only module that knows all rooms."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from zinc_mcp.api.client import ZincClient
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.ordering.addresses import resolve
+from zinc_mcp.ordering.checkout import Checkout
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.policy import Policy, read_policy
+from zinc_mcp.ordering.reconcile import Reconciler
+from zinc_mcp.ordering.sending import Checkpoint, Sender
+from zinc_mcp.ordering.writer import Writer
+from zinc_mcp.rails.account import AccountRail
+
+if TYPE_CHECKING:
+    from zinc_mcp.api.orders import Address
+    from zinc_mcp.ordering.entry import RailName
+    from zinc_mcp.ordering.journal import Journal
+    from zinc_mcp.ordering.rail import Rail
+    from zinc_mcp.settings import Settings
+
+SANDBOX_ORIGIN = "https://sandbox.invalid"
+"""Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
+
+ORDER_FEE_CENTS = 100
+"""What Zinc adds to an order. Reserved with it; `GET /wallet/me` shows what an account really pays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What the tools, the page and the commands of one process work with."""
+
+    settings: Settings
+    checkout: Checkout
+
+    def policy(self) -> Policy:
+        """Return what the owner allows now.
+
+        Raises:
+            RefusedError: `policy_invalid`.
+        """
+        return read_policy(self.settings)
+
+    def saved(self, name: str) -> Address:
+        """Return a saved shipping address.
+
+        Raises:
+            InvalidArgumentsError: `unknown_address`, naming those there are.
+        """
+        return resolve(self.settings, name)
+
+
+@asynccontextmanager
+async def open_shop(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clocks: Clocks | None = None,
+    clock: Callable[[], float] = time.time,
+    checkpoint: Checkpoint = lambda step: None,
+) -> AsyncGenerator[Shop]:
+    """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
+
+    Leaving waits until nothing is on the wire any more, cancelled or not.
+
+    Args:
+        settings: what the owner configured.
+        transport: stands for the network in tests.
+        clocks: how long things may take; the product's own times by default.
+        clock: seconds since the epoch.
+        checkpoint: called at every step a crash could fall on.
+
+    Raises:
+        SettingsError: the API's address cannot be used.
+        RefusedError: `policy_invalid`.
+    """
+    read_policy(settings)  # a policy that cannot be read stops the start, not the first order
+    clocks = clocks or Clocks()
+    owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def open_journal() -> Journal:
+        from zinc_mcp.ordering.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
+
+        return Journal.open(settings.journal_url, clock=clock)
+
+    writer = Writer(open_journal)
+    client = _client(settings, transport, clocks)
+    rails: dict[RailName, Rail] = {}
+    if client is not None:
+        key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
+        rails["account"] = AccountRail(client, key, settings.mode)
+    reconciler = Reconciler(writer, clocks, clock, owner)
+    try:
+        async with anyio.create_task_group() as tasks:
+            sender = Sender(writer, reconciler, tasks, clocks, clock, owner, checkpoint)
+            checkout = Checkout(
+                rails,
+                writer,
+                sender,
+                reconciler,
+                lambda: read_policy(settings),
+                clocks,
+                clock,
+                owner,
+                ORDER_FEE_CENTS,
+                checkpoint,
+            )
+            for rail in rails.values():
+                tasks.start_soon(_sweep, writer, reconciler, rail, clocks)
+            try:
+                yield Shop(settings, checkout)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await sender.drained()
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await writer.aclose()
+            if client is not None:
+                await client.aclose()
+
+
+async def _sweep(writer: Writer, reconciler: Reconciler, rail: Rail, clocks: Clocks) -> None:
+    """Look up what is in doubt when the journal is first used, and then now and again."""
+    await writer.used.wait()
+    while True:
+        try:
+            await reconciler.sweep(rail, rail.mode)
+        except ZincMcpError:
+            pass  # the journal is out of order: every call says so, and the next round may find it mended
+        await anyio.sleep(clocks.sweep)
+
+
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient | None:
+    if settings.sandbox:
+        if transport is None:
+            from zinc_mcp.sandbox import Sandbox
+
+            transport = Sandbox(settings.home / "sandbox.db").transport()
+        return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire)
+    if settings.api_key is None:
+        return None
+    return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire)
