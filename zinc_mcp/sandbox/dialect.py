@@ -1,0 +1,80 @@
+"""What Zinc's documents leave open, as switches: each field is one question, each value one plausible answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How this Zinc speaks where the documents are silent or disagree. The defaults are the best supported reading."""
+
+    listing: Literal["prompt", "lags", "unpaged", "unfiltered"] = "prompt"
+    """`GET /orders`: up to date with `total`, `limit` and `offset` (SDK); new orders appear after 5 s; only `{orders}`
+    and no paging (List Orders, February 2026); the metadata filter is ignored (releases before 8.21 had none)."""
+
+    conflict_identifier: Literal["key", "order_id", "details_order_id", "none"] = "key"
+    """What a 409 `already_exists` names: the key (Idempotency page), the order's id (a third-party reading), the key
+    and `details.order_id` (the restock agent), or nothing."""
+
+    repeat: Literal["conflict_409", "unauthorized_401", "payment_402", "conflict_500"] = "conflict_409"
+    """How a used idempotency key is answered (Idempotency page: 409). The order of checks is not documented, so
+    another check may speak first."""
+
+    concurrent: Literal["serialised", "both_in_flight_409", "one_500"] = "serialised"
+    """A POST whose key's first POST is still being processed: check and insert are one step, so it is a repeat; both
+    are answered 409 although one order exists; or the later one is answered 500."""
+
+    keys: Literal["honoured", "ignored"] = "honoured"
+    """Whether the idempotency key is honoured at all: `ignored` is the broken promise we must notice."""
+
+    validation: Literal["detail_list", "wrapped"] = "detail_list"
+    """A 422's body: FastAPI's list (Create Order), or wrapped as `validation_error` in the error envelope."""
+
+    address: Literal["error_400", "detail_422"] = "error_400"
+    """An address that cannot be right ("USA", a four-digit ZIP, a line over 60): 400 `invalid_shipping_address`, or
+    422 on the field."""
+
+    errors: Literal["nested", "flat"] = "nested"
+    """The error envelope: `{"error": {code, message, details}}` (SDK) or flat, as the docs pages print it."""
+
+    insufficient_funds: Literal["status_402", "status_400"] = "status_402"
+    """A short balance: 402 (measured), or 400 as the skill says of every synchronous sandbox error."""
+
+    not_cancellable: Literal["status_422", "status_409", "status_400"] = "status_422"
+    """The HTTP status of `order_not_cancellable` (seen handled as 422 by Zinc's sample app)."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Dialect":
+        """Read `listing=lags,keys=ignored`; an empty text is the default dialect.
+
+        Raises:
+            ValueError: for a field or a value that is not one of ours, naming it and what is.
+        """
+        chosen: dict[str, Any] = {}
+        choices = cls.choices()
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, _, value = (side.strip() for side in part.partition("="))
+            if name not in choices:
+                raise ValueError(f"no such dialect field: {name!r}; there are {', '.join(choices)}")
+            if value not in choices[name]:
+                raise ValueError(f"{name} cannot be {value!r}; it is one of {', '.join(choices[name])}")
+            chosen[name] = value
+        return replace(cls(), **chosen)
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[str, ...]]:
+        """Return every field with its values, the default first."""
+        hints = get_type_hints(cls)
+        return {field.name: get_args(hints[field.name]) for field in fields(cls)}
+
+    @classmethod
+    def named(cls) -> Mapping[str, "Dialect"]:
+        """Return the dialects of a campaign: `default`, and each departure from it alone, as `parse` spells it."""
+        departures = [f"{name}={value}" for name, values in cls.choices().items() for value in values[1:]]
+        return {"default": cls(), **{text: cls.parse(text) for text in departures}}
+
+    def __str__(self) -> str:
+        """Spell the departures from the default as `parse` reads them; `default` when there are none."""
+        chosen = ((name, getattr(self, name), values[0]) for name, values in self.choices().items())
+        return ",".join(f"{name}={value}" for name, value, usual in chosen if value != usual) or "default"

@@ -1,0 +1,153 @@
+"""What Zinc takes: a second, independent reading of OrderCreate, so that a slip in the client's own cannot hide here.
+
+As strict as the live service by the documents; Zinc's own sandbox skips the address checks. Rules that only our client
+has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
+"""
+
+import json
+import re
+from typing import Annotated, Any, Literal, NoReturn, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zinc_mcp.api.countries import ALPHA_2
+
+Problem = dict[str, Any]
+"""One entry of FastAPI's `detail` list: `{type, loc, msg}`."""
+
+_Count = Annotated[int, Field(strict=True)]
+_Flag = Annotated[bool, Field(strict=True)]
+_Label = Annotated[str, Field(min_length=1)]
+_Condition = Literal["New", "Refurbished", "UsedLikeNew", "UsedVeryGood", "UsedGood", "UsedAcceptable"]
+_BestEffort = Literal["best_effort"]
+
+
+class _Part(BaseModel):
+    # Unknown keys: rejected inside `fulfillment` by the documents, undocumented elsewhere. Rejecting them everywhere
+    # is what catches a client that sends them.
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Variant(_Part):
+    label: _Label
+    value: _Label
+
+
+class _Product(_Part):
+    url: Annotated[str, Field(pattern=r"^https://[^\s/]+\.[^\s/]+")]
+    quantity: Annotated[_Count, Field(ge=1, le=100)] = 1
+    variant: list[_Variant] | None = None
+    condition_in: list[_Condition] | None = None
+    condition_not_in: list[_Condition] | None = None
+
+
+class _Address(_Part):
+    first_name: str
+    last_name: str
+    address_line1: str
+    address_line2: str | None = None
+    city: str
+    state: str | None = None
+    postal_code: str
+    phone_number: str
+    country: str = "US"
+
+
+class _Margin(_Part):
+    type: Literal["flat", "percent"]
+    value: Annotated[float, Field(ge=0)]
+
+
+class _Payment(_Part):
+    mode: Literal["wallet", "connect", "card"] = "wallet"
+    payment_method: str | None = None
+    customer: str | None = None
+    margin: _Margin | None = None
+
+    @model_validator(mode="after")
+    def _connect_needs_a_method(self) -> "_Payment":
+        if self.mode == "connect" and not self.payment_method:
+            raise ValueError("payment_method is required for connect")
+        return self
+
+
+class _Notifications(_Part):
+    email: str
+
+
+class _Fulfillment(_Part):
+    # No null unions here: leaving a key out means strict (SDK 2026.9.18).
+    gift: _BestEffort = cast(_BestEffort, None)
+    items: _BestEffort = cast(_BestEffort, None)
+    quantity: _BestEffort = cast(_BestEffort, None)
+    excluded_merchants: Annotated[list[str], Field(max_length=20)] = cast(list[str], None)
+
+
+class _Order(_Part):
+    products: Annotated[list[_Product], Field(min_length=1)]
+    shipping_address: _Address
+    # 0 was accepted in June 2026 (Zinc's app, development mode); such an order never finds a price.
+    max_price: Annotated[_Count, Field(ge=0)]
+    idempotency_key: Annotated[str, Field(max_length=36)] | None = None
+    retailer_credentials_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    po_number: str | None = None
+    handling_days_max: Annotated[_Count, Field(ge=1)] | None = None
+    is_gift: _Flag = False
+    gift_message: Annotated[str, Field(max_length=240)] = cast(str, None)
+    payment: _Payment | None = None
+    customer_notifications: _Notifications = cast(_Notifications, None)
+    fulfillment: _Fulfillment = cast(_Fulfillment, None)
+
+    @model_validator(mode="after")
+    def _gift_rules(self) -> "_Order":
+        given = self.model_fields_set
+        if "gift_message" in given and not self.is_gift:
+            raise ValueError("gift_message requires is_gift to be true")
+        if "fulfillment" in given and "gift" in self.fulfillment.model_fields_set and not self.is_gift:
+            raise ValueError("fulfillment.gift requires is_gift to be true")
+        return self
+
+
+def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
+    """Return an order as it was sent and what is wrong with its form, as FastAPI says it.
+
+    The order is given even where its form is wrong, for whoever wants to know its key; `{}` if it is no object.
+    """
+    try:
+        decoded: Any = json.loads(content, parse_constant=_not_json)
+    except (ValueError, RecursionError):
+        return {}, [{"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error"}]
+    body = cast(dict[str, Any], decoded) if isinstance(decoded, dict) else {}
+    try:
+        _Order.model_validate(decoded)
+    except ValidationError as error:
+        return body, [
+            {"type": each["type"], "loc": ["body", *each["loc"]], "msg": each["msg"]}
+            for each in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    return body, []
+
+
+def key_in(body: dict[str, Any]) -> str | None:
+    """Return the idempotency key of an order as it was sent, right or wrong."""
+    key = body.get("idempotency_key")
+    return key if isinstance(key, str) else None
+
+
+def _not_json(constant: str) -> NoReturn:
+    # Python's reader takes NaN and Infinity; JSON has neither.
+    raise ValueError(f"{constant} is not JSON")
+
+
+def address_problem(address: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the field of an address that cannot be right and why, or None (SDK 2026.9.18 and 2026.9.30)."""
+    country = str(address.get("country", "US"))
+    if country.upper() not in ALPHA_2:
+        return "country", "country must be an ISO 3166-1 alpha-2 code, such as US"
+    if country.upper() == "US" and not re.fullmatch(r"[0-9]{5}(-[0-9]{4})?", address["postal_code"]):
+        return "postal_code", "a US postal code is 5 digits or 5+4"
+    for line in ("address_line1", "address_line2"):
+        if len(address.get(line) or "") > 60:
+            return line, f"{line} is longer than 60 characters"
+    return None

@@ -1,0 +1,258 @@
+"""What was ordered and what was tried: a small SQLite file that several processes may share, or memory."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+_BUSY_SECONDS = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    seq INTEGER PRIMARY KEY, order_id TEXT UNIQUE NOT NULL, caller TEXT NOT NULL, idempotency_key TEXT NOT NULL,
+    body TEXT NOT NULL, created_at REAL NOT NULL, scenario TEXT NOT NULL, cancelled_at REAL);
+CREATE INDEX IF NOT EXISTS orders_by_key ON orders (caller, idempotency_key);
+CREATE TABLE IF NOT EXISTS attempts (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, idempotency_key TEXT, body_sha256 TEXT NOT NULL,
+    fault TEXT, outcome TEXT NOT NULL, order_id TEXT, busy_until REAL);
+CREATE INDEX IF NOT EXISTS attempts_by_key ON attempts (caller, idempotency_key);
+CREATE TABLE IF NOT EXISTS reads (
+    order_id TEXT NOT NULL, what TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (order_id, what));
+"""
+
+
+class Placed(TypedDict):
+    """One order that exists. `api_key` is a fingerprint."""
+
+    order_id: str
+    idempotency_key: str
+    api_key: str
+    body: dict[str, Any]
+    created_at: float
+    scenario: str
+
+
+class Attempt(TypedDict):
+    """One `POST /orders`. `outcome` is `created`, `replayed_409`, `rejected_422`, `not_accepted_drop_before`, or
+    `received` while it is being worked on; `fault` is what was done to the answer.
+    """
+
+    at: float
+    idempotency_key: str | None
+    api_key: str
+    body_sha256: str
+    outcome: str
+    fault: str | None
+    order_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One order as the ledger keeps it; everything else about it follows from this and the time."""
+
+    order_id: str
+    caller: str
+    body: dict[str, Any]
+    created_at: float
+    cancelled_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an order handed in: a new one, or the earlier one of its key."""
+
+    row: Row
+    created: bool
+    in_flight: bool
+
+
+def fingerprint(api_key: str) -> str:
+    """Return what the ledger keeps of an API key."""
+    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+class Ledger:
+    """The orders, the attempts and how often each order was read. Every method is one transaction."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite gives the files beside it (-wal, -shm) the permissions of the file itself.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._connection = sqlite3.connect(
+            path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        # One connection, perhaps a server in one thread and its judge in another.
+        self._lock = threading.Lock()
+        weakref.finalize(self, self._connection.close)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        patience = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError:
+                # Two processes that open a new file together: SQLite does not wait for this lock by itself.
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(0.02)
+        with self._transaction() as database:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                database.execute(statement)
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def note(self, at: float, caller: str, key: str | None, body: bytes) -> tuple[int, int]:
+        """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0."""
+        digest = hashlib.sha256(body).hexdigest()
+        with self._transaction() as database:
+            same = "idempotency_key = ?" if key is not None else "idempotency_key IS NULL AND body_sha256 = ?"
+            (earlier,) = database.execute(
+                f"SELECT count(*) FROM attempts WHERE caller = ? AND {same}",  # noqa: S608  # one of two constants
+                (caller, key if key is not None else digest),
+            ).fetchone()
+            written = database.execute(
+                "INSERT INTO attempts (at, caller, idempotency_key, body_sha256, outcome) VALUES (?, ?, ?, ?, ?)",
+                (at, caller, key, digest, "received"),
+            )
+            return int(written.lastrowid or 0), int(earlier)
+
+    def close_attempt(self, attempt: int, outcome: str, fault: str | None = None) -> None:
+        """Write down what became of an attempt."""
+        with self._transaction() as database:
+            database.execute("UPDATE attempts SET outcome = ?, fault = ? WHERE seq = ?", (outcome, fault, attempt))
+
+    def accept(
+        self,
+        attempt: int,
+        *,
+        at: float,
+        caller: str,
+        key: str | None,
+        body: dict[str, Any],
+        scenario: str,
+        busy_seconds: float,
+        honour_keys: bool,
+    ) -> Accepted:
+        """Create the order, or return the one that its key stands for: check and insert are one transaction.
+
+        Keys are counted per API key (the scope is not documented). The server makes one when none is given.
+        """
+        with self._transaction() as database:
+            earlier = None
+            if key is not None and honour_keys:
+                earlier = database.execute(
+                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (caller, key)
+                ).fetchone()
+            if earlier is not None:
+                row = _row(earlier)
+                (busy,) = database.execute(
+                    "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, at)
+                ).fetchone()
+                return Accepted(row, created=False, in_flight=busy > 0)
+            row = Row(str(uuid.uuid4()), caller, body, at, None)
+            database.execute(
+                "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (row.order_id, caller, key if key is not None else str(uuid.uuid4()), json.dumps(body), at, scenario),
+            )
+            database.execute(
+                "UPDATE attempts SET order_id = ?, busy_until = ?, outcome = 'created' WHERE seq = ?",
+                (row.order_id, at + busy_seconds, attempt),
+            )
+            return Accepted(row, created=True, in_flight=False)
+
+    def contested(self, attempt: int) -> bool:
+        """Say whether another POST with the same key arrived while this attempt was being processed."""
+        with self._transaction() as database:
+            (rivals,) = database.execute(
+                "SELECT count(*) FROM attempts AS rival JOIN attempts AS mine ON mine.seq = ? "
+                "WHERE rival.caller = mine.caller AND rival.idempotency_key = mine.idempotency_key "
+                "AND rival.seq > mine.seq AND rival.at < mine.busy_until",
+                (attempt,),
+            ).fetchone()
+            return int(rivals) > 0
+
+    def cancel(self, order_id: str, at: float, before: float) -> bool:
+        """Cancel an order that was created after `before` and not cancelled yet; say whether it was."""
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE orders SET cancelled_at = ? WHERE order_id = ? AND cancelled_at IS NULL AND created_at > ?",
+                (at, order_id, before),
+            )
+            return changed.rowcount == 1
+
+    def count_read(self, order_id: str, what: str) -> int:
+        """Count a read of an order; return how many of this kind came before it."""
+        with self._transaction() as database:
+            (times,) = database.execute(
+                "INSERT INTO reads VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times",
+                (order_id, what),
+            ).fetchone()
+            return int(times) - 1
+
+    def find(self, caller: str, order_id: str) -> Row | None:
+        """Return the caller's order, or None: somebody else's order looks like one that does not exist."""
+        rows = self._select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
+        return _row(rows[0]) if rows else None
+
+    def of(self, caller: str) -> list[Row]:
+        """Return all orders of a caller, newest first."""
+        return [_row(row) for row in self._select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)]
+
+    def placed(self) -> list[Placed]:
+        """Return every order, oldest first."""
+        return [
+            Placed(
+                order_id=row["order_id"],
+                idempotency_key=row["idempotency_key"],
+                api_key=row["caller"],
+                body=json.loads(row["body"]),
+                created_at=row["created_at"],
+                scenario=row["scenario"],
+            )
+            for row in self._select("SELECT * FROM orders ORDER BY seq")
+        ]
+
+    def attempts(self) -> list[Attempt]:
+        """Return every attempt, oldest first."""
+        return [
+            Attempt(
+                at=row["at"],
+                idempotency_key=row["idempotency_key"],
+                api_key=row["caller"],
+                body_sha256=row["body_sha256"],
+                outcome=row["outcome"],
+                fault=row["fault"],
+                order_id=row["order_id"],
+            )
+            for row in self._select("SELECT * FROM attempts ORDER BY seq")
+        ]
+
+    def _select(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
+
+def _row(row: sqlite3.Row) -> Row:
+    return Row(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])

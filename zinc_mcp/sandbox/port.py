@@ -1,0 +1,104 @@
+"""The sandbox on a port, with connections that can really be cut."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, cast
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from zinc_mcp.sandbox.faults import CONNECTION
+from zinc_mcp.sandbox.sandbox import Sandbox
+
+
+async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve a sandbox over HTTP until cancelled or interrupted; nothing is written to stdout.
+
+    Args:
+        sandbox: what to serve.
+        host: the address to bind, such as `127.0.0.1`.
+        port: the port to bind; 0 takes a free one.
+        ready: called with the port once connections are accepted.
+
+    Raises:
+        OSError: if the address cannot be bound.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.create_server(cast(Any, address)[:2], family=family, backlog=128) as listening:
+        listening.setblocking(False)
+        config = uvicorn.Config(
+            sandbox.app,
+            http=_CuttableProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,  # uvicorn's own goes to stdout
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = _Server(config, lambda: ready(listening.getsockname()[1]) if ready else None)
+        try:
+            await server.serve(sockets=[listening])
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await server.close()
+            raise
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def close(self) -> None:
+        """Stop at once: whoever is still being answered is cut off."""
+        for listener in getattr(self, "servers", []):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            cast(_CuttableProtocol, connection).transport.abort()
+        # Those that wait for their client to go see it now, and end by themselves.
+        await asyncio.sleep(0.01)
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _CuttableProtocol(H11Protocol):
+    """HTTP/1.1 that hands its connection to the app."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = cast(asyncio.Transport, transport)
+        super().connection_made(connection)
+        app = cast(ASGIApp, self.app)
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CONNECTION: _PortConnection(connection)}, receive, send)
+
+        self.app = cast(Any, with_connection)
+
+
+class _PortConnection:
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def refuse(self) -> None:
+        """Drop: whoever sent a body has been listened to."""
+        self._transport.abort()
+
+    def drop(self) -> None:
+        self._transport.close()
+
+    def reset(self) -> None:
+        # A linger time of zero makes the kernel send a reset instead of an orderly end.
+        held = self._transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()

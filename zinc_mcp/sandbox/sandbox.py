@@ -1,0 +1,68 @@
+"""The sandbox as its users hold it: a ledger, a dialect, a pace and a clock, opened as an app or as a transport."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.ledger import Attempt, Ledger, Placed
+
+if TYPE_CHECKING:
+    import httpx
+    from starlette.applications import Starlette
+
+
+class Sandbox:
+    """A Zinc to practise on. Orders advance with time, money is never real, and any `zn_test_` key is taken."""
+
+    def __init__(
+        self,
+        ledger: Path | None = None,
+        *,
+        dialect: Dialect | None = None,
+        pace: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open a sandbox.
+
+        Args:
+            ledger: the SQLite file that keeps the orders; several processes may share one. None keeps them in memory.
+            dialect: how it speaks where the documents are silent.
+            pace: how many times faster than the documented walk orders advance and faults wait.
+            clock: seconds since the epoch; every process that shares a ledger must read the same one.
+
+        Raises:
+            ValueError: if `pace` is not above zero.
+        """
+        if not pace > 0:
+            raise ValueError("pace must be above zero")
+        self.dialect = dialect or Dialect()
+        self.pace = pace
+        self.clock = clock
+        self._ledger = Ledger(ledger)
+        self._app: Starlette | None = None
+
+    @property
+    def app(self) -> "Starlette":
+        """The ASGI app. A drop needs a connection to cut: serve it with `port.serve` or use `transport()`."""
+        if self._app is None:
+            # Starlette and the endpoints are loaded when somebody practises, not when somebody lists tools.
+            from zinc_mcp.sandbox.app import build_app
+
+            self._app = build_app(self._ledger, self.dialect, self.pace, self.clock)
+        return self._app
+
+    def transport(self) -> "httpx.AsyncBaseTransport":
+        """Return an httpx transport to this sandbox: in process, no port, whatever the origin."""
+        from zinc_mcp.sandbox.transport import SandboxTransport
+
+        return SandboxTransport(self.app)
+
+    def placed(self) -> list[Placed]:
+        """Return every order that exists, oldest first: for judges and tests."""
+        return self._ledger.placed()
+
+    def attempts(self) -> list[Attempt]:
+        """Return every `POST /orders` received, oldest first, with what became of it."""
+        return self._ledger.attempts()
