@@ -1,0 +1,70 @@
+"""The bundle's manifest and the README agree with the package and with the tool contract."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zinc_mcp.settings import TOOLS, load_settings
+
+ROOT = Path(__file__).parents[1]
+MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
+CONTRACT = ROOT / "tests" / "tools.json"
+
+
+def _contract_names() -> set[str]:
+    if not CONTRACT.exists():
+        return set(TOOLS)
+    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
+    listed = contract["tools"] if isinstance(contract, dict) else contract
+    return {tool["name"] for tool in listed}
+
+
+def test_the_manifest_names_the_packages_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert MANIFEST["version"] == project["version"]
+    assert MANIFEST["name"] == project["name"]
+
+
+def test_the_manifest_the_settings_and_the_contract_name_the_same_tools() -> None:
+    assert {tool["name"] for tool in MANIFEST["tools"]} == _contract_names() == set(TOOLS)
+
+
+def test_the_readme_has_a_row_for_each_tool() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)) >= _contract_names()
+
+
+@pytest.mark.parametrize("name", sorted(MANIFEST["user_config"]))
+def test_every_optional_entry_has_a_default_and_every_secret_is_marked(name: str) -> None:
+    # An optional entry without a default reaches the server as the literal text `${user_config.name}`.
+    entry = MANIFEST["user_config"][name]
+    assert entry["required"] is False
+    assert "default" in entry
+    assert entry.get("sensitive", False) is ("key" in name)
+    assert entry["title"]
+    assert entry["description"]
+
+
+def test_the_defaults_of_the_manifest_are_settings_we_take(tmp_path: Path) -> None:
+    environment: dict[str, str] = MANIFEST["server"]["mcp_config"]["env"]
+    filled = {
+        variable: _as_the_host_writes(MANIFEST["user_config"][text.removeprefix("${user_config.")[:-1]]["default"])
+        for variable, text in environment.items()
+    }
+    settings = load_settings({"ZINC_MCP_HOME": str(tmp_path), **filled})
+    assert settings.api_key is None
+    assert not settings.sandbox
+
+
+def test_what_the_manifest_starts_is_in_the_package() -> None:
+    assert MANIFEST["server"]["type"] == "uv"
+    assert (ROOT / MANIFEST["server"]["entry_point"]).is_file()
+    assert MANIFEST["server"]["mcp_config"]["args"][-2:] == ["-m", "zinc_mcp"]
+
+
+def _as_the_host_writes(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

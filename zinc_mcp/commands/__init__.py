@@ -1,0 +1,1 @@
+"""The commands a person types. Each module is loaded when its command runs."""

@@ -1,0 +1,210 @@
+"""`zinc-mcp doctor`: what is configured, what can work, and what to do about what cannot. Never a secret."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal
+
+import anyio
+import click
+
+from zinc_mcp.api.client import ZincClient, check_origin
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.invocation import invocation
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.addresses import saved_addresses
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.policy import Policy, read_policy
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import Settings, load_settings
+
+_ZINC_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the examination."""
+
+    level: Literal["ok", "note", "wrong"]
+    subject: str
+    sentence: str
+    advice: str = ""
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is configured, what can work and what is wrong.
+
+    Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
+    """
+    settings = load_settings()
+    click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{invocation()}`, money: {settings.mode}\n")
+    for name, value in configured(settings):
+        click.echo(f"  {name:<9} {value} ({settings.sources[name]})")
+    click.echo("")
+    findings = list(examine(settings))
+    for finding in findings:
+        mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[finding.level]
+        click.echo(f"  {mark} {finding.subject}: {plain(finding.sentence, 600)}")
+        if finding.advice:
+            click.echo(f"        {plain(finding.advice, 600)}")
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
+    sys.exit(1 if wrong else 0)
+
+
+def configured(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each setting as it may be shown."""
+    yield "home", plain(settings.home)
+    yield "config", f"{plain(settings.config)}{'' if settings.config.exists() else ', not there'}"
+    yield "api_key", "set" if settings.api_key is not None else "not set"
+    yield "api_url", _shown_origin(settings)
+    yield "sandbox", "on" if settings.sandbox else "off"
+    yield "journal", _shown_journal(settings)
+    yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
+    yield "wallet", settings.wallet or "none"
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what works and what does not, the cheapest look first."""
+    yield from _file_mode(settings)
+    policy = None
+    try:
+        policy = read_policy(settings)
+        yield Finding("ok", "policy", _limits(policy))
+    except ZincMcpError as error:
+        yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
+    try:
+        names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings)))
+        yield Finding("ok", "addresses", names or "none saved")
+    except ZincMcpError as error:
+        yield Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
+    yield from _journal(settings)
+    yield from _ways_to_buy(settings, policy)
+    yield from _zinc(settings)
+
+
+def _shown_origin(settings: Settings) -> str:
+    try:
+        return plain(check_origin(settings.api_url))
+    except ZincMcpError:
+        return "not usable"  # and not repeated: whatever stands there, it is not an address
+
+
+def _shown_journal(settings: Settings) -> str:
+    if settings.journal is None:
+        return f"SQLite, {plain(settings.home / 'journal.db')}"
+    return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
+
+
+def _file_mode(settings: Settings) -> Iterator[Finding]:
+    holds_key = settings.sources.get("api_key", "").startswith(settings.config.name)
+    if os.name == "posix" and holds_key and stat.S_IMODE(settings.config.stat().st_mode) & 0o077:
+        yield Finding(
+            "note",
+            "config",
+            "The file holds an API key and other users of this machine can read it.",
+            f"chmod 600 {plain(settings.config)}",
+        )
+
+
+def _limits(policy: Policy) -> str:
+    month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
+    count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
+    asking = policy.approval or "not chosen"
+    return (
+        f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}; approval: {asking}"
+    )
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    try:
+        with Journal.open(settings.journal_url) as journal:
+            paused = journal.paused()
+            doubtful = [entry for entry in journal.entries(1000) if entry.state == "unknown"]
+    except ZincMcpError as error:
+        yield Finding("wrong", "journal", error.summary, error.next_step)
+        return
+    yield Finding("ok", "journal", "it can be read and written")
+    if paused is not None:
+        yield Finding("note", "pause", f"paused: {plain(paused)}", f"`{invocation()} resume` ends it.")
+    if doubtful:
+        yield Finding(
+            "note",
+            "doubt",
+            f"{len(doubtful)} order(s) were sent and never answered: {', '.join(e.key for e in doubtful[:5])}",
+            f"`{invocation()} orders show KEY` says more.",
+        )
+
+
+def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+    listed = settings.tools
+    if listed is None or "place_order" in listed:
+        yield _account_rail(settings, policy)
+    if listed is None or "place_agent_order" in listed:
+        yield Finding("note", "place_agent_order", "answers how to set up a wallet; paying with one is not built yet")
+
+
+def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
+    if settings.api_key is None:
+        return Finding("wrong", subject, "needs an API key.", "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "account" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail account")
+    if settings.mode == "test":
+        return Finding("ok", subject, "orders with a test key; nothing is bought")
+    if policy.approval in ("host", "none"):
+        return Finding("ok", subject, f"buys for real, approval {policy.approval}")
+    return Finding(
+        "wrong",
+        subject,
+        "refuses live orders: no approval mode that works in this version is chosen.",
+        'Set approval = "host" (your MCP host asks before each call) or "none" (limits only) under [policy], '
+        "or ZINC_MCP_APPROVAL.",
+    )
+
+
+def _zinc(settings: Settings) -> Iterator[Finding]:
+    if settings.sandbox:
+        yield Finding("ok", "Zinc", "the built-in sandbox; no network is used")
+        return
+    try:
+        check_origin(settings.api_url)
+        health, wallet = anyio.run(partial(_ask_zinc, settings))
+    except ZincMcpError as error:
+        yield Finding("wrong", "Zinc", error.summary, error.next_step)
+        return
+    yield Finding("ok", "Zinc", f"reachable, health: {plain(health, 40)}")
+    if isinstance(wallet, ZincMcpError):
+        yield Finding("wrong", "API key", wallet.summary, wallet.next_step)
+    elif wallet is not None:
+        yield Finding("ok", "API key", _balance(wallet))
+
+
+async def _ask_zinc(settings: Settings) -> tuple[str, Mapping[str, Any] | ZincMcpError | None]:
+    client = ZincClient(settings.api_url, read_seconds=_ZINC_SECONDS)
+    try:
+        health = await client.get_health()
+        if settings.api_key is None:
+            return health, None
+        try:
+            return health, await client.get_wallet(settings.api_key)
+        except ZincMcpError as error:
+            return health, error
+    finally:
+        await client.aclose()
+
+
+def _balance(wallet: Mapping[str, Any]) -> str:
+    balance, fee = wallet.get("spendable_balance", wallet.get("balance")), wallet.get("order_fee_cents")
+    said = [f"balance {printed(balance)}"] if type(balance) is int else []
+    said += [f"fee {printed(fee)} an order"] if type(fee) is int else []
+    return "accepted" + (f"; {', '.join(said)}" if said else "")

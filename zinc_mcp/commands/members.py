@@ -1,0 +1,56 @@
+"""`zinc-mcp members`: who may use a team server."""
+
+from pathlib import Path
+
+import click
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.prose import plain
+from zinc_mcp.serving.members import add_member, list_members, remove_member
+from zinc_mcp.settings import load_settings
+
+
+@click.group()
+@click.option(
+    "--members",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of members; default: members.json in the home folder.",
+)
+@click.pass_context
+def members(context: click.Context, path: Path | None) -> None:
+    """Add, list and remove the members of a team server."""
+    context.obj = path or load_settings().home / "members.json"
+
+
+@members.command()
+@click.argument("name")
+@click.pass_obj
+def add(path: Path, name: str) -> None:
+    """Add a member and print the token, this once."""
+    token = add_member(path, name)
+    click.echo(token)
+    click.echo(
+        f"This is the token of {plain(name, 60)}. It is kept as a hash only and cannot be shown again.", err=True
+    )
+
+
+@members.command(name="list")
+@click.pass_obj
+def list_(path: Path) -> None:
+    """List the members."""
+    names = list_members(path)
+    for name in names:
+        click.echo(plain(name, 60))
+    if not names:
+        click.echo("No members yet.", err=True)
+
+
+@members.command()
+@click.argument("name")
+@click.pass_obj
+def remove(path: Path, name: str) -> None:
+    """Remove a member: the token stops working."""
+    if not remove_member(path, name):
+        raise RefusedError(f"There is no member {plain(name, 60)}.", "`members list` prints the names.")
+    click.echo(f"Removed {plain(name, 60)}.")

@@ -1,0 +1,155 @@
+"""`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import click
+
+from zinc_mcp.errors import OrderNotFoundError
+from zinc_mcp.invocation import invocation
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.entry import Entry, Event, Mode
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import load_settings
+
+_DAY_SECONDS = 86_400.0
+
+
+@click.group(invoke_without_command=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many, newest first.")
+@click.option("--mode", type=click.Choice(get_args(Mode)), help="Only orders with this kind of money.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool) -> None:
+    """List orders, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    with _journal() as journal:
+        entries, paused = journal.entries(limit, mode=mode), journal.paused()
+    if as_json:
+        click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
+        return
+    for row in _columns([_row(entry) for entry in entries]):
+        click.echo(row)
+    if not entries:
+        click.echo("No orders yet.")
+    if paused is not None:
+        click.echo(f"\nPaused: {plain(paused)}. `{invocation()} resume` ends it.")
+
+
+@orders.command()
+@click.argument("key_or_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(key_or_id: str, as_json: bool) -> None:
+    """Show one order, by our key or Zinc's id, with everything that happened to it."""
+    with _journal() as journal:
+        entry = journal.find(key_or_id)
+        if entry is None:
+            raise OrderNotFoundError(
+                "No order with this key or id is in the journal.", f"`{invocation()} orders` lists them."
+            )
+        events = journal.events(entry.id)
+    if as_json:
+        click.echo(json.dumps({**_record(entry), "events": [_event_record(event) for event in events]}, indent=2))
+        return
+    for name, value in _lines(entry):
+        click.echo(f"{name:<10} {value}")
+    click.echo("\nWhat happened")
+    for event in events:
+        detail = ", ".join(f"{name}={plain(value, 120)}" for name, value in event.detail.items())
+        click.echo(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
+    if entry.state == "unknown":
+        click.echo(
+            f"\nIt was sent and never answered. If you know how it ended: `{invocation()} orders resolve {entry.key} "
+            "--bought ID` or `--not-bought`."
+        )
+
+
+@orders.command()
+@click.option("--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS")
+def purge(days: float) -> None:
+    """Forget what was ordered and where it went, of finished orders; digests and money stay."""
+    with _journal() as journal:
+        forgotten = journal.purge(days * _DAY_SECONDS)
+    click.echo(f"Forgot bodies and addresses of {forgotten} order{'' if forgotten == 1 else 's'}.")
+
+
+@orders.command()
+@click.argument("key")
+@click.option("--bought", "order_id", metavar="ID", help="It was bought: Zinc's order id.")
+@click.option("--not-bought", is_flag=True, help="It was not bought; its money is free again.")
+def resolve(key: str, order_id: str | None, not_bought: bool) -> None:
+    """Settle an order in doubt: the owner's last word."""
+    if (order_id is not None) == not_bought:
+        raise click.UsageError("Say either --bought ID or --not-bought.")
+    with _journal() as journal:
+        entry = journal.resolve(key, order_id=order_id)
+    click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
+
+
+def _journal() -> Journal:
+    return Journal.open(load_settings().journal_url)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    return (
+        _when(entry.opened_at),
+        entry.mode,
+        entry.state,
+        _money(entry),
+        plain(entry.facts.get("retailer", ""), 40),
+        plain(entry.key, 64),
+        plain(entry.order_id or "", 64),
+    )
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _money(entry: Entry) -> str:
+    if entry.spent_cents is not None:
+        return printed(entry.spent_cents)
+    return f"up to {printed(entry.ceiling_cents + entry.fee_cents)}"
+
+
+def _lines(entry: Entry) -> list[tuple[str, str]]:
+    lines = [
+        ("key", plain(entry.key, 64)),
+        ("order", plain(entry.order_id or "none yet", 64)),
+        ("state", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")),
+        ("money", f"{_money(entry)}, {entry.mode}, rail {entry.rail}"),
+        ("counts", f"{printed(entry.counts_cents)} against the limits"),
+        ("caller", plain(entry.caller, 60)),
+        ("attempts", str(entry.attempts)),
+    ]
+    lines += [(plain(name, 10), _readable(value)) for name, value in entry.facts.items()]
+    if entry.consent:
+        lines.append(("consent", _readable(entry.consent)))
+    if entry.problem:
+        lines.append(("problem", _readable(entry.problem.get("summary") or entry.problem)))
+    return lines
+
+
+def _readable(value: Any) -> str:
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 400)
+
+
+def _record(entry: Entry) -> Mapping[str, Any]:
+    # Without the body: it holds the whole address, and lists are pasted into tickets.
+    record = {name: value for name, value in asdict(entry).items() if name != "body"}
+    return {**record, "counts_cents": entry.counts_cents, "body_kept": entry.body is not None}
+
+
+def _event_record(event: Event) -> Mapping[str, Any]:
+    return {**asdict(event), "at_utc": datetime.fromtimestamp(event.at, UTC).isoformat()}
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

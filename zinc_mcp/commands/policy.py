@@ -1,0 +1,49 @@
+"""`zinc-mcp policy`: what holds, and where each value comes from."""
+
+from typing import Any, cast
+
+import click
+
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.addresses import saved_addresses
+from zinc_mcp.ordering.policy import Policy, policy_sources, read_policy
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import load_settings
+
+_MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month"})
+_WHEN_NONE = {
+    "approval": "not chosen",
+    "approve_above": "always ask",
+    "max_month": "no limit",
+    "max_orders_day": "no limit",
+    "retailers_allowed": "any",
+    "countries": "any",
+    "rails": "any",
+}
+
+
+@click.command()
+def policy() -> None:
+    """Print the limits that hold and where each comes from."""
+    settings = load_settings()
+    held, sources = read_policy(settings), policy_sources(settings)
+    click.echo(f"{settings.config}{'' if settings.config.exists() else ' (not there: defaults hold)'}\n")
+    rows = [(name, shown(name, getattr(held, name)), sources[name]) for name in Policy.model_fields]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, source in rows:
+        click.echo(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
+    names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings)))
+    click.echo(f"\nSaved addresses: {names or 'none'}")
+
+
+def shown(name: str, value: Any) -> str:
+    """Return one value of the policy as a person reads it."""
+    if value is None:
+        return _WHEN_NONE[name]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in _MONEY:
+        return printed(value)
+    if isinstance(value, tuple):
+        return ", ".join(cast(tuple[str, ...], value)) or "none"
+    return str(value)

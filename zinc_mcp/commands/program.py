@@ -1,0 +1,49 @@
+"""The list of commands, each loaded only when it is called."""
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "demo": "Place practice orders through the real server and show what happens.",
+    "doctor": "Say what is configured, what can work and what is wrong.",
+    "members": "Add, list and remove the members of a team server.",
+    "orders": "List orders, show one, forget old ones, settle a doubtful one.",
+    "pause": "Stop all placing and sending, in every process on this journal.",
+    "policy": "Print the limits that hold and where each comes from.",
+    "resume": "End a pause.",
+    "sandbox": "Run the practice Zinc on a port, for any client.",
+    "serve": "Run the MCP server over HTTP, for a team or another machine.",
+}
+
+
+class Program(click.Group):
+    """A group that knows its commands by name and imports them one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the module of one command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"zinc_mcp.commands.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list without loading a single one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zinc-mcp", prog_name="zinc-mcp")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Let an AI agent buy real things through Zinc: one intention, one purchase.
+
+    Started by an MCP host, without arguments and without a terminal, this is the server on stdio.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -1,0 +1,34 @@
+"""How this program was started, so that a command we print can be pasted as it stands."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def invocation(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """Return what starts this program again: `zinc-mcp`, `uvx zinc-mcp`, `python -m zinc_mcp` or with a full path."""
+    program = Path((sys.argv if argv is None else argv)[0] or "zinc-mcp")
+    environment = os.environ if environ is None else environ
+    if program.name == "__main__.py" or program.name == "-m":
+        return f"{_short('python', sys.executable, environment)} -m zinc_mcp"
+    if program.stem != "zinc-mcp":
+        return "zinc-mcp"  # started from a test or an embedding program: nothing truer is known
+    if _through_uvx(program, environment):
+        return "uvx zinc-mcp"
+    return _short("zinc-mcp", str(program), environment)
+
+
+def _through_uvx(program: Path, environ: Mapping[str, str]) -> bool:
+    # uvx runs from an archive in uv's cache and tells its children where uv is; `uv run` runs from a project's .venv.
+    return "archive-v0" in program.parts or ("UV" in environ and "uv" in program.parts)
+
+
+def _short(name: str, path: str, environ: Mapping[str, str]) -> str:
+    # Compared without following links: a virtual environment's python is a link to another one.
+    found = shutil.which(name, path=environ.get("PATH", os.defpath))
+    if os.sep not in path or (found is not None and os.path.abspath(found) == os.path.abspath(path)):
+        return name
+    return shlex.quote(os.path.abspath(path))
