@@ -289,7 +289,7 @@ class Checkout:
         attempt = self._sender.running(twin)
         if attempt is not None:
             return await self._outcome(attempt, deadline, earlier=True)
-        twin = await self._moved_elsewhere(twin, deadline)
+        twin = await self._moved_elsewhere(await self._reread(twin), deadline)
         twin, order = await self._refreshed(twin, rail)
         if twin.state == "unknown":
             answer = await self._doubted(twin, rail, deadline)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.database import ENTRIES, EVENTS, META, connect, create, explained, lock
 from zinc_mcp.ordering.entry import (
@@ -267,18 +267,13 @@ class Journal:
             return self._change(connection, entry, state, what, detail or {}, changes)
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
-        """Take the lease of an entry whose lease is free or ours; None when somebody holds it or it moved."""
+        """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
         now = self._clock()
-        if entry.lease_owner not in (None, owner) and entry.lease_until is not None and entry.lease_until > now:
+        if entry.lease_owner is not None and (entry.lease_until or 0.0) > now:
             return None
+        what = "claimed" if entry.lease_owner is None else "taken over"
         try:
-            return self.move(
-                entry,
-                entry.state,
-                "claimed" if entry.lease_owner in (None, owner) else "taken over",
-                lease_owner=owner,
-                lease_until=now + seconds,
-            )
+            return self.move(entry, entry.state, what, lease_owner=owner, lease_until=now + seconds)
         except StaleEntryError:
             return None
 

@@ -133,7 +133,7 @@ class Reconciler:
     async def _look_up(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
         claimed = await self.claim(entry)
         if claimed is None:
-            return entry, None
+            return await self._writer.run(lambda journal: journal.read(entry.id)), None
         entry = claimed
         try:
             if entry.state == "sending":

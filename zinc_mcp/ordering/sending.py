@@ -114,8 +114,10 @@ class Sender:
         try:
             with anyio.CancelScope(shield=True):
                 await self._send(attempt, rail)
-                if attempt.entry.state == "unknown" and attempt.error is None and await self._again(attempt, rail):
+                if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):
                     await self._send(attempt, rail)
+                if attempt.entry.state == "unknown":
+                    await self._settle(attempt, "unknown", "left in doubt", **FREE)
         except ZincMcpError as error:
             attempt.error = error
         except StaleEntryError as stale:
@@ -198,17 +200,15 @@ class Sender:
         await self._settle(attempt, "unknown", what, lease_owner=self._owner, lease_until=lease)
         self._checkpoint("unknown")
 
-    async def _again(self, attempt: Attempt, rail: Rail) -> bool:
-        """Mark an unanswered entry for one more sending of the same bytes, or give it out of our hands."""
-        if attempt.wanted and self.may_repeat(attempt.entry, rail):
-            try:
-                attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
-            except RefusedError:
-                pass
-            else:
-                return True
-        await self._settle(attempt, "unknown", "left in doubt", **FREE)
-        return False
+    async def _marked_again(self, attempt: Attempt, rail: Rail) -> bool:
+        """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
+        if not attempt.wanted or not self.may_repeat(attempt.entry, rail):
+            return False
+        try:
+            attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
+        except RefusedError:
+            return False
+        return True
 
     async def _settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
         """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up."""

@@ -1,0 +1,107 @@
+"""What every test can have: a fake Zinc, a clock that is set by hand, and a shop of one process."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_zinc import FakeZinc
+from pydantic import SecretStr
+
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.settings import Settings
+from zinc_mcp.shop import Shop, open_shop
+
+OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
+
+
+class HandClock:
+    """Seconds since the epoch, moved by the test."""
+
+    def __init__(self, now: float = 1_795_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += seconds
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    # The tempo wallet's signer is asyncio only, so the whole program is.
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs() -> None:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def zinc(clock: HandClock) -> FakeZinc:
+    return FakeZinc(clock)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def write_config(home: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "zinc.toml"
+        config.write_text(text, encoding="utf-8")
+        return config
+
+    return write
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks(answer=5.0, wire=5.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+
+
+@pytest.fixture
+def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenShop:
+    """Open a shop of one process over the fake Zinc, with a test key unless told otherwise."""
+
+    @asynccontextmanager
+    async def opened(
+        *,
+        api_key: str | None = "zn_test_planted-secret",
+        clocks: Clocks = clocks,
+        journal: str | None = None,
+        checkpoint: Callable[[str], None] = lambda step: None,
+        **settings: Any,
+    ) -> AsyncGenerator[Shop]:
+        configured = Settings(
+            home=home,
+            config=home / "zinc.toml",
+            api_key=SecretStr(api_key) if api_key else None,
+            journal=SecretStr(journal) if journal else None,
+            **settings,
+        )
+        async with open_shop(
+            configured, transport=zinc.transport(), clocks=clocks, clock=clock, checkpoint=checkpoint
+        ) as shop:
+            yield shop
+
+    return opened
+
+
+def as_json(value: object) -> str:
+    """Return any value as one searchable string."""
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,18 @@
+"""What a test reads from a journal once its process has let go of it."""
+
+from pathlib import Path
+
+from zinc_mcp.ordering.checkout import Answer
+from zinc_mcp.ordering.entry import Entry, Event
+from zinc_mcp.ordering.journal import Journal
+
+
+def entry_of(answer: Answer) -> Entry:
+    assert answer.entry is not None
+    return answer.entry
+
+
+def journal_of(home: Path) -> tuple[list[Entry], list[Event]]:
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        entries = journal.entries()
+        return entries, [event for entry in entries for event in journal.events(entry.id)]

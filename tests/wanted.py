@@ -1,0 +1,38 @@
+"""Orders as tests want them."""
+
+from typing import Any
+
+from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.ordering.checkout import Intent
+
+ADDRESS: dict[str, Any] = {
+    "first_name": "Ada",
+    "last_name": "Buyer",
+    "address_line1": "12 Planted Street",
+    "city": "New York",
+    "state": "NY",
+    "postal_code": "10001",
+    "phone_number": "212-555-0147",
+}
+
+BOOK = "https://www.amazon.com/dp/B07JGBW826"
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    """Return the arguments of a placing call."""
+    return {"products": [{"url": BOOK}], "shipping_address": dict(ADDRESS), "max_price": 5000, **changes}
+
+
+def order(**changes: Any) -> OrderCreate:
+    """Return a checked order."""
+    return OrderCreate.model_validate(arguments(**changes))
+
+
+def intent(caller: str = "local", **changes: Any) -> Intent:
+    """Return an intention on the account rail."""
+    return Intent(caller, "account", order(**changes))
+
+
+def book(number: int) -> list[dict[str, Any]]:
+    """Return one product, another for each number."""
+    return [{"url": f"https://www.amazon.com/dp/B{number:09d}"}]
