@@ -1,0 +1,1 @@
+"""What a host and a model see: the tools, their results, and the transports."""

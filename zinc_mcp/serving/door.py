@@ -1,0 +1,110 @@
+"""The door of the HTTP server: which Host and Origin it answers to, and whose token a request carries."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.serving.members import Members, let_in
+
+OPEN_PATH = "/healthz"
+"""The one path that asks for nothing."""
+
+logger = logging.getLogger("zinc_mcp")
+
+
+class Hosts:
+    """The names clients may know this server by: `name:port`, or `name` for any port.
+
+    A web page can make a browser send requests to any address (DNS rebinding); what it cannot choose is the Host and
+    the Origin that the browser names (MCP specification, Transports, "Security Warning").
+    """
+
+    def __init__(self, names: Iterable[str], *, schemes: Sequence[str] = ("http", "https")) -> None:
+        self._names = frozenset(name.lower() for name in names)
+        self._schemes = tuple(schemes)
+
+    def allow_host(self, host: str) -> bool:
+        """Say whether a Host header names this server."""
+        host = host.lower()
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        bare = f"[{name}]" if ":" in name else name
+        return host in self._names or bare in self._names
+
+    def allow_origin(self, origin: str) -> bool:
+        """Say whether an Origin header is this server's own."""
+        scheme, _, host = origin.partition("://")
+        return scheme in self._schemes and self.allow_host(host)
+
+    def for_the_sdk(self) -> TransportSecuritySettings:
+        """Return the same rules as the SDK checks them, a second time."""
+        hosts = [pattern for name in sorted(self._names) for pattern in (name, *([f"{name}:*"] if _bare(name) else []))]
+        origins = [f"{scheme}://{host}" for scheme in self._schemes for host in hosts]
+        return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+class Door:
+    """ASGI middleware: refuses a foreign Host or Origin, and a request without a member's token once there are members.
+
+    Who was let in stands in the scope of that one request; nothing is remembered for a session.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, members_only: bool = False) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._members = members
+        self._members_only = members_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] == "http" and scope["path"] != OPEN_PATH:
+            objection = self._objection(scope)
+            if objection is not None:
+                await objection(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _objection(self, scope: Scope) -> Response | None:
+        hosts = _headers(scope, b"host")
+        if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
+            return JSONResponse({"error": "invalid_host"}, 421)
+        if any(not self._hosts.allow_origin(origin) for origin in _headers(scope, b"origin")):
+            return JSONResponse({"error": "invalid_origin"}, 403)
+        try:
+            # Once there were members there is no way back to an open door but a restart.
+            self._members_only = self._members_only or bool(self._members.known())
+            if not self._members_only:
+                return None
+            name = self._members.named_by(_token(scope))
+        except SettingsError as error:
+            logger.error("%s", error.summary)
+            name = None
+        if name is None:
+            return JSONResponse(
+                {"error": "invalid_token", "error_description": "A member's token is needed."},
+                401,
+                {"WWW-Authenticate": 'Bearer realm="zinc-mcp", error="invalid_token"'},
+            )
+        let_in(scope, name)
+        return None
+
+
+def _bare(name: str) -> bool:
+    return name.endswith("]") or ":" not in name
+
+
+def _headers(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _token(scope: Scope) -> str:
+    given = _headers(scope, b"authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""

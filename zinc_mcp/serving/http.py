@@ -1,0 +1,211 @@
+"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and what a watchdog asks."""
+
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.serving.door import OPEN_PATH, Door, Hosts
+from zinc_mcp.serving.members import Members
+from zinc_mcp.serving.server import build_server, log_to_stderr
+from zinc_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from zinc_mcp.shop import Shop
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Above what any order needs, so that an argument that is far too large still gets an answer the model can read."""
+GRACE_SECONDS = 5
+"""How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+logger = logging.getLogger("zinc_mcp")
+
+
+def serve_http(
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    tls: tuple[Path, Path] | None = None,
+    behind_proxy: bool = False,
+    members: Path | None = None,
+) -> None:
+    """Serve until a signal says stop; orders on the wire are finished first.
+
+    Args:
+        settings: what the owner configured.
+        host: the address to listen on.
+        port: its port.
+        allowed_hosts: the names clients reach this server by, when that is not loopback.
+        tls: certificate chain and private key, PEM.
+        behind_proxy: a proxy in front ends TLS.
+        members: the file of members, `members.json` in the home by default.
+
+    Raises:
+        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used.
+    """
+    known = Members(members or settings.home / "members.json")
+    exposed = behind_proxy or bool(allowed_hosts) or not _is_loopback(host)
+    has_members = bool(known.known())
+    if exposed:
+        _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
+    if tls is not None:
+        _check_tls(*tls)
+    log_to_stderr()
+    logger.setLevel(logging.INFO)
+    names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
+    hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
+    with _listening(host, port) as listener:
+        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls)
+
+
+def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: bool = False) -> Starlette:
+    """Return the ASGI application for an open shop.
+
+    Args:
+        shop: stays open while the application runs.
+        hosts: the names clients may reach it by.
+        members: who may use it; while there are none, everybody who reaches it.
+        members_only: let nobody in without a token, even when there are no members (any more).
+    """
+    server = build_server(shop)
+    security = hosts.for_the_sdk()
+    streamable = server.streamable_http_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
+    sse = server.sse_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
+
+    async def healthy(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        try:
+            shop.policy()
+        except ZincMcpError as error:
+            return JSONResponse({"status": "not ready", "code": error.code}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with server.session_manager.run():
+            yield
+
+    return Starlette(
+        routes=[
+            Route(OPEN_PATH, healthy),
+            Route("/readyz", ready),
+            *streamable.routes,
+            *sse.routes,
+        ],
+        middleware=[Middleware(Door, hosts=hosts, members=members, members_only=members_only)],
+        lifespan=lifespan,
+    )
+
+
+def _check_exposed(
+    has_members: bool,
+    members: Path,
+    allowed_hosts: Sequence[str],
+    tls: tuple[Path, Path] | None,
+    behind_proxy: bool,
+) -> None:
+    missing: list[str] = []
+    if not has_members:
+        missing.append(f"members (`members add NAME`; {members} has none)")
+    if not allowed_hosts:
+        missing.append("the names clients reach it by (--allow-host)")
+    if tls is None and not behind_proxy:
+        missing.append("TLS (--tls-cert and --tls-key) or a proxy that ends it (--behind-proxy)")
+    if missing:
+        raise SettingsError(
+            f"The server is not started where others can reach it without {'; '.join(missing)}.",
+            "Add what is missing, or listen on 127.0.0.1 alone.",
+        )
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise SettingsError("The TLS certificate or its key cannot be used.", "Give both as PEM files.") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "not an address of this machine"
+        raise SettingsError(f"Cannot listen on {host}:{port} ({reason}).", "Choose another address or port.") from error
+    with listener:
+        yield listener
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    hosts: Hosts,
+    members: Members,
+    members_only: bool,
+    tls: tuple[Path, Path] | None,
+) -> None:
+    from zinc_mcp.shop import open_shop
+
+    # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
+    async with open_shop(settings) as shop:
+        config = uvicorn.Config(
+            build_app(shop, hosts, members, members_only=members_only),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        address = listener.getsockname()
+        logger.info(
+            "serving %s orders on %s://%s:%d/mcp (and /sse)",
+            settings.mode,
+            "https" if tls else "http",
+            f"[{address[0]}]" if ":" in address[0] else address[0],
+            address[1],
+        )
+        with _signals_survived():
+            await uvicorn.Server(config).serve(sockets=[listener])
+
+
+@contextmanager
+def _signals_survived() -> Generator[None]:
+    """Outlive the signal that stopped uvicorn, which raises it again when it is done: orders may be on the wire."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, lambda number, frame: None) for each in stopping}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

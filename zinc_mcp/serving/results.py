@@ -1,0 +1,151 @@
+"""Tool results: text and structure from the same facts, for answers and for every failure we foresee.
+
+Half of the hosts show the model the text, the other half the structure; both therefore say all of it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Literal
+
+from mcp.types import CallToolResult, TextContent
+
+from zinc_mcp.errors import (
+    InvalidArgumentsError,
+    OrderNotFoundError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    ZincMcpError,
+)
+from zinc_mcp.prose import plain
+from zinc_mcp.serving.arguments import diet
+from zinc_mcp.serving.facts import bounded_facts
+from zinc_mcp.serving.sentences import Call
+from zinc_mcp.serving.views import OrderView, View, compact
+
+Ending = Literal["refused", "declined", "rejected", "not_sent", "unknown", "not_found", "not_read"]
+
+
+class ErrorView(View):
+    """What every failed tool call shows."""
+
+    code: str
+    outcome: Ending
+    summary: str
+    next_step: str
+    money_may_have_moved: bool
+    key: str | None = None
+    order_id: str | None = None
+    reference: str | None = None
+    problems: Sequence[Mapping[str, str]] = ()
+    facts: Mapping[str, Any] | None = None
+
+
+_ALWAYS = ("outcome", "summary", "next_step")
+_PUBLISHED: Mapping[Call, Sequence[str]] = {
+    "place": (*_ALWAYS, "new_order", "order_id", "key", "is_final"),
+    "look": (*_ALWAYS, "is_final", "status", "items", "price", "tracking", "failure"),
+}
+
+
+@cache
+def output_schema(call: Call) -> dict[str, Any]:
+    """Return the published schema of a result: open, and no deeper than its first level.
+
+    Zinc adds fields and statuses monthly and clients validate results: whatever is promised here must stay true.
+    """
+    full = diet(OrderView.model_json_schema())["properties"]
+    properties = {name: {"type": full[name]["type"]} for name in _PUBLISHED[call]}
+    return {"type": "object", "properties": properties, "required": list(_ALWAYS)}
+
+
+def shown(view: View, *, failed: bool = False) -> CallToolResult:
+    """Return both halves of a result from one view."""
+    facts: dict[str, Any] = compact(view)
+    rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
+    text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts, is_error=failed)
+
+
+def failed(error: ZincMcpError, call: Call) -> CallToolResult:
+    """Return the result for a failure we foresaw."""
+    facts = dict(error.facts)
+    key, order_id = facts.pop("key", None), facts.pop("order_id", None)
+    return shown(
+        ErrorView(
+            # A read that Zinc refuses is not an order that Zinc rejected.
+            code="zinc_unavailable" if call == "look" and isinstance(error, OrderRejectedError) else error.code,
+            outcome=_ending(error, call),
+            summary=error.summary,
+            next_step=error.next_step,
+            money_may_have_moved=error.money_may_have_moved,
+            key=None if key is None else plain(key, 100),
+            order_id=None if order_id is None else plain(order_id, 100),
+            problems=[
+                {"field": plain(each.field, 120), "reason": plain(each.reason, 200)} for each in error.problems[:10]
+            ],
+            facts=bounded_facts(facts) or None,
+        ),
+        failed=True,
+    )
+
+
+def in_doubt(view: OrderView) -> CallToolResult:
+    """Return the result of a placing call whose order was sent and not answered."""
+    return shown(
+        ErrorView(
+            code="outcome_unknown",
+            outcome="unknown",
+            summary=view.summary,
+            next_step=view.next_step,
+            money_may_have_moved=True,
+            key=view.key,
+            order_id=view.order_id,
+            facts={"new_order": view.new_order},
+        ),
+        failed=True,
+    )
+
+
+def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
+    """Return the result for a failure nobody foresaw; `reference` finds it in the log."""
+    moved = call == "place" and reached_checkout
+    if moved:
+        summary = "Something unexpected went wrong after the order was handed on: money may have moved."
+        next_step = (
+            f"Do not order again. Call get_order with order_id {key}, and tell the user the reference {reference}."
+            if key
+            else f"Do not order again. Tell the user the reference {reference}; `zinc-mcp orders` lists what was sent."
+        )
+    else:
+        summary = "Something unexpected went wrong; nothing was bought by this call."
+        next_step = f"Tell the user the reference {reference}, which finds it in the server's log."
+    return shown(
+        ErrorView(
+            code="internal_error",
+            outcome="unknown" if moved else "not_sent" if call == "place" else "not_read",
+            summary=summary,
+            next_step=next_step,
+            money_may_have_moved=moved,
+            key=key if moved else None,
+            reference=reference,
+        ),
+        failed=True,
+    )
+
+
+def _ending(error: ZincMcpError, call: Call) -> Ending:
+    if isinstance(error, OrderOutcomeUnknownError) or error.money_may_have_moved:
+        return "unknown"
+    if isinstance(error, OrderNotFoundError):
+        return "not_found"
+    if isinstance(error, InvalidArgumentsError):
+        return "refused"
+    if call == "look":
+        return "refused" if isinstance(error, RefusedError) else "not_read"
+    if isinstance(error, OrderRejectedError):
+        return "rejected"
+    if isinstance(error, RefusedError):
+        return "declined" if error.code == "declined" else "refused"
+    return "not_sent"

@@ -1,0 +1,174 @@
+"""What a tool result says about an order: our own words, made of amounts and ids, never of anybody's prose."""
+
+import re
+from typing import Literal
+
+from zinc_mcp.money import printed
+from zinc_mcp.serving.views import OrderView
+
+Call = Literal["place", "look"]
+
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+_EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
+
+_PRACTICE = {
+    "sandbox": "Practice in the sandbox: no real money, no real goods.",
+    "test": "Practice with a test key: no real money, no real goods.",
+}
+
+_FAILURES: dict[str, tuple[str, str]] = {
+    "max_price_exceeded": (
+        "the total came out above max_price",
+        "Ask the user whether a higher max_price is all right; then place a new order.",
+    ),
+    "product_out_of_stock": ("a product is out of stock", "Offer the user another product or seller."),
+    "product_unavailable": ("a product cannot be bought just now", "Offer the user another product or seller."),
+    "product_not_found": ("the product page does not lead to a product", "Find the right product page."),
+    "invalid_product_url": ("the product page does not lead to a product", "Find the right product page."),
+    "product_variant_required": (
+        "the page asks for a variant",
+        "Give the variant with labels and values exactly as on the page.",
+    ),
+    "product_variant_unavailable": ("that variant is not to be had", "Ask the user for another variant."),
+    "product_quantity_unavailable": ("there are not enough pieces", "Ask the user whether fewer are all right."),
+    "quantity_limit_exceeded": (
+        "the retailer sells fewer pieces per order",
+        "Ask the user whether fewer are all right.",
+    ),
+    "shipping_address_invalid": ("the address was not accepted", "Ask the user to check the address."),
+    "shipping_unavailable": (
+        "it cannot be shipped to that address",
+        "Ask the user for another address or product.",
+    ),
+    "gift_option_unavailable": (
+        "the retailer has no free gift option",
+        'Ask the user whether to order without it, or set fulfillment {"gift": "best_effort"}.',
+    ),
+    "payment_declined": ("the payment was declined", "Tell the user to check how the order is paid."),
+    "retailer_unavailable": ("the retailer could not be reached", "It may work later; ask the user first."),
+    "retailer_rate_limited": ("the retailer was too busy", "It may work later; ask the user first."),
+    "checkout_failed": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
+    "checkout_blocked": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
+    "add_to_cart_failed": ("the product could not be put in the cart", "It may work later; ask the user first."),
+    "retailer_not_supported": ("Zinc does not support this retailer", "Find the product at another retailer."),
+}
+"""By Zinc's job error types (SDK 2026.10.16, "Error handling")."""
+
+_ALSO_CALLED = {
+    "out_of_stock": "product_out_of_stock",
+    "product_quantity_not_available": "product_quantity_unavailable",
+    "invalid_variant": "product_variant_unavailable",
+    "invalid_shipping_address": "shipping_address_invalid",
+    "unsupported_retailer": "retailer_not_supported",
+}
+"""The names of Zinc's HTTP errors, which its sandbox uses for failed orders as well."""
+
+
+def told(view: OrderView, call: Call) -> OrderView:
+    """Return the view with its summary and next step."""
+    summary, next_step = _words(view)
+    if view.outcome in ("sending", "unknown") and call == "place":
+        summary = f"{summary} Money may have moved."
+    before = [_EARLIER] if view.new_order is False else []
+    if view.mode != "live":
+        before.append(_PRACTICE[view.mode])
+    return view.model_copy(update={"summary": " ".join([*before, summary]), "next_step": next_step})
+
+
+def handle_of(view: OrderView) -> str | None:
+    """Return the id or key to call `get_order` with, if it may stand in a sentence."""
+    return next((text for text in (view.order_id, view.key) if text and _ID.fullmatch(text)), None)
+
+
+def _words(view: OrderView) -> tuple[str, str]:
+    handle = handle_of(view)
+    order = f"order {handle}" if handle else "the order"
+    first_word_up = order[0].upper() + order[1:]
+    look = f"get_order with order_id {handle}" if handle else "get_order with its order_id"
+    match view.outcome:
+        case "accepted":
+            most = _amount(view, "held")
+            ceiling = f" At most {most} is debited, Zinc's fee included." if most else ""
+            return (
+                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}",
+                f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
+            )
+        case "placed":
+            return f"The retailer has {order}.{_cost(view)}{_shipping(view)}", _after_placing(view, look)
+        case "failed":
+            reason, next_step = _failure(view)
+            return f"Nothing was bought: {order} failed because {reason}.{_given_back(view)}", next_step
+        case "cancelled":
+            return (
+                f"{first_word_up} was cancelled.{_given_back(view)}",
+                "Tell the user. Order again only if they want that.",
+            )
+        case "sending":
+            return (
+                f"{first_word_up} is on its way to Zinc; no answer yet.",
+                f"Do not order again. Call {look} and wait_seconds 25.",
+            )
+        case "unknown":
+            return (
+                "The order was sent and its outcome is not known: it may or may not have been placed.",
+                f"Do not order again. Call {look} and wait_seconds 25 to find out.",
+            )
+        case "waiting":
+            return "The order is recorded and has not been sent; nothing was bought.", f"Call {look} to see it go on."
+        case "rejected":
+            return "Zinc did not accept the order: nothing was bought.", "Change what failure names, then order again."
+        case "refused":
+            return "The order was not sent: nothing was bought.", "See failure for the reason."
+        case "declined":
+            return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
+
+
+def _amount(view: OrderView, name: str) -> str | None:
+    return (view.price.printed or {}).get(name) if view.price else None
+
+
+def _cost(view: OrderView) -> str:
+    price = view.price
+    if price is None or price.paid_cents is None:
+        most = _amount(view, "held")
+        return f" The price is not reported yet; at most {most} is debited." if most else ""
+    back = price.expected_back_cents
+    returned = f"; {printed(back)} of what was held comes back" if back else ""
+    return f" Paid: {_amount(view, 'paid')}, Zinc's fee included{returned}."
+
+
+def _given_back(view: OrderView) -> str:
+    back = view.price.expected_back_cents if view.price else None
+    return f" The {printed(back)} that was held comes back." if back else ""
+
+
+def _shipping(view: OrderView) -> str:
+    statuses = {parcel.status for parcel in view.tracking}
+    if not statuses:
+        return " It has no tracking number yet."
+    if statuses == {"delivered"}:
+        return " Everything was delivered."
+    if "undeliverable" in statuses:
+        return " A parcel could not be delivered."
+    if "available_for_pickup" in statuses:
+        return " A parcel waits to be picked up."
+    if "in_transit" in statuses:
+        return " It is in transit."
+    return " A tracking number exists; the parcel has not moved yet."
+
+
+def _after_placing(view: OrderView, look: str) -> str:
+    statuses = {parcel.status for parcel in view.tracking}
+    if statuses == {"delivered"}:
+        return "Nothing more to do."
+    if view.new_order is False:
+        return f"Tell the user that it was ordered before. Call {look} for news of the delivery."
+    return f"Tell the user. Call {look} another day for news of the delivery."
+
+
+def _failure(view: OrderView) -> tuple[str, str]:
+    code = (view.failure.code if view.failure else None) or ""
+    unknown = ("the retailer or Zinc could not carry it out", "Tell the user what failure says.")
+    reason, next_step = _FAILURES.get(_ALSO_CALLED.get(code, code), unknown)
+    return reason, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."

@@ -1,0 +1,98 @@
+"""The server on stdin and stdout, for one host. Nothing but the protocol reaches stdout."""
+
+import io
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import anyio
+from mcp.server import MCPServer
+
+from zinc_mcp.serving.server import build_server, log_to_stderr
+from zinc_mcp.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Serve until the host closes stdin or a signal says stop; an order on the wire is finished first.
+
+    Raises:
+        SettingsError, RefusedError: if what the owner configured cannot be used.
+    """
+    log_to_stderr()
+    try:
+        anyio.run(_serve, settings)
+    except* (BrokenPipeError, ConnectionResetError):
+        pass  # the host is gone and nobody reads any more
+    finally:
+        # What was printed and never flushed would otherwise reach the wire when the interpreter exits.
+        with suppress(OSError):
+            os.dup2(2, 1)
+
+
+async def _serve(settings: Settings) -> None:
+    from zinc_mcp.shop import open_shop
+
+    async with open_shop(settings) as shop:
+        server = build_server(shop)
+        if sys.platform == "win32":
+            await server.run_stdio_async()
+        else:
+            await _until_a_signal(server)
+
+
+async def _until_a_signal(server: MCPServer) -> None:
+    """Serve, and take SIGTERM and SIGINT for the end of stdin."""
+    with _stdin_with_an_end() as end, anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+
+        async def listen() -> None:
+            async for _ in signals:
+                end()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            await server.run_stdio_async()
+            tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _stdin_with_an_end() -> Generator[Callable[[], object]]:
+    """Put a stdin in place that ends when the returned function is called.
+
+    The SDK reads stdin in a thread that no cancellation reaches (mcp 2.3, `stdio_server`): without this a signal would
+    wait for the host's next line. Descriptor 0 itself is pointed at nothing, so that no child eats the protocol.
+    """
+    given, descriptor = sys.stdin, os.dup(sys.stdin.fileno())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    woken, wake = os.pipe()
+    try:
+        os.dup2(nothing, 0)
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(_Ending(descriptor, woken)), encoding="utf-8")
+        yield lambda: os.write(wake, b".")
+    finally:
+        sys.stdin = given
+        for each in (descriptor, nothing, woken, wake):
+            os.close(each)
+
+
+class _Ending(io.RawIOBase):
+    """Reads `source` until it ends or `woken` has something to read."""
+
+    def __init__(self, source: int, woken: int) -> None:
+        super().__init__()
+        self._source = source
+        self._woken = woken
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        ready, _, _ = select.select([self._source, self._woken], [], [])
+        if self._woken in ready:
+            return 0
+        read = os.read(self._source, len(buffer))
+        buffer[: len(read)] = read
+        return len(read)

@@ -1,0 +1,122 @@
+"""What a tool result shows of an order. The facts come from `facts` and `price`, the sentences from `sentences`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from zinc_mcp.ordering.entry import Mode
+
+Outcome = Literal[
+    "waiting", "sending", "unknown", "accepted", "placed", "failed", "cancelled", "rejected", "refused", "declined"
+]
+FINAL: frozenset[Outcome] = frozenset({"placed", "failed", "cancelled", "rejected", "refused", "declined"})
+NOT_BOUGHT: frozenset[Outcome] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+
+
+class View(BaseModel):
+    """The base of what is shown; what is None or empty is left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ItemView(View):
+    title: str | None = None
+    url: str | None = None
+    quantity: int = 1
+    variant: Mapping[str, str] | None = None
+    status: str | None = None
+    unit_price_cents: int | None = None
+    error: str | None = None
+
+
+class ShipToView(View):
+    name: str | None = None
+    city: str | None = None
+    country: str | None = None
+    saved: str | None = None
+
+
+class PriceView(View):
+    """Amounts in minor units: the retailer's in `currency`, Zinc's fee and everything below it in US cents."""
+
+    currency: str | None = None
+    subtotal_cents: int | None = None
+    tax_cents: int | None = None
+    shipping_cents: int | None = None
+    fees_cents: int | None = None
+    discount_cents: int | None = None
+    total_cents: int | None = None
+    total_in_usd_cents: int | None = None
+    zinc_fee_cents: int | None = None
+    paid_cents: int | None = None
+    max_price_cents: int | None = None
+    held_cents: int | None = None
+    expected_back_cents: int | None = None
+    credited_cents: int | None = None
+    printed: Mapping[str, str] | None = None
+
+
+class CheckpointView(View):
+    time: str | None = None
+    status: str | None = None
+    message: str | None = None
+    place: str | None = None
+
+
+class ParcelView(View):
+    carrier: str | None = None
+    number: str | None = None
+    status: str | None = None
+    estimated_delivery: str | None = None
+    url: str | None = None
+    checkpoints: Sequence[CheckpointView] = ()
+
+
+class FailureView(View):
+    code: str | None = None
+    detail_code: str | None = None
+    message: str | None = None
+    url: str | None = None
+    address_reasons: Sequence[str] = ()
+    fields: Sequence[Mapping[str, str]] = ()
+    lines: Sequence[Mapping[str, Any]] = ()
+    facts: Mapping[str, Any] | None = None
+
+
+class OrderView(View):
+    """One order, as every tool of ours shows it."""
+
+    outcome: Outcome
+    summary: str = ""
+    next_step: str = ""
+    new_order: bool | None = None
+    """For a placing call: whether this call opened the order, or an earlier one is the answer."""
+    is_final: bool
+    order_id: str | None = None
+    key: str | None = None
+    status: str | None = None
+    mode: Mode
+    retailer: str | None = None
+    items: Sequence[ItemView] = ()
+    items_left_out: int | None = None
+    ship_to: ShipToView | None = None
+    price: PriceView | None = None
+    tracking: Sequence[ParcelView] = ()
+    estimated_delivery: str | None = None
+    merchant_order_ids: Sequence[str] = ()
+    failure: FailureView | None = None
+    concessions: Sequence[Mapping[str, Any]] = ()
+    returns: Sequence[Mapping[str, Any]] = ()
+
+
+def compact(value: Any) -> Any:
+    """Return plain data without what is None or empty, at any depth."""
+    if isinstance(value, BaseModel):
+        return compact(dict(value))
+    if isinstance(value, Mapping):
+        shown = {name: compact(item) for name, item in cast(Mapping[str, Any], value).items()}
+        return {name: item for name, item in shown.items() if item is not None and item != [] and item != {}}
+    if isinstance(value, list | tuple):
+        return [compact(item) for item in cast(Sequence[Any], value)]
+    return value
