@@ -1,16 +1,32 @@
-"""The program as a person runs it: a process of its own, a home of its own, no terminal."""
+"""The program as a person runs it: with a home of its own, no terminal, and nothing of this machine's configuration."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import zinc_mcp
+from zinc_mcp.cli import main
 
 ROOT = Path(__file__).parents[1]
 PLANTED = "zn_live_planted_5a1e"
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What a run left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Started:
-    """Starts `python -m zinc_mcp` with an environment in which nothing of this machine's configuration counts."""
+    """Starts the program, either in this process (quick) or in one of its own (as a host does)."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
@@ -23,16 +39,25 @@ class Started:
         self.home.mkdir(exist_ok=True)
         self.config.write_text(toml, encoding="utf-8")
 
-    def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Run one command to its end; no output of it may show the planted secret."""
-        ended = self.python("-m", "zinc_mcp", *arguments, **variables)
-        assert PLANTED not in ended.stdout + ended.stderr
-        assert "Traceback" not in ended.stderr
-        return ended
+    def run(self, *arguments: str, **variables: str) -> Ended:
+        """Run one command through `main` to its end; no output of it may show the planted secret."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        code = 0
+        with (
+            _environment({**self.environment, **variables}),
+            _arguments(*arguments),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            try:
+                main()
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 0
+        return _searched(Ended(code, stdout.getvalue(), stderr.getvalue()))
 
-    def python(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Run the interpreter to its end."""
-        return subprocess.run(
+    def process(self, *arguments: str, **variables: str) -> Ended:
+        """Run `python` with these arguments in a process of its own, without a terminal."""
+        ended = subprocess.run(
             [sys.executable, *arguments],
             env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
@@ -41,3 +66,32 @@ class Started:
             timeout=60,
             check=False,
         )
+        return _searched(Ended(ended.returncode, ended.stdout, ended.stderr))
+
+
+def _searched(ended: Ended) -> Ended:
+    assert PLANTED not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Generator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _arguments(*arguments: str) -> Generator[None]:
+    before = sys.argv
+    sys.argv = [str(Path(zinc_mcp.__path__[0]) / "__main__.py"), *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before

@@ -18,8 +18,7 @@ CONTRACT = ROOT / "tests" / "tools.json"
 def _contract_names() -> set[str]:
     if not CONTRACT.exists():
         return set(TOOLS)
-    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    listed = contract["tools"] if isinstance(contract, dict) else contract
+    listed: list[dict[str, Any]] = json.loads(CONTRACT.read_text(encoding="utf-8"))
     return {tool["name"] for tool in listed}
 
 

@@ -23,7 +23,7 @@ except SystemExit:
 loaded = sorted(name for name in sys.modules if name.startswith({_HEAVY}))
 sys.exit(f"loaded: {{loaded}}" if loaded else 0)
 """
-    ended = Started(tmp_path).python("-c", script)
+    ended = Started(tmp_path).process("-c", script)
     assert ended.stderr == ""
     assert ended.returncode == 0
     for name in ("demo", "doctor", "members", "orders", "pause", "policy", "resume", "sandbox", "serve"):
@@ -42,7 +42,7 @@ except SystemExit as ended:
 loaded = sorted(name for name in sys.modules if name.startswith(("zinc_mcp.commands", "sqlalchemy", "jinja2")))
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """
-    ended = Started(tmp_path).python("-c", script, ZINC_MCP_SANDBOX="1")
+    ended = Started(tmp_path).process("-c", script, ZINC_MCP_SANDBOX="1")
     assert "loaded" not in ended.stderr
     assert ended.returncode == 0
     assert ended.stdout == ""
@@ -85,7 +85,7 @@ def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["", "doctor", "orders", "serve --http 127.0.0.1:0"])
 def test_a_wrong_setting_stops_every_command_with_a_sentence_and_what_to_do(tmp_path: Path, command: str) -> None:
-    ended = Started(tmp_path).run(*command.split(), ZINC_MCP_TOOLS="place_ordr")
+    ended = Started(tmp_path).process("-m", "zinc_mcp", *command.split(), ZINC_MCP_TOOLS="place_ordr")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.splitlines() == [

@@ -1,0 +1,149 @@
+"""`zinc-mcp doctor` and `policy`: what is configured, what can work, what is wrong, and never a secret."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from started import PLANTED, Started
+
+NOBODY = "http://127.0.0.1:9"
+ADDRESS = """
+[addresses.home]
+first_name = "Ada"
+last_name = "Lovelace"
+address_line1 = "1 Secret St"
+city = "New York"
+state = "NY"
+postal_code = "10001"
+phone_number = "2125550100"
+"""
+
+
+@pytest.fixture
+def sandbox_url(tmp_path: Path) -> Generator[str]:
+    """A sandbox on a port, run by the command itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "zinc_mcp", "sandbox", "--port", "0"],
+        env=Started(tmp_path).environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    ) as running:
+        assert running.stdout is not None
+        try:
+            yield running.stdout.readline().strip()
+        finally:
+            running.send_signal(signal.SIGTERM)
+
+
+def test_practising_needs_nothing_and_nothing_is_wrong(tmp_path: Path) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_MCP_SANDBOX="1")
+    assert ended.returncode == 0
+    assert "money: sandbox" in ended.stdout
+    assert "sandbox   on (environment ZINC_MCP_SANDBOX)" in ended.stdout
+    assert "Nothing is wrong." in ended.stdout
+
+
+def test_without_a_key_it_says_which_setting_is_missing(tmp_path: Path) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=NOBODY)
+    assert ended.returncode == 1
+    assert "WRONG place_order: needs an API key." in ended.stdout
+    assert "ZINC_MCP_SANDBOX=1" in ended.stdout
+
+
+def test_a_test_key_against_a_zinc_that_answers_is_accepted(tmp_path: Path, sandbox_url: str) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=sandbox_url, ZINC_API_KEY="zn_test_1")
+    assert "ok    Zinc: reachable" in ended.stdout
+    assert "ok    API key: accepted; balance $" in ended.stdout
+    assert ended.returncode == 0
+
+
+def test_a_key_that_zinc_refuses_is_named_as_such(tmp_path: Path, sandbox_url: str) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=sandbox_url, ZINC_API_KEY=PLANTED, ZINC_MCP_APPROVAL="none")
+    assert "WRONG API key:" in ended.stdout
+    assert ended.returncode == 1
+
+
+def test_a_live_key_without_a_chosen_approval_is_wrong(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    refused = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED).stdout
+    assert "WRONG place_order: refuses live orders" in refused
+    allowed = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED, ZINC_MCP_APPROVAL="host").stdout
+    assert "ok    place_order: buys for real, approval host" in allowed
+
+
+def test_a_zinc_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY="zn_test_1")
+    assert "WRONG Zinc: Zinc could not be reached" in ended.stdout
+
+
+@pytest.mark.parametrize("url", ["http://api.zinc.com", f"ftp://{PLANTED}", "zinc"])
+def test_an_address_that_is_no_zinc_is_wrong_and_not_repeated(tmp_path: Path, url: str) -> None:
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=url, ZINC_API_KEY="zn_test_1")
+    assert "api_url   not usable" in ended.stdout
+    assert "WRONG Zinc: ZINC_API_URL" in ended.stdout
+
+
+def test_no_secret_of_any_source_is_printed(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.configure(f'api_key = "{PLANTED}"\njournal = "postgresql://u:{PLANTED}@127.0.0.1:9/z"\n{ADDRESS}')
+    ended = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_TEMPO_PRIVATE_KEY=PLANTED)
+    assert ended.returncode == 1
+    assert "api_key   set (zinc.toml api_key)" in ended.stdout
+    assert "journal   PostgreSQL (zinc.toml journal)" in ended.stdout
+    assert "WRONG journal:" in ended.stdout
+    assert "addresses: home" in ended.stdout
+    assert "Secret St" not in ended.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
+def test_a_key_that_other_users_can_read_is_noted(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.configure('api_key = "zn_test_1"\n')
+    started.config.chmod(0o644)
+    assert "chmod 600" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    started.config.chmod(0o600)
+    assert "chmod 600" not in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+
+
+def test_a_broken_policy_and_a_broken_address_are_both_named(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.configure(f"[policy]\nmax_ordr = 5\n{ADDRESS.replace('10001', 'abc')}")
+    ended = started.run("doctor", ZINC_MCP_SANDBOX="1")
+    assert ended.returncode == 1
+    assert "WRONG policy:" in ended.stdout
+    assert "max_ordr" in ended.stdout
+    assert "WRONG addresses:" in ended.stdout
+    assert "2 to mend." in ended.stdout
+
+
+def test_a_pause_is_noted(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.run("pause", "on holiday")
+    assert "note  pause: paused: on holiday" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+
+
+def test_the_policy_is_printed_with_the_source_of_each_value(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.configure(f'[policy]\nmax_day = 30000\nretailers_allowed = ["amazon.com"]\n{ADDRESS}')
+    ended = started.run("policy", ZINC_MCP_MAX_ORDER="9900", ZINC_MCP_MAX_DAY="40000", ZINC_MCP_APPROVAL="none")
+    rows = {line.split()[0]: line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("  ")}
+    assert rows["max_order"] == ["$99.00", "environment", "ZINC_MCP_MAX_ORDER"]
+    assert rows["max_day"] == ["$300.00", "zinc.toml"]
+    assert rows["approval"] == ["none", "environment", "ZINC_MCP_APPROVAL"]
+    assert rows["retailers_allowed"] == ["amazon.com", "zinc.toml"]
+    assert rows["max_month"] == ["no", "limit", "default"]
+    assert "Saved addresses: home\n" in ended.stdout
+    assert os.linesep + os.linesep in ended.stdout
+
+
+def test_a_policy_that_cannot_be_understood_is_a_sentence(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    started.configure('[policy]\nmax_order = "250"\n')
+    ended = started.run("policy")
+    assert ended.returncode == 1
+    assert "max_order" in ended.stderr

@@ -1,0 +1,159 @@
+"""`zinc-mcp orders`, `pause` and `resume` on a real journal."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from started import Started
+
+from zinc_mcp.ordering.entry import Draft, Entry, Limits
+from zinc_mcp.ordering.journal import Journal
+
+_DAY = 86_400.0
+
+
+def _journal(started: Started, now: float | None = None) -> Journal:
+    clock = time.time if now is None else lambda: now
+    return Journal.open(f"sqlite:///{started.home / 'journal.db'}", clock=clock)
+
+
+def _opened(journal: Journal, twin: str = "twin", city: str = "New York") -> Entry:
+    draft = Draft(
+        caller="local",
+        mode="test",
+        origin="https://api.zinc.com",
+        account="fingerprint",
+        rail="account",
+        twin=twin,
+        body_digest=f"digest of {twin}",
+        given_key=None,
+        to_bytes=lambda key: b'{"address_line1": "1 Planted St"}',
+        ceiling_cents=5000,
+        fee_cents=100,
+        facts={"retailer": "amazon.com", "ship_to": {"name": "Ada Lovelace", "city": city}},
+    )
+    entry = journal.open_entry(draft, Limits(), owner="test", lease_seconds=60.0, window_seconds=_DAY)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def _unknown(journal: Journal) -> Entry:
+    sending = journal.move(_opened(journal), "sending", "sent", attempts=1)
+    return journal.move(sending, "unknown", "no answer", detail={"reason": "timeout"}, lease_until=None)
+
+
+def test_an_empty_journal_lists_no_orders(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    assert started.run("orders").stdout == "No orders yet.\n"
+    assert started.run("orders", "--json").stdout == "[]\n"
+
+
+def test_orders_are_listed_with_what_they_may_cost(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _opened(journal)
+    (row,) = started.run("orders").stdout.splitlines()
+    for part in ("test", "waiting", "up to $51.00", "amazon.com", entry.key):
+        assert part in row
+    assert started.run("orders", "--mode", "live").stdout == "No orders yet.\n"
+
+
+def test_one_order_is_shown_with_everything_that_happened_to_it(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _unknown(journal)
+    shown = started.run("orders", "show", entry.key).stdout
+    assert "unknown" in shown
+    assert "no answer (reason=timeout)" in shown
+    assert f"orders resolve {entry.key} --bought ID" in shown
+    assert "Planted St" not in shown
+
+
+def test_json_holds_the_entry_and_its_events_and_not_the_body(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _unknown(journal)
+    printed = started.run("orders", "show", entry.key, "--json").stdout
+    record = json.loads(printed)
+    assert (record["state"], record["counts_cents"], record["body_kept"]) == ("unknown", 5100, True)
+    assert [event["state"] for event in record["events"]] == ["waiting", "sending", "unknown"]
+    assert "Planted St" not in printed
+    assert json.loads(started.run("orders", "--json").stdout)[0]["key"] == entry.key
+
+
+def test_control_characters_in_the_journal_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _opened(journal, city="New\x1b[2J\u202eYork")
+    for printed in (started.run("orders", "show", entry.key).stdout, started.run("orders", "--json").stdout):
+        assert "\x1b" not in printed
+        assert "\u202e" not in printed
+
+
+def test_an_unknown_order_is_a_sentence(tmp_path: Path) -> None:
+    ended = Started(tmp_path).run("orders", "show", "nothing")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "No order with this key or id" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "counts"), [("--bought ord_1", "accepted", 5100), ("--not-bought", "rejected", 0)]
+)
+def test_the_owner_has_the_last_word_on_a_doubtful_order(tmp_path: Path, words: str, state: str, counts: int) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _unknown(journal)
+    ended = started.run("orders", "resolve", entry.key, *words.split())
+    assert ended.stdout == f"{entry.key} is now {state}.\n"
+    with _journal(started) as journal:
+        after = journal.read(entry.id)
+    assert (after.state, after.counts_cents) == (state, counts)
+
+
+@pytest.mark.parametrize("words", ["", "--bought ord_1 --not-bought"])
+def test_the_last_word_is_one_word(tmp_path: Path, words: str) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _unknown(journal)
+    assert started.run("orders", "resolve", entry.key, *words.split()).returncode == 2
+    with _journal(started) as journal:
+        assert journal.read(entry.id).state == "unknown"
+
+
+def test_an_order_that_is_not_in_doubt_is_not_resolved(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _opened(journal)
+    ended = started.run("orders", "resolve", entry.key, "--not-bought")
+    assert ended.returncode == 1
+    assert "not in doubt" in ended.stderr
+
+
+def test_purge_forgets_what_is_old_and_finished(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started, now=time.time() - 40 * _DAY) as journal:
+        done = journal.move(_opened(journal, "done"), "refused", "limits")
+        waiting = _opened(journal, "waiting")
+    assert "1 order." in started.run("orders", "purge", "--older-than", "30").stdout
+    with _journal(started) as journal:
+        assert journal.read(done.id).body is None
+        assert journal.read(waiting.id).body is not None
+
+
+def test_a_pause_is_shown_and_ended(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    assert "`" in started.run("pause", "on holiday").stdout
+    assert "Paused: on holiday." in started.run("orders").stdout
+    assert "on holiday" in started.run("resume").stdout
+    assert started.run("resume").stdout == "Nothing was paused.\n"
+    assert "Paused" not in started.run("orders").stdout
+
+
+def test_a_journal_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    (started.home / "journal.db").mkdir(parents=True)
+    ended = started.run("orders")
+    assert ended.returncode == 1
+    assert "journal" in ended.stderr
