@@ -13,7 +13,7 @@ def invocation(argv: Sequence[str] | None = None, environ: Mapping[str, str] | N
     program = Path((sys.argv if argv is None else argv)[0] or "zinc-mcp")
     environment = os.environ if environ is None else environ
     if program.name == "__main__.py" or program.name == "-m":
-        return f"{_short('python', sys.executable, environment)} -m zinc_mcp"
+        return f"{_interpreter(environment)} -m zinc_mcp"
     if program.stem != "zinc-mcp":
         return "zinc-mcp"  # started from a test or an embedding program: nothing truer is known
     if _through_uvx(program, environment):
@@ -26,9 +26,22 @@ def _through_uvx(program: Path, environ: Mapping[str, str]) -> bool:
     return "archive-v0" in program.parts or ("UV" in environ and "uv" in program.parts)
 
 
+def _interpreter(environ: Mapping[str, str]) -> str:
+    own = Path(os.path.abspath(sys.executable))
+    for name in ("python", "python3"):
+        found = _found(name, environ)
+        # The same folder too: a virtual environment's python is a link to one that has other packages.
+        if found is not None and found.parent == own.parent and found.samefile(own):
+            return name
+    return shlex.quote(str(own))
+
+
 def _short(name: str, path: str, environ: Mapping[str, str]) -> str:
-    # Compared without following links: a virtual environment's python is a link to another one.
-    found = shutil.which(name, path=environ.get("PATH", os.defpath))
-    if os.sep not in path or (found is not None and os.path.abspath(found) == os.path.abspath(path)):
+    if os.sep not in path or _found(name, environ) == Path(os.path.abspath(path)):
         return name
     return shlex.quote(os.path.abspath(path))
+
+
+def _found(name: str, environ: Mapping[str, str]) -> Path | None:
+    found = shutil.which(name, path=environ.get("PATH", os.defpath))
+    return Path(os.path.abspath(found)) if found is not None else None

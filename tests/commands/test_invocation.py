@@ -38,7 +38,23 @@ def test_a_program_run_by_uvx_is_called_through_uvx(tmp_path: Path, folder: str)
     assert invocation([program], {"PATH": str(tmp_path / folder), "UV": "/usr/bin/uv"}) == "uvx zinc-mcp"
 
 
-def test_the_module_is_called_with_the_interpreter_that_has_it() -> None:
+def test_the_module_is_called_with_the_interpreter_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = ["/somewhere/zinc_mcp/__main__.py"]
-    assert invocation(started, {"PATH": "/nowhere"}) == f"{sys.executable} -m zinc_mcp"
-    assert invocation(started, {"PATH": str(Path(sys.executable).parent)}) == "python -m zinc_mcp"
+    interpreter = _executable(tmp_path / "venv", "python3")
+    monkeypatch.setattr(sys, "executable", interpreter)
+    assert invocation(started, {"PATH": "/nowhere"}) == f"{interpreter} -m zinc_mcp"
+    assert invocation(started, {"PATH": str(tmp_path / "venv")}) == "python3 -m zinc_mcp"
+    (tmp_path / "venv" / "python").symlink_to(interpreter)
+    assert invocation(started, {"PATH": str(tmp_path / "venv")}) == "python -m zinc_mcp"
+
+
+def test_an_interpreter_that_only_links_to_the_same_one_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = _executable(tmp_path / "base", "python")
+    (tmp_path / "venv").mkdir()
+    ours = tmp_path / "venv" / "python"
+    ours.symlink_to(base)
+    monkeypatch.setattr(sys, "executable", str(ours))
+    started = ["/somewhere/zinc_mcp/__main__.py"]
+    assert invocation(started, {"PATH": str(tmp_path / "base")}) == f"{ours} -m zinc_mcp"
