@@ -5,7 +5,6 @@ Each change is compare-and-set on the entry's version and appends an event in th
 opens an entry runs under one lock per journal, so that limits and twins are decided one intention after the other.
 """
 
-import json
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -13,13 +12,12 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.money import printed
-from zinc_mcp.ordering.database import ENTRIES, EVENTS, META, connect, create, explained, lock
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering import opening, rows
+from zinc_mcp.ordering.database import ENTRIES, connect, create, explained, lock
 from zinc_mcp.ordering.entry import (
     DOUBTFUL,
     OPEN,
-    STANDING,
     Draft,
     Entry,
     Event,
@@ -31,10 +29,7 @@ from zinc_mcp.ordering.entry import (
 )
 from zinc_mcp.ordering.twin import derived_key
 
-DAY_SECONDS = 86_400.0
-MONTH_SECONDS = 30 * DAY_SECONDS
-
-_NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
+_FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 class Journal:
@@ -85,7 +80,7 @@ class Journal:
     ) -> Entry | Standing:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
-        `again` holds ids of twins that may be bought again (the policy or a person said so); an unknown one never.
+        `again` holds ids of twins that may be bought again (the policy or a person said so); one in doubt never.
 
         Raises:
             RefusedError: `paused`, `key_conflict` or `key_used`.
@@ -93,31 +88,17 @@ class Journal:
         """
         now = self._clock()
         with self._writing() as connection:
-            self._refuse_when_paused(connection)
-            if draft.given_key is not None and (named := self._by_key(connection, draft, draft.given_key)):
-                if named.body_digest != draft.body_digest:
-                    raise RefusedError(
-                        "This idempotency_key already belongs to another order, so nothing was sent.",
-                        "Leave idempotency_key out, or give a new one for a new order.",
-                        code="key_conflict",
-                    )
-                if named.state in STANDING:
-                    return Standing(named, same_key=True)
-                if named.state not in _NOTHING_SENT:
-                    raise RefusedError(
-                        f"The order with this idempotency_key ended as {named.state}, so nothing was sent.",
-                        "To order again, leave idempotency_key out or give a new one.",
-                        code="key_used",
-                        facts={"key": named.key, "order_id": named.order_id},
-                    )
-            twin = self._standing_twin(connection, draft, now - window_seconds, again)
-            if twin is not None:
-                return Standing(twin, same_key=False)
-            self._check_limits(connection, draft, limits, now)
-            key = draft.given_key or derived_key(
-                draft.caller, draft.mode, draft.twin, self._count_twins(connection, draft)
+            rows.refuse_when_paused(connection)
+            earlier = opening.named_by_key(connection, draft) or opening.standing_twin(
+                connection, draft, now - window_seconds, again
             )
-            return self._insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
+            if earlier is not None:
+                return earlier
+            opening.check_limits(connection, draft, limits, now)
+            key = draft.given_key or derived_key(
+                draft.caller, draft.mode, draft.twin, opening.count_twins(connection, draft)
+            )
+            return rows.insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -128,132 +109,16 @@ class Journal:
                 )
             ).first()
             if known is not None:
-                return _entry(known)
-            entry = self._insert(connection, draft, key, opened_at, owner=None, lease_until=None)
+                return rows.entry_of(known)
+            entry = rows.insert(connection, draft, key, opened_at, owner=None, lease_until=None)
             changes = {"order_id": order_id, "status": status, "attempts": 1, "first_sent_at": opened_at}
-            return self._change(
-                connection, entry, "accepted", "adopted from Zinc's list", {"order_id": order_id}, changes
-            )
-
-    def _insert(
-        self,
-        connection: sa.Connection,
-        draft: Draft,
-        key: str,
-        now: float,
-        *,
-        owner: str | None,
-        lease_until: float | None,
-    ) -> Entry:
-        reserved = draft.ceiling_cents + draft.fee_cents
-        values: dict[str, Any] = {
-            "key": key,
-            "caller": draft.caller,
-            "mode": draft.mode,
-            "origin": draft.origin,
-            "account": draft.account,
-            "rail": draft.rail,
-            "twin": draft.twin,
-            "body_digest": draft.body_digest,
-            "body": draft.to_bytes(key),
-            "state": "waiting",
-            "version": 1,
-            "lease_owner": owner,
-            "lease_until": lease_until,
-            "ceiling_cents": draft.ceiling_cents,
-            "fee_cents": draft.fee_cents,
-            "reserved_cents": reserved,
-            "counts_cents": reserved,
-            "attempts": 0,
-            "opened_at": now,
-            "counted_at": now,
-            "updated_at": now,
-            "facts": json.dumps(draft.facts),
-        }
-        entry_id = connection.execute(sa.insert(ENTRIES).returning(ENTRIES.c.id), values).scalar_one()
-        self._append(connection, entry_id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
-        return self._read(connection, entry_id)
-
-    def _by_key(self, connection: sa.Connection, draft: Draft, key: str) -> Entry | None:
-        query = (
-            sa.select(ENTRIES)
-            .where(ENTRIES.c.key == key, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode)
-            .order_by(ENTRIES.c.id.desc())
-            .limit(1)
-        )
-        row = connection.execute(query).first()
-        return _entry(row) if row is not None else None
-
-    def _standing_twin(
-        self, connection: sa.Connection, draft: Draft, since: float, again: Collection[int]
-    ) -> Entry | None:
-        query = (
-            sa.select(ENTRIES)
-            .where(
-                ENTRIES.c.twin == draft.twin,
-                ENTRIES.c.caller == draft.caller,
-                ENTRIES.c.mode == draft.mode,
-                ENTRIES.c.state.in_(STANDING),
-                sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(DOUBTFUL)),
-            )
-            .order_by(ENTRIES.c.id.desc())
-        )
-        for row in connection.execute(query):
-            twin = _entry(row)
-            if twin.state in DOUBTFUL or twin.id not in again:
-                return twin
-        return None
-
-    def _count_twins(self, connection: sa.Connection, draft: Draft) -> int:
-        query = sa.select(sa.func.count()).where(
-            ENTRIES.c.twin == draft.twin, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode
-        )
-        return connection.execute(query).scalar_one()
-
-    def _check_limits(self, connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> None:
-        asked = draft.ceiling_cents + draft.fee_cents
-        for name, cents, seconds in (
-            ("24 hours", limits.day_cents, DAY_SECONDS),
-            ("30 days", limits.month_cents, MONTH_SECONDS),
-        ):
-            if cents is None:
-                continue
-            held, _ = self._counted(connection, draft.caller, draft.mode, now - seconds)
-            if held + asked > cents:
-                left = max(0, cents - held)
-                raise LimitExceededError(
-                    f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
-                    f"{name} has {printed(left)} left. Nothing was sent.",
-                    facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": name},
-                )
-        if limits.orders_day is not None:
-            _, orders = self._counted(connection, draft.caller, draft.mode, now - DAY_SECONDS)
-            if orders >= limits.orders_day:
-                raise LimitExceededError(
-                    f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
-                    facts={"limit_orders": limits.orders_day, "orders": orders, "period": "24 hours"},
-                )
-
-    def _counted(self, connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, int]:
-        query = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.count()).where(
-            ENTRIES.c.mode == mode,
-            ENTRIES.c.caller == caller,
-            ENTRIES.c.counted_at > since,
-            ENTRIES.c.counts_cents > 0,
-        )
-        held, orders = connection.execute(query).one()
-        return int(held), int(orders)
+            what = "adopted from Zinc's list"
+            return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
 
     # Moving on
 
     def move(
-        self,
-        entry: Entry,
-        state: State,
-        what: str,
-        *,
-        detail: Mapping[str, Any] | None = None,
-        **changes: Any,
+        self, entry: Entry, state: State, what: str, *, detail: Mapping[str, Any] | None = None, **changes: Any
     ) -> Entry:
         """Move an entry on from exactly the version given.
 
@@ -261,10 +126,11 @@ class Journal:
             StaleEntryError: somebody else moved it first.
             RefusedError: `paused`, when it would be sent while the journal is paused.
         """
-        with self._writing(serial=state == "sending") as connection:
-            if state == "sending":
-                self._refuse_when_paused(connection)
-            return self._change(connection, entry, state, what, detail or {}, changes)
+        to_be_sent = state == "sending" and entry.state != "sending"
+        with self._writing(serial=to_be_sent) as connection:
+            if to_be_sent:
+                rows.refuse_when_paused(connection)
+            return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
         """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
@@ -277,126 +143,83 @@ class Journal:
         except StaleEntryError:
             return None
 
-    def _change(
-        self,
-        connection: sa.Connection,
-        entry: Entry,
-        state: State,
-        what: str,
-        detail: Mapping[str, Any],
-        changes: Mapping[str, Any],
-    ) -> Entry:
-        now = self._clock()
-        version = entry.version + 1
-        values: dict[str, Any] = {**changes, "state": state, "version": version, "updated_at": now}
-        for name in ("facts", "consent", "problem"):
-            if values.get(name) is not None:
-                values[name] = json.dumps(values[name])
-        done = connection.execute(
-            sa.update(ENTRIES).where(ENTRIES.c.id == entry.id, ENTRIES.c.version == entry.version).values(values)
-        )
-        if done.rowcount != 1:
-            raise StaleEntryError(self._read(connection, entry.id))
-        self._append(connection, entry.id, version, now, state, what, detail)
-        return self._read(connection, entry.id)
-
     # Reading
 
     def read(self, entry_id: int) -> Entry:
         """Read one entry as it stands."""
         with self._reading() as connection:
-            return self._read(connection, entry_id)
+            return rows.read(connection, entry_id)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by its key or by Zinc's order id; the newest when several match."""
-        query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle))
-        if caller is not None:
-            query = query.where(ENTRIES.c.caller == caller)
-        if mode is not None:
-            query = query.where(ENTRIES.c.mode == mode)
+        query = self._list(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle), caller, mode)
         with self._reading() as connection:
             row = connection.execute(query.order_by(ENTRIES.c.id.desc()).limit(1)).first()
-        return _entry(row) if row is not None else None
+        return rows.entry_of(row) if row is not None else None
 
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
         """List entries, newest first."""
-        query = sa.select(ENTRIES).order_by(ENTRIES.c.id.desc()).limit(limit)
-        if mode is not None:
-            query = query.where(ENTRIES.c.mode == mode)
-        if caller is not None:
-            query = query.where(ENTRIES.c.caller == caller)
+        query = self._list(sa.true(), caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return [rows.entry_of(row) for row in connection.execute(query)]
 
     def unfinished(
-        self,
-        states: Collection[State] = OPEN,
-        *,
-        mode: Mode,
-        caller: str | None = None,
-        since: float | None = None,
-        limit: int = 100,
+        self, states: Collection[State] = OPEN, *, mode: Mode, caller: str | None = None, limit: int = 100
     ) -> list[Entry]:
         """List entries that somebody still has to move on, oldest first."""
-        query = sa.select(ENTRIES).where(ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states))
-        if caller is not None:
-            query = query.where(ENTRIES.c.caller == caller)
-        if since is not None:
-            query = query.where(ENTRIES.c.counted_at > since)
+        query = self._list(ENTRIES.c.state.in_(states), caller, mode).order_by(ENTRIES.c.id).limit(limit)
         with self._reading() as connection:
-            return [_entry(row) for row in connection.execute(query.order_by(ENTRIES.c.id).limit(limit))]
+            return [rows.entry_of(row) for row in connection.execute(query)]
 
     def events(self, entry_id: int) -> list[Event]:
         """List what happened to an entry, in order."""
-        query = sa.select(EVENTS).where(EVENTS.c.entry_id == entry_id).order_by(EVENTS.c.version)
         with self._reading() as connection:
-            return [
-                Event(row.entry_id, row.version, row.at, row.state, row.what, json.loads(row.detail))
-                for row in connection.execute(query)
-            ]
+            return rows.events(connection, entry_id)
 
     def counted(self, caller: str, mode: Mode, seconds: float) -> tuple[int, int]:
         """Return (cents, orders) that count against a caller's limits over the last `seconds`."""
         with self._reading() as connection:
-            return self._counted(connection, caller, mode, self._clock() - seconds)
+            return opening.counted(connection, caller, mode, self._clock() - seconds)
 
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""
         with self._reading() as connection:
-            return self._count_twins(connection, draft) > 0
+            return opening.count_twins(connection, draft) > 0
 
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
-        return self._clock() - float(self._meta("created_at") or 0.0)
+        with self._reading() as connection:
+            return self._clock() - float(rows.meta(connection, "created_at") or 0.0)
 
     # The owner's words
 
     def pause(self, reason: str) -> None:
         """Stop all placing and sending by every process on this journal, until `resume`."""
         with self._writing() as connection:
-            self._set_meta(connection, "paused", reason[:500])
+            rows.set_meta(connection, "paused", reason[:500])
 
     def resume(self) -> None:
         """End a pause."""
         with self._writing() as connection:
-            connection.execute(sa.delete(META).where(META.c.name == "paused"))
+            rows.set_meta(connection, "paused", None)
 
     def paused(self) -> str | None:
         """Return why the journal is paused, or None."""
-        return self._meta("paused")
+        with self._reading() as connection:
+            return rows.meta(connection, "paused")
 
     def purge(self, older_than_seconds: float) -> int:
         """Forget bodies, addresses and items of finished entries that old; digests and money stay. Returns how many."""
-        before = self._clock() - older_than_seconds
+        now = self._clock()
         query = sa.select(ENTRIES).where(
-            ENTRIES.c.updated_at < before, ENTRIES.c.body.is_not(None), ENTRIES.c.state.not_in(OPEN)
+            ENTRIES.c.updated_at < now - older_than_seconds, ENTRIES.c.body.is_not(None), ENTRIES.c.state.not_in(OPEN)
         )
         with self._writing() as connection:
-            rows = [_entry(row) for row in connection.execute(query)]
-            for entry in rows:
+            found = [rows.entry_of(row) for row in connection.execute(query)]
+            for entry in found:
                 kept = {name: entry.facts[name] for name in ("retailer",) if name in entry.facts}
-                self._change(connection, entry, entry.state, "purged", {}, {"body": None, "facts": kept})
-        return len(rows)
+                rows.change(connection, entry, entry.state, "purged", {}, {"body": None, "facts": kept}, now)
+        return len(found)
 
     def resolve(self, key: str, *, order_id: str | None) -> Entry:
         """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
@@ -404,38 +227,32 @@ class Journal:
         Raises:
             RefusedError: no such entry, it is not in doubt, or it is still being sent.
         """
+        now = self._clock()
         with self._writing() as connection:
-            row = connection.execute(
-                sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
-            ).first()
+            query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
+            row = connection.execute(query).first()
             if row is None:
                 raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
-            entry = _entry(row)
+            entry = rows.entry_of(row)
             if entry.state not in DOUBTFUL:
                 raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
-            if entry.state == "sending" and (entry.lease_until or 0.0) > self._clock():
+            if entry.state == "sending" and (entry.lease_until or 0.0) > now:
                 raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
-            free: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+            what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:
-                return self._change(
-                    connection,
-                    entry,
-                    "accepted",
-                    "resolved by the owner",
-                    {"bought": order_id},
-                    {**free, "order_id": order_id},
-                )
+                bought = {**_FREE, "order_id": order_id}
+                return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            return self._change(
-                connection,
-                entry,
-                "rejected",
-                "resolved by the owner",
-                {"bought": None},
-                {**free, "spent_cents": 0, "counts_cents": 0, "problem": problem},
-            )
+            not_bought = {**_FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
+            return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
     # Plumbing
+
+    def _list(self, which: sa.ColumnElement[bool], caller: str | None, mode: Mode | None) -> sa.Select[Any]:
+        query = sa.select(ENTRIES).where(which)
+        if caller is not None:
+            query = query.where(ENTRIES.c.caller == caller)
+        return query if mode is None else query.where(ENTRIES.c.mode == mode)
 
     @contextmanager
     def _writing(self, *, serial: bool = True) -> Generator[sa.Connection]:
@@ -448,53 +265,3 @@ class Journal:
     def _reading(self) -> Generator[sa.Connection]:
         with explained(), self._engine.connect() as connection:
             yield connection
-
-    def _read(self, connection: sa.Connection, entry_id: int) -> Entry:
-        return _entry(connection.execute(sa.select(ENTRIES).where(ENTRIES.c.id == entry_id)).one())
-
-    def _append(
-        self,
-        connection: sa.Connection,
-        entry_id: int,
-        version: int,
-        at: float,
-        state: State,
-        what: str,
-        detail: Mapping[str, Any],
-    ) -> None:
-        connection.execute(
-            sa.insert(EVENTS),
-            {
-                "entry_id": entry_id,
-                "version": version,
-                "at": at,
-                "state": state,
-                "what": what,
-                "detail": json.dumps(dict(detail)),
-            },
-        )
-
-    def _meta(self, name: str) -> str | None:
-        with self._reading() as connection:
-            return connection.execute(sa.select(META.c.value).where(META.c.name == name)).scalar_one_or_none()
-
-    def _set_meta(self, connection: sa.Connection, name: str, value: str) -> None:
-        connection.execute(sa.delete(META).where(META.c.name == name))
-        connection.execute(sa.insert(META), {"name": name, "value": value})
-
-    def _refuse_when_paused(self, connection: sa.Connection) -> None:
-        reason = connection.execute(sa.select(META.c.value).where(META.c.name == "paused")).scalar_one_or_none()
-        if reason is not None:
-            raise RefusedError(
-                "Ordering is paused, so nothing was sent.",
-                "Tell the user: `zinc-mcp resume` ends the pause once they have looked into it.",
-                code="paused",
-            )
-
-
-def _entry(row: sa.Row[Any]) -> Entry:
-    values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]  # public despite its name (SQLAlchemy, "Row._mapping")
-    for name in ("facts", "consent", "problem"):
-        values[name] = json.loads(values[name]) if values[name] is not None else None
-    values["facts"] = values["facts"] or {}
-    return Entry(**values)

@@ -1,0 +1,124 @@
+"""Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.database import ENTRIES
+from zinc_mcp.ordering.entry import DOUBTFUL, STANDING, Draft, Limits, Mode, Standing, State
+from zinc_mcp.ordering.rows import entry_of
+
+DAY_SECONDS = 86_400.0
+MONTH_SECONDS = 30 * DAY_SECONDS
+
+_NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
+
+
+def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
+    """Return the standing entry that the caller's own key names, if there is one.
+
+    Raises:
+        RefusedError: `key_conflict`, the key belongs to another order; `key_used`, Zinc has seen it and it ended.
+    """
+    if draft.given_key is None:
+        return None
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.key == draft.given_key, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode)
+        .order_by(ENTRIES.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    named = entry_of(row)
+    if named.body_digest != draft.body_digest:
+        raise RefusedError(
+            "This idempotency_key already belongs to another order, so nothing was sent.",
+            "Leave idempotency_key out, or give a new one for a new order.",
+            code="key_conflict",
+        )
+    if named.state in STANDING:
+        return Standing(named, same_key=True)
+    if named.state in _NOTHING_SENT:
+        return None
+    raise RefusedError(
+        f"The order with this idempotency_key ended as {named.state}, so nothing was sent.",
+        "To order again, leave idempotency_key out or give a new one.",
+        code="key_used",
+        facts={"key": named.key, "order_id": named.order_id},
+    )
+
+
+def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: Collection[int]) -> Standing | None:
+    """Return the newest earlier entry for the same intention that still stands.
+
+    Those in `again` may be bought again, but one in doubt never, however old it is.
+    """
+    query = (
+        sa.select(ENTRIES)
+        .where(*_same_intention(draft))
+        .where(
+            ENTRIES.c.state.in_(STANDING),
+            sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(DOUBTFUL)),
+        )
+        .order_by(ENTRIES.c.id.desc())
+    )
+    for row in connection.execute(query):
+        twin = entry_of(row)
+        if twin.state in DOUBTFUL or twin.id not in again:
+            return Standing(twin, same_key=False)
+    return None
+
+
+def count_twins(connection: sa.Connection, draft: Draft) -> int:
+    """Count all entries there ever were for the same intention."""
+    return connection.execute(sa.select(sa.func.count()).where(*_same_intention(draft))).scalar_one()
+
+
+def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, int]:
+    """Return (cents, orders) that count against a caller's limits since then."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.count()).where(
+        ENTRIES.c.mode == mode,
+        ENTRIES.c.caller == caller,
+        ENTRIES.c.counted_at > since,
+        ENTRIES.c.counts_cents > 0,
+    )
+    cents, orders = connection.execute(query).one()
+    return int(cents), int(orders)
+
+
+def check_limits(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> None:
+    """Check that the rolling limits admit what a draft may cost.
+
+    Raises:
+        LimitExceededError: one does not.
+    """
+    asked = draft.ceiling_cents + draft.fee_cents
+    for period, cents, seconds in (
+        ("24 hours", limits.day_cents, DAY_SECONDS),
+        ("30 days", limits.month_cents, MONTH_SECONDS),
+    ):
+        if cents is None:
+            continue
+        held, _ = counted(connection, draft.caller, draft.mode, now - seconds)
+        if held + asked > cents:
+            left = max(0, cents - held)
+            raise LimitExceededError(
+                f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
+                f"{period} has {printed(left)} left. Nothing was sent.",
+                facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
+            )
+    if limits.orders_day is not None:
+        _, orders = counted(connection, draft.caller, draft.mode, now - DAY_SECONDS)
+        if orders >= limits.orders_day:
+            raise LimitExceededError(
+                f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
+                facts={"limit_orders": limits.orders_day, "orders": orders, "period": "24 hours"},
+            )
+
+
+def _same_intention(draft: Draft) -> tuple[sa.ColumnElement[bool], ...]:
+    return (ENTRIES.c.twin == draft.twin, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode)

@@ -1,0 +1,138 @@
+"""Rows of the journal: an entry read, inserted and changed, each change with its event."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.database import ENTRIES, EVENTS, META
+from zinc_mcp.ordering.entry import Draft, Entry, Event, StaleEntryError, State
+
+_JSON = ("facts", "consent", "problem")
+
+
+def entry_of(row: sa.Row[Any]) -> Entry:
+    """Return the entry that a row of the entries' table holds."""
+    values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]  # public despite its name: SQLAlchemy, "Row._mapping"
+    for name in _JSON:
+        values[name] = json.loads(values[name]) if values[name] is not None else None
+    return Entry(**values)
+
+
+def read(connection: sa.Connection, entry_id: int) -> Entry:
+    """Read one entry."""
+    return entry_of(connection.execute(sa.select(ENTRIES).where(ENTRIES.c.id == entry_id)).one())
+
+
+def insert(
+    connection: sa.Connection, draft: Draft, key: str, now: float, *, owner: str | None, lease_until: float | None
+) -> Entry:
+    """Insert a waiting entry with its reservation."""
+    reserved = draft.ceiling_cents + draft.fee_cents
+    values: dict[str, Any] = {
+        "key": key,
+        "caller": draft.caller,
+        "mode": draft.mode,
+        "origin": draft.origin,
+        "account": draft.account,
+        "rail": draft.rail,
+        "twin": draft.twin,
+        "body_digest": draft.body_digest,
+        "body": draft.to_bytes(key),
+        "state": "waiting",
+        "version": 1,
+        "lease_owner": owner,
+        "lease_until": lease_until,
+        "ceiling_cents": draft.ceiling_cents,
+        "fee_cents": draft.fee_cents,
+        "reserved_cents": reserved,
+        "counts_cents": reserved,
+        "attempts": 0,
+        "opened_at": now,
+        "counted_at": now,
+        "updated_at": now,
+        "facts": json.dumps(draft.facts),
+    }
+    entry_id = connection.execute(sa.insert(ENTRIES).returning(ENTRIES.c.id), values).scalar_one()
+    append(connection, Event(entry_id, 1, now, "waiting", "opened", {"reserved_cents": reserved}))
+    return read(connection, entry_id)
+
+
+def change(
+    connection: sa.Connection,
+    entry: Entry,
+    state: State,
+    what: str,
+    detail: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    now: float,
+) -> Entry:
+    """Move an entry on from exactly the version given, and write down the event.
+
+    Raises:
+        StaleEntryError: it is not at that version any more.
+    """
+    version = entry.version + 1
+    values: dict[str, Any] = {**changes, "state": state, "version": version, "updated_at": now}
+    for name in _JSON:
+        if values.get(name) is not None:
+            values[name] = json.dumps(values[name])
+    done = connection.execute(
+        sa.update(ENTRIES).where(ENTRIES.c.id == entry.id, ENTRIES.c.version == entry.version).values(values)
+    )
+    if done.rowcount != 1:
+        raise StaleEntryError(read(connection, entry.id))
+    append(connection, Event(entry.id, version, now, state, what, detail))
+    return read(connection, entry.id)
+
+
+def append(connection: sa.Connection, event: Event) -> None:
+    """Write down an event."""
+    connection.execute(
+        sa.insert(EVENTS),
+        {
+            "entry_id": event.entry_id,
+            "version": event.version,
+            "at": event.at,
+            "state": event.state,
+            "what": event.what[:80],
+            "detail": json.dumps(dict(event.detail)),
+        },
+    )
+
+
+def events(connection: sa.Connection, entry_id: int) -> list[Event]:
+    """Read what happened to an entry, in order."""
+    query = sa.select(EVENTS).where(EVENTS.c.entry_id == entry_id).order_by(EVENTS.c.version)
+    return [
+        Event(row.entry_id, row.version, row.at, row.state, row.what, json.loads(row.detail))
+        for row in connection.execute(query)
+    ]
+
+
+def meta(connection: sa.Connection, name: str) -> str | None:
+    """Read a value that belongs to the journal as a whole."""
+    return connection.execute(sa.select(META.c.value).where(META.c.name == name)).scalar_one_or_none()
+
+
+def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
+    """Set or remove a value that belongs to the journal as a whole."""
+    connection.execute(sa.delete(META).where(META.c.name == name))
+    if value is not None:
+        connection.execute(sa.insert(META), {"name": name, "value": value})
+
+
+def refuse_when_paused(connection: sa.Connection) -> None:
+    """Raise the refusal of a paused journal.
+
+    Raises:
+        RefusedError: `paused`.
+    """
+    if meta(connection, "paused") is not None:
+        raise RefusedError(
+            "Ordering is paused, so nothing was sent.",
+            "Tell the user: `zinc-mcp resume` ends the pause once they have looked into it.",
+            code="paused",
+        )
