@@ -7,12 +7,35 @@ from typing import Any
 from zinc_mcp.sandbox.catalogue import Scenario, Trouble, scenario_of
 from zinc_mcp.sandbox.prices import Line
 
-# Sandbox page and measurements: placed within seconds; then one tracking number walks pending, in_transit, delivered
-# within about 15 s of creation.
 WORKING_AT = 1.0
-TRACKED_AT = 5.0
-SHIPPED_AT = 8.0
-DELIVERED_AT = 15.0
+"""The age at which an order stops being pending."""
+
+# Sandbox page and measurements: placed within seconds (ours: 3); then one tracking number walks pending, in_transit,
+# delivered within about 15 s of creation. Seconds after the placement:
+TRACKED, SHIPPED, DELIVERED = 2.0, 5.0, 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Concession:
+    """One thing given up for a best effort (Concession); `item` is the product's place in the order."""
+
+    concern: str
+    trouble: Trouble
+    item: int | None = None
+    url: str | None = None
+    requested: int | None = None
+    fulfilled: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the order shows it, without the item's id."""
+        return {
+            "concern": self.concern,
+            "code": self.trouble.code,
+            "message": self.trouble.message,
+            "url": self.url,
+            "requested_quantity": self.requested,
+            "fulfilled_quantity": self.fulfilled,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +46,21 @@ class Course:
     lines: tuple[Line | None, ...]
     """What is bought of each product; None: skipped."""
     failure: Trouble | None
-    concessions: tuple[dict[str, Any], ...]
+    concessions: tuple[Concession, ...]
+
+    @property
+    def milestones(self) -> list[tuple[float, str]]:
+        """Everything that will happen and at what age, oldest first (TimelineMilestone)."""
+        scenario, placed_at = self.scenario, self.scenario.decided_at
+        if placed_at is None:
+            return [(0.0, "order_created")]
+        if self.failure:
+            return [(0.0, "order_created"), (placed_at, "order_failed")]
+        found = [(0.0, "order_created"), (placed_at, "order_placed")]
+        if scenario.cancelled_at is not None:
+            return [*found, (scenario.cancelled_at, "cancelled")]
+        steps = ((TRACKED, "tracking_acquired"), (SHIPPED, "shipped"), (DELIVERED, "delivered"))
+        return found + [(placed_at + after, kind) for after, kind in steps]
 
     @property
     def bought(self) -> list[Line]:
@@ -32,72 +69,44 @@ class Course:
 
 
 def course_of(body: Mapping[str, Any]) -> Course:
-    """Decide an order (OrderCreate and FulfillmentPreferences): absent preferences are strict."""
+    """Decide an order (OrderCreate and FulfillmentPreferences): an absent preference is strict."""
+    products: list[Mapping[str, Any]] = body["products"]
     wishes: Mapping[str, Any] = body.get("fulfillment") or {}
-    lines: list[Line | None] = []
-    troubles: list[Trouble] = []
-    concessions: list[dict[str, Any]] = []
-    for index, product in enumerate(body["products"]):
-        line, trouble, concession = _bought(product, index, wishes)
-        lines.append(line)
-        if trouble:
-            troubles.append(trouble)
-        if concession:
-            concessions.append(concession)
-    kept = [scenario_of(line.url) for line in lines if line]
-    lead = next((scenario for scenario in kept if scenario.name != "success"), kept[0] if kept else None)
-    if lead is None:
-        # Every item was dropped: nothing left to buy is still a failure.
-        lead = scenario_of(body["products"][0]["url"])
-        troubles.append(lead.failure or Trouble("product_unavailable", "Nothing is left to buy."))
-        concessions.clear()
-    if body.get("is_gift") and not all(scenario.gift_option for scenario in kept):
+    decisions = [_decide(product, index, wishes) for index, product in enumerate(products)]
+    lines = tuple(line for line, _, _ in decisions)
+    troubles = [trouble for _, trouble, _ in decisions if trouble]
+    given_up = [concession for _, _, concession in decisions if concession]
+    wanted = [scenario_of(line.url) for line in lines if line]
+    if not wanted:
+        # With every item dropped nothing is left to buy, and that is still a failure.
+        wanted, troubles = [scenario_of(products[0]["url"])], [given_up[0].trouble]
+    if body.get("is_gift") and not all(scenario.gift_option for scenario in wanted):
+        trouble = Trouble("gift_option_unavailable", "The retailer has no free gift option.")
         if wishes.get("gift") == "best_effort":
-            concessions.append({"concern": "gift", "code": "gift_option_unavailable", "message": "Sent without wrap."})
+            given_up.append(Concession("gift", trouble))
         else:
-            troubles.append(Trouble("gift_option_unavailable", "The retailer has no free gift option."))
+            troubles.append(trouble)
     if body["max_price"] < 1:
         troubles.append(Trouble("max_price_exceeded", "The total is above max_price."))
-    return Course(lead, tuple(lines), troubles[0] if troubles else None, () if troubles else tuple(concessions))
+    lead = next((scenario for scenario in wanted if scenario.name != "success"), wanted[0])
+    return Course(lead, lines, troubles[0] if troubles else None, tuple(given_up))
 
 
-def _bought(
+def _decide(
     product: Mapping[str, Any], index: int, wishes: Mapping[str, Any]
-) -> tuple[Line | None, Trouble | None, dict[str, Any] | None]:
-    url, wanted = product["url"], product.get("quantity", 1)
+) -> tuple[Line | None, Trouble | None, Concession | None]:
+    """Decide one product: what is bought of it, why the order fails over it, or what is given up."""
+    url: str = product["url"]
+    wanted: int = product.get("quantity", 1)
     scenario = scenario_of(url)
-    line = Line(url, wanted)
-    if scenario.failure is not None:
-        if not (scenario.unbuyable and wishes.get("items") == "best_effort"):
-            return line, scenario.failure, None
-        return (
-            None,
-            None,
-            {
-                "concern": "items",
-                "code": scenario.failure.code,
-                "message": scenario.failure.message,
-                "item": index,
-                "url": url,
-                "requested_quantity": wanted,
-                "fulfilled_quantity": 0,
-            },
-        )
+    if (trouble := scenario.failure) is not None:
+        if scenario.unbuyable and wishes.get("items") == "best_effort":
+            return None, None, Concession("items", trouble, index, url, wanted, 0)
+        return Line(url, wanted), trouble, None
     cap = scenario.quantity_cap
     if cap is None or wanted <= cap:
-        return line, None, None
-    if wishes.get("quantity") != "best_effort":
-        return line, Trouble("quantity_limit_exceeded", f"At most {cap} can be bought."), None
-    return (
-        Line(url, cap),
-        None,
-        {
-            "concern": "quantity",
-            "code": "quantity_limit_exceeded",
-            "message": f"At most {cap} can be bought.",
-            "item": index,
-            "url": url,
-            "requested_quantity": wanted,
-            "fulfilled_quantity": cap,
-        },
-    )
+        return Line(url, wanted), None, None
+    capped = Trouble("quantity_limit_exceeded", f"At most {cap} can be bought.")
+    if wishes.get("quantity") == "best_effort":
+        return Line(url, cap), None, Concession("quantity", capped, index, url, wanted, cap)
+    return Line(url, wanted), capped, None

@@ -81,7 +81,7 @@ class Fault:
         return self.name not in BEFORE
 
 
-class UnknownFaultError(ValueError):
+class UnknownFaultError(Exception):
     """The URL asks for a fault that there is none of: a slip in a test, which must not pass in silence."""
 
 
@@ -95,8 +95,10 @@ def fault_for(body: object, parameter: str, nth: int) -> Fault | None:
     if nth >= len(names) or names[nth] in ("", "none"):
         return None
     name = _ALIASES.get(names[nth], names[nth])
+    if name == "hang":
+        return Fault(name, _HANG_SECONDS)
     if name in BEFORE or name in AFTER:
-        return Fault(name, _HANG_SECONDS if name == "hang" else 0.0)
+        return Fault(name)
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))
     raise UnknownFaultError(f"there is no fault {name!r}")
@@ -105,6 +107,17 @@ def fault_for(body: object, parameter: str, nth: int) -> Fault | None:
 def asks(body: object, parameter: str) -> bool:
     """Say whether an order asks for such faults at all."""
     return bool(_asked(body, parameter))
+
+
+def check(body: object) -> None:
+    """Check every fault that an order asks for, before it is taken.
+
+    Raises:
+        UnknownFaultError: if one is not ours.
+    """
+    for parameter in ("fault", "read_fault", "list_fault"):
+        for nth in range(len(_asked(body, parameter))):
+            fault_for(body, parameter, nth)
 
 
 def _asked(body: object, parameter: str) -> list[str]:

@@ -7,8 +7,9 @@ has (reserved metadata, lengths of texts, one retailer, a lowest price) are not 
 import json
 import re
 from typing import Annotated, Any, Literal, NoReturn, cast
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zinc_mcp.api.countries import ALPHA_2
 
@@ -39,6 +40,13 @@ class _Product(_Part):
     variant: list[_Variant] | None = None
     condition_in: list[_Condition] | None = None
     condition_not_in: list[_Condition] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _readable(cls, url: str) -> str:
+        if not urlsplit(url).hostname:
+            raise ValueError("Input should be a valid URL")
+        return url
 
 
 class _Address(_Part):
@@ -130,9 +138,15 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def key_in(body: dict[str, Any]) -> str | None:
-    """Return the idempotency key of an order as it was sent, right or wrong."""
+    """Return the idempotency key of an order as it was sent, right or wrong; None where it is no text."""
     key = body.get("idempotency_key")
-    return key if isinstance(key, str) else None
+    if not isinstance(key, str):
+        return None
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return None
+    return key
 
 
 def _not_json(constant: str) -> NoReturn:
