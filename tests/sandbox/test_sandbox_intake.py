@@ -4,12 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from sandbox.practising import ADDRESS, customer, order, placed, product
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sandbox.practising import ADDRESS, Clock, customer, order, placed, product, read
 
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.failures import read_failure
 from zinc_mcp.api.orders import OrderCreate, canonical
+from zinc_mcp.api.responses import Order
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.sandbox.catalogue import SCENARIOS
 
 INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {
     "no products": ({"products": []}, ["products"]),
@@ -35,6 +39,7 @@ INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {
     "null message": ({"is_gift": True, "gift_message": None}, ["gift_message"]),
     "handling days 0": ({"handling_days_max": 0}, ["handling_days_max"]),
     "connect without method": ({"payment": {"mode": "connect"}}, ["payment"]),
+    "endless number": ({"metadata": {"a": float("inf")}}, []),
     "metadata list": ({"metadata": []}, ["metadata"]),
     "half a surrogate pair as key": ({"idempotency_key": "\ud800"}, ["idempotency_key"]),
 }
@@ -46,7 +51,7 @@ async def test_an_invalid_order_is_a_422_on_its_field(name: str) -> None:
     body = {field: value for field, value in {**order(), **change}.items() if value is not ...}
     sandbox = Sandbox()
     async with customer(sandbox) as client:
-        answer = await client.post("/orders", content=json.dumps(body))
+        answer = await client.post("/orders", content=json.dumps(body).replace("Infinity", "1e999"))
     assert answer.status_code == 422
     found = [problem["loc"] for problem in answer.json()["detail"]]
     assert any(loc[: len(where) + 1] == ["body", *where] for loc in found), found
@@ -195,6 +200,50 @@ async def test_our_client_and_the_sandbox_understand_each_other() -> None:
     assert (await zinc.get_wallet(key))["order_fee_cents"] == 100
     assert await zinc.get_health() == "up"
     await zinc.aclose()
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=45),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=6,
+)
+_FIELDS = sorted({*OrderCreate.model_fields, "unknown"})
+_URLS = st.sampled_from([*SCENARIOS, "https://www.amazon.com/dp/B07JGBW826?th=1", "https://a.b:x/?fault=none", ""])
+_PRODUCTS = st.lists(st.fixed_dictionaries({"url": _URLS, "quantity": st.integers(0, 101)}), max_size=3)
+_WISHES = st.dictionaries(st.sampled_from(["gift", "items", "quantity"]), st.just("best_effort"))
+
+
+@given(
+    change=st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=2),
+    products=_PRODUCTS,
+    max_price=st.integers(-1, 10**6),
+    wishes=_WISHES,
+    gift=st.booleans(),
+    seconds=st.floats(0, 100),
+)
+@settings(max_examples=60, deadline=None)
+async def test_whatever_comes_is_taken_or_refused_and_what_is_taken_can_be_read(
+    change: dict[str, Any],
+    products: list[dict[str, Any]],
+    max_price: int,
+    wishes: dict[str, str],
+    gift: bool,
+    seconds: float,
+) -> None:
+    clock = Clock()
+    sandbox = Sandbox(clock=clock)
+    body = order(products=products, max_price=max_price, fulfillment=wishes, is_gift=gift) | change
+    async with customer(sandbox) as client:
+        answer = await client.post("/orders", json=body)
+        assert answer.status_code in (201, 400, 402, 422), answer.text
+        assert len(sandbox.placed()) == (answer.status_code == 201)
+        if answer.status_code == 201:
+            clock.now += seconds
+            seen = await read(client, answer.json()["id"])
+            assert Order.model_validate(seen).id == seen["id"]
+            result = Order.model_validate(seen).job_result
+            if result and result.price_components and result.price_components.payment_currency == "USD":
+                assert 0 < (result.price_components.charged_cents or 0) <= body["max_price"]
 
 
 async def test_the_agent_rail_says_that_it_is_not_open() -> None:

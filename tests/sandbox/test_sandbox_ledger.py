@@ -1,23 +1,28 @@
 """The ledger: one order for each key, in memory, in a file, and across processes."""
 
 import json
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
 from sandbox.practising import Clock, customer, order, placed, read
 
+from zinc_mcp.errors import SettingsError
 from zinc_mcp.sandbox import Dialect, Sandbox
 
 _RIVAL = """
 import asyncio, sys
+from contextlib import closing
 from pathlib import Path
 from sandbox.practising import customer, order
+from zinc_mcp.errors import SettingsError
 from zinc_mcp.sandbox import Sandbox
 
 async def main():
@@ -132,6 +137,25 @@ async def test_every_attempt_is_written_down_even_without_a_right_to_it(sandbox:
         await client.post("/orders", json=order(idempotency_key="k"))
     (attempt,) = sandbox.attempts()
     assert (attempt["outcome"], attempt["idempotency_key"], len(attempt["body_sha256"])) == ("rejected_401", "k", 64)
+
+
+def test_a_ledger_that_cannot_be_used_is_a_settings_error(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, " * 1000)
+    for path in (tmp_path, tmp_path / "letter.txt", tmp_path / "letter.txt" / "sandbox.db"):
+        with pytest.raises(SettingsError):
+            Sandbox(path)
+    assert (tmp_path / "letter.txt").read_text().startswith("Dear Ada")
+
+
+async def test_a_broken_ledger_is_a_500_and_no_crash(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path / "sandbox.db")
+    with closing(sqlite3.connect(tmp_path / "sandbox.db")) as vandal:
+        vandal.execute("DROP TABLE orders")
+    async with customer(sandbox) as client:
+        answer = await client.post("/orders", json=order())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+        assert (await client.get("/health")).status_code == 200
+    assert [attempt["outcome"] for attempt in sandbox.attempts()] == ["received"]
 
 
 def test_a_sandbox_is_cheap_to_import_and_to_open() -> None:

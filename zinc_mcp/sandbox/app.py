@@ -1,5 +1,7 @@
 """The endpoints of the sandbox (Orders, Wallet and Health of the SDK 2026.10.16's OpenAPI)."""
 
+import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +26,7 @@ from zinc_mcp.sandbox.prices import ORDER_FEE, WALLET_BALANCE
 LISTING_LAG = 5.0
 """Seconds until a new order is listed, at pace 1, where the dialect's listing lags."""
 
+_logger = logging.getLogger(__name__)
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -42,7 +45,11 @@ def build_app(ledger: Ledger, dialect: Dialect, pace: float, clock: Callable[[],
             Route("/wallet/me", _answering(zinc.get_wallet), methods=["GET"]),
             Route("/health", _answering(zinc.get_health), methods=["GET"]),
         ],
-        exception_handlers={HTTPException: _framework_error, ClientDisconnect: _nobody_listens},
+        exception_handlers={
+            HTTPException: _framework_error,
+            ClientDisconnect: _nobody_listens,
+            sqlite3.Error: zinc.out_of_order,
+        },
     )
 
 
@@ -153,6 +160,11 @@ class _Zinc:
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat()
         components = {"db": "up", "queue": "up", "ordering": "up"}
         return as_json({"status": "up", "components": components, "updated_at": now})
+
+    async def out_of_order(self, request: Request, error: Exception) -> Response:
+        """Answer for a ledger that cannot be read or written, as a server with a broken database does."""
+        _logger.error("the ledger is out of order: %s", error)
+        return self._answers.error(500, "internal_error", "An internal error occurred.")
 
     def _caller(self, request: Request) -> tuple[str, Response | None]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -124,6 +124,8 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
     """
     try:
         decoded: Any = json.loads(content, parse_constant=_not_json)
+        # 1e999 is read as infinity, which JSON cannot say.
+        json.dumps(decoded, allow_nan=False)
     except (ValueError, RecursionError):
         return {}, [{"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error"}]
     body = cast(dict[str, Any], decoded) if isinstance(decoded, dict) else {}

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from zinc_mcp.errors import SettingsError
+
 _BUSY_SECONDS = 10.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -83,20 +85,28 @@ class Ledger:
     """The orders, the attempts and how often each order was read. Every method is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # SQLite gives the files beside it (-wal, -shm) the permissions of the file itself.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = sqlite3.connect(
-            path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        self._connection.row_factory = sqlite3.Row
+        """Open the ledger, and make its file where there is none.
+
+        Raises:
+            SettingsError: if the file cannot be used.
+        """
         # One connection, perhaps a server in one thread and its judge in another.
         self._lock = threading.Lock()
-        weakref.finalize(self, self._connection.close)
-        self._prepare()
+        try:
+            if path is not None:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # SQLite gives the files beside it (-wal, -shm) the permissions of the file itself.
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = sqlite3.connect(
+                path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            weakref.finalize(self, self._connection.close)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise SettingsError(f"The sandbox cannot keep its orders in {str(path)!r}.") from error
 
     def _prepare(self) -> None:
+        self._connection.row_factory = sqlite3.Row
         patience = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -104,9 +114,9 @@ class Ledger:
                 # Survives a killed process; a lost power supply may take the last practice orders with it.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 break
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
                 # Two processes that open a new file together: SQLite does not wait for this lock by itself.
-                if time.monotonic() > patience:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
                     raise
                 time.sleep(0.02)
         with self._transaction() as database:
@@ -119,10 +129,11 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                self._connection.execute("COMMIT")
+            finally:
+                # SQLite rolls back by itself after some errors, a full disk for one.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
     def note(self, at: float, caller: str, key: str | None, body: bytes) -> tuple[int, int]:
         """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0."""

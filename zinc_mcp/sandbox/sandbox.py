@@ -34,6 +34,7 @@ class Sandbox:
 
         Raises:
             ValueError: if `pace` is not above zero.
+            SettingsError: if the file cannot be used.
         """
         if not pace > 0:
             raise ValueError("pace must be above zero")
