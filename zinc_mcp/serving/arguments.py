@@ -198,11 +198,9 @@ def _takes_structure(model: type[BaseModel], name: str) -> bool:
 def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
     shown = list(dict.fromkeys(problems))
     count = len(shown)
-    summary = (
-        "Nothing was sent: one argument must change." if count == 1 else "Nothing was sent: arguments must change."
-    )
+    summary = f"Nothing was sent: {'one argument' if count == 1 else f'{count} arguments'} must change."
     if count > MAX_PROBLEMS:
-        summary = f"Nothing was sent: {count} things in the arguments must change; the first {MAX_PROBLEMS} are listed."
+        summary = f"{summary} The first {MAX_PROBLEMS} are listed."
     return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
 
 

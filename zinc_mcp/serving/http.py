@@ -25,6 +25,7 @@ from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from zinc_mcp.serving.stdio import Opener
     from zinc_mcp.shop import Shop
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -46,6 +47,7 @@ def serve_http(
     tls: tuple[Path, Path] | None = None,
     behind_proxy: bool = False,
     members: Path | None = None,
+    opener: "Opener | None" = None,
 ) -> None:
     """Serve until a signal says stop; orders on the wire are finished first.
 
@@ -57,6 +59,7 @@ def serve_http(
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
         members: the file of members, `members.json` in the home by default.
+        opener: opens the shop in another way than `open_shop`, as a fault campaign does.
 
     Raises:
         SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used.
@@ -73,7 +76,7 @@ def serve_http(
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
     hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
     with _listening(host, port) as listener:
-        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls)
+        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls, opener)
 
 
 def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: bool = False) -> Starlette:
@@ -171,11 +174,12 @@ async def _serve(
     members: Members,
     members_only: bool,
     tls: tuple[Path, Path] | None,
+    opener: "Opener | None",
 ) -> None:
     from zinc_mcp.shop import open_shop
 
     # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
-    async with open_shop(settings) as shop:
+    async with (opener or open_shop)(settings) as shop:
         config = uvicorn.Config(
             build_app(shop, hosts, members, members_only=members_only),
             log_config=None,

@@ -6,8 +6,8 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server import MCPServer
@@ -15,16 +15,25 @@ from mcp.server import MCPServer
 from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.settings import Settings
 
+if TYPE_CHECKING:
+    from zinc_mcp.shop import Shop
 
-def run(settings: Settings) -> None:
+Opener = Callable[[Settings], "AbstractAsyncContextManager[Shop]"]
+
+
+def run(settings: Settings, opener: Opener | None = None) -> None:
     """Serve until the host closes stdin or a signal says stop; an order on the wire is finished first.
+
+    Args:
+        settings: what the owner configured.
+        opener: opens the shop in another way than `open_shop`, as a fault campaign does.
 
     Raises:
         SettingsError, RefusedError: if what the owner configured cannot be used.
     """
     log_to_stderr()
     try:
-        anyio.run(_serve, settings)
+        anyio.run(_serve, settings, opener)
     except* (BrokenPipeError, ConnectionResetError):
         pass  # the host is gone and nobody reads any more
     finally:
@@ -33,10 +42,10 @@ def run(settings: Settings) -> None:
             os.dup2(2, 1)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, opener: Opener | None) -> None:
     from zinc_mcp.shop import open_shop
 
-    async with open_shop(settings) as shop:
+    async with (opener or open_shop)(settings) as shop:
         server = build_server(shop)
         if sys.platform == "win32":
             await server.run_stdio_async()

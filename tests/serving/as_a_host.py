@@ -1,0 +1,50 @@
+"""A host: the SDK's own client on our server, in both protocol eras, and what every result must keep to."""
+
+import json
+from typing import Any, cast
+
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+
+from zinc_mcp.serving.server import build_server
+from zinc_mcp.shop import Shop
+
+both_eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
+"""2026-07-28 without a handshake, and the handshake of 2025-11-25."""
+
+
+def host(shop: Shop, mode: str) -> Client:
+    """Return a client of a server for this shop, in memory."""
+    return Client(build_server(shop), mode=mode)
+
+
+async def call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a tool that must succeed, and return what it says."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, said(result)
+    return said(result)
+
+
+async def refused(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a tool that must not succeed, and return what it says."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error, said(result)
+    return said(result)
+
+
+def said(result: CallToolResult) -> dict[str, Any]:
+    """Return the structure of a result, having checked that its text states the same facts."""
+    facts = cast(dict[str, Any], result.structured_content)
+    assert facts, result
+    [content] = result.content
+    assert isinstance(content, TextContent)
+    sentence, _, rest = content.text.partition("\n")
+    assert sentence == f"{facts['summary']} {facts['next_step']}"
+    assert json.loads(rest) == {name: item for name, item in facts.items() if name not in ("summary", "next_step")}
+    return facts
+
+
+def size(value: Any) -> int:
+    """Return how many bytes a value is as compact JSON."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
