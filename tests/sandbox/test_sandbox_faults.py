@@ -149,6 +149,24 @@ async def test_whoever_leaves_a_hanging_answer_leaves_the_server_well() -> None:
         await placed(client, order())
 
 
+async def test_a_hang_never_turns_into_an_answer_even_when_the_server_stops() -> None:
+    ends: list[Any] = []
+    sandbox = Sandbox()
+
+    async def wait_for_ever(port: int) -> None:
+        async with httpx.AsyncClient(headers={"Authorization": "Bearer zn_test_ada"}) as client:
+            try:
+                await client.post(f"http://127.0.0.1:{port}/orders", json=order("success?fault=hang"), timeout=5)
+            except httpx.TransportError as error:
+                ends.append(type(error))
+
+    async with anyio.create_task_group() as clients, on_a_port(sandbox) as client:
+        clients.start_soon(wait_for_ever, client.base_url.port or 0)
+        while not sandbox.placed():
+            await anyio.sleep(0.01)
+    assert ends == [httpx.RemoteProtocolError]
+
+
 async def test_a_port_that_is_taken_is_an_error_and_not_an_exit() -> None:
     from zinc_mcp.sandbox.port import serve
 

@@ -38,14 +38,13 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
             access_log=False,  # uvicorn's own goes to stdout
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=1,
         )
         server = _Server(config, lambda: ready(listening.getsockname()[1]) if ready else None)
         try:
             await server.serve(sockets=[listening])
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await server.close()
+                await server.shutdown()
             raise
 
 
@@ -58,8 +57,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
-    async def close(self) -> None:
-        """Stop at once: whoever is still being answered is cut off."""
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop at once: who is still being answered is cut off, so that a hang never turns into an answer."""
         for listener in getattr(self, "servers", []):
             listener.close()
         for connection in list(self.server_state.connections):
