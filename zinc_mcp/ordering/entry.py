@@ -31,6 +31,9 @@ STANDING: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accept
 DOUBTFUL: frozenset[State] = frozenset({"sending", "unknown"})
 """Sent, and not yet known to have landed."""
 
+LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
+"""Zinc has it."""
+
 OPEN: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accepted"})
 """What somebody still has to move on."""
 

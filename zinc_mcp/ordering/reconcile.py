@@ -49,7 +49,7 @@ class Reconciler:
             return entry, None
         return await self.apply(entry, order, rail), order
 
-    async def apply(self, entry: Entry, order: Order, rail: Rail) -> Entry:
+    async def apply(self, entry: Entry, order: Order, rail: Rail, what: str | None = None) -> Entry:
         """Write down what Zinc shows, if it is news; settle the money on what really came."""
         while True:
             changes = news(entry, order)
@@ -57,7 +57,7 @@ class Reconciler:
                 return entry
             state = cast(State, changes.pop("state"))
             try:
-                entry = await self._writer.move(entry, state, f"Zinc says {order.status[:60]}", **changes)
+                entry = await self._writer.move(entry, state, what or f"Zinc says {order.status[:60]}", **changes)
             except StaleEntryError as stale:
                 entry = stale.current
                 continue
@@ -145,8 +145,7 @@ class Reconciler:
             raise
         if order is None:
             return await self._release(entry), None
-        entry = await self._moved(entry, "accepted", "found at Zinc", order_id=order.id, **FREE)
-        return await self.apply(entry, order, rail), order
+        return await self.apply(entry, order, rail, "found at Zinc"), order
 
     async def _release(self, entry: Entry) -> Entry:
         return await self._moved(entry, entry.state, "looked up in vain", **FREE)

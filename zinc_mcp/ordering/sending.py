@@ -19,9 +19,9 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import DOUBTFUL, Entry, StaleEntryError, State
+from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
 from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
+from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours, news
 from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -186,9 +186,11 @@ class Sender:
 
     async def _accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str) -> None:
         attempt.order = order
-        await self._settle(attempt, "accepted", what, order_id=order.id, **FREE)
+        changes = news(attempt.entry, order)
+        await self._settle(attempt, changes.pop("state"), what, **changes)
         self._checkpoint("accepted")
-        attempt.entry = await self._reconciler.apply(attempt.entry, order, rail)
+        if attempt.entry.attempts > 1:
+            await self._reconciler.stop_if_keys_are_ignored(attempt.entry, rail)
 
     async def _ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
         problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
@@ -229,7 +231,7 @@ class Sender:
             except StaleEntryError as stale:
                 entry = stale.current
                 settled = entry.state not in DOUBTFUL
-                landed_after_all = state == "accepted" and entry.state in ("rejected", "refused")
+                landed_after_all = state in LANDED and entry.state in ("rejected", "refused")
                 if settled and not landed_after_all:
                     return entry
                 if state in ("rejected", "refused"):
@@ -245,5 +247,5 @@ def _unwritten(error: JournalError, entry: Entry, state: State, order_id: object
         "Tell the user to mend the journal; get_order with the key finds the order again.",
         facts=facts,
     )
-    failure.money_may_have_moved = state in ("accepted", "unknown")
+    failure.money_may_have_moved = state == "unknown" or state in LANDED
     return failure
