@@ -12,14 +12,7 @@ from zinc_mcp.settings import TOOLS, load_settings
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
-CONTRACT = ROOT / "tests" / "tools.json"
-
-
-def _contract_names() -> set[str]:
-    if not CONTRACT.exists():
-        return set(TOOLS)
-    listed: list[dict[str, Any]] = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    return {tool["name"] for tool in listed}
+CONTRACT: list[dict[str, Any]] = json.loads((ROOT / "tests" / "tools.json").read_text(encoding="utf-8"))
 
 
 def test_the_manifest_names_the_packages_version() -> None:
@@ -29,12 +22,18 @@ def test_the_manifest_names_the_packages_version() -> None:
 
 
 def test_the_manifest_the_settings_and_the_contract_name_the_same_tools() -> None:
-    assert {tool["name"] for tool in MANIFEST["tools"]} == _contract_names() == set(TOOLS)
+    names = [tool["name"] for tool in CONTRACT]
+    assert [tool["name"] for tool in MANIFEST["tools"]] == names
+    assert sorted(TOOLS) == sorted(names)
 
 
-def test_the_readme_has_a_row_for_each_tool() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)) >= _contract_names()
+def test_the_readmes_table_has_the_contracts_tools_and_what_each_requires() -> None:
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", first_screen, re.MULTILINE))
+    assert list(rows) == [tool["name"] for tool in CONTRACT]
+    for tool in CONTRACT:
+        arguments = rows["place_order"] if rows[tool["name"]] == "the same" else rows[tool["name"]]
+        assert [name for name in tool["inputSchema"]["required"] if f"`{name}`" not in arguments] == []
 
 
 @pytest.mark.parametrize("name", sorted(MANIFEST["user_config"]))

@@ -19,8 +19,7 @@ TOOLS = ("place_order", "place_agent_order", "get_order")
 WALLETS = ("tempo", "stripe", "command", "sandbox")
 
 _TOP_LEVEL = frozenset(
-    {"api_key", "api_key_file", "api_url", "sandbox", "journal", "journal_file", "tools", "wallet"}
-    | {"policy", "addresses"}
+    "api_key api_key_file api_url sandbox journal journal_file tools wallet policy addresses".split()
 )
 _VARIABLES = {
     "api_key": "ZINC_API_KEY",
@@ -31,17 +30,8 @@ _VARIABLES = {
     "wallet": "ZINC_WALLET",
 }
 _OWN_VARIABLES = frozenset(
-    {
-        "ZINC_MCP_HOME",
-        "ZINC_MCP_CONFIG",
-        "ZINC_MCP_SANDBOX",
-        "ZINC_MCP_JOURNAL",
-        "ZINC_MCP_JOURNAL_FILE",
-        "ZINC_MCP_TOOLS",
-        "ZINC_MCP_MAX_ORDER",
-        "ZINC_MCP_MAX_DAY",
-        "ZINC_MCP_APPROVAL",
-    }
+    "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
+    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL".split()
 )
 _UNFILLED = re.compile(r"^\$\{user_config\.[^}]*\}$")
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
