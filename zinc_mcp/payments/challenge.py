@@ -1,0 +1,272 @@
+"""The `Payment` challenge of a 402, read strictly and kept exactly as it was written.
+
+draft-httpauth-payment-01, "Challenge (WWW-Authenticate)", on the grammar of RFC 9110 section 11.6.1:
+
+    challenge   = "Payment" [ 1*SP auth-params ]
+    auth-params = auth-param *( OWS "," OWS auth-param )
+    auth-param  = token BWS "=" BWS ( token / quoted-string )
+
+Several challenges come as several header lines or folded into one, among other schemes. The SDKs read two malformed
+forms (text after a closing quote, a quote that never closes); a payer has no reason to, so both are refused here.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+from zinc_mcp.payments.failures import InvalidChallengeError
+
+MAX_HEADER_BYTES = 16 * 1024
+"""The draft asks for at least 4 KB ("Size Considerations"); 16 KiB is where the SDKs stop."""
+_MAX_LINES = 16
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  (RFC 9110's word, not a secret)
+# The alternatives of each pattern exclude one another, so that hostile input costs linear time.
+_QUOTED = r'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e\x80-\U0010ffff])*)"'
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[",]', re.DOTALL)
+_PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|{_QUOTED})")
+_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+(?![ \t=])(.*))?", re.DOTALL)
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+_METHOD = re.compile(r"[a-z][a-z0-9:_-]{0,63}")
+_INTENT = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+_REQUIRED = ("id", "realm", "method", "intent", "request")
+_OPTIONAL = ("expires", "digest", "description", "opaque", "header")
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """The decoded `request` of a charge (draft-payment-intent-charge-00). None stands for absent or of another type."""
+
+    amount: str | None
+    """Base units, as written."""
+    currency: str | None
+    recipient: str | None
+    external_id: str | None
+    method_details: Mapping[str, Any]
+    members: Mapping[str, Any]
+    """Everything the server wrote, for a wallet that wants to see it."""
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, Any]) -> Self:
+        """Pick the shared fields out of the decoded JSON object."""
+
+        def text(name: str) -> str | None:
+            value = members.get(name)
+            return value if isinstance(value, str) else None
+
+        details = members.get("methodDetails")
+        return cls(
+            amount=text("amount"),
+            currency=text("currency"),
+            recipient=text("recipient"),
+            external_id=text("externalId"),
+            method_details=cast(Mapping[str, Any], details) if isinstance(details, Mapping) else {},
+            members=members,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One offer to be paid. Every parameter is the string that stood on the wire; `request` and `opaque` above all."""
+
+    id: str
+    realm: str
+    method: str
+    intent: str
+    request: str
+    expires: str | None = None
+    digest: str | None = None
+    description: str | None = None
+    opaque: str | None = None
+    header: str | None = None
+    charge_request: ChargeRequest = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Validate the parameters and decode `request`.
+
+        Raises:
+            InvalidChallengeError: if a required one is empty or malformed.
+        """
+        if not self.id or not self.realm:
+            raise InvalidChallengeError("an empty parameter")
+        if not _METHOD.fullmatch(self.method) or not _INTENT.fullmatch(self.intent):
+            raise InvalidChallengeError("a malformed method or intent")
+        if self.opaque is not None and not _BASE64URL.fullmatch(self.opaque):
+            raise InvalidChallengeError("opaque is not base64url")
+        object.__setattr__(self, "charge_request", ChargeRequest.from_members(decoded_object(self.request)))
+
+    @classmethod
+    def from_www_authenticate(cls, values: Sequence[str]) -> list["Challenge"]:
+        """Read every readable `Payment` challenge in the header lines, in the server's order.
+
+        Raises:
+            InvalidChallengeError: if there is none; `Offers` also tells of those passed over.
+        """
+        return list(Offers.from_www_authenticate(values).challenges)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        """Build a challenge from its parameters, ignoring unknown ones (the draft: "MUST be ignored by clients").
+
+        Raises:
+            InvalidChallengeError: if a required one is missing or one is not text.
+        """
+        for name in _REQUIRED:
+            if name not in parameters:
+                raise InvalidChallengeError(f"no {name}")
+        known = {name: parameters[name] for name in (*_REQUIRED, *_OPTIONAL) if name in parameters}
+        if not all(isinstance(value, str) for value in known.values()):
+            raise InvalidChallengeError("a parameter that is not text")
+        return cls(**cast(dict[str, str], known))
+
+    def to_parameters(self) -> dict[str, str]:
+        """Return the parameters as they were written, absent ones left out: what a credential echoes."""
+        return {name: value for name in (*_REQUIRED, *_OPTIONAL) if (value := getattr(self, name)) is not None}
+
+    def to_www_authenticate(self) -> str:
+        """Write the challenge as one header line (the sandbox's side).
+
+        Raises:
+            ValueError: if a parameter holds a control character.
+        """
+        return "Payment " + ", ".join(f'{name}="{_quoted(value)}"' for name, value in self.to_parameters().items())
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """All that one 402 offered: what can be read, and why the rest cannot."""
+
+    challenges: tuple[Challenge, ...]
+    malformed: tuple[str, ...] = ()
+    """One reason, in our words, per `Payment` challenge passed over."""
+
+    @classmethod
+    def from_www_authenticate(cls, values: Sequence[str]) -> Self:
+        """Read the header lines. A malformed challenge is passed over: it is never paid, and spoils no other.
+
+        Raises:
+            InvalidChallengeError: if no `Payment` challenge is left.
+        """
+        challenges: list[Challenge] = []
+        malformed: list[str] = []
+        for value in values[:_MAX_LINES]:
+            try:
+                listed = _split(value)
+            except InvalidChallengeError as error:
+                malformed.append(error.reason)
+                continue
+            for items in listed:
+                try:
+                    challenges.append(Challenge.from_parameters(_parameters(items)))
+                except InvalidChallengeError as error:
+                    malformed.append(error.reason)
+        if not challenges:
+            raise InvalidChallengeError(malformed[0] if malformed else "no Payment challenge")
+        return cls(tuple(challenges), tuple(malformed))
+
+
+def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
+    """Decode base64url without padding (RFC 4648 section 5) that holds one JSON object with no key twice.
+
+    Of two equal keys one reader keeps the first and another the last: a price must not depend on that.
+
+    Raises:
+        InvalidChallengeError: if it is anything else.
+    """
+    if len(text) > limit:
+        raise InvalidChallengeError("too long")
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise InvalidChallengeError("not base64url")
+    try:
+        decoded: object = json.loads(
+            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode(),
+            object_pairs_hook=_once,
+            parse_constant=_no_constant,
+        )
+        # An escaped half of a surrogate pair is a string that nothing can write again.
+        json.dumps(decoded, ensure_ascii=False).encode()
+    except (ValueError, binascii.Error, RecursionError):
+        raise InvalidChallengeError("not a JSON object without duplicate keys") from None
+    if not isinstance(decoded, dict):
+        raise InvalidChallengeError("not a JSON object")
+    return cast(dict[str, Any], decoded)
+
+
+def encoded_object(members: Mapping[str, Any]) -> str:
+    """Encode as base64url without padding over compact JSON with sorted keys.
+
+    For the strings and whole numbers in use here that is RFC 8785.
+    """
+    compact = json.dumps(members, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return base64.urlsafe_b64encode(compact.encode()).decode().rstrip("=")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _split(value: str) -> list[list[str]]:
+    """Split one header line into the parameter lists of its `Payment` challenges."""
+    try:
+        length = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidChallengeError("not text") from None
+    if length > MAX_HEADER_BYTES:
+        raise InvalidChallengeError("too long")
+    items: list[str] = []
+    start = 0
+    for piece in _PIECE.finditer(value):
+        if piece[0] == '"':
+            raise InvalidChallengeError("a quote that is never closed")
+        if piece[0] == ",":
+            items.append(value[start : piece.start()])
+            start = piece.end()
+    items.append(value[start:])
+    found: list[list[str]] = []
+    ours = False
+    for raw in items:
+        item = raw.strip(" \t")
+        if not item:
+            continue
+        opening = _SCHEME.fullmatch(item)
+        if opening is None:
+            if ours:
+                found[-1].append(item)
+            continue
+        ours = opening[1].lower() == "payment"
+        if ours:
+            found.append([opening[2]] if opening[2] else [])
+    return found
+
+
+def _parameters(items: list[str]) -> dict[str, str]:
+    parameters: dict[str, str] = {}
+    for item in items:
+        match = _PARAMETER.fullmatch(item)
+        if match is None:
+            raise InvalidChallengeError("a malformed parameter")
+        # "auth-param names are case-insensitive and MUST only occur once per challenge" (RFC 9110 section 11.2)
+        name = match[1].lower()
+        if name in parameters:
+            raise InvalidChallengeError("a parameter given twice")
+        parameters[name] = match[2] if match[2] is not None else _QUOTED_PAIR.sub(r"\1", match[3])
+    return parameters
+
+
+def _quoted(value: str) -> str:
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
+        raise ValueError("a control character cannot be written into a header")
+    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,253 @@
+"""What a charge must look like before anything is signed for it, one reason to refuse per lie.
+
+draft-httpauth-payment-01, "Amount Verification": a client verifies amount, recipient, currency and validity window
+itself. The amount is not "at most": it is the price ceiling plus Zinc's fee, to the cent.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, cast
+
+from zinc_mcp.payments.challenge import Challenge, ChargeRequest
+from zinc_mcp.payments.digest import is_digest_of
+from zinc_mcp.payments.failures import PaymentRefusedError
+from zinc_mcp.payments.origin import check_origin
+
+CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")
+
+_AMOUNT = re.compile(r"[1-9][0-9]{0,17}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_STRIPE_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodTerms:
+    """What a wallet accepts for one payment method."""
+
+    currencies: Mapping[str, int]
+    """Currency to decimals: they are not on the wire, so they are pinned here. Compared without regard to case."""
+    chain_id: int | None = None
+    """The chain that must be named. The drafts and the SDKs have different defaults: none is assumed."""
+    recipients: frozenset[str] | None = None
+    """The only recipients to pay, or None for any: Zinc's may change with every order."""
+
+    def decimals(self, currency: str) -> int | None:
+        """Return the pinned decimals of a currency, or None if it is not one of ours."""
+        return {name.lower(): decimals for name, decimals in self.currencies.items()}.get(currency.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One order's expectation of its charge, fixed before Zinc is asked."""
+
+    origin: str
+    url: str
+    body: bytes = field(repr=False)
+    max_price_cents: int
+    methods: Mapping[str, MethodTerms]
+    """In the order of preference."""
+    fee_range_cents: tuple[int, int] = (100, 100)
+    window_seconds: tuple[float, float] = (15.0, 900.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge that was found to be what it should be."""
+
+    method: str
+    amount_cents: int
+    """What is taken up front: the ceiling and the fee."""
+    fee_cents: int
+    amount: str
+    """The same in base units of the currency, as it stood on the wire."""
+    currency: str
+    recipient: str | None
+    expires_at: float
+    """Seconds since the epoch."""
+    header: str
+    """The header that carries the credential."""
+    chain_id: int | None = None
+    sponsored: bool = False
+    """Whether the payee pays the network fee (tempo's `feePayer`)."""
+    network_id: str | None = None
+    """The seller's profile (stripe's `networkId`)."""
+
+
+def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status: int) -> tuple[Challenge, Charge]:
+    """Pick the one offer to pay and check it.
+
+    The first of our methods that is offered decides, and in it the first offer in a pinned currency (a payee may list
+    one per token). A lie in that offer ends the payment: no other method is tried instead.
+
+    Raises:
+        PaymentRefusedError: with the reason.
+    """
+    if status != HTTPStatus.PAYMENT_REQUIRED:
+        raise PaymentRefusedError("status", {"http_status": status})
+    check_origin(terms.url, terms.origin)
+    for method, accepted in terms.methods.items():
+        offered = [challenge for challenge in challenges if challenge.method == method]
+        if not offered:
+            continue
+        payable = [
+            challenge
+            for challenge in offered
+            if challenge.intent == "charge" and accepted.decimals(challenge.charge_request.currency or "") is not None
+        ]
+        chosen = (payable or offered)[0]
+        return chosen, check(chosen, terms, now)
+    raise PaymentRefusedError("method", {"offered": sorted({challenge.method for challenge in challenges})[:5]})
+
+
+def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
+    """Check everything that can be checked before signing. Also to be called again after a person was asked.
+
+    Raises:
+        PaymentRefusedError: with the reason.
+    """
+    check_origin(terms.url, terms.origin)
+    accepted = terms.methods.get(challenge.method)
+    if accepted is None:
+        raise PaymentRefusedError("method", {"offered": [challenge.method]})
+    if challenge.intent != "charge":
+        raise PaymentRefusedError("intent")
+    asked = challenge.charge_request
+    cents, fee, currency = _money(asked, accepted, terms)
+    details = asked.method_details
+    chain_id = _chain(details, accepted)
+    # Present at all: a list of recipients is never something that an order needs.
+    if details.get("splits") is not None or asked.members.get("splits") is not None:
+        raise PaymentRefusedError("splits")
+    _check_modes(details)
+    expires_at = _expiry(challenge, terms, now)
+    _check_digest(challenge, terms.body)
+    return Charge(
+        method=challenge.method,
+        amount_cents=cents,
+        fee_cents=fee,
+        amount=asked.amount or "",
+        currency=currency,
+        recipient=_recipient(asked, accepted),
+        expires_at=expires_at,
+        header=_header(challenge),
+        chain_id=chain_id,
+        sponsored=_sponsored(details),
+        network_id=_network(challenge.method, details),
+    )
+
+
+def _header(challenge: Challenge) -> str:
+    # "Clients MUST treat any other header value as an unrecognized challenge" (draft, "Credentials"). The SDKs also
+    # write the default out, which is the same header.
+    for name in CREDENTIAL_HEADERS:
+        if (challenge.header or CREDENTIAL_HEADERS[0]).lower() == name.lower():
+            return name
+    raise PaymentRefusedError("header")
+
+
+def _money(asked: ChargeRequest, accepted: MethodTerms, terms: Terms) -> tuple[int, int, str]:
+    currency = asked.currency
+    decimals = accepted.decimals(currency) if currency else None
+    if currency is None or decimals is None:
+        raise PaymentRefusedError("currency")
+    if asked.amount is None or not _AMOUNT.fullmatch(asked.amount):
+        raise PaymentRefusedError("amount_syntax")
+    cents, rest = divmod(int(asked.amount), 10 ** (decimals - 2))
+    lowest, highest = terms.fee_range_cents
+    fee = cents - terms.max_price_cents
+    if rest or not lowest <= fee <= highest:
+        raise PaymentRefusedError(
+            "amount",
+            {
+                "asked_cents": cents,
+                "expected_cents": [terms.max_price_cents + lowest, terms.max_price_cents + highest],
+            },
+        )
+    return cents, fee, currency
+
+
+def _chain(details: Mapping[str, Any], accepted: MethodTerms) -> int | None:
+    if accepted.chain_id is None:
+        return None
+    named = details.get("chainId")
+    # `type`, because True is 1.
+    if type(named) is not int or named != accepted.chain_id:
+        raise PaymentRefusedError("chain")
+    return named
+
+
+def _check_modes(details: Mapping[str, Any]) -> None:
+    # draft-tempo-charge-01, "Submission Modes": without the list both are supported.
+    modes = details.get("supportedModes")
+    if modes is not None and not (isinstance(modes, list) and "pull" in cast(list[object], modes)):
+        raise PaymentRefusedError("push_only")
+
+
+def _sponsored(details: Mapping[str, Any]) -> bool:
+    value = details.get("feePayer")
+    if value is not None and not isinstance(value, bool):
+        raise PaymentRefusedError("gas")
+    return value is True
+
+
+def _recipient(asked: ChargeRequest, accepted: MethodTerms) -> str | None:
+    recipient = asked.recipient
+    if recipient is None and ("recipient" in asked.members or accepted.chain_id is not None):
+        raise PaymentRefusedError("recipient")
+    if recipient is not None and not (_ADDRESS if accepted.chain_id is not None else _STRIPE_ID).fullmatch(recipient):
+        raise PaymentRefusedError("recipient")
+    if accepted.chain_id is not None and recipient is not None:
+        # Money sent to nobody or to the token itself is gone.
+        burnt = int(recipient, 16) == 0 or recipient.lower() == (asked.currency or "").lower()
+        if burnt:
+            raise PaymentRefusedError("recipient")
+    if accepted.recipients is not None:
+        allowed = {one.lower() for one in accepted.recipients}
+        if recipient is None or recipient.lower() not in allowed:
+            raise PaymentRefusedError("recipient")
+    return recipient
+
+
+def _network(method: str, details: Mapping[str, Any]) -> str | None:
+    network = details.get("networkId")
+    if method != "stripe" and network is None:
+        return None
+    if not isinstance(network, str) or not _STRIPE_ID.fullmatch(network):
+        raise PaymentRefusedError("network")
+    return network
+
+
+def _expiry(challenge: Challenge, terms: Terms, now: float) -> float:
+    if challenge.expires is None:
+        raise PaymentRefusedError("no_expiry")
+    expires_at = expiry(challenge)
+    earliest, latest = terms.window_seconds
+    left = expires_at - now
+    if left < earliest:
+        raise PaymentRefusedError("expires_too_soon", {"seconds_left": int(left)})
+    if left > latest:
+        raise PaymentRefusedError("expires_too_late", {"seconds_left": int(left)})
+    return expires_at
+
+
+def expiry(challenge: Challenge) -> float:
+    """Return the challenge's `expires` (RFC 3339) as seconds since the epoch.
+
+    Raises:
+        PaymentRefusedError: if it is no date-time with an offset.
+    """
+    try:
+        if _RFC_3339.fullmatch(challenge.expires or "") is None:
+            raise ValueError
+        return datetime.fromisoformat((challenge.expires or "").upper()).timestamp()
+    except (ValueError, OverflowError):
+        raise PaymentRefusedError("expiry_syntax") from None
+
+
+def _check_digest(challenge: Challenge, body: bytes) -> None:
+    if challenge.digest is not None and not is_digest_of(challenge.digest, body):
+        raise PaymentRefusedError("digest")
