@@ -30,6 +30,9 @@ class FakeZinc:
     listing: bool = True
     reads: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     lists: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
+    products: dict[str, dict[str, Any] | httpx.Response] = field(
+        default_factory=dict[str, dict[str, Any] | httpx.Response]
+    )
     on_post: Callable[[], Awaitable[None]] | None = None
 
     def transport(self) -> httpx.MockTransport:
@@ -58,6 +61,9 @@ class FakeZinc:
         self.requests.append(request)
         if request.method == "POST":
             return await self._post(request)
+        if request.url.path.startswith("/products/"):
+            product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))
+            return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)
         if request.url.path == "/orders":
             if self.lists:
                 return _given(self.lists.pop(0))

@@ -22,6 +22,7 @@ from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Checkpoint, Sender
+from zinc_mcp.ordering.workings import Workings
 from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import AccountRail
 
@@ -106,20 +107,20 @@ async def open_shop(
     try:
         async with anyio.create_task_group() as tasks:
             sender = Sender(writer, reconciler, tasks, clocks, clock, owner, checkpoint)
-            checkout = Checkout(
-                rails,
-                writer,
-                sender,
-                reconciler,
-                lambda: read_policy(settings),
-                clocks,
-                clock,
-                owner,
-                ORDER_FEE_CENTS,
-                checkpoint,
+            workings = Workings(
+                rails=rails,
+                writer=writer,
+                sender=sender,
+                reconciler=reconciler,
+                policy=lambda: read_policy(settings),
+                clocks=clocks,
+                clock=clock,
+                owner=owner,
+                fee_cents=ORDER_FEE_CENTS,
+                checkpoint=checkpoint,
             )
-            for rail in rails.values():
-                tasks.start_soon(_sweep, writer, reconciler, rail, clocks)
+            checkout = Checkout(workings)
+            tasks.start_soon(_sweep, workings, checkout)
             try:
                 yield Shop(settings, checkout)
             finally:
@@ -133,15 +134,17 @@ async def open_shop(
                 await client.aclose()
 
 
-async def _sweep(writer: Writer, reconciler: Reconciler, rail: Rail, clocks: Clocks) -> None:
-    """Look up what is in doubt when the journal is first used, and then now and again."""
-    await writer.used.wait()
+async def _sweep(workings: Workings, checkout: Checkout) -> None:
+    """Look up what is in doubt and send what was approved, when the journal is first used and now and again."""
+    await workings.writer.used.wait()
     while True:
         try:
-            await reconciler.sweep(rail, rail.mode)
+            for rail in workings.rails.values():
+                await workings.reconciler.sweep(rail, rail.mode)
+            await checkout.send_approved()
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
-        await anyio.sleep(clocks.sweep)
+        await anyio.sleep(workings.clocks.sweep)
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient | None:

@@ -18,7 +18,7 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.checkout import Answer
+from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 
@@ -350,30 +350,6 @@ async def test_a_pause_between_opening_and_sending_sends_nothing(
     assert zinc.posts == []
     entries, _ = journal_of(home)
     assert [(entry.state, entry.counts_cents) for entry in entries] == [("refused", 0)]
-
-
-@pytest.mark.parametrize("approval", ["auto", "page"])
-async def test_a_mode_that_cannot_be_carried_out_refuses(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: object, approval: str
-) -> None:
-    assert callable(write_config)
-    write_config(f'[policy]\napproval = "{approval}"\n')
-    async with open_test_shop() as shop:
-        with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent())
-    assert refused.value.code == "approval_not_configured"
-    assert zinc.posts == []
-
-
-async def test_a_live_key_without_an_approval_mode_refuses_and_names_the_setting(
-    open_test_shop: OpenShop, zinc: FakeZinc
-) -> None:
-    async with open_test_shop(api_key="zn_live_planted") as shop:
-        with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent())
-    assert refused.value.code == "approval_not_configured"
-    assert "ZINC_MCP_APPROVAL" in refused.value.summary
-    assert zinc.posts == []
 
 
 async def test_without_a_key_the_account_rail_says_what_is_missing(open_test_shop: OpenShop, zinc: FakeZinc) -> None:

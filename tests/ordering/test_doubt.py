@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -192,7 +193,9 @@ async def test_a_process_that_vanished_while_sending_leaves_a_doubt_that_is_look
 ) -> None:
     async with open_test_shop() as shop:
         entry = entry_of(await shop.checkout.place(intent()))
-    with sqlite3.connect(home / "journal.db") as database:  # as a kill between the wire and the journal leaves it
+    with closing(
+        sqlite3.connect(home / "journal.db", isolation_level=None)
+    ) as database:  # as a kill between the wire and the journal leaves it
         database.execute(
             "update zinc_entries set state='sending', order_id=null, status=null, seen=null, lease_owner='gone-1', "
             "lease_until=?",

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -299,7 +300,7 @@ def test_the_file_is_its_owners_alone(file: Path) -> None:
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(file: Path) -> None:
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("update zinc_meta set value='99' where name='schema'")
     before = file.read_bytes()
     assert "newer version" in sentence_of(lambda: Journal.open(f"sqlite:///{file}"))

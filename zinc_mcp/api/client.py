@@ -2,9 +2,11 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +15,7 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.api.failures import Failure, read_failure
+from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import (
     OrderAlreadyExistsError,
@@ -33,11 +36,18 @@ READ_SECONDS = 15.0
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
+)
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+# What may stand in a path as one segment that nothing on the way takes for another path.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    headers: httpx.Headers
-    content: bytes
+    content: bytes = field(repr=False)
 
     def json(self) -> Any:
         try:
@@ -47,23 +57,29 @@ class _Answer:
 
 
 def check_origin(origin: str) -> str:
-    """Return `origin` as scheme, host and port only.
+    """Return `origin` in one spelling: scheme, host, a port that is not the scheme's own, and a path if it has one.
 
     Raises:
         SettingsError: unless it is https, or plain http to a loopback address.
     """
-    try:
-        parts = urlsplit(origin.strip())
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    host = parts.hostname or ""
-    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+    scheme, _, rest = origin.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
+    if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
         raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts[1] == "http" and not _is_loopback(parts[2].strip("[]")):
         raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+    port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
+    return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
+
+
+def _exists(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).version == 6
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:
@@ -74,7 +90,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class ZincClient:
-    """Talks to one Zinc origin. Never retries, never follows a redirect, never reads an answer without bounds."""
+    """Talks to one Zinc origin. Never retries, never follows a redirect, never reads an answer without bounds.
+
+    It keeps connections and nothing else: no cookie of one API key comes near a request with another.
+    """
 
     def __init__(
         self,
@@ -87,7 +106,7 @@ class ZincClient:
         """Prepare a client for `origin`; nothing is connected yet.
 
         Args:
-            origin: scheme, host and port of the API.
+            origin: scheme, host and port of the API, as `check_origin` takes them.
             transport: stands for the network in tests and in the built-in sandbox.
             wire_seconds: the most one placing request may take, from connecting to the last byte.
             read_seconds: the same for reads.
@@ -98,14 +117,18 @@ class ZincClient:
         self.origin = check_origin(origin)
         self._wire_seconds = wire_seconds
         self._read_seconds = read_seconds
+        # Short of the whole, or a connection that never came about would count as an order in doubt.
+        connecting = min(10.0, wire_seconds / 4)
         self._http = httpx.AsyncClient(
             base_url=self.origin,
             transport=transport,
             follow_redirects=False,
             trust_env=False,  # a proxy from the environment would see the order and the key
-            timeout=httpx.Timeout(wire_seconds, connect=10.0, pool=10.0),
+            timeout=httpx.Timeout(wire_seconds, connect=connecting, pool=connecting),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
-            headers={"User-Agent": "zinc-mcp", "Accept": "application/json"},
+            # Compressed, a megabyte would come in a kilobyte, and be a megabyte before anybody can count it.
+            headers={"User-Agent": "zinc-mcp", "Accept": "application/json", "Accept-Encoding": "identity"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def aclose(self) -> None:
@@ -127,11 +150,11 @@ class ZincClient:
                 answer = await self._exchange("POST", "/orders", content=body, headers=headers)
         except _NOTHING_SENT as error:
             raise _unreachable() from error
-        except TimeoutError as error:
+        except (TimeoutError, httpx.TimeoutException) as error:
             raise _unknown("no answer came in time", "timeout") from error
-        except _TooLargeError as error:
-            raise _unknown("the answer was too large to read", "unreadable") from error
-        except httpx.HTTPError as error:
+        except _NotReadError as error:
+            raise _unknown("the answer was too large or packed, and was not read", "unreadable") from error
+        except (httpx.HTTPError, OSError) as error:
             raise _unknown("the connection was lost before the answer", "connection_lost") from error
         return _placed(answer)
 
@@ -142,7 +165,9 @@ class ZincClient:
             OrderNotFoundError: unknown, or not this key's.
             ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
         """
-        answer = await self._read(f"/orders/{quote(order_id, safe='')}", api_key)
+        if not _ID.fullmatch(order_id):
+            raise OrderNotFoundError("No order has an id like this.")
+        answer = await self._read(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise OrderNotFoundError("Zinc knows no such order for this account.")
         try:
@@ -169,6 +194,18 @@ class ZincClient:
                 found.append(order)
         return found
 
+    async def get_product(self, retailer: str, product_id: str, api_key: SecretStr) -> Product:
+        """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key.
+
+        Raises:
+            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
+        """
+        answer = await self._read(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
+        try:
+            return Product.model_validate(_ok(answer))
+        except ValidationError as error:
+            raise _unreadable() from error
+
     async def get_wallet(self, api_key: SecretStr) -> Mapping[str, Any]:
         """Read `GET /wallet/me`: the Zinc balance and the order fee, in cents."""
         wallet = _ok(await self._read("/wallet/me", api_key))
@@ -187,25 +224,34 @@ class ZincClient:
                 )
         except _NOTHING_SENT as error:
             raise _unreachable() from error
-        except (TimeoutError, httpx.HTTPError, _TooLargeError) as error:
+        except (httpx.HTTPError, OSError, _NotReadError) as error:
             raise _unreadable() from error
 
     async def _exchange(self, verb: str, path: str, **request: Any) -> _Answer:
         async with self._http.stream(verb, path, **request) as response:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise _NotReadError
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
-                    raise _TooLargeError
-            return _Answer(response.status_code, response.headers, bytes(content))
+                    raise _NotReadError
+            return _Answer(response.status_code, bytes(content))
 
 
-class _TooLargeError(Exception):
-    pass
+class _NotReadError(Exception):
+    """The answer is larger than the bound, or may become so."""
 
 
 def _bearer(api_key: SecretStr) -> dict[str, str]:
-    return {"Authorization": f"Bearer {api_key.get_secret_value()}"}
+    secret = api_key.get_secret_value()
+    if not secret or any(not 33 <= ord(character) <= 126 for character in secret):
+        # A line break would start a header of its own, and the HTTP library's objection would quote the key.
+        raise ZincUnreachableError(
+            "The API key holds characters that no API key has, so nothing was sent.",
+            "Tell the user to correct ZINC_API_KEY.",
+        )
+    return {"Authorization": f"Bearer {secret}"}
 
 
 def _placed(answer: _Answer) -> Order:

@@ -1,35 +1,218 @@
-"""Whether an order may be sent without asking anybody now."""
+"""A person's yes: when one is due, what it is asked about, and what a decision does. Single use, bounded in time."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.entry import Mode
-from zinc_mcp.ordering.policy import Policy
+import anyio
+
+from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
+from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
+from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.ordering.entry import DAY_SECONDS, Entry, Mode, StaleEntryError
+from zinc_mcp.ordering.policy import Policy, objection
+from zinc_mcp.ordering.question import Question, question_about
+from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.reconcile import FREE, is_ours
+from zinc_mcp.ordering.workings import Workings
+
+LOOK_UP_SECONDS = 5.0
+
+How = Literal["elicitation", "page", "terminal"]
 
 
-def consent_for(policy: Policy, mode: Mode) -> Mapping[str, Any]:
-    """Return the consent to write into the entry: who gave it and how.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said, on which road, and who it was as far as that is known."""
 
-    With `host` the host's own prompt asks the person; with `none` the owner has said that the limits are enough.
-    Practising (sandbox and test keys) asks nobody unless a mode is set explicitly.
+    yes: bool
+    how: How
+    who: str
 
-    Raises:
-        RefusedError: `approval_not_configured`, when the mode that is set cannot be carried out here.
+
+def consent_without_asking(
+    policy: Policy, mode: Mode, most_cents: int, *, again: bool = False
+) -> Mapping[str, Any] | None:
+    """Return the consent to write into the entry when nobody has to be asked now; None when a person must be.
+
+    `host` trusts the host's own prompt, `none` the limits; practising (sandbox and test keys) asks nobody unless a
+    mode is set explicitly. `again`: the same was bought before, which only a person can wave through.
     """
     if policy.approval in ("host", "none"):
         return {"how": policy.approval}
     if policy.approval is None and mode != "live":
         return {"how": "practice"}
-    setting = "approval under [policy] in zinc.toml (or ZINC_MCP_APPROVAL)"
-    if policy.approval is None:
-        raise RefusedError(
-            f"No order is placed with a live key until the owner has set {setting}.",
-            'Tell the user: "host" lets their host ask before each order, "none" leaves it to the limits alone.',
-            code="approval_not_configured",
+    if policy.approve_above is not None and most_cents <= policy.approve_above and not again:
+        return {"how": "below approve_above"}
+    return None
+
+
+def question_of(entry: Entry) -> Question | None:
+    """Return the question that an entry waits for an answer to, or None when it waits for none."""
+    consent = entry.consent or {}
+    if entry.state != "waiting" or "question" not in consent or consent.get("decision") is not None:
+        return None
+    return Question.model_validate(consent["question"])
+
+
+def order_of(entry: Entry) -> OrderCreate:
+    """Return the order that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged.
+    """
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    body: dict[str, Any] = json.loads(entry.body)
+    metadata: dict[str, Any] = body.pop("metadata", None) or {}
+    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
+    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+
+
+class Approval:
+    """Asks, and takes decisions. A decision is a transition of the journal: any configured process may act on it."""
+
+    def __init__(self, workings: Workings) -> None:
+        self._workings = workings
+
+    async def ask(
+        self, entry: Entry, order: OrderCreate, rail: Rail, policy: Policy, *, saved_as: str | None, twin: Entry | None
+    ) -> Entry:
+        """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now."""
+        workings = self._workings
+        products = await self._look_up(order, rail)
+        held, _ = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
+        now = workings.clock()
+        told = sum(product is not None for product in products)
+        question = question_about(
+            order,
+            products,
+            rail=rail.name,
+            mode=rail.mode,
+            fee_cents=entry.fee_cents,
+            left_day_cents=max(0, policy.max_day - held),
+            saved_as=saved_as,
+            twin=None if twin is None else _earlier(twin, now),
+            look_up_cents=LOOK_UP_CENTS * told if rail.mode == "live" else 0,
         )
-    raise RefusedError(
-        f"This version cannot ask in the mode {policy.approval!r}, so nothing was sent.",
-        f'Tell the user to set {setting} to "host" or "none".',
-        code="approval_not_configured",
-    )
+        consent = {
+            "how": "asked",
+            "question": question.model_dump(mode="json"),
+            "body_digest": entry.body_digest,
+            "until": now + workings.clocks.approval,
+        }
+        return await workings.writer.move(entry, "waiting", "asked", consent=consent, **FREE)
+
+    async def decide(self, key: str, decision: Decision, *, caller: str | None = None) -> Entry:
+        """Take a person's decision on the entry with this key; return how the entry stands after it.
+
+        A yes sends it at once where this process has the rail, otherwise the next process that has it does. A second
+        decision, or one that comes too late, changes nothing.
+
+        Raises:
+            OrderNotFoundError: there is no such entry for this caller.
+            RefusedError: `approval_expired`, or a reason that has come up since the question was asked.
+        """
+        workings = self._workings
+        entry = await workings.writer.run(lambda journal: journal.find(key, caller=caller))
+        if entry is None or entry.key != key:
+            raise OrderNotFoundError("No order with this key waits for a decision.")
+        if question_of(entry) is None:
+            return entry
+        if await workings.reconciler.clear_abandoned(entry):
+            raise RefusedError(
+                "The time to approve this order is over, so nothing was sent.",
+                "Place the order again to be asked again.",
+                code="approval_expired",
+            )
+        said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": workings.clock()}
+        consent = {**(entry.consent or {}), "decision": said, "until": workings.clock() + workings.clocks.approval}
+        try:
+            if not decision.yes:
+                what = f"declined ({decision.how})"
+                return await workings.writer.move(
+                    entry, "declined", what, consent=consent, counts_cents=0, spent_cents=0, **FREE
+                )
+            await self._check(entry)
+            what = f"approved ({decision.how})"
+            entry = await workings.writer.move(entry, "waiting", what, consent=consent)
+            return await self.send_approved(entry)
+        except StaleEntryError as stale:
+            return stale.current
+
+    async def send_approved(self, entry: Entry) -> Entry:
+        """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.
+
+        Raises:
+            RefusedError: `paused`; the entry is refused for good, since a yes is used once.
+        """
+        rail = self._workings.rails.get(entry.rail)
+        if not is_approved(entry) or rail is None or not is_ours(entry, rail):
+            return entry
+        try:
+            return (await self._workings.sender.start(entry, rail, what="sending what was approved")).entry
+        except StaleEntryError as stale:
+            return stale.current
+        except RefusedError as error:
+            await self._refuse(entry, error)
+            raise
+
+    async def _check(self, entry: Entry) -> None:
+        """Refuse what the policy does not allow any more."""
+        saved = "saved" in entry.facts.get("ship_to", {})
+        refusal = objection(
+            self._workings.policy(),
+            order_of(entry),
+            rail=entry.rail,
+            mode=entry.mode,
+            saved=saved,
+            fee_cents=entry.fee_cents,
+        )
+        if refusal is None and await self._workings.writer.run(lambda journal: journal.paused()) is not None:
+            refusal = RefusedError("Ordering is paused, so nothing was sent.", code="paused")
+        if refusal is not None:
+            await self._refuse(entry, refusal)
+            raise refusal
+
+    async def _refuse(self, entry: Entry, error: RefusedError) -> None:
+        problem = {"code": error.code, "summary": error.summary}
+        try:
+            await self._workings.writer.move(
+                entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
+            )
+        except StaleEntryError:
+            pass
+
+    async def _look_up(self, order: OrderCreate, rail: Rail) -> list[Product | None]:
+        """Ask Zinc for titles and prices, all at once and not for long; what it cannot tell is None."""
+        found: list[Product | None] = [None] * len(order.products)
+
+        async def look(index: int, retailer: str, product_id: str) -> None:
+            try:
+                found[index] = await rail.product(retailer, product_id)
+            except ZincMcpError:
+                pass
+
+        with anyio.move_on_after(LOOK_UP_SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for index, line in enumerate(order.products[:10]):
+                    if known := product_of(line.url):
+                        tasks.start_soon(look, index, *known)
+        return found
+
+
+def is_approved(entry: Entry) -> bool:
+    """Say whether a person has said yes and nobody has sent it yet."""
+    decision = (entry.consent or {}).get("decision")
+    return entry.state == "waiting" and decision is not None and bool(decision.get("yes"))
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago something was."""
+    minutes = int(max(0.0, seconds) // 60)
+    return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
+
+
+def _earlier(twin: Entry, now: float) -> str:
+    return f"{ago(now - twin.opened_at)}, and that order is {twin.state}"

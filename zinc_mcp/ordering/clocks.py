@@ -15,6 +15,8 @@ class Clocks:
     """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
     opening_lease: float = 30.0
     """How long opening and deciding may take before somebody else may clear the entry away."""
+    approval: float = 600.0
+    """How long a person may take to decide, and how long a yes waits for a process that can send."""
     looking_lease: float = 30.0
     """How long one process looks an order in doubt up before another may."""
     refresh: float = 3.0

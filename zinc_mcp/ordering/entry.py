@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+DAY_SECONDS = 86_400.0
+MONTH_SECONDS = 30 * DAY_SECONDS
+
 Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
 State = Literal[

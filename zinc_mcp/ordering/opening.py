@@ -7,11 +7,8 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.database import ENTRIES
-from zinc_mcp.ordering.entry import DOUBTFUL, STANDING, Draft, Limits, Mode, Standing, State
+from zinc_mcp.ordering.entry import DAY_SECONDS, DOUBTFUL, MONTH_SECONDS, STANDING, Draft, Limits, Mode, Standing, State
 from zinc_mcp.ordering.rows import entry_of
-
-DAY_SECONDS = 86_400.0
-MONTH_SECONDS = 30 * DAY_SECONDS
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
+from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, normalised_url
@@ -48,6 +49,10 @@ class Rail(Protocol):
 
     async def read(self, order_id: str) -> Order:
         """Read one order."""
+        ...
+
+    async def product(self, retailer: str, product_id: str) -> Product:
+        """Read what a product page says; may cost a cent."""
         ...
 
 

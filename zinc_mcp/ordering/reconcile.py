@@ -113,14 +113,23 @@ class Reconciler:
                 logger.info("a look-up has to wait: %s", error.code)
 
     async def clear_abandoned(self, entry: Entry) -> bool:
-        """Refuse an entry that was opened and whose process never came to send it: nothing was bought."""
-        if entry.state != "waiting" or (entry.lease_until or 0.0) > self._clock():
+        """Refuse a waiting entry whose process never came to send it, or that nobody decided about in time.
+
+        Nothing of it was sent, so its money is free again.
+        """
+        if entry.state != "waiting":
             return False
-        problem = {"code": "internal_error", "summary": "The process ended before anything was sent."}
+        until: float | None = (entry.consent or {}).get("until", entry.lease_until)
+        if (until or 0.0) > self._clock():
+            return False
+        asked = entry.consent is not None
+        problem = {
+            "code": "approval_expired" if asked else "internal_error",
+            "summary": "Nobody approved it in time." if asked else "The process ended before anything was sent.",
+        }
+        what = "nobody decided in time" if asked else "abandoned before sending"
         try:
-            await self._writer.move(
-                entry, "refused", "abandoned before sending", counts_cents=0, spent_cents=0, problem=problem, **FREE
-            )
+            await self._writer.move(entry, "refused", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
         except StaleEntryError:
             return False
         return True

@@ -5,6 +5,7 @@ import hashlib
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
+from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.ordering.entry import Mode, RailName
 
@@ -32,6 +33,10 @@ class AccountRail:
     async def read(self, order_id: str) -> Order:
         """Read one order of this account."""
         return await self._client.get_order(order_id, self._api_key)
+
+    async def product(self, retailer: str, product_id: str) -> Product:
+        """Read what a product page says; costs a cent with a live key."""
+        return await self._client.get_product(retailer, product_id, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:

@@ -18,7 +18,7 @@ from zinc_mcp.serving.results import crashed, failed, in_doubt, shown
 from zinc_mcp.serving.sentences import told
 
 if TYPE_CHECKING:
-    from zinc_mcp.ordering.checkout import Answer
+    from zinc_mcp.ordering.earlier import Answer
     from zinc_mcp.shop import Shop
 
 logger = logging.getLogger("zinc_mcp")

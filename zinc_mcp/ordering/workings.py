@@ -1,0 +1,67 @@
+"""What every part of the road works with, put together once by the shop."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.entry import Entry, RailName
+from zinc_mcp.ordering.policy import Policy
+from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.reconcile import Reconciler
+from zinc_mcp.ordering.sending import Checkpoint, Sender
+from zinc_mcp.ordering.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Workings:
+    """One process's way to the journal, to Zinc and to the owner's policy."""
+
+    rails: Mapping[RailName, Rail]
+    writer: Writer
+    sender: Sender
+    reconciler: Reconciler
+    policy: Callable[[], Policy]
+    clocks: Clocks
+    clock: Callable[[], float]
+    owner: str
+    """Names this process in leases."""
+    fee_cents: int
+    checkpoint: Checkpoint
+
+    def rail(self, name: RailName) -> Rail:
+        """Return a way to buy.
+
+        Raises:
+            RefusedError: it is not set up; the sentence says what is missing.
+        """
+        rail = self.rails.get(name)
+        if rail is not None:
+            return rail
+        if name == "agent":
+            raise RefusedError(
+                "No payment wallet is set up, and this version cannot pay with one yet. Nothing was sent.",
+                "Use place_order with a Zinc API key (ZINC_API_KEY).",
+                code="wallet_not_configured",
+            )
+        raise RefusedError(
+            "No Zinc API key is configured, so no order can be placed. Nothing was sent.",
+            "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+            code="account_not_configured",
+        )
+
+    async def reread(self, entry: Entry) -> Entry:
+        """Return an entry as it stands now."""
+        return await self.writer.run(lambda journal: journal.read(entry.id))
+
+    async def refreshed(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+        """`Reconciler.refresh` that takes no longer than a refusal may wait, and no trouble for an answer."""
+        with anyio.move_on_after(self.clocks.refresh):
+            try:
+                return await self.reconciler.refresh(entry, rail)
+            except ZincMcpError:
+                pass
+        return await self.reread(entry), None
