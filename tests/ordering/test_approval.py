@@ -221,7 +221,7 @@ async def test_the_call_that_asked_sees_a_decision_made_elsewhere(open_test_shop
         waiting = entry_of(await server.checkout.place(intent()))
 
         async def wait() -> None:
-            answers.append(await server.checkout.await_decision(waiting, seconds=3, earlier=False))
+            answers.append(await server.checkout.await_decision(waiting, earlier=False))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)

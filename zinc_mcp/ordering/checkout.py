@@ -110,13 +110,13 @@ class Checkout:
         deadline = time.monotonic() + self._workings.clocks.answer
         return await self._followed(await self._approval.decide(key, decision, caller=caller), deadline, earlier=False)
 
-    async def await_decision(self, entry: Entry, *, seconds: float, earlier: bool) -> Answer:
-        """Wait that long for a decision made elsewhere (a page, a terminal), and then for what comes of it.
+    async def await_decision(self, entry: Entry, *, earlier: bool) -> Answer:
+        """Wait `Clocks.answer` seconds for a decision made elsewhere (a page, a terminal), and for what comes of it.
 
         Raises:
             ZincMcpError: what the sending ended with; see `place`.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self._workings.clocks.answer
         entry = await self._earlier.decided(entry, deadline)
         if is_approved(entry):
             entry = await self._approval.send_approved(entry)
@@ -128,6 +128,13 @@ class Checkout:
             for entry in await self._waiting(rail):
                 if is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
                     await self._approval.send_approved(entry)
+
+    async def waiting_for(self, key: str, order: OrderCreate, *, caller: str) -> Entry | None:
+        """Return the entry that this key's question is about, if it still stands and the order is still the same."""
+        entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
+        if entry is None or question_of(entry) is None or entry.body_digest != body_digest(order):
+            return None
+        return entry
 
     async def look(
         self, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: looking.Progress | None = None

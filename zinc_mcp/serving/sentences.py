@@ -115,7 +115,10 @@ def _words(view: OrderView) -> tuple[str, str]:
                 f"Do not order again. Call {look} and wait_seconds 25 to find out.",
             )
         case "waiting":
-            return "The order is recorded and has not been sent; nothing was bought.", f"Call {look} to see it go on."
+            return (
+                "The order waits for the user's approval; nothing has been sent and nothing was bought.",
+                f"{view.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
+            )
         case "rejected":
             return "Zinc did not accept the order: nothing was bought.", "Change what failure names, then order again."
         case "refused":

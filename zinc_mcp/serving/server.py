@@ -16,6 +16,7 @@ from mcp.types import ToolAnnotations
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.serving.arguments import lookup_schema, order_schema
+from zinc_mcp.serving.asking import Page, Terminal
 from zinc_mcp.serving.members import member_of
 from zinc_mcp.serving.results import output_schema
 from zinc_mcp.serving.tools import Tool as Body
@@ -62,18 +63,22 @@ class AsGiven(FuncMetadata):
         return {"given": arguments_to_validate}
 
 
-def build_server(shop: "Shop") -> MCPServer:
-    """Return a server for this shop. The shop must stay open while the server runs."""
+def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
+    """Return a server for this shop. The shop must stay open while the server runs.
+
+    `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
+    """
+    page = page or Terminal()
     approval = _approval(shop)
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     asking = {"anthropic/requiresUserInteraction": True} if approval == "host" else None
     tools = [
-        _tool("place_order", "Place an order", _PLACE_ORDER, placing(shop, "account"), order_schema(), asking),
+        _tool("place_order", "Place an order", _PLACE_ORDER, placing(shop, "account", page), order_schema(), asking),
         _tool(
             "place_agent_order",
             "Place an order paid by wallet",
             _PLACE_AGENT_ORDER,
-            placing(shop, "agent"),
+            placing(shop, "agent", page),
             order_schema(),
             asking,
         ),

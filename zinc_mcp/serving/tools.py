@@ -6,33 +6,35 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, InputRequiredResult
 
+from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import RailName
 from zinc_mcp.prose import plain
+from zinc_mcp.serving import asking
 from zinc_mcp.serving.arguments import read_lookup, read_order
+from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.facts import order_view
 from zinc_mcp.serving.members import LOCAL, member_of
 from zinc_mcp.serving.results import crashed, failed, in_doubt, shown
 from zinc_mcp.serving.sentences import told
 
 if TYPE_CHECKING:
-    from zinc_mcp.ordering.earlier import Answer
     from zinc_mcp.shop import Shop
 
 logger = logging.getLogger("zinc_mcp")
 
-Tool = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult]]
+Tool = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 
 
-def placing(shop: "Shop", rail: RailName) -> Tool:
-    """Return the body of a placing tool that pays by `rail`."""
+def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
+    """Return the body of a placing tool that pays by `rail` and asks, where it cannot through the host, on `page`."""
 
-    async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
-        # The checkout brings the journal's machinery along, and `tools/list` must not wait for that.
-        from zinc_mcp.ordering.checkout import Intent
-
+    async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
         key = None
         reached = False
         try:
@@ -40,11 +42,28 @@ def placing(shop: "Shop", rail: RailName) -> Tool:
             order, saved_as = read_order(given, shop.saved)
             key = order.idempotency_key if caller == LOCAL else None
             reached = True
-            return _placed(await shop.checkout.place(Intent(caller, rail, order, saved_as)), shop)
+            if ctx.request_state is None:
+                return await _first_leg(Intent(caller, rail, order, saved_as), ctx)
+            return await _second_leg(caller, order, ctx)
         except ZincMcpError as error:
             return failed(error, "place")
         except Exception as error:
             return crashed(_logged(error), "place", reached_checkout=reached, key=key)
+
+    async def _first_leg(intent: Intent, ctx: Context) -> CallToolResult | InputRequiredResult:
+        answer = await shop.checkout.place(intent)
+        question = question_of(answer.entry) if answer.entry is not None else None
+        if question is None:
+            return _placed(answer, shop)
+        outcome = await asking.asked(shop, page, answer, question, ctx, intent.caller)
+        return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], shop, outcome[1])
+
+    async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
+        entry = await shop.checkout.waiting_for(str(ctx.request_state), order, caller=caller)
+        if entry is None:
+            raise asking.expired()
+        answer, where = await asking.heard(shop, page, Answer(entry), asking.said_in(ctx.input_responses), caller)
+        return _placed(answer, shop, where)
 
     return place
 
@@ -83,9 +102,9 @@ def caller_of(ctx: Context) -> str:
     return LOCAL if request is None else member_of(request.scope) or LOCAL
 
 
-def _placed(answer: "Answer", shop: "Shop") -> CallToolResult:
+def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolResult:
     view = order_view(answer.entry, answer.order, shop.settings.mode)
-    view = view.model_copy(update={"new_order": not answer.earlier})
+    view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
     view = told(view, "place")
     return in_doubt(view) if view.outcome == "unknown" else shown(view)
 

@@ -93,6 +93,8 @@ class OrderView(View):
     new_order: bool | None = None
     """For a placing call: whether this call opened the order, or an earlier one is the answer."""
     is_final: bool
+    decide_at: str | None = None
+    """Where the user can decide about an order that waits for them."""
     order_id: str | None = None
     key: str | None = None
     status: str | None = None
