@@ -17,8 +17,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.invocation import invocation
 from zinc_mcp.serving.door import OPEN_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
 from zinc_mcp.serving.server import build_server, log_to_stderr
@@ -115,9 +117,37 @@ def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: boo
             *streamable.routes,
             *sse.routes,
         ],
-        middleware=[Middleware(Door, hosts=hosts, members=members, members_only=members_only)],
+        middleware=[
+            Middleware(Door, hosts=hosts, members=members, members_only=members_only),
+            Middleware(_OneAnswer),
+        ],
         lifespan=lifespan,
     )
+
+
+class _OneAnswer:
+    """ASGI middleware: ends a stream where the SDK would start a second response to the same request.
+
+    It does so when an SSE stream was ended from this side, as at every stop (mcp 2.3, `MCPServer.sse_app`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = over = False
+
+        async def once(message: Message) -> None:
+            nonlocal started, over
+            if over:
+                return
+            if message["type"] == "http.response.start" and started:
+                over = True
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            started = True
+            await send(message)
+
+        await self._app(scope, receive, once if scope["type"] == "http" else send)
 
 
 def _check_exposed(
@@ -129,7 +159,7 @@ def _check_exposed(
 ) -> None:
     missing: list[str] = []
     if not has_members:
-        missing.append(f"members (`members add NAME`; {members} has none)")
+        missing.append(f"members (`{invocation()} members add NAME`; {members} has none)")
     if not allowed_hosts:
         missing.append("the names clients reach it by (--allow-host)")
     if tls is None and not behind_proxy:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.invocation import invocation
 
 LOCAL = "local"
 """The caller on stdio, and over HTTP while there are no members."""
@@ -191,5 +192,6 @@ def _write(path: Path, hashes: Mapping[str, str]) -> None:
 
 def _unusable(path: Path, why: str) -> SettingsError:
     return SettingsError(
-        f"The file of members cannot be used ({why}): {path}", "Correct it, or make it anew with `members add`."
+        f"The file of members cannot be used ({why}): {path}",
+        f"Correct it, or remove it and make it anew with `{invocation()} members add NAME`.",
     )

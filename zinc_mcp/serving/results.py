@@ -18,6 +18,7 @@ from zinc_mcp.errors import (
     RefusedError,
     ZincMcpError,
 )
+from zinc_mcp.invocation import invocation
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.arguments import diet
 from zinc_mcp.serving.facts import bounded_facts
@@ -116,7 +117,8 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
         next_step = (
             f"Do not order again. Call get_order with order_id {key}, and tell the user the reference {reference}."
             if key
-            else f"Do not order again. Tell the user the reference {reference}; `zinc-mcp orders` lists what was sent."
+            else f"Do not order again. Tell the user the reference {reference}, and that `{invocation()} orders` lists "
+            "what was sent."
         )
     else:
         summary = "Something unexpected went wrong; nothing was bought by this call."

@@ -1,0 +1,111 @@
+"""Real sockets on loopback: an application served, Zinc served, and the SDK's client over either transport."""
+
+import socket
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import uvicorn
+from fake_zinc import FakeZinc
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from zinc_mcp.serving.door import Hosts
+from zinc_mcp.serving.http import build_app
+from zinc_mcp.serving.members import Members
+from zinc_mcp.shop import Shop
+
+TRANSPORTS: Sequence[str] = ("mcp", "sse")
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+    """Serve an application on a socket while inside."""
+    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+
+    async def serve() -> None:
+        await server.serve(sockets=[listener])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        while not server.started:
+            await anyio.sleep(0.01)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+
+
+@asynccontextmanager
+async def served(shop: Shop, *, members_only: bool = False, members: Path | None = None) -> AsyncGenerator[str]:
+    """Serve a shop as `zinc-mcp serve` does on loopback, and give its origin."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
+        known = Members(members or shop.settings.home / "members.json")
+        async with listening(build_app(shop, hosts, known, members_only=members_only), listener):
+            yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def zinc_on_a_port(zinc: FakeZinc) -> AsyncGenerator[str]:
+    """Put a fake Zinc on a port, for a server in another process."""
+    transport = zinc.transport()
+
+    async def handle(request: Request) -> Response:
+        passed = httpx.Request(
+            request.method, str(request.url), headers=request.headers.raw, content=await request.body()
+        )
+        answer = await transport.handle_async_request(passed)
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    app = Starlette(routes=[Route("/{path:path}", handle, methods=["GET", "POST"])])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with listening(app, listener):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def connected(
+    origin: str, transport: str, mode: str, token: str | None = None, **headers: str
+) -> AsyncGenerator[Client]:
+    """Connect the SDK's client over Streamable HTTP (`mcp`) or SSE (`sse`)."""
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if transport == "sse":
+        async with Client(sse_client(f"{origin}/sse", headers=dict(headers)), mode=mode) as client:
+            yield client
+        return
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=30) as http,
+        Client(streamable_http_client(f"{origin}/mcp", http_client=http), mode=mode) as client,
+    ):
+        yield client
+
+
+def initialize() -> dict[str, Any]:
+    """Return the message that opens a session of the handshake era."""
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+
+
+JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
