@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import anyio
 import httpx2
@@ -158,6 +159,34 @@ async def test_another_member_s_stream_takes_no_message(open_test_shop: OpenShop
             assert (await client.post(endpoint, headers=bob, json=initialize())).status_code == 404
             assert (await client.post(endpoint, headers=JSON, json=initialize())).status_code == 401
             assert (await client.post(endpoint, headers=ada, json=initialize())).status_code == 202
+
+
+async def test_the_state_of_another_member_s_question_is_refused(
+    open_test_shop: OpenShop, zinc: FakeZinc, team: dict[str, str], home: Path
+) -> None:
+    (home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
+    version = "2026-07-28"
+    headers = {**JSON, "MCP-Protocol-Version": version, "Mcp-Method": "tools/call", "Mcp-Name": "place_order"}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    }
+    params: dict[str, object] = {"name": "place_order", "arguments": arguments(), "_meta": meta}
+    yes = {"consent": {"action": "accept", "content": {"approve": True}}}
+    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+
+        async def ask(name: str, **answered: object) -> dict[str, object]:
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params | answered}
+            bearer = {"Authorization": f"Bearer {team[name]}"}
+            return dict((await client.post("/mcp", headers=headers | bearer, json=message)).json())
+
+        question = cast(dict[str, object], (await ask("ada"))["result"])
+        assert question["resultType"] == "input_required"
+        answered = {"requestState": question["requestState"], "inputResponses": yes}
+        assert "error" in await ask("bob", **answered)
+        assert zinc.posts == []
+        assert "result" in await ask("ada", **answered)
+    assert len(zinc.posts) == 1
 
 
 @both_transports
