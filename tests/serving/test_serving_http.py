@@ -167,7 +167,7 @@ async def test_the_state_of_another_member_s_question_is_refused(
     (home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
     version = "2026-07-28"
     headers = {**JSON, "MCP-Protocol-Version": version, "Mcp-Method": "tools/call", "Mcp-Name": "place_order"}
-    meta = {
+    meta: dict[str, object] = {
         "io.modelcontextprotocol/protocolVersion": version,
         "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
     }
