@@ -4,19 +4,40 @@ import re
 import unicodedata
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_SPACES = "\t\n\v\f\r\x85\u2028\u2029"
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+"""Letters, marks and symbols that show nothing (Unicode, Default_Ignorable_Code_Point), and the empty Braille cell."""
+
+
+def invisible(character: str) -> bool:
+    """Say whether a character shows nothing: control, format, bidirectional, surrogate, private or blank."""
+    return character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def plain(text: object, limit: int = 200) -> str:
-    """Return `text` without control, bidirectional, zero-width or private characters, on one line, cut at `limit`.
+    """Return `text` on one line, cut at `limit`, without anything that is invisible or not a character at all.
 
     It stays data: nothing here makes it a sentence of ours, and callers show it in a field of its own.
     """
     # Bounded before anything walks it: what comes from outside may be megabytes long.
-    source = _ANSI.sub("", str(text)[: limit * 8])
+    source = _ANSI.sub("", _as_text(text)[: limit * 8])
     kept = "".join(
-        " " if character in "\n\r\t\u2028\u2029" else character
+        " " if character in _SPACES else character
         for character in source
-        if character in "\n\r\t\u2028\u2029" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        if character in _SPACES
+        or not (invisible(character) or _selects_a_variation(character) or unicodedata.category(character) == "Cn")
     )
     kept = " ".join(kept.split())
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
+
+
+def _as_text(text: object) -> str:
+    try:
+        return str(text)
+    except (RecursionError, ValueError):  # a list a thousand levels deep, a number of ten thousand digits
+        return ""
+
+
+def _selects_a_variation(character: str) -> bool:
+    # In a row they spell hidden messages: there are 256 of them, one for each byte.
+    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"

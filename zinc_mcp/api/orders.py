@@ -6,17 +6,16 @@ Requests forbid unknown keys and serialise only what was set: both API versions 
 """
 
 import json
-import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictFloat,
-    StrictInt,
-    WithJsonSchema,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -24,26 +23,26 @@ from pydantic import (
 from zinc_mcp.api.countries import ALPHA_2
 from zinc_mcp.api.retailer import objection_to, retailer_of
 from zinc_mcp.money import Cents
+from zinc_mcp.prose import invisible
 
 MAX_METADATA_BYTES = 8_192
+MAX_METADATA_DEPTH = 20
+MAX_PRODUCTS = 100
+MAX_OPTIONS = 50
 MAX_TEXT = 500
 RESERVED_METADATA = "zinc_mcp_"
 """Metadata keys with this prefix are ours: they are how an order is found again."""
 
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_JOINERS = "\u200c\u200d"
 
 
 def unprintable(text: str, *, lines: bool = False) -> bool:
-    """Say whether text holds control, bidirectional or other invisible formatting characters.
+    """Say whether text holds control, bidirectional or other invisible characters.
 
-    Joiners (U+200C, U+200D) are letters' business in several scripts and are allowed; line breaks only with `lines`.
+    Joiners are letters' business in several scripts and are allowed; line breaks only with `lines`.
     """
-    for character in text:
-        if character in "\u200c\u200d" or (lines and character in "\n\r"):
-            continue
-        if character in _BIDI or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-            return True
-    return False
+    allowed = _JOINERS + "\n\r" if lines else _JOINERS
+    return any(invisible(character) for character in text if character not in allowed)
 
 
 def _plain(text: str) -> str:
@@ -59,7 +58,7 @@ def _plain_or_none(text: str | None) -> str | None:
 
 
 def _filled(text: str) -> str:
-    if not text.strip():
+    if not "".join(text.split()).strip(_JOINERS):
         raise ValueError("must not be empty")
     return text
 
@@ -88,6 +87,13 @@ class OrderProduct(Request):
     condition_in: list[ProductCondition] | None = Field(None, description="Buy only these conditions")
     condition_not_in: list[ProductCondition] | None = Field(None, description="Never buy these conditions")
 
+    @field_validator("variant")
+    @classmethod
+    def _countable(cls, variant: list[ProductVariant] | None) -> list[ProductVariant] | None:
+        if variant is not None and len(variant) > MAX_OPTIONS:
+            raise ValueError(f"has more than {MAX_OPTIONS} options")
+        return variant
+
     @field_validator("url")
     @classmethod
     def _product_page(cls, url: str) -> str:
@@ -111,6 +117,11 @@ class Address(Request):
     _filled = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
         _filled
     )
+
+    @field_validator("address_line2", "state")
+    @classmethod
+    def _blank_is_none(cls, text: str | None) -> str | None:
+        return text if text and text.strip() else None
 
     @field_validator("address_line1", "address_line2")
     @classmethod
@@ -145,9 +156,23 @@ class Address(Request):
         return self
 
 
+def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> float:
+    # As a union of int and float every mistake in it would be reported twice, as a float 250 would be sent as 250.0.
+    checked = check(value)
+    return value if type(value) is int else cast(float, checked)
+
+
+Number = Annotated[
+    float,
+    Field(strict=True, ge=0, allow_inf_nan=False),
+    WrapValidator(_as_given),
+    PlainSerializer(lambda number: number, return_type=int | float),
+]
+
+
 class MarginSpec(Request):
     type: Literal["flat", "percent"] = Field(description="flat: cents; percent: 15 is 15 %")
-    value: Annotated[StrictInt | StrictFloat, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
+    value: Number
 
     @model_validator(mode="after")
     def _whole_cents(self) -> "MarginSpec":
@@ -187,7 +212,7 @@ class CustomerNotifications(Request):
     @classmethod
     def _an_address(cls, email: str) -> str:
         name, _, domain = _plain(email).rpartition("@")
-        if not name or "." not in domain or " " in email:
+        if not name or "@" in name or "." not in domain.strip(".") or " " in email:
             raise ValueError("must be an e-mail address")
         return email
 
@@ -226,8 +251,8 @@ class OrderCreate(Request):
     def _one_retailer(cls, products: list[OrderProduct]) -> list[OrderProduct]:
         if not products:
             raise ValueError("needs at least one product")
-        if len(products) > 100:
-            raise ValueError("has more than 100 products; split the order")
+        if len(products) > MAX_PRODUCTS:
+            raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
         if len({retailer_of(product.url) for product in products}) > 1:
             raise ValueError("come from several retailers; place one order for each retailer")
         return products
@@ -258,6 +283,23 @@ class OrderCreate(Request):
             raise ValueError("contains control or invisible characters; send plain text")
         return message
 
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _not_huge(cls, metadata: object) -> object:
+        # Looked at level by level and only up to the bound: megabytes, or ten thousand levels, cost no more.
+        if not isinstance(metadata, dict):
+            return metadata
+        level: list[Any] = [cast(object, metadata)]
+        left = MAX_METADATA_BYTES
+        for _ in range(MAX_METADATA_DEPTH):
+            left -= sum(_length(item) for item in level)
+            if left < 0:
+                raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
+            level = [part for item in level for part in _parts(item)]
+            if not level:
+                return cast(object, metadata)
+        raise ValueError(f"is nested more than {MAX_METADATA_DEPTH} levels deep")
+
     @field_validator("metadata")
     @classmethod
     def _small_and_plain(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -265,10 +307,10 @@ class OrderCreate(Request):
             return None
         try:
             size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
-        except (ValueError, TypeError, RecursionError, UnicodeEncodeError):
-            raise ValueError("must be plain JSON") from None
+        except (ValueError, TypeError):
+            raise ValueError("must be plain JSON: no NaN, no infinity, no broken characters") from None
         if size > MAX_METADATA_BYTES:
-            raise ValueError(f"is {size} bytes; at most {MAX_METADATA_BYTES} bytes of JSON are taken")
+            raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
         if any(key.startswith(RESERVED_METADATA) for key in metadata):
             raise ValueError(f"keys that start with {RESERVED_METADATA} are reserved")
         if any(unprintable(text, lines=True) for text in _strings(metadata)):
@@ -302,10 +344,18 @@ def canonical(value: Any) -> bytes:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]  # plain JSON, checked above
-            yield str(key)  # pyright: ignore[reportUnknownArgumentType]
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _strings(item)
+    for part in _parts(value):
+        yield from _strings(part)
+
+
+def _length(value: object) -> int:
+    """Return a number of bytes that a JSON value takes at the least, its parts not counted."""
+    return len(cast(list[Any], value)) if isinstance(value, str | dict | list) else 1
+
+
+def _parts(value: object) -> list[Any]:
+    """Return what a JSON value consists of: keys and values, or entries."""
+    if isinstance(value, dict):
+        entries = cast(dict[Any, Any], value)
+        return [*entries, *entries.values()]
+    return cast(list[Any], value) if isinstance(value, list) else []
