@@ -2,15 +2,19 @@
 
 Fields are those of the OpenAPI 2026-06-26 and the SDK 2026.10.16. Zinc adds fields monthly and its enums grow, so an
 unknown key is ignored, an unknown enum value is kept as the string it is, and a documented field of an undocumented
-type falls back to its default: a read never fails over a part that was not asked for.
+type falls back to its default, a row of a list that is not one is passed over: a read never fails over a part that
+was not asked for. What only repeats what we sent, or is private to Zinc, is not read.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -36,21 +40,89 @@ _STAGES: dict[str, Stage] = {
 }
 
 
+MAX_ROWS = 1_000
+"""Rows of any list that are read; no order has more."""
+
+
+def _not_a_switch(value: object) -> object:
+    if isinstance(value, bool):  # would be read as one cent
+        raise ValueError("is not an amount")
+    return value
+
+
+def _code(value: object) -> object:
+    # Never taken for dollars, and never shown: XXX is ISO 4217's code for no currency at all.
+    if value is None or value == "":
+        return None
+    known = isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha()
+    return cast(str, value).upper() if known else "XXX"
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _storable(content: dict[str, Any]) -> dict[str, Any]:
+    """Return free content so that it can be written as JSON again: half characters and NaN are valid in neither."""
+    try:
+        text = json.dumps(content, ensure_ascii=False).encode(errors="replace").decode()
+        return cast(dict[str, Any], json.loads(text, parse_constant=lambda _: None))
+    except (ValueError, RecursionError):
+        return {}
+
+
+Amount = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=-(10**12), le=10**12)]
+"""Minor units of a currency; what could not be one in a lifetime is not stored."""
+Credit = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0, le=10**12)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Currency = Annotated[str | None, BeforeValidator(_code)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A point in time; one without an offset is UTC, as servers that leave it out mean it."""
+Open = Annotated[dict[str, Any], AfterValidator(_storable)]
+
+
 class Answer(BaseModel):
     """The base of what we read: open, lenient and immutable."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
+    )
 
     @field_validator("*", mode="wrap")
     @classmethod
     def _or_default(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: Any) -> Any:
+        if isinstance(value, list):
+            value = [_whole(row) for row in cast(list[Any], value)[:MAX_ROWS]]
         try:
-            return handler(value)
+            return handler(_whole(value))
         except ValidationError:
+            if rows := _readable_rows(value, handler):
+                return rows
             default = cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
             if default is PydanticUndefined:
                 raise
             return default
+
+
+def _whole(value: Any) -> Any:
+    # Half a character (JSON can escape one) is text to Python and to nothing that writes it down.
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _readable_rows(value: Any, handler: ValidatorFunctionWrapHandler) -> list[Any]:
+    """Return what a list holds besides the rows that cannot be read."""
+    readable: list[Any] = []
+    for row in cast(list[Any], value) if isinstance(value, list) else []:
+        try:
+            read = handler([row])
+        except ValidationError:
+            continue
+        if isinstance(read, list):
+            readable += cast(list[Any], read)
+    return readable
 
 
 class Variant(Answer):
@@ -61,12 +133,17 @@ class Variant(Answer):
 class OrderItem(Answer):
     id: str = ""
     url: str = ""
-    quantity: int = 1
+    quantity: Count = 1
     status: str = "pending"
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
     variant: list[Variant] = []
+    condition_in: list[str] = []
+    condition_not_in: list[str] = []
     cancellation_reason: str | None = None
     error_type: str | None = None
     tracking_number_ids: list[str] | None = None
+    """None: unknown; Zinc never gives an empty list."""
 
 
 class FieldError(Answer):
@@ -79,8 +156,8 @@ class FieldError(Answer):
 class LineRejection(Answer):
     url: str | None = None
     product_id: str | None = None
-    requested_quantity: int | None = None
-    available_quantity: int | None = None
+    requested_quantity: Count | None = None
+    available_quantity: Count | None = None
     codes: list[str] = []
     messages: list[str] = []
 
@@ -97,29 +174,29 @@ class ErrorDetails(Answer):
 class CartItem(Answer):
     name: str | None = None
     product_id: str | None = None
-    quantity: int | None = None
-    unit_price: int | None = None
-    line_total: int | None = None
+    quantity: Count | None = None
+    unit_price: Amount | None = None
+    line_total: Amount | None = None
 
 
 class LineItem(Answer):
     description: str | None = None
-    amount: int | None = None
+    amount: Amount | None = None
     category: str | None = None
 
 
 class PriceComponents(Answer):
     """Retailer figures in minor units of `currency`. Sums are not asserted: the sources disagree on the formula."""
 
-    subtotal: int | None = None
-    tax: int | None = None
-    shipping: int | None = None
-    discount: int | None = None
-    fees: int | None = None
-    total: int | None = None
-    converted_payment_total: int | None = None
-    currency: str | None = None
-    payment_currency: str | None = None
+    subtotal: Amount | None = None
+    tax: Amount | None = None
+    shipping: Amount | None = None
+    discount: Amount | None = None
+    fees: Amount | None = None
+    total: Amount | None = None
+    converted_payment_total: Amount | None = None
+    currency: Currency = None
+    payment_currency: Currency = None
     cart_items: list[CartItem] | None = None
     line_items: list[LineItem] | None = None
     breakdown_recorded: bool | None = None
@@ -132,9 +209,16 @@ class PriceComponents(Answer):
             (self.converted_payment_total, self.payment_currency or self.currency),
             (self.total, self.currency),
         ):
-            if amount is not None and (currency or "USD").upper() == "USD":
+            if amount is not None and amount >= 0 and (currency or "USD") == "USD":
                 return amount
         return None
+
+
+class MerchantOrder(Answer):
+    """The retailer's own number of an order. `account`, which may be an e-mail address, is not read."""
+
+    merchant: str | None = None
+    merchant_order_id: str | None = None
 
 
 class JobResult(Answer):
@@ -144,6 +228,7 @@ class JobResult(Answer):
     error_details: ErrorDetails | None = None
     price_components: PriceComponents | None = None
     estimated_delivery: str | None = None
+    merchant_order_ids: list[MerchantOrder] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -162,12 +247,13 @@ class JobResult(Answer):
 
 
 class Checkpoint(Answer):
-    checkpoint_time: datetime | None = None
+    checkpoint_time: Moment | None = None
     status: str | None = None
     message: str = ""
     city: str | None = None
     state: str | None = None
     country: str | None = None
+    zip: str | None = None
     location: str | None = None
 
 
@@ -175,52 +261,64 @@ class Tracking(Answer):
     id: str = ""
     carrier: str = ""
     tracking_number: str = ""
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     status: str | None = None
     checkpoints: list[Checkpoint] = []
     estimated_delivery_date: str | None = None
+    zinc_tracking_number: str | None = None
     zinc_tracking_url: str | None = None
     delivery_proof_url: str | None = None
     order_item_ids: list[str] | None = None
+    """None: unknown; Zinc never gives an empty list."""
+    item_mapping: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _a_plain_number(cls, value: Any) -> Any:
         # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).
-        return {"tracking_number": value} if isinstance(value, str) else value
+        return {"tracking_number": value} if isinstance(value, str | int) else value
 
 
 class ReturnItem(Answer):
     order_item_id: str = ""
-    quantity: int = 1
+    quantity: Count = 1
 
 
 class ReturnSummary(Answer):
     id: str = ""
     status: str = "open"
     reason: str = "other"
+    notes: str | None = None
+    resolution_notes: str | None = None
     items: list[ReturnItem] = []
-    credited_amount: int = 0
+    label_urls: list[str] = []
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    credited_amount: Credit = 0
 
 
 class CaseSummary(Answer):
     id: str = ""
     status: str = "open"
     reason: str = "other"
-    credited_amount: int = 0
+    return_request_id: str | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    closed_at: Moment | None = None
+    credited_amount: Credit = 0
 
 
 class ConnectInfo(Answer):
     """Stripe Connect charge of an order, in cents; filled after capture."""
 
     state: str = ""
-    secured_amount: int | None = None
-    order_cost: int | None = None
-    customer_margin: int | None = None
-    zinc_fee: int | None = None
-    stripe_fee: int | None = None
-    final_charge: int | None = None
-    transfer_amount: int | None = None
+    secured_amount: Amount | None = None
+    order_cost: Amount | None = None
+    customer_margin: Amount | None = None
+    zinc_fee: Amount | None = None
+    stripe_fee: Amount | None = None
+    final_charge: Amount | None = None
+    transfer_amount: Amount | None = None
     payment_intent_id: str | None = None
     connected_account_id: str | None = None
     simulated: bool = False
@@ -232,15 +330,24 @@ class Concession(Answer):
     message: str | None = None
     item_id: str | None = None
     url: str | None = None
-    requested_quantity: int | None = None
-    fulfilled_quantity: int | None = None
+    requested_quantity: Count | None = None
+    fulfilled_quantity: Count | None = None
 
 
 class Fulfillment(Answer):
     gift: str | None = None
     items: str | None = None
     quantity: str | None = None
+    excluded_merchants: list[str] = []
     concessions: list[Concession] = []
+    """What was given up so that the order could go through; none: exactly as asked."""
+
+
+class Notifications(Answer):
+    """E-mails to the shopper, which Zinc charges for. `delivered` is None until one was sent."""
+
+    email: str = ""
+    delivered: bool | None = None
 
 
 class Order(Answer):
@@ -248,24 +355,26 @@ class Order(Answer):
 
     id: str = Field(min_length=1, max_length=100)
     status: str = Field(min_length=1, max_length=60)
-    max_price: int | None = None
-    attempts: int = 0
+    max_price: Amount | None = None
+    attempts: Count = 0
     items: list[OrderItem] = []
-    shipping_address: dict[str, Any] = {}
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    metadata: dict[str, Any] = {}
+    shipping_address: Open = {}
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    metadata: Open = {}
     po_number: str | None = None
     tracking_numbers: list[Tracking] = []
     returns: list[ReturnSummary] = []
     cases: list[CaseSummary] = []
-    handling_days_max: int | None = None
+    handling_days_max: Count | None = None
     is_gift: bool = False
+    gift_message: str | None = None
     retailer_credentials_id: str | None = None
     job_result: JobResult | None = None
     connect: ConnectInfo | None = None
     merchant_order_ids: list[str] = []
     fulfillment: Fulfillment | None = None
+    customer_notifications: Notifications | None = None
 
     @property
     def stage(self) -> Stage:
@@ -275,6 +384,4 @@ class Order(Answer):
     @property
     def credited_cents(self) -> int:
         """What returns and cases have given back so far: running totals, in cents."""
-        return max(
-            0, sum(each.credited_amount for each in self.returns) + sum(each.credited_amount for each in self.cases)
-        )
+        return sum(each.credited_amount for each in self.returns) + sum(each.credited_amount for each in self.cases)
