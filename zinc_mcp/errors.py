@@ -60,7 +60,8 @@ class Problem:
 class ZincMcpError(Exception):
     """A failure we foresaw. `summary` says what happened, `next_step` what to do; both are ours from start to end.
 
-    `facts` are codes and numbers only (never prose from outside); `money_may_have_moved` is about this call.
+    `facts` are codes and numbers; words from outside only as `zinc_message`, cleaned and bounded.
+    `money_may_have_moved` is about this call.
     """
 
     default_code: ClassVar[ErrorCode] = "internal_error"
@@ -93,6 +94,8 @@ class SettingsError(ZincMcpError):
 
 class RefusedError(ZincMcpError):
     """We said no: nothing was sent and nothing was bought."""
+
+    default_code: ClassVar[ErrorCode] = "not_allowed"
 
 
 class InvalidArgumentsError(RefusedError):

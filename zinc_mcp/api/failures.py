@@ -6,6 +6,7 @@ problem documents (RFC 9457). HTTP codes are those of the SDK 2026.10.16.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 
 from zinc_mcp.errors import Problem
@@ -50,6 +51,16 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "validation_error": ("Zinc found the order invalid.", "Correct the fields named and call again."),
     "rate_limit_exceeded": ("Zinc is limiting requests just now.", "Wait a minute and call again."),
 }
+_BY_STATUS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.PAYMENT_REQUIRED: "insufficient_funds",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "validation_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
+}
+"""What a status says by itself when the body names no code that we know."""
+
+_MAX_PROBLEMS = 20
+_MAX_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -63,15 +74,21 @@ class Failure:
 
     def sentence(self, status: int) -> str:
         """Say what Zinc answered, in our words."""
-        known = _SENTENCES.get(self.code)
-        return known[0] if known else f"Zinc did not accept this (HTTP {status}, code {self.code})."
+        if known := self._known(status):
+            return known[0]
+        code = "" if self.code == "other" else f", code {self.code}"
+        return f"Zinc did not accept this (HTTP {status}{code})."
 
     def next_step(self, status: int) -> str:
         """Say what to do about it."""
-        known = _SENTENCES.get(self.code)
-        if known:
-            return known[1]
-        return "Tell the user what Zinc objects to." if status < 500 else "Try again in a minute."
+        known = self._known(status)
+        return known[1] if known else "Tell the user what Zinc objects to."
+
+    def _known(self, status: int) -> tuple[str, str] | None:
+        code = _BY_STATUS.get(status, "other") if self.code == "other" else self.code
+        if code == "validation_error" and not self.problems:
+            return "Zinc found the order invalid.", "Tell the user what Zinc objects to."
+        return _SENTENCES.get(code)
 
 
 def read_failure(body: object) -> Failure:
@@ -88,42 +105,49 @@ def read_failure(body: object) -> Failure:
         return _coded(top)
     detail = top.get("detail")
     if isinstance(detail, list):
-        return Failure("validation_error", _field_problems(cast(list[Any], detail)))
+        return Failure("validation_error", _field_problems(cast(object, detail)))
     if isinstance(detail, Mapping):
         return _coded(cast(Mapping[str, Any], detail))
-    slug = str(top.get("type", "")).rsplit("/", 1)[-1].replace("-", "_")
-    if isinstance(top.get("type"), str) and slug:
-        return Failure(slug if slug in HTTP_CODES else "other")
-    return Failure(facts={"zinc_message": plain(detail)} if isinstance(detail, str) else {})
+    problem_type = top.get("type")
+    slug = problem_type.rsplit("/", 1)[-1].replace("-", "_") if isinstance(problem_type, str) else ""
+    return Failure(slug if slug in HTTP_CODES else "other", facts=_message(detail))
+
+
+def _message(text: object) -> dict[str, Any]:
+    return {"zinc_message": plain(text)} if isinstance(text, str) and text else {}
 
 
 def _coded(error: Mapping[str, Any]) -> Failure:
-    code = error.get("code")
-    details: Mapping[str, Any] = (
-        cast(Mapping[str, Any], error["details"]) if isinstance(error.get("details"), Mapping) else {}
-    )
+    code: Any = error.get("code")
+    given: Any = error.get("details")
+    details: Mapping[str, Any] = cast(Any, given) if isinstance(given, Mapping) else {}
     facts: dict[str, Any] = {
         f"{name}_cents": details[name] for name in ("required", "available") if type(details.get(name)) is int
     }
-    if isinstance(error.get("message"), str):
-        facts["zinc_message"] = plain(error["message"])
+    facts |= _message(error.get("message"))
     identifiers = tuple(
         value for name in ("order_id", "identifier", "id") if isinstance(value := details.get(name), str) and value
     )
-    listed = details.get("field_errors") or details.get("errors") or error.get("detail")
-    problems = _field_problems(cast(list[Any], listed)) if isinstance(listed, list) else ()
+    # A release that wraps FastAPI's list may put it under any of these names, or in the place of `details`.
+    lists: tuple[object, ...] = (
+        cast(object, given),
+        *(details.get(name) for name in ("field_errors", "errors", "detail")),
+        error.get("detail"),
+    )
+    problems = next((found for rows in lists if (found := _field_problems(rows))), ())
     return Failure(code if isinstance(code, str) and code in HTTP_CODES else "other", problems, facts, identifiers)
 
 
-def _field_problems(rows: list[Any]) -> tuple[Problem, ...]:
+def _field_problems(rows: object) -> tuple[Problem, ...]:
     problems: list[Problem] = []
-    for row in rows[:20]:
+    for row in cast(list[Any], rows)[:_MAX_PROBLEMS] if isinstance(rows, list) else []:
         if not isinstance(row, Mapping):
             continue
         entry = cast(Mapping[str, Any], row)
-        place = entry.get("loc", entry.get("field", ""))
-        parts: list[Any] = cast(list[Any], place) if isinstance(place, list) else [place]
-        path = ".".join(str(part) for part in parts if part != "body")
-        reason = entry.get("msg") or entry.get("message") or entry.get("code") or "is not accepted"
-        problems.append(Problem(plain(path, 100), plain(reason, 160)))
+        place = entry.get("loc", entry.get("field"))
+        steps = cast(list[Any], place)[:_MAX_STEPS] if isinstance(place, list) else [place]
+        path = ".".join(str(step) for step in steps if isinstance(step, str | int) and step != "body")
+        said = next((text for name in ("msg", "message", "code") if isinstance(text := entry.get(name), str)), "")
+        # Zinc's words, and marked as such: the rest of a result is ours.
+        problems.append(Problem(plain(path, 100), f"Zinc says: {plain(said, 160)}" if said else "is not accepted"))
     return tuple(problems)
