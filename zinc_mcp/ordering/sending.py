@@ -148,7 +148,6 @@ class Sender:
             return
         except ZincUnreachableError as error:
             if first:
-                attempt.error = error
                 await self._ended(attempt, "refused", "no connection: nothing was sent", error)
             else:
                 await self._doubted(attempt, "no connection for the repeat")
@@ -157,7 +156,6 @@ class Sender:
             self._checkpoint("answered")
             if first:
                 error.facts["key"] = entry.key
-                attempt.error = error
                 await self._ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
             else:
                 # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
@@ -195,6 +193,8 @@ class Sender:
     async def _ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
         problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
         await self._settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+        if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
+            attempt.error = error
         self._checkpoint("ended")
 
     async def _doubted(self, attempt: Attempt, what: str) -> None:

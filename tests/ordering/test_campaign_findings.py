@@ -1,0 +1,35 @@
+"""What the fault campaign and the crash tests found, each as the smallest test that shows it."""
+
+from pathlib import Path
+
+import pytest
+from conftest import HandClock, OpenShop
+from fake_zinc import FakeZinc, Step, failure
+from journals import entry_of
+from wanted import intent
+
+from zinc_mcp.ordering.journal import Journal
+
+
+@pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
+async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_end(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
+) -> None:
+    """Another process whose clock runs ahead takes the lease for over; it may send the same bytes, and buy."""
+
+    async def taken_over() -> None:
+        zinc.on_post = None
+        clock.pass_seconds(21)
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+            [sending] = journal.entries()
+            assert journal.claim(sending, "another process", 30) is not None
+
+    zinc.on_post = taken_over
+    zinc.script = [answer]
+    async with open_test_shop() as shop:
+        told = entry_of(await shop.checkout.place(intent()))
+        assert told.state == "sending", "it is not known what the other process does"
+        clock.pass_seconds(31)
+        bought = entry_of(await shop.checkout.place(intent()))
+    assert (bought.key, bought.state) == (told.key, "accepted")
+    assert len(zinc.orders) == 1
