@@ -1,0 +1,148 @@
+"""What the host of one intention does: calls, breaks off, is told something, asks again until it knows.
+
+An agent here behaves as a model with a stubborn user does: it looks up what is in doubt, places again what it has no
+handle for, in the same or in other words, and stops once it was told how it ended.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
+from bench.plan import Intention, Racer, Words
+
+TURNS = 9
+PATIENCE = 12.0
+"""Seconds after which a host gives a call up by itself; the server answers within two."""
+
+_KNOWN = frozenset({"accepted", "placed", "failed", "cancelled", "rejected"})
+_STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict"})
+_WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One call and what it was told; `said` is None when no answer came."""
+
+    tool: str
+    words: str
+    server: str
+    said: Said | None
+    at: float
+    """When the answer came, in seconds since the epoch."""
+    seconds: float
+    """How long that took."""
+
+
+@dataclass(slots=True)
+class Agent:
+    """One intention's host."""
+
+    intention: Intention
+    price: int
+    nursery: Nursery
+    environ: Mapping[str, str]
+    servers: Sequence[Server]
+    told: list[Told] = field(default_factory=list[Told])
+    _source: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._source = random.Random(self.intention.seed)
+
+    async def pursue(self) -> None:
+        """Begin as the plan says, then ask until it is known how it ended."""
+        async with asyncio.TaskGroup() as racing:
+            for place, racer in enumerate(self.intention.racers):
+                racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
+        await self.until_settled(self.servers, TURNS)
+        if self.settled and self._source.random() < 0.4:
+            await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
+
+    async def until_settled(self, servers: Sequence[Server], turns: int) -> None:
+        """Look up, and place again every third time or while there is nothing to look up by."""
+        for turn in range(turns):
+            if self.settled:
+                return
+            server, handle = self._a_server(servers), self.handle
+            if handle is None or turn % 3 == 2:
+                await self._place(server, self._source.choice(_WORDS))
+            else:
+                await self._call(server, "get_order", "", {"order_id": handle, "wait_seconds": 1})
+            if not self.settled:
+                await asyncio.sleep(0.3)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last answer says how it ended, or that it is not to be."""
+        last = self._last()
+        return last is not None and (last["outcome"] in _KNOWN or last.get("code") in _STOPS)
+
+    @property
+    def handle(self) -> str | None:
+        """What the order can be looked up by, if the last answers named it."""
+        last = self._last()
+        if last is None or (last["outcome"] in ("refused", "not_sent") and last.get("code") != "possible_duplicate"):
+            return None  # nothing was sent: to look that up again tells nothing new
+        return last.get("order_id") or last.get("key") or self._any_key()
+
+    def _last(self) -> Said | None:
+        return next((each.said for each in reversed(self.told) if each.said is not None), None)
+
+    def _any_key(self) -> str | None:
+        return next((each.said["key"] for each in reversed(self.told) if each.said and each.said.get("key")), None)
+
+    def _a_server(self, servers: Sequence[Server]) -> Server:
+        return self._source.choice(servers)
+
+    async def _begin(self, racer: Racer) -> None:
+        wish = self.intention
+        match wish.behaviour:
+            case "patient" if not wish.kill:
+                await self._race(racer)
+            case "cancels" | "hangs_up":
+                over_http = wish.behaviour == "hangs_up"
+                server = self.servers[racer.server % 2 + (2 if over_http else 0)]
+                await self._place(server, racer.words, cancel_after=wish.delay)
+            case _:
+                await self._in_its_own_process(racer)
+
+    async def _race(self, racer: Racer) -> None:
+        await asyncio.sleep(racer.after)
+        await self._place(self.servers[racer.server], racer.words)
+
+    async def _in_its_own_process(self, racer: Racer) -> None:
+        wish = self.intention
+        special = {"VICTIM_NUMBER": str(wish.number), "VICTIM_KILL": wish.kill, "VICTIM_CLOCK": wish.clock}
+        server = await stdio_server(self.nursery, {**self.environ, **special}, "own")
+        call = asyncio.create_task(self._place(server, racer.words))
+        if wish.behaviour in ("closes_stdin", "terminates", "kills"):
+            await asyncio.sleep(wish.delay)
+            self._break(server)
+        await call
+        if wish.behaviour == "jumps":
+            await self.until_settled([server], 3)
+        await server.stop()
+
+    def _break(self, server: StdioServer) -> None:
+        match self.intention.behaviour:
+            case "closes_stdin":
+                server.process.close_stdin()
+            case "terminates":
+                server.process.signal(signal.SIGTERM)
+            case _:
+                server.process.signal(signal.SIGKILL)
+
+    async def _place(self, server: Server, words: Words, cancel_after: float | None = None) -> None:
+        arguments = self.intention.arguments(words, self.price)
+        await self._call(server, "place_order", words, arguments, cancel_after)
+
+    async def _call(
+        self, server: Server, tool: str, words: str, arguments: dict[str, Any], cancel_after: float | None = None
+    ) -> None:
+        began = time.monotonic()
+        said = await server.call(tool, arguments, patience=PATIENCE, cancel_after=cancel_after)
+        self.told.append(Told(tool, words, server.name, said, time.time(), time.monotonic() - began))

@@ -1,0 +1,280 @@
+"""The fault campaign: does one intention stay one purchase, whatever breaks?
+
+    python -m bench.faults --seed 1 --intentions 20000 --dialect all
+
+Real server processes over stdio and HTTP, a real socket to a sandbox process, every fault and every dialect, a
+`kill -9` at every step of the checkout, one to four processes that race with the same intention in other words, hosts
+that cancel or hang up, clocks that jump, a Zinc that goes away and comes back. Then `bench.judge` reads Zinc's own
+ledger and the journals. The exit status is 1 when a promise was broken.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from bench.agents import Agent, Told
+from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
+from bench.judge import BROKEN, Verdict, judge
+from bench.plan import FAULTS, KILL_POINTS, PACE, Intention, Round, all_dialects, drawn
+from zinc_mcp.ordering.journal import Journal
+
+AT_ONCE = 24
+"""Intentions in flight in one round."""
+LEASES_OVER = 2.0
+"""Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
+
+Cell = tuple[str, str, str]
+"""Fault, dialect, kill point or host's behaviour."""
+
+
+class Campaign:
+    """Rounds, their verdicts, and which cells were really hit."""
+
+    def __init__(self, folder: Path, keep: bool) -> None:
+        self._folder = folder
+        self._keep = keep
+        self.verdict = Verdict()
+        self.armed: Counter[Cell] = Counter()
+        self.struck: Counter[Cell] = Counter()
+        self.slowest = 0.0
+
+    async def run(self, rounds: Sequence[Round], at_once: int) -> None:
+        """Run rounds, a few at a time."""
+        waiting = list(reversed(rounds))
+
+        async def work(nursery: Nursery) -> None:
+            while waiting:
+                await self._round(nursery, waiting.pop())
+
+        async with Nursery.opened(self._folder / "servers.log") as nursery, asyncio.TaskGroup() as tasks:
+            for _ in range(at_once):
+                tasks.create_task(work(nursery))
+
+    async def _round(self, nursery: Nursery, each: Round) -> None:
+        began = time.monotonic()
+        folder = self._folder / each.name
+        folder.mkdir()
+        if each.old_journal:
+            _age(folder / "journal.db")
+        zinc, address = await practice_zinc(nursery, folder / "ledger.db", each.dialect, PACE)
+        agents, zinc = await self._play(nursery, each, folder, zinc, address)
+        zinc.signal(signal.SIGTERM)
+        await zinc.ended()
+        told = {agent.intention.number: agent.told for agent in agents}
+        verdict = judge(each, folder / "ledger.db", folder / "journal.db", told)
+        self._note(each, folder, told)
+        self.verdict.add(verdict)
+        broken = {name: verdict.counts[name] for name in (*BROKEN, "not bought") if verdict.counts[name]}
+        print(
+            f"{each.name:12} {each.dialect:36} {len(each.intentions):4} intentions "
+            f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
+            file=sys.stderr,
+            flush=True,
+        )
+        if broken or self._keep:
+            _write_down(folder, each, told)
+        else:
+            shutil.rmtree(folder)
+
+    async def _play(
+        self, nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str
+    ) -> tuple[list[Agent], Process]:
+        environ = {
+            "ZINC_MCP_HOME": str(folder),
+            "ZINC_API_KEY": "zn_test_campaign",
+            "ZINC_API_URL": address,
+            "ZINC_MCP_MAX_DAY": str(each.limit_cents or 10**11),
+            "VICTIM_STRUCK": str(folder / "struck"),
+            **({"VICTIM_REPEAT": str(each.repeat_seconds)} if each.repeat_seconds is not None else {}),
+        }
+        fresh = each.name.startswith("0")  # some are started as a host does it, from nothing
+        servers: list[Server] = [
+            await stdio_server(nursery, environ, fresh=fresh),
+            await stdio_server(nursery, environ),
+            *await asyncio.gather(http_server(nursery, environ), http_server(nursery, environ)),
+        ]
+        agents = [Agent(wish, each.price, nursery, environ, servers) for wish in each.intentions]
+        slots, done = asyncio.Semaphore(AT_ONCE), 0
+
+        async def pursue(agent: Agent) -> None:
+            nonlocal done
+            async with slots:
+                await agent.pursue()
+            done += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            for agent in agents:
+                tasks.create_task(pursue(agent))
+            while each.outage and done < len(agents) // 2:
+                await asyncio.sleep(0.05)
+            if each.outage:
+                zinc = await _outage(nursery, each, folder, zinc, address)
+        await self._evening(nursery, environ, agents)
+        await asyncio.gather(*(server.stop() for server in servers))
+        return agents, zinc
+
+    async def _evening(self, nursery: Nursery, environ: Mapping[str, str], agents: Sequence[Agent]) -> None:
+        """When every lease is over, a new process looks at what is still open."""
+        late = [agent for agent in agents if not agent.settled]
+        if not late:
+            return
+        await asyncio.sleep(LEASES_OVER)
+        server = await stdio_server(nursery, environ, "evening")
+        async with asyncio.TaskGroup() as tasks:
+            for agent in late:
+                tasks.create_task(agent.until_settled([server], 4))
+        await server.stop()
+
+    def _note(self, each: Round, folder: Path, told: Mapping[int, Sequence[Told]]) -> None:
+        wishes = {wish.number: wish for wish in each.intentions}
+        for wish in each.intentions:
+            self.armed[_cell(each, wish)] += 1
+            if not wish.kill:
+                self.struck[_cell(each, wish)] += 1
+        struck = folder / "struck"
+        for line in struck.read_text(encoding="ascii").splitlines() if struck.exists() else []:
+            self.struck[_cell(each, wishes[int(line.split()[0])])] += 1
+        self.slowest = max([self.slowest, *(call.seconds for calls in told.values() for call in calls)])
+
+
+async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str) -> Process:
+    zinc.signal(signal.SIGKILL)
+    await zinc.ended()
+    await asyncio.sleep(0.7)
+    port = int(address.rsplit(":", 1)[1])
+    zinc, _ = await practice_zinc(nursery, folder / "ledger.db", each.dialect, PACE, port)
+    return zinc
+
+
+def _age(journal: Path) -> None:
+    Journal.open(f"sqlite:///{journal}").close()
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - 2 * 86_400),))
+
+
+def _cell(each: Round, wish: Intention) -> Cell:
+    return wish.fault, each.dialect, wish.kill or wish.behaviour
+
+
+def _write_down(folder: Path, each: Round, told: Mapping[int, Sequence[Told]]) -> None:
+    said = {
+        wish.number: {
+            "wish": repr(wish),
+            "told": [[call.tool, call.words, call.server, round(call.at, 3), call.said] for call in told[wish.number]],
+        }
+        for wish in each.intentions
+    }
+    (folder / "told.json").write_text(json.dumps({"round": each.name, "intentions": said}, indent=1), encoding="utf-8")
+
+
+# What is printed
+
+
+def report(campaign: Campaign, *, full: bool) -> str:
+    """Return what the campaign came to, as text for a person."""
+    verdict, counts = campaign.verdict, campaign.verdict.counts
+    lines = [*_coverage(campaign, full=full), ""]
+    lines += [f"{name:36} {counts[name]:7}" for name in ("intentions", "orders placed")]
+    lines += [
+        f"{'keys per intention':36} {_histogram(verdict.keys)}",
+        f"{'POSTs per intention':36} {_histogram(verdict.posts)}",
+        f"{'slowest answer':36} {campaign.slowest:7.1f} s",
+        "",
+    ]
+    lines += [f"{name:36} {counts[name]:7}" for name in BROKEN]
+    others = [name for name in counts if name not in (*BROKEN, "intentions", "orders placed")]
+    lines += ["", *(f"{name:36} {counts[name]:7}" for name in sorted(others))]
+    if verdict.unknown:
+        lines += ["", "unknown at the end: what the journal cannot know, by what Zinc's ledger says"]
+        why = Counter((each.at_zinc, each.dialect, each.posts) for each in verdict.unknown)
+        for (at_zinc, dialect, posts), times in sorted(why.items(), key=lambda item: -item[1])[:40]:
+            where = "at Zinc" if at_zinc else "not at Zinc"
+            lines.append(f"  {times:4} {where:11} {dialect:32} {', '.join(posts) or 'no POST arrived'}")
+    if verdict.findings:
+        lines += ["", *verdict.findings]
+    return "\n".join(lines)
+
+
+def _coverage(campaign: Campaign, *, full: bool) -> list[str]:
+    """Rows of fault × dialect, columns of kill points: how often the kill struck; `-` where the road never passes."""
+    dialects = sorted({dialect for _, dialect, _ in campaign.armed})
+    behaviours = sorted({what for _, _, what in campaign.armed if ":" not in what})
+    points = [point for point in KILL_POINTS if any(what == point for _, _, what in campaign.armed)]
+    head = f"{'fault':18} {'dialect':34}" + "".join(f"{each.replace(':1', ''):>13}" for each in [*points, *behaviours])
+    lines = ["Coverage: intentions by fault, dialect and kill point (struck) or what the host did"]
+    if full:
+        lines += ["", head]
+        for fault in FAULTS:
+            for dialect in dialects:
+                cells = [_hit(campaign, (fault, dialect, what)) for what in [*points, *behaviours]]
+                lines.append(f"{fault:18} {dialect:34}" + "".join(f"{cell:>13}" for cell in cells))
+    lines += ["", head]
+    for fault in FAULTS:
+        cells: list[str] = []
+        for what in [*points, *behaviours]:
+            hits = [campaign.struck[fault, dialect, what] for dialect in dialects]
+            armed = sum(campaign.armed[fault, dialect, what] for dialect in dialects)
+            cells.append(f"{sum(hits)}" if any(hits) else "-" if armed else "")
+        lines.append(f"{fault:18} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in cells))
+    return lines
+
+
+def _hit(campaign: Campaign, cell: Cell) -> str:
+    if campaign.struck[cell]:
+        return str(campaign.struck[cell])
+    return "-" if campaign.armed[cell] else ""
+
+
+def _histogram(counted: Mapping[int, int]) -> str:
+    return "  ".join(f"{number}: {times}" for number, times in sorted(counted.items()))
+
+
+def main() -> int:
+    """Run the campaign and print what it came to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--intentions", type=int, default=400)
+    parser.add_argument("--rail", choices=["account"], default="account")
+    parser.add_argument("--dialect", default="all", help="`all`, or one as the sandbox spells it; `;` between several")
+    parser.add_argument("--at-once", type=int, default=2, help="rounds at a time (2)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and transcripts of all rounds")
+    parser.add_argument("--brief", action="store_true", help="print the coverage summed over the dialects only")
+    chosen = parser.parse_args()
+    dialects = all_dialects() if chosen.dialect == "all" else chosen.dialect.split(";")
+    folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
+    began = time.monotonic()
+    campaign = Campaign(folder, chosen.keep)
+    asyncio.run(campaign.run(drawn(chosen.seed, chosen.intentions, dialects), chosen.at_once))
+    verdict = campaign.verdict
+    print(report(campaign, full=not chosen.brief))
+    print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
+    if chosen.json:
+        figures = {
+            "counts": dict(verdict.counts),
+            "keys": dict(verdict.keys),
+            "posts": dict(verdict.posts),
+            "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.struck}),
+            "findings": verdict.findings,
+        }
+        chosen.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if chosen.keep or verdict.broken:
+        print(f"kept in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return 1 if verdict.broken or verdict.counts["not bought"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

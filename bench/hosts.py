@@ -1,0 +1,314 @@
+"""Hosts and the processes they talk to: servers over stdio and HTTP, and a sandbox on a port.
+
+Hosts speak JSON-RPC lines and requests themselves: a campaign of sixty thousand calls has no time for a client library,
+and a host that hangs up in the middle of a call is not something such a library offers.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import httpx
+
+Said = dict[str, Any]
+"""The structure of a tool result, with `is_error`."""
+
+_MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "campaign", "version": "0"},
+}
+_HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "Content-Type": "application/json",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "tools/call",
+}
+_CONNECTION_CLOSED = -32000
+"""What the SDK still says to a host that has closed the server's stdin in the middle of a call."""
+_LINE = 4 * 1024 * 1024
+
+
+class Nursery:
+    """Starts processes: by a fork of one that has everything imported, or (`fresh`) as a host does, from nothing."""
+
+    def __init__(self, line: socket.socket, log: Path) -> None:
+        self._line = line
+        self._log = log
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, log: Path) -> AsyncGenerator["Nursery"]:
+        """Open a nursery that writes the servers' stderr to `log`; all it started ends with it."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "bench.victim",
+                    "nursery",
+                    str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                )
+            ours.setblocking(False)
+            try:
+                yield cls(ours, log)
+            finally:
+                ours.shutdown(socket.SHUT_RDWR)
+                await asyncio.wait_for(process.wait(), 30)
+
+    async def start(self, arguments: list[str], environ: Mapping[str, str], *, fresh: bool = False) -> "Process":
+        """Start `zinc_mcp sandbox ...` or a victim with these arguments and, besides, this environment."""
+        their_in, our_out = os.pipe()
+        our_in, their_out = os.pipe()
+        with self._log.open("ab") as log:
+            try:
+                if fresh:
+                    pid = await self._exec(arguments, environ, their_in, their_out, log.fileno())
+                else:
+                    pid = await self._fork(arguments, environ, [their_in, their_out, log.fileno()])
+            finally:
+                os.close(their_in)
+                os.close(their_out)
+        return await Process.attached(pid, our_in, our_out)
+
+    async def _fork(self, arguments: list[str], environ: Mapping[str, str], streams: list[int]) -> int:
+        message = json.dumps({"arguments": arguments, "environ": dict(environ)}).encode()
+        async with self._turn:
+            socket.send_fds(self._line, [message], streams)
+            answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._line, 64), 30)
+        return int(answer)
+
+    async def _exec(
+        self, arguments: list[str], environ: Mapping[str, str], stdin: int, stdout: int, stderr: int
+    ) -> int:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_"))}
+        program = ["-m", "zinc_mcp" if arguments[0] == "sandbox" else "bench.victim", *arguments]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *program, env={**kept, **environ}, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        return process.pid
+
+
+class Process:
+    """A started process: the streams between us, and its number."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, read: asyncio.BaseTransport, stdin: int) -> None:
+        self.pid = pid
+        self.reader = reader
+        self._read = read
+        self._stdin: int | None = stdin
+        self.gone = False
+
+    @classmethod
+    async def attached(cls, pid: int, stdout: int, stdin: int) -> "Process":
+        """Take hold of the ends of the pipes that are ours."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_LINE)
+        read, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdout, "rb", buffering=0)
+        )
+        return cls(pid, reader, read, stdin)
+
+    def write(self, line: bytes) -> None:
+        """Write a line to its stdin; nothing happens when it has gone."""
+        if self._stdin is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._stdin, line)
+
+    def close_stdin(self) -> None:
+        """End its stdin, as a host that quits does."""
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send it a signal, unless it has gone."""
+        if not self.gone:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, which)
+
+    async def ended(self, seconds: float = 15.0) -> None:
+        """Wait for the end of its stdout; a process that does not come to an end is killed."""
+        try:
+            async with asyncio.timeout(seconds):
+                while await self.reader.read(65_536):
+                    pass
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+        self.gone = True
+        self.close_stdin()
+        self._read.close()
+
+
+class Server(Protocol):
+    """A server that a host talks to."""
+
+    name: str
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
+    ) -> Said | None:
+        """Call a tool. None: no answer came, because the server went away, or the host gave up or cancelled.
+
+        Args:
+            tool: its name.
+            arguments: its arguments.
+            patience: seconds until the host gives up.
+            cancel_after: seconds until the host cancels, over HTTP by hanging up.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End it as a host does, and wait until it has gone."""
+        ...
+
+
+class StdioServer:
+    """A server on the pipes of a process of its own."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self._answers: dict[int, asyncio.Future[Said | None]] = {}
+        self._next = 0
+        self._reading = asyncio.create_task(self._read())
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
+    ) -> Said | None:
+        """See `Server.call`."""
+        if self.process.gone or self._reading.done():
+            return None
+        self._next += 1
+        number = self._next
+        answer: asyncio.Future[Said | None] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        self.process.write(_request(number, tool, arguments))
+        try:
+            async with asyncio.timeout(patience if cancel_after is None else min(cancel_after, patience)):
+                return await answer
+        except TimeoutError:
+            self._answers.pop(number, None)
+            gone = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+            self.process.write(json.dumps(gone).encode() + b"\n")
+            return None
+
+    async def stop(self) -> None:
+        """See `Server.stop`."""
+        self.process.close_stdin()
+        await self._reading
+        await self.process.ended()
+
+    async def _read(self) -> None:
+        while line := await self.process.reader.readline():
+            message = json.loads(line)
+            waiting = self._answers.pop(message.get("id", -1), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(_said(message))
+        for waiting in self._answers.values():
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+class HttpServer:
+    """A server on a port; each host that hangs up has a connection of its own."""
+
+    def __init__(self, process: Process, port: int, name: str) -> None:
+        self.process = process
+        self.name = name
+        self._url = f"http://127.0.0.1:{port}/mcp"
+        self._http = httpx.AsyncClient(trust_env=False, timeout=None, limits=httpx.Limits(max_connections=200))
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        health = self._url.replace("/mcp", "/healthz")
+        for _ in range(300):
+            try:
+                await self._http.get(health)
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+        raise RuntimeError("the server over HTTP did not come up")
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
+    ) -> Said | None:
+        """See `Server.call`."""
+        headers = {**_HEADERS, "Mcp-Name": tool}
+        try:
+            async with asyncio.timeout(patience if cancel_after is None else min(cancel_after, patience)):
+                answer = await self._http.post(self._url, content=_request(1, tool, arguments), headers=headers)
+        except (TimeoutError, httpx.TransportError):
+            return None
+        text = answer.text
+        if answer.headers["content-type"].startswith("text/event-stream"):
+            text = next((line[6:] for line in text.splitlines() if line.startswith("data: {")), "")
+        return _said(json.loads(text)) if text else None
+
+    async def stop(self) -> None:
+        """See `Server.stop`."""
+        await self._http.aclose()
+        self.process.signal(signal.SIGTERM)
+        await self.process.ended()
+
+
+async def stdio_server(
+    nursery: Nursery, environ: Mapping[str, str], name: str = "stdio", *, fresh: bool = False
+) -> StdioServer:
+    """Start a server over stdio."""
+    return StdioServer(await nursery.start(["stdio"], environ, fresh=fresh), name)
+
+
+async def http_server(nursery: Nursery, environ: Mapping[str, str], name: str = "http") -> HttpServer:
+    """Start a server over HTTP and wait until it listens."""
+    port = free_port()
+    server = HttpServer(await nursery.start(["http", str(port)], environ), port, name)
+    await server.ready()
+    return server
+
+
+async def practice_zinc(
+    nursery: Nursery, ledger: Path, dialect: str, pace: float, port: int = 0
+) -> tuple[Process, str]:
+    """Start a sandbox on a port; return it with its address."""
+    arguments = ["sandbox", "--port", str(port), "--ledger", str(ledger), "--pace", str(pace)]
+    process = await nursery.start([*arguments, "--dialect", "" if dialect == "default" else dialect], {})
+    async with asyncio.timeout(30):
+        address = (await process.reader.readline()).decode().strip()
+    if not address:
+        raise RuntimeError("the sandbox did not come up")
+    return process, address
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _request(number: int, tool: str, arguments: Mapping[str, Any]) -> bytes:
+    parameters = {"name": tool, "arguments": arguments, "_meta": _MODERN}
+    request = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": parameters}
+    return json.dumps(request).encode() + b"\n"
+
+
+def _said(message: Mapping[str, Any]) -> Said | None:
+    if cast(Mapping[str, Any], message.get("error") or {}).get("code") == _CONNECTION_CLOSED:
+        return None
+    result = cast(Mapping[str, Any], message.get("result") or {})
+    said = result.get("structuredContent")
+    if not isinstance(said, dict):
+        return {"outcome": "no_result", "is_error": True, "code": json.dumps(message)[:300]}
+    return {**cast(Said, said), "is_error": bool(result.get("isError"))}

@@ -1,0 +1,372 @@
+"""The judge: reads Zinc's own ledger, the journal and what the agents were told, and says whether a promise was broken.
+
+It shares no code with the program that it judges: SQL, JSON and the plan are all it knows.
+"""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from bench.agents import Told
+from bench.plan import CANCELLED, FAILING, IGNORED, PACE, REJECTED, Intention, Round
+
+FEE = 100
+WIRE = 1.0
+_OVER = {**dict.fromkeys(FAILING, 3.0), **dict.fromkeys(CANCELLED, 8.0)}
+"""Seconds at pace 1 after which an order has failed or was cancelled: from then on it may be ordered again."""
+_LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
+_DOUBT = frozenset({"sending", "unknown"})
+_GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
+_NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
+
+BROKEN = ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "changed bodies", "told wrongly")
+"""What breaks a promise. All of them must be zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An intention whose end is not known when the campaign ends, and what the truth is."""
+
+    fault: str
+    dialect: str
+    kill: str
+    behaviour: str
+    at_zinc: bool
+    posts: tuple[str, ...]
+    """What Zinc's ledger says of each POST."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What one round, or all of them together, came to."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    keys: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many idempotency keys of theirs reached Zinc."""
+    posts: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many POSTs of theirs reached Zinc."""
+    unknown: list[Unknown] = field(default_factory=list[Unknown])
+    findings: list[str] = field(default_factory=list[str])
+
+    @property
+    def broken(self) -> bool:
+        """Whether a promise was broken."""
+        return any(self.counts[name] for name in BROKEN)
+
+    def add(self, other: "Verdict") -> None:
+        """Take another verdict into this one."""
+        self.counts += other.counts
+        self.keys += other.keys
+        self.posts += other.posts
+        self.unknown += other.unknown
+        self.findings += other.findings
+
+    def found(self, kind: str, what: str) -> None:
+        """Count something, and say what it was."""
+        self.counts[kind] += 1
+        if len(self.findings) < 60:
+            self.findings.append(f"{kind}: {what}")
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """One intention: what Zinc has of it, what the journal says, what its agent was told."""
+
+    intention: Intention
+    orders: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    posts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    entries: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    told: Sequence[Told] = ()
+
+
+def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Sequence[Told]]) -> Verdict:
+    """Judge one round.
+
+    Args:
+        each: what was wanted.
+        ledger: the sandbox's SQLite file.
+        journal: the journal's, or None for a client that keeps none.
+        told: by the intention's number, every call of its agent and its answer.
+    """
+    verdict = Verdict()
+    orders, attempts = _ledger(ledger)
+    entries, events, paused = _journal(journal) if journal is not None else ([], [], False)
+    evidence = _sorted_out(each, orders, attempts, entries, told)
+    known = {order["order_id"]: order for order in orders}
+    for one in evidence.values():
+        _count(verdict, one)
+        _duplicates(verdict, one)
+        if journal is None:
+            continue
+        _entries_against_orders(verdict, each, one, known)
+        _orders_against_entries(verdict, each, one)
+        _posts_against_entries(verdict, one)
+        _told(verdict, one, known, evidence.values())
+        _honest(verdict, each, one, paused)
+    if each.limit_cents is not None:
+        _limits(verdict, each.limit_cents, entries, events, orders)
+    if each.dialect == IGNORED:
+        _apart(verdict, paused, told, attempts)
+    return verdict
+
+
+# Evidence
+
+
+def _ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    with closing(sqlite3.connect(path)) as database:
+        database.row_factory = sqlite3.Row
+        orders = [dict(row) for row in database.execute("select * from orders order by seq")]
+        attempts = [dict(row) for row in database.execute("select * from attempts order by seq")]
+    for order in orders:
+        order["body"] = json.loads(order["body"])
+        order["identity"] = _identity(order["body"])
+    return orders, attempts
+
+
+def _journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    if not path.exists():
+        return [], [], False
+    with closing(sqlite3.connect(path)) as database:
+        database.row_factory = sqlite3.Row
+        entries = [dict(row) for row in database.execute("select * from zinc_entries order by id")]
+        # In the order in which they were written, whatever each writer's clock said.
+        events = [dict(row) for row in database.execute("select * from zinc_events order by rowid")]
+        paused = database.execute("select value from zinc_meta where name = 'paused'").fetchone()
+    for entry in entries:
+        entry["identity"] = _identity(json.loads(entry["body"]))
+    return entries, events, paused is not None
+
+
+def _identity(body: Mapping[str, Any]) -> str:
+    product: Mapping[str, Any] = body["products"][0]
+    item = dict(parse_qsl(urlsplit(product["url"]).query)).get("item", "?")
+    return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
+
+
+def _sorted_out(
+    each: Round,
+    orders: Sequence[dict[str, Any]],
+    attempts: Sequence[dict[str, Any]],
+    entries: Sequence[dict[str, Any]],
+    told: Mapping[int, Sequence[Told]],
+) -> dict[str, _Evidence]:
+    found = {wish.identity: _Evidence(wish, told=told.get(wish.number, ())) for wish in each.intentions}
+    whose: dict[str, str] = {}
+    for order in orders:
+        found[order["identity"]].orders.append(order)
+        whose[order["idempotency_key"]] = order["identity"]
+    for entry in entries:
+        found[entry["identity"]].entries.append(entry)
+        whose[entry["key"]] = entry["identity"]
+    for attempt in attempts:
+        identity = whose.get(attempt["idempotency_key"])
+        if identity is not None:
+            found[identity].posts.append(attempt)
+    return found
+
+
+# Counting
+
+
+def _count(verdict: Verdict, one: _Evidence) -> None:
+    verdict.counts["intentions"] += 1
+    verdict.counts["orders placed"] += len(one.orders)
+    verdict.keys[len({post["idempotency_key"] for post in one.posts})] += 1
+    verdict.posts[len(one.posts)] += 1
+
+
+def _duplicates(verdict: Verdict, one: _Evidence) -> None:
+    for earlier, later in zip(one.orders, one.orders[1:], strict=False):
+        after = _OVER.get(one.intention.scenario)
+        if after is not None and earlier["created_at"] + after / PACE <= later["created_at"]:
+            verdict.counts["ordered again after the end"] += 1
+        else:
+            verdict.found("duplicated", f"{_named(one)}: {earlier['order_id']} and {later['order_id']}")
+
+
+# What the journal says against what Zinc has
+
+
+def _entries_against_orders(verdict: Verdict, each: Round, one: _Evidence, known: Mapping[str, Any]) -> None:
+    for entry in one.entries:
+        state, own = entry["state"], [post for post in one.posts if post["idempotency_key"] == entry["key"]]
+        shared = any(other is not entry and other["key"] == entry["key"] for other in one.entries)
+        if state in _LANDED:
+            order = known.get(entry["order_id"])
+            if order is None:
+                verdict.found("lost", f"{_named(one)}: the journal has {state} {entry['order_id']}, Zinc does not")
+            elif order["identity"] != one.intention.identity:
+                verdict.found("wrong endings", f"{_named(one)}: the journal names the order of {order['identity']}")
+            elif not _can_be(state, one.intention):
+                verdict.found("wrong endings", f"{_named(one)}: {state}")
+        elif state == "rejected":
+            said_no = [post for post in own if _is_a_no(post)]
+            if any(post["outcome"] == "created" for post in own) or not said_no:
+                verdict.found("wrong endings", f"{_named(one)}: rejected, but Zinc's ledger says {_outcomes(own)}")
+        elif state in ("refused", "declined") and own and not shared:
+            verdict.found("wrong endings", f"{_named(one)}: {state}, but Zinc's ledger says {_outcomes(own)}")
+        elif state in _DOUBT or state == "waiting":
+            at_zinc = any(order["idempotency_key"] == entry["key"] for order in one.orders)
+            if state == "waiting" and own:
+                verdict.found("wrong endings", f"{_named(one)}: waiting, but Zinc's ledger says {_outcomes(own)}")
+                continue
+            wish = one.intention
+            verdict.counts["unknown at the end"] += 1
+            verdict.unknown.append(
+                Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, at_zinc, tuple(_outcomes(own)))
+            )
+
+
+def _can_be(state: str, wish: Intention) -> bool:
+    match state:
+        case "placed":
+            return wish.scenario in ("success", *CANCELLED)
+        case "failed":
+            return wish.scenario in FAILING
+        case "cancelled":
+            return wish.scenario in CANCELLED
+        case _:
+            return wish.scenario not in REJECTED
+
+
+def _is_a_no(post: Mapping[str, Any]) -> bool:
+    outcome = str(post["outcome"])
+    return outcome.startswith("rejected_") or outcome.endswith(("_rate_limited", "_unauthorized_once"))
+
+
+def _orders_against_entries(verdict: Verdict, each: Round, one: _Evidence) -> None:
+    for order in one.orders:
+        if any(entry["order_id"] == order["order_id"] and entry["state"] in _LANDED for entry in one.entries):
+            continue
+        own = [entry for entry in one.entries if entry["key"] == order["idempotency_key"]]
+        states = [entry["state"] for entry in own]
+        if not own:
+            verdict.found("lost", f"{_named(one)}: the journal does not know {order['order_id']}")
+        elif not _DOUBT.intersection(states) and not (each.dialect == IGNORED and _LANDED.intersection(states)):
+            verdict.found("wrong endings", f"{_named(one)}: {'/'.join(states)}, but Zinc has {order['order_id']}")
+
+
+def _posts_against_entries(verdict: Verdict, one: _Evidence) -> None:
+    bodies: defaultdict[str, set[str]] = defaultdict(set)
+    for post in one.posts:
+        bodies[post["idempotency_key"]].add(post["body_sha256"])
+    for key, digests in bodies.items():
+        if len(digests) > 1:
+            verdict.found("changed bodies", f"{_named(one)}: {len(digests)} bodies went out under {key}")
+        journalled = sum(entry["attempts"] for entry in one.entries if entry["key"] == key)
+        sent = sum(1 for post in one.posts if post["idempotency_key"] == key)
+        if sent > journalled:
+            verdict.found("lost", f"{_named(one)}: {sent} POSTs, {journalled} of them in the journal")
+
+
+# What the agent was told
+
+
+def _told(verdict: Verdict, one: _Evidence, known: Mapping[str, Any], all_of: Iterable[_Evidence]) -> None:
+    own_keys = {entry["key"] for entry in one.entries}
+    for each in one.told:
+        if each.said is None:
+            continue
+        outcome, order_id, key = each.said["outcome"], each.said.get("order_id"), each.said.get("key")
+        if outcome in ("no_result", "internal_error") or each.said.get("code") == "internal_error":
+            verdict.found("told wrongly", f"{_named(one)}: {each.said}")
+        if outcome in _LANDED and order_id is not None:
+            order = known.get(order_id)
+            if order is None:
+                verdict.found("lost", f"{_named(one)}: told {outcome} {order_id}, and Zinc has no such order")
+            elif order["identity"] != one.intention.identity:
+                verdict.found("false twins", f"{_named(one)}: told of the order of {order['identity']}")
+        elif outcome in _LANDED:
+            verdict.found("told wrongly", f"{_named(one)}: told {outcome} without an order id")
+        elif key is not None and key not in own_keys and any(key == e["key"] for o in all_of for e in o.entries):
+            verdict.found("false twins", f"{_named(one)}: told of another intention's key {key}")
+        if outcome == "rejected" and any(order["idempotency_key"] == key for order in one.orders):
+            verdict.found("told wrongly", f"{_named(one)}: told rejected, and Zinc has an order for {key}")
+    answers = [each.said for each in one.told]
+    if answers and one.orders and all(said is not None and said["outcome"] in _NOTHING_BOUGHT for said in answers):
+        if not any(said is not None and said.get("code") == "possible_duplicate" for said in answers):
+            verdict.found("told wrongly", f"{_named(one)}: told in every answer that nothing was bought")
+
+
+def _honest(verdict: Verdict, each: Round, one: _Evidence, paused: bool) -> None:
+    """Every intention that nothing speaks against is bought in the end."""
+    if one.orders:
+        return
+    states = {entry["state"] for entry in one.entries}
+    codes = {each.said.get("code") for each in one.told if each.said is not None}
+    if states & _DOUBT or "waiting" in states:
+        return  # counted as unknown
+    if "rejected" in states:
+        verdict.counts["rejected by Zinc"] += 1
+    elif "limit_exceeded" in codes and each.limit_cents is not None:
+        verdict.counts["refused by a limit"] += 1
+    elif "paused" in codes and paused:
+        verdict.counts["refused by the pause"] += 1
+    elif any(each.said is not None and each.said.get("new_order") is False for each in one.told):
+        verdict.found("false twins", f"{_named(one)}: never bought, and told of an earlier order")
+    else:
+        verdict.found("not bought", f"{_named(one)}: {sorted(map(str, codes))}, {sorted(states)}")
+
+
+# Limits
+
+
+def _limits(
+    verdict: Verdict,
+    limit: int,
+    entries: Sequence[dict[str, Any]],
+    events: Sequence[dict[str, Any]],
+    orders: Sequence[dict[str, Any]],
+) -> None:
+    """At no event may what is reserved and spent exceed the limit, nor what Zinc would debit in the end."""
+    of = {entry["id"]: entry for entry in entries}
+    counted: dict[int, int] = {}
+    worst = 0
+    for event in events:
+        entry = of[event["entry_id"]]
+        if event["state"] in _GIVEN_BACK:
+            counted[entry["id"]] = 0
+        elif event["state"] == "placed" and entry["spent_cents"] is not None:
+            counted[entry["id"]] = min(entry["spent_cents"], entry["reserved_cents"])
+        else:
+            counted[entry["id"]] = entry["reserved_cents"]
+        worst = max(worst, sum(counted.values()))
+    if worst > limit:
+        verdict.found("limit overruns", f"{worst} cents were counted at once under a limit of {limit}")
+    # Judged by Zinc's ledger alone: what is not failed keeps its ceiling held until it is placed.
+    held = [order for order in orders if order["scenario"] == "never_decided"]
+    debit = sum(order["body"]["max_price"] + FEE for order in held)
+    if debit > limit:
+        verdict.found("limit overruns", f"Zinc holds {debit} cents under a limit of {limit}")
+    verdict.counts["rounds at a limit"] += 1
+
+
+def _apart(
+    verdict: Verdict, paused: bool, told: Mapping[int, Sequence[Told]], attempts: Sequence[Mapping[str, Any]]
+) -> None:
+    """In a dialect that ignores keys nobody can promise anything but to notice and to stop."""
+    verdict.counts["rounds with ignored keys"] += 1
+    verdict.counts["of these noticed and paused"] += paused
+    verdict.counts["duplicates where keys are ignored"] += verdict.counts.pop("duplicated", 0)
+    verdict.findings = [each for each in verdict.findings if not each.startswith("duplicated")]
+    refused = [each.at for one in told.values() for each in one if each.said and each.said.get("code") == "paused"]
+    if refused:
+        # What was on the wire when the pause came is let come home.
+        late = sum(1 for attempt in attempts if attempt["at"] > min(refused) + WIRE)
+        verdict.counts["POSTs after the pause"] += late
+
+
+def _named(one: _Evidence) -> str:
+    wish = one.intention
+    return f"#{wish.number} ({wish.scenario}, {'+'.join(wish.faults)}, {wish.kill or wish.behaviour})"
+
+
+def _outcomes(posts: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [post["outcome"] + (f" then {post['fault']}" if post["fault"] else "") for post in posts]

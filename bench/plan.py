@@ -1,0 +1,301 @@
+"""What the campaign wants bought and what goes wrong with it: drawn from a seed, the same for the same seed.
+
+An intention is one product URL, quantity, variant and address line. Siblings share a URL and differ in one of the
+others: whoever takes two of them for one is caught.
+"""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.faults import AFTER, BEFORE
+
+PACE = 10.0
+"""Orders and faults of the sandbox go this many times faster than Zinc's."""
+
+IGNORED = "keys=ignored"
+"""The dialect in which Zinc breaks its own promise."""
+
+FAULTS: dict[str, str] = {
+    "none": "none",
+    **{name: name for name in sorted(BEFORE)},
+    **{name: name for name in sorted(AFTER)},
+    "slow": "slow_4",  # 0.4 s, within the wire's second
+    "too_slow": "slow_30",  # 3 s, past it
+}
+"""The faults by the name they have in the tables, as the sandbox spells them."""
+
+REJECTED = frozenset({"url-unreachable", "insufficient-funds", "invalid-address"})
+FAILING = frozenset({"out-of-stock", "price-exceeded"})
+CANCELLED = frozenset({"cancelled-by-retailer"})
+
+Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
+Kind = Literal["kills", "hosts", "limits"]
+Words = Literal["same", "key", "price", "tracking", "all"]
+
+SERVERS = 4
+"""Server processes of a round that live until its end: as many as may race on one journal."""
+
+_BEHAVIOURS: dict[Behaviour, int] = {
+    "patient": 50,
+    "cancels": 14,
+    "hangs_up": 14,
+    "closes_stdin": 6,
+    "terminates": 4,
+    "kills": 6,
+    "jumps": 6,
+}
+_SCENARIOS = {
+    "success": 74,
+    "never-decided": 6,
+    "out-of-stock": 9,
+    "cancelled-by-retailer": 4,
+    "url-unreachable": 4,
+    "insufficient-funds": 3,
+}
+_LOOK_FAULTS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_limited", "none")
+
+_ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Buyer",
+    "address_line1": "12 Campaign Street",
+    "city": "New York",
+    "state": "NY",
+    "postal_code": "10001",
+    "phone_number": "212-555-0147",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Racer:
+    """One of the calls with which an intention begins: by which server, in which words, and when."""
+
+    server: int
+    words: Words
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """One thing that somebody wants bought once."""
+
+    number: int
+    family: int
+    quantity: int
+    line2: str
+    scenario: str
+    fault: str
+    """Its name in the tables; the first of `faults`."""
+    faults: tuple[str, ...]
+    look_faults: tuple[str, ...]
+    kill: str
+    """`STEP:N`, or empty."""
+    behaviour: Behaviour
+    delay: float
+    """Seconds after which the host behaves so."""
+    clock: str
+    racers: tuple[Racer, ...]
+    seed: int
+
+    @property
+    def identity(self) -> str:
+        """What tells it apart at Zinc and in the journal."""
+        return f"{self.family}/{self.quantity}/{self.line2}"
+
+    def arguments(self, words: Words, price: int) -> dict[str, Any]:
+        """Return the arguments of a placing call in these words."""
+        spelt = [FAULTS.get(name, name) for name in self.faults]
+        url = f"https://zinc.com/shop/products/test-{self.scenario}?item={self.family}&fault={','.join(spelt)}"
+        if self.look_faults:
+            url += f"&list_fault={','.join(self.look_faults)}&read_fault={','.join(self.look_faults)}"
+        if words in ("tracking", "all"):
+            url += f"&utm_source=mail-{self.seed % 97}"
+        product: dict[str, Any] = {"url": url}
+        if self.quantity != 1:
+            product["quantity"] = self.quantity
+        address = dict(_ADDRESS, **({"address_line2": self.line2} if self.line2 else {}))
+        arguments: dict[str, Any] = {"products": [product], "shipping_address": address, "max_price": price}
+        if words in ("price", "all"):
+            arguments["max_price"] = price + 1 + self.seed % 50
+        if words in ("key", "all"):
+            arguments["idempotency_key"] = f"{words}-{self.seed}-{self.number}"
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Some intentions on one journal, one sandbox and one set of servers."""
+
+    name: str
+    dialect: str
+    kind: Kind
+    old_journal: bool
+    """Aged by two days, so that Zinc is not asked for twins before sending: the key alone must hold."""
+    repeat_seconds: float | None
+    limit_cents: int | None
+    price: int
+    outage: bool
+    """The sandbox is killed in the middle and comes back on the same port."""
+    intentions: tuple[Intention, ...] = field(repr=False)
+
+
+KILL_POINTS = (
+    "opened:1", "sending:1", "answered:1", "unknown:1", "accepted:1", "ended:1", "sending:2", "answered:2"
+)  # fmt: skip
+"""Every step of the checkout, and its second passing where the road can come by twice."""
+
+_PARTS: dict[Kind, tuple[float, int]] = {"kills": (0.35, 160), "hosts": (0.55, 240), "limits": (0.10, 50)}
+"""Of all intentions of a dialect this part, in rounds of at most so many."""
+
+_STOPS_SOON = 24
+"""Intentions in a round of a dialect that ignores keys: once that is noticed, nothing more is bought."""
+
+
+def all_dialects() -> list[str]:
+    """Return the default dialect and each departure from it."""
+    return list(Dialect.named())
+
+
+def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
+    """Return a campaign of that many intentions, spread evenly over the dialects.
+
+    Args:
+        seed: where all chance comes from.
+        intentions: how many in all; from about 500 a dialect on, every fault meets every kill point in it.
+        dialects: as `Dialect.parse` spells them, and `default`.
+    """
+    draw = _Draw(random.Random(seed))
+    shares = _shares(intentions, dialects)
+    rounds: list[Round] = []
+    for place, dialect in enumerate(dialects):
+        share = shares[place]
+        parts = {kind: round(share * part) for kind, (part, _) in _PARTS.items()}
+        parts["hosts"] += share - sum(parts.values())
+        draw.shuffle_cells()
+        for kind, (_, most) in _PARTS.items():
+            most = _STOPS_SOON if dialect == IGNORED else most
+            while parts[kind] > 0:
+                size = min(parts[kind], most)
+                rounds.append(draw.round(f"{len(rounds):03}-{kind}", dialect, kind, size))
+                parts[kind] -= size
+    return rounds
+
+
+def _shares(intentions: int, dialects: Sequence[str]) -> list[int]:
+    # Where keys are ignored little is bought before everything stops: it needs no more than this to be seen.
+    held = {place: min(intentions // len(dialects), 240) for place, name in enumerate(dialects) if name == IGNORED}
+    others = len(dialects) - len(held)
+    left = intentions - (sum(held.values()) if others else 0)
+    even = [left // others + (1 if nth < left % others else 0) for nth in range(others)]
+    return [
+        held[place] if place in held and others else even.pop(0) if others else left for place in range(len(dialects))
+    ]
+
+
+class _Draw:
+    def __init__(self, source: random.Random) -> None:
+        self._source = source
+        self._number = 0
+        self._cells: list[tuple[str, str]] = []
+        self._cell = 0
+
+    def shuffle_cells(self) -> None:
+        self._cells = [(fault, kill) for fault in FAULTS for kill in KILL_POINTS]
+        self._source.shuffle(self._cells)
+        self._cell = 0
+
+    def round(self, name: str, dialect: str, kind: Kind, size: int) -> Round:
+        source = self._source
+        price = source.choice([5000, 6000, 7500])
+        some: list[Intention] = []
+        while len(some) < size:
+            some += self._family(kind, size - len(some))
+        return Round(
+            name=name,
+            dialect=dialect,
+            kind=kind,
+            old_journal=source.random() < 0.5,
+            repeat_seconds=source.choice([None, None, 1.5]),
+            limit_cents=source.randint(3, 12) * (price + 100) + source.randint(0, 5000) if kind == "limits" else None,
+            price=price,
+            outage=kind == "hosts" and source.random() < 0.4,
+            intentions=tuple(some),
+        )
+
+    def _family(self, kind: Kind, most: int) -> list[Intention]:
+        """Draw an intention; now and then with siblings, whom only quantity or address tell from it."""
+        source = self._source
+        first = self._intention(kind)
+        if kind != "hosts" or source.random() > 0.08:
+            return [first]
+        return [
+            first,
+            *(
+                dataclasses.replace(
+                    self._intention(kind),
+                    family=first.family,
+                    quantity=quantity,
+                    line2=line2,
+                    scenario=first.scenario,
+                    fault=first.fault,
+                    faults=first.faults,
+                    look_faults=first.look_faults,
+                )
+                for quantity, line2 in [(2, ""), (1, "Apt 2"), (2, "Apt 2")][: min(source.randint(1, 3), most - 1)]
+            ),
+        ]
+
+    def _intention(self, kind: Kind) -> Intention:
+        source = self._source
+        kill, behaviour, clock = "", "patient", ""
+        if kind == "kills":
+            fault, kill = self._cells[self._cell % len(self._cells)]
+            self._cell += 1
+        else:
+            fault = source.choice(list(FAULTS))
+            behaviour = source.choices(list(_BEHAVIOURS), list(_BEHAVIOURS.values()))[0]
+        if behaviour == "jumps":
+            by = source.choice([3600, 700, 30, -30, -700, -3600])
+            clock = source.choice([f"0:{by}", f"{source.uniform(0, 1.2):.2f}:{by}", f"0:{by},0.6:0"])
+        self._number += 1
+        return Intention(
+            number=self._number,
+            family=self._number,
+            quantity=1,
+            line2="",
+            scenario=self._scenario(kind, fault, kill),
+            fault=fault,
+            faults=(fault, *self._more_faults(kill)),
+            look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2))) if source.random() < 0.15 else (),
+            kill=kill,
+            behaviour=cast(Behaviour, behaviour),
+            delay=round(source.uniform(0.0, 0.6), 3),
+            clock=clock,
+            racers=self._racers(kind),
+            seed=source.randrange(10**6),
+        )
+
+    def _scenario(self, kind: Kind, fault: str, kill: str) -> str:
+        if kill.startswith("ended") and fault in ("none", "slow"):
+            return "url-unreachable"  # nothing else ends without an order here
+        if kind == "kills":
+            return self._source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
+        return self._source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
+
+    def _more_faults(self, kill: str) -> tuple[str, ...]:
+        source = self._source
+        if kill.endswith(":2") or source.random() < 0.3:
+            return tuple(source.choices(["none", *sorted(BEFORE), *sorted(AFTER - {"hang", "huge"})], k=2))
+        return ()
+
+    def _racers(self, kind: Kind) -> tuple[Racer, ...]:
+        source = self._source
+        count = source.choices([1, 2, 3, 4], [6, 2, 1, 1] if kind == "kills" else [4, 3, 2, 2])[0]
+        words: list[Words] = ["same", "key", "price", "tracking", "all"]
+        return tuple(
+            Racer(server, source.choice(words), round(source.choice([0.0, 0.0, source.uniform(0, 0.5)]), 3))
+            for server in source.sample(range(SERVERS), count)
+        )
