@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 15
 _LOCK = 0x7A696E63  # one advisory lock for one journal; the number only has to be ours
 
@@ -73,8 +73,19 @@ EVENTS = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
+PAYMENTS = sa.Table(
+    "zinc_payments",
+    _tables,
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("credential", sa.Text),
+    sa.Column("settle_by", sa.Double),
+    sa.Column("recovery", sa.Text, nullable=False),
+    sa.Column("order_key", sa.Text),
+)
+
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
-_UNFINISHED = ENTRIES.c.state.in_(["waiting", "sending", "unknown", "accepted"])
+_UNFINISHED = ENTRIES.c.state.in_(["waiting", "signing", "sending", "unknown", "accepted"])
 _COUNTING = ENTRIES.c.counts_cents > 0
 
 # A key that was refused before anything was sent may be used again: nobody but us has seen it.
@@ -90,7 +101,7 @@ sa.Index(
 sa.Index("zinc_entries_handle", ENTRIES.c.key)
 sa.Index("zinc_entries_order", ENTRIES.c.order_id)
 sa.Index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
-sa.Index(
+_UNFINISHED_INDEX = sa.Index(
     "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
 )
 sa.Index(
@@ -145,12 +156,25 @@ def create(engine: sa.Engine, now: float) -> None:
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
             )
-        found = connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one()
-    if int(found) > SCHEMA_VERSION:
-        raise JournalError(
-            "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
-            "Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
-        )
+        found = int(connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one())
+        if found > SCHEMA_VERSION:
+            raise JournalError(
+                "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+                "Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
+            )
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            _MIGRATIONS[version](connection)
+            connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
+
+
+def _add_payments(connection: sa.Connection) -> None:
+    """Version 2: payments by wallet, and the state in which a wallet is asked."""
+    PAYMENTS.create(connection)
+    _UNFINISHED_INDEX.drop(connection)
+    _UNFINISHED_INDEX.create(connection)
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments}
 
 
 def lock(connection: sa.Connection) -> None:

@@ -4,6 +4,8 @@ waiting → sending → accepted → placed / failed / cancelled        the usua
 waiting → refused / declined                                      nothing was sent
 sending → rejected                                                Zinc said no to the first attempt
 sending → unknown → accepted ...                                  sent and unanswered, then found again
+waiting → signing → sending ...                                   paid by wallet: the wallet is asked once
+unknown → paid_no_order                                           money moved, and no order is known for it
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
 State = Literal[
     "waiting",
+    "signing",
     "sending",
     "unknown",
     "accepted",
@@ -26,18 +29,24 @@ State = Literal[
     "rejected",
     "refused",
     "declined",
+    "paid_no_order",
 ]
 
-STANDING: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accepted", "placed"})
+STANDING: frozenset[State] = frozenset(
+    {"waiting", "signing", "sending", "unknown", "accepted", "placed", "paid_no_order"}
+)
 """An entry in one of these states is the answer to its twin."""
 
-DOUBTFUL: frozenset[State] = frozenset({"sending", "unknown"})
-"""Sent, and not yet known to have landed."""
+DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
+"""Signed or sent, and not yet known to have landed."""
+
+FOREVER: frozenset[State] = DOUBTFUL | {"paid_no_order"}
+"""Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has it."""
 
-OPEN: frozenset[State] = frozenset({"waiting", "sending", "unknown", "accepted"})
+OPEN: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
 """What somebody still has to move on."""
 
 

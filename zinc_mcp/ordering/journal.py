@@ -16,7 +16,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering import opening, rows
 from zinc_mcp.ordering.database import ENTRIES, connect, create, explained, lock
 from zinc_mcp.ordering.entry import (
-    DOUBTFUL,
+    FOREVER,
     OPEN,
     Draft,
     Entry,
@@ -27,6 +27,7 @@ from zinc_mcp.ordering.entry import (
     Standing,
     State,
 )
+from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.twin import derived_key
 
 _FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
@@ -126,7 +127,7 @@ class Journal:
             StaleEntryError: somebody else moved it first.
             RefusedError: `paused`, when it would be sent while the journal is paused.
         """
-        to_be_sent = state == "sending" and entry.state != "sending"
+        to_be_sent = state in ("signing", "sending") and entry.state != state
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(connection)
@@ -191,6 +192,16 @@ class Journal:
         with self._reading() as connection:
             return self._clock() - float(rows.meta(connection, "created_at") or 0.0)
 
+    def payment(self, entry_id: int) -> Payment | None:
+        """Return what is written down about an entry's payment, or None when its wallet was never asked."""
+        with self._reading() as connection:
+            return rows.read_payment(connection, entry_id)
+
+    def write_payment(self, payment: Payment) -> None:
+        """Write down an entry's payment as it is now."""
+        with self._writing(serial=False) as connection:
+            rows.write_payment(connection, payment)
+
     # The owner's words
 
     def pause(self, reason: str) -> None:
@@ -208,6 +219,16 @@ class Journal:
         with self._reading() as connection:
             return rows.meta(connection, "paused")
 
+    def pin(self) -> str | None:
+        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set."""
+        with self._reading() as connection:
+            return rows.meta(connection, "pin")
+
+    def set_pin(self, kept: str | None) -> None:
+        """Keep another PIN, or none."""
+        with self._writing() as connection:
+            rows.set_meta(connection, "pin", kept)
+
     def purge(self, older_than_seconds: float) -> int:
         """Forget bodies, addresses and items of finished entries that old; digests and money stay. Returns how many."""
         now = self._clock()
@@ -218,7 +239,10 @@ class Journal:
             found = [rows.entry_of(row) for row in connection.execute(query)]
             for entry in found:
                 kept = {name: entry.facts[name] for name in ("retailer",) if name in entry.facts}
-                rows.change(connection, entry, entry.state, "purged", {}, {"body": None, "facts": kept}, now)
+                # The question repeats the address; who decided, and how, stays.
+                consent = {name: part for name, part in (entry.consent or {}).items() if name != "question"} or None
+                changes = {"body": None, "facts": kept, "consent": consent}
+                rows.change(connection, entry, entry.state, "purged", {}, changes, now)
         return len(found)
 
     def resolve(self, key: str, *, order_id: str | None) -> Entry:
@@ -234,9 +258,9 @@ class Journal:
             if row is None:
                 raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
             entry = rows.entry_of(row)
-            if entry.state not in DOUBTFUL:
+            if entry.state not in FOREVER:
                 raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
-            if entry.state == "sending" and (entry.lease_until or 0.0) > now:
+            if entry.state in ("signing", "sending") and (entry.lease_until or 0.0) > now:
                 raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
             what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.database import ENTRIES
-from zinc_mcp.ordering.entry import DAY_SECONDS, DOUBTFUL, MONTH_SECONDS, STANDING, Draft, Limits, Mode, Standing, State
+from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, STANDING, Draft, Limits, Mode, Standing, State
 from zinc_mcp.ordering.rows import entry_of
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
@@ -59,13 +59,13 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
         .where(*_same_intention(draft))
         .where(
             ENTRIES.c.state.in_(STANDING),
-            sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(DOUBTFUL)),
+            sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(FOREVER)),
         )
         .order_by(ENTRIES.c.id.desc())
     )
     for row in connection.execute(query):
         twin = entry_of(row)
-        if twin.state in DOUBTFUL or twin.id not in again:
+        if twin.state in FOREVER or twin.id not in again:
             return Standing(twin, same_key=False)
     return None
 

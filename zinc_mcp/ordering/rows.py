@@ -1,14 +1,16 @@
-"""Rows of the journal: an entry read, inserted and changed, each change with its event."""
+"""Rows of the journal: an entry read, inserted and changed, each change with its event; and its payment."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.database import ENTRIES, EVENTS, META
+from zinc_mcp.ordering.database import ENTRIES, EVENTS, META, PAYMENTS
 from zinc_mcp.ordering.entry import Draft, Entry, Event, StaleEntryError, State
+from zinc_mcp.ordering.payment import Payment
 
 _JSON = ("facts", "consent", "problem")
 
@@ -136,3 +138,33 @@ def refuse_when_paused(connection: sa.Connection) -> None:
             "Tell the user: `zinc-mcp resume` ends the pause once they have looked into it.",
             code="paused",
         )
+
+
+def read_payment(connection: sa.Connection, entry_id: int) -> Payment | None:
+    """Read an entry's payment, or None when its wallet was never asked."""
+    row = connection.execute(sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id)).first()
+    if row is None:
+        return None
+    return Payment(
+        entry_id=row.entry_id,
+        asked_at=row.asked_at,
+        credential=None if row.credential is None else SecretStr(row.credential),
+        settle_by=row.settle_by,
+        recovery=json.loads(row.recovery),
+        order_key=None if row.order_key is None else SecretStr(row.order_key),
+    )
+
+
+def write_payment(connection: sa.Connection, payment: Payment) -> None:
+    """Write an entry's payment as it is now."""
+    values = {
+        "entry_id": payment.entry_id,
+        "asked_at": payment.asked_at,
+        "credential": None if payment.credential is None else payment.credential.get_secret_value(),
+        "settle_by": payment.settle_by,
+        "recovery": json.dumps(dict(payment.recovery)),
+        "order_key": None if payment.order_key is None else payment.order_key.get_secret_value(),
+    }
+    done = connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == payment.entry_id).values(values))
+    if done.rowcount == 0:
+        connection.execute(sa.insert(PAYMENTS), values)
