@@ -7,7 +7,17 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.database import ENTRIES
-from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, STANDING, Draft, Limits, Mode, Standing, State
+from zinc_mcp.ordering.entry import (
+    DAY_SECONDS,
+    FOREVER,
+    MONTH_SECONDS,
+    STANDING,
+    Draft,
+    Limits,
+    Mode,
+    Standing,
+    State,
+)
 from zinc_mcp.ordering.rows import entry_of
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
