@@ -135,16 +135,25 @@ async def open_shop(
 
 
 async def _sweep(workings: Workings, checkout: Checkout) -> None:
-    """Look up what is in doubt and send what was approved, when the journal is first used and now and again."""
+    """Look up what is in doubt and send what was approved, when the journal is first used and now and again.
+
+    While people have something to decide, which they may do in another process, it is looked for often.
+    """
     await workings.writer.used.wait()
+    clocks = workings.clocks
+    due = 0.0
     while True:
+        undecided = False
         try:
-            for rail in workings.rails.values():
-                await workings.reconciler.sweep(rail, rail.mode)
-            await checkout.send_approved()
+            if time.monotonic() >= due:
+                due = time.monotonic() + clocks.sweep
+                for rail in workings.rails.values():
+                    await workings.reconciler.sweep(rail, rail.mode)
+            undecided = await checkout.send_approved()
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
-        await anyio.sleep(workings.clocks.sweep)
+        left = max(0.0, due - time.monotonic())
+        await workings.bell.wait(min(clocks.heed, left) if undecided else left)
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient | None:

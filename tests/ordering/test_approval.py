@@ -1,21 +1,24 @@
 """A person's yes: when it is due, what it is about, and that it is used once and in time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenShop, as_json
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.ordering.approval import Decision, question_of
+from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import hashed
 
 YES = Decision(yes=True, how="page", who="local")
 NO = Decision(yes=False, how="terminal", who="local")
@@ -150,13 +153,14 @@ async def test_the_question_names_what_where_and_the_most_it_may_cost(
     text = question.text()
     for part in (
         "amazon.com for at most $51.00",
-        "2 of “A book about fish” at amazon.com, Color: Red, listed at $14.99 each",
+        "2 of “A book about fish” at amazon.com, listed at $14.99 each, with “Color: Red”",
         "12 Planted Street",
-        "Gift: Enjoy!",
-        "Notes sent along: note",
+        "Gift message: “Enjoy!”",
+        "Notes sent along: “note = x”",
         "from the Zinc balance",
         "plus $1.00 for Zinc",
-        "$449.00",
+        "$449.00 in 24 hours",
+        "cost $0.01",
     ):
         assert part in text, part
     assert question.look_up_cents == 1
@@ -245,6 +249,82 @@ async def test_a_yes_that_nobody_could_send_in_time_is_no_yes_any_more(
     assert zinc.posts == []
 
 
+async def test_with_a_pin_a_yes_needs_it_and_a_no_does_not(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop() as shop:
+        bought = entry_of(await shop.checkout.place(intent()))
+        unwanted = entry_of(await shop.checkout.place(intent(products=book(2))))
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            journal.set_pin(hashed("2468"))
+        for wrong in (None, "", "2469"):
+            with pytest.raises(RefusedError) as refused:
+                await shop.checkout.decide(bought.key, replace(YES, pin=wrong))
+            assert refused.value.code == "approval_required"
+        assert zinc.posts == []
+        assert entry_of(await shop.checkout.decide(bought.key, replace(YES, pin="2468"))).state == "accepted"
+        assert entry_of(await shop.checkout.decide(unwanted.key, NO)).state == "declined"
+    assert len(zinc.orders) == 1
+    assert "2468" not in as_json([str(row) for rows in journal_of(home) for row in rows])
+
+
+async def test_five_wrong_pins_are_a_no_however_many_come_at_once(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop() as shop, open_test_shop() as other:
+        waiting = entry_of(await shop.checkout.place(intent()))
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            journal.set_pin(hashed("2468"))
+
+        async def guess(where: Any, number: int) -> None:
+            try:
+                await where.checkout.decide(waiting.key, replace(YES, pin=f"{number:04}"))
+            except RefusedError:
+                pass
+
+        for _ in range(3):
+            async with anyio.create_task_group() as tasks:
+                for number in range(8):
+                    tasks.start_soon(guess, (shop, other)[number % 2], number)
+        late = entry_of(await shop.checkout.decide(waiting.key, replace(YES, pin="2468")))
+    assert (late.state, late.counts_cents) == ("declined", 0)
+    assert sum(event.what == "a PIN was tried" for event in journal_of(home)[1]) == 5
+    assert zinc.posts == []
+
+
+async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_moments(
+    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+) -> None:
+    async with open_test_shop(clocks=replace(clocks, heed=0.05)) as server, open_test_shop(api_key=None) as terminal:
+        waiting = entry_of(await server.checkout.place(intent()))
+        await terminal.checkout.decide(waiting.key, YES)
+        with anyio.fail_after(3):
+            while not zinc.orders:
+                await anyio.sleep(0.02)
+    assert len(zinc.posts) == 1
+
+
+async def test_a_purge_forgets_the_question_and_keeps_who_decided(open_test_shop: OpenShop, home: Path) -> None:
+    async with open_test_shop() as shop:
+        waiting = entry_of(await shop.checkout.place(intent()))
+        await shop.checkout.decide(waiting.key, NO)
+    with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=lambda: 2e9) as journal:
+        assert journal.purge(0) == 1
+        [entry] = journal.entries()
+    assert "Planted" not in as_json([str(entry), entry.consent, entry.facts])
+    assert (entry.consent or {})["decision"]["how"] == "terminal"
+
+
+async def test_limits_of_the_month_and_of_the_number_of_orders_are_told(
+    open_test_shop: OpenShop, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "auto"\nmax_month = 60000\nmax_orders_day = 2\n')
+    async with open_test_shop() as shop:
+        question = question_of(entry_of(await shop.checkout.place(intent())))
+    assert question is not None
+    assert list(question.limits_left) == ["$449.00 in 24 hours", "$549.00 in 30 days", "1 more order in 24 hours"]
+
+
 async def test_only_the_caller_can_be_answered_for(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     async with open_test_shop() as shop:
         waiting = entry_of(await shop.checkout.place(intent("ada")))
@@ -261,5 +341,6 @@ async def test_a_question_about_a_saved_address_shows_its_name_and_city_only(
         answer = await shop.checkout.place(type(wanted)("local", "account", wanted.order, saved_as="home"))
         question = question_of(entry_of(answer))
     assert question is not None
-    assert question.ship_to == ["your saved address “home”", "New York"]
+    assert (question.saved_as, question.ship_to) == ("home", ["New York"])
+    assert "your saved address “home”: New York" in question.text()
     assert "Planted" not in question.text()

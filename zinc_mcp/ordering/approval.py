@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import anyio
+import anyio.to_thread
 
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
 from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
-from zinc_mcp.ordering.entry import DAY_SECONDS, Entry, Mode, StaleEntryError
+from zinc_mcp.ordering import pin
+from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.question import Question, question_about
 from zinc_mcp.ordering.rail import Rail
@@ -29,6 +31,8 @@ class Decision:
     yes: bool
     how: How
     who: str
+    pin: str | None = field(default=None, repr=False)
+    """The owner's PIN as it was typed, where one is set; a no needs none."""
 
 
 def consent_without_asking(
@@ -82,7 +86,10 @@ class Approval:
         """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now."""
         workings = self._workings
         products = await self._look_up(order, rail)
-        held, _ = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
+        held, orders = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
+        held_month, _ = await workings.writer.run(
+            lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS)
+        )
         now = workings.clock()
         told = sum(product is not None for product in products)
         question = question_about(
@@ -92,6 +99,8 @@ class Approval:
             mode=rail.mode,
             fee_cents=entry.fee_cents,
             left_day_cents=max(0, policy.max_day - held),
+            left_month_cents=None if policy.max_month is None else max(0, policy.max_month - held_month),
+            left_orders_day=None if policy.max_orders_day is None else max(0, policy.max_orders_day - orders),
             saved_as=saved_as,
             twin=None if twin is None else _earlier(twin, now),
             look_up_cents=LOOK_UP_CENTS * told if rail.mode == "live" else 0,
@@ -102,7 +111,9 @@ class Approval:
             "body_digest": entry.body_digest,
             "until": now + workings.clocks.approval,
         }
-        return await workings.writer.move(entry, "waiting", "asked", consent=consent, **FREE)
+        asked = await workings.writer.move(entry, "waiting", "asked", consent=consent, **FREE)
+        workings.bell.ring()
+        return asked
 
     async def decide(self, key: str, decision: Decision, *, caller: str | None = None) -> Entry:
         """Take a person's decision on the entry with this key; return how the entry stands after it.
@@ -112,7 +123,8 @@ class Approval:
 
         Raises:
             OrderNotFoundError: there is no such entry for this caller.
-            RefusedError: `approval_expired`, or a reason that has come up since the question was asked.
+            RefusedError: `approval_expired`, `approval_required` (the PIN is missing or wrong; the question still
+                stands), or a reason that has come up since the question was asked.
         """
         workings = self._workings
         entry = await workings.writer.run(lambda journal: journal.find(key, caller=caller))
@@ -126,17 +138,15 @@ class Approval:
                 "Place the order again to be asked again.",
                 code="approval_expired",
             )
-        said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": workings.clock()}
-        consent = {**(entry.consent or {}), "decision": said, "until": workings.clock() + workings.clocks.approval}
         try:
             if not decision.yes:
-                what = f"declined ({decision.how})"
-                return await workings.writer.move(
-                    entry, "declined", what, consent=consent, counts_cents=0, spent_cents=0, **FREE
-                )
+                return await self._declined(entry, decision, f"declined ({decision.how})")
+            entry = await self._with_pin(entry, decision)
+            if entry.state == "declined":
+                return entry
             await self._check(entry)
-            what = f"approved ({decision.how})"
-            entry = await workings.writer.move(entry, "waiting", what, consent=consent)
+            consent = {**self._decided(entry, decision), "until": workings.clock() + workings.clocks.approval}
+            entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
             return await self.send_approved(entry)
         except StaleEntryError as stale:
             return stale.current
@@ -157,6 +167,43 @@ class Approval:
         except RefusedError as error:
             await self._refuse(entry, error)
             raise
+
+    def _decided(self, entry: Entry, decision: Decision) -> dict[str, Any]:
+        said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": self._workings.clock()}
+        return {**(entry.consent or {}), "decision": said}
+
+    async def _declined(self, entry: Entry, decision: Decision, what: str, **changes: Any) -> Entry:
+        consent = self._decided(entry, decision)
+        return await self._workings.writer.move(
+            entry, "declined", what, consent=consent, counts_cents=0, spent_cents=0, **FREE, **changes
+        )
+
+    async def _with_pin(self, entry: Entry, decision: Decision) -> Entry:
+        """Hold a yes against the owner's PIN, where one is set.
+
+        A try is written down before it is looked at, so that no number of tries at once is more than a few.
+
+        Raises:
+            RefusedError: `approval_required`.
+        """
+        writer = self._workings.writer
+        kept = await writer.run(lambda journal: journal.pin())
+        if kept is None:
+            return entry
+        given = decision.pin
+        if not given:
+            raise _needs_pin("The owner's PIN is needed, on the approval page or in a terminal.")
+        consent = entry.consent or {}
+        tries = int(consent.get("pin_tries", 0)) + 1
+        entry = await writer.move(entry, "waiting", "a PIN was tried", consent={**consent, "pin_tries": tries})
+        if await anyio.to_thread.run_sync(pin.matches, kept, given):
+            return entry
+        if tries < pin.MOST_TRIES:
+            left = pin.MOST_TRIES - tries
+            raise _needs_pin(f"That was not the PIN. {left} {'try is' if left == 1 else 'tries are'} left.")
+        problem = {"code": "declined", "summary": f"The PIN was wrong {pin.MOST_TRIES} times."}
+        no = Decision(yes=False, how=decision.how, who=decision.who)
+        return await self._declined(entry, no, "declined: too many wrong PINs", problem=problem)
 
     async def _check(self, entry: Entry) -> None:
         """Refuse what the policy does not allow any more."""
@@ -212,6 +259,10 @@ def ago(seconds: float) -> str:
     """Say how long ago something was."""
     minutes = int(max(0.0, seconds) // 60)
     return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
+
+
+def _needs_pin(summary: str) -> RefusedError:
+    return RefusedError(summary, "Nothing was sent; the question still stands.", code="approval_required")
 
 
 def _earlier(twin: Entry, now: float) -> str:

@@ -15,7 +15,7 @@ from zinc_mcp.ordering.earlier import Answer, Earlier
 from zinc_mcp.ordering.entry import Draft, Entry, Limits, RailName, StaleEntryError, Standing
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.reconcile import FREE
+from zinc_mcp.ordering.reconcile import FREE, is_ours
 from zinc_mcp.ordering.sending import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
@@ -122,12 +122,25 @@ class Checkout:
             entry = await self._approval.send_approved(entry)
         return await self._followed(entry, deadline, earlier=earlier)
 
-    async def send_approved(self) -> None:
-        """Send what people have approved and no process has sent yet, as far as this one can."""
+    async def send_approved(self) -> bool:
+        """Send what people have approved and no process has sent yet; say whether they have more to decide."""
+        undecided = False
         for rail in self._workings.rails.values():
             for entry in await self._waiting(rail):
-                if is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
+                if question_of(entry) is not None:
+                    undecided = True
+                elif is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
                     await self._approval.send_approved(entry)
+        return undecided
+
+    async def entry(self, key: str, *, caller: str | None = None) -> Entry | None:
+        """Return the entry with this key as the journal has it; None when there is none for this caller."""
+        entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
+        return entry if entry is not None and entry.key == key else None
+
+    async def has_pin(self) -> bool:
+        """Say whether the owner has set a PIN, without which nothing is approved."""
+        return await self._workings.writer.run(lambda journal: journal.pin()) is not None
 
     async def waiting_for(self, key: str, order: OrderCreate, *, caller: str) -> Entry | None:
         """Return the entry that this key's question is about, if it still stands and the order is still the same."""
@@ -143,7 +156,8 @@ class Checkout:
         return await looking.look(self._workings, caller, handle, wait_seconds=wait_seconds, progress=progress)
 
     async def _waiting(self, rail: Rail) -> list[Entry]:
-        return await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))
+        waiting = await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))
+        return [entry for entry in waiting if is_ours(entry, rail)]
 
     # Opening
 
@@ -152,10 +166,11 @@ class Checkout:
         twin = twin_digest(intent.caller, order)
         key = order.idempotency_key
         address = order.shipping_address
-        name = f"{address.first_name} {address.last_name}"
-        ship_to = {"name": name, "city": address.city, "country": address.country}
+        ship_to = {"city": address.city, "country": address.country}
         if intent.saved_as is not None:
             ship_to["saved"] = intent.saved_as
+        else:
+            ship_to["name"] = f"{address.first_name} {address.last_name}"
         items = [
             {
                 "url": product.url,

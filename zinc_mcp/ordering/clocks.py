@@ -27,6 +27,8 @@ class Clocks:
     """Within this an order for the same goods is the answer, or needs a yes."""
     sweep: float = 60.0
     """How often a running process looks up what is in doubt."""
+    heed: float = 1.0
+    """How often a running process looks for a decision made elsewhere, while people have something to decide."""
     poll: float = 2.0
     """How often a waiting look asks Zinc."""
     peek: float = 0.2

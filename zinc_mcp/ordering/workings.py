@@ -1,7 +1,7 @@
 """What every part of the road works with, put together once by the shop."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -14,6 +14,23 @@ from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Checkpoint, Sender
 from zinc_mcp.ordering.writer import Writer
+
+
+class Bell:
+    """Wakes whoever waits for it, now and again."""
+
+    def __init__(self) -> None:
+        self._rung = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake the one who waits, or let the next wait end at once."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until somebody rings, and no longer than `seconds`."""
+        with anyio.move_on_after(seconds):
+            await self._rung.wait()
+        self._rung = anyio.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,8 @@ class Workings:
     """Names this process in leases."""
     fee_cents: int
     checkpoint: Checkpoint
+    bell: Bell = field(default_factory=Bell)
+    """Rings when a person has been asked: from then on a decision may come from any process."""
 
     def rail(self, name: RailName) -> Rail:
         """Return a way to buy.
