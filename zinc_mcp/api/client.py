@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import httpx
@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.api.failures import Failure, read_failure
 from zinc_mcp.api.products import Product
-from zinc_mcp.api.responses import Order
+from zinc_mcp.api.responses import MAX_ROWS, Order
 from zinc_mcp.errors import (
     OrderAlreadyExistsError,
     OrderNotFoundError,
@@ -37,7 +37,7 @@ _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ht
 
 
 _ORIGIN = re.compile(
-    r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
+    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
 )
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 # What may stand in a path as one segment that nothing on the way takes for another path.
@@ -184,7 +184,7 @@ class ZincClient:
         listed = _ok(await self._read("/orders", api_key, parameters))
         rows: Any = cast(Any, listed).get("orders") if isinstance(listed, Mapping) else listed
         found: list[Order] = []
-        for row in cast(list[Any], rows) if isinstance(rows, list) else []:
+        for row in cast(list[Any], rows)[:MAX_ROWS] if isinstance(rows, list) else []:
             try:
                 order = Order.model_validate(row)
             except ValidationError:
@@ -214,7 +214,8 @@ class ZincClient:
     async def get_health(self) -> str:
         """Read `GET /health` (public) and return its `status`."""
         health = _ok(await self._read("/health", None))
-        return str(cast(Any, health).get("status", "unknown")) if isinstance(health, Mapping) else "unknown"
+        status: object = cast(Mapping[str, Any], health).get("status") if isinstance(health, Mapping) else None
+        return status if isinstance(status, str) else "unknown"
 
     async def _read(self, path: str, api_key: SecretStr | None, parameters: Mapping[str, str] | None = None) -> _Answer:
         try:
@@ -236,11 +237,17 @@ class ZincClient:
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
                     raise _NotReadError
-            return _Answer(response.status_code, bytes(content))
+            return _Answer(response.status_code, _without_secret(bytes(content), request["headers"]))
 
 
 class _NotReadError(Exception):
     """The answer is larger than the bound, or may become so."""
+
+
+def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
+    """Blot the key out of an answer that quotes it: what Zinc says is shown to models as data."""
+    secret = headers.get("Authorization", "").removeprefix("Bearer ").encode()
+    return content.replace(secret, b"[redacted]") if len(secret) > 4 else content
 
 
 def _bearer(api_key: SecretStr) -> dict[str, str]:
