@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from payments.offers import NOW, offer, rfc3339
 
-from zinc_mcp.payments.challenge import Challenge, encoded_object
+from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.credential import MAX_CREDENTIAL_BYTES, Credential
 from zinc_mcp.payments.failures import InvalidChallengeError
 from zinc_mcp.payments.receipt import Receipt, to_payment_receipt
+from zinc_mcp.payments.wire import encoded_object
 
 
 def _decoded(authorization: str) -> dict[str, Any]:

@@ -244,11 +244,12 @@ def test_the_sentences_hold_nothing_of_the_server() -> None:
         lambda: _tempo(recipient="PLANTED"),
         lambda: _with(description="PLANTED", intent="session"),
         lambda: _with(expires="PLANTED"),
+        lambda: _with(method="planted"),
     ]
     for values in planted:
         with pytest.raises(PaymentRefusedError) as caught:
             choose(Challenge.from_www_authenticate(values()), terms(), NOW, status=402)
-        assert "PLANTED" not in f"{caught.value} {caught.value.next_step} {caught.value.facts}"
+        assert "planted" not in f"{caught.value} {caught.value.next_step} {caught.value.facts}".lower()
 
 
 def test_the_terms_do_not_show_the_address_in_the_body() -> None:

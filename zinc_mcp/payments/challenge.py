@@ -10,18 +10,14 @@ Several challenges come as several header lines or folded into one, among other 
 forms (text after a closing quote, a quote that never closes); a payer has no reason to, so both are refused here.
 """
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.wire import BASE64URL, MAX_HEADER_BYTES, decoded_object
 
-MAX_HEADER_BYTES = 16 * 1024
-"""The draft asks for at least 4 KB ("Size Considerations"); 16 KiB is where the SDKs stop."""
 _MAX_LINES = 16
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  (RFC 9110's word, not a secret)
@@ -31,7 +27,6 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[",]', re.DOTALL)
 _PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|{_QUOTED})")
 _SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+(?![ \t=])(.*))?", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 _METHOD = re.compile(r"[a-z][a-z0-9:_-]{0,63}")
 _INTENT = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -97,7 +92,7 @@ class Challenge:
             raise InvalidChallengeError("an empty parameter")
         if not _METHOD.fullmatch(self.method) or not _INTENT.fullmatch(self.intent):
             raise InvalidChallengeError("a malformed method or intent")
-        if self.opaque is not None and not _BASE64URL.fullmatch(self.opaque):
+        if self.opaque is not None and not BASE64URL.fullmatch(self.opaque):
             raise InvalidChallengeError("opaque is not base64url")
         object.__setattr__(self, "charge_request", ChargeRequest.from_members(decoded_object(self.request)))
 
@@ -169,53 +164,6 @@ class Offers:
         if not challenges:
             raise InvalidChallengeError(malformed[0] if malformed else "no Payment challenge")
         return cls(tuple(challenges), tuple(malformed))
-
-
-def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
-    """Decode base64url without padding (RFC 4648 section 5) that holds one JSON object with no key twice.
-
-    Of two equal keys one reader keeps the first and another the last: a price must not depend on that.
-
-    Raises:
-        InvalidChallengeError: if it is anything else.
-    """
-    if len(text) > limit:
-        raise InvalidChallengeError("too long")
-    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
-        raise InvalidChallengeError("not base64url")
-    try:
-        decoded: object = json.loads(
-            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode(),
-            object_pairs_hook=_once,
-            parse_constant=_no_constant,
-        )
-        # An escaped half of a surrogate pair is a string that nothing can write again.
-        json.dumps(decoded, ensure_ascii=False).encode()
-    except (ValueError, binascii.Error, RecursionError):
-        raise InvalidChallengeError("not a JSON object without duplicate keys") from None
-    if not isinstance(decoded, dict):
-        raise InvalidChallengeError("not a JSON object")
-    return cast(dict[str, Any], decoded)
-
-
-def encoded_object(members: Mapping[str, Any]) -> str:
-    """Encode as base64url without padding over compact JSON with sorted keys.
-
-    For the strings and whole numbers in use here that is RFC 8785.
-    """
-    compact = json.dumps(members, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return base64.urlsafe_b64encode(compact.encode()).decode().rstrip("=")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError
-    return members
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _split(value: str) -> list[list[str]]:

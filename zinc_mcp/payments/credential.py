@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
-from zinc_mcp.payments.challenge import Challenge, decoded_object, encoded_object
+from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.wire import decoded_object, encoded_object
 
 MAX_CREDENTIAL_BYTES = 64 * 1024
 """It echoes a challenge of up to 16 KiB, encoded once more; the SDKs stop here too."""

@@ -35,6 +35,7 @@ RefusalReason = Literal[
     "digest",
     "transaction",
     "gas",
+    "funds",
     "wallet_refused",
     "wallet_unavailable",
 ]
@@ -61,6 +62,7 @@ _SENTENCES: dict[RefusalReason, str] = {
     "digest": "The payment was asked for another order than the one that was sent.",
     "transaction": "What the payment wallet signed is not exactly the payment that was asked for; it was thrown away.",
     "gas": "The network fee of the payment could exceed its limit.",
+    "funds": "The payment wallet does not hold enough for the price ceiling and the fee.",
     "wallet_refused": "The payment wallet refused to pay.",
     "wallet_unavailable": "The payment wallet cannot pay just now.",
 }

@@ -19,8 +19,14 @@ def check_origin(url: str, origin: str) -> None:
     ours, theirs = _place(origin), _place(url)
     if ours is None or theirs is None or ours != theirs:
         raise PaymentRefusedError("origin")
-    if theirs[0] != "https" and not _is_loopback(theirs[1]):
+    if not is_private_or_encrypted(url):
         raise PaymentRefusedError("not_https")
+
+
+def is_private_or_encrypted(url: str) -> bool:
+    """Say whether what is sent to this address is read by nobody on the way."""
+    place = _place(url)
+    return place is not None and (place[0] == "https" or (place[0] == "http" and _is_loopback(place[1])))
 
 
 def _place(address: str) -> tuple[str, str, int] | None:

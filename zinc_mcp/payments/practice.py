@@ -5,7 +5,6 @@ the credential proves that its maker saw this very challenge. Both halves are he
 the wallet signs, in this process or another.
 """
 
-import base64
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.challenge import Challenge, encoded_object
+from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.digest import is_digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.terms import Charge, MethodTerms, expiry
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+from zinc_mcp.payments.wire import base64url, encoded_object
 
 METHOD = "sandbox"
 CURRENCY = "usd"
@@ -190,17 +190,13 @@ def challenge_id(
     if header is not None and header.lower() != "authorization":
         slots.append(header)
     slots.append(opaque or "")
-    return _base64url(hmac.digest(secret, "|".join(slots).encode("utf-8", "surrogatepass"), sha256))
+    return base64url(hmac.digest(secret, "|".join(slots).encode("utf-8", "surrogatepass"), sha256))
 
 
 def _proof(challenge: Challenge) -> str:
     """Return a MAC over everything that the challenge says, as it says it."""
-    return _base64url(hmac.digest(_PURSE, encoded_object(challenge.to_parameters()).encode(), sha256))
+    return base64url(hmac.digest(_PURSE, encoded_object(challenge.to_parameters()).encode(), sha256))
 
 
 def _reference(proof: str) -> str:
     return f"practice_{sha256(proof.encode()).hexdigest()[:24]}"
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.challenge import decoded_object, encoded_object
 from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.wire import decoded_object, encoded_object
 from zinc_mcp.prose import plain
 
 MAX_RECEIPT_BYTES = 16 * 1024

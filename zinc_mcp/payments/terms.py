@@ -18,6 +18,7 @@ from zinc_mcp.payments.origin import check_origin
 
 CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")
 
+_KNOWN_METHODS = frozenset({"tempo", "stripe", "evm", "card", "x402", "lightning", "solana", "sandbox"})
 _AMOUNT = re.compile(r"[1-9][0-9]{0,17}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _STRIPE_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
@@ -29,7 +30,7 @@ class MethodTerms:
     """What a wallet accepts for one payment method."""
 
     currencies: Mapping[str, int]
-    """Currency to decimals: they are not on the wire, so they are pinned here. Compared without regard to case."""
+    """Currency to decimals, which are not on the wire; the preferred one first. Case does not matter."""
     chain_id: int | None = None
     """The chain that must be named. The drafts and the SDKs have different defaults: none is assumed."""
     recipients: frozenset[str] | None = None
@@ -80,8 +81,8 @@ class Charge:
 def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status: int) -> tuple[Challenge, Charge]:
     """Pick the one offer to pay and check it.
 
-    The first of our methods that is offered decides, and in it the first offer in a pinned currency (a payee may list
-    one per token). A lie in that offer ends the payment: no other method is tried instead.
+    The first of our methods that is offered decides, and in it the first of our currencies (a payee may list one offer
+    per token). A lie in that offer ends the payment: no other method is tried instead.
 
     Raises:
         PaymentRefusedError: with the reason.
@@ -98,9 +99,11 @@ def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status:
             for challenge in offered
             if challenge.intent == "charge" and accepted.decimals(challenge.charge_request.currency or "") is not None
         ]
+        order = [currency.lower() for currency in accepted.currencies]
+        payable.sort(key=lambda challenge: order.index((challenge.charge_request.currency or "").lower()))
         chosen = (payable or offered)[0]
         return chosen, check(chosen, terms, now)
-    raise PaymentRefusedError("method", {"offered": sorted({challenge.method for challenge in challenges})[:5]})
+    raise PaymentRefusedError("method", {"offered": _named({challenge.method for challenge in challenges})})
 
 
 def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
@@ -112,7 +115,7 @@ def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
     check_origin(terms.url, terms.origin)
     accepted = terms.methods.get(challenge.method)
     if accepted is None:
-        raise PaymentRefusedError("method", {"offered": [challenge.method]})
+        raise PaymentRefusedError("method", {"offered": _named({challenge.method})})
     if challenge.intent != "charge":
         raise PaymentRefusedError("intent")
     asked = challenge.charge_request
@@ -138,6 +141,11 @@ def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
         sponsored=_sponsored(details),
         network_id=_network(challenge.method, details),
     )
+
+
+def _named(methods: set[str]) -> list[str]:
+    # Names from the method registry; any other is the server's own text.
+    return sorted({method if method in _KNOWN_METHODS else "other" for method in methods})
 
 
 def _header(challenge: Challenge) -> str:

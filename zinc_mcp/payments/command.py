@@ -1,0 +1,209 @@
+"""A wallet that is a program of the owner's: the challenge on its standard input, the payload on its standard output.
+
+    {"challenge": {"id", "realm", "method", "intent", "request": {…}, "expires"}, "amount_cents": 2600}
+    {"payload": {"spt": "spt_…"}, "source": "did:…"}          or          {"refused": true}
+
+It is started without a shell, without our secrets in its environment, with a time limit. A program that says `refused`
+has authorised nothing; one that fails in any other way may have, and is never asked again for the same order.
+"""
+
+import json
+import math
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Literal, cast
+
+import anyio
+from anyio.abc import Process
+from pydantic import SecretStr
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
+from zinc_mcp.payments.networks import FEE_TOKENS
+from zinc_mcp.payments.terms import Charge, MethodTerms
+from zinc_mcp.payments.transaction import inspect
+from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+from zinc_mcp.payments.wire import strict_object
+
+MAX_ANSWER_BYTES = 64 * 1024
+_LEFT_TO_SEND = 15.0
+_STRIPE_TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
+_OURS = re.compile(r"^ZINC_", re.IGNORECASE)
+
+
+class CommandWallet:
+    """Asks a program to pay; what it cannot show afterwards, nobody can look up."""
+
+    mode: Literal["live", "test", "sandbox"] = "live"
+
+    def __init__(self, command: str, accepted: Mapping[str, MethodTerms], *, seconds: float = 300.0) -> None:
+        try:
+            self._argv = shlex.split(command)
+        except ValueError:
+            raise SettingsError("ZINC_WALLET_COMMAND has a quote that is never closed.") from None
+        if not self._argv:
+            raise SettingsError("ZINC_WALLET_COMMAND names no program.")
+        self._terms = dict(accepted)
+        self._seconds = seconds
+
+    @property
+    def terms(self) -> Mapping[str, MethodTerms]:
+        """What the owner said it can pay."""
+        return self._terms
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The payment methods it can pay."""
+        return tuple(self._terms)
+
+    async def warm(self) -> None:
+        """Nothing to load: the program is started when it is needed."""
+
+    async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
+        """Start the program once and take its payload."""
+        # Left over at the end: a credential that arrives when the challenge has expired is of no use.
+        seconds = min(self._seconds, charge.expires_at - now - _LEFT_TO_SEND)
+        if seconds <= 0:
+            raise PaymentRefusedError("expires_too_soon")
+        question = {
+            "challenge": {
+                "id": challenge.id,
+                "realm": challenge.realm,
+                "method": challenge.method,
+                "intent": challenge.intent,
+                "request": dict(challenge.charge_request.members),
+                "expires": challenge.expires,
+            },
+            "amount_cents": charge.amount_cents,
+        }
+        recovery: dict[str, Any] = {
+            "wallet": "command",
+            "method": challenge.method,
+            "challenge_id": challenge.id,
+            "expires_at": math.ceil(charge.expires_at),
+        }
+        try:
+            answer = strict_object((await self._ask(json.dumps(question).encode(), seconds, recovery)).decode())
+        except (UnicodeDecodeError, InvalidChallengeError):
+            raise PaymentOutcomeUnknownError("unreadable_answer", recovery) from None
+        if answer.get("refused") is True and "payload" not in answer:
+            raise PaymentRefusedError("wallet_refused")
+        payload, settle_by = _checked(answer, challenge, charge, now, recovery)
+        source = answer.get("source")
+        try:
+            authorization = Credential(
+                challenge, payload, source if isinstance(source, str) else None
+            ).to_authorization()
+        except ValueError:
+            raise PaymentOutcomeUnknownError("unreadable_answer", recovery) from None
+        return Paid(SecretStr(authorization), charge.header, settle_by, None, recovery)
+
+    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Prove nothing: the contract has no question for it. The owner can tell (`orders resolve`)."""
+        return OPEN
+
+    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Take nothing back: a token of the program's runs out by itself."""
+        return OPEN
+
+    async def aclose(self) -> None:
+        """Nothing is open between payments."""
+
+    async def _ask(self, question: bytes, seconds: float, recovery: Mapping[str, Any]) -> bytes:
+        environment = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
+        try:
+            process = await anyio.open_process(
+                # What it writes to standard error may hold its secrets.
+                self._argv,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+        except (OSError, ValueError):
+            raise PaymentRefusedError("wallet_unavailable") from None
+        try:
+            with anyio.fail_after(seconds):
+                answer = await _conversation(process, question)
+                status = None if answer is None else await process.wait()
+        except TimeoutError:
+            raise PaymentOutcomeUnknownError("wallet_timed_out", recovery) from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                _end(process)
+                await process.aclose()
+        if answer is None:
+            raise PaymentOutcomeUnknownError("answer_too_long", recovery)
+        if status != 0:
+            raise PaymentOutcomeUnknownError("wallet_failed", recovery)
+        return answer
+
+
+async def _conversation(process: Process, question: bytes) -> bytes | None:
+    """Write the question, read the answer; None if the answer has no end."""
+    if process.stdin is None or process.stdout is None:
+        return None
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError):
+        await process.stdin.send(question)
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError):
+        await process.stdin.aclose()
+    answer = bytearray()
+    async for chunk in process.stdout:
+        answer += chunk
+        if len(answer) > MAX_ANSWER_BYTES:
+            return None
+    return bytes(answer)
+
+
+def _end(process: Process) -> None:
+    """End the program and whatever it started, unless it has ended by itself."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _checked(
+    answer: Mapping[str, Any], challenge: Challenge, charge: Charge, now: float, recovery: dict[str, Any]
+) -> tuple[dict[str, Any], float]:
+    """Check a payload as far as its method is known. By now something may be authorised: a no is not a refusal."""
+    payload = answer.get("payload")
+    if not isinstance(payload, dict) or not payload:
+        raise PaymentOutcomeUnknownError("no_payload", recovery)
+    members = cast(dict[str, Any], payload)
+    # The program has paid by itself: whether the order comes is then a hope (draft-tempo-charge-01, "push").
+    if members.get("type") in ("hash", "proof") or "hash" in members:
+        raise PaymentOutcomeUnknownError("push_payload", recovery)
+    if challenge.method == "stripe":
+        token = members.get("spt")
+        if not isinstance(token, str) or not _STRIPE_TOKEN.fullmatch(token):
+            raise PaymentOutcomeUnknownError("malformed_payload", recovery)
+        # draft-stripe-charge-00: the seller's own reference is echoed when it gave one.
+        if charge_reference := challenge.charge_request.external_id:
+            members = {**members, "externalId": charge_reference}
+    if challenge.method == "tempo":
+        signed = members.get("signature")
+        if members.get("type") != "transaction" or not isinstance(signed, str):
+            raise PaymentOutcomeUnknownError("malformed_payload", recovery)
+        try:
+            transfer = inspect(
+                signed,
+                charge,
+                now,
+                fee_tokens=(charge.currency, *FEE_TOKENS),
+                lifetime=charge.expires_at + 1 - now,
+            )
+        except PaymentRefusedError:
+            raise PaymentOutcomeUnknownError("wrong_transaction", recovery) from None
+        recovery["valid_before"] = transfer.valid_before
+        return members, float(transfer.valid_before)
+    return members, charge.expires_at

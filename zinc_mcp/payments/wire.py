@@ -1,0 +1,74 @@
+"""The encodings of the scheme: base64url without padding over one strict JSON object."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from zinc_mcp.payments.failures import InvalidChallengeError
+
+MAX_HEADER_BYTES = 16 * 1024
+"""The draft asks for at least 4 KB ("Size Considerations"); 16 KiB is where the SDKs stop."""
+BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
+    """Decode base64url without padding (RFC 4648 section 5) that holds one JSON object with no key twice.
+
+    Of two equal keys one reader keeps the first and another the last: a price must not depend on that.
+
+    Raises:
+        InvalidChallengeError: if it is anything else.
+    """
+    if len(text) > limit:
+        raise InvalidChallengeError("too long")
+    if not BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise InvalidChallengeError("not base64url")
+    try:
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        raise InvalidChallengeError("not base64url of text") from None
+    return strict_object(decoded)
+
+
+def strict_object(text: str) -> dict[str, Any]:
+    """Read one JSON object in which no key stands twice, at any depth.
+
+    Raises:
+        InvalidChallengeError: if it is anything else.
+    """
+    try:
+        decoded: object = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        # An escaped half of a surrogate pair is a string that nothing can write again.
+        json.dumps(decoded, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidChallengeError("not a JSON object without duplicate keys") from None
+    if not isinstance(decoded, dict):
+        raise InvalidChallengeError("not a JSON object")
+    return cast(dict[str, Any], decoded)
+
+
+def encoded_object(members: Mapping[str, Any]) -> str:
+    """Encode as base64url without padding over compact JSON with sorted keys.
+
+    For the strings and whole numbers in use here that is RFC 8785.
+    """
+    compact = json.dumps(members, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return base64url(compact.encode())
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def base64url(data: bytes) -> str:
+    """Encode as RFC 4648 section 5, without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
