@@ -1,0 +1,185 @@
+"""A wallet that has the owner's Stripe account issue a shared payment token.
+
+The token is good for one seller, one amount and a few minutes. It is a credential, so it is noted nowhere: a look-up
+takes it from the credential while that is kept, or asks Stripe again under the same idempotency key, once the token's
+time is over and no new one could come of it.
+"""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+import httpx
+from pydantic import SecretStr
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
+from zinc_mcp.payments.stripe_tokens import TOKEN, Answer, NoAnswerError, TokenIssuer, fate_of, member
+from zinc_mcp.payments.terms import Charge, MethodTerms
+from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid
+
+METHOD = "stripe"
+
+_KEY_KEPT_SECONDS = 23 * 3600.0
+"""Stripe keeps an idempotency key for at least 24 hours."""
+_SECRET_KEY = re.compile(r"(?:rk|sk)_(?:live|test)_[A-Za-z0-9_]{8,250}")
+_PAYMENT_METHOD = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]{1,250}")
+
+
+class StripeWallet:
+    """Pays with a card or bank account of the owner's, through a token for exactly one charge."""
+
+    def __init__(
+        self,
+        secret_key: SecretStr,
+        payment_method: str,
+        *,
+        recipients: frozenset[str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        key = secret_key.get_secret_value()
+        if not _SECRET_KEY.fullmatch(key):
+            raise SettingsError(
+                "ZINC_STRIPE_SECRET_KEY is not a secret or restricted key of Stripe (rk_live_…, rk_test_…)."
+            )
+        if not _PAYMENT_METHOD.fullmatch(payment_method):
+            raise SettingsError("ZINC_STRIPE_PAYMENT_METHOD is not a payment method of Stripe (pm_…).")
+        self._issuer = TokenIssuer(secret_key, transport)
+        self._account = _digest("account", key + payment_method)[:16]
+        self._payment_method = payment_method
+        self._terms = {METHOD: MethodTerms({"usd": 2}, recipients=recipients)}
+        # Test keys move no money.
+        self.mode: Literal["live", "test", "sandbox"] = "test" if key[2:8] == "_test_" else "live"
+
+    @property
+    def terms(self) -> Mapping[str, MethodTerms]:
+        """US dollars, in cents."""
+        return self._terms
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The payment methods it can pay."""
+        return tuple(self._terms)
+
+    async def warm(self) -> None:
+        """Nothing is slow to load."""
+
+    async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
+        """Issue one token: this seller, this amount, until the challenge expires."""
+        recovery: dict[str, Any] = {
+            "wallet": "stripe",
+            "method": METHOD,
+            "challenge_id": challenge.id,
+            "idempotency_key": f"zinc-mcp-{_digest('key', challenge.id)[:40]}",
+            "account": self._account,
+            "amount": charge.amount,
+            "currency": charge.currency.lower(),
+            "network_id": charge.network_id,
+            # Whole seconds, rounded down: a token must not outlive the challenge it answers.
+            "expires_at": int(charge.expires_at),
+            "issued_at": int(now),
+        }
+        answer = await self._issued(recovery)
+        token = answer.token
+        if token is None:
+            raise PaymentOutcomeUnknownError("unreadable_answer", recovery)
+        recovery["token_digest"] = _digest("token", token)
+        if answer.members.get("status") not in (None, "active") or not _is_limited(answer.members, recovery):
+            # It asks for a person (3-D Secure), or it allows more than was asked for. It has not left us.
+            if (await self._issuer.revoke(token)).get("deactivated_reason") != "revoked":
+                raise PaymentOutcomeUnknownError("unusable_token", recovery)
+            raise PaymentRefusedError("wallet_refused", {"stripe_code": "unusable_token"})
+        payload: dict[str, Any] = {"spt": token}
+        if challenge.charge_request.external_id is not None:
+            # draft-stripe-charge-00, "Credential Schema": the seller's reference is echoed when it gave one.
+            payload["externalId"] = challenge.charge_request.external_id
+        return Paid(
+            authorization=SecretStr(Credential(challenge, payload).to_authorization()),
+            header=charge.header,
+            settle_by=float(recovery["expires_at"]),
+            recovery=recovery,
+        )
+
+    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Read the token: consumed is settled; revoked or expired with nothing taken is unpaid."""
+        token = await self._token(recovery, now, credential)
+        return fate_of(await self._issuer.read(token), now) if isinstance(token, str) else token
+
+    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Revoke the token, unless it is spent. Unpaid is proved a minute later, by `fate`."""
+        token = await self._token(recovery, now, credential)
+        return fate_of(await self._issuer.revoke(token), now) if isinstance(token, str) else token
+
+    async def aclose(self) -> None:
+        """Close the connection to Stripe."""
+        await self._issuer.aclose()
+
+    async def _issued(self, recovery: Mapping[str, Any]) -> Answer:
+        try:
+            answer = await self._issuer.issue(self._form(recovery), str(recovery["idempotency_key"]))
+        except NoAnswerError as error:
+            if error.sent:
+                raise PaymentOutcomeUnknownError("wallet_did_not_answer", recovery) from None
+            raise PaymentRefusedError("wallet_unavailable") from None
+        if answer.status == 429:
+            raise PaymentRefusedError("wallet_unavailable", {"http_status": 429})
+        if 400 <= answer.status < 500:
+            raise PaymentRefusedError(
+                "wallet_refused", {"stripe_code": answer.error_code, "http_status": answer.status}
+            )
+        return answer
+
+    def _form(self, recovery: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "payment_method": self._payment_method,
+            "usage_limits[currency]": str(recovery["currency"]),
+            "usage_limits[max_amount]": str(recovery["amount"]),
+            "usage_limits[expires_at]": str(recovery["expires_at"]),
+            "seller_details[network_business_profile]": str(recovery["network_id"]),
+        }
+
+    async def _token(self, recovery: Mapping[str, Any], now: float, credential: SecretStr | None) -> str | Fate:
+        """Find the token again, or say what is known without it."""
+        known = recovery.get("token_digest")
+        if credential is not None:
+            try:
+                token = Credential.from_authorization(credential.get_secret_value()).payload.get("spt")
+            except InvalidChallengeError:
+                token = None
+            if isinstance(token, str) and TOKEN.fullmatch(token):
+                return token if known in (None, _digest("token", token)) else OPEN
+        issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
+        if type(issued_at) is not int or type(expires_at) is not int or recovery.get("account") != self._account:
+            return OPEN
+        # Earlier, the same request could issue a token that the first one did not; later, Stripe has forgotten the key.
+        if not expires_at < now < issued_at + _KEY_KEPT_SECONDS:
+            return OPEN
+        try:
+            answer = await self._issuer.issue(self._form(recovery), str(recovery["idempotency_key"]))
+        except (KeyError, NoAnswerError):
+            return OPEN
+        if answer.token is not None:
+            return answer.token if known in (None, _digest("token", answer.token)) else OPEN
+        # Refused for its end in the past: then the first request never arrived, and nothing was ever issued.
+        never_issued = answer.status == 400 and known is None and not answer.is_of_another_request
+        return UNPAID if never_issued else OPEN
+
+
+def _is_limited(token: Mapping[str, Any], recovery: Mapping[str, Any]) -> bool:
+    """Say whether the token allows what was asked for and no more."""
+    limits, seller = member(token, "usage_limits"), member(token, "seller_details")
+    expires_at = limits.get("expires_at")
+    return (
+        limits.get("max_amount") == int(recovery["amount"])
+        and limits.get("currency") == recovery["currency"]
+        and type(expires_at) is int
+        and expires_at <= recovery["expires_at"]
+        and seller.get("network_business_profile") == recovery["network_id"]
+    )
+
+
+def _digest(kind: str, text: str) -> str:
+    return sha256(f"zinc-mcp stripe {kind}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
