@@ -1,0 +1,150 @@
+"""What a Tempo node says: the few questions before signing, and what became of a transfer afterwards."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
+from zinc_mcp.payments.wire import strict_object
+
+# keccak256("TransferWithMemo(address,address,uint256,bytes32)"): from, to and memo are indexed, the amount is data.
+TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145927de7f0"
+
+_GRACE_SECONDS = 10
+"""A node behind a balancer may lag: the head must be this far past the end of validity."""
+_BLOCKS = 5_000
+"""More blocks than a chain can make in the minutes a transaction is valid; a bound that nodes accept for logs."""
+_SECONDS = 10.0
+_MAX_ANSWER_BYTES = 1024 * 1024
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+
+
+class ChainError(Exception):
+    """The node did not answer, or not with what was asked for. Holds neither its address nor its words."""
+
+
+class TempoNode:
+    """One JSON-RPC node. Its address may hold a key, and shows nowhere."""
+
+    def __init__(self, url: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = url
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    async def chain_id(self) -> int:
+        """Return the chain it is on."""
+        return _number(await self._ask("eth_chainId", []))
+
+    async def gas_price(self) -> int:
+        """Return attodollars per gas."""
+        return _number(await self._ask("eth_gasPrice", []))
+
+    async def head(self) -> int:
+        """Return the number of the newest block."""
+        return _number(await self._ask("eth_blockNumber", []))
+
+    async def balance(self, token: str, account: str) -> int:
+        """Return a TIP-20 balance in base units."""
+        data = "0x70a08231" + account.removeprefix("0x").lower().rjust(64, "0")
+        return _number(await self._ask("eth_call", [{"to": token, "data": data}, "latest"]))
+
+    async def fate(self, recovery: Mapping[str, Any]) -> Fate:
+        """Say what became of a transfer, from the facts that were noted when it was signed.
+
+        The block comes first: whatever it or an earlier one holds is then there to be found. Unpaid is proved by a
+        block past the end of validity, and neither a receipt nor a log up to it.
+
+        Raises:
+            ChainError: if the node cannot be asked, or the facts are not ours.
+        """
+        facts = _facts(recovery)
+        if await self.chain_id() != facts["chain_id"]:
+            raise ChainError("another chain")
+        last = min(await self.head(), facts["from_block"] + _BLOCKS)
+        block = await self._ask("eth_getBlockByNumber", [hex(last), False])
+        stamp = _number(cast(Mapping[str, Any], block).get("timestamp") if isinstance(block, dict) else None)
+        is_over = stamp > facts["valid_before"] + _GRACE_SECONDS
+        reference = recovery.get("tx_hash")
+        if isinstance(reference, str) and _HASH.fullmatch(reference):
+            receipt = await self._ask("eth_getTransactionReceipt", [reference])
+            if isinstance(receipt, dict) and cast(Mapping[str, Any], receipt).get("status") == "0x1":
+                return Fate("settled", reference)
+        found = await self._logged(recovery, facts["from_block"], last)
+        if found is not None:
+            return Fate("settled", found)
+        return UNPAID if is_over else OPEN
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _logged(self, recovery: Mapping[str, Any], first: int, last: int) -> str | None:
+        """Find the transfer by its memo, which names the challenge; a sponsored one has no hash beforehand."""
+        payer, recipient = (_word(str(recovery[name])) for name in ("payer", "recipient"))
+        wanted = {
+            "address": recovery["token"],
+            "topics": [TRANSFER_WITH_MEMO, payer, recipient, recovery["memo"]],
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+        }
+        asked = [str(topic).lower() for topic in wanted["topics"]]
+        logs = await self._ask("eth_getLogs", [wanted])
+        if not isinstance(logs, list):
+            raise ChainError("not a list of logs")
+        for row in cast(list[object], logs):
+            log: Mapping[str, Any] = cast(Mapping[str, Any], row) if isinstance(row, dict) else {}
+            # A node that ignores the filter must not make a stranger's transfer ours.
+            topics = log.get("topics")
+            if not isinstance(topics, list) or log.get("removed") is True:
+                continue
+            if [str(topic).lower() for topic in cast(list[object], topics)] != asked:
+                continue
+            if str(log.get("address")).lower() == str(recovery["token"]).lower():
+                reference = log.get("transactionHash")
+                return reference if isinstance(reference, str) and _HASH.fullmatch(reference) else ""
+        return None
+
+    async def _ask(self, method: str, parameters: list[Any]) -> object:
+        if self._client is None:
+            self._client = httpx.AsyncClient(transport=self._transport, timeout=_SECONDS, follow_redirects=False)
+        question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+        content = bytearray()
+        try:
+            with anyio.fail_after(_SECONDS):
+                async with self._client.stream("POST", self._url.get_secret_value(), json=question) as response:
+                    async for chunk in response.aiter_bytes():
+                        content += chunk
+                        if len(content) > _MAX_ANSWER_BYTES:
+                            raise ChainError("too long")
+            answer = strict_object(content.decode())
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeDecodeError, InvalidChallengeError):
+            raise ChainError("no answer") from None
+        if "result" not in answer or answer.get("error") is not None:
+            raise ChainError("an error")
+        return cast(object, answer["result"])
+
+
+def _facts(recovery: Mapping[str, Any]) -> dict[str, int]:
+    numbers = {name: recovery.get(name) for name in ("chain_id", "from_block", "valid_before")}
+    texts = (recovery.get(name) for name in ("token", "payer", "recipient", "memo"))
+    if not all(type(number) is int for number in numbers.values()) or not all(isinstance(text, str) for text in texts):
+        raise ChainError("facts of another wallet")
+    return cast(dict[str, int], numbers)
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise ChainError("not a quantity")
+    return int(value, 16)
+
+
+def _word(address: str) -> str:
+    return "0x" + address.removeprefix("0x").lower().rjust(64, "0")

@@ -1,0 +1,256 @@
+"""A wallet that signs a token transfer on Tempo, with pympp as the signer. Needs the extra `zinc-mcp[tempo]`.
+
+Everything of pympp that this program uses is imported here, lazily: the first import takes about a second, so `warm`
+does it in a thread. The signer gets one checked challenge, and what it signed is decoded before it is believed.
+"""
+
+import asyncio
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+from anyio import to_thread
+from pydantic import SecretStr
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.payments.chain import ChainError, TempoNode
+from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.failures import PaymentRefusedError
+from zinc_mcp.payments.networks import FEE_TOKENS, NETWORKS
+from zinc_mcp.payments.origin import is_private_or_encrypted
+from zinc_mcp.payments.terms import Charge, MethodTerms
+from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, inspect
+from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+
+METHOD = "tempo"
+_GAS = 1_000_000
+"""What pympp allows a transfer at least."""
+_LIFETIME_SECONDS = 120.0
+_SIGNING_SECONDS = 25.0
+_PRIVATE_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """The symbols of pympp in use; `tests/payments` imports each."""
+
+    account: Callable[[str], Any]
+    charge: Callable[..., Any]
+    parameters: Callable[..., Any]
+    challenge: Callable[..., Any]
+    credential: Callable[[str], Any]
+    memo: Callable[[str, str], str]
+    keccak: Callable[[bytes], bytes]
+    failures: tuple[type[Exception], ...]
+
+
+def load() -> _Signer:
+    """Import the signer; slow the first time.
+
+    Raises:
+        SettingsError: if the extra is not installed.
+    """
+    try:
+        # Without types, and absent without the extra: what makes the import slow.
+        importlib.import_module("pytempo")
+        keccak = importlib.import_module("eth_hash.auto").keccak
+        from mpp import Challenge as SignersChallenge
+        from mpp import Credential as SignersCredential
+        from mpp.errors import PaymentError as SignersPaymentError
+        from mpp.methods.tempo import TempoAccount, attribution
+        from mpp.methods.tempo import client as signer
+        from mpp.runtime import CredentialParams
+    except ImportError:
+        raise SettingsError(
+            "ZINC_WALLET is tempo, but its signer is not installed.", "Install zinc-mcp[tempo] and start again."
+        ) from None
+    return _Signer(
+        account=TempoAccount.from_key,
+        charge=signer.charge,
+        parameters=CredentialParams,
+        challenge=SignersChallenge,
+        credential=SignersCredential.from_authorization,
+        memo=attribution.encode,
+        keccak=keccak,
+        # A violated policy is a ValueError, trouble with the node one of the others.
+        failures=(
+            signer.TransactionError,
+            SignersPaymentError,
+            httpx.HTTPError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            TimeoutError,
+        ),
+    )
+
+
+class TempoWallet:
+    """Pays in dollar tokens from one key: an account's own, or an access key that signs for a root account."""
+
+    def __init__(
+        self,
+        private_key: SecretStr,
+        *,
+        chain_id: int = 4217,
+        root_account: str | None = None,
+        rpc_url: str | None = None,
+        recipients: frozenset[str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        if not _PRIVATE_KEY.fullmatch(private_key.get_secret_value()):
+            raise SettingsError("ZINC_TEMPO_PRIVATE_KEY is not a private key: 64 hexadecimal digits after 0x.")
+        if root_account is not None and not _ADDRESS.fullmatch(root_account):
+            raise SettingsError("ZINC_TEMPO_ROOT_ACCOUNT is not an address: 40 hexadecimal digits after 0x.")
+        network = NETWORKS.get(chain_id)
+        if network is None:
+            raise SettingsError("ZINC_TEMPO_CHAIN_ID must be 4217 (Tempo) or 42431 (the test network Moderato).")
+        if rpc_url is not None and not is_private_or_encrypted(rpc_url):
+            raise SettingsError("ZINC_TEMPO_RPC_URL must be an https address (plain http only on this machine).")
+        self._private_key = SecretStr("0x" + private_key.get_secret_value().removeprefix("0x"))
+        self._root_account = root_account
+        self._network = network
+        self._rpc_url = SecretStr(rpc_url or network.rpc_url)
+        self._node = TempoNode(self._rpc_url, transport)
+        self._terms = {METHOD: MethodTerms(network.currencies, network.chain_id, recipients)}
+
+    @property
+    def terms(self) -> Mapping[str, MethodTerms]:
+        """The network's dollar tokens."""
+        return self._terms
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The payment methods it can pay."""
+        return tuple(self._terms)
+
+    @property
+    def mode(self) -> Literal["live", "test", "sandbox"]:
+        """The test network's tokens are free."""
+        return "test" if self._network.is_test else "live"
+
+    async def warm(self) -> None:
+        """Import the signer in a thread."""
+        await to_thread.run_sync(load)
+
+    async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
+        """Sign one transfer. Nothing is broadcast: what is thrown away here can never settle."""
+        try:
+            signer = await to_thread.run_sync(load)
+        except SettingsError:
+            raise PaymentRefusedError("wallet_unavailable") from None
+        payer = self._root_account
+        if payer is None:
+            payer = await to_thread.run_sync(self._address, signer)
+        from_block = await self._ready(charge, payer)
+        signed = await to_thread.run_sync(self._signed, signer, challenge, charge)
+        transfer = inspect(signed, charge, now, fee_tokens=(charge.currency, *FEE_TOKENS), lifetime=_LIFETIME_SECONDS)
+        memo = signer.memo(challenge.id, challenge.realm)
+        # The memo is how the transfer is found again.
+        if transfer.memo != memo:
+            raise PaymentRefusedError("transaction")
+        # A sponsor's signature is still to come, and changes the hash.
+        reference = None if transfer.sponsored else _transaction_hash(signer, signed)
+        credential = Credential(
+            challenge,
+            {"type": "transaction", "signature": signed},
+            f"did:pkh:eip155:{self._network.chain_id}:{payer}",
+        )
+        return Paid(
+            authorization=SecretStr(credential.to_authorization()),
+            header=charge.header,
+            settle_by=float(transfer.valid_before),
+            reference=reference,
+            recovery={
+                "wallet": "tempo",
+                "method": METHOD,
+                "challenge_id": challenge.id,
+                "chain_id": self._network.chain_id,
+                "tx_hash": reference,
+                "memo": memo,
+                "payer": payer,
+                "token": charge.currency,
+                "recipient": charge.recipient,
+                "amount": charge.amount,
+                "valid_before": transfer.valid_before,
+                "from_block": from_block,
+            },
+        )
+
+    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Ask the chain, whose own clock counts."""
+        try:
+            return await self._node.fate(recovery)
+        except ChainError:
+            return OPEN
+
+    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Take nothing back: a signed transfer ends by itself within two minutes."""
+        return await self.fate(recovery, now=now)
+
+    async def aclose(self) -> None:
+        """Close the connection to the node."""
+        await self._node.aclose()
+
+    def _address(self, signer: _Signer) -> str:
+        return str(signer.account(self._private_key.get_secret_value()).address)
+
+    async def _ready(self, charge: Charge, payer: str) -> int:
+        """Ask the node what must be true before signing; return the newest block's number."""
+        try:
+            if await self._node.chain_id() != self._network.chain_id:
+                raise PaymentRefusedError("chain")
+            if not charge.sponsored and await self._node.gas_price() * _GAS > MAX_GAS_ATTODOLLARS:
+                raise PaymentRefusedError("gas")
+            if await self._node.balance(charge.currency, payer) < int(charge.amount):
+                raise PaymentRefusedError("funds")
+            return await self._node.head()
+        except ChainError:
+            raise PaymentRefusedError("wallet_unavailable") from None
+
+    def _signed(self, signer: _Signer, challenge: Challenge, charge: Charge) -> str:
+        """Sign in this worker thread, on an event loop of its own: it takes 70 ms of computing."""
+        method = signer.charge(
+            account=signer.account(self._private_key.get_secret_value()),
+            root_account=self._root_account,
+            chain_id=self._network.chain_id,
+            rpc_url=self._rpc_url.get_secret_value(),
+            currencies=[charge.currency],
+            max_atomic_amount=int(charge.amount),
+            expected_recipients=[charge.recipient],
+            allowed_chain_ids=[self._network.chain_id],
+        )
+        theirs = signer.challenge(
+            id=challenge.id,
+            method=challenge.method,
+            intent=challenge.intent,
+            request=dict(challenge.charge_request.members),
+            realm=challenge.realm,
+            request_b64=challenge.request,
+            expires=challenge.expires,
+        )
+
+        async def create() -> str:
+            async with asyncio.timeout(_SIGNING_SECONDS):
+                return str(await method.create_credential(signer.parameters(challenge=theirs)))
+
+        try:
+            payload = signer.credential(asyncio.run(create())).payload
+        except signer.failures:
+            # Not chained: a failure may quote the node's address or the transaction.
+            raise PaymentRefusedError("wallet_unavailable") from None
+        signed = payload.get("signature") if payload.get("type") == "transaction" else None
+        if not isinstance(signed, str):
+            raise PaymentRefusedError("transaction")
+        return signed
+
+
+def _transaction_hash(signer: _Signer, signed: str) -> str:
+    """Return the hash that the receipt will name."""
+    return "0x" + signer.keccak(bytes.fromhex(signed.removeprefix("0x"))).hex()
