@@ -21,7 +21,8 @@ from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
-from zinc_mcp.ordering.sending import Checkpoint, Sender
+from zinc_mcp.ordering.sending import Sender
+from zinc_mcp.ordering.settling import Checkpoint
 from zinc_mcp.ordering.workings import Workings
 from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import AccountRail

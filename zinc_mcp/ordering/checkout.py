@@ -16,7 +16,7 @@ from zinc_mcp.ordering.entry import Draft, Entry, Limits, RailName, StaleEntryEr
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import FREE, is_ours
-from zinc_mcp.ordering.sending import Attempt
+from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
 
@@ -80,7 +80,7 @@ class Checkout:
                 if made_room:
                     raise
                 made_room = True
-                await self._earlier.make_room(draft, rail)
+                await self._earlier.make_room(draft)
             except StaleEntryError:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):
@@ -89,7 +89,7 @@ class Checkout:
                 twin = max(again.values(), key=lambda entry: entry.id, default=None)
                 return Answer(await self._asked(opened, intent, rail, policy, twin))
             if opened is not None:
-                found = await self._earlier.answer(opened, draft, rail, deadline)
+                found = await self._earlier.answer(opened, draft, deadline)
                 if isinstance(found, Answer):
                     return found
                 if found is not None:

@@ -8,9 +8,9 @@ import anyio
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
-from zinc_mcp.ordering.entry import DOUBTFUL, STANDING, Draft, Entry, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, StaleEntryError, Standing
 from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.sending import Attempt
+from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
 
@@ -41,7 +41,7 @@ class Earlier:
         self._workings = workings
         self._journal_is_old = False
 
-    async def answer(self, standing: Standing, draft: Draft, rail: Rail, deadline: float) -> Answer | Repeat | None:
+    async def answer(self, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
         """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew."""
         workings = self._workings
         twin = standing.entry
@@ -51,7 +51,10 @@ class Earlier:
         if attempt is not None:
             return await self.outcome(attempt, deadline, earlier=True)
         twin = await self.moved_elsewhere(await workings.reread(twin), deadline)
-        twin, order = await workings.refreshed(twin, rail)
+        rail = workings.rails.get(twin.rail)  # which need not be the one that the new call would pay by
+        order = None
+        if rail is not None:
+            twin, order = await workings.refreshed(twin, rail)
         if twin.state == "unknown":
             answer = await self._doubted(twin, rail, deadline)
             if answer is not None:
@@ -59,7 +62,7 @@ class Earlier:
             twin = await workings.reread(twin)
         if twin.state not in STANDING:
             return None
-        if twin.state in DOUBTFUL or twin.state == "waiting":
+        if twin.state in FOREVER or twin.state == "waiting":
             return Answer(twin, order, earlier=True)
         age = workings.clock() - twin.opened_at
         if standing.same_key or twin.body_digest == draft.body_digest or age < workings.clocks.repeat:
@@ -86,7 +89,7 @@ class Earlier:
         """Wait while another process opens or sends an entry, until it has moved on or time is up."""
         workings = self._workings
         while (
-            entry.state in ("waiting", "sending")
+            entry.state in ("waiting", "signing", "sending")
             and (entry.lease_until or 0.0) > workings.clock()
             and time.monotonic() < deadline
         ):
@@ -113,7 +116,7 @@ class Earlier:
             facts={"key": twin.key, "order_id": twin.order_id, "earlier_outcome": twin.state},
         )
 
-    async def make_room(self, draft: Draft, rail: Rail) -> None:
+    async def make_room(self, draft: Draft) -> None:
         """Before a full limit refuses, ask Zinc what became of the orders that fill it."""
         workings = self._workings
         entries = await workings.writer.run(
@@ -121,9 +124,10 @@ class Earlier:
         )
         async with anyio.create_task_group() as tasks:
             for entry in entries:
+                rail = workings.rails.get(entry.rail)
                 if entry.state == "waiting":
                     await workings.reconciler.clear_abandoned(entry)
-                else:
+                elif rail is not None:
                     tasks.start_soon(workings.refreshed, entry, rail)
 
     async def adopt_listed(self, draft: Draft, rail: Rail) -> None:
@@ -155,10 +159,10 @@ class Earlier:
             key = str(order.metadata.get(KEY_FIELD) or order.id)[:36]
             await self._workings.writer.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
 
-    async def _doubted(self, twin: Entry, rail: Rail, deadline: float) -> Answer | None:
+    async def _doubted(self, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
         """Send an unanswered order's own bytes again if that is still allowed; None when somebody else moved it."""
         workings = self._workings
-        if not workings.sender.may_repeat(twin, rail):
+        if rail is None or not await workings.sender.may_repeat(twin, rail):
             return Answer(twin, earlier=True)
         claimed = await workings.reconciler.claim(twin)
         if claimed is None:

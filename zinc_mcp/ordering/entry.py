@@ -40,7 +40,7 @@ STANDING: frozenset[State] = frozenset(
 DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
 """Signed or sent, and not yet known to have landed."""
 
-FOREVER: frozenset[State] = DOUBTFUL | {"paid_no_order"}
+FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
 """Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})

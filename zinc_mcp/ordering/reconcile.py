@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import anyio
-
 from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import DOUBTFUL, Entry, Mode, StaleEntryError, State
-from zinc_mcp.ordering.rail import Rail, is_the_order
+from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.proof import paid_no_order, proven
+from zinc_mcp.ordering.rail import Ending, PayingRail, Rail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
 
@@ -39,15 +38,15 @@ class Reconciler:
         """
         if not is_ours(entry, rail):
             return entry, None
-        if entry.state in DOUBTFUL:
+        if entry.state in FOREVER:
             return await self._look_up(entry, rail)
         if entry.order_id is None:
             return entry, None
         try:
-            order = await rail.read(entry.order_id)
+            order = await self._read(entry, entry.order_id, rail)
         except OrderNotFoundError:
             return entry, None
-        return await self.apply(entry, order, rail), order
+        return (await self.apply(entry, order, rail), order) if order is not None else (entry, None)
 
     async def apply(self, entry: Entry, order: Order, rail: Rail, what: str | None = None) -> Entry:
         """Write down what Zinc shows, if it is news; settle the money on what really came."""
@@ -100,7 +99,7 @@ class Reconciler:
     async def sweep(self, rail: Rail, mode: Mode) -> None:
         """Look up everything in doubt, and clear away what was opened and never sent."""
         for entry in await self._writer.run(
-            lambda journal: journal.unfinished({"waiting", "sending", "unknown"}, mode=mode)
+            lambda journal: journal.unfinished({"waiting", "signing", "sending", "unknown"}, mode=mode)
         ):
             if not is_ours(entry, rail):
                 continue
@@ -140,24 +139,36 @@ class Reconciler:
         return await self._writer.run(lambda journal: journal.claim(entry, self._owner, seconds))
 
     async def _look_up(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
-        claimed = await self.claim(entry)
-        if claimed is None:
+        if entry.lease_owner is not None and (entry.lease_until or 0.0) > self._clock():
             return await self._writer.run(lambda journal: journal.read(entry.id)), None
-        entry = claimed
-        try:
-            if entry.state == "sending":
-                entry = await self._moved(entry, "unknown", "the sending process did not come back")
+        if entry.state in ("signing", "sending"):
+            entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
+        ending: Ending = "open"
+        if isinstance(rail, PayingRail):
+            ending, order = await proven(self._writer, rail, entry)
+        else:
             order = await self.find_landed(entry, rail)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._release(entry)
-            raise
-        if order is None:
-            return await self._release(entry), None
-        return await self.apply(entry, order, rail, "found at Zinc"), order
+        if order is not None:
+            return await self.apply(entry, order, rail, "found at Zinc"), order
+        if entry.state == "unknown" and ending == "settled":
+            what = "paid, and no order is known"
+            return await self._moved(entry, "paid_no_order", what, **paid_no_order(entry)), None
+        if entry.state == "unknown" and ending == "unpaid":
+            problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
+            what = "the payment was not taken"
+            return await self._moved(
+                entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE
+            ), None
+        return entry, None
 
-    async def _release(self, entry: Entry) -> Entry:
-        return await self._moved(entry, entry.state, "looked up in vain", **FREE)
+    async def _read(self, entry: Entry, order_id: str, rail: Rail) -> Order | None:
+        """Read an order; one that was paid by wallet is read with its own key."""
+        if not isinstance(rail, PayingRail):
+            return await rail.read(order_id)
+        payment = await self._writer.run(lambda journal: journal.payment(entry.id))
+        if payment is None or payment.order_key is None:
+            return None
+        return await rail.read_paid(order_id, payment.order_key)
 
     async def _moved(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
         try:
@@ -193,7 +204,7 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     }
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
-    return {"state": state, **found, **(FREE if entry.state in DOUBTFUL else {})}
+    return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
 
 
 def digest(order: Order) -> str:

@@ -2,15 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import (
-    JournalError,
     OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
@@ -19,27 +16,14 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
-from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours, news
+from zinc_mcp.ordering.entry import Entry, StaleEntryError
+from zinc_mcp.ordering.paying import Payer
+from zinc_mcp.ordering.rail import PayingRail, Rail
+from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
+from zinc_mcp.ordering.settling import Attempt, Checkpoint, Settling
 from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
-
-Checkpoint = Callable[[str], None]
-"""Called at every step that a crash could fall on; the fault campaign kills the process here."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One entry being sent by this process. It outlives the call that started it."""
-
-    entry: Entry
-    done: anyio.Event = field(default_factory=anyio.Event)
-    order: Order | None = None
-    error: ZincMcpError | None = None
-    wanted: int = 0
-    """How many placing calls still wait: identical bytes go again only while one does."""
 
 
 class Sender:
@@ -62,6 +46,8 @@ class Sender:
         self._clock = clock
         self._owner = owner
         self._checkpoint = checkpoint
+        self._settling = Settling(writer, reconciler, clocks, clock, owner, checkpoint)
+        self._payer = Payer(writer, self._settling, clocks, clock, owner, checkpoint)
         self._attempts: dict[int, Attempt] = {}
 
     def running(self, entry: Entry) -> Attempt | None:
@@ -82,18 +68,22 @@ class Sender:
         """
         attempt = Attempt(entry)
         with anyio.CancelScope(shield=True):
-            attempt.entry = await self._marked(entry, what, **changes)
+            if isinstance(rail, PayingRail) and entry.state == "waiting":
+                attempt.entry = await self._payer.marked(entry, **changes)
+            else:
+                attempt.entry = await self._marked(entry, what, **changes)
             self._attempts[entry.id] = attempt
             self._tasks.start_soon(self._carry, attempt, rail, name=f"sending {entry.key}")
         return attempt
 
-    def may_repeat(self, entry: Entry, rail: Rail) -> bool:
+    async def may_repeat(self, entry: Entry, rail: Rail) -> bool:
         """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
         return (
             is_ours(entry, rail)
             and entry.body is not None
             and entry.first_sent_at is not None
             and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
+            and (not isinstance(rail, PayingRail) or await self._payer.may_repeat(entry))
         )
 
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
@@ -113,11 +103,15 @@ class Sender:
     async def _carry(self, attempt: Attempt, rail: Rail) -> None:
         try:
             with anyio.CancelScope(shield=True):
+                if isinstance(rail, PayingRail) and not await self._payer.paid(attempt, rail):
+                    return
                 await self._send(attempt, rail)
                 if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):
                     await self._send(attempt, rail)
+                if attempt.entry.state == "unknown" and isinstance(rail, PayingRail):
+                    await self._payer.prove(attempt, rail)
                 if attempt.entry.state == "unknown":
-                    await self._settle(attempt, "unknown", "left in doubt", **FREE)
+                    await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
         except ZincMcpError as error:
             attempt.error = error
         except StaleEntryError as stale:
@@ -135,6 +129,9 @@ class Sender:
             attempt.done.set()
 
     async def _send(self, attempt: Attempt, rail: Rail) -> None:
+        if isinstance(rail, PayingRail):
+            await self._payer.send(attempt, rail)
+            return
         entry = attempt.entry
         if entry.body is None:
             raise RefusedError("The order's content was purged, so it cannot be sent.")
@@ -148,29 +145,29 @@ class Sender:
             return
         except ZincUnreachableError as error:
             if first:
-                await self._ended(attempt, "refused", "no connection: nothing was sent", error)
+                await self._settling.ended(attempt, "refused", "no connection: nothing was sent", error)
             else:
-                await self._doubted(attempt, "no connection for the repeat")
+                await self._settling.doubted(attempt, "no connection for the repeat")
             return
         except OrderRejectedError as error:
             self._checkpoint("answered")
             if first:
                 error.facts["key"] = entry.key
-                await self._ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
+                await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
             else:
                 # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
-                await self._doubted(attempt, f"a repeat was rejected: {error.zinc_code}")
+                await self._settling.doubted(attempt, f"a repeat was rejected: {error.zinc_code}")
             return
         except OrderOutcomeUnknownError as error:
             self._checkpoint("answered")
-            await self._doubted(attempt, f"no answer: {error.facts.get('reason')}")
+            await self._settling.doubted(attempt, f"no answer: {error.facts.get('reason')}")
             await self._found(attempt, rail)
             return
         self._checkpoint("answered")
-        await self._accepted(attempt, rail, order, "accepted by Zinc")
+        await self._settling.accepted(attempt, rail, order, "accepted by Zinc")
 
     async def _landed(self, attempt: Attempt, rail: Rail, error: OrderAlreadyExistsError) -> None:
-        await self._doubted(attempt, "Zinc has had this key before")
+        await self._settling.doubted(attempt, "Zinc has had this key before")
         await self._found(attempt, rail, error)
 
     async def _found(self, attempt: Attempt, rail: Rail, error: OrderAlreadyExistsError | None = None) -> None:
@@ -180,72 +177,14 @@ class Sender:
             logger.info("the look-up after a lost answer failed: %s", trouble.code)
             return
         if order is not None:
-            await self._accepted(attempt, rail, order, "found at Zinc")
-
-    async def _accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str) -> None:
-        attempt.order = order
-        changes = news(attempt.entry, order)
-        await self._settle(attempt, changes.pop("state"), what, **changes)
-        self._checkpoint("accepted")
-        if attempt.entry.attempts > 1:
-            await self._reconciler.stop_if_keys_are_ignored(attempt.entry, rail)
-
-    async def _ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
-        problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
-        await self._settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
-        if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
-            attempt.error = error
-        self._checkpoint("ended")
-
-    async def _doubted(self, attempt: Attempt, what: str) -> None:
-        lease = self._clock() + self._clocks.looking_lease
-        await self._settle(attempt, "unknown", what, lease_owner=self._owner, lease_until=lease)
-        self._checkpoint("unknown")
+            await self._settling.accepted(attempt, rail, order, "found at Zinc")
 
     async def _marked_again(self, attempt: Attempt, rail: Rail) -> bool:
         """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
-        if not attempt.wanted or not self.may_repeat(attempt.entry, rail):
+        if not attempt.wanted or not await self.may_repeat(attempt.entry, rail):
             return False
         try:
             attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
         except RefusedError:
             return False
         return True
-
-    async def _settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
-        """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up."""
-        for pause in (0.05, 0.2, 1.0, None):
-            try:
-                attempt.entry = await self._moved_on(attempt.entry, state, what, **changes)
-                return
-            except JournalError as error:
-                if pause is None:
-                    order_id = changes.get("order_id")
-                    raise _unwritten(error, attempt.entry, state, order_id) from error
-                await anyio.sleep(pause)
-
-    async def _moved_on(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
-        while True:
-            try:
-                return await self._writer.move(entry, state, what, **changes)
-            except StaleEntryError as stale:
-                entry = stale.current
-                settled = entry.state not in DOUBTFUL
-                landed_after_all = state in LANDED and entry.state in ("rejected", "refused")
-                if settled and not landed_after_all:
-                    return entry
-                if state in ("rejected", "refused"):
-                    return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
-
-
-def _unwritten(error: JournalError, entry: Entry, state: State, order_id: object) -> JournalError:
-    facts: dict[str, Any] = {"key": entry.key}
-    if order_id:
-        facts["order_id"] = order_id
-    failure = JournalError(
-        f"Zinc answered (the order is {state}), but the journal could not write it down. {error.summary}",
-        "Tell the user to mend the journal; get_order with the key finds the order again.",
-        facts=facts,
-    )
-    failure.money_may_have_moved = state == "unknown" or state in LANDED
-    return failure

@@ -12,7 +12,8 @@ from zinc_mcp.ordering.entry import Entry, RailName
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler
-from zinc_mcp.ordering.sending import Checkpoint, Sender
+from zinc_mcp.ordering.sending import Sender
+from zinc_mcp.ordering.settling import Checkpoint
 from zinc_mcp.ordering.writer import Writer
 
 
@@ -62,8 +63,9 @@ class Workings:
             return rail
         if name == "agent":
             raise RefusedError(
-                "No payment wallet is set up, and this version cannot pay with one yet. Nothing was sent.",
-                "Use place_order with a Zinc API key (ZINC_API_KEY).",
+                "No payment wallet is set up, so nothing can be paid with one. Nothing was sent.",
+                "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
+                "(ZINC_API_KEY).",
                 code="wallet_not_configured",
             )
         raise RefusedError(

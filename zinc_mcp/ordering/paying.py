@@ -1,0 +1,246 @@
+"""Paying by wallet: asked once, one credential for ever, and what proves whether money moved.
+
+Once a credential has left this process, only the same credential, body and URL may go again, while it can settle; a
+second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import SecretStr
+
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import (
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    UnreadableAnswerError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.proof import find_paid, paid_no_order, proven
+from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
+from zinc_mcp.ordering.settling import Attempt, Checkpoint, Settling
+from zinc_mcp.ordering.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+RESEND_MARGIN_SECONDS = 5.0
+"""How long before its end a credential is not sent again any more."""
+
+
+class Payer:
+    """Takes an entry of a paying rail from its quote to an answer."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        settling: Settling,
+        clocks: Clocks,
+        clock: Callable[[], float],
+        owner: str,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._writer = writer
+        self._settling = settling
+        self._clocks = clocks
+        self._clock = clock
+        self._owner = owner
+        self._checkpoint = checkpoint
+
+    async def marked(self, entry: Entry, **changes: Any) -> Entry:
+        """Make it durable that the wallet is going to be asked.
+
+        Raises:
+            StaleEntryError, RefusedError: as `Journal.move`.
+        """
+        lease = self._clock() + self._clocks.signing
+        marked = await self._writer.move(
+            entry, "signing", "asking for the price", lease_owner=self._owner, lease_until=lease, **changes
+        )
+        self._checkpoint("signing")
+        return marked
+
+    async def may_repeat(self, entry: Entry) -> bool:
+        """Say whether the credential may still go again."""
+        payment = await self._payment(entry)
+        return (
+            payment is not None
+            and payment.credential is not None
+            and payment.settle_by is not None
+            and self._clock() < payment.settle_by - RESEND_MARGIN_SECONDS
+        )
+
+    async def paid(self, attempt: Attempt, rail: PayingRail) -> bool:
+        """Get the price, check it, and have the wallet sign once; say whether there is something to send.
+
+        An entry whose wallet has been asked before is never quoted or signed again.
+        """
+        if attempt.entry.state == "sending":
+            return True
+        quote = await self._quoted(attempt, rail)
+        if quote is None:
+            return False
+        entry = attempt.entry
+        payment = Payment(entry.id, self._clock(), recovery=quote.recovery)
+        await self._write(payment)
+        self._checkpoint("asking")
+        try:
+            signed = await rail.sign(quote)
+        except WalletSilentError as silent:
+            await self._write(dataclasses.replace(payment, recovery={**quote.recovery, **silent.recovery}))
+            await self._settling.doubted(attempt, "the wallet gave no clear answer")
+            await self.prove(attempt, rail)
+            if attempt.entry.state == "unknown":
+                await self._settling.settle(attempt, "unknown", "left in doubt", lease_owner=None, lease_until=None)
+            return False
+        except RefusedError as error:
+            await self._settling.ended(attempt, "refused", "the wallet did not pay", error)
+            return False
+        payment = dataclasses.replace(
+            payment, credential=signed.credential, settle_by=signed.settle_by, recovery=signed.recovery
+        )
+        await self._write(payment)
+        self._checkpoint("signed")
+        try:
+            attempt.entry = await self._marked_sending(entry, quote)
+        except RefusedError as error:  # paused meanwhile; the credential has not left us
+            await self._unused(payment, rail)
+            await self._settling.ended(attempt, "refused", "paused before sending", error)
+            return False
+        self._checkpoint("sending")
+        return True
+
+    async def send(self, attempt: Attempt, rail: PayingRail) -> None:
+        """Send the bytes with their one credential, and sort the answer by what it proves."""
+        entry = attempt.entry
+        payment = await self._payment(entry)
+        if payment is None or payment.credential is None or entry.body is None:
+            await self._settling.doubted(attempt, "the credential is not there any more")
+            return
+        attempt.error = None
+        try:
+            order = await rail.send_paid(entry.body, payment.credential, self._keep(entry))
+        except ZincUnreachableError as error:
+            if entry.attempts > 1:
+                await self._settling.doubted(attempt, "no connection for the repeat")
+                return
+            await self._unused(payment, rail)
+            await self._settling.ended(attempt, "refused", "no connection: the credential was not sent", error)
+        except (OrderRejectedError, OrderOutcomeUnknownError) as error:
+            self._checkpoint("answered")
+            reason = error.facts.get("zinc_code") or error.facts.get("reason")
+            await self._settling.doubted(attempt, f"no order for the payment: {reason}")
+            order = await self._found(entry, rail)
+            if order is not None:
+                await self._settling.accepted(attempt, rail, order, "found at Zinc")
+        else:
+            self._checkpoint("answered")
+            await self._settling.accepted(attempt, rail, order, "paid and accepted by Zinc")
+        if attempt.entry.order_id is not None:
+            await self._forget(attempt.entry)
+
+    async def prove(self, attempt: Attempt, rail: PayingRail) -> None:
+        """Find out what became of a payment without an order, and settle the entry if that can be told."""
+        entry = attempt.entry
+        ending, order = await proven(self._writer, rail, entry)
+        if order is not None:
+            await self._settling.accepted(attempt, rail, order, "found at Zinc")
+        elif ending == "settled":
+            await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", **paid_no_order(entry))
+        elif ending == "unpaid":
+            error = OrderRejectedError(
+                "Zinc did not take the payment, and it can no longer be taken: nothing was bought.",
+                "Call again to try it with a new payment.",
+                status=402,
+                zinc_code="payment_failed",
+                facts={"key": entry.key},
+            )
+            await self._settling.ended(attempt, "rejected", "the payment was not taken", error)
+        if attempt.entry.state not in ("sending", "unknown"):
+            await self._forget(attempt.entry)
+
+    async def _quoted(self, attempt: Attempt, rail: PayingRail) -> Quote | None:
+        entry = attempt.entry
+        if entry.body is None:
+            raise RefusedError("The order's content was purged, so it cannot be sent.")
+        try:
+            quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(entry))
+        except OrderRejectedError as error:
+            error.facts["key"] = entry.key
+            await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
+            return None
+        except OrderOutcomeUnknownError as error:
+            # The request carried no payment, so no answer to it can have cost anything.
+            reason = str(error.facts.get("reason"))
+            unread = UnreadableAnswerError(
+                "Zinc gave no readable price for the order, so nothing was paid.",
+                "Call again in a minute with the same arguments.",
+                facts={"reason": reason},
+            )
+            await self._settling.ended(attempt, "refused", f"no price: {reason}", unread)
+            return None
+        except ZincMcpError as error:
+            await self._settling.ended(attempt, "refused", f"not paid: {error.facts.get('reason', error.code)}", error)
+            return None
+        if isinstance(quote, Order):
+            await self._settling.accepted(attempt, rail, quote, "accepted by Zinc without a payment")
+            return None
+        return quote
+
+    async def _marked_sending(self, entry: Entry, quote: Quote) -> Entry:
+        now = self._clock()
+        payment = {"method": quote.method, "authorised_cents": quote.amount_cents, "fee_cents": quote.fee_cents}
+        return await self._writer.move(
+            entry,
+            "sending",
+            "sending with the payment",
+            attempts=1,
+            first_sent_at=now,
+            counted_at=max(now, entry.counted_at),
+            fee_cents=quote.fee_cents,
+            lease_owner=self._owner,
+            lease_until=now + self._clocks.wire + self._clocks.lease_margin,
+            facts={**entry.facts, "payment": payment},
+        )
+
+    def _keep(self, entry: Entry) -> OnHeaders:
+        async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
+            """Save what came with the headers: without it a lost body would lose the order."""
+            payment = await self._payment(entry) or Payment(entry.id, self._clock())
+            recovery = {**payment.recovery, **({"receipt": receipt} if receipt else {})}
+            await self._write(dataclasses.replace(payment, recovery=recovery, order_key=order_key or payment.order_key))
+            self._checkpoint("headers")
+
+        return keep
+
+    async def _found(self, entry: Entry, rail: PayingRail) -> Order | None:
+        try:
+            return await find_paid(self._writer, rail, entry)
+        except ZincMcpError as trouble:
+            logger.info("the look-up after a lost answer failed: %s", trouble.code)
+            return None
+
+    async def _unused(self, payment: Payment, rail: PayingRail) -> None:
+        """Take back an authorisation whose credential never left this process."""
+        try:
+            await rail.release(payment.recovery, payment.credential)
+        except ZincMcpError as trouble:
+            logger.info("an unused authorisation could not be taken back: %s", trouble.code)
+        await self._write(dataclasses.replace(payment, credential=None))
+
+    async def _forget(self, entry: Entry) -> None:
+        payment = await self._payment(entry)
+        if payment is not None and payment.credential is not None:
+            await self._write(dataclasses.replace(payment, credential=None))
+
+    async def _payment(self, entry: Entry) -> Payment | None:
+        return await self._writer.run(lambda journal: journal.payment(entry.id))
+
+    async def _write(self, payment: Payment) -> None:
+        await self._writer.run(lambda journal: journal.write_payment(payment))

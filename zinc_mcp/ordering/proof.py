@@ -1,0 +1,59 @@
+"""What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.rail import Ending, PayingRail, is_the_order
+from zinc_mcp.ordering.twin import KEY_FIELD
+from zinc_mcp.ordering.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+
+async def find_paid(writer: Writer, rail: PayingRail, entry: Entry) -> Order | None:
+    """Look for an entry's order with the API key that came with it, if one came.
+
+    Raises:
+        ZincMcpError: Zinc could not be asked just now.
+    """
+    payment = await writer.run(lambda journal: journal.payment(entry.id))
+    if payment is None or payment.order_key is None or entry.body is None:
+        return None
+    body = json.loads(entry.body)
+    for order in await rail.find_paid(KEY_FIELD, entry.key, payment.order_key):
+        if is_the_order(order, body):
+            return order
+    return None
+
+
+async def proven(writer: Writer, rail: PayingRail, entry: Entry) -> tuple[Ending, Order | None]:
+    """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
+    try:
+        order = await find_paid(writer, rail, entry)
+        if order is not None:
+            return "settled", order
+        payment = await writer.run(lambda journal: journal.payment(entry.id))
+        if payment is None:
+            return "unpaid", None  # the wallet was never asked
+        return await rail.fate(payment.recovery, payment.credential), None
+    except ZincMcpError as trouble:
+        logger.info("what became of a payment cannot be told just now: %s", trouble.code)
+        return "open", None
+
+
+def paid_no_order(entry: Entry) -> Mapping[str, Any]:
+    """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
+    return {
+        "lease_owner": None,
+        "lease_until": None,
+        "problem": {
+            "code": "paid_no_order",
+            "summary": "The payment was taken, and no order is known for it.",
+            "facts": {"key": entry.key, **dict(entry.facts.get("payment", {}))},
+        },
+    }
