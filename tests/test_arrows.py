@@ -1,0 +1,166 @@
+"""The rooms of the package and who may know whom."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import zinc_mcp
+
+PACKAGE = Path(zinc_mcp.__file__).parent
+LEAVES = frozenset({"money", "errors", "prose", "settings", "invocation"})
+ANYTHING = None
+
+# What each room may import of ours besides itself; the leaves are everybody's.
+MAY_IMPORT: dict[str, frozenset[str] | None] = {
+    **dict.fromkeys(LEAVES, frozenset[str]()),
+    "api": frozenset(),
+    "payments": frozenset({"api"}),
+    "ordering": frozenset({"api"}),
+    "rails": frozenset({"ordering", "api", "payments"}),
+    "sandbox": frozenset({"api", "payments"}),
+    "serving": frozenset({"ordering", "api", "shop"}),  # `shop` as a type, and to run: see below
+    "shop": ANYTHING,
+    "commands": ANYTHING,
+    "cli": ANYTHING,
+    "__main__": ANYTHING,
+    "__init__": frozenset(),
+}
+
+# Libraries, and the rooms that may know them: the others see neither the network nor a protocol, nor the database.
+LIBRARIES = {
+    "mcp": {"serving", "commands"},
+    "httpx": {"api", "payments", "rails", "sandbox", "shop"},
+    "starlette": {"serving", "sandbox"},
+    "uvicorn": {"serving", "sandbox", "commands"},
+    "sqlalchemy": {"ordering"},
+    "click": {"commands", "cli"},
+    "jinja2": {"serving"},
+    "mpp": {"payments", "sandbox"},
+    "pytempo": {"payments"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: who, whom, and whether it happens when the module is loaded, in a function, or for types only."""
+
+    by: str
+    of: str
+    when: str
+
+    @property
+    def room(self) -> str:
+        return self.by.split(".")[1]
+
+
+def _imports() -> Iterator[Import]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
+        yield from _found(ast.parse(path.read_text(encoding="utf-8")), name, "load")
+
+
+def _found(node: ast.AST, by: str, when: str) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(by, alias.name, when) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"{by} imports relatively"
+            assert child.module is not None
+            for alias in child.names:
+                # `from zinc_mcp import errors` names a module, `from zinc_mcp.errors import X` what is in one.
+                whole = child.module == PACKAGE.name
+                yield Import(by, f"{child.module}.{alias.name}" if whole else child.module, when)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _found(child, by, "call")
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from _found(child, by, "types")
+        else:
+            yield from _found(child, by, when)
+
+
+IMPORTS = list(_imports())
+OURS = [each for each in IMPORTS if each.of.startswith(f"{PACKAGE.name}.")]
+
+
+def test_every_room_has_its_rule() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms == set(MAY_IMPORT)
+    assert len(OURS) > 100
+
+
+@pytest.mark.parametrize("room", [room for room, allowed in MAY_IMPORT.items() if allowed is not ANYTHING])
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    known = {*(MAY_IMPORT[room] or ()), *LEAVES, room}
+    assert [each for each in OURS if each.room == room and each.of.split(".")[1] not in known] == []
+
+
+def test_nobody_below_knows_the_whole_shop() -> None:
+    knowing = {"shop", "commands", "cli", "__main__"}
+    assert [
+        each
+        for each in OURS
+        if each.of == f"{PACKAGE.name}.shop"
+        and each.room not in knowing
+        and not (each.room == "serving" and each.when in ("types", "call"))
+    ] == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
+    assert [
+        each
+        for each in IMPORTS
+        if each.of.split(".")[0] == library and each.room not in LIBRARIES[library] and each.when != "types"
+    ] == []
+
+
+def test_who_signs_cannot_send() -> None:
+    # Not even for types: a wallet is never handed the client of Zinc's endpoints.
+    assert [each for each in OURS if each.room == "payments" and each.of == "zinc_mcp.api.client"] == []
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    nameless = {"utils", "util", "helpers", "common", "models", "constants", "misc", "types"}
+    assert [str(path) for path in PACKAGE.rglob("*") if path.stem.strip("_") in nameless] == []
+
+
+STARTED = """
+import json, sys
+import anyio
+import zinc_mcp.shop
+from zinc_mcp.serving.server import build_server
+from zinc_mcp.settings import load_settings
+
+async def main():
+    settings = load_settings({"ZINC_MCP_HOME": sys.argv[1], "ZINC_API_KEY": "zn_test_x"})
+    async with zinc_mcp.shop.open_shop(settings) as shop:
+        tools = await build_server(shop).list_tools()
+        print(json.dumps([sorted(tool.name for tool in tools), sorted(sys.modules)]))
+
+anyio.run(main)
+"""
+
+
+def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(PACKAGE.parent), "PATH": os.environ["PATH"]}
+    ended = subprocess.run(
+        [sys.executable, "-c", STARTED, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    tools, modules = json.loads(ended.stdout)
+    assert "place_order" in tools
+    # Not `click`: httpx brings it for its own command.
+    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account"}
+    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.commands"}.isdisjoint(modules)
