@@ -59,7 +59,7 @@ class Agent:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
         await self.until_settled(self.servers, TURNS)
-        if self.settled and self._source.random() < 0.4:
+        if self.settled and self._source.random() < 0.25:
             await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
 
     async def until_settled(self, servers: Sequence[Server], turns: int) -> None:

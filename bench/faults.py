@@ -98,27 +98,29 @@ class Campaign:
             "VICTIM_STRUCK": str(folder / "struck"),
             **({"VICTIM_REPEAT": str(each.repeat_seconds)} if each.repeat_seconds is not None else {}),
         }
-        fresh = each.name.startswith("0")  # some are started as a host does it, from nothing
+        fresh = int(each.name.split("-")[0]) % 10 == 0  # some are started as a host does it, from nothing
         servers: list[Server] = [
             await stdio_server(nursery, environ, fresh=fresh),
             await stdio_server(nursery, environ),
             *await asyncio.gather(http_server(nursery, environ), http_server(nursery, environ)),
         ]
         agents = [Agent(wish, each.price, nursery, environ, servers) for wish in each.intentions]
-        slots, done = asyncio.Semaphore(AT_ONCE), 0
+        slots, half_done = asyncio.Semaphore(AT_ONCE), asyncio.Event()
+        to_go = len(agents) // 2
 
         async def pursue(agent: Agent) -> None:
-            nonlocal done
+            nonlocal to_go
             async with slots:
                 await agent.pursue()
-            done += 1
+            to_go -= 1
+            if to_go <= 0:
+                half_done.set()
 
         async with asyncio.TaskGroup() as tasks:
             for agent in agents:
                 tasks.create_task(pursue(agent))
-            while each.outage and done < len(agents) // 2:
-                await asyncio.sleep(0.05)
             if each.outage:
+                await half_done.wait()
                 zinc = await _outage(nursery, each, folder, zinc, address)
         await self._evening(nursery, environ, agents)
         await asyncio.gather(*(server.stop() for server in servers))
@@ -149,8 +151,7 @@ class Campaign:
 
 
 async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str) -> Process:
-    zinc.signal(signal.SIGKILL)
-    await zinc.ended()
+    await zinc.killed()
     await asyncio.sleep(0.7)
     port = int(address.rsplit(":", 1)[1])
     zinc, _ = await practice_zinc(nursery, folder / "ledger.db", each.dialect, PACE, port)
@@ -196,18 +197,19 @@ def report(campaign: Campaign, *, full: bool) -> str:
     others = [name for name in counts if name not in (*BROKEN, "intentions", "orders placed")]
     lines += ["", *(f"{name:36} {counts[name]:7}" for name in sorted(others))]
     if verdict.unknown:
-        lines += ["", "unknown at the end: what the journal cannot know, by what Zinc's ledger says"]
-        why = Counter((each.at_zinc, each.dialect, each.posts) for each in verdict.unknown)
-        for (at_zinc, dialect, posts), times in sorted(why.items(), key=lambda item: -item[1])[:40]:
-            where = "at Zinc" if at_zinc else "not at Zinc"
-            lines.append(f"  {times:4} {where:11} {dialect:32} {', '.join(posts) or 'no POST arrived'}")
+        lines += ["", "Unknown at the end, and why that is the truth (by first fault, and by dialect where it landed)"]
+        for why in sorted({each.why for each in verdict.unknown}):
+            of = [each for each in verdict.unknown if each.why == why]
+            cells = Counter(each.dialect if each.at_zinc else each.fault for each in of)
+            lines.append(f"  {len(of):5} {why}")
+            lines.append("        " + ", ".join(f"{name} {times}" for name, times in cells.most_common()))
     if verdict.findings:
         lines += ["", *verdict.findings]
     return "\n".join(lines)
 
 
 def _coverage(campaign: Campaign, *, full: bool) -> list[str]:
-    """Rows of fault × dialect, columns of kill points: how often the kill struck; `-` where the road never passes."""
+    """Rows of fault by dialect, columns of kill points: how often the kill struck; `-` where the road never passes."""
     dialects = sorted({dialect for _, dialect, _ in campaign.armed})
     behaviours = sorted({what for _, _, what in campaign.armed if ":" not in what})
     points = [point for point in KILL_POINTS if any(what == point for _, _, what in campaign.armed)]
@@ -221,12 +223,12 @@ def _coverage(campaign: Campaign, *, full: bool) -> list[str]:
                 lines.append(f"{fault:18} {dialect:34}" + "".join(f"{cell:>13}" for cell in cells))
     lines += ["", head]
     for fault in FAULTS:
-        cells: list[str] = []
+        summed: list[str] = []
         for what in [*points, *behaviours]:
             hits = [campaign.struck[fault, dialect, what] for dialect in dialects]
             armed = sum(campaign.armed[fault, dialect, what] for dialect in dialects)
-            cells.append(f"{sum(hits)}" if any(hits) else "-" if armed else "")
-        lines.append(f"{fault:18} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in cells))
+            summed.append(f"{sum(hits)}" if any(hits) else "-" if armed else "")
+        lines.append(f"{fault:18} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in summed))
     return lines
 
 

@@ -139,6 +139,11 @@ class Process:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, which)
 
+    async def killed(self) -> None:
+        """Kill it and wait until it has gone."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
     async def ended(self, seconds: float = 15.0) -> None:
         """Wait for the end of its stdout; a process that does not come to an end is killed."""
         try:
@@ -229,7 +234,7 @@ class HttpServer:
         self.process = process
         self.name = name
         self._url = f"http://127.0.0.1:{port}/mcp"
-        self._http = httpx.AsyncClient(trust_env=False, timeout=None, limits=httpx.Limits(max_connections=200))
+        self._http = httpx.AsyncClient(trust_env=False, timeout=60.0, limits=httpx.Limits(max_connections=200))
 
     async def ready(self) -> None:
         """Wait until it answers."""

@@ -41,6 +41,19 @@ class Unknown:
     posts: tuple[str, ...]
     """What Zinc's ledger says of each POST."""
 
+    @property
+    def why(self) -> str:
+        """Say why nobody can know better."""
+        if self.at_zinc:
+            return "it landed, and no look-up of this dialect finds it"
+        if not self.posts:
+            return "journalled as sent and killed, or Zinc was away, before it arrived; nobody asked again in time"
+        if len(self.posts) == 1:
+            return "its answer was lost, and nobody asked again in time"
+        if self.posts[-1].startswith(("rejected", "not_accepted_rate", "not_accepted_unauth")):
+            return "its answer was lost, and a no to a repeat proves nothing"
+        return "every answer was lost"
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -146,7 +159,7 @@ def _journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bo
 
 def _identity(body: Mapping[str, Any]) -> str:
     product: Mapping[str, Any] = body["products"][0]
-    item = dict(parse_qsl(urlsplit(product["url"]).query)).get("item", "?")
+    item = dict(parse_qsl(urlsplit(str(product["url"])).query)).get("item", "?")
     return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
 
 
@@ -165,8 +178,9 @@ def _sorted_out(
     for entry in entries:
         found[entry["identity"]].entries.append(entry)
         whose[entry["key"]] = entry["identity"]
+    of = {order["order_id"]: order["identity"] for order in orders}
     for attempt in attempts:
-        identity = whose.get(attempt["idempotency_key"])
+        identity = whose.get(attempt["idempotency_key"]) or of.get(attempt["order_id"])
         if identity is not None:
             found[identity].posts.append(attempt)
     return found

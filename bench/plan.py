@@ -8,7 +8,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
@@ -40,13 +40,13 @@ SERVERS = 4
 """Server processes of a round that live until its end: as many as may race on one journal."""
 
 _BEHAVIOURS: dict[Behaviour, int] = {
-    "patient": 50,
+    "patient": 62,
     "cancels": 14,
     "hangs_up": 14,
-    "closes_stdin": 6,
-    "terminates": 4,
-    "kills": 6,
-    "jumps": 6,
+    "closes_stdin": 2,
+    "terminates": 1,
+    "kills": 3,
+    "jumps": 4,
 }
 _SCENARIOS = {
     "success": 74,
@@ -147,8 +147,12 @@ KILL_POINTS = (
 )  # fmt: skip
 """Every step of the checkout, and its second passing where the road can come by twice."""
 
-_PARTS: dict[Kind, tuple[float, int]] = {"kills": (0.35, 160), "hosts": (0.55, 240), "limits": (0.10, 50)}
-"""Of all intentions of a dialect this part, in rounds of at most so many."""
+_PARTS: dict[Kind, tuple[float, int, int]] = {
+    "kills": (0.35, len(FAULTS) * len(KILL_POINTS), 160),
+    "limits": (0.08, 200, 50),
+    "hosts": (1.0, 10**9, 160),
+}
+"""Of the intentions of a dialect this part, but at most so many, in rounds of at most so many; hosts get the rest."""
 
 _STOPS_SOON = 24
 """Intentions in a round of a dialect that ignores keys: once that is noticed, nothing more is bought."""
@@ -172,10 +176,10 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
     rounds: list[Round] = []
     for place, dialect in enumerate(dialects):
         share = shares[place]
-        parts = {kind: round(share * part) for kind, (part, _) in _PARTS.items()}
-        parts["hosts"] += share - sum(parts.values())
+        parts = {kind: min(round(share * part), most) for kind, (part, most, _) in _PARTS.items()}
+        parts["hosts"] = share - parts["kills"] - parts["limits"]
         draw.shuffle_cells()
-        for kind, (_, most) in _PARTS.items():
+        for kind, (_, _, most) in _PARTS.items():
             most = _STOPS_SOON if dialect == IGNORED else most
             while parts[kind] > 0:
                 size = min(parts[kind], most)
@@ -190,9 +194,9 @@ def _shares(intentions: int, dialects: Sequence[str]) -> list[int]:
     others = len(dialects) - len(held)
     left = intentions - (sum(held.values()) if others else 0)
     even = [left // others + (1 if nth < left % others else 0) for nth in range(others)]
-    return [
-        held[place] if place in held and others else even.pop(0) if others else left for place in range(len(dialects))
-    ]
+    if not others:
+        return [intentions]
+    return [held[place] if place in held else even.pop(0) for place in range(len(dialects))]
 
 
 class _Draw:
@@ -250,7 +254,8 @@ class _Draw:
 
     def _intention(self, kind: Kind) -> Intention:
         source = self._source
-        kill, behaviour, clock = "", "patient", ""
+        kill, clock = "", ""
+        behaviour: Behaviour = "patient"
         if kind == "kills":
             fault, kill = self._cells[self._cell % len(self._cells)]
             self._cell += 1
@@ -271,7 +276,7 @@ class _Draw:
             faults=(fault, *self._more_faults(kill)),
             look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2))) if source.random() < 0.15 else (),
             kill=kill,
-            behaviour=cast(Behaviour, behaviour),
+            behaviour=behaviour,
             delay=round(source.uniform(0.0, 0.6), 3),
             clock=clock,
             racers=self._racers(kind),
@@ -293,7 +298,7 @@ class _Draw:
 
     def _racers(self, kind: Kind) -> tuple[Racer, ...]:
         source = self._source
-        count = source.choices([1, 2, 3, 4], [6, 2, 1, 1] if kind == "kills" else [4, 3, 2, 2])[0]
+        count = source.choices([1, 2, 3, 4], [12, 2, 1, 1] if kind == "kills" else [8, 3, 2, 2])[0]
         words: list[Words] = ["same", "key", "price", "tracking", "all"]
         return tuple(
             Racer(server, source.choice(words), round(source.choice([0.0, 0.0, source.uniform(0, 0.5)]), 3))

@@ -40,7 +40,7 @@ CLOCKS = Clocks(
     refresh=0.5,
     sweep=5.0,
     poll=0.4,
-    peek=0.05,
+    peek=0.2,
 )
 """The product's times, about forty times shorter; only the windows for repeats and twins are its own."""
 
