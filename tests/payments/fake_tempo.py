@@ -84,6 +84,7 @@ class FakeTempo:
                 "blockNumber": hex(self.head),
             }
             for to, _, data in fields[4]
+            if data[:4].hex() == "95777d59"
         ]
         self.settled[reference] = {"transactionHash": reference, "status": "0x1", "from": sender, "logs": logs}
         return self.settled[reference]
