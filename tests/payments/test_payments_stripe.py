@@ -1,6 +1,7 @@
 """Stripe end to end against a stand-in for its token endpoints, with pympp's payee as an independent verifier."""
 
 import json
+import logging
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -282,6 +283,18 @@ async def test_nothing_shows_the_key_or_the_token(stripe: FakeStripe, wallet: St
         error = caught.value
         assert "planted" not in f"{error!r} {error.facts} {error.next_step} {error.__cause__!r}"
         assert error.__suppress_context__
+
+
+async def test_no_log_shows_the_key_or_the_token_even_where_all_is_logged(
+    clock: Clock, stripe: FakeStripe, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (None, "httpx", "httpcore", "zinc_mcp"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    wallet = StripeWallet(SecretStr(KEY), "pm_card_visa", transport=stripe.transport())
+    paid = await _pay(wallet)
+    await wallet.fate(paid.recovery, now=clock(), credential=paid.authorization)
+    await wallet.release(paid.recovery, now=clock(), credential=paid.authorization)
+    assert len(stripe.requests) == 3 and "planted" not in caplog.text
 
 
 @pytest.mark.parametrize(

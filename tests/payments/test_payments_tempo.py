@@ -1,6 +1,7 @@
 """Tempo end to end and offline: our wallet, a node on a loopback port, and pympp's payee as an independent verifier."""
 
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -313,12 +314,17 @@ async def test_no_field_of_the_transaction_can_be_changed_unseen(node: FakeTempo
     await wallet.aclose()
 
 
-async def test_nothing_shows_the_private_key_or_the_nodes_address(node: FakeTempo, rpc: str) -> None:
+async def test_nothing_shows_the_private_key_or_the_nodes_address(
+    node: FakeTempo, rpc: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (None, "httpx", "httpcore", "zinc_mcp", "mpp"):
+        caplog.set_level(logging.DEBUG, logger=name)
     wallet = _wallet(rpc)
     _, paid = await _pay(wallet, await Payee(rpc).offer())
     credential = Credential.from_authorization(paid.authorization.get_secret_value())
     facts = json.dumps(dict(paid.recovery))
-    for shown in (repr(wallet), repr(wallet.__dict__), repr(paid), facts):
+    await wallet.fate(paid.recovery, now=time.time())
+    for shown in (repr(wallet), repr(wallet.__dict__), repr(paid), facts, caplog.text):
         assert "11" * 32 not in shown and "planted-node-key" not in shown
         assert credential.payload["signature"][10:60] not in shown
     await wallet.aclose()

@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.silence import silence_transports
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
 from zinc_mcp.payments.wire import strict_object
 
@@ -33,6 +34,7 @@ class TempoNode:
     """One JSON-RPC node. Its address may hold a key, and shows nowhere."""
 
     def __init__(self, url: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        silence_transports()
         self._url = url
         self._transport = transport
         self._client: httpx.AsyncClient | None = None

@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from zinc_mcp.payments.failures import InvalidChallengeError
+from zinc_mcp.payments.silence import silence_transports
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
 from zinc_mcp.payments.wire import strict_object
 
@@ -68,6 +69,7 @@ class TokenIssuer:
     """One Stripe account, reached with its secret key."""
 
     def __init__(self, secret_key: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        silence_transports()
         self._secret_key = secret_key
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
