@@ -1,8 +1,10 @@
 """Zinc as a callable: what a test puts into `script` happens to the next placing requests, one after the other."""
 
+import base64
+import hashlib
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +12,14 @@ from typing import Any
 import anyio
 import httpx
 
+from zinc_mcp.payments.practice import issue, verify
+from zinc_mcp.payments.receipt import to_payment_receipt
+
 Step = str | httpx.Response | Exception
+Quoted = dict[str, Any] | httpx.Response | Exception
+"""Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer."""
+
+PAYEE = b"a payee's secret of 32 bytes or more"
 
 
 @dataclass
@@ -33,6 +42,14 @@ class FakeZinc:
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
+    quotes: list[Quoted] = field(default_factory=list[Quoted])
+    """What the next unpaid agent orders are answered with, instead of an honest 402."""
+    settled: dict[str, str] = field(default_factory=dict[str, str])
+    payments_over: bool = False
+    """Whether an unsettled challenge is proved never to settle."""
+    settlements: list[str] = field(default_factory=list[str])
+    """References of the payments taken."""
+    order_keys: dict[str, str] = field(default_factory=dict[str, str])
     on_post: Callable[[], Awaitable[None]] | None = None
 
     def transport(self) -> httpx.MockTransport:
@@ -59,8 +76,12 @@ class FakeZinc:
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
+        if request.url.path == "/agent/orders":
+            return await self._agent(request)
         if request.method == "POST":
             return await self._post(request)
+        if request.url.path.startswith("/practice/settlements/"):
+            return self._settlement(request.url.path.rsplit("/", 1)[-1])
         if request.url.path.startswith("/products/"):
             product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))
             return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)
@@ -73,6 +94,9 @@ class FakeZinc:
         if self.reads:
             return _given(self.reads.pop(0))
         order = self.orders.get(request.url.path.rsplit("/", 1)[-1])
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key in self.order_keys and order is not None and self.order_keys[key] != order["id"]:
+            order = None
         if order is None:
             return failure(404, "not_found")
         return httpx.Response(200, json=order)
@@ -101,6 +125,58 @@ class FakeZinc:
         if step == "500_after":
             return failure(500, "internal_error")
         return httpx.Response(201, json=order)
+
+    async def _agent(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        authorization = request.headers.get("authorization")
+        if authorization is None:
+            return self._quote(request.content, body)
+        step = self.script.pop(0) if self.script else "ok"
+        if step == "refuse":
+            raise httpx.ConnectError("refused", request=request)
+        if step == "lose_before":
+            raise httpx.ReadError("lost", request=request)
+        if not isinstance(step, str):
+            return _given(step)
+        verified = verify(PAYEE, authorization, body=request.content, now=self.clock())
+        if verified.reference in self.settlements:
+            return failure(403, "forbidden")
+        self.settlements.append(verified.reference)
+        self.settled[verified.challenge.id] = verified.reference
+        if step == "settled_no_order":
+            return failure(500, "internal_error")
+        order = self._accept(body)
+        key = f"zn_live_order-{len(self.orders)}"
+        self.order_keys[key] = order["id"]
+        receipt = to_payment_receipt("sandbox", verified.reference, "2026-11-21T00:00:00Z")
+        headers = {"X-Api-Key": key, "Payment-Receipt": receipt}
+        if step == "lose_after":
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+        if step == "500_after":
+            return failure(500, "internal_error")
+        if step == "truncated":
+            return httpx.Response(201, headers=headers, stream=_Truncated())
+        return httpx.Response(201, json=order, headers=headers if step != "no_headers" else {})
+
+    def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
+        change = self.quotes.pop(0) if self.quotes else {}
+        if not isinstance(change, dict):
+            return _given(change)
+        asked: dict[str, Any] = {"amount": str(body["max_price"] + 100), "currency": "usd"}
+        asked |= {name: value for name, value in change.items() if not name.startswith(".")}
+        parameters: dict[str, Any] = {
+            "realm": "api.zinc.com",
+            "expires": datetime.fromtimestamp(self.clock() + 300, UTC).isoformat(),
+            "digest": f"sha-256={base64.b64encode(hashlib.sha256(content).digest()).decode()}",
+        }
+        parameters |= {name[1:]: value for name, value in change.items() if name.startswith(".")}
+        challenge = issue(PAYEE, request=asked, **parameters)
+        return httpx.Response(402, headers={"WWW-Authenticate": challenge.to_www_authenticate()}, json={})
+
+    def _settlement(self, challenge_id: str) -> httpx.Response:
+        reference = self.settled.get(challenge_id)
+        ending = "settled" if reference else "unpaid" if self.payments_over else "open"
+        return httpx.Response(200, json={"ending": ending, "reference": reference})
 
     def _accept(self, body: dict[str, Any]) -> dict[str, Any]:
         order_id = str(uuid.uuid4())
@@ -135,6 +211,14 @@ class FakeZinc:
 def failure(status: int, code: str, **details: Any) -> httpx.Response:
     """Return an error in the shape Zinc really sends."""
     return httpx.Response(status, json={"error": {"code": code, "message": "prose from Zinc", "details": details}})
+
+
+class _Truncated(httpx.AsyncByteStream):
+    """Half of a body, and then the connection is gone."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"id": "half of'
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
 def _given(step: httpx.Response | Exception) -> httpx.Response:

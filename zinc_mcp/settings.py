@@ -28,6 +28,15 @@ _VARIABLES = {
     "journal": "ZINC_MCP_JOURNAL",
     "tools": "ZINC_MCP_TOOLS",
     "wallet": "ZINC_WALLET",
+    "tempo_private_key": "ZINC_TEMPO_PRIVATE_KEY",
+    "tempo_root_account": "ZINC_TEMPO_ROOT_ACCOUNT",
+    "tempo_rpc_url": "ZINC_TEMPO_RPC_URL",
+    "tempo_chain_id": "ZINC_TEMPO_CHAIN_ID",
+    "stripe_secret_key": "ZINC_STRIPE_SECRET_KEY",
+    "stripe_payment_method": "ZINC_STRIPE_PAYMENT_METHOD",
+    "wallet_command": "ZINC_WALLET_COMMAND",
+    "wallet_methods": "ZINC_WALLET_METHODS",
+    "wallet_recipients": "ZINC_WALLET_RECIPIENTS",
 }
 _OWN_VARIABLES = frozenset(
     "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
@@ -53,6 +62,19 @@ class Settings:
     tools: frozenset[str] | None = None
     """The only tools to list and to call, or None for all."""
     wallet: str | None = None
+    """Which payment wallet pays for `place_agent_order`, or None for none."""
+    tempo_private_key: SecretStr | None = None
+    tempo_root_account: str | None = None
+    """The account that an access key signs for."""
+    tempo_rpc_url: str | None = None
+    tempo_chain_id: int | None = None
+    stripe_secret_key: SecretStr | None = None
+    stripe_payment_method: str | None = None
+    wallet_command: str | None = field(default=None, repr=False)
+    wallet_methods: tuple[str, ...] = ()
+    """What the command can pay."""
+    wallet_recipients: tuple[str, ...] = ()
+    """The only recipients to pay; empty for any."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where each setting came from, in words; never a value."""
 
@@ -103,6 +125,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         journal=reader.secret("journal", _database_url),
         tools=reader.names("tools", TOOLS),
         wallet=reader.choice("wallet", WALLETS),
+        tempo_private_key=reader.secret("tempo_private_key", _header_value),
+        tempo_root_account=reader.text("tempo_root_account"),
+        tempo_rpc_url=reader.address("tempo_rpc_url"),
+        tempo_chain_id=reader.number("tempo_chain_id"),
+        stripe_secret_key=reader.secret("stripe_secret_key", _header_value),
+        stripe_payment_method=reader.text("stripe_payment_method"),
+        wallet_command=reader.text("wallet_command"),
+        wallet_methods=reader.words("wallet_methods"),
+        wallet_recipients=reader.words("wallet_recipients"),
         sources=MappingProxyType(reader.sources),
     )
 
@@ -192,6 +223,27 @@ class _Reader:
         if value is not None and value not in choices:
             raise SettingsError(f"{self.sources[key]} must be one of {', '.join(choices)}.")
         return value
+
+    def number(self, key: str) -> int | None:
+        found = self._find(key)
+        if found is None:
+            return None
+        value, place = found
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+            return int(value)
+        if type(value) is int and value >= 0:
+            return value
+        raise SettingsError(f"{place} must be a whole number.")
+
+    def words(self, key: str) -> tuple[str, ...]:
+        found = self._find(key)
+        if found is None:
+            return ()
+        value, place = found
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
+            raise SettingsError(f"{place} must be words, separated by commas.")
+        return tuple(word for each in cast(list[str], listed) if (word := each.strip()))
 
     def names(self, key: str, known: tuple[str, ...]) -> frozenset[str] | None:
         found = self._find(key)
@@ -307,7 +359,7 @@ def _read_secret(value: str, base: Path, place: str) -> str:
 def _header_value(key: str) -> str | None:
     # It travels in an HTTP header, where a line break or a foreign letter has no place.
     if any(not 33 <= ord(character) <= 126 for character in key):
-        return "holds spaces or characters that no API key has"
+        return "holds spaces or characters that no key has"
     return None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
 import httpx
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from zinc_mcp.ordering.entry import RailName
     from zinc_mcp.ordering.journal import Journal
     from zinc_mcp.ordering.rail import Rail
+    from zinc_mcp.payments.wallet import PaymentWallet
     from zinc_mcp.settings import Settings
 
 SANDBOX_ORIGIN = "https://sandbox.invalid"
@@ -70,6 +72,7 @@ async def open_shop(
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
+    wallet_transport: httpx.AsyncBaseTransport | None = None,
     clocks: Clocks | None = None,
     clock: Callable[[], float] = time.time,
     checkpoint: Checkpoint = lambda step: None,
@@ -81,6 +84,7 @@ async def open_shop(
     Args:
         settings: what the owner configured.
         transport: stands for the network in tests.
+        wallet_transport: stands for the network that a payment wallet talks to.
         clocks: how long things may take; the product's own times by default.
         clock: seconds since the epoch.
         checkpoint: called at every step a crash could fall on.
@@ -100,10 +104,17 @@ async def open_shop(
 
     writer = Writer(open_journal)
     client = _client(settings, transport, clocks)
+    wallet = _wallet(settings, client, wallet_transport)
     rails: dict[RailName, Rail] = {}
-    if client is not None:
+    if settings.sandbox or settings.api_key is not None:
         key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
         rails["account"] = AccountRail(client, key, settings.mode)
+    if wallet is not None:
+        from zinc_mcp.rails.agent import AgentRail
+
+        # Two ways to practise are one: an order on one rail is the twin of the same order on the other.
+        practice = wallet.mode != "live" and settings.mode != "live"
+        rails["agent"] = AgentRail(client, wallet, settings.mode if practice else wallet.mode, clock)
     reconciler = Reconciler(writer, clocks, clock, owner)
     try:
         async with anyio.create_task_group() as tasks:
@@ -122,6 +133,8 @@ async def open_shop(
             )
             checkout = Checkout(workings)
             tasks.start_soon(_sweep, workings, checkout)
+            if wallet is not None:
+                tasks.start_soon(wallet.warm)
             try:
                 yield Shop(settings, checkout)
             finally:
@@ -131,8 +144,9 @@ async def open_shop(
     finally:
         with anyio.CancelScope(shield=True):
             await writer.aclose()
-            if client is not None:
-                await client.aclose()
+            await client.aclose()
+            if wallet is not None:
+                await wallet.aclose()
 
 
 async def _sweep(workings: Workings, checkout: Checkout) -> None:
@@ -157,13 +171,43 @@ async def _sweep(workings: Workings, checkout: Checkout) -> None:
         await workings.bell.wait(min(clocks.heed, left) if undecided else left)
 
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient | None:
-    if settings.sandbox:
-        if transport is None:
-            from zinc_mcp.sandbox import Sandbox
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient:
+    if not settings.sandbox:
+        return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire)
+    if transport is None:
+        from zinc_mcp.sandbox import Sandbox
 
-            transport = Sandbox(settings.home / "sandbox.db").transport()
-        return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire)
-    if settings.api_key is None:
+        transport = Sandbox(settings.home / "sandbox.db").transport()
+    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire)
+
+
+def _wallet(settings: Settings, client: ZincClient, transport: httpx.AsyncBaseTransport | None) -> PaymentWallet | None:
+    """Open the owner's payment wallet; practising in the sandbox never touches a real one."""
+    kind = "sandbox" if settings.sandbox else settings.wallet
+    if kind is None:
         return None
-    return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire)
+    from zinc_mcp.payments.drivers import wallet_from
+    from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings
+
+    async def lookup(challenge_id: str) -> Fate:
+        try:
+            settlement = await client.get_practice_settlement(challenge_id)
+        except ZincMcpError:
+            return OPEN
+        ending = settlement.get("ending")
+        return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
+
+    chosen = WalletSettings(
+        kind=cast(Literal["tempo", "stripe", "command", "sandbox"], kind),
+        tempo_private_key=settings.tempo_private_key,
+        tempo_root_account=settings.tempo_root_account,
+        tempo_rpc_url=settings.tempo_rpc_url,
+        stripe_secret_key=settings.stripe_secret_key,
+        stripe_payment_method=settings.stripe_payment_method,
+        command=settings.wallet_command,
+        methods=settings.wallet_methods,
+        recipients=frozenset(settings.wallet_recipients) or None,
+    )
+    if settings.tempo_chain_id is not None:
+        chosen = dataclasses.replace(chosen, tempo_chain_id=settings.tempo_chain_id)
+    return wallet_from(chosen, transport=transport, lookup=lookup)

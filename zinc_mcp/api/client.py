@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -44,12 +44,19 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 
 
+OnHeaders = Callable[[int, httpx.Headers], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class WireAnswer:
+    """A whole answer, within bounds. Headers and content may hold secrets and addresses."""
+
     status: int
+    headers: httpx.Headers = field(repr=False)
     content: bytes = field(repr=False)
 
     def json(self) -> Any:
+        """Return the decoded body, or None when it is not JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -144,10 +151,23 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        headers = {"Content-Type": "application/json", **_bearer(api_key)}
+        return placed_order(await self.post_order("/orders", body, _bearer(api_key)))
+
+    async def post_order(
+        self, path: str, body: bytes, headers: Mapping[str, str], on_headers: OnHeaders | None = None
+    ) -> WireAnswer:
+        """Send one placing request with exactly these bytes and return the answer, whatever it says.
+
+        `on_headers` is awaited as soon as the headers have arrived, before the body is read.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            OrderOutcomeUnknownError: sent, and no whole answer came.
+        """
+        sent = {"Content-Type": "application/json", **headers}
         try:
             with anyio.fail_after(self._wire_seconds):
-                answer = await self._exchange("POST", "/orders", content=body, headers=headers)
+                return await self._exchange("POST", path, on_headers, content=body, headers=sent)
         except _NOTHING_SENT as error:
             raise _unreachable() from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -156,7 +176,6 @@ class ZincClient:
             raise _unknown("the answer was too large or packed, and was not read", "unreadable") from error
         except (httpx.HTTPError, OSError) as error:
             raise _unknown("the connection was lost before the answer", "connection_lost") from error
-        return _placed(answer)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.
@@ -211,13 +230,22 @@ class ZincClient:
         wallet = _ok(await self._read("/wallet/me", api_key))
         return cast(Mapping[str, Any], wallet) if isinstance(wallet, Mapping) else {}
 
+    async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
+        """Read what became of a practice payment: the sandbox's own endpoint, which no real Zinc has."""
+        if not _ID.fullmatch(challenge_id):
+            return {}
+        settlement = _ok(await self._read(f"/practice/settlements/{challenge_id}", None))
+        return cast(Mapping[str, Any], settlement) if isinstance(settlement, Mapping) else {}
+
     async def get_health(self) -> str:
         """Read `GET /health` (public) and return its `status`."""
         health = _ok(await self._read("/health", None))
         status: object = cast(Mapping[str, Any], health).get("status") if isinstance(health, Mapping) else None
         return status if isinstance(status, str) else "unknown"
 
-    async def _read(self, path: str, api_key: SecretStr | None, parameters: Mapping[str, str] | None = None) -> _Answer:
+    async def _read(
+        self, path: str, api_key: SecretStr | None, parameters: Mapping[str, str] | None = None
+    ) -> WireAnswer:
         try:
             with anyio.fail_after(self._read_seconds):
                 return await self._exchange(
@@ -228,8 +256,10 @@ class ZincClient:
         except (httpx.HTTPError, OSError, _NotReadError) as error:
             raise _unreadable() from error
 
-    async def _exchange(self, verb: str, path: str, **request: Any) -> _Answer:
+    async def _exchange(self, verb: str, path: str, on_headers: OnHeaders | None = None, **request: Any) -> WireAnswer:
         async with self._http.stream(verb, path, **request) as response:
+            if on_headers is not None:
+                await on_headers(response.status_code, response.headers)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise _NotReadError
             content = bytearray()
@@ -237,7 +267,9 @@ class ZincClient:
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
                     raise _NotReadError
-            return _Answer(response.status_code, _without_secret(bytes(content), request["headers"]))
+            return WireAnswer(
+                response.status_code, response.headers, _without_secret(bytes(content), request["headers"])
+            )
 
 
 class _NotReadError(Exception):
@@ -261,8 +293,14 @@ def _bearer(api_key: SecretStr) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def _placed(answer: _Answer) -> Order:
-    """Sort the answer to a placing request by what it proves."""
+def placed_order(answer: WireAnswer) -> Order:
+    """Sort the answer to a placing request by what it proves.
+
+    Raises:
+        OrderRejectedError: Zinc answered no.
+        OrderAlreadyExistsError: the key was used before.
+        OrderOutcomeUnknownError: it is no usable answer.
+    """
     if 200 <= answer.status < 300:
         try:
             return Order.model_validate(answer.json())
@@ -282,7 +320,7 @@ def _placed(answer: _Answer) -> Order:
     raise _unknown(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
 
 
-def _ok(answer: _Answer) -> object:
+def _ok(answer: WireAnswer) -> object:
     if 200 <= answer.status < 300:
         decoded = answer.json()
         if decoded is None:

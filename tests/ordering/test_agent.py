@@ -1,0 +1,251 @@
+"""The agent rail: one credential per intention, nothing paid twice, and what became of the money always told."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import HandClock, OpenShop
+from fake_zinc import FakeZinc, Quoted, failure
+from journals import entry_of, journal_of
+from wanted import book, order
+
+from zinc_mcp.errors import OrderRejectedError, RefusedError, ZincMcpError
+from zinc_mcp.ordering.checkout import Intent
+
+
+def intent(caller: str = "local", **changes: Any) -> Intent:
+    return Intent(caller, "agent", order(**changes))
+
+
+def paid_requests(zinc: FakeZinc) -> list[httpx.Request]:
+    return [request for request in zinc.posts if "authorization" in request.headers]
+
+
+async def test_an_order_is_priced_signed_once_and_paid(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        answer = await shop.checkout.place(intent())
+        entry = entry_of(answer)
+        assert (entry.state, entry.attempts, entry.counts_cents) == ("accepted", 1, 5100)
+        zinc.settle(str(entry.order_id), 3000)
+        placed = entry_of(await shop.checkout.look("local", entry.key))
+    assert (placed.state, placed.spent_cents) == ("placed", 3100)
+    unpaid, paid = zinc.posts
+    assert unpaid.content == paid.content
+    assert unpaid.url == paid.url
+    assert paid.url.params["method"] == "sandbox"
+    assert len(zinc.settlements) == 1
+    reads = [request for request in zinc.requests if request.method == "GET" and "/orders/" in request.url.path]
+    assert {request.headers["authorization"] for request in reads} == {"Bearer zn_live_order-1"}
+    assert entry.facts["payment"]["authorised_cents"] == 5100
+
+
+async def test_the_same_intention_is_paid_once_whatever_the_rail(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    async with open_test_shop(wallet="sandbox") as shop:
+        first = entry_of(await shop.checkout.place(intent()))
+        again = await shop.checkout.place(intent(max_price=6000, idempotency_key="other"))
+    assert again.earlier
+    assert entry_of(again).key == first.key
+    assert len(zinc.settlements) == 1
+
+
+@pytest.mark.parametrize("step", ["lose_after", "500_after", "settled_no_order", "lose_before"])
+async def test_an_unknown_payment_is_not_tried_on_the_other_rail(
+    open_test_shop: OpenShop, zinc: FakeZinc, step: str
+) -> None:
+    zinc.script = [step, failure(403, "forbidden")]
+    zinc.lists = [httpx.Response(500)] * 4
+    async with open_test_shop(wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        assert entry.state in ("unknown", "paid_no_order")
+        other = await shop.checkout.place(Intent("local", "account", order(max_price=7000)))
+    assert other.earlier
+    assert entry_of(other).key == entry.key
+    assert not [request for request in zinc.posts if request.url.path == "/orders"]
+
+
+@pytest.mark.parametrize("step", ["truncated", "lose_after", "500_after"])
+async def test_a_lost_answer_after_payment_is_sent_again_only_with_the_same_credential(
+    open_test_shop: OpenShop, zinc: FakeZinc, step: str
+) -> None:
+    zinc.script = [step]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+    sent = paid_requests(zinc)
+    assert len({request.headers["authorization"] for request in sent}) == 1
+    assert len({(request.content, str(request.url)) for request in sent}) == 1
+    assert len(zinc.settlements) == 1
+    assert len(zinc.orders) == 1
+    # With the headers came the order's key, which finds it; without them the chain of proof ends at the payment.
+    assert entry.state == ("accepted" if step == "truncated" else "paid_no_order")
+    if step != "truncated":
+        assert entry.counts_cents == 5100
+        assert entry.problem is not None
+
+
+async def test_a_second_402_is_never_paid(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    fresh = httpx.Response(402, headers={"WWW-Authenticate": 'Payment id="x"'}, json={})
+    zinc.script = [fresh, fresh]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        assert entry.state == "unknown", "a no after the credential proves nothing"
+        zinc.payments_over = True
+        proved = entry_of(await shop.checkout.look("local", entry.key))
+        again = await shop.checkout.place(intent())
+    assert (proved.state, proved.counts_cents) == ("rejected", 0)
+    assert not again.earlier
+    credentials = {request.headers["authorization"] for request in paid_requests(zinc)}
+    assert len(credentials) == 2, "one for each entry"
+    assert len(zinc.settlements) == 1
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        ({"amount": "51000"}, "amount"),
+        ({"amount": "5099"}, "amount"),
+        ({"amount": 5100}, "amount_syntax"),
+        ({"amount": "5_100"}, "amount_syntax"),
+        ({"currency": "eur"}, "currency"),
+        ({".expires": None}, "no_expiry"),
+        ({".expires": "2020-01-01T00:00:00Z"}, "expires_too_soon"),
+        ({".expires": "2099-01-01T00:00:00Z"}, "expires_too_late"),
+        ({".digest": "sha-256=AAAA"}, "digest"),
+        ({".intent": "session"}, "intent"),
+        ({".method": "card"}, "method"),
+        ({"methodDetails": {"splits": [{"amount": "1"}]}}, "splits"),
+        ({".header": "Content-Length"}, "header"),
+    ],
+    ids=str,
+)
+async def test_a_lying_402_is_refused_before_the_wallet_is_asked(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, lie: Quoted, reason: str
+) -> None:
+    zinc.quotes = [lie]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.place(intent())
+    assert refused.value.facts["reason"] == reason
+    assert paid_requests(zinc) == []
+    [entry] = journal_of(home)[0]
+    assert (entry.state, entry.counts_cents) == ("refused", 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(402, json={}),
+        httpx.Response(402, headers={"WWW-Authenticate": "Payment nonsense"}, json={}),
+        httpx.Response(402, html="<h1>pay here</h1>"),
+        httpx.Response(307, headers={"Location": "https://elsewhere.example/"}),
+        httpx.Response(502, html="bad gateway"),
+        httpx.Response(200, html="hello"),
+        httpx.ReadError("lost"),
+        httpx.ConnectError("refused"),
+    ],
+    ids=["no challenge", "nonsense", "html", "redirect", "502", "200 html", "lost", "refused"],
+)
+async def test_without_a_readable_price_nothing_is_signed_and_the_money_is_free_again(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, answer: Quoted
+) -> None:
+    zinc.quotes = [answer]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        with pytest.raises(ZincMcpError) as failed:
+            await shop.checkout.place(intent())
+        assert not failed.value.money_may_have_moved
+        retried = await shop.checkout.place(intent())
+    assert entry_of(retried).state == "accepted"
+    entries, _ = journal_of(home)
+    assert [(entry.state, entry.counts_cents) for entry in entries] == [("accepted", 5100), ("refused", 0)]
+    assert len(zinc.settlements) == 1
+
+
+async def test_an_invalid_body_costs_nothing(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    zinc.quotes = [failure(422, "validation_error")]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        with pytest.raises(OrderRejectedError):
+            await shop.checkout.place(intent())
+    assert paid_requests(zinc) == []
+    assert zinc.settlements == []
+
+
+async def test_an_order_that_needs_no_payment_is_taken_as_it_is(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    body: dict[str, Any] = {"id": "free-1", "status": "pending", "items": []}
+    zinc.quotes = [httpx.Response(201, json=body, headers={"X-Api-Key": "zn_live_order-x"})]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+    assert (entry.state, entry.order_id) == ("accepted", "free-1")
+    assert paid_requests(zinc) == []
+
+
+async def test_no_connection_for_the_credential_pays_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.script = ["refuse"]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        with pytest.raises(ZincMcpError):
+            await shop.checkout.place(intent())
+    assert zinc.settlements == []
+    assert [entry.state for entry in journal_of(home)[0]] == ["refused"]
+
+
+@pytest.mark.parametrize("step", ["signing", "asking", "signed", "sending", "headers", "answered", "accepted"])
+async def test_a_process_killed_at_any_step_never_leads_to_a_second_payment(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, step: str
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def die(name: str) -> None:
+        if name == step:
+            raise KilledError
+
+    with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
+        async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=die) as shop:
+            await shop.checkout.place(intent())
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        early = await shop.checkout.look("local", journal_of(home)[0][0].key)
+        assert entry_of(early).state in ("waiting", "signing", "sending", "unknown", "accepted")
+        clock.pass_seconds(500)
+        zinc.payments_over = True
+        for _ in range(3):
+            try:
+                await shop.checkout.place(intent())
+            except OrderRejectedError:
+                pass
+    entries, _ = journal_of(home)
+    assert len(zinc.settlements) <= 1
+    assert len(zinc.orders) <= 1
+    assert len({request.headers["authorization"] for request in paid_requests(zinc)}) <= 2
+    states = [entry.state for entry in entries]
+    if zinc.settlements:
+        assert states[0] in ("accepted", "paid_no_order")
+    else:
+        assert "unknown" not in states
+
+
+async def test_a_payment_without_a_known_order_stands_for_ever_and_the_owner_resolves_it(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    zinc.script = ["settled_no_order", failure(403, "forbidden")]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        assert entry.state == "paid_no_order"
+        clock.pass_seconds(40 * 86_400)
+        later = await shop.checkout.place(intent(max_price=6000))
+        other = await shop.checkout.place(intent(products=book(3)))
+    assert entry_of(later).key == entry.key
+    assert entry_of(other).state == "accepted"
+    assert len(zinc.settlements) == 2
+
+
+async def test_the_credential_is_forgotten_once_the_order_is_known(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        await shop.checkout.place(intent())
+    [paid] = paid_requests(zinc)
+    credential = paid.headers["authorization"].removeprefix("Payment ")
+    for file in home.iterdir():
+        if file.name == "journal.db":
+            assert credential.encode() not in file.read_bytes()

@@ -1,0 +1,60 @@
+"""`POST /agent/orders`: the same order without an account, answered by a 402 and placed when it is paid.
+
+Sources: Create MPP Order (OpenAPI 2026-04-27); `?method=` since 2026-06-26. The paid request must repeat bytes and URL.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import SecretStr
+
+from zinc_mcp.api.client import ZincClient, placed_order
+from zinc_mcp.api.responses import Order
+
+MAX_KEY = 500
+
+OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
+"""Called with `X-Api-Key` and the raw `Payment-Receipt` of a 2xx as soon as they have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAsked:
+    """A 402: the values of its `WWW-Authenticate` headers, one or more challenges in each."""
+
+    challenges: tuple[str, ...]
+
+
+def agent_path(method: str | None) -> str:
+    """Return the path to send to; naming one payment method narrows what is offered, if the server heeds it."""
+    return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
+
+
+async def post_agent_order(
+    client: ZincClient,
+    path: str,
+    body: bytes,
+    credential: tuple[str, SecretStr] | None,
+    on_headers: OnPaidHeaders,
+) -> Order | PaymentAsked:
+    """Send the order once, unpaid or with a credential (header name and value).
+
+    A 402 to an unpaid request is what it asks for; to a paid one it is a rejection like any other.
+
+    Raises:
+        ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
+            `ZincClient.create_order`.
+    """
+
+    async def keep(status: int, headers: httpx.Headers) -> None:
+        if 200 <= status < 300:
+            key = headers.get("x-api-key", "").strip()
+            await on_headers(SecretStr(key) if 0 < len(key) <= MAX_KEY else None, headers.get("payment-receipt"))
+
+    sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
+    answer = await client.post_order(path, body, sent, keep)
+    if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
+        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")))
+    return placed_order(answer)

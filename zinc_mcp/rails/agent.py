@@ -1,0 +1,137 @@
+"""The agent rail: `POST /agent/orders`, paid by a payment wallet, no Zinc account."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+from pydantic import SecretStr
+
+from zinc_mcp.api.agent_orders import PaymentAsked, agent_path, post_agent_order
+from zinc_mcp.api.client import ZincClient
+from zinc_mcp.api.products import Product
+from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError
+from zinc_mcp.ordering.entry import Mode, RailName
+from zinc_mcp.ordering.rail import Ending, OnHeaders, Quote, Signed, WalletSilentError
+from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
+from zinc_mcp.payments.receipt import Receipt
+from zinc_mcp.payments.terms import Charge, Terms, check, choose
+from zinc_mcp.payments.wallet import PaymentWallet
+
+
+class AgentRail:
+    """Buys with one payment wallet at one origin."""
+
+    name: RailName = "agent"
+
+    def __init__(
+        self, client: ZincClient, wallet: PaymentWallet, mode: Mode, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._wallet = wallet
+        self._clock = clock
+        self.mode: Mode = mode
+        self.origin = client.origin
+        self.account = f"wallet {'+'.join(wallet.methods)}"[:64]
+        # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
+        self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
+
+    async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
+        """Send the order unpaid, and check the one challenge that this wallet would pay."""
+        asked = await post_agent_order(self._client, self._path, body, None, _lenient(on_headers))
+        if not isinstance(asked, PaymentAsked):
+            return asked
+        terms = Terms(
+            origin=self.origin,
+            url=self.origin + self._path,
+            body=body,
+            max_price_cents=ceiling_cents,
+            methods=self._wallet.terms,
+            fee_range_cents=(fee_cents, fee_cents),
+        )
+        challenges = Challenge.from_www_authenticate(asked.challenges)
+        challenge, charge = choose(challenges, terms, self._clock(), status=402)
+        return Quote(
+            method=charge.method,
+            amount_cents=charge.amount_cents,
+            fee_cents=charge.fee_cents,
+            recovery={"method": charge.method, "challenge_id": challenge.id, "expires_at": charge.expires_at},
+            challenge=(challenge, charge, terms),
+        )
+
+    async def sign(self, quote: Quote) -> Signed:
+        """Check the challenge once more, and have the wallet make its one credential."""
+        challenge, charge, terms = _opened(quote)
+        check(challenge, terms, self._clock())
+        try:
+            paid = await self._wallet.pay(challenge, charge, now=self._clock())
+        except PaymentOutcomeUnknownError as error:
+            raise WalletSilentError(error.summary, error.recovery, error.reason) from error
+        value = json.dumps([paid.header, paid.authorization.get_secret_value()])
+        recovery = {**quote.recovery, **paid.recovery, "reference": paid.reference}
+        return Signed(SecretStr(value), paid.settle_by, recovery)
+
+    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
+        """Send the same bytes to the same URL, with the credential."""
+        header, value = json.loads(credential.get_secret_value())
+        paid = (str(header), SecretStr(str(value)))
+        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers))
+        if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
+            raise AssertionError
+        return order
+
+    async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
+        """Ask the wallet what can be proved."""
+        kept = _authorization(credential)
+        return (await self._wallet.fate(recovery, now=self._clock(), credential=kept)).ending
+
+    async def release(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
+        """Have the wallet take back what will not be used."""
+        kept = _authorization(credential)
+        return (await self._wallet.release(recovery, now=self._clock(), credential=kept)).ending
+
+    async def read_paid(self, order_id: str, order_key: SecretStr) -> Order:
+        """Read one order with the key that came with it."""
+        return await self._client.get_order(order_id, order_key)
+
+    async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
+        """List what the order's own key can see."""
+        return await self._client.find_orders(metadata_key, value, order_key)
+
+    async def send(self, body: bytes) -> Order:
+        """Never used: this rail sends nothing without a payment."""
+        _not_without_payment()
+
+    async def find(self, metadata_key: str, value: str) -> list[Order]:
+        """Nothing can be listed without an order's own key."""
+        return []
+
+    async def read(self, order_id: str) -> Order:
+        """Nothing can be read without an order's own key."""
+        raise OrderNotFoundError("An order paid by wallet is read with its own key.")
+
+    async def product(self, retailer: str, product_id: str) -> Product:
+        """Product pages cost a payment of their own here, and are not looked up."""
+        raise UnreadableAnswerError("Product pages are not looked up on this rail.")
+
+
+def _lenient(on_headers: OnHeaders) -> OnHeaders:
+    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
+        read = Receipt.from_payment_receipt(receipt)
+        await on_headers(order_key, None if read is None else read.reference)
+
+    return keep
+
+
+def _opened(quote: Quote) -> tuple[Challenge, Charge, Terms]:
+    return cast(tuple[Challenge, Charge, Terms], quote.challenge)  # what `quote` put there
+
+
+def _authorization(credential: SecretStr | None) -> SecretStr | None:
+    return None if credential is None else SecretStr(str(json.loads(credential.get_secret_value())[1]))
+
+
+def _not_without_payment() -> NoReturn:
+    raise OrderRejectedError("This rail sends nothing without a payment.", status=402, zinc_code="payment_required")
