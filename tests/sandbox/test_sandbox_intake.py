@@ -246,9 +246,7 @@ async def test_whatever_comes_is_taken_or_refused_and_what_is_taken_can_be_read(
                 assert 0 < (result.price_components.charged_cents or 0) <= body["max_price"]
 
 
-async def test_the_agent_rail_says_that_it_is_not_open() -> None:
+async def test_there_is_nothing_anywhere_else() -> None:
     async with customer(Sandbox()) as client:
-        answer = await client.post("/agent/orders", json=order())
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
         unknown = await client.get("/nowhere")
         assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})

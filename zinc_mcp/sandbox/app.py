@@ -19,9 +19,12 @@ from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.faults import Fault, asks, fault_for, spoilt
 from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint
 from zinc_mcp.sandbox.listing import has_metadata, read_query
+from zinc_mcp.sandbox.offers import Offers
 from zinc_mcp.sandbox.orders import age_of, order_at, timeline_at
+from zinc_mcp.sandbox.payments import AgentPlacing, Settle
 from zinc_mcp.sandbox.placing import Placing
 from zinc_mcp.sandbox.prices import ORDER_FEE, WALLET_BALANCE
+from zinc_mcp.sandbox.till import ORDER_KEY_PREFIX, Till
 
 LISTING_LAG = 5.0
 """Seconds until a new order is listed, at pace 1, where the dialect's listing lags."""
@@ -30,9 +33,17 @@ _logger = logging.getLogger(__name__)
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(ledger: Ledger, dialect: Dialect, pace: float, clock: Callable[[], float]) -> Starlette:
+def build_app(
+    ledger: Ledger,
+    till: Till,
+    offers: Offers,
+    dialect: Dialect,
+    pace: float,
+    clock: Callable[[], float],
+    settle: Settle | None,
+) -> Starlette:
     """Return the ASGI app of one sandbox."""
-    zinc = _Zinc(ledger, dialect, pace, clock)
+    zinc = _Zinc(ledger, till, offers, dialect, pace, clock, settle)
     return Starlette(
         routes=[
             Route("/orders", _answering(zinc.create_order), methods=["POST"]),
@@ -42,6 +53,7 @@ def build_app(ledger: Ledger, dialect: Dialect, pace: float, clock: Callable[[],
             Route("/orders/{order_id}/timeline", _answering(zinc.get_timeline), methods=["GET"]),
             Route("/orders/{order_id}/cancel", _answering(zinc.cancel_order), methods=["POST"]),
             Route("/agent/orders", _answering(zinc.create_agent_order), methods=["POST"]),
+            Route("/practice/settlements/{challenge_id}", _answering(zinc.get_settlement), methods=["GET"]),
             Route("/wallet/me", _answering(zinc.get_wallet), methods=["GET"]),
             Route("/health", _answering(zinc.get_health), methods=["GET"]),
         ],
@@ -74,14 +86,25 @@ async def _nobody_listens(request: Request, error: Exception) -> Response:
 
 
 class _Zinc:
-    def __init__(self, ledger: Ledger, dialect: Dialect, pace: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        till: Till,
+        offers: Offers,
+        dialect: Dialect,
+        pace: float,
+        clock: Callable[[], float],
+        settle: Settle | None,
+    ) -> None:
         self._ledger = ledger
+        self._till = till
         self._listing = dialect.listing
         self._not_cancellable = int(dialect.not_cancellable.removeprefix("status_"))
         self._pace = pace
         self._clock = clock
         self._answers = Answers(dialect)
         self._placing = Placing(ledger, dialect, self._answers, pace)
+        self._agents = AgentPlacing(ledger, till, offers, dialect, self._answers, pace, settle)
 
     async def create_order(self, request: Request) -> Response:
         """`POST /orders`."""
@@ -90,12 +113,23 @@ class _Zinc:
         return await self._placing.post(content, self._clock(), caller, refusal)
 
     async def create_agent_order(self, request: Request) -> Response:
-        """`POST /agent/orders`: the agent rail is not open here yet."""
-        return self._answers.error(503, "service_unavailable", "The agent rail is not open in this sandbox.")
+        """`POST /agent/orders`."""
+        content, method = await request.body(), request.query_params.get("method")
+        return await self._agents.post(content, self._clock(), method, request.headers.get("authorization"))
+
+    async def get_settlement(self, request: Request) -> Response:
+        """`GET /practice/settlements/{id}`: what became of a challenge. Ours, and needs no key: Zinc has no such thing.
+
+        A real wallet asks its own chain or bank; the practice wallet has none but this.
+        """
+        fate = self._till.fate(request.path_params["challenge_id"], self._clock())
+        if fate is None:
+            return self._answers.error(404, "not_found", "No such challenge was issued here.")
+        return as_json({"ending": fate[0], "reference": fate[1]})
 
     async def list_orders(self, request: Request) -> Response:
         """`GET /orders`."""
-        caller, now = self._authorised(request), self._clock()
+        caller, now = self._reader(request), self._clock()
         query = read_query(request.query_params)
         if isinstance(query, list):
             return self._answers.invalid(query)
@@ -115,17 +149,17 @@ class _Zinc:
 
     async def get_order(self, request: Request) -> Response:
         """`GET /orders/{id}`: 404 when unknown or not yours."""
-        row = self._row(request)
+        row = self._row(request, self._reader(request))
         fault = self._read_fault(row, "read_fault")
         return self._answered(as_json(order_at(row, self._clock(), self._pace)), fault)
 
     async def get_timeline(self, request: Request) -> Response:
         """`GET /orders/{id}/timeline`."""
-        return as_json(timeline_at(self._row(request), self._clock(), self._pace))
+        return as_json(timeline_at(self._row(request, self._reader(request)), self._clock(), self._pace))
 
     async def cancel_order(self, request: Request) -> Response:
         """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
-        row, now = self._row(request), self._clock()
+        row, now = self._row(request, self._authorised(request)), self._clock()
         pending = row.cancelled_at is None and age_of(row, now, self._pace) < WORKING_AT
         if pending and self._ledger.cancel(row.order_id, now):
             return Response(status_code=204)
@@ -180,8 +214,15 @@ class _Zinc:
             raise AnsweredError(refusal)
         return caller
 
-    def _row(self, request: Request) -> Row:
-        caller, order_id = self._authorised(request), request.path_params["order_id"]
+    def _reader(self, request: Request) -> str:
+        # The key of a paid order is for its status (MPP page), so it reads, and finds that one order.
+        token = request.headers.get("authorization", "").partition(" ")[2]
+        if token.startswith(ORDER_KEY_PREFIX) and self._ledger.of(fingerprint(token)):
+            return fingerprint(token)
+        return self._authorised(request)
+
+    def _row(self, request: Request, caller: str) -> Row:
+        order_id = request.path_params["order_id"]
         row = self._ledger.find(caller, order_id)
         if row is None:
             details = {"resource": "Order", "identifier": order_id}

@@ -44,6 +44,34 @@ class Dialect:
     not_cancellable: Literal["status_422", "status_409", "status_400"] = "status_422"
     """The HTTP status of `order_not_cancellable` (seen handled as 422 by Zinc's sample app)."""
 
+    challenges: Literal["separate", "folded"] = "separate"
+    """The challenges of a 402: a header line for each, or one line with another scheme in between, as RFC 9110 and
+    many a proxy have it."""
+
+    challenge_digest: Literal["sdk", "draft", "absent"] = "sdk"
+    """How a challenge names the body: `sha-256=…` (the SDKs), `sha-256=:…:` (RFC 9530, the draft) or not at all (as
+    captured in June 2026). Without it a paid request with another body costs its money and brings no order (SDK)."""
+
+    method_query: Literal["honoured", "ignored"] = "honoured"
+    """Whether `?method=` narrows the challenges to one (MPP page; not on the endpoint's own page)."""
+
+    payment_errors: Literal["envelope", "problem"] = "envelope"
+    """A credential that does not hold: 402 in the error envelope, or as the draft's problem document."""
+
+    agent_repeat: Literal["same_order", "conflict_409", "forbidden_403_replayed", "payment_402_fresh"] = "same_order"
+    """The same credential again: the first answer once more, headers included (draft, "SHOULD"); 409; 403 as the SDKs
+    answer a replay; or a fresh challenge. It is settled once in all of them."""
+
+    agent_duplicate: Literal["kept_409", "unsettled_409", "early_409"] = "kept_409"
+    """A used idempotency key with another payment. All answer 409; undocumented is when: after the second payment was
+    settled, and its money is kept; before it is settled; or already to the unpaid request."""
+
+    receipt: Literal["present", "absent", "odd"] = "present"
+    """`Payment-Receipt`: the draft's, none, or `sandbox receipt=…` as Zinc's blog prints it."""
+
+    order_key: Literal["present", "absent"] = "present"
+    """Whether the 201 carries `X-Api-Key`."""
+
     @classmethod
     def parse(cls, text: str) -> "Dialect":
         """Read `listing=lags,keys=ignored`; an empty text is the default dialect.

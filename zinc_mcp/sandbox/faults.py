@@ -23,7 +23,32 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     slow_N           the answer comes after N seconds (divided by the pace); `slow_0.5` works too
     hang             no answer ever comes
     truncated        the head and half of the body, then the connection is closed
-    huge             the status of the answer and 8 MB of JSON that never ends
+    huge             the head of the answer and 8 MB of JSON that never ends
+
+On the agent rail `?fault=` acts on the paid POSTs ("not accepted": nothing is settled; "accepted": settled and
+ordered), and knows two more:
+    second_402       a fresh challenge over twice the amount; nothing is settled
+    settled_no_order  the payment is settled, no order comes of it, and the answer is 500
+`?pay_fault=` acts on its unpaid POSTs. All of the above spoil the answer, and these are lies in every challenge:
+    wrong_amount     ten times what it should be
+    odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
+                     `odd_amount` is the first
+    wrong_currency   euros, or another token
+    wrong_chain, no_chain  the test network instead of the main one, or none named
+    no_expiry, expired, expires_far  none, a minute ago, in ten years
+    wrong_digest     of another body
+    other_realm      which is harmless: a realm is no host
+    other_intent     a session instead of a charge
+    other_origin_header  the credential should travel as a Cookie
+    splits           half goes to somebody else
+    push_only        to be paid first and told of then
+    duplicate_keys   the amount stands twice in the request, honest and tenfold
+    malformed        a quote that never closes
+    unknown_method_only  nothing but a method that nobody knows
+and these are no challenges at all:
+    unpaid_201       the order is created without a payment
+    html_402         402 with HTML and no challenge
+    redirect         to another host; `redirect_307` is the same
 """
 
 import re
@@ -45,7 +70,21 @@ BEFORE = frozenset(
 AFTER = frozenset(
     "drop_after reset_after http_500_after html_502_after html_200 redirect_after hang truncated huge".split()
 )
-_ALIASES = {"http_500": "http_500_before", "drop": "drop_after", "http_502": "html_502"}
+PAID = frozenset("second_402 settled_no_order".split())
+LIES = frozenset(
+    "wrong_amount odd_amount_underscore odd_amount_minus odd_amount_number wrong_currency wrong_chain no_chain "
+    "no_expiry expired expires_far wrong_digest other_realm other_intent other_origin_header splits push_only "
+    "duplicate_keys malformed unknown_method_only".split()
+)
+UNPAID = LIES | {"unpaid_201", "html_402"}
+_ALIASES = {
+    "http_500": "http_500_before",
+    "drop": "drop_after",
+    "http_502": "html_502",
+    "odd_amount": "odd_amount_underscore",
+    "redirect": "redirect_307",
+}
+_MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
 _SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
 _HANG_SECONDS = 3600.0
 _ELSEWHERE = "https://elsewhere.invalid/orders"
@@ -85,7 +124,7 @@ class UnknownFaultError(Exception):
     """The URL asks for a fault that there is none of: a slip in a test, which must not pass in silence."""
 
 
-def fault_for(body: object, parameter: str, nth: int) -> Fault | None:
+def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> Fault | None:
     """Return the fault that an order's first product asks for on the nth request (from 0), or None.
 
     Raises:
@@ -97,7 +136,7 @@ def fault_for(body: object, parameter: str, nth: int) -> Fault | None:
     name = _ALIASES.get(names[nth], names[nth])
     if name == "hang":
         return Fault(name, _HANG_SECONDS)
-    if name in BEFORE or name in AFTER:
+    if name in BEFORE or name in AFTER or name in _MORE.get((parameter, rail), ()):
         return Fault(name)
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))
@@ -109,15 +148,15 @@ def asks(body: object, parameter: str) -> bool:
     return bool(_asked(body, parameter))
 
 
-def check(body: object) -> None:
-    """Check every fault that an order asks for, before it is taken.
+def check(body: object, rail: str) -> None:
+    """Check every fault that an order asks for on this rail, before it is taken.
 
     Raises:
         UnknownFaultError: if one is not ours.
     """
-    for parameter in ("fault", "read_fault", "list_fault"):
+    for parameter in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
         for nth in range(len(_asked(body, parameter))):
-            fault_for(body, parameter, nth)
+            fault_for(body, parameter, nth, rail)
 
 
 def _asked(body: object, parameter: str) -> list[str]:
@@ -158,6 +197,8 @@ def spoilt(fault: Fault, answer: Response, envelope: Envelope, pace: float) -> R
             return envelope(401, "unauthorized", "Not authenticated.")
         case "redirect_307" | "redirect_after":
             return RedirectResponse(_ELSEWHERE, 307)
+        case "html_402":
+            return HTMLResponse("<!doctype html><title>402 Payment Required</title>", 402)
         case "html_200":
             return HTMLResponse("<!doctype html><title>Zinc</title><h1>Welcome</h1>")
         case _:
@@ -233,7 +274,7 @@ class _Huge(Response):
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json")]
+        headers = [(name, value) for name, value in self._answer.raw_headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": self._answer.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": b'{"id":"', "more_body": True})
         for _ in range(128):

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from zinc_mcp.errors import SettingsError
 
@@ -28,12 +28,31 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE INDEX IF NOT EXISTS attempts_by_key ON attempts (caller, idempotency_key);
 CREATE TABLE IF NOT EXISTS reads (
     order_id TEXT NOT NULL, what TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (order_id, what));
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS challenges (
+    challenge_id TEXT PRIMARY KEY, method TEXT NOT NULL, amount_cents INTEGER NOT NULL, body_sha256 TEXT,
+    expires_at REAL, void INTEGER NOT NULL DEFAULT 0, claimed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS settlements (
+    seq INTEGER PRIMARY KEY, challenge_id TEXT UNIQUE NOT NULL, method TEXT NOT NULL, reference TEXT NOT NULL,
+    credential TEXT NOT NULL, amount_cents INTEGER NOT NULL, idempotency_key TEXT, outcome TEXT NOT NULL, order_id TEXT,
+    at REAL NOT NULL);
 """
+
+# What ledgers of earlier versions lack.
+_LATER_COLUMNS = {
+    "orders": ("rail TEXT NOT NULL DEFAULT 'account'",),
+    "attempts": ("rail TEXT NOT NULL DEFAULT 'account'", "credential TEXT"),
+}
+_LATER_INDEX = "CREATE INDEX IF NOT EXISTS orders_by_rail ON orders (rail, idempotency_key)"
+
+Rail = Literal["account", "agent"]
+"""Which of the two POSTs an order came by."""
 
 
 class Placed(TypedDict):
-    """One order that exists. `api_key` is a fingerprint."""
+    """One order that exists. `api_key` is a fingerprint: on the agent rail, of the order's own key."""
 
+    rail: Rail
     order_id: str
     idempotency_key: str
     api_key: str
@@ -43,10 +62,13 @@ class Placed(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One `POST /orders`. `outcome` is `created`, `replayed_409`, `rejected_422`, `not_accepted_drop_before`, or
-    `received` while it is being worked on; `fault` is what was done to the answer.
+    """One `POST /orders` or `POST /agent/orders`. `outcome` is `created`, `replayed_409`, `rejected_422`,
+    `not_accepted_drop_before`, or `received` while it is being worked on; `fault` is what was done to the answer.
+    On the agent rail `challenged` is the unpaid half, and `credential` a fingerprint of what a paid one carried.
     """
 
+    rail: Rail
+    credential: str | None
     at: float
     idempotency_key: str | None
     api_key: str
@@ -119,12 +141,19 @@ class Ledger:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
                     raise
                 time.sleep(0.02)
-        with self._transaction() as database:
+        with self.transaction() as database:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 database.execute(statement)
+            for table, columns in _LATER_COLUMNS.items():
+                known = {row["name"] for row in database.execute(f"PRAGMA table_info({table})")}
+                for column in columns:
+                    if column.partition(" ")[0] not in known:
+                        database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+            database.execute(_LATER_INDEX)
 
     @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Hold the ledger for one change of it, whole or not at all."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -135,24 +164,38 @@ class Ledger:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
-    def note(self, at: float, caller: str, key: str | None, body: bytes) -> tuple[int, int]:
-        """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0."""
+    def note(
+        self,
+        at: float,
+        caller: str,
+        key: str | None,
+        body: bytes,
+        *,
+        rail: Rail = "account",
+        credential: str | None = None,
+    ) -> tuple[int, int]:
+        """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0.
+
+        Attempts with a credential and attempts without one are counted apart.
+        """
         digest = hashlib.sha256(body).hexdigest()
-        with self._transaction() as database:
+        with self.transaction() as database:
             same = "idempotency_key = ?" if key is not None else "idempotency_key IS NULL AND body_sha256 = ?"
             (earlier,) = database.execute(
-                f"SELECT count(*) FROM attempts WHERE caller = ? AND {same}",  # noqa: S608  # one of two constants
-                (caller, key if key is not None else digest),
+                f"SELECT count(*) FROM attempts WHERE caller = ? AND {same} "  # noqa: S608  # one of two constants
+                "AND (credential IS NULL) = ?",
+                (caller, key if key is not None else digest, credential is None),
             ).fetchone()
             written = database.execute(
-                "INSERT INTO attempts (at, caller, idempotency_key, body_sha256, outcome) VALUES (?, ?, ?, ?, ?)",
-                (at, caller, key, digest, "received"),
+                "INSERT INTO attempts (at, caller, idempotency_key, body_sha256, outcome, rail, credential) "
+                "VALUES (?, ?, ?, ?, 'received', ?, ?)",
+                (at, caller, key, digest, rail, credential),
             )
             return int(written.lastrowid or 0), int(earlier)
 
     def close_attempt(self, attempt: int, outcome: str, fault: str | None, *, busy: bool) -> None:
         """Write down what became of an attempt; `busy` leaves it in flight, as one that never answers."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "UPDATE attempts SET outcome = ?, fault = ?, busy_until = iif(?, busy_until, NULL) WHERE seq = ?",
                 (outcome, fault, busy, attempt),
@@ -174,24 +217,20 @@ class Ledger:
 
         Keys are counted per API key (the scope is not documented). The server makes one when none is given.
         """
-        with self._transaction() as database:
+        with self.transaction() as database:
             earlier = None
             if key is not None and honour_keys:
                 earlier = database.execute(
                     "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (caller, key)
                 ).fetchone()
             if earlier is not None:
-                row = _row(earlier)
+                row = row_of(earlier)
                 (busy,) = database.execute(
                     "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, at)
                 ).fetchone()
                 return Accepted(row, created=False, in_flight=busy > 0)
             row = Row(str(uuid.uuid4()), caller, body, at, None)
-            database.execute(
-                "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (row.order_id, caller, key if key is not None else str(uuid.uuid4()), json.dumps(body), at, scenario),
-            )
+            insert_order(database, row, key, scenario, "account")
             database.execute(
                 "UPDATE attempts SET order_id = ?, busy_until = ?, outcome = 'created' WHERE seq = ?",
                 (row.order_id, at + busy_seconds, attempt),
@@ -200,7 +239,7 @@ class Ledger:
 
     def contested(self, attempt: int) -> bool:
         """Say whether another POST with the same key arrived while this attempt was being processed."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             (rivals,) = database.execute(
                 "SELECT count(*) FROM attempts AS rival JOIN attempts AS mine ON mine.seq = ? "
                 "WHERE rival.caller = mine.caller AND rival.idempotency_key = mine.idempotency_key "
@@ -211,7 +250,7 @@ class Ledger:
 
     def cancel(self, order_id: str, at: float) -> bool:
         """Cancel an order unless it is cancelled already; say whether this did it."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             changed = database.execute(
                 "UPDATE orders SET cancelled_at = ? WHERE order_id = ? AND cancelled_at IS NULL", (at, order_id)
             )
@@ -219,7 +258,7 @@ class Ledger:
 
     def count_read(self, order_id: str, what: str) -> int:
         """Count a read of an order; return how many of this kind came before it."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             (times,) = database.execute(
                 "INSERT INTO reads VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times",
                 (order_id, what),
@@ -228,17 +267,18 @@ class Ledger:
 
     def find(self, caller: str, order_id: str) -> Row | None:
         """Return the caller's order, or None: somebody else's order looks like one that does not exist."""
-        rows = self._select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
-        return _row(rows[0]) if rows else None
+        rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
+        return row_of(rows[0]) if rows else None
 
     def of(self, caller: str) -> list[Row]:
         """Return all orders of a caller, newest first."""
-        return [_row(row) for row in self._select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)]
+        return [row_of(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)]
 
     def placed(self) -> list[Placed]:
         """Return every order, oldest first."""
         return [
             Placed(
+                rail=row["rail"],
                 order_id=row["order_id"],
                 idempotency_key=row["idempotency_key"],
                 api_key=row["caller"],
@@ -246,13 +286,15 @@ class Ledger:
                 created_at=row["created_at"],
                 scenario=row["scenario"],
             )
-            for row in self._select("SELECT * FROM orders ORDER BY seq")
+            for row in self.select("SELECT * FROM orders ORDER BY seq")
         ]
 
     def attempts(self) -> list[Attempt]:
         """Return every attempt, oldest first."""
         return [
             Attempt(
+                rail=row["rail"],
+                credential=row["credential"],
                 at=row["at"],
                 idempotency_key=row["idempotency_key"],
                 api_key=row["caller"],
@@ -261,13 +303,32 @@ class Ledger:
                 fault=row["fault"],
                 order_id=row["order_id"],
             )
-            for row in self._select("SELECT * FROM attempts ORDER BY seq")
+            for row in self.select("SELECT * FROM attempts ORDER BY seq")
         ]
 
-    def _select(self, statement: str, *values: object) -> list[sqlite3.Row]:
+    def select(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Read rows."""
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
 
-def _row(row: sqlite3.Row) -> Row:
+def insert_order(database: sqlite3.Connection, row: Row, key: str | None, scenario: str, rail: Rail) -> None:
+    """Write a new order, inside the transaction that decides about it."""
+    database.execute(
+        "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.order_id,
+            row.caller,
+            key if key is not None else str(uuid.uuid4()),
+            json.dumps(row.body),
+            row.created_at,
+            scenario,
+            rail,
+        ),
+    )
+
+
+def row_of(row: sqlite3.Row) -> Row:
+    """Read one row of `orders`."""
     return Row(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])

@@ -7,14 +7,14 @@ import anyio
 from starlette.responses import Response
 
 from zinc_mcp.sandbox.answers import AnsweredError, Answers, as_json
-from zinc_mcp.sandbox.catalogue import Trouble, scenario_of
+from zinc_mcp.sandbox.catalogue import Trouble
+from zinc_mcp.sandbox.checks import Checks
 from zinc_mcp.sandbox.course import course_of
 from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import Fault, UnknownFaultError, check, fault_for, spoilt
-from zinc_mcp.sandbox.intake import address_problem, key_in, read_body
+from zinc_mcp.sandbox.faults import Fault, spoilt
+from zinc_mcp.sandbox.intake import key_in, read_body
 from zinc_mcp.sandbox.ledger import Ledger, Row
 from zinc_mcp.sandbox.orders import order_at
-from zinc_mcp.sandbox.prices import ORDER_FEE
 
 PROCESSING = 0.2
 """Seconds a POST is being processed, at pace 1, in dialects where that can be seen."""
@@ -29,6 +29,7 @@ class Placing:
         self._ledger = ledger
         self._dialect = dialect
         self._answers = answers
+        self._checks = Checks(dialect, answers)
         self._pace = pace
 
     async def post(self, content: bytes, at: float, caller: str, refusal: Response | None) -> Response:
@@ -47,11 +48,13 @@ class Placing:
         try:
             if refusal:
                 raise AnsweredError(refusal)
-            fault = self._fault(body, nth)
+            fault = self._checks.fault(body, "fault", nth, "account")
             if fault and not fault.accepts:
                 answer, outcome = Response(), f"not_accepted_{fault.name}"
             else:
-                self._check(body, problems)
+                self._checks.form(body, problems)
+                self._refuse_cards(body)
+                self._checks.products(body)
                 answer, outcome = await self._place(attempt, at, caller, key, body, fault)
         except AnsweredError as answered:
             answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
@@ -63,28 +66,10 @@ class Placing:
             return answer
         return spoilt(fault, answer, self._answers.error, self._pace) if fault else answer
 
-    def _fault(self, body: object, nth: int) -> Fault | None:
-        try:
-            check(body)
-            return fault_for(body, "fault", nth)
-        except UnknownFaultError as error:
-            raise AnsweredError(self._answers.error(400, "bad_request", str(error))) from None
-
-    def _check(self, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
-        if problems:
-            raise AnsweredError(self._answers.invalid(problems))
-        if wrong := address_problem(body["shipping_address"]):
-            field, message = wrong
-            if self._dialect.address == "detail_422":
-                located = {"type": "value_error", "loc": ["body", "shipping_address", field], "msg": message}
-                raise AnsweredError(self._answers.invalid([located]))
-            raise AnsweredError(self._answers.error(400, "invalid_shipping_address", message, {"field": field}))
+    def _refuse_cards(self, body: dict[str, Any]) -> None:
         payment: dict[str, Any] = body.get("payment") or {}
         if payment.get("mode") == "card":
             raise AnsweredError(self._answers.error(402, "payment_required", "Pay for this order to place it."))
-        refusals = (scenario_of(product["url"]).refusal for product in body["products"])
-        if refusal := next(filter(None, refusals), None):
-            raise AnsweredError(self._refused(refusal, body["max_price"]))
 
     async def _place(
         self, attempt: int, at: float, caller: str, key: str | None, body: dict[str, Any], fault: Fault | None
@@ -105,7 +90,7 @@ class Placing:
             if not accepted.in_flight or concurrent == "serialised":
                 answer = self._repeat(key, accepted.row, body)
             elif concurrent == "both_in_flight_409":
-                answer = self._conflict(key, accepted.row)
+                answer = self._checks.conflict(key, accepted.row)
             else:
                 answer = self._answers.error(500, "internal_error", "An internal error occurred.")
             return answer, f"replayed_{answer.status_code}"
@@ -114,37 +99,16 @@ class Placing:
             late = fault.seconds / self._pace if fault and fault.name == "slow" else 0.0
             await anyio.sleep(processing + late)
         if concurrent == "both_in_flight_409" and self._ledger.contested(attempt):
-            return self._conflict(key, accepted.row), "created"
+            return self._checks.conflict(key, accepted.row), "created"
         return as_json(order_at(accepted.row, at, self._pace), 201), "created"
-
-    def _refused(self, refusal: Trouble, max_price: int) -> Response:
-        if refusal.code != "insufficient_funds":
-            return self._answers.error(refusal.status, refusal.code, refusal.message)
-        required = max_price + ORDER_FEE
-        details = {"required": required, "available": min(250, required - 1), "fund_with": ["card", "ach", "wire"]}
-        status = 402 if self._dialect.insufficient_funds == "status_402" else 400
-        return self._answers.error(status, refusal.code, refusal.message, details)
 
     def _repeat(self, key: str | None, row: Row, body: dict[str, Any]) -> Response:
         match self._dialect.repeat:
             case "conflict_409":
-                return self._conflict(key, row)
+                return self._checks.conflict(key, row)
             case "conflict_500":
                 return self._answers.error(500, "internal_error", "An internal error occurred.")
             case "unauthorized_401":
                 return self._answers.error(401, "token_expired", "The token has expired.")
             case "payment_402":
-                return self._refused(Trouble("insufficient_funds", "The balance is too low."), body["max_price"])
-
-    def _conflict(self, key: str | None, row: Row) -> Response:
-        details: dict[str, Any] | None = {"resource": "Order", "identifier": key}
-        match self._dialect.conflict_identifier:
-            case "key":
-                pass
-            case "order_id":
-                details = {"resource": "Order", "identifier": row.order_id}
-            case "details_order_id":
-                details = {"resource": "Order", "identifier": key, "order_id": row.order_id}
-            case "none":
-                details = None
-        return self._answers.error(409, "already_exists", "Order already exists.", details)
+                return self._checks.refused(Trouble("insufficient_funds", "The balance is too low."), body["max_price"])

@@ -20,6 +20,13 @@ class Line:
     quantity: int
 
 
+def charged_cents(lines: Sequence[Line], max_price: int) -> int:
+    """Return what the retailer charges, in US cents."""
+    natural, _ = _natural(lines)
+    # Whole percents below the ceiling: a real total hardly ever hits it exactly.
+    return natural if natural <= max_price else max(1, max_price * 95 // 100)
+
+
 def price_components(lines: Sequence[Line], max_price: int, scenario: Scenario) -> dict[str, Any] | None:
     """Return `job_result.price_components` (PriceComponents), or None where the scenario records none.
 
@@ -28,12 +35,8 @@ def price_components(lines: Sequence[Line], max_price: int, scenario: Scenario) 
     """
     if not scenario.priced:
         return None
-    listed = sum(unit_price(line.url) * line.quantity for line in lines)
-    tax, shipping = listed * 250 // 4500, 150
-    natural = listed + tax + shipping
-    # Whole percents below the ceiling: a real total hardly ever hits it exactly.
-    total = natural if natural <= max_price else max(1, max_price * 95 // 100)
-    charged = total
+    natural, tax = _natural(lines)
+    total = charged = charged_cents(lines, max_price)
     if scenario.currency != "USD":
         total = max(1, total * 100 // _CENTS_PER_EURO)
     units = [unit_price(line.url) * total // natural for line in lines]
@@ -68,3 +71,10 @@ def price_components(lines: Sequence[Line], max_price: int, scenario: Scenario) 
         "breakdown_recorded": recorded,
         "rounding_mode": "half_even",
     }
+
+
+def _natural(lines: Sequence[Line]) -> tuple[int, int]:
+    """Return what the lines come to by themselves, and how much of it is tax."""
+    listed = sum(unit_price(line.url) * line.quantity for line in lines)
+    tax, shipping = listed * 250 // 4500, 150
+    return listed + tax + shipping, tax

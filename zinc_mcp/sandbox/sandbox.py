@@ -1,7 +1,7 @@
 """The sandbox as its users hold it: a ledger, a dialect, a pace and a clock, opened as an app or as a transport."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,10 @@ from zinc_mcp.sandbox.ledger import Attempt, Ledger, Placed
 if TYPE_CHECKING:
     import httpx
     from starlette.applications import Starlette
+
+    from zinc_mcp.sandbox.offers import Payee
+    from zinc_mcp.sandbox.payments import Settle
+    from zinc_mcp.sandbox.till import Settlement, Till
 
 
 class Sandbox:
@@ -23,6 +27,9 @@ class Sandbox:
         dialect: Dialect | None = None,
         pace: float = 1.0,
         clock: Callable[[], float] = time.time,
+        payees: "Sequence[Payee] | None" = None,
+        challenge_seconds: float = 300.0,
+        settle: "Settle | None" = None,
     ) -> None:
         """Open a sandbox.
 
@@ -31,6 +38,9 @@ class Sandbox:
             dialect: how it speaks where the documents are silent.
             pace: how many times faster than the documented walk orders advance and faults wait.
             clock: seconds since the epoch; every process that shares a ledger must read the same one.
+            payees: what a 402 offers instead of `offers.PAYEES`.
+            challenge_seconds: how long a challenge can be paid; the pace does not shorten it.
+            settle: settles what the practice wallet does not pay; without it such a payment does not verify.
 
         Raises:
             ValueError: if `pace` is not above zero.
@@ -41,7 +51,11 @@ class Sandbox:
         self.dialect = dialect or Dialect()
         self.pace = pace
         self.clock = clock
+        self.challenge_seconds = challenge_seconds
         self._ledger = Ledger(ledger)
+        self._till: Till | None = None
+        self._payees = payees
+        self._settle = settle
         self._app: Starlette | None = None
 
     @property
@@ -50,8 +64,11 @@ class Sandbox:
         if self._app is None:
             # Starlette and the endpoints are loaded when somebody practises, not when somebody lists tools.
             from zinc_mcp.sandbox.app import build_app
+            from zinc_mcp.sandbox.offers import PAYEES, Offers
 
-            self._app = build_app(self._ledger, self.dialect, self.pace, self.clock)
+            till = self._opened()
+            offers = Offers(till, self.dialect, self._payees or PAYEES, self.challenge_seconds)
+            self._app = build_app(self._ledger, till, offers, self.dialect, self.pace, self.clock, self._settle)
         return self._app
 
     def transport(self) -> "httpx.AsyncBaseTransport":
@@ -65,5 +82,21 @@ class Sandbox:
         return self._ledger.placed()
 
     def attempts(self) -> list[Attempt]:
-        """Return every `POST /orders` received, oldest first, with what became of it."""
+        """Return every `POST /orders` and `POST /agent/orders` received, oldest first, with what became of it."""
         return self._ledger.attempts()
+
+    def settlements(self) -> "list[Settlement]":
+        """Return every payment taken, oldest first, with what of it has been given back by now."""
+        return self._opened().settlements(self.clock(), self.pace)
+
+    @property
+    def payment_secret(self) -> str:
+        """What binds the challenges: for a verifier that is not ours."""
+        return self._opened().secret
+
+    def _opened(self) -> "Till":
+        if self._till is None:
+            from zinc_mcp.sandbox.till import Till
+
+            self._till = Till(self._ledger)
+        return self._till
