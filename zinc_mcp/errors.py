@@ -43,6 +43,8 @@ ErrorCode = Literal[
     "order_rejected",
     "order_exists",
     "outcome_unknown",
+    "paid_no_order",
+    "payment_refused",
     "zinc_unavailable",
     "internal_error",
 ]

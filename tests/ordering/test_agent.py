@@ -37,7 +37,12 @@ async def test_an_order_is_priced_signed_once_and_paid(open_test_shop: OpenShop,
     assert len(zinc.settlements) == 1
     reads = [request for request in zinc.requests if request.method == "GET" and "/orders/" in request.url.path]
     assert {request.headers["authorization"] for request in reads} == {"Bearer zn_live_order-1"}
-    assert entry.facts["payment"]["authorised_cents"] == 5100
+    assert entry.facts["payment"] == {
+        "method": "sandbox",
+        "authorised_cents": 5100,
+        "fee_cents": 100,
+        "reference": zinc.settlements[0],
+    }
 
 
 async def test_the_same_intention_is_paid_once_whatever_the_rail(open_test_shop: OpenShop, zinc: FakeZinc) -> None:

@@ -6,7 +6,7 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -138,10 +138,13 @@ class Payer:
             await self._settling.doubted(attempt, f"no order for the payment: {reason}")
             order = await self._found(entry, rail)
             if order is not None:
-                await self._settling.accepted(attempt, rail, order, "found at Zinc")
+                facts = await self._with_reference(entry)
+                await self._settling.accepted(attempt, rail, order, "found at Zinc", facts=facts)
         else:
             self._checkpoint("answered")
-            await self._settling.accepted(attempt, rail, order, "paid and accepted by Zinc")
+            await self._settling.accepted(
+                attempt, rail, order, "paid and accepted by Zinc", facts=await self._with_reference(entry)
+            )
         if attempt.entry.order_id is not None:
             await self._forget(attempt.entry)
 
@@ -152,7 +155,9 @@ class Payer:
         if order is not None:
             await self._settling.accepted(attempt, rail, order, "found at Zinc")
         elif ending == "settled":
-            await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", **paid_no_order(entry))
+            facts = await self._with_reference(entry)
+            known = paid_no_order(dataclasses.replace(entry, facts=facts))
+            await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", facts=facts, **known)
         elif ending == "unpaid":
             error = OrderRejectedError(
                 "Zinc did not take the payment, and it can no longer be taken: nothing was bought.",
@@ -218,6 +223,14 @@ class Payer:
             self._checkpoint("headers")
 
         return keep
+
+    async def _with_reference(self, entry: Entry) -> Mapping[str, Any]:
+        """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
+        payment = await self._payment(entry)
+        recovery: Mapping[str, Any] = payment.recovery if payment is not None else {}
+        reference = recovery.get("receipt") or recovery.get("reference")
+        known: Mapping[str, Any] = entry.facts.get("payment", {})
+        return {**entry.facts, "payment": {**known, **({"reference": reference} if reference else {})}}
 
     async def _found(self, entry: Entry, rail: PayingRail) -> Order | None:
         try:

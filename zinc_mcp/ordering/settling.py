@@ -49,11 +49,11 @@ class Settling:
         self._owner = owner
         self._checkpoint = checkpoint
 
-    async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str) -> None:
+    async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
         """Zinc has it: settle the money on what the order shows."""
         attempt.order = order
         changes = news(attempt.entry, order)
-        await self.settle(attempt, changes.pop("state"), what, **changes)
+        await self.settle(attempt, changes.pop("state"), what, **changes, **more)
         self._checkpoint("accepted")
         if attempt.entry.attempts > 1:
             await self._reconciler.stop_if_keys_are_ignored(attempt.entry, rail)

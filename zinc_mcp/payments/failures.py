@@ -76,7 +76,7 @@ class PaymentError(ZincMcpError):
 class InvalidChallengeError(PaymentError, RefusedError):
     """The 402 holds no `Payment` challenge that can be read. `reason` says why, in our words."""
 
-    default_code: ClassVar[ErrorCode] = "not_allowed"
+    default_code: ClassVar[ErrorCode] = "payment_refused"
     default_next_step = "Nothing was paid. Tell the user that Zinc's payment request could not be read."
 
     def __init__(self, reason: str) -> None:
@@ -87,7 +87,7 @@ class InvalidChallengeError(PaymentError, RefusedError):
 class PaymentRefusedError(PaymentError, RefusedError):
     """No payment was authorised, and nothing that could settle is left behind."""
 
-    default_code: ClassVar[ErrorCode] = "not_allowed"
+    default_code: ClassVar[ErrorCode] = "payment_refused"
     default_next_step = "Nothing was paid. Tell the user; the same order will be refused again."
 
     def __init__(self, reason: RefusalReason, facts: Mapping[str, Any] | None = None) -> None:

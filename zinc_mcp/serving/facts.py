@@ -62,6 +62,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         items_left_out=max(0, len(shown) - MAX_ITEMS) or None,
         ship_to=_ship_to(facts, order),
         price=price_view(entry, order, outcome),
+        payment=bounded_facts(facts.get("payment") or {}) or None,
         tracking=[_parcel(each, said) for each in order.tracking_numbers[:MAX_PARCELS]] if order else (),
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
         merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else (),

@@ -96,7 +96,7 @@ def in_doubt(view: OrderView) -> CallToolResult:
     """Return the result of a placing call whose order was sent and not answered."""
     return shown(
         ErrorView(
-            code="outcome_unknown",
+            code="paid_no_order" if view.outcome == "paid_no_order" else "outcome_unknown",
             outcome="unknown",
             summary=view.summary,
             next_step=view.next_step,

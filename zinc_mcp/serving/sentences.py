@@ -68,7 +68,7 @@ _ALSO_CALLED = {
 def told(view: OrderView, call: Call) -> OrderView:
     """Return the view with its summary and next step."""
     summary, next_step = _words(view)
-    if view.outcome in ("sending", "unknown") and call == "place":
+    if view.outcome in ("signing", "sending", "unknown") and call == "place":
         summary = f"{summary} Money may have moved."
     before = [_EARLIER] if view.new_order is False else []
     if view.mode != "live":
@@ -104,6 +104,17 @@ def _words(view: OrderView) -> tuple[str, str]:
                 f"{first_word_up} was cancelled.{_given_back(view)}",
                 "Tell the user. Order again only if they want that.",
             )
+        case "signing":
+            return (
+                "The payment for the order is being prepared; the order has not been sent with it yet.",
+                f"Do not order again. Call {look} and wait_seconds 25.",
+            )
+        case "paid_no_order":
+            return (
+                "The payment was taken and no order is known for it: money has moved.",
+                "Do not order again. Tell the user to ask Zinc with the key and the payment's reference; "
+                "`zinc-mcp orders resolve` then settles it here.",
+            )
         case "sending":
             return (
                 f"{first_word_up} is on its way to Zinc; no answer yet.",
@@ -138,6 +149,8 @@ def _cost(view: OrderView) -> str:
         return f" The price is not reported yet; at most {most} is debited." if most else ""
     back = price.expected_back_cents
     returned = f"; {printed(back)} of what was held comes back" if back else ""
+    if back and view.payment is not None:
+        returned = f"; {printed(back)} of what was paid up front should come back, which is not proved yet"
     return f" Paid: {_amount(view, 'paid')}, Zinc's fee included{returned}."
 
 

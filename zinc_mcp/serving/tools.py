@@ -106,7 +106,7 @@ def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolR
     view = order_view(answer.entry, answer.order, shop.settings.mode)
     view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
     view = told(view, "place")
-    return in_doubt(view) if view.outcome == "unknown" else shown(view)
+    return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
 
 
 def _logged(error: Exception) -> str:

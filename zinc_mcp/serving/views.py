@@ -8,9 +8,22 @@ from pydantic import BaseModel, ConfigDict
 from zinc_mcp.ordering.entry import Mode
 
 Outcome = Literal[
-    "waiting", "sending", "unknown", "accepted", "placed", "failed", "cancelled", "rejected", "refused", "declined"
+    "waiting",
+    "signing",
+    "sending",
+    "unknown",
+    "accepted",
+    "placed",
+    "failed",
+    "cancelled",
+    "rejected",
+    "refused",
+    "declined",
+    "paid_no_order",
 ]
-FINAL: frozenset[Outcome] = frozenset({"placed", "failed", "cancelled", "rejected", "refused", "declined"})
+FINAL: frozenset[Outcome] = frozenset(
+    {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
+)
 NOT_BOUGHT: frozenset[Outcome] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
 
 
@@ -104,6 +117,8 @@ class OrderView(View):
     items_left_out: int | None = None
     ship_to: ShipToView | None = None
     price: PriceView | None = None
+    payment: Mapping[str, Any] | None = None
+    """For an order paid by wallet: method, what was authorised up front, the receipt's reference."""
     tracking: Sequence[ParcelView] = ()
     estimated_delivery: str | None = None
     merchant_order_ids: Sequence[str] = ()
