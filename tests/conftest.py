@@ -92,6 +92,7 @@ def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks)
             config=home / "zinc.toml",
             api_key=SecretStr(api_key) if api_key else None,
             journal=SecretStr(journal) if journal else None,
+            browser=False,  # of whoever runs the tests
             **settings,
         )
         async with open_shop(

@@ -32,7 +32,13 @@ class Started:
         self.home = folder / "home"
         self.config = self.home / "zinc.toml"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "UV"))}
-        self.environment = {**kept, "ZINC_MCP_HOME": str(self.home), "PYTHONPATH": str(ROOT), "TZ": "UTC"}
+        self.environment = {
+            **kept,
+            "ZINC_MCP_HOME": str(self.home),
+            "PYTHONPATH": str(ROOT),
+            "TZ": "UTC",
+            "ZINC_MCP_BROWSER": "0",
+        }
 
     def configure(self, toml: str) -> None:
         """Write `zinc.toml`."""

@@ -19,7 +19,7 @@ TOOLS = ("place_order", "place_agent_order", "get_order")
 WALLETS = ("tempo", "stripe", "command", "sandbox")
 
 _TOP_LEVEL = frozenset(
-    "api_key api_key_file api_url sandbox journal journal_file tools wallet policy addresses".split()
+    "api_key api_key_file api_url sandbox journal journal_file tools wallet browser policy addresses".split()
 )
 _VARIABLES = {
     "api_key": "ZINC_API_KEY",
@@ -37,10 +37,11 @@ _VARIABLES = {
     "wallet_command": "ZINC_WALLET_COMMAND",
     "wallet_methods": "ZINC_WALLET_METHODS",
     "wallet_recipients": "ZINC_WALLET_RECIPIENTS",
+    "browser": "ZINC_MCP_BROWSER",
 }
 _OWN_VARIABLES = frozenset(
     "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
-    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL".split()
+    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER".split()
 )
 _UNFILLED = re.compile(r"^\$\{user_config\.[^}]*\}$")
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
@@ -75,6 +76,8 @@ class Settings:
     """What the command can pay."""
     wallet_recipients: tuple[str, ...] = ()
     """The only recipients to pay; empty for any."""
+    browser: bool = True
+    """Whether the approval page may be opened in a browser of this desktop."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where each setting came from, in words; never a value."""
 
@@ -134,6 +137,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         wallet_command=reader.text("wallet_command"),
         wallet_methods=reader.words("wallet_methods"),
         wallet_recipients=reader.words("wallet_recipients"),
+        browser=reader.switch("browser", default=True),
         sources=MappingProxyType(reader.sources),
     )
 
@@ -204,10 +208,10 @@ class _Reader:
             raise SettingsError(f"{self.sources[key]} must not carry a user name or a password.")
         return value
 
-    def switch(self, key: str) -> bool:
+    def switch(self, key: str, *, default: bool = False) -> bool:
         found = self._find(key)
         if found is None:
-            return False
+            return default
         value, place = found
         if isinstance(value, bool):
             return value

@@ -282,10 +282,12 @@ async def test_five_wrong_pins_are_a_no_however_many_come_at_once(
             except RefusedError:
                 pass
 
-        for _ in range(3):
+        for _ in range(10):  # at once, at most one of them is looked at
             async with anyio.create_task_group() as tasks:
-                for number in range(8):
+                for number in range(4):
                     tasks.start_soon(guess, (shop, other)[number % 2], number)
+            if entry_of(await shop.checkout.look("local", waiting.key)).state == "declined":
+                break
         late = entry_of(await shop.checkout.decide(waiting.key, replace(YES, pin="2468")))
     assert (late.state, late.counts_cents) == ("declined", 0)
     assert sum(event.what == "a PIN was tried" for event in journal_of(home)[1]) == 5

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from zinc_mcp.serving.browser import Show
 from zinc_mcp.serving.door import Hosts
 from zinc_mcp.serving.http import build_app
 from zinc_mcp.serving.members import Members
@@ -48,14 +49,17 @@ async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[Non
 
 
 @asynccontextmanager
-async def served(shop: Shop, *, members_only: bool = False, members: Path | None = None) -> AsyncGenerator[str]:
+async def served(
+    shop: Shop, *, members_only: bool = False, members: Path | None = None, show: Show | None = None
+) -> AsyncGenerator[str]:
     """Serve a shop as `zinc-mcp serve` does on loopback, and give its origin."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
         known = Members(members or shop.settings.home / "members.json")
-        async with listening(build_app(shop, hosts, known, members_only=members_only), listener):
-            yield f"http://127.0.0.1:{port}"
+        base = f"http://127.0.0.1:{port}"
+        async with listening(build_app(shop, hosts, known, members_only=members_only, base=base, show=show), listener):
+            yield base
 
 
 @asynccontextmanager

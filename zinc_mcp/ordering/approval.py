@@ -60,6 +60,12 @@ def question_of(entry: Entry) -> Question | None:
     return Question.model_validate(consent["question"])
 
 
+def seconds_to_decide(entry: Entry, now: float) -> int:
+    """Return how long the question of an entry still stands."""
+    until: float | None = (entry.consent or {}).get("until")
+    return max(0, int((until or now) - now))
+
+
 def order_of(entry: Entry) -> OrderCreate:
     """Return the order that an entry's bytes are.
 

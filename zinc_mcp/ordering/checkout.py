@@ -97,17 +97,21 @@ class Checkout:
                     if not self._may_be_bought_again(draft, policy, again):
                         raise self._earlier.possible_duplicate(found.twin)
 
-    async def decide(self, key: str, decision: Decision, *, caller: str | None = None) -> Answer:
+    async def decide(
+        self, key: str, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
+    ) -> Answer:
         """Take a person's decision on an entry that waits for one, send it on a yes, and say how it stands.
 
-        A second decision, or one after the time to decide, buys nothing.
+        A second decision, or one after the time to decide, buys nothing. What comes of a yes is waited for as long as
+        for any answer, or `wait_seconds`; sending goes on in any case.
 
         Raises:
             OrderNotFoundError: no such entry for this caller.
-            RefusedError: `approval_expired`, `paused`, or what the policy does not allow any more.
+            RefusedError: `approval_expired`, `approval_required`, `paused`, or what the policy does not allow any more.
             ZincMcpError: what the sending ended with; see `place`.
         """
-        deadline = time.monotonic() + self._workings.clocks.answer
+        wait_seconds = self._workings.clocks.answer if wait_seconds is None else wait_seconds
+        deadline = time.monotonic() + wait_seconds
         return await self._followed(await self._approval.decide(key, decision, caller=caller), deadline, earlier=False)
 
     async def await_decision(self, entry: Entry, *, earlier: bool) -> Answer:
@@ -137,6 +141,10 @@ class Checkout:
         """Return the entry with this key as the journal has it; None when there is none for this caller."""
         entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
         return entry if entry is not None and entry.key == key else None
+
+    def now(self) -> float:
+        """Return the time by which questions and answers expire."""
+        return self._workings.clock()
 
     async def has_pin(self) -> bool:
         """Say whether the owner has set a PIN, without which nothing is approved."""

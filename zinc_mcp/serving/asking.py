@@ -4,6 +4,7 @@ Four endings are kept apart: yes, no, silence (the dialogue was closed or ran ou
 sends anything, and silence goes on to the page.
 """
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -50,8 +51,12 @@ class Terminal:
 
     async def offer(self, entry: Entry) -> str:
         """Return the commands to decide with."""
-        command = invocation()
-        return f"Ask the user to run `{command} approve {entry.key}` (or `decline`) in a terminal of their own."
+        return f"Ask the user to run {in_a_terminal(entry)} in a terminal of their own."
+
+
+def in_a_terminal(entry: Entry) -> str:
+    """Return the command to decide with. A model may have written the key, and it is pasted into a shell."""
+    return f"`{invocation()} approve {shlex.quote(entry.key)}` (or `decline`)"
 
 
 async def asked(
@@ -69,7 +74,8 @@ async def asked(
     if entry is None:
         return answer, None
     said: Said = "cannot_ask"
-    if shop.policy().approval != "page" and can_ask(ctx):
+    # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
+    if shop.policy().approval != "page" and can_ask(ctx) and not await shop.checkout.has_pin():
         if str(ctx.protocol_version) >= MODERN:
             form = ElicitRequestFormParams(message=question.text(), requested_schema=Approve.model_json_schema())
             return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=entry.key)

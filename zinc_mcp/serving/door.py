@@ -14,6 +14,9 @@ from zinc_mcp.serving.members import Members, let_in
 OPEN_PATH = "/healthz"
 """The one path that asks for nothing."""
 
+PAGE_PATH = "/approve/"
+"""The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
+
 logger = logging.getLogger("zinc_mcp")
 
 
@@ -75,6 +78,8 @@ class Door:
         hosts = _headers(scope, b"host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
             return JSONResponse({"error": "invalid_host"}, 421)
+        if scope["path"].startswith(PAGE_PATH):
+            return None
         if any(not self._hosts.allow_origin(origin) for origin in _headers(scope, b"origin")):
             return JSONResponse({"error": "invalid_origin"}, 403)
         try:

@@ -21,8 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
+from zinc_mcp.serving.asking import Page
+from zinc_mcp.serving.browser import BrowserPage, Show
 from zinc_mcp.serving.door import OPEN_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
+from zinc_mcp.serving.page import ApprovalPage
+from zinc_mcp.serving.passes import Passes
 from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.settings import Settings
 
@@ -78,10 +82,19 @@ def serve_http(
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
     hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
     with _listening(host, port) as listener:
-        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls, opener)
+        base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
+        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls, opener, base)
 
 
-def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: bool = False) -> Starlette:
+def build_app(
+    shop: "Shop",
+    hosts: Hosts,
+    members: Members,
+    *,
+    members_only: bool = False,
+    base: str | None = None,
+    show: Show | None = None,
+) -> Starlette:
     """Return the ASGI application for an open shop.
 
     Args:
@@ -89,8 +102,11 @@ def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: boo
         hosts: the names clients may reach it by.
         members: who may use it; while there are none, everybody who reaches it.
         members_only: let nobody in without a token, even when there are no members (any more).
+        base: the origin people reach the approval page by; without one they decide in a terminal.
+        show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
-    server = build_server(shop)
+    page, routes = _page(shop, hosts, members, base, show)
+    server = build_server(shop, page)
     security = hosts.for_the_sdk()
     streamable = server.streamable_http_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
     sse = server.sse_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
@@ -114,6 +130,7 @@ def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: boo
         routes=[
             Route(OPEN_PATH, healthy),
             Route("/readyz", ready),
+            *routes,
             *streamable.routes,
             *sse.routes,
         ],
@@ -123,6 +140,30 @@ def build_app(shop: "Shop", hosts: Hosts, members: Members, *, members_only: boo
         ],
         lifespan=lifespan,
     )
+
+
+def _page(
+    shop: "Shop", hosts: Hosts, members: Members, base: str | None, show: Show | None
+) -> tuple[Page | None, list[Route]]:
+    if base is None:
+        return None, []
+    passes = Passes(shop.checkout.now)
+
+    async def served() -> str:
+        return base
+
+    approval = ApprovalPage(shop, hosts, passes, members, secure=base.startswith("https:"))
+    return BrowserPage(shop, passes, served, show=show), [approval.route()]
+
+
+def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
+    """Return the origin that people reach this server by."""
+    host, port = address[:2]
+    if not exposed:
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    name = allowed_hosts[0]
+    # A proxy in front listens where browsers expect it; we do so only where we were told to.
+    return f"https://{name}:{port}" if tls and port != 443 and name.rpartition(":")[2] == name else f"https://{name}"
 
 
 class _OneAnswer:
@@ -205,13 +246,14 @@ async def _serve(
     members_only: bool,
     tls: tuple[Path, Path] | None,
     opener: "Opener | None",
+    base: str,
 ) -> None:
     from zinc_mcp.shop import open_shop
 
     # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
     async with (opener or open_shop)(settings) as shop:
         config = uvicorn.Config(
-            build_app(shop, hosts, members, members_only=members_only),
+            build_app(shop, hosts, members, members_only=members_only, base=base),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.server import MCPServer
 
+from zinc_mcp.serving.browser import page_beside
 from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.settings import Settings
 
@@ -45,8 +46,8 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
 async def _serve(settings: Settings, opener: Opener | None) -> None:
     from zinc_mcp.shop import open_shop
 
-    async with (opener or open_shop)(settings) as shop:
-        server = build_server(shop)
+    async with (opener or open_shop)(settings) as shop, page_beside(shop) as page:
+        server = build_server(shop, page)
         if sys.platform == "win32":
             await server.run_stdio_async()
         else:

@@ -1,0 +1,215 @@
+"""The approval page in the person's own browser, on the machine this process runs on.
+
+What opens the page is in a file that only its owner can read, and leaves it by a POST: never in an argument, which
+every user of the machine can list, and never in a URL, which browsers and proxies remember.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.serving.asking import Page, Terminal, in_a_terminal
+from zinc_mcp.serving.members import LOCAL
+from zinc_mcp.serving.passes import SECRET_SECONDS, Passes
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from zinc_mcp.shop import Shop
+
+SHOW_SECONDS = 3.0
+"""How long a browser may take to be started; one that is still busy then is taken for open."""
+AGAIN_SECONDS = 60.0
+"""A page that nobody opened is put before the person again after this, when the order is called for again."""
+
+Show = Callable[[Path], bool]
+"""Opens a file in the person's browser; False when that did not work."""
+
+_SHOW = "import sys, webbrowser; sys.exit(0 if webbrowser.open(sys.argv[1]) else 1)"
+_FILES = "approve-*.html"
+
+
+class BrowserPage:
+    """Puts questions before the owner in a browser, and tells members where to find theirs."""
+
+    def __init__(
+        self, shop: "Shop", passes: Passes, base: Callable[[], Awaitable[str]], *, show: Show | None = None
+    ) -> None:
+        """Remember how to reach the person.
+
+        Args:
+            shop: whose home the file is written to.
+            passes: makes the secrets.
+            base: returns the origin the page is served on, serving it first if need be.
+            show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
+        """
+        self._home = shop.settings.home
+        self._passes = passes
+        self._base = base
+        allowed = shop.settings.browser and has_desktop(os.environ)
+        self._show = show or (show_in_browser if allowed else None)
+        self._shown: dict[str, float] = {}
+        self._files: dict[Path, float] = {}
+
+    async def offer(self, entry: Entry) -> str:
+        """Open the page of an entry, and return a sentence that says where the person can decide."""
+        from zinc_mcp.serving.page import address_of
+
+        if entry.caller != LOCAL:
+            return f"Ask the user to open {address_of(await self._base(), entry.key)} and to sign in with their token."
+        if self._show is None or entry.key in (".", ".."):
+            return await Terminal().offer(entry)
+        if not self._passes.opened(entry.key) and not await self._opened(entry.key, self._show):
+            return await Terminal().offer(entry)
+        return (
+            "The page where the user decides is open in their browser; tell them to look there. Without it they can "
+            f"run {in_a_terminal(entry)} in a terminal of their own."
+        )
+
+    def forget(self) -> None:
+        """Remove every file that may still open a page."""
+        for path in list(self._files):
+            self._remove(path)
+
+    async def _opened(self, key: str, show: Show) -> bool:
+        now = time.monotonic()
+        if now - self._shown.get(key, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return True
+        try:
+            path = await self._written(key, await self._base())
+        except OSError:
+            return False
+        if not await anyio.to_thread.run_sync(show, path, abandon_on_cancel=True):
+            self._remove(path)
+            return False
+        self._shown[key] = now
+        return True
+
+    async def _written(self, key: str, base: str) -> Path:
+        from zinc_mcp.serving.page import address_of
+        from zinc_mcp.serving.sheet import opener
+
+        path = self._home / _FILES.replace("*", secrets.token_hex(8))
+        secret = self._passes.mint(key, lambda: self._remove(path))
+        document = opener(address_of(base, key), secret)
+        for old, until in list(self._files.items()):
+            if time.monotonic() > until:
+                self._remove(old)
+        await anyio.to_thread.run_sync(_write, path, document)
+        self._files[path] = time.monotonic() + SECRET_SECONDS
+        return path
+
+    def _remove(self, path: Path) -> None:
+        self._files.pop(path, None)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def page_beside(shop: "Shop", *, show: Show | None = None) -> AsyncGenerator[Page]:
+    """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
+    async with anyio.create_task_group() as tasks:
+        passes = Passes(shop.checkout.now)
+        serving = _OwnServer(shop, passes, tasks)
+        page = BrowserPage(shop, passes, serving.base, show=show)
+        tasks.start_soon(_tidied, shop.settings.home)
+        try:
+            yield page
+        finally:
+            page.forget()
+            serving.stop()
+
+
+def has_desktop(environ: Mapping[str, str]) -> bool:
+    """Say whether a browser opened here would be seen by the person who sits before it."""
+    given = {name for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY") if environ.get(name)}
+    if environ.get("SSH_CONNECTION"):
+        # The screen is another machine's, unless it is forwarded.
+        return "DISPLAY" in given
+    return sys.platform in ("win32", "darwin") or bool(given)
+
+
+def show_in_browser(path: Path) -> bool:
+    """Open a file in the person's browser.
+
+    In a child of its own, so that nothing a browser prints can reach the protocol, and none inherits our secrets.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_") and name != "TERM"}
+    try:
+        child = subprocess.Popen(  # noqa: S603  # our own interpreter
+            [sys.executable, "-I", "-c", _SHOW, path.as_uri()],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return False
+    try:
+        return child.wait(SHOW_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        _busy.append(child)  # until it ends, somebody must hold it
+        return True
+
+
+_busy: list["subprocess.Popen[bytes]"] = []
+
+
+class _OwnServer:
+    """Serves the page on loopback, from its first use on."""
+
+    def __init__(self, shop: "Shop", passes: Passes, tasks: TaskGroup) -> None:
+        self._shop = shop
+        self._passes = passes
+        self._tasks = tasks
+        self._one = anyio.Lock()
+        self._base: str | None = None
+        self.stop: Callable[[], None] = lambda: None
+
+    async def base(self) -> str:
+        """Return the origin of the page, serving it from now on."""
+        async with self._one:
+            if self._base is None:
+                from zinc_mcp.serving.loopback import serve_on_loopback
+
+                name, self.stop = await serve_on_loopback(self._tasks, self._app)
+                self._base = f"http://{name}"
+            return self._base
+
+    def _app(self, name: str) -> "ASGIApp":
+        from starlette.applications import Starlette
+
+        from zinc_mcp.serving.door import Hosts
+        from zinc_mcp.serving.page import ApprovalPage
+
+        return Starlette(routes=[ApprovalPage(self._shop, Hosts([name], schemes=("http",)), self._passes).route()])
+
+
+async def _tidied(home: Path) -> None:
+    """Remove files that a killed process left: what they hold has opened nothing since its end."""
+    await anyio.to_thread.run_sync(_tidy, home, abandon_on_cancel=True)
+
+
+def _tidy(home: Path) -> None:
+    for path in home.glob(_FILES):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > SECRET_SECONDS:
+                path.unlink()
+
+
+def _write(path: Path, document: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        file.write(document)

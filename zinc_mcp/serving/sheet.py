@@ -1,0 +1,86 @@
+"""One sheet of the approval page: a template filled in, and the headers that keep everything else out of it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.responses import HTMLResponse, Response
+
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.question import paid_by
+from zinc_mcp.prose import plain
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_SHEETS = Path(__file__).with_name("sheets")
+
+
+def sheet(name: str, status: int, **facts: Any) -> Response:
+    """Return a page made from a template; whatever is put into it is escaped."""
+    return HTMLResponse(_environment().get_template(name).render(facts), status, headers())
+
+
+def opener(address: str, secret: str) -> str:
+    """Return a document that takes its reader to an approval page by a POST, so that no URL holds the secret."""
+    script = _text("opener.js")
+    return (
+        _environment()
+        .get_template("opener.html")
+        .render(
+            address=address,
+            origin=address.partition("/approve/")[0],
+            secret=secret,
+            script=script,
+            script_hash=_hash(script),
+        )
+    )
+
+
+def headers() -> Mapping[str, str]:
+    """Return what every answer of the page says to a browser."""
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src '{_hash(_text('sheet.css'))}'; form-action 'self'; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        ),
+        # Not `no-referrer`: that would make browsers send `Origin: null` with the page's own forms (Fetch, "append a
+        # request Origin header"). Other sites are told nothing either way.
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only once somebody is asked on a page
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_SHEETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = _text("sheet.css")
+    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style), "paid_by": paid_by}  # noqa: S704  # ours
+    cast(dict[str, Any], environment.globals).update(ours)
+    environment.filters.update(money=printed, plain=plain, ours=Markup)
+    return environment
+
+
+@cache
+def _text(name: str) -> str:
+    return (_SHEETS / name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
