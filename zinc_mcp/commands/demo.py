@@ -74,9 +74,15 @@ async def _demonstrate(home: Path) -> None:
         _line("Why", failed.get("summary"))
         _line("What to do", failed.get("next_step"))
 
+        _title("An order paid by a payment wallet, without an account (HTTP 402)")
+        paid = await _place(client, _order("test-success?item=3", 6000), "place_agent_order")
+        settled = _payment(home, str(paid.get("key")))
+
         _title("Waiting for the first order")
         _show(await _wait(client, first, until_shipped=True))
-        if not same or not found or failed.get("outcome") != "failed":
+        _title("And what the wallet paid")
+        _show_payment(await _wait(client, paid))
+        if not same or not found or not settled or failed.get("outcome") != "failed":
             raise click.ClickException("the demo did not go as it must; see above")
     click.echo(f"\nDone in {time.monotonic() - started:.1f} s. Nothing was bought: all of it was practice.")
 
@@ -90,8 +96,8 @@ def _order(product: str, max_price: int, **more: Any) -> dict[str, Any]:
     }
 
 
-async def _place(client: Client, order: Mapping[str, Any]) -> Facts:
-    result = await client.call_tool("place_order", dict(order))
+async def _place(client: Client, order: Mapping[str, Any], tool: str = "place_order") -> Facts:
+    result = await client.call_tool(tool, dict(order))
     facts = cast(Facts, result.structured_content or {})
     _line("Told", facts.get("summary"))
     _line("Next", facts.get("next_step"))
@@ -131,6 +137,36 @@ def _history(home: Path, key: str) -> bool:
     sent_once = entry is not None and entry.attempts == 1 and entry.order_id is not None
     _line("Sent once, found again?", "yes" if sent_once else "NO")
     return sent_once
+
+
+def _payment(home: Path, key: str) -> bool:
+    """Print what the journal keeps of a payment; say whether the wallet was asked once and the order is known."""
+    from zinc_mcp.ordering.journal import Journal
+
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        entry = journal.find(key)
+        payment = journal.payment(entry.id) if entry is not None else None
+    if entry is None or payment is None:
+        return False
+    paid: Facts = entry.facts.get("payment", {})
+    _line("Challenge", payment.recovery.get("challenge_id"))
+    _line("Paid by", paid.get("method"))
+    _line("Taken up front", printed(int(paid.get("authorised_cents", 0))))
+    _line("Receipt's reference", paid.get("reference"))
+    _line("Credential kept?", "no: the order is known" if payment.credential is None else "yes, still")
+    return entry.order_id is not None and entry.attempts == 1
+
+
+def _show_payment(order: Facts) -> None:
+    price = cast(Facts, order.get("price") or {})
+    _line("Outcome", order.get("outcome"))
+    for name, label in (
+        ("held_cents", "Taken up front"),
+        ("paid_cents", "It really cost"),
+        ("expected_back_cents", "Should come back"),
+    ):
+        if isinstance(cents := price.get(name), int):
+            _line(label, printed(cents))
 
 
 def _show(order: Facts) -> None:

@@ -136,10 +136,10 @@ class Payer:
             self._checkpoint("answered")
             reason = error.facts.get("zinc_code") or error.facts.get("reason")
             await self._settling.doubted(attempt, f"no order for the payment: {reason}")
-            order = await self._found(entry, rail)
-            if order is not None:
+            found = await self._found(entry, rail)
+            if found is not None:
                 facts = await self._with_reference(entry)
-                await self._settling.accepted(attempt, rail, order, "found at Zinc", facts=facts)
+                await self._settling.accepted(attempt, rail, found, "found at Zinc", facts=facts)
         else:
             self._checkpoint("answered")
             await self._settling.accepted(
