@@ -1,5 +1,6 @@
 """Where the journal lies: tables, SQLite and PostgreSQL connections, and what their failures mean in a sentence."""
 
+import json
 import os
 import stat
 import sys
@@ -16,6 +17,7 @@ from zinc_mcp.errors import JournalError
 
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 15
+_DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
 _LOCK = 0x7A696E63  # one advisory lock for one journal; the number only has to be ours
 
 _tables = sa.MetaData()
@@ -156,7 +158,10 @@ def create(engine: sa.Engine, now: float) -> None:
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
             )
-        found = int(connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one())
+        schema = connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one()
+        if not schema.isdecimal():
+            raise JournalError(_DAMAGED)
+        found = int(schema)
         if found > SCHEMA_VERSION:
             raise JournalError(
                 "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
@@ -192,6 +197,8 @@ def explained() -> Generator[None]:
         raise JournalError(_sentence(str(error.orig))) from None
     except sa_exc.SQLAlchemyError as error:
         raise JournalError(f"The journal failed ({type(error).__name__}), so nothing was sent.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise JournalError(_DAMAGED) from None
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -265,7 +272,7 @@ def _sentence(raw: str) -> str:
     if "readonly" in known or "read-only" in known or "permission denied" in known:
         return "The journal cannot be written (read-only), so nothing was sent."
     if "malformed" in known or "not a database" in known or "corrupt" in known:
-        return "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
+        return _DAMAGED
     if "locked" in known or "busy" in known:
         return "Another process kept the journal busy for too long, so nothing was sent."
     if "unable to open" in known:

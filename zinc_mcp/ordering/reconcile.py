@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.proof import paid_no_order, proven
@@ -93,7 +93,10 @@ class Reconciler:
             return False
         logger.error("Zinc shows %d orders for one idempotency key; ordering is paused", len(orders))
         reason = f"Zinc placed {len(orders)} orders for one idempotency key ({entry.key})"
-        await self._writer.run(lambda journal: journal.pause(reason))
+        try:
+            await self._writer.run(lambda journal: journal.pause(reason))
+        except JournalError as error:
+            logger.error("the pause could not be written down: %s", error.summary)
         return True
 
     async def sweep(self, rail: Rail, mode: Mode) -> None:

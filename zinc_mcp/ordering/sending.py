@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from zinc_mcp.errors import (
+    JournalError,
     OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
@@ -185,6 +186,6 @@ class Sender:
             return False
         try:
             attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
-        except RefusedError:
-            return False
+        except (RefusedError, JournalError):
+            return False  # the first attempt's doubt stands
         return True

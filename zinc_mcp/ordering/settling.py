@@ -102,8 +102,9 @@ def _unwritten(error: JournalError, entry: Entry, state: State, order_id: object
     facts: dict[str, Any] = {"key": entry.key}
     if order_id:
         facts["order_id"] = order_id
+    answered = "No answer came" if state == "unknown" else f"Zinc answered (the order is {state})"
     failure = JournalError(
-        f"Zinc answered (the order is {state}), but the journal could not write it down. {error.summary}",
+        f"{answered}, but the journal could not write it down. {error.summary.replace(', so nothing was sent', '')}",
         "Tell the user to mend the journal; get_order with the key finds the order again.",
         facts=facts,
     )
