@@ -104,7 +104,7 @@ async def open_shop(
 
     writer = Writer(open_journal)
     client = _client(settings, transport, clocks)
-    wallet = _wallet(settings, client, wallet_transport)
+    wallet = payment_wallet(settings, client, wallet_transport)
     rails: dict[RailName, Rail] = {}
     if settings.sandbox or settings.api_key is not None:
         key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
@@ -181,8 +181,14 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, cloc
     return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire)
 
 
-def _wallet(settings: Settings, client: ZincClient, transport: httpx.AsyncBaseTransport | None) -> PaymentWallet | None:
-    """Open the owner's payment wallet; practising in the sandbox never touches a real one."""
+def payment_wallet(
+    settings: Settings, client: ZincClient | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> PaymentWallet | None:
+    """Open the owner's payment wallet; practising in the sandbox never touches a real one.
+
+    Raises:
+        SettingsError: something that the wallet needs is missing or malformed.
+    """
     kind = "sandbox" if settings.sandbox else settings.wallet
     if kind is None:
         return None
@@ -190,6 +196,8 @@ def _wallet(settings: Settings, client: ZincClient, transport: httpx.AsyncBaseTr
     from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings
 
     async def lookup(challenge_id: str) -> Fate:
+        if client is None:
+            return OPEN
         try:
             settlement = await client.get_practice_settlement(challenge_id)
         except ZincMcpError:

@@ -68,12 +68,29 @@ def test_a_key_that_zinc_refuses_is_named_as_such(tmp_path: Path, sandbox_url: s
     assert ended.returncode == 1
 
 
-def test_a_live_key_without_a_chosen_approval_is_wrong(tmp_path: Path) -> None:
+def test_a_live_key_says_who_will_be_asked(tmp_path: Path) -> None:
     started = Started(tmp_path)
-    refused = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED).stdout
-    assert "WRONG place_order: refuses live orders" in refused
-    allowed = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED, ZINC_MCP_APPROVAL="host").stdout
-    assert "ok    place_order: buys for real, approval host" in allowed
+    by_default = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED).stdout
+    assert "ok    place_order: buys for real; you are asked in your host, on a page or in a terminal" in by_default
+    trusting = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED, ZINC_MCP_APPROVAL="host").stdout
+    assert "ok    place_order: buys for real; your MCP host asks, nothing else does" in trusting
+    unasked = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED, ZINC_MCP_APPROVAL="none").stdout
+    assert "nobody is asked, the limits alone hold" in unasked
+
+
+def test_a_wallet_that_is_not_whole_is_wrong_and_shows_no_secret(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    missing = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_WALLET="tempo").stdout
+    assert "WRONG place_agent_order: ZINC_WALLET is tempo, but ZINC_TEMPO_PRIVATE_KEY is not set." in missing
+    whole = started.run(
+        "doctor",
+        ZINC_API_URL=NOBODY,
+        ZINC_WALLET="stripe",
+        ZINC_STRIPE_SECRET_KEY=f"rk_{PLANTED}",
+        ZINC_STRIPE_PAYMENT_METHOD="pm_1",
+    ).stdout
+    assert "ok    place_agent_order: pays for real with the wallet stripe" in whole
+    assert "stripe_secret_key set" in whole
 
 
 def test_a_zinc_that_cannot_be_reached_is_said(tmp_path: Path) -> None:

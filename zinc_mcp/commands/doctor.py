@@ -21,6 +21,7 @@ from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.shop import payment_wallet
 
 _ZINC_SECONDS = 5.0
 
@@ -67,6 +68,9 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "journal", _shown_journal(settings)
     yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
     yield "wallet", settings.wallet or "none"
+    for name in ("tempo_private_key", "stripe_secret_key", "wallet_command"):
+        if getattr(settings, name) is not None:
+            yield name, "set"
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -115,7 +119,7 @@ def _file_mode(settings: Settings) -> Iterator[Finding]:
 def _limits(policy: Policy) -> str:
     month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
     count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
-    asking = policy.approval or "not chosen"
+    asking = policy.approval or "auto"
     return (
         f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}; approval: {asking}"
     )
@@ -146,7 +150,7 @@ def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]
     if listed is None or "place_order" in listed:
         yield _account_rail(settings, policy)
     if listed is None or "place_agent_order" in listed:
-        yield Finding("note", "place_agent_order", "answers how to set up a wallet; paying with one is not built yet")
+        yield _agent_rail(settings, policy)
 
 
 def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
@@ -154,22 +158,41 @@ def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
     if settings.mode == "sandbox":
         return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
     if settings.api_key is None:
-        return Finding("wrong", subject, "needs an API key.", "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.")
+        level: Literal["note", "wrong"] = "note" if settings.wallet is not None else "wrong"
+        return Finding(level, subject, "needs an API key.", "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.")
     if policy is None:
         return Finding("wrong", subject, "refuses while the policy cannot be used.")
     if policy.rails is not None and "account" not in policy.rails:
         return Finding("note", subject, "the policy does not allow the rail account")
     if settings.mode == "test":
         return Finding("ok", subject, "orders with a test key; nothing is bought")
-    if policy.approval in ("host", "none"):
-        return Finding("ok", subject, f"buys for real, approval {policy.approval}")
-    return Finding(
-        "wrong",
-        subject,
-        "refuses live orders: no approval mode that works in this version is chosen.",
-        'Set approval = "host" (your MCP host asks before each call) or "none" (limits only) under [policy], '
-        "or ZINC_MCP_APPROVAL.",
-    )
+    return Finding("ok", subject, f"buys for real; {_asking(policy)}")
+
+
+def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_agent_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises with imaginary money; nothing is bought")
+    if settings.wallet is None:
+        return Finding("note", subject, "no payment wallet (ZINC_WALLET) is set up; it says how to set one up")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "agent" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail agent")
+    try:
+        payment_wallet(settings)
+    except ZincMcpError as error:
+        return Finding("wrong", subject, error.summary, error.next_step)
+    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
+
+
+def _asking(policy: Policy) -> str:
+    above = f" above {printed(policy.approve_above)}" if policy.approve_above is not None else ""
+    return {
+        "host": "your MCP host asks, nothing else does",
+        "none": "nobody is asked, the limits alone hold",
+        "page": f"you are asked on a page or in a terminal{above}",
+    }.get(policy.approval or "auto", f"you are asked in your host, on a page or in a terminal{above}")
 
 
 def _zinc(settings: Settings) -> Iterator[Finding]:
