@@ -86,7 +86,7 @@ def test_a_wallet_that_is_not_whole_is_wrong_and_shows_no_secret(tmp_path: Path)
         "doctor",
         ZINC_API_URL=NOBODY,
         ZINC_WALLET="stripe",
-        ZINC_STRIPE_SECRET_KEY=f"rk_{PLANTED}",
+        ZINC_STRIPE_SECRET_KEY="rk_test_" + PLANTED.replace("_", ""),
         ZINC_STRIPE_PAYMENT_METHOD="pm_1",
     ).stdout
     assert "ok    place_agent_order: pays for real with the wallet stripe" in whole
