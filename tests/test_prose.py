@@ -45,9 +45,9 @@ def test_a_long_text_is_cut_where_the_reader_sees_it() -> None:
 
 def test_a_very_long_text_is_not_walked_to_its_end() -> None:
     text = "\x1b[" * 10_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     plain(text)
-    assert time.perf_counter() - started < 0.05
+    assert time.process_time() - started < 0.05
 
 
 def test_what_cannot_be_text_is_no_text() -> None:

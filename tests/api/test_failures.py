@@ -141,9 +141,9 @@ def _deep(levels: int) -> Any:
     ids=["deep", "long", "a deep problem", "a deep error"],
 )
 def test_a_hostile_body_is_read_in_bounds(body: object) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     failure = read_failure(body)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
     assert len(failure.problems) <= 20
     assert len(repr(failure)) < 10_000
 

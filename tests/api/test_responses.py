@@ -422,9 +422,9 @@ def _deep(levels: int) -> Any:
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_answer_is_read_quickly(what: str) -> None:
     answer = HOSTILE[what]()
-    started = time.perf_counter()
+    started = time.process_time()
     assert read(**answer).id == ID
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 json_values = st.recursive(
