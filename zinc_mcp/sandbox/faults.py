@@ -34,7 +34,7 @@ ordered), and knows two more:
     odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
                      `odd_amount` is the first
     wrong_currency   euros, or another token
-    wrong_chain, no_chain  the test network instead of the main one, or none named
+    wrong_chain, no_chain  the test network instead of the main one, or none named; tempo alone has chains
     no_expiry, expired, expires_far  none, a minute ago, in ten years
     wrong_digest     of another body
     other_realm      which is harmless: a realm is no host

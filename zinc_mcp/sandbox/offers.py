@@ -145,7 +145,7 @@ def _request(payee: Payee, units: int, lie: str | None) -> dict[str, Any]:
         case "wrong_currency":
             currency = "eur" if payee.decimals == 2 else "0x20c0000000000000000000000000000000000bad"
         case "wrong_chain" if "chainId" in details:
-            details["chainId"] = 42_431
+            details["chainId"] = 4_217 if details["chainId"] == 42_431 else 42_431
         case "no_chain":
             details.pop("chainId", None)
         case "splits":

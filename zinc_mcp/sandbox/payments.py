@@ -7,8 +7,6 @@ nothing, and a paid one brings the order with a key of its own and a receipt.
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -18,10 +16,9 @@ from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.digest import is_digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
-from zinc_mcp.payments.practice import METHOD, Problem, VerificationError, challenge_id, verify
-from zinc_mcp.payments.receipt import to_payment_receipt
+from zinc_mcp.payments.practice import METHOD, VerificationError, challenge_id, verify
 from zinc_mcp.payments.terms import expiry
-from zinc_mcp.sandbox.answers import AnsweredError, Answers, as_json
+from zinc_mcp.sandbox.answers import AnsweredError, Answers
 from zinc_mcp.sandbox.catalogue import scenario_of
 from zinc_mcp.sandbox.checks import Checks
 from zinc_mcp.sandbox.course import course_of
@@ -30,7 +27,7 @@ from zinc_mcp.sandbox.faults import LIES, PAID, Fault, spoilt
 from zinc_mcp.sandbox.intake import key_in, read_body
 from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint
 from zinc_mcp.sandbox.offers import Offers
-from zinc_mcp.sandbox.orders import order_at
+from zinc_mcp.sandbox.payment_answers import Asked, PaymentAnswers
 from zinc_mcp.sandbox.till import Issued, Settled, Till
 
 Settle = Callable[[str, bytes], Awaitable[str]]
@@ -40,25 +37,7 @@ reference. Whatever it raises means that nothing was settled."""
 _CALLER = "agent"
 """Stands where an API key's fingerprint would: who pays has none."""
 
-_CODES: dict[Problem, str] = {
-    "malformed-credential": "invalid_payment_credential",
-    "invalid-challenge": "invalid_payment_credential",
-    "payment-expired": "payment_verification_failed",
-    "verification-failed": "payment_verification_failed",
-}
-_PROBLEMS = "https://paymentauth.org/problems/"
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    number: int
-    at: float
-    content: bytes
-    body: dict[str, Any]
-    key: str | None
-    method: str | None
-    """What `?method=` asks for, where the dialect heeds it."""
 
 
 class AgentPlacing:
@@ -80,6 +59,7 @@ class AgentPlacing:
         self._dialect = dialect
         self._answers = answers
         self._checks = Checks(dialect, answers)
+        self._tell = PaymentAnswers(till, offers, dialect, answers, pace)
         self._pace = pace
         self._settle = settle
 
@@ -97,14 +77,14 @@ class AgentPlacing:
         key = key_in(body)
         mark = fingerprint(authorization) if authorization is not None and paid else None
         number, nth = self._ledger.note(at, _CALLER, key, content, rail="agent", credential=mark)
-        attempt = _Attempt(number, at, content, body, key, method if self._dialect.method_query == "honoured" else None)
+        attempt = Asked(number, at, content, body, key, method if self._dialect.method_query == "honoured" else None)
         fault: Fault | None = None
         try:
             if content or paid:
                 self._check(body, problems)
                 fault = self._checks.fault(body, "fault" if paid else "pay_fault", nth, "agent")
             if attempt.method and attempt.method not in self._offers.methods(bodyless=not content):
-                raise AnsweredError(self._unknown_method(attempt))
+                raise AnsweredError(self._tell.unknown_method(attempt))
             if authorization is not None and paid:
                 answer, outcome = await self._paid(attempt, authorization, fault)
             else:
@@ -126,44 +106,45 @@ class AgentPlacing:
         # There is no balance that could be too low: the payment fails instead.
         self._checks.products(body, except_for="insufficient_funds")
 
-    def _unpaid(self, attempt: _Attempt, fault: Fault | None) -> tuple[Response, str]:
-        twin = self._till.ordered_with(attempt.key) if self._dialect.agent_duplicate == "early_409" else None
-        if twin and self._dialect.keys == "honoured":
-            return self._conflict(attempt.key, twin), "replayed_409"
+    def _unpaid(self, attempt: Asked, fault: Fault | None) -> tuple[Response, str]:
+        if self._dialect.agent_duplicate == "early_409" and (twin := self._twin(attempt)):
+            return self._tell.conflict(attempt.key, twin), "replayed_409"
         if fault and fault.name == "unpaid_201":
             row = self._till.give(
                 attempt.number, at=attempt.at, key=attempt.key, body=attempt.body, scenario=_scenario(attempt.body)
             )
-            return self._created(row, attempt.at, None), "created"
+            return self._tell.created(row, attempt.at, None), "created"
         lie = fault.name if fault and fault.name in LIES else None
-        return self._challenged(attempt, "payment_method_required", "Pay to place this order.", lie=lie), "challenged"
+        return self._tell.challenged(
+            attempt, "payment_method_required", "Pay to place this order.", lie=lie
+        ), "challenged"
 
-    async def _paid(self, attempt: _Attempt, authorization: str, fault: Fault | None) -> tuple[Response, str]:
+    async def _paid(self, attempt: Asked, authorization: str, fault: Fault | None) -> tuple[Response, str]:
         if fault and not fault.accepts:
             return Response(), f"not_accepted_{fault.name}"
         if fault and fault.name == "second_402":
-            return self._challenged(attempt, "payment_failed", "The price has changed.", times=2), "challenged"
+            return self._tell.challenged(attempt, "payment_failed", "The price has changed.", times=2), "challenged"
         try:
             settled = await self._settled(attempt, authorization, fails=fault is not None and fault.name in PAID)
         except VerificationError as error:
-            return self._unverified(attempt, error.problem), f"unverified_{error.problem}"
+            return self._tell.unverified(attempt, error.problem), f"unverified_{error.problem}"
         if settled.again and settled.outcome == "ordered":
-            answer = self._repeated(attempt, settled)
+            answer = self._tell.repeated(attempt, settled)
             return answer, f"replayed_{answer.status_code}"
         match settled.outcome:
             case "ordered":
-                return self._created(settled.row, attempt.at, settled), "created"
+                return self._tell.created(settled.row, attempt.at, settled), "created"
             case "no_order":
                 answer = self._answers.error(500, "internal_error", "An internal error occurred.")
                 return answer, "replayed_500" if settled.again else "settled_without_order"
-            case "duplicate":
-                return self._conflict(attempt.key, settled.row), "replayed_409" if settled.again else "settled_409"
-            case "unsettled":
-                return self._conflict(attempt.key, settled.row), "replayed_409"
+            case "duplicate" if not settled.again:
+                return self._tell.conflict(attempt.key, settled.row), "settled_409"
+            case "duplicate" | "unsettled":
+                return self._tell.conflict(attempt.key, settled.row), "replayed_409"
             case "void":
-                return self._unverified(attempt, "payment-expired"), "unverified_payment-expired"
+                return self._tell.unverified(attempt, "payment-expired"), "unverified_payment-expired"
 
-    async def _settled(self, attempt: _Attempt, authorization: str, *, fails: bool) -> Settled:
+    async def _settled(self, attempt: Asked, authorization: str, *, fails: bool) -> Settled:
         """Verify a credential and take its money, or say how it was taken before.
 
         Raises:
@@ -180,7 +161,7 @@ class AgentPlacing:
         products: list[dict[str, Any]] = attempt.body["products"]
         if any(scenario_of(product["url"]).name == "insufficient_funds" for product in products):
             details = {"reason": "insufficient_funds"}
-            raise AnsweredError(self._challenged(attempt, "payment_failed", "The payment failed.", details))
+            raise AnsweredError(self._tell.challenged(attempt, "payment_failed", "The payment failed.", details))
         reference = await self._verified(challenge, authorization, attempt)
         return self._till.settle(
             attempt.number,
@@ -209,7 +190,7 @@ class AgentPlacing:
             raise VerificationError("invalid-challenge")
         return challenge, issued
 
-    async def _verified(self, challenge: Challenge, authorization: str, attempt: _Attempt) -> str:
+    async def _verified(self, challenge: Challenge, authorization: str, attempt: Asked) -> str:
         if challenge.method == METHOD:
             secret = self._till.secret.encode()
             return verify(secret, authorization, body=attempt.content, now=attempt.at).reference
@@ -221,10 +202,9 @@ class AgentPlacing:
             raise VerificationError("invalid-challenge") from None
         if expired:
             raise VerificationError("payment-expired")
-        if self._dialect.agent_duplicate != "kept_409" and self._dialect.keys == "honoured":
-            # Asked here, because nothing takes the money back once it was settled elsewhere.
-            if twin := self._till.ordered_with(attempt.key):
-                raise AnsweredError(self._conflict(attempt.key, twin))
+        # Asked here already: nothing takes the money back once it was settled elsewhere.
+        if self._dialect.agent_duplicate != "kept_409" and (twin := self._twin(attempt)):
+            raise AnsweredError(self._tell.conflict(attempt.key, twin))
         if not self._till.claim(challenge.id):
             raise AnsweredError(self._answers.error(409, "bad_request", "This payment is being settled."))
         try:
@@ -234,76 +214,8 @@ class AgentPlacing:
             self._till.release(challenge.id)
             raise VerificationError("verification-failed") from None
 
-    def _repeated(self, attempt: _Attempt, settled: Settled) -> Response:
-        match self._dialect.agent_repeat:
-            case "same_order":
-                return self._created(settled.row, attempt.at, settled)
-            case "conflict_409":
-                return self._conflict(attempt.key, settled.row)
-            case "forbidden_403_replayed":
-                return self._refused(403, "verification-failed", "This payment was already used.")
-            case "payment_402_fresh":
-                return self._challenged(attempt, "payment_method_required", "Pay to place this order.")
-
-    def _created(self, row: Row | None, at: float, paid: Settled | None) -> Response:
-        if row is None:
-            raise LookupError("a settlement without its order")
-        answer = as_json(order_at(row, at, self._pace), 201)
-        answer.headers["cache-control"] = "no-store, private"
-        if self._dialect.order_key == "present":
-            answer.headers["x-api-key"] = self._till.order_key(row.order_id)
-        if paid and self._dialect.receipt == "present":
-            when = datetime.fromtimestamp(paid.at, UTC).isoformat().replace("+00:00", "Z")
-            answer.headers["payment-receipt"] = to_payment_receipt(paid.method, paid.reference, when)
-        elif paid and self._dialect.receipt == "odd":
-            answer.headers["payment-receipt"] = f"{paid.method} receipt={paid.reference}"
-        return answer
-
-    def _conflict(self, key: str | None, row: Row | None) -> Response:
-        if row is None:
-            raise LookupError("a duplicate of nothing")
-        answer = self._checks.conflict(key, row)
-        # The third-party client that reads `details.order_id` wants the key beside it.
-        if self._dialect.conflict_identifier == "details_order_id" and self._dialect.order_key == "present":
-            answer.headers["x-api-key"] = self._till.order_key(row.order_id)
-        return answer
-
-    def _unverified(self, attempt: _Attempt, problem: Problem) -> Response:
-        answer = self._refused(402, problem, "The payment could not be verified.")
-        return self._with_challenges(answer, attempt)
-
-    def _refused(self, status: int, problem: Problem, message: str) -> Response:
-        if self._dialect.payment_errors == "envelope":
-            return self._answers.error(status, _CODES[problem], message, {"reason": problem})
-        title = problem.replace("-", " ").capitalize()
-        answer = as_json({"type": f"{_PROBLEMS}{problem}", "title": title, "status": status, "detail": message}, status)
-        answer.headers["content-type"] = "application/problem+json"
-        return answer
-
-    def _challenged(
-        self,
-        attempt: _Attempt,
-        code: str,
-        message: str,
-        details: dict[str, Any] | None = None,
-        *,
-        lie: str | None = None,
-        times: int = 1,
-    ) -> Response:
-        return self._with_challenges(self._answers.error(402, code, message, details), attempt, lie=lie, times=times)
-
-    def _with_challenges(
-        self, answer: Response, attempt: _Attempt, *, lie: str | None = None, times: int = 1
-    ) -> Response:
-        max_price: int = attempt.body.get("max_price", 0)
-        for line in self._offers.lines(attempt.content, max_price, attempt.at, attempt.method, lie=lie, times=times):
-            answer.headers.append("www-authenticate", line)
-        answer.headers["cache-control"] = "no-store"
-        return answer
-
-    def _unknown_method(self, attempt: _Attempt) -> Response:
-        details = {"available": self._offers.methods(bodyless=not attempt.content)}
-        return self._answers.error(400, "unknown_payment_method", "There is no such payment method here.", details)
+    def _twin(self, attempt: Asked) -> Row | None:
+        return self._till.ordered_with(attempt.key) if self._dialect.keys == "honoured" else None
 
 
 def _scenario(body: dict[str, Any]) -> str:
