@@ -32,7 +32,7 @@ def test_the_configuration_file_is_taken_as_printed(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("zn_test_1\n", encoding="utf-8")
     settings = load_settings({"ZINC_MCP_HOME": str(tmp_path)})
     assert settings.mode == "test"
-    assert read_policy(settings, {}).approval == "host"
+    assert read_policy(settings, {}).approval == "auto"
     assert list(saved_addresses(settings)) == ["home"]
 
 

@@ -31,7 +31,6 @@ ErrorCode = Literal[
     "paused",
     "policy_invalid",
     "settings_invalid",
-    "approval_not_configured",
     "approval_expired",
     "approval_required",
     "account_not_configured",

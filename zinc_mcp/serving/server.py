@@ -105,6 +105,9 @@ def log_to_stderr() -> None:
     Called before a server is built: the SDK's constructor sets the root logger up in its own way if nobody has.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # These log addresses and headers (an order's own key among them) for whoever turns debugging on.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # These two show a message that could not be parsed, or a header as it came.
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
