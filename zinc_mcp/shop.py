@@ -114,7 +114,15 @@ async def open_shop(
 
         # Two ways to practise are one: an order on one rail is the twin of the same order on the other.
         practice = wallet.mode != "live" and settings.mode != "live"
-        rails["agent"] = AgentRail(client, wallet, settings.mode if practice else wallet.mode, clock)
+        by_program = settings.wallet == "command" and not settings.sandbox
+        rails["agent"] = AgentRail(
+            client,
+            wallet,
+            settings.mode if practice else wallet.mode,
+            clock,
+            sign_seconds=320.0 if by_program else 60.0,
+            signs_only=not by_program,
+        )
     reconciler = Reconciler(writer, clocks, clock, owner)
     try:
         async with anyio.create_task_group() as tasks:

@@ -229,6 +229,29 @@ async def test_a_process_killed_at_any_step_never_leads_to_a_second_payment(
         assert "unknown" not in states
 
 
+async def test_a_process_killed_while_its_wallet_signs_can_have_paid_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def die(name: str) -> None:
+        if name == "asking":
+            raise KilledError
+
+    with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
+        async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=die) as shop:
+            await shop.checkout.place(intent())
+    clock.pass_seconds(500)
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        key = journal_of(home)[0][0].key
+        entry = entry_of(await shop.checkout.look("local", key))
+        while entry.state in ("signing", "unknown"):
+            entry = entry_of(await shop.checkout.look("local", key, wait_seconds=1))
+    assert (entry.state, entry.counts_cents) == ("rejected", 0), "a credential is on disk before it leaves"
+    assert paid_requests(zinc) == []
+
+
 async def test_a_payment_without_a_known_order_stands_for_ever_and_the_owner_resolves_it(
     open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:

@@ -13,8 +13,6 @@ class Clocks:
     """The most one request that may spend money takes."""
     lease_margin: float = 15.0
     """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
-    signing: float = 420.0
-    """How long getting a price and having a wallet sign may take: some wallets ask a person."""
     opening_lease: float = 30.0
     """How long opening and deciding may take before somebody else may clear the entry away."""
     approval: float = 600.0

@@ -23,7 +23,7 @@ from zinc_mcp.errors import (
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.proof import find_paid, paid_no_order, proven
+from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven
 from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
 from zinc_mcp.ordering.settling import Attempt, Checkpoint, Settling
 from zinc_mcp.ordering.writer import Writer
@@ -53,13 +53,13 @@ class Payer:
         self._owner = owner
         self._checkpoint = checkpoint
 
-    async def marked(self, entry: Entry, **changes: Any) -> Entry:
+    async def marked(self, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
         """Make it durable that the wallet is going to be asked.
 
         Raises:
             StaleEntryError, RefusedError: as `Journal.move`.
         """
-        lease = self._clock() + self._clocks.signing
+        lease = self._clock() + self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin
         marked = await self._writer.move(
             entry, "signing", "asking for the price", lease_owner=self._owner, lease_until=lease, **changes
         )
@@ -146,7 +146,7 @@ class Payer:
                 attempt, rail, order, "paid and accepted by Zinc", facts=await self._with_reference(entry)
             )
         if attempt.entry.order_id is not None:
-            await self._forget(attempt.entry)
+            await forget_credential(self._writer, attempt.entry)
 
     async def prove(self, attempt: Attempt, rail: PayingRail) -> None:
         """Find out what became of a payment without an order, and settle the entry if that can be told."""
@@ -159,6 +159,7 @@ class Payer:
             known = paid_no_order(dataclasses.replace(entry, facts=facts))
             await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", facts=facts, **known)
         elif ending == "unpaid":
+            await self._released(entry, rail)
             error = OrderRejectedError(
                 "Zinc did not take the payment, and it can no longer be taken: nothing was bought.",
                 "Call again to try it with a new payment.",
@@ -168,7 +169,7 @@ class Payer:
             )
             await self._settling.ended(attempt, "rejected", "the payment was not taken", error)
         if attempt.entry.state not in ("sending", "unknown"):
-            await self._forget(attempt.entry)
+            await forget_credential(self._writer, attempt.entry)
 
     async def _quoted(self, attempt: Attempt, rail: PayingRail) -> Quote | None:
         entry = attempt.entry
@@ -239,6 +240,11 @@ class Payer:
             logger.info("the look-up after a lost answer failed: %s", trouble.code)
             return None
 
+    async def _released(self, entry: Entry, rail: PayingRail) -> None:
+        payment = await self._payment(entry)
+        if payment is not None:
+            await self._unused(payment, rail)
+
     async def _unused(self, payment: Payment, rail: PayingRail) -> None:
         """Take back an authorisation whose credential never left this process."""
         try:
@@ -246,11 +252,6 @@ class Payer:
         except ZincMcpError as trouble:
             logger.info("an unused authorisation could not be taken back: %s", trouble.code)
         await self._write(dataclasses.replace(payment, credential=None))
-
-    async def _forget(self, entry: Entry) -> None:
-        payment = await self._payment(entry)
-        if payment is not None and payment.credential is not None:
-            await self._write(dataclasses.replace(payment, credential=None))
 
     async def _payment(self, entry: Entry) -> Payment | None:
         return await self._writer.run(lambda journal: journal.payment(entry.id))

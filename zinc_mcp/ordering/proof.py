@@ -1,5 +1,6 @@
 """What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Mapping
@@ -40,10 +41,20 @@ async def proven(writer: Writer, rail: PayingRail, entry: Entry) -> tuple[Ending
         payment = await writer.run(lambda journal: journal.payment(entry.id))
         if payment is None:
             return "unpaid", None  # the wallet was never asked
+        if payment.settle_by is None and rail.signs_only:
+            return "unpaid", None  # a credential is on disk before it leaves us, and this one never was
         return await rail.fate(payment.recovery, payment.credential), None
     except ZincMcpError as trouble:
         logger.info("what became of a payment cannot be told just now: %s", trouble.code)
         return "open", None
+
+
+async def forget_credential(writer: Writer, entry: Entry) -> None:
+    """Forget an entry's credential, which is of no use any more."""
+    payment = await writer.run(lambda journal: journal.payment(entry.id))
+    if payment is not None and payment.credential is not None:
+        forgotten = dataclasses.replace(payment, credential=None)
+        await writer.run(lambda journal: journal.write_payment(forgotten))
 
 
 def paid_no_order(entry: Entry) -> Mapping[str, Any]:

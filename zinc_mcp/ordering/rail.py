@@ -105,6 +105,16 @@ class WalletSilentError(ZincMcpError):
 class PayingRail(Rail, Protocol):
     """A rail that pays each order by wallet: asked for a price, signed once, sent with the credential."""
 
+    @property
+    def sign_seconds(self) -> float:
+        """How long its wallet may take: some ask a person."""
+        ...
+
+    @property
+    def signs_only(self) -> bool:
+        """Whether its wallet moves nothing by itself: what it made and nobody has sent can never settle."""
+        ...
+
     async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
         """Send the order unpaid and check what Zinc asks for; an order means that Zinc asked for nothing.
 

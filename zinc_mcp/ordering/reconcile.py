@@ -11,7 +11,7 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
-from zinc_mcp.ordering.proof import paid_no_order, proven
+from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven
 from zinc_mcp.ordering.rail import Ending, PayingRail, Rail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
@@ -149,6 +149,8 @@ class Reconciler:
         ending: Ending = "open"
         if isinstance(rail, PayingRail):
             ending, order = await proven(self._writer, rail, entry)
+            if order is not None or ending != "open":
+                await forget_credential(self._writer, entry)
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:

@@ -70,7 +70,7 @@ class Sender:
         attempt = Attempt(entry)
         with anyio.CancelScope(shield=True):
             if isinstance(rail, PayingRail) and entry.state == "waiting":
-                attempt.entry = await self._payer.marked(entry, **changes)
+                attempt.entry = await self._payer.marked(entry, rail, **changes)
             else:
                 attempt.entry = await self._marked(entry, what, **changes)
             self._attempts[entry.id] = attempt

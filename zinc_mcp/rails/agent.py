@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
+import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.api.agent_orders import PaymentAsked, agent_path, post_agent_order
@@ -27,12 +28,21 @@ class AgentRail:
     name: RailName = "agent"
 
     def __init__(
-        self, client: ZincClient, wallet: PaymentWallet, mode: Mode, clock: Callable[[], float] = time.time
+        self,
+        client: ZincClient,
+        wallet: PaymentWallet,
+        mode: Mode,
+        clock: Callable[[], float] = time.time,
+        *,
+        sign_seconds: float = 60.0,
+        signs_only: bool = True,
     ) -> None:
         self._client = client
         self._wallet = wallet
         self._clock = clock
         self.mode: Mode = mode
+        self.sign_seconds = sign_seconds
+        self.signs_only = signs_only
         self.origin = client.origin
         self.account = f"wallet {'+'.join(wallet.methods)}"[:64]
         # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
@@ -66,7 +76,10 @@ class AgentRail:
         challenge, charge, terms = _opened(quote)
         check(challenge, terms, self._clock())
         try:
-            paid = await self._wallet.pay(challenge, charge, now=self._clock())
+            with anyio.fail_after(self.sign_seconds):
+                paid = await self._wallet.pay(challenge, charge, now=self._clock())
+        except TimeoutError as error:
+            raise WalletSilentError("The payment wallet did not answer in time.", {}, "wallet_timed_out") from error
         except PaymentOutcomeUnknownError as error:
             raise WalletSilentError(error.summary, error.recovery, error.reason) from error
         value = json.dumps([paid.header, paid.authorization.get_secret_value()])
