@@ -10,9 +10,11 @@ from sandbox.test_sandbox_faults import FAULTS
 
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
+from zinc_mcp.payments.networks import PATH_USD
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
+from zinc_mcp.sandbox.offers import Payee
 
 PRACTICE = PracticeWallet().terms
 EVERY: Any = {"tempo": TEMPO, "stripe": STRIPE, "sandbox": PRACTICE["sandbox"]}
@@ -54,6 +56,13 @@ async def test_each_lie_is_one_that_can_be_refused(lie: str, reason: str, method
         assert caught.value.reason == reason
         # The list is over: the next one is honest.
         assert (await agent.checked({method: EVERY[method]}))[1].amount_cents == 5100
+
+
+async def test_the_wrong_chain_is_another_one_than_the_payees() -> None:
+    payee = Payee("tempo", PATH_USD, f"0x{'1' * 40}", 6, {"chainId": 42431})
+    agent = Agent(Sandbox(payees=[payee]), "success?pay_fault=wrong_chain", query="")
+    asked = [(await agent.offers())[0].charge_request.method_details["chainId"] for _ in range(2)]
+    assert asked == [4217, 42431]
 
 
 @pytest.mark.parametrize("lie", ["duplicate_keys", "malformed"])

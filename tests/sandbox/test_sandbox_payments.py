@@ -467,6 +467,42 @@ async def test_an_independent_payee_settles_what_is_not_practice() -> None:
     assert (await agent.send(other)).status_code == 402 and len(charged) == 2
 
 
+async def test_a_payment_that_was_refused_elsewhere_can_be_tried_again_until_it_expires() -> None:
+    answers: list[Any] = [ValueError("no money"), "pi_1"]
+
+    async def settle(authorization: str, body: bytes) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    clock = Clock()
+    sandbox = Sandbox(settle=settle, clock=clock)
+    agent, late = Agent(sandbox, query="?method=stripe"), Agent(sandbox, query="?method=stripe")
+    (challenge,), (expiring,) = await agent.offers(), await late.offers()
+    authorization = Credential(challenge, {"spt": "spt_1"}).to_authorization()
+    assert [(await agent.send(authorization)).status_code for _ in range(2)] == [402, 201]
+    clock.now += 301
+    refused = await late.send(Credential(expiring, {"spt": "spt_1"}).to_authorization())
+    assert refused.status_code == 402 and "payment-expired" in refused.text and answers == []
+
+
+async def test_a_used_key_is_noticed_before_or_after_a_settlement_elsewhere() -> None:
+    for when, settled in (("kept_409", 2), ("unsettled_409", 1), ("early_409", 1)):
+        taken: list[str] = []
+
+        async def settle(authorization: str, body: bytes, taken: list[str] = taken) -> str:
+            taken.append(authorization)
+            return f"pi_{len(taken)}"
+
+        sandbox = Sandbox(settle=settle, dialect=Dialect.parse(f"agent_duplicate={when}"))
+        agent = Agent(sandbox, query="?method=stripe")
+        (one,), (two,) = await agent.offers(), await agent.offers()
+        credentials = [Credential(each, {"spt": "spt_1"}).to_authorization() for each in (one, two)]
+        assert [(await agent.send(each)).status_code for each in credentials] == [201, 409]
+        assert len(taken) == len(sandbox.settlements()) == settled and len(sandbox.placed()) == 1
+
+
 async def test_a_payment_that_is_being_settled_elsewhere_is_not_settled_a_second_time() -> None:
     entered, leave = anyio.Event(), anyio.Event()
     calls: list[str] = []
