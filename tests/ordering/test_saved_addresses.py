@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from zinc_mcp.api.orders import Address
 from zinc_mcp.errors import InvalidArgumentsError, RefusedError
-from zinc_mcp.ordering.addresses import resolve, saved_addresses
+from zinc_mcp.ordering.addresses import chosen, saved_addresses
 from zinc_mcp.settings import Settings, load_settings
 
 HOME = """
@@ -23,6 +24,10 @@ phone_number = "2125550100"
 def _settings(home: Path, toml: str) -> Settings:
     (home / "zinc.toml").write_text(toml, encoding="utf-8")
     return load_settings({"ZINC_MCP_HOME": str(home)})
+
+
+def resolve(settings: Settings, name: str) -> Address:
+    return chosen(saved_addresses(settings), name)
 
 
 def test_a_saved_address_is_found_by_its_name(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import click
 
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.addresses import saved_addresses
+from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS
+from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.policy import Policy, policy_sources, read_policy
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import load_settings
@@ -32,8 +34,20 @@ def policy() -> None:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, source in rows:
         click.echo(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
-    names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings)))
+    with Journal.open(settings.journal_url) as journal:
+        kept, has_pin, paused = journal.addresses(), journal.pin() is not None, journal.paused()
+        day = journal.counted("local", settings.mode, DAY_SECONDS)
+        month = journal.counted("local", settings.mode, MONTH_SECONDS)
+    names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings, kept)))
     click.echo(f"\nSaved addresses: {names or 'none'}")
+    click.echo(f"PIN: {'set' if has_pin else 'not set'}")
+    click.echo(f"Used of the limits ({settings.mode}): {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
+    if paused is not None:
+        click.echo(f"Paused: {plain(paused)}")
+
+
+def _used(cents: int, orders: int) -> str:
+    return f"{printed(cents)} by {orders} order{'' if orders == 1 else 's'}"
 
 
 def shown(name: str, value: Any) -> str:

@@ -5,11 +5,15 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "addresses": "Save, list and remove shipping addresses.",
+    "approve": "Show an order that waits for an answer, and buy it after a typed yes.",
+    "decline": "Say no to an order that waits for an answer.",
     "demo": "Place practice orders through the real server and show what happens.",
     "doctor": "Say what is configured, what can work and what is wrong.",
     "members": "Add, list and remove the members of a team server.",
     "orders": "List orders, show one, forget old ones, settle a doubtful one.",
     "pause": "Stop all placing and sending, in every process on this journal.",
+    "pin": "Set or remove the PIN that every yes needs.",
     "policy": "Print the limits that hold and where each comes from.",
     "resume": "End a pause.",
     "sandbox": "Run the practice Zinc on a port, for any client.",

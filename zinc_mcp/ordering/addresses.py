@@ -1,7 +1,10 @@
-"""Addresses the owner saved under a name, so that nobody has to repeat them to a model."""
+"""Addresses the owner saved under a name, so that nobody has to repeat them to a model.
+
+They stand in `zinc.toml` or in the journal. Of two with one name, the file's is meant.
+"""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
@@ -10,9 +13,37 @@ from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, Settin
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import Settings, read_config
 
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.writer import Writer
 
-def saved_addresses(settings: Settings) -> dict[str, Address]:
-    """Return the addresses under `[addresses.NAME]` in `zinc.toml`, by name.
+Kept = Mapping[str, Mapping[str, Any]]
+"""Addresses as the journal keeps them."""
+
+
+class AddressBook:
+    """Looks addresses up without keeping the event loop from its work."""
+
+    def __init__(self, settings: Settings, writer: "Writer") -> None:
+        self._settings = settings
+        self._writer = writer
+
+    async def find(self, name: str) -> Address:
+        """Return the address saved under `name`; upper and lower case are one where that leaves no choice.
+
+        Raises:
+            InvalidArgumentsError: `unknown_address`, with the names there are.
+            RefusedError: as `saved_addresses`.
+            JournalError: it is not in the file, and the journal cannot be read.
+        """
+        in_file = saved_addresses(self._settings)
+        if any(_alike(name, saved) for saved in in_file):
+            return chosen(in_file, name)
+        kept = await self._writer.run(lambda journal: journal.addresses())
+        return chosen(saved_addresses(self._settings, kept), name)
+
+
+def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, Address]:
+    """Return the addresses under `[addresses.NAME]` in `zinc.toml`, and those of `kept` that have other names.
 
     Raises:
         RefusedError: `settings_invalid`, if one of them is not an address Zinc would take. It names the field only.
@@ -21,20 +52,22 @@ def saved_addresses(settings: Settings) -> dict[str, Address]:
         tables: Mapping[str, Any] = read_config(settings.config).get("addresses", {})
     except SettingsError as error:
         raise RefusedError(error.summary, "Tell the user to correct it.", code="settings_invalid") from error
-    return {name: _address(name, table, settings) for name, table in tables.items()}
+    addresses = {name: _address(name, table, settings.config.name) for name, table in tables.items()}
+    for name, table in (kept or {}).items():
+        if not any(_alike(name, saved) for saved in tables):
+            addresses[name] = _address(name, table, "the journal")
+    return addresses
 
 
-def resolve(settings: Settings, name: str) -> Address:
-    """Return the address saved under `name`; upper and lower case are one where that leaves no choice.
+def chosen(addresses: Mapping[str, Address], name: str) -> Address:
+    """Return the address that is meant by `name`; upper and lower case are one where that leaves no choice.
 
     Raises:
         InvalidArgumentsError: `unknown_address`, with the names there are.
-        RefusedError: as `saved_addresses`.
     """
-    addresses = saved_addresses(settings)
     if name in addresses:
         return addresses[name]
-    alike = [saved for saved in addresses if saved.casefold() == name.strip().casefold()]
+    alike = [saved for saved in addresses if _alike(name, saved)]
     if len(alike) == 1:
         return addresses[alike[0]]
     there_are = ", ".join(plain(saved, 40) for saved in sorted(addresses)[:20])
@@ -48,8 +81,12 @@ def resolve(settings: Settings, name: str) -> Address:
     )
 
 
-def _address(name: str, table: object, settings: Settings) -> Address:
-    where = f"{settings.config.name}: the address `{plain(name, 40)}`"
+def _alike(name: str, saved: str) -> bool:
+    return name.strip().casefold() == saved.casefold()
+
+
+def _address(name: str, table: object, place: str) -> Address:
+    where = f"{place}: the address `{plain(name, 40)}`"
     if not isinstance(table, dict):
         raise _invalid(f"{where} must be a table, written as [addresses.{plain(name, 40)}].")
     try:

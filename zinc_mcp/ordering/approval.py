@@ -150,7 +150,6 @@ class Approval:
             entry = await self._with_pin(entry, decision)
             if entry.state == "declined":
                 return entry
-            await self._check(entry)
             consent = {**self._decided(entry, decision), "until": workings.clock() + workings.clocks.approval}
             entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
             return await self.send_approved(entry)
@@ -161,17 +160,23 @@ class Approval:
         """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.
 
         Raises:
-            RefusedError: `paused`; the entry is refused for good, since a yes is used once.
+            RefusedError: `paused`, or what the policy does not allow any more; the entry is refused for good, since a
+                yes is used once.
         """
         rail = self._workings.rails.get(entry.rail)
         if not is_approved(entry) or rail is None or not is_ours(entry, rail):
             return entry
         try:
+            # By the policy of who sends: a terminal without the rail may know other limits.
+            await self._check(entry)
             return (await self._workings.sender.start(entry, rail, what="sending what was approved")).entry
         except StaleEntryError as stale:
             return stale.current
         except RefusedError as error:
-            await self._refuse(entry, error)
+            try:
+                await self._refuse(entry, error)
+            except StaleEntryError as stale:  # another process was faster, with a policy of its own
+                return stale.current
             raise
 
     def _decided(self, entry: Entry, decision: Decision) -> dict[str, Any]:
@@ -225,17 +230,13 @@ class Approval:
         if refusal is None and await self._workings.writer.run(lambda journal: journal.paused()) is not None:
             refusal = RefusedError("Ordering is paused, so nothing was sent.", code="paused")
         if refusal is not None:
-            await self._refuse(entry, refusal)
             raise refusal
 
     async def _refuse(self, entry: Entry, error: RefusedError) -> None:
         problem = {"code": error.code, "summary": error.summary}
-        try:
-            await self._workings.writer.move(
-                entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
-            )
-        except StaleEntryError:
-            pass
+        await self._workings.writer.move(
+            entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
+        )
 
     async def _look_up(self, order: OrderCreate, rail: Rail) -> list[Product | None]:
         """Ask Zinc for titles and prices, all at once and not for long; what it cannot tell is None."""

@@ -15,7 +15,7 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
 _LOCK = 0x7A696E63  # one advisory lock for one journal; the number only has to be ours
@@ -84,6 +84,13 @@ PAYMENTS = sa.Table(
     sa.Column("settle_by", sa.Double),
     sa.Column("recovery", sa.Text, nullable=False),
     sa.Column("order_key", sa.Text),
+)
+
+ADDRESSES = sa.Table(
+    "zinc_addresses",
+    _tables,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("fields", sa.Text, nullable=False),
 )
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
@@ -179,7 +186,12 @@ def _add_payments(connection: sa.Connection) -> None:
     _UNFINISHED_INDEX.create(connection)
 
 
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments}
+def _add_addresses(connection: sa.Connection) -> None:
+    """Version 3: addresses that the owner saved."""
+    ADDRESSES.create(connection)
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses}
 
 
 def lock(connection: sa.Connection) -> None:

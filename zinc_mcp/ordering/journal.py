@@ -5,6 +5,7 @@ Each change is compare-and-set on the entry's version and appends an event in th
 opens an entry runs under one lock per journal, so that limits and twins are decided one intention after the other.
 """
 
+import json
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering import opening, rows
-from zinc_mcp.ordering.database import ENTRIES, connect, create, explained, lock
+from zinc_mcp.ordering.database import ADDRESSES, ENTRIES, connect, create, explained, lock
 from zinc_mcp.ordering.entry import (
     FOREVER,
     OPEN,
@@ -228,6 +229,25 @@ class Journal:
         """Keep another PIN, or none."""
         with self._writing() as connection:
             rows.set_meta(connection, "pin", kept)
+
+    def addresses(self) -> dict[str, Mapping[str, Any]]:
+        """Return the addresses the owner saved here, by name, as they were given."""
+        with self._reading() as connection:
+            return {row.name: json.loads(row.fields) for row in connection.execute(sa.select(ADDRESSES))}
+
+    def save_address(self, name: str, fields: Mapping[str, Any]) -> bool:
+        """Save an address under a name; False when one is saved under it, in upper or lower case."""
+        with self._writing() as connection:
+            taken = {kept.casefold() for kept in connection.execute(sa.select(ADDRESSES.c.name)).scalars()}
+            if name.casefold() in taken:
+                return False
+            connection.execute(sa.insert(ADDRESSES), {"name": name, "fields": json.dumps(dict(fields))})
+        return True
+
+    def remove_address(self, name: str) -> bool:
+        """Remove a saved address; False when there was none."""
+        with self._writing() as connection:
+            return connection.execute(sa.delete(ADDRESSES).where(ADDRESSES.c.name == name)).rowcount > 0
 
     def purge(self, older_than_seconds: float) -> int:
         """Forget bodies, addresses and items of finished entries that old; digests and money stay. Returns how many."""

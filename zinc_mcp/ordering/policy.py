@@ -233,7 +233,7 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
-            'Give shipping_address as {"saved": name}. The user saves addresses in zinc.toml.',
+            'Give shipping_address as {"saved": name}. The user saves addresses with `zinc-mcp addresses add`.',
         )
     country = order.shipping_address.country
     if policy.countries is not None and country not in policy.countries:

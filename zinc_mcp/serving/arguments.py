@@ -6,7 +6,7 @@ that is wrong becomes one `InvalidArgumentsError` whose problems name a field an
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 
@@ -88,7 +88,9 @@ def lookup_schema() -> dict[str, Any]:
     return diet(OrderLookup.model_json_schema())
 
 
-def read_order(given: Mapping[str, Any], saved: Callable[[str], Address]) -> tuple[OrderCreate, str | None]:
+async def read_order(
+    given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
+) -> tuple[OrderCreate, str | None]:
     """Return the order and, when the address was given as `{"saved": name}`, that name.
 
     Args:
@@ -107,7 +109,7 @@ def read_order(given: Mapping[str, Any], saved: Callable[[str], Address]) -> tup
             name = _Saved.model_validate(address).saved
         except ValidationError as error:
             raise _invalid(_problems(error, _Saved, ("shipping_address",))) from None
-        arguments["shipping_address"] = saved(name)
+        arguments["shipping_address"] = await saved(name)
     return _validated(OrderCreate, arguments), name
 
 

@@ -39,7 +39,7 @@ def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
         reached = False
         try:
             caller = caller_of(ctx)
-            order, saved_as = read_order(given, shop.saved)
+            order, saved_as = await read_order(given, shop.saved)
             key = order.idempotency_key if caller == LOCAL else None
             reached = True
             if ctx.request_state is None:

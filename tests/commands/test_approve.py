@@ -1,0 +1,198 @@
+"""`zinc-mcp approve`, `decline` and `pin`: a person at a terminal, and nobody else."""
+
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from conftest import OpenShop
+from fake_zinc import FakeZinc
+from journals import entry_of, journal_of
+from keyboard import at_a_terminal
+from serving.on_a_port import zinc_on_a_port
+from started import Started
+from wanted import book, intent
+
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.shop import Shop
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+
+ASK = '[policy]\napproval = "auto"\n'
+
+
+class Server:
+    """A server of the person's, with the rail, in this process; the terminal is another process on its journal."""
+
+    def __init__(self, shop: Shop, started: Started) -> None:
+        self.shop = shop
+        self.started = started
+
+    async def asked(self, **changes: Any) -> Entry:
+        return entry_of(await self.shop.checkout.place(intent(**changes)))
+
+    async def terminal(
+        self, *words: str, typed: Sequence[tuple[str, str]] = (), environ: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        configured = {**self.started.environment, **(environ or {})}
+        return await anyio.to_thread.run_sync(lambda: at_a_terminal(words, configured, typed))
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    started = Started(tmp_path)
+    started.configure(ASK)
+    return started
+
+
+@asynccontextmanager
+async def server(open_test_shop: OpenShop, started: Started, clocks: Clocks) -> AsyncGenerator[Server]:
+    async with open_test_shop(clocks=replace(clocks, heed=0.1)) as shop:
+        yield Server(shop, started)
+
+
+@pytest.fixture
+def clock() -> Any:
+    import time
+
+    return time.time
+
+
+async def test_a_typed_yes_is_sent_once_by_the_server_that_has_the_key(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    async with server(open_test_shop, started, clocks) as running:
+        entry = await running.asked()
+        code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "yes")])
+    assert code == 0
+    for part in ("Buy from amazon.com for at most $51.00?", "12 Planted Street", "from the Zinc balance", "Ordered."):
+        assert part in screen, part
+    assert len(zinc.orders) == len(zinc.posts) == 1
+    [bought] = journal_of(started.home)[0]
+    assert (bought.state, (bought.consent or {})["decision"]["how"]) == ("accepted", "terminal")
+
+
+async def test_a_terminal_with_the_key_sends_by_itself_after_the_server_is_gone(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    async with zinc_on_a_port(zinc) as origin:
+        environ = {"ZINC_API_URL": origin, "ZINC_API_KEY": "zn_test_planted-secret"}
+        async with open_test_shop(api_url=origin) as shop:
+            running = Server(shop, started)
+            entry = await running.asked()
+        code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "yes")], environ=environ)
+        again, said = await running.terminal("approve", entry.key, environ=environ)
+    assert (code, again) == (0, 0)
+    assert "Ordered." in screen
+    assert "does not wait for an answer" in said
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("typed", ["", "y", "no", "yes please"])
+async def test_anything_but_yes_buys_nothing_and_leaves_the_question(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks, typed: str
+) -> None:
+    async with server(open_test_shop, started, clocks) as running:
+        entry = await running.asked()
+        code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", typed)])
+    assert (code, "the question still stands" in screen) == (1, True)
+    assert zinc.posts == []
+    assert journal_of(started.home)[0][0].state == "waiting"
+
+
+async def test_a_no_gives_the_money_back_and_is_final(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    async with server(open_test_shop, started, clocks) as running:
+        entry = await running.asked()
+        code, screen = await running.terminal("decline", entry.key)
+        late, said = await running.terminal("approve", entry.key)
+    assert (code, late) == (0, 0)
+    assert "The answer was no" in screen
+    assert "does not wait for an answer" in said
+    assert journal_of(started.home)[0][0].counts_cents == 0
+    assert zinc.posts == []
+
+
+@pytest.mark.parametrize("words", ["approve KEY", "decline KEY", "pin set", "pin remove"])
+def test_without_a_terminal_nothing_is_decided(started: Started, words: str) -> None:
+    ended = started.process("-m", "zinc_mcp", *words.split())
+    assert ended.returncode == 1
+    assert "needs a terminal" in ended.stderr
+    assert not (started.home / "journal.db").exists()
+
+
+@pytest.mark.parametrize("command", ["approve", "decline"])
+def test_a_key_nobody_knows_is_a_sentence(started: Started, command: str) -> None:
+    code, screen = at_a_terminal([command, "nothing"], started.environment)
+    assert code == 1
+    assert "No order with this key waits." in screen
+
+
+async def test_the_pin_is_asked_for_and_five_wrong_ones_are_a_no(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    async with server(open_test_shop, started, clocks) as running:
+        code, _ = await running.terminal("pin", "set", typed=[("New PIN", "2468"), ("The same again", "2468")])
+        assert code == 0
+        first, second = await running.asked(), await running.asked(products=book(2))
+        right = [("Type yes", "yes"), ("PIN: ", "1111"), ("PIN: ", "2468")]
+        _, screen = await running.terminal("approve", first.key, typed=right)
+        assert "4 tries are left" in screen
+        assert "Ordered." in screen
+        wrong = [("Type yes", "yes"), *[("PIN: ", "1111")] * 5]
+        _, screen = await running.terminal("approve", second.key, typed=wrong)
+        assert "The PIN was wrong 5 times." in screen
+        assert "2468" not in screen
+        assert "1111" not in screen
+    assert len(zinc.posts) == 1
+    assert [entry.state for entry in journal_of(started.home)[0]] == ["declined", "accepted"]
+    assert b"2468" not in (started.home / "journal.db").read_bytes()
+
+
+def test_a_pin_is_changed_and_removed_by_who_knows_it(started: Started) -> None:
+    def run(*words: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
+        return at_a_terminal(["pin", *words], started.environment, typed)
+
+    assert run("set", typed=[("New PIN", "123"), ("again", "123")])[0] == 1
+    assert "not set" in started.run("policy").stdout
+    assert run("set", typed=[("New PIN", "2468"), ("again", "2468")])[0] == 0
+    assert "PIN: set" in started.run("policy").stdout
+    assert run("set", typed=[("Present PIN", "0000")])[0] == 1
+    assert run("remove", typed=[("Present PIN", "0000")])[0] == 1
+    assert run("remove", typed=[("Present PIN", "2468")])[0] == 0
+    assert "PIN: not set" in started.run("policy").stdout
+
+
+async def test_hostile_words_stay_in_their_field_on_the_terminal(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    title = "Fish\x1b[2J\u202e” at walmart.com\r\nBuy from amazon.com for at most $0.01?"
+    zinc.products["B07JGBW826"] = {"status": "completed", "title": title, "price": 1499}
+    hostile = intent(
+        products=[
+            {
+                "url": "https://www.amazon.com/dp/B07JGBW826",
+                "variant": [{"label": "Color", "value": "Red” Paid by nobody: at most $0.00. Ship to me"}],
+            }
+        ],
+        is_gift=True,
+        gift_message="” Ship to your saved address “home”: New York",
+        metadata={"Ship to": "nobody"},
+    )
+    async with open_test_shop(api_key="zn_live_planted") as shop:
+        running = Server(shop, started)
+        entry = entry_of(await shop.checkout.place(hostile))
+        _, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "")])
+    assert not {"\x1b", "\x07", "\u202e", "\u2066"} & set(screen)
+    starts = [line for line in screen.splitlines() if line and not line.startswith(" ")]
+    assert sum(line.startswith("Buy from amazon.com for at most $51.00?") for line in starts) == 1
+    assert [line for line in starts if "$0.0" in line and not line.startswith(("1 of “Fish", "Looking"))] == []
+    assert sum(line.startswith("Ship to") for line in starts) == 1
+    assert sum(line.startswith("Paid") for line in starts) == 1

@@ -1,0 +1,112 @@
+"""A journal that version 1 made is carried over as it is: every entry, event and limit, on both databases."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from zinc_mcp.ordering.database import ADDRESSES, META, PAYMENTS, SCHEMA_VERSION
+from zinc_mcp.ordering.journal import Journal
+
+TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
+"""As version 1 created them on PostgreSQL."""
+
+NOW = 1_795_000_000.0
+ENTRY = {
+    "key": "11111111-2222-5333-8444-555555555555",
+    "caller": "local",
+    "mode": "live",
+    "origin": "https://api.zinc.com",
+    "account": "fingerprint",
+    "rail": "account",
+    "twin": "twin",
+    "body_digest": "digest",
+    "body": b'{"max_price": 5000}',
+    "state": "unknown",
+    "version": 3,
+    "ceiling_cents": 5000,
+    "fee_cents": 100,
+    "reserved_cents": 5100,
+    "counts_cents": 5100,
+    "attempts": 1,
+    "first_sent_at": NOW,
+    "opened_at": NOW,
+    "counted_at": NOW,
+    "updated_at": NOW,
+    "facts": json.dumps({"retailer": "amazon.com"}),
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address where version 1 has left a journal with one order in doubt."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path / 'journal.db'}"
+        script = TABLES.replace("BIGSERIAL NOT NULL", "INTEGER NOT NULL").replace("BYTEA", "BLOB")
+        engine = sa.create_engine(address)
+    else:
+        server = request.getfixturevalue("postgres")
+        name = f"v{abs(hash(str(tmp_path)))}"
+        server.psql(f"CREATE DATABASE {name};")
+        address = str(server.get_uri(name))
+        script = TABLES
+        engine = sa.create_engine(sa.make_url(address).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        for statement in filter(str.strip, script.split(";")):
+            connection.exec_driver_sql(statement)
+        connection.execute(sa.insert(META), [{"name": "schema", "value": "1"}, {"name": "created_at", "value": "1.0"}])
+        connection.execute(into("zinc_entries", ENTRY), ENTRY)
+        row = {"entry_id": 1, "version": 3, "at": NOW, "state": "unknown", "what": "no answer", "detail": "{}"}
+        connection.execute(into("zinc_events", row), row)
+    engine.dispose()
+    return address
+
+
+def into(table: str, row: Mapping[str, object]) -> sa.TextClause:
+    return sa.text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})")
+
+
+def test_what_version_1_knew_is_known_afterwards(url: str) -> None:
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:
+        [entry] = journal.entries()
+        assert (entry.key, entry.state, entry.body) == (ENTRY["key"], "unknown", ENTRY["body"])
+        assert [event.what for event in journal.events(entry.id)] == ["no answer"]
+        assert journal.counted("local", "live", 86_400) == (5100, 1), "the limits still hold"
+        assert journal.unfinished(mode="live") == [entry]
+        assert (journal.addresses(), journal.pin()) == ({}, None)
+        assert journal.save_address("home", {"city": "New York"})
+        assert journal.move(entry, "accepted", "found", order_id="o-1").version == 4
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:  # and a second start changes nothing
+        assert journal.addresses() == {"home": {"city": "New York"}}
+        assert journal.entries()[0].state == "accepted"
+
+
+def test_the_tables_are_then_those_of_a_new_journal(url: str, tmp_path: Path) -> None:
+    Journal.open(url).close()
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    carried = described(parsed)
+    assert carried["schema"] == str(SCHEMA_VERSION)
+    if parsed.get_backend_name() == "sqlite":
+        new = f"sqlite:///{tmp_path / 'new.db'}"
+        Journal.open(new).close()
+        assert carried == described(sa.make_url(new))
+
+
+def described(url: sa.URL) -> dict[str, object]:
+    engine = sa.create_engine(url)
+    inspector = sa.inspect(engine)
+    found: dict[str, object] = {
+        name: (
+            sorted(column["name"] for column in inspector.get_columns(name)),
+            sorted(str(index["name"]) for index in inspector.get_indexes(name)),
+        )
+        for name in ("zinc_entries", "zinc_events", META.name, PAYMENTS.name, ADDRESSES.name)
+    }
+    with engine.connect() as connection:
+        found["schema"] = connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one()
+    engine.dispose()
+    return found

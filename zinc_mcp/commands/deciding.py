@@ -1,0 +1,125 @@
+"""Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
+
+import shlex
+import shutil
+import sys
+from contextlib import suppress
+
+import anyio
+import click
+
+from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.invocation import invocation
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.approval import Decision, is_approved, question_of
+from zinc_mcp.ordering.ending import ending_of
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.question import Question
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.shop import Shop, open_shop
+
+WAIT_SECONDS = 25
+
+
+def need_a_terminal() -> None:
+    """Refuse where nobody can be at the keyboard.
+
+    Raises:
+        RefusedError: `approval_required`.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(
+            "This needs a terminal with a person at it, so nothing was changed.",
+            "Run it in a terminal of your own, without a pipe.",
+            code="approval_required",
+        )
+
+
+def decide_in_terminal(key: str, *, yes: bool) -> None:
+    """Show what an order is and take the answer; exit code 1 when it was not given.
+
+    Raises:
+        OrderNotFoundError: there is no such order.
+        ZincMcpError: what came of the decision.
+    """
+    need_a_terminal()
+    settings = load_settings()
+    with Journal.open(settings.journal_url) as journal:
+        entry, has_pin = journal.find(key), journal.pin() is not None
+    if entry is None or entry.key != key:
+        raise OrderNotFoundError("No order with this key waits.", f"`{invocation()} orders` lists them.")
+    question = question_of(entry)
+    if question is None:
+        click.echo("This order does not wait for an answer.")
+        _tell(entry)
+        return
+    _show(question)
+    if yes and not _typed_yes(question):
+        click.echo("Nothing was bought; the question still stands.")
+        sys.exit(1)
+    _tell(_decided(settings, key, yes=yes, has_pin=has_pin))
+
+
+def _decided(settings: Settings, key: str, *, yes: bool, has_pin: bool) -> Entry:
+    while True:
+        pin: str | None = click.prompt("PIN", hide_input=True) if yes and has_pin else None
+        try:
+            return anyio.run(_decide, settings, key, Decision(yes=yes, how="terminal", who="owner", pin=pin))
+        except RefusedError as error:
+            if error.code != "approval_required":
+                raise
+            has_pin = True  # it may have been set meanwhile
+            click.echo(plain(error.summary, 300))
+
+
+async def _decide(settings: Settings, key: str, decision: Decision) -> Entry:
+    failure: ZincMcpError | None = None
+    entry: Entry | None = None
+    async with open_shop(settings) as shop:
+        try:
+            entry = (await shop.checkout.decide(key, decision)).entry
+            entry = await _followed(shop, entry) if entry is not None else None
+        except ZincMcpError as error:  # kept until the shop is closed: its tasks would wrap it in a group
+            failure = error
+    if failure is not None:
+        raise failure
+    if entry is None:
+        raise OrderNotFoundError("The order is not in the journal any more.")
+    return entry
+
+
+async def _followed(shop: Shop, entry: Entry) -> Entry | None:
+    """Wait a while for what comes of a yes, where another process has to send it."""
+    current: Entry | None = entry
+    if is_approved(entry):
+        click.echo("Approved. A server that can pay for it sends it now...")
+    with anyio.move_on_after(WAIT_SECONDS):
+        while current is not None and (is_approved(current) or current.state in ("signing", "sending")):
+            await anyio.sleep(0.2)
+            current = await shop.checkout.entry(entry.key)
+    return current
+
+
+def _show(question: Question) -> None:
+    width = max(40, min(100, shutil.get_terminal_size().columns))
+    for line in question.text().splitlines():
+        # Indented where a line goes on, so that no text of others can look like a line of ours.
+        click.echo(click.wrap_text(plain(line, 2000), width=width, subsequent_indent="      "))
+
+
+def _typed_yes(question: Question) -> bool:
+    with suppress(click.Abort):
+        typed: str = click.prompt(
+            f"\nType yes to buy for at most {printed(question.most_cents)}", default="", show_default=False
+        )
+        return typed.strip().casefold() == "yes"
+    return False
+
+
+def _tell(entry: Entry) -> None:
+    ending = ending_of(entry)
+    click.echo(f"{ending.title}. {' '.join(ending.sentences)}")
+    if not ending.final:
+        click.echo(f"`{invocation()} orders show {shlex.quote(entry.key)}` says how it goes on.")
