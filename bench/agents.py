@@ -16,6 +16,7 @@ from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
 from bench.plan import Intention, Racer, Words
 
 TURNS = 9
+"""How often an agent asks before it leaves the rest to the evening."""
 PATIENCE = 12.0
 """Seconds after which a host gives a call up by itself; the server answers within two."""
 
@@ -47,6 +48,7 @@ class Agent:
     nursery: Nursery
     environ: Mapping[str, str]
     servers: Sequence[Server]
+    turns: int = TURNS
     told: list[Told] = field(default_factory=list[Told])
     _source: random.Random = field(init=False)
 
@@ -58,9 +60,11 @@ class Agent:
         async with asyncio.TaskGroup() as racing:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
-        await self.until_settled(self.servers, TURNS)
+        await self.until_settled(self.servers, self.turns)
         if self.settled and self._source.random() < 0.25:
             await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
+        if self.intention.follows and (handle := self.handle) is not None:
+            await self._look(self._a_server(self.servers), handle)
 
     async def until_settled(self, servers: Sequence[Server], turns: int) -> None:
         """Look up, and place again every third time or while there is nothing to look up by."""
@@ -71,7 +75,7 @@ class Agent:
             if handle is None or turn % 3 == 2:
                 await self._place(server, self._source.choice(_WORDS))
             else:
-                await self._call(server, "get_order", "", {"order_id": handle, "wait_seconds": 1})
+                await self._look(server, handle)
             if not self.settled:
                 await asyncio.sleep(0.3)
 
@@ -139,6 +143,9 @@ class Agent:
     async def _place(self, server: Server, words: Words, cancel_after: float | None = None) -> None:
         arguments = self.intention.arguments(words, self.price)
         await self._call(server, "place_order", words, arguments, cancel_after)
+
+    async def _look(self, server: Server, handle: str) -> None:
+        await self._call(server, "get_order", "", {"order_id": handle, "wait_seconds": 1})
 
     async def _call(
         self, server: Server, tool: str, words: str, arguments: dict[str, Any], cancel_after: float | None = None

@@ -23,13 +23,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bench.agents import Agent, Told
+from bench.agents import TURNS, Agent, Told
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
 from bench.judge import BROKEN, Verdict, judge
 from bench.plan import FAULTS, KILL_POINTS, PACE, Intention, Round, all_dialects, drawn
 from zinc_mcp.ordering.journal import Journal
 
-AT_ONCE = 24
+AT_ONCE = 8
 """Intentions in flight in one round."""
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
@@ -41,13 +41,16 @@ Cell = tuple[str, str, str]
 class Campaign:
     """Rounds, their verdicts, and which cells were really hit."""
 
-    def __init__(self, folder: Path, keep: bool) -> None:
+    def __init__(self, folder: Path, *, keep: bool, turns: int) -> None:
         self._folder = folder
         self._keep = keep
+        self._turns = turns
         self.verdict = Verdict()
         self.armed: Counter[Cell] = Counter()
         self.struck: Counter[Cell] = Counter()
         self.slowest = 0.0
+        self.racing = 0
+        """Intentions that more than one process began with at once."""
 
     async def run(self, rounds: Sequence[Round], at_once: int) -> None:
         """Run rounds, a few at a time."""
@@ -104,7 +107,7 @@ class Campaign:
             await stdio_server(nursery, environ),
             *await asyncio.gather(http_server(nursery, environ), http_server(nursery, environ)),
         ]
-        agents = [Agent(wish, each.price, nursery, environ, servers) for wish in each.intentions]
+        agents = [Agent(wish, each.price, nursery, environ, servers, self._turns) for wish in each.intentions]
         slots, half_done = asyncio.Semaphore(AT_ONCE), asyncio.Event()
         to_go = len(agents) // 2
 
@@ -142,6 +145,7 @@ class Campaign:
         wishes = {wish.number: wish for wish in each.intentions}
         for wish in each.intentions:
             self.armed[_cell(each, wish)] += 1
+            self.racing += len(wish.racers) > 1
             if not wish.kill:
                 self.struck[_cell(each, wish)] += 1
         struck = folder / "struck"
@@ -172,7 +176,10 @@ def _write_down(folder: Path, each: Round, told: Mapping[int, Sequence[Told]]) -
     said = {
         wish.number: {
             "wish": repr(wish),
-            "told": [[call.tool, call.words, call.server, round(call.at, 3), call.said] for call in told[wish.number]],
+            "told": [
+                [call.tool, call.words, call.server, round(call.at, 3), round(call.seconds, 2), call.said]
+                for call in told[wish.number]
+            ],
         }
         for wish in each.intentions
     }
@@ -190,6 +197,7 @@ def report(campaign: Campaign, *, full: bool) -> str:
     lines += [
         f"{'keys per intention':36} {_histogram(verdict.keys)}",
         f"{'POSTs per intention':36} {_histogram(verdict.posts)}",
+        f"{'begun by two to four processes':36} {campaign.racing:7}",
         f"{'slowest answer':36} {campaign.slowest:7.1f} s",
         "",
     ]
@@ -250,6 +258,7 @@ def main() -> int:
     parser.add_argument("--rail", choices=["account"], default="account")
     parser.add_argument("--dialect", default="all", help="`all`, or one as the sandbox spells it; `;` between several")
     parser.add_argument("--at-once", type=int, default=2, help="rounds at a time (2)")
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and transcripts of all rounds")
     parser.add_argument("--brief", action="store_true", help="print the coverage summed over the dialects only")
@@ -257,7 +266,7 @@ def main() -> int:
     dialects = all_dialects() if chosen.dialect == "all" else chosen.dialect.split(";")
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    campaign = Campaign(folder, chosen.keep)
+    campaign = Campaign(folder, keep=chosen.keep, turns=chosen.turns)
     asyncio.run(campaign.run(drawn(chosen.seed, chosen.intentions, dialects), chosen.at_once))
     verdict = campaign.verdict
     print(report(campaign, full=not chosen.brief))
@@ -268,6 +277,7 @@ def main() -> int:
             "keys": dict(verdict.keys),
             "posts": dict(verdict.posts),
             "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.struck}),
+            "racing": campaign.racing,
             "findings": verdict.findings,
         }
         chosen.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")

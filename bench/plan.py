@@ -98,6 +98,8 @@ class Intention:
     """Seconds after which the host behaves so."""
     clock: str
     racers: tuple[Racer, ...]
+    follows: bool
+    """Whether its agent goes on asking until the order is with the retailer."""
     seed: int
 
     @property
@@ -205,6 +207,8 @@ class _Draw:
         self._number = 0
         self._cells: list[tuple[str, str]] = []
         self._cell = 0
+        self._looks_fail = 0.0
+        """How often look-ups fail too: nearly always where keys are ignored, or there would be nothing to notice."""
 
     def shuffle_cells(self) -> None:
         self._cells = [(fault, kill) for fault in FAULTS for kill in KILL_POINTS]
@@ -215,6 +219,7 @@ class _Draw:
         source = self._source
         price = source.choice([5000, 6000, 7500])
         some: list[Intention] = []
+        self._looks_fail = 0.8 if dialect == IGNORED else 0.15
         while len(some) < size:
             some += self._family(kind, size - len(some))
         return Round(
@@ -260,7 +265,7 @@ class _Draw:
             fault, kill = self._cells[self._cell % len(self._cells)]
             self._cell += 1
         else:
-            fault = source.choice(list(FAULTS))
+            fault = list(FAULTS)[self._number % len(FAULTS)]
             behaviour = source.choices(list(_BEHAVIOURS), list(_BEHAVIOURS.values()))[0]
         if behaviour == "jumps":
             by = source.choice([3600, 700, 30, -30, -700, -3600])
@@ -274,12 +279,15 @@ class _Draw:
             scenario=self._scenario(kind, fault, kill),
             fault=fault,
             faults=(fault, *self._more_faults(kill)),
-            look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2))) if source.random() < 0.15 else (),
+            look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
+            if source.random() < self._looks_fail
+            else (),
             kill=kill,
             behaviour=behaviour,
             delay=round(source.uniform(0.0, 0.6), 3),
             clock=clock,
             racers=self._racers(kind),
+            follows=source.random() < max(0.2, self._looks_fail),
             seed=source.randrange(10**6),
         )
 
