@@ -36,6 +36,7 @@ class FakeZinc:
     orders: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
     keys_honoured: bool = True
+    fee_cents: int = 100
     listing: bool = True
     reads: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     lists: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
@@ -82,6 +83,8 @@ class FakeZinc:
             return await self._post(request)
         if request.url.path.startswith("/practice/settlements/"):
             return self._settlement(request.url.path.rsplit("/", 1)[-1])
+        if request.url.path == "/wallet/me":
+            return httpx.Response(200, json={"balance": 10_000_000, "order_fee_cents": self.fee_cents})
         if request.url.path.startswith("/products/"):
             product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))
             return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 SANDBOX_ORIGIN = "https://sandbox.invalid"
 """Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
 
-ORDER_FEE_CENTS = 100
-"""What Zinc adds to an order. Reserved with it; `GET /wallet/me` shows what an account really pays."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shop:
@@ -138,7 +135,6 @@ async def open_shop(
                 clocks=clocks,
                 clock=clock,
                 owner=owner,
-                fee_cents=ORDER_FEE_CENTS,
                 checkpoint=checkpoint,
             )
             checkout = Checkout(workings)

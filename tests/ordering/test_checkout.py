@@ -319,6 +319,15 @@ async def test_the_limit_for_one_order_includes_zincs_fee(open_test_shop: OpenSh
     assert len(zinc.posts) == 1
 
 
+async def test_the_fee_that_the_account_really_pays_is_reserved(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    zinc.fee_cents = 250
+    async with open_test_shop() as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        with pytest.raises(RefusedError):
+            await shop.checkout.place(intent(products=book(2), max_price=24_751))
+    assert (entry.fee_cents, entry.counts_cents) == (250, 5250)
+
+
 async def test_a_pause_stops_everything_and_keeps_the_money_free(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path
 ) -> None:

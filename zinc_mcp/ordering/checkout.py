@@ -56,17 +56,18 @@ class Checkout:
         deadline = time.monotonic() + workings.clocks.answer
         rail = workings.rail(intent.rail)
         policy = workings.policy()
+        fee_cents = await rail.fee_cents()
         refusal = objection(
             policy,
             intent.order,
             rail=rail.name,
             mode=rail.mode,
             saved=intent.saved_as is not None,
-            fee_cents=workings.fee_cents,
+            fee_cents=fee_cents,
         )
         if refusal is not None:
             raise refusal
-        draft = self._draft(intent, rail)
+        draft = self._draft(intent, rail, fee_cents)
         await self._earlier.adopt_listed(draft, rail)
         again: dict[int, Entry] = {}
         made_room = False
@@ -169,7 +170,7 @@ class Checkout:
 
     # Opening
 
-    def _draft(self, intent: Intent, rail: Rail) -> Draft:
+    def _draft(self, intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         order = intent.order
         twin = twin_digest(intent.caller, order)
         key = order.idempotency_key
@@ -198,7 +199,7 @@ class Checkout:
             given_key=None if key is None else given_key(intent.caller, key),
             to_bytes=lambda wire_key: to_bytes(order, wire_key, twin),
             ceiling_cents=order.max_price,
-            fee_cents=self._workings.fee_cents,
+            fee_cents=fee_cents,
             facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
         )
 

@@ -37,6 +37,10 @@ class Rail(Protocol):
         """Fingerprint of the API key."""
         ...
 
+    async def fee_cents(self) -> int:
+        """Return what Zinc adds to an order, as far as can be told quickly."""
+        ...
+
     async def send(self, body: bytes) -> Order:
         """Put exactly these bytes on the wire once.
 

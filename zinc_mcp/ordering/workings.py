@@ -47,7 +47,6 @@ class Workings:
     clock: Callable[[], float]
     owner: str
     """Names this process in leases."""
-    fee_cents: int
     checkpoint: Checkpoint
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""

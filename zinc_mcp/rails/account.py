@@ -1,13 +1,22 @@
 """The account rail: `POST /orders`, paid from the Zinc balance behind a stored API key."""
 
 import hashlib
+import time
 
+import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
+from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
+
+ORDER_FEE_CENTS = 100
+"""What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""
+
+_FEE_SECONDS = 3.0
+_FEE_KEPT_SECONDS = 3600.0
 
 
 class AccountRail:
@@ -18,9 +27,24 @@ class AccountRail:
     def __init__(self, client: ZincClient, api_key: SecretStr, mode: Mode) -> None:
         self._client = client
         self._api_key = api_key
+        self._fee_cents = ORDER_FEE_CENTS
+        self._fee_until = 0.0
         self.mode: Mode = mode
         self.origin = client.origin
         self.account = fingerprint(api_key)
+
+    async def fee_cents(self) -> int:
+        """Return the account's order fee (`GET /wallet/me`), asked once an hour; until it is told, the usual one."""
+        if time.monotonic() >= self._fee_until:
+            self._fee_until = time.monotonic() + _FEE_KEPT_SECONDS
+            try:
+                with anyio.fail_after(_FEE_SECONDS):
+                    told = (await self._client.get_wallet(self._api_key)).get("order_fee_cents")
+            except (ZincMcpError, TimeoutError):
+                return self._fee_cents
+            if type(told) is int and told >= 0:
+                self._fee_cents = told
+        return self._fee_cents
 
     async def send(self, body: bytes) -> Order:
         """Place the order; see `ZincClient.create_order` for what it raises."""

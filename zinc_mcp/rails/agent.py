@@ -20,6 +20,7 @@ from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
 from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
+from zinc_mcp.rails.account import ORDER_FEE_CENTS
 
 
 class AgentRail:
@@ -47,6 +48,10 @@ class AgentRail:
         self.account = f"wallet {'+'.join(wallet.methods)}"[:64]
         # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
+
+    async def fee_cents(self) -> int:
+        """Return the fee that a 402 must ask for, to the cent."""
+        return ORDER_FEE_CENTS
 
     async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
         """Send the order unpaid, and check the one challenge that this wallet would pay."""
