@@ -42,6 +42,7 @@ _ORIGIN = re.compile(
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 # What may stand in a path as one segment that nothing on the way takes for another path.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+_CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
 
 
 OnHeaders = Callable[[int, httpx.Headers], Awaitable[None]]
@@ -232,7 +233,7 @@ class ZincClient:
 
     async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
         """Read what became of a practice payment: the sandbox's own endpoint, which no real Zinc has."""
-        if not _ID.fullmatch(challenge_id):
+        if not _CHALLENGE_ID.fullmatch(challenge_id):
             return {}
         settlement = _ok(await self._read(f"/practice/settlements/{challenge_id}", None))
         return cast(Mapping[str, Any], settlement) if isinstance(settlement, Mapping) else {}
