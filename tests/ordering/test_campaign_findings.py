@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
-from wanted import intent
+from wanted import book, intent
 
+from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.ordering.journal import Journal
 
 
@@ -33,3 +36,31 @@ async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_en
         bought = entry_of(await shop.checkout.place(intent()))
     assert (bought.key, bought.state) == (told.key, "accepted")
     assert len(zinc.orders) == 1
+
+
+async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed_before_it_looked(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def die(step: str) -> None:
+        if step == "accepted":
+            raise KilledError
+
+    zinc.keys_honoured = False
+    zinc.script = ["lose_after"]
+    zinc.lists = [httpx.Response(200, json={"orders": []})] * 2
+    with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
+        async with open_test_shop(checkpoint=die) as shop:
+            await shop.checkout.place(intent())
+    assert len(zinc.orders) == 2
+    async with open_test_shop() as shop:
+        with pytest.raises(OrderNotFoundError):
+            await shop.checkout.look("ada", "nothing")  # any use of the journal wakes the sweep
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal, anyio.fail_after(3):
+            while journal.paused() is None:
+                await anyio.sleep(0.02)
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.place(intent(products=book(3)))
+    assert refused.value.code == "paused"

@@ -29,6 +29,8 @@ class Reconciler:
         self._clocks = clocks
         self._clock = clock
         self._owner = owner
+        self._counted: set[int] = set()
+        """Entries sent more than once for whose keys this process has counted Zinc's orders."""
 
     async def refresh(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
         """Bring an entry up to date with Zinc; the order is what Zinc showed, or None if it was not read.
@@ -89,6 +91,7 @@ class Reconciler:
             orders = {order.id for order in await rail.find(KEY_FIELD, entry.key)}
         except ZincMcpError:
             return False
+        self._counted.add(entry.id)
         if len(orders) < 2:
             return False
         logger.error("Zinc shows %d orders for one idempotency key; ordering is paused", len(orders))
@@ -100,7 +103,7 @@ class Reconciler:
         return True
 
     async def sweep(self, rail: Rail, mode: Mode) -> None:
-        """Look up everything in doubt, and clear away what was opened and never sent."""
+        """Look up everything in doubt, clear away what was opened and never sent, and see whether keys are honoured."""
         for entry in await self._writer.run(
             lambda journal: journal.unfinished({"waiting", "signing", "sending", "unknown"}, mode=mode)
         ):
@@ -113,6 +116,10 @@ class Reconciler:
                     await self.refresh(entry, rail)
             except ZincMcpError as error:
                 logger.info("a look-up has to wait: %s", error.code)
+        # Whoever sent twice looks for a second order at once, but may have been killed before, or not been answered.
+        for entry in await self._writer.run(lambda journal: journal.unfinished({"accepted"}, mode=mode, limit=1000)):
+            if entry.attempts > 1 and entry.id not in self._counted and is_ours(entry, rail):
+                await self.stop_if_keys_are_ignored(entry, rail)
 
     async def clear_abandoned(self, entry: Entry) -> bool:
         """Refuse a waiting entry whose process never came to send it, or that nobody decided about in time.
