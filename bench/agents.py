@@ -66,13 +66,13 @@ class Agent:
         if self.intention.follows and (handle := self.handle) is not None:
             await self._look(self._a_server(self.servers), handle)
 
-    async def until_settled(self, servers: Sequence[Server], turns: int) -> None:
-        """Look up, and place again every third time or while there is nothing to look up by."""
+    async def until_settled(self, servers: Sequence[Server], turns: int, *, place_every: int = 3) -> None:
+        """Look up, and place again now and then or while there is nothing to look up by."""
         for turn in range(turns):
             if self.settled:
                 return
             server, handle = self._a_server(servers), self.handle
-            if handle is None or turn % 3 == 2:
+            if handle is None or turn % place_every == place_every - 1:
                 await self._place(server, self._source.choice(_WORDS))
             else:
                 await self._look(server, handle)

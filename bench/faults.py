@@ -138,7 +138,7 @@ class Campaign:
         server = await stdio_server(nursery, environ, "evening")
         async with asyncio.TaskGroup() as tasks:
             for agent in late:
-                tasks.create_task(agent.until_settled([server], 4))
+                tasks.create_task(agent.until_settled([server], 2, place_every=2))
         await server.stop()
 
     def _note(self, each: Round, folder: Path, told: Mapping[int, Sequence[Told]]) -> None:
