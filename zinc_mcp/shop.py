@@ -23,7 +23,7 @@ from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
-from zinc_mcp.ordering.settling import Checkpoint
+from zinc_mcp.ordering.settling import Checkpoint, Settling
 from zinc_mcp.ordering.workings import Workings
 from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import AccountRail
@@ -125,7 +125,8 @@ async def open_shop(
     reconciler = Reconciler(writer, clocks, clock, owner)
     try:
         async with anyio.create_task_group() as tasks:
-            sender = Sender(writer, reconciler, tasks, clocks, clock, owner, checkpoint)
+            settling = Settling(writer, reconciler, clocks, clock, owner, checkpoint)
+            sender = Sender(settling, reconciler, tasks)
             workings = Workings(
                 rails=rails,
                 writer=writer,

@@ -6,7 +6,7 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -20,13 +20,11 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven
 from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
-from zinc_mcp.ordering.settling import Attempt, Checkpoint, Settling
-from zinc_mcp.ordering.writer import Writer
+from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +35,12 @@ RESEND_MARGIN_SECONDS = 5.0
 class Payer:
     """Takes an entry of a paying rail from its quote to an answer."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        settling: Settling,
-        clocks: Clocks,
-        clock: Callable[[], float],
-        owner: str,
-        checkpoint: Checkpoint,
-    ) -> None:
-        self._writer = writer
+    def __init__(self, settling: Settling) -> None:
         self._settling = settling
-        self._clocks = clocks
-        self._clock = clock
-        self._owner = owner
-        self._checkpoint = checkpoint
+        self._writer = settling.writer
+        self._clocks = settling.clocks
+        self._clock = settling.clock
+        self._checkpoint = settling.checkpoint
 
     async def marked(self, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
         """Make it durable that the wallet is going to be asked.
@@ -61,7 +50,7 @@ class Payer:
         """
         lease = self._clock() + self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin
         marked = await self._writer.move(
-            entry, "signing", "asking for the price", lease_owner=self._owner, lease_until=lease, **changes
+            entry, "signing", "asking for the price", lease_owner=self._settling.owner, lease_until=lease, **changes
         )
         self._checkpoint("signing")
         return marked
@@ -210,7 +199,7 @@ class Payer:
             first_sent_at=now,
             counted_at=max(now, entry.counted_at),
             fee_cents=quote.fee_cents,
-            lease_owner=self._owner,
+            lease_owner=self._settling.owner,
             lease_until=now + self._clocks.wire + self._clocks.lease_margin,
             facts={**entry.facts, "payment": payment},
         )

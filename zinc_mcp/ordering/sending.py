@@ -1,7 +1,6 @@
 """Sending: the exact bytes of an entry on the wire, in a task of the process, and what the answer proves."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -16,13 +15,11 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry, StaleEntryError
 from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import PayingRail, Rail
 from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
-from zinc_mcp.ordering.settling import Attempt, Checkpoint, Settling
-from zinc_mcp.ordering.writer import Writer
+from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
 
@@ -30,25 +27,15 @@ logger = logging.getLogger(__name__)
 class Sender:
     """Sends entries, each by at most one task of this process at a time."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        reconciler: Reconciler,
-        tasks: TaskGroup,
-        clocks: Clocks,
-        clock: Callable[[], float],
-        owner: str,
-        checkpoint: Checkpoint,
-    ) -> None:
-        self._writer = writer
+    def __init__(self, settling: Settling, reconciler: Reconciler, tasks: TaskGroup) -> None:
+        self._settling = settling
+        self._payer = Payer(settling)
         self._reconciler = reconciler
         self._tasks = tasks
-        self._clocks = clocks
-        self._clock = clock
-        self._owner = owner
-        self._checkpoint = checkpoint
-        self._settling = Settling(writer, reconciler, clocks, clock, owner, checkpoint)
-        self._payer = Payer(writer, self._settling, clocks, clock, owner, checkpoint)
+        self._writer = settling.writer
+        self._clocks = settling.clocks
+        self._clock = settling.clock
+        self._checkpoint = settling.checkpoint
         self._attempts: dict[int, Attempt] = {}
 
     def running(self, entry: Entry) -> Attempt | None:
@@ -91,7 +78,7 @@ class Sender:
         now = self._clock()
         marks: dict[str, Any] = {
             "attempts": entry.attempts + 1,
-            "lease_owner": self._owner,
+            "lease_owner": self._settling.owner,
             "lease_until": now + self._clocks.wire + self._clocks.lease_margin,
             **changes,
         }

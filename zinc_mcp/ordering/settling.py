@@ -42,19 +42,19 @@ class Settling:
         owner: str,
         checkpoint: Checkpoint,
     ) -> None:
-        self._writer = writer
+        self.writer = writer
         self._reconciler = reconciler
-        self._clocks = clocks
-        self._clock = clock
-        self._owner = owner
-        self._checkpoint = checkpoint
+        self.clocks = clocks
+        self.clock = clock
+        self.owner = owner
+        self.checkpoint = checkpoint
 
     async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
         """Zinc has it: settle the money on what the order shows."""
         attempt.order = order
         changes = news(attempt.entry, order)
         await self.settle(attempt, changes.pop("state"), what, **changes, **more)
-        self._checkpoint("accepted")
+        self.checkpoint("accepted")
         if attempt.entry.attempts > 1:
             await self._reconciler.stop_if_keys_are_ignored(attempt.entry, rail)
 
@@ -64,13 +64,13 @@ class Settling:
         await self.settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
         if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
             attempt.error = error
-        self._checkpoint("ended")
+        self.checkpoint("ended")
 
     async def doubted(self, attempt: Attempt, what: str) -> None:
         """It may or may not have landed; the entry stays in our hands while we look."""
-        lease = self._clock() + self._clocks.looking_lease
-        await self.settle(attempt, "unknown", what, lease_owner=self._owner, lease_until=lease)
-        self._checkpoint("unknown")
+        lease = self.clock() + self.clocks.looking_lease
+        await self.settle(attempt, "unknown", what, lease_owner=self.owner, lease_until=lease)
+        self.checkpoint("unknown")
 
     async def settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
         """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up."""
@@ -87,7 +87,7 @@ class Settling:
     async def _moved_on(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
         while True:
             try:
-                return await self._writer.move(entry, state, what, **changes)
+                return await self.writer.move(entry, state, what, **changes)
             except StaleEntryError as stale:
                 entry = stale.current
                 settled = entry.state not in DOUBTFUL

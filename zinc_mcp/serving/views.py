@@ -1,26 +1,13 @@
 """What a tool result shows of an order. The facts come from `facts` and `price`, the sentences from `sentences`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.ordering.entry import Mode
+from zinc_mcp.ordering.entry import State as Outcome
 
-Outcome = Literal[
-    "waiting",
-    "signing",
-    "sending",
-    "unknown",
-    "accepted",
-    "placed",
-    "failed",
-    "cancelled",
-    "rejected",
-    "refused",
-    "declined",
-    "paid_no_order",
-]
 FINAL: frozenset[Outcome] = frozenset(
     {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
 )
