@@ -1,0 +1,293 @@
+"""The approval page in a real Chromium: what a person does there, and what others try."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import pytest
+from conftest import HandClock, OpenShop
+from fake_zinc import FakeZinc
+from journals import entry_of, journal_of
+from serving.chromium import DESKTOP, DOCS, PHONE, Person, person_at_chromium
+from serving.on_a_port import listening
+from serving.visitor import Shown
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from wanted import ADDRESS, BOOK, intent
+
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.serving.browser import page_beside
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[Person]:
+    with person_at_chromium(tmp_path_factory.mktemp("chromium")) as person:
+        yield person
+
+
+@pytest.fixture(autouse=True)
+def ask_always(write_config: Callable[[str], Path]) -> None:
+    write_config('[policy]\napproval = "page"\n')
+
+
+class Before:
+    """A person before an open page, and what stands behind it."""
+
+    def __init__(self, person: Person, shown: Shown, key: str) -> None:
+        self._person = person
+        self.document = shown.documents[-1]
+        self.address = shown.address
+        self.key = key
+
+    async def does(self, what: Callable[[Person], T]) -> T:
+        """Do something at the browser, which blocks, while the page is served."""
+        return await anyio.to_thread.run_sync(what, self._person)
+
+    async def sees(self, part: str) -> str:
+        return await self.does(lambda person: person.sees(part))
+
+
+@asynccontextmanager
+async def before(
+    chromium: Person, open_test_shop: OpenShop, *, key: str = "zn_test_1", **changes: Any
+) -> AsyncGenerator[Before]:
+    """Ask about an order and let the real browser open the page, by the real file."""
+    shown = Shown()
+
+    def show(path: Path) -> bool:
+        return shown(path) and chromium.show(path)
+
+    products = [{"url": BOOK, "quantity": 2, "variant": [{"label": "Cover", "value": "Paperback"}]}]
+    wanted = intent(products=products, **changes)
+    await anyio.to_thread.run_sync(chromium.forget)
+    async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
+        entry = entry_of(await shop.checkout.place(wanted))
+        await page.offer(entry)
+        yield Before(chromium, shown, entry.key)
+        await anyio.to_thread.run_sync(chromium.go, "about:blank")
+
+
+async def test_a_person_approves(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        assert list(home.glob("*.html")) == [], "the file is gone once it was used"
+        address = await page.does(lambda person: str(person.driver.current_url))
+        assert address == page.address, "no secret in the address"
+        assert zinc.posts == []
+        await page.does(lambda person: person.press("Buy for at most $51.00"))
+        await page.sees("Ordered")
+        zinc.settle(next(iter(zinc.orders)), 4_000)
+        await page.does(lambda person: person.driver.refresh())
+        await page.sees("Paid: $41.00")
+        assert await page.does(lambda person: person.complaints()) == []
+    assert len(zinc.posts) == 1
+
+
+async def test_a_person_declines(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        await page.does(lambda person: person.press("Do not buy"))
+        await page.sees("The answer was no.")
+    assert (zinc.posts, journal_of(home)[0][0].state) == ([], "declined")
+
+
+async def test_a_page_that_stood_too_long_buys_nothing(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        clock.pass_seconds(601)
+        await page.does(lambda person: person.press("Buy for"))
+        await page.sees("Nobody approved it in time.")
+    assert zinc.posts == []
+
+
+async def test_the_file_works_once_and_a_tampered_one_never(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, tmp_path: Path
+) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        copy = tmp_path / "copy.html"
+        copy.write_text(page.document, encoding="utf-8")
+        await page.does(lambda person: person.show(copy))
+        await page.sees("This page was opened before")
+        await page.does(lambda person: person.driver.find_element("link text", "See how the order stands").click())
+        await page.sees("Buy from amazon.com?")
+        secret = page.document.partition('name="secret" value="')[2].partition('"')[0]
+        copy.write_text(page.document.replace(secret, secret.swapcase()), encoding="utf-8")
+        await page.does(lambda person: person.show(copy))
+        await page.sees("What should have opened it is not valid.")
+        await page.does(lambda person: person.forget())
+        await page.does(lambda person: person.go(page.address))
+        await page.sees("This page is closed")
+    assert zinc.posts == []
+
+
+@asynccontextmanager
+async def evil_site(document: str) -> AsyncGenerator[int]:
+    import socket
+
+    async def answer(request: Request) -> Response:
+        return HTMLResponse(document)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with listening(Starlette(routes=[Route("/", answer)]), listener):
+            yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "evil.example"])
+async def test_another_site_cannot_press_the_buttons_nor_show_the_page_in_a_frame(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, name: str
+) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        csrf = await page.does(
+            lambda person: str(person.driver.find_element("name", "csrf").get_attribute("value"))
+        )  # even if it were known
+        forged = (
+            f'<form method="post" action="{page.address}"><input name="csrf" value="{csrf}">'
+            '<button name="decision" value="yes">Win</button></form>'
+        )
+        async with evil_site(forged) as port:
+            await page.does(lambda person: person.go(f"http://{name}:{port}/"))
+            await page.does(lambda person: person.press("Win"))
+            await page.sees("The answer came from somewhere else")
+        async with evil_site(f'<p>evil</p><iframe src="{page.address}"></iframe>') as port:
+            await page.does(lambda person: person.go(f"http://{name}:{port}/"))
+
+            def framed(person: Person) -> str:
+                person.driver.switch_to.frame(0)
+                text = person.text
+                person.driver.switch_to.default_content()
+                return text
+
+            assert "Buy from" not in await page.does(framed)
+            await page.does(lambda person: person.complaints())
+        await page.does(lambda person: person.go(page.address))
+        await page.sees("Buy from amazon.com?")
+    assert zinc.posts == []
+
+
+@pytest.mark.parametrize("name", ["localhost", "evil.example"])
+async def test_under_another_name_the_page_does_not_open(chromium: Person, open_test_shop: OpenShop, name: str) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        await page.does(lambda person: person.go(page.address.replace("127.0.0.1", name)))
+        await page.sees("This is not the server's name")
+        await page.does(lambda person: person.complaints())
+
+
+async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        await page.does(lambda person: person.driver.refresh())
+        await page.sees("Buy from amazon.com?")
+        await page.does(lambda person: person.press("Buy for"))
+        await page.sees("Ordered")
+        for _ in range(2):
+            await page.does(lambda person: person.driver.refresh())
+            await page.sees("Ordered")
+        await page.does(lambda person: person.driver.back())
+        text = await page.does(lambda person: person.text)
+        assert "Buy for at most" not in text, "the question is not shown from memory"
+    assert len(zinc.posts) == 1
+
+
+async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+    from selenium.webdriver import Keys
+
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.set_pin(hashed("2468"))
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Your PIN")
+        await page.does(lambda person: person.keys(Keys.ENTER, Keys.SPACE))
+        assert zinc.posts == [], "what is typed before anything is chosen decides nothing"
+        focused: list[str] = []
+        for _ in range(3):
+            await page.does(lambda person: person.keys(Keys.TAB))
+            focused.append(await page.does(lambda person: person.focused()))
+        assert focused == ["pin", "Buy for at most $51.00", "Do not buy"]
+        await page.does(lambda person: person.driver.refresh())
+        await page.sees("Your PIN")
+        await page.does(lambda person: person.keys(Keys.TAB, "1", "1", "1", "1", Keys.ENTER))
+        await page.sees("4 tries are left.")
+        await page.does(lambda person: person.keys(Keys.TAB, "2", "4", "6", "8", Keys.TAB, Keys.ENTER))
+        await page.sees("Ordered")
+        assert await page.does(lambda person: person.focused()) == "Ordered", "a screen reader starts there"
+    assert len(zinc.posts) == 1
+
+
+async def test_a_screen_reader_meets_landmarks_headings_and_named_controls(
+    chromium: Person, open_test_shop: OpenShop, home: Path
+) -> None:
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.set_pin(hashed("2468"))
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Your PIN")
+        met = await page.does(lambda person: person.accessible())
+        assert await page.does(lambda person: person.driver.find_element("tag name", "html").get_attribute("lang"))
+    for expected in (
+        ("main", ""),
+        ("heading", "Buy from amazon.com?"),
+        ("region", "What would be bought"),
+        ("region", "Where it goes and how it is paid"),
+        ("textbox", "Your PIN"),
+        ("button", "Buy for at most $51.00"),
+        ("button", "Do not buy"),
+    ):
+        assert expected in met, (expected, met)
+
+
+async def test_colours_can_be_read_in_light_and_dark(chromium: Person, open_test_shop: OpenShop) -> None:
+    script = """
+      const shown = [...document.querySelectorAll('h1,h2,p,dt,dd,span,strong,label,button,code')];
+      const rgb = (c) => c.match(/[\\d.]+/g).map(Number);
+      const ground = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+      const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => { v /= 255;
+        return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126*r + 0.7152*g + 0.0722*b; };
+      return Math.min(...shown.map((e) => { const a = light(rgb(getComputedStyle(e).color)), b = light(ground(e));
+        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }));
+    """
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        for scheme in ("light", "dark"):
+            media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+
+            def contrast(person: Person, media: Any = media) -> float:
+                person.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+                return float(person.driver.execute_script(script))
+
+            assert await page.does(contrast) >= 4.5, scheme
+
+
+async def test_pictures_of_it_are_kept(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path]
+) -> None:
+    write_config('[policy]\napproval = "page"\nmax_month = 200000\n')
+    zinc.products["B07JGBW826"] = {
+        "status": "completed",
+        "title": "The Old Man and the Sea, paperback, 127 pages",
+        "seller_name": "Harbour Books",
+        "price": 1499,
+    }
+    address = {**ADDRESS, "last_name": "Lovelace", "address_line1": "350 Fifth Avenue", "postal_code": "10118"}
+    pictures = (("phone", PHONE, False), ("desktop", DESKTOP, False), ("dark", PHONE, True), ("docs", DOCS, False))
+    async with before(chromium, open_test_shop, key="zn_live_1", shipping_address=address) as page:
+        await page.sees("Harbour Books")
+        for name, size, dark in pictures:
+            path = await page.does(lambda person, n=name, s=size, d=dark: person.screenshot(n, s, dark=d))
+            assert path.stat().st_size > 10_000
+        await page.does(lambda person: person.press("Buy for"))
+        await page.sees("Ordered")
+        await page.does(lambda person: person.screenshot("ordered", PHONE))
