@@ -223,8 +223,11 @@ async def test_two_calls_at_once_are_one_order(open_test_shop: OpenShop, zinc: F
 async def test_a_cancelled_call_does_not_stop_the_sending(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
     zinc.script = ["slow"]
     async with open_test_shop() as shop:
-        with anyio.move_on_after(0.1):
-            await shop.checkout.place(intent())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shop.checkout.place, intent())
+            while not zinc.posts:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
         answer = await shop.checkout.place(intent())
     assert answer.earlier
     assert entry_of(answer).state == "accepted"
@@ -234,8 +237,11 @@ async def test_a_cancelled_call_does_not_stop_the_sending(open_test_shop: OpenSh
 async def test_leaving_waits_for_what_is_on_the_wire(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
     zinc.script = ["slow"]
     async with open_test_shop() as shop:
-        with anyio.move_on_after(0.1):
-            await shop.checkout.place(intent())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shop.checkout.place, intent())
+            while not zinc.posts:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
     entries, _ = journal_of(home)
     assert [entry.state for entry in entries] == ["accepted"]
 

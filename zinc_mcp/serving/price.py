@@ -2,11 +2,11 @@
 
 from zinc_mcp.api.responses import Order, PriceComponents
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.serving.views import FINAL, NOT_BOUGHT, Outcome, PriceView
+from zinc_mcp.ordering.entry import Entry, State
+from zinc_mcp.serving.views import FINAL, NOT_BOUGHT, PriceView
 
 
-def price_view(entry: Entry | None, order: Order | None, outcome: Outcome) -> PriceView | None:
+def price_view(entry: Entry | None, order: Order | None, outcome: State) -> PriceView | None:
     """Return what an order costs, as far as it is known; placeholders are left out, not shown as $0.00."""
     components = order.job_result.price_components if order and order.job_result else None
     fee = entry.fee_cents if entry else None

@@ -5,13 +5,12 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zinc_mcp.ordering.entry import Mode
-from zinc_mcp.ordering.entry import State as Outcome
+from zinc_mcp.ordering.entry import Mode, State
 
-FINAL: frozenset[Outcome] = frozenset(
+FINAL: frozenset[State] = frozenset(
     {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
 )
-NOT_BOUGHT: frozenset[Outcome] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
 
 
 class View(BaseModel):
@@ -87,7 +86,7 @@ class FailureView(View):
 class OrderView(View):
     """One order, as every tool of ours shows it."""
 
-    outcome: Outcome
+    outcome: State
     summary: str = ""
     next_step: str = ""
     new_order: bool | None = None
