@@ -56,6 +56,16 @@ class Shop:
         """
         return read_policy(self.settings)
 
+    async def check_ready(self) -> None:
+        """Do nothing if orders could be placed: the policy can be read and the journal answers.
+
+        Raises:
+            RefusedError: `policy_invalid`.
+            JournalError: the journal cannot be used.
+        """
+        self.policy()
+        await self.checkout.has_pin()
+
     async def saved(self, name: str) -> Address:
         """Return a saved shipping address.
 

@@ -252,6 +252,14 @@ async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_shop: Open
         assert (broken.status_code, broken.json()["code"]) == (503, "policy_invalid")
 
 
+async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_shop: OpenShop, home: Path) -> None:
+    home.mkdir(parents=True)
+    (home / "journal.db").write_bytes(b"somebody's notes" * 1000)
+    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+        broken = await client.get("/readyz")
+        assert (broken.status_code, broken.json()["code"]) == (503, "journal_unavailable")
+
+
 @both_transports
 @both_eras
 async def test_ten_megabytes_of_metadata_get_an_answer_a_model_can_read(

@@ -116,7 +116,7 @@ def build_app(
 
     async def ready(request: Request) -> Response:
         try:
-            shop.policy()
+            await shop.check_ready()
         except ZincMcpError as error:
             return JSONResponse({"status": "not ready", "code": error.code}, 503)
         return JSONResponse({"status": "ready"})
