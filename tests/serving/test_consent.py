@@ -1,0 +1,393 @@
+"""Consent among real processes: a killed one, four at once, a terminal beside a page; and what leaks from none."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from conftest import OpenShop
+from fake_zinc import FakeZinc
+from journals import entry_of, journal_of
+from keyboard import at_a_terminal
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
+from pydantic import SecretStr
+from serving.as_a_host import both_eras, call, host, said
+from serving.on_a_port import initialize, zinc_on_a_port
+from serving.visitor import Shown, visitor
+from started import Started
+from wanted import ADDRESS, arguments, book, intent
+
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.serving.browser import page_beside
+from zinc_mcp.serving.server import build_server
+from zinc_mcp.settings import Settings
+from zinc_mcp.shop import open_shop
+
+unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals")
+WriteConfig = Callable[[str], Path]
+PRIVATE = ("Planted Street", "10001", "212-555-0147", "2125550147")
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    return time.time
+
+
+@pytest.fixture
+def started(tmp_path: Path, write_config: WriteConfig) -> Started:
+    write_config('[policy]\napproval = "auto"\n')
+    return Started(tmp_path)
+
+
+def configured(started: Started, origin: str, **more: str) -> dict[str, str]:
+    return {**started.environment, "ZINC_API_URL": origin, "ZINC_API_KEY": "zn_test_planted-secret", **more}
+
+
+@asynccontextmanager
+async def stdio_host(environ: dict[str, str], log: Path) -> AsyncGenerator[Client]:
+    """Be a host that cannot ask, with a server of its own over real pipes."""
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environ)
+    with log.open("w", encoding="utf-8") as errors:
+        async with Client(stdio_client(parameters, errlog=errors), mode="legacy") as client:
+            yield client
+
+
+async def terminal(environ: dict[str, str], command: str, key: str, *typed: tuple[str, str]) -> tuple[int, str]:
+    return await anyio.to_thread.run_sync(lambda: at_a_terminal([command, key], environ, typed))
+
+
+YES = ("Type yes", "yes")
+
+
+@unix
+async def test_a_server_whose_call_was_answered_long_ago_sends_soon_after_a_yes_in_a_terminal(
+    started: Started, zinc: FakeZinc, tmp_path: Path
+) -> None:
+    async with zinc_on_a_port(zinc) as origin, stdio_host(configured(started, origin), tmp_path / "log") as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "place_order", arguments())
+            waiting = await until_waiting(started.home)
+            tasks.cancel_scope.cancel()  # the host gives up, as it would after a minute
+        code, screen = await terminal(started.environment, "approve", waiting, YES)
+        assert (code, len(zinc.posts)) == (0, 1), screen
+        assert "Ordered." in screen
+        told = await call(client, "get_order", {"order_id": waiting})
+    assert told["outcome"] == "accepted"
+
+
+async def until_waiting(home: Path) -> str:
+    with anyio.fail_after(20):
+        while True:
+            entries = await anyio.to_thread.run_sync(lambda: journal_of(home)[0])
+            if entries and (entries[0].consent or {}).get("question"):
+                return entries[0].key
+            await anyio.sleep(0.05)
+
+
+@unix
+async def test_a_process_killed_while_it_asked_leaves_one_order_after_a_yes(
+    started: Started, zinc: FakeZinc, tmp_path: Path
+) -> None:
+    async with zinc_on_a_port(zinc) as origin:
+        environ = configured(started, origin)
+        key = await asked_and_killed(environ, started.home)
+        screens: list[str] = []
+
+        async def decide() -> None:
+            # The terminal has no key to pay with: the decision is written down, and nobody is there to send it.
+            screens.append((await terminal(started.environment, "approve", key, YES))[1])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(decide)
+            while not any(event.what.startswith("approved") for event in journal_of(started.home)[1]):
+                await anyio.sleep(0.05)
+            assert zinc.posts == []
+            async with stdio_host(environ, tmp_path / "log") as client:
+                told = await call(client, "get_order", {"order_id": key, "wait_seconds": 10})
+                while told["outcome"] in ("waiting", "sending"):
+                    told = await call(client, "get_order", {"order_id": key, "wait_seconds": 10})
+        assert "Approved." in screens[0]
+        assert "Ordered." in screens[0]
+    assert told["outcome"] == "accepted"
+    assert len(zinc.posts) == len(zinc.orders) == 1
+
+
+async def asked_and_killed(environ: dict[str, str], home: Path) -> str:
+    """Let a server ask, and kill it while it waits for the answer."""
+    process = await anyio.open_process([sys.executable, "-m", "zinc_mcp"], env=environ)
+    async with process:
+        assert process.stdin is not None
+        place = {"name": "place_order", "arguments": arguments()}
+        for message in (
+            initialize(),
+            {"jsonrpc": "2.0", "method": "notifications/initialized"},
+            {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": place},
+        ):
+            await process.stdin.send(json.dumps(message).encode() + b"\n")
+        key = await until_waiting(home)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    return key
+
+
+@unix
+async def test_a_process_killed_while_it_asked_gives_its_reservation_back_when_nobody_says_yes(
+    started: Started, zinc: FakeZinc
+) -> None:
+    async with zinc_on_a_port(zinc) as origin:
+        key = await asked_and_killed(configured(started, origin), started.home)
+        with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+            assert journal.counted("local", "test", 86_400) == (5100, 1)
+        settings = Settings(
+            home=started.home,
+            config=started.config,
+            api_key=SecretStr("zn_test_planted-secret"),
+            api_url=origin,
+            browser=False,
+        )
+        async with open_shop(settings, clock=lambda: time.time() + 601) as shop:
+            assert entry_of(await shop.checkout.look("local", key)).state == "refused"
+    [entry] = journal_of(started.home)[0]
+    assert (entry.state, entry.counts_cents, (entry.problem or {})["code"]) == ("refused", 0, "approval_expired")
+    assert zinc.posts == []
+
+
+BUYER = """
+import collections, json, pathlib, sys, anyio
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.settings import load_settings
+from zinc_mcp.shop import open_shop
+from wanted import book, intent
+
+number, start = int(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+async def main():
+    ended = collections.Counter()
+    async with open_shop(load_settings()) as shop:
+        async def buy(product):
+            try:
+                ended[(await shop.checkout.place(intent(products=book(product)))).entry.state] += 1
+            except ZincMcpError as error:
+                ended[error.code] += 1
+        while not start.exists():
+            await anyio.sleep(0.01)
+        async with anyio.create_task_group() as tasks:
+            for product in range(50):
+                tasks.start_soon(buy, number * 100 + product)
+    print(json.dumps(ended))
+
+anyio.run(main)
+"""
+
+
+async def test_of_200_orders_by_four_processes_at_once_a_limit_that_admits_ten_admits_ten(
+    started: Started, zinc: FakeZinc, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    write_config('[policy]\napproval = "none"\nmax_order = 5100\nmax_day = 51000\n')
+    start = tmp_path / "start"
+    async with zinc_on_a_port(zinc) as origin:
+        environ = configured(started, origin)
+        environ["PYTHONPATH"] = os.pathsep.join((environ["PYTHONPATH"], str(Path(__file__).parents[1])))
+        ended: list[dict[str, int]] = []
+
+        async def buyer(number: int) -> None:
+            done = await anyio.run_process([sys.executable, "-c", BUYER, str(number), str(start)], env=environ)
+            ended.append(json.loads(done.stdout))
+
+        with anyio.fail_after(120):
+            async with anyio.create_task_group() as tasks:
+                for number in range(4):
+                    tasks.start_soon(buyer, number)
+                await anyio.sleep(2)
+                start.touch()
+    together = {name: sum(each.get(name, 0) for each in ended) for each in ended for name in each}
+    assert together == {"accepted": 10, "limit_exceeded": 190}
+    assert len(zinc.posts) == len(zinc.orders) == 10
+    entries, events = journal_of(started.home)
+    held: dict[int, int] = {}
+    for event in sorted(events, key=lambda event: (event.at, event.entry_id, event.version)):
+        held[event.entry_id] = int(event.detail.get("reserved_cents", held.get(event.entry_id, 0)))
+        assert sum(held.values()) <= 51_000, "at no event"
+    assert sum(entry.counts_cents for entry in entries) == 51_000
+
+
+@unix
+@pytest.mark.parametrize("command", ["approve", "decline"])
+async def test_a_page_and_a_terminal_that_decide_at_once_are_one_decision(
+    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, clocks: Clocks, command: str
+) -> None:
+    shown = Shown()
+    async with (
+        open_test_shop(clocks=replace(clocks, heed=0.05)) as shop,
+        page_beside(shop, show=shown) as page,
+    ):
+        entry = entry_of(await shop.checkout.place(intent()))
+        await page.offer(entry)
+        async with visitor(shown.address) as person:
+            await person.open(shown.secret)
+            csrf = await person.csrf()
+            typed = (YES,) if command == "approve" else ()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(lambda: terminal(started.environment, command, entry.key, *typed))
+                await anyio.sleep(0.5)
+                for _ in range(3):
+                    tasks.start_soon(lambda: person.send(csrf=csrf, decision="yes"))
+            on_the_page = await person.look()
+    [entry] = journal_of(started.home)[0]
+    decisions = [event for event in journal_of(started.home)[1] if event.what.startswith(("approved", "declined"))]
+    assert len(decisions) == 1
+    assert len(zinc.posts) == (1 if entry.state == "accepted" else 0)
+    assert ("Ordered" in on_the_page) == (entry.state == "accepted")
+
+
+async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_order(
+    started: Started, zinc: FakeZinc, open_test_shop: OpenShop
+) -> None:
+    zinc.script = ["slow"]
+    states: list[str | None] = []
+
+    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        raise AssertionError("the second leg is driven by hand")
+
+    async with open_test_shop() as shop, Client(build_server(shop), mode="auto", elicitation_callback=never) as client:
+        first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        yes: dict[str, Any] = {"consent": ElicitResult(action="accept", content={"approve": True})}
+
+        async def answer() -> None:
+            result = await client.session.call_tool(
+                "place_order",
+                arguments(),
+                input_responses=yes,
+                request_state=first.request_state,
+                allow_input_required=True,
+            )
+            assert not isinstance(result, InputRequiredResult)
+            facts = said(result)
+            states.append(facts.get("code") or facts["outcome"])
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(answer)
+        await answer()
+    assert len(zinc.posts) == len(zinc.orders) == 1
+    assert "accepted" in states
+    assert states[-1] == "approval_expired", "the question stands no more"
+
+
+@both_eras
+async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_log(
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    clocks: Clocks,
+    home: Path,
+    mode: str,
+    caplog: pytest.LogCaptureFixture,
+    started: Started,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.save_address("home", ADDRESS)
+    seen: list[str] = []
+
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        seen.append(params.message)
+        return ElicitResult(action="accept", content={"approve": True})
+
+    async with open_test_shop(clocks=replace(clocks, answer=0.2)) as shop:
+        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+            placed = await call(client, "place_order", arguments(shipping_address={"saved": "Home"}))
+            seen.append(json.dumps(placed))
+            zinc.settle(placed["order_id"], 4_000)
+            seen.append(json.dumps(await call(client, "get_order", {"order_id": placed["key"]})))
+        async with host(shop, mode) as client:
+            other = arguments(shipping_address={"saved": "home"}, products=book(2))
+            result = await client.call_tool("place_order", other)
+            seen.append(result.model_dump_json())
+    assert zinc.bodies()[0]["shipping_address"]["address_line1"] == "12 Planted Street"
+    assert "your saved address “Home”: New York" in seen[0]
+    assert placed["ship_to"] == {"saved": "Home", "city": "New York", "country": "US"}
+    ours = [
+        record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("zinc_mcp", "mcp", "root")
+    ]
+    for private in PRIVATE:
+        assert private not in "\n".join([*seen, *ours]), private
+
+
+async def test_with_saved_addresses_only_any_other_is_refused_whatever_the_model_says(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "none"\nship_to = "saved"\n')
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.save_address("home", ADDRESS)
+    async with open_test_shop() as shop, host(shop, "legacy") as client:
+        for address in (dict(ADDRESS), {**ADDRESS, "saved": "home"}, {"saved": "nowhere"}):
+            result = await client.call_tool("place_order", arguments(shipping_address=address))
+            assert result.is_error
+            assert zinc.posts == []
+        await call(client, "place_order", arguments(shipping_address={"saved": "home"}))
+    assert len(zinc.posts) == 1
+
+
+FAKE_BROWSER = """#!/bin/sh
+printf '%s\\n' "$@" > "$0.seen"
+tr '\\0' '\\n' < /proc/self/environ >> "$0.environ"
+echo "what a browser prints"
+"""
+
+
+@unix
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+async def test_a_stdio_server_opens_the_browser_and_its_page_ends_with_it(
+    started: Started, zinc: FakeZinc, tmp_path: Path
+) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(FAKE_BROWSER, encoding="utf-8")
+    browser.chmod(0o755)
+    own = {"BROWSER": str(browser), "ZINC_MCP_BROWSER": "1"}
+    told: list[str] = []
+    shown, seen = Shown(), tmp_path / "browser.seen"
+    async with zinc_on_a_port(zinc) as origin:
+        async with stdio_host(configured(started, origin, **own), tmp_path / "log") as client:
+
+            async def place() -> None:
+                told.append((await client.call_tool("place_order", arguments())).model_dump_json())
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(place)
+                with anyio.fail_after(20):
+                    while not seen.exists() or not seen.read_text(encoding="utf-8"):
+                        await anyio.sleep(0.05)
+                path = Path(seen.read_text(encoding="utf-8").strip().removeprefix("file://"))
+                assert path.parent == started.home
+                shown(path)
+                async with visitor(shown.address) as person:
+                    assert (await person.open(shown.secret)).status_code == 303
+                    await person.decide("yes")
+                    assert "Ordered" in await person.look()
+            assert not shown.paths[0].exists()
+        async with visitor(shown.address) as person:
+            with pytest.raises(Exception, match="connect"):
+                await person.look()
+    assert '"outcome":"accepted"' in told[0]
+    assert len(zinc.posts) == 1
+    noise = (tmp_path / "log").read_text(encoding="utf-8")
+    environ = (tmp_path / "browser.environ").read_text(encoding="utf-8")
+    for where in (told[0], noise, seen.read_text(encoding="utf-8"), environ):
+        assert shown.secret not in where
+    assert "planted-secret" not in environ
+    assert "what a browser prints" not in noise
