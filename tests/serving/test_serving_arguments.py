@@ -89,7 +89,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "metadata far too large as text": (arguments(metadata="x" * 10_000_000), "metadata", "far too large"),
     "metadata with too much in it": (arguments(metadata={"a": [0] * 30_000}), "metadata", "far too many"),
     "metadata far too deep": (arguments(metadata=nested(60)), "metadata", "nested"),
-    "metadata as text far too deep": (arguments(metadata="[" * 3_000 + "]" * 3_000), "metadata", "object"),
+    "metadata as text far too deep": (arguments(metadata="[" * 60 + "]" * 60), "metadata", "nested"),
+    "metadata as text no parser takes": (arguments(metadata="[" * 99_999 + "]" * 99_999), "metadata", "object"),
     "connect without its fields": (arguments(payment={"mode": "connect"}), "payment.payment_method", "pm_"),
     "a margin with a fraction of a cent": (
         arguments(payment={"mode": "connect", "payment_method": "pm_1", "margin": {"type": "flat", "value": 0.5}}),
