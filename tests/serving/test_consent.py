@@ -78,6 +78,7 @@ async def test_a_server_whose_call_was_answered_long_ago_sends_soon_after_a_yes_
     started: Started, zinc: FakeZinc, tmp_path: Path
 ) -> None:
     async with zinc_on_a_port(zinc) as origin, stdio_host(configured(started, origin), tmp_path / "log") as client:
+        waiting = ""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "place_order", arguments())
             waiting = await until_waiting(started.home)
@@ -106,6 +107,7 @@ async def test_a_process_killed_while_it_asked_leaves_one_order_after_a_yes(
         environ = configured(started, origin)
         key = await asked_and_killed(environ, started.home)
         screens: list[str] = []
+        told: dict[str, Any] = {}
 
         async def decide() -> None:
             # The terminal has no key to pay with: the decision is written down, and nobody is there to send it.

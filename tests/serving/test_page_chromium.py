@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -286,7 +287,7 @@ async def test_pictures_of_it_are_kept(
     async with before(chromium, open_test_shop, key="zn_live_1", shipping_address=address) as page:
         await page.sees("Harbour Books")
         for name, size, dark in pictures:
-            path = await page.does(lambda person, n=name, s=size, d=dark: person.screenshot(n, s, dark=d))
+            path = await page.does(partial(Person.screenshot, name=name, size=size, dark=dark))
             assert path.stat().st_size > 10_000
         await page.does(lambda person: person.press("Buy for"))
         await page.sees("Ordered")
