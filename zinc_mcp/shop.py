@@ -129,7 +129,7 @@ async def open_shop(
             wallet,
             settings.mode if practice else wallet.mode,
             clock,
-            sign_seconds=320.0 if by_program else 60.0,
+            sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
         )
     reconciler = Reconciler(writer, clocks, clock, owner)

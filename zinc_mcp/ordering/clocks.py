@@ -11,6 +11,8 @@ class Clocks:
     """A placing tool answers within this: hosts stop listening after 60 s and progress does not extend it."""
     wire: float = 60.0
     """The most one request that may spend money takes."""
+    sign: float = 60.0
+    """How long a payment wallet that asks nobody may take to sign."""
     lease_margin: float = 15.0
     """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
     opening_lease: float = 30.0
