@@ -1,0 +1,15 @@
+"""The least that an MCP server of this SDK is: one trivial tool, over stdio."""
+
+from mcp.server import MCPServer
+
+server = MCPServer("bare")
+
+
+@server.tool()
+def ping(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+if __name__ == "__main__":
+    server.run("stdio")

@@ -1,0 +1,109 @@
+"""A server without any care: one tool makes the same HTTP call as `get_order` and returns the JSON, one places.
+
+`place` sends the order and makes as many durable commits of as many bytes as `place_order` does, on the event loop
+and without a thread, which is the quickest way there is. `python -m bench.baselines.trivial stdio` or `http PORT`.
+
+    BENCH_UPSTREAM  the upstream's origin
+    BENCH_DATABASE  the SQLite file that is committed to (only for `place`)
+    BENCH_PAYLOAD   bytes per commit
+    BENCH_COMMITS   commits per order: the first ones before the request, the last one after it
+"""
+
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from mcp.server import MCPServer
+from starlette.applications import Starlette
+
+_UPSTREAM = httpx.AsyncClient(
+    base_url=os.environ["BENCH_UPSTREAM"],
+    trust_env=False,
+    limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
+)
+_BEARER = {"Authorization": "Bearer zn_test_bench"}
+
+server = MCPServer("trivial", log_level="WARNING")
+
+
+@server.tool()
+async def get_order(order_id: str) -> dict[str, Any]:
+    """Look up one order."""
+    answer = await _UPSTREAM.get(f"/orders/{order_id}", headers=_BEARER)
+    order: dict[str, Any] = answer.json()
+    return order
+
+
+@server.tool()
+async def place_order(
+    products: list[dict[str, Any]], shipping_address: dict[str, Any], max_price: int
+) -> dict[str, Any]:
+    """Place one order."""
+    body = {"products": products, "shipping_address": shipping_address, "max_price": max_price}
+    commits = int(os.environ["BENCH_COMMITS"])
+    for _ in range(commits - 1):
+        _commit()
+    answer = await _UPSTREAM.post("/orders", json=body, headers=_BEARER)
+    _commit()
+    order: dict[str, Any] = answer.json()
+    return order
+
+
+def _opened() -> sqlite3.Connection | None:
+    path = os.environ.get("BENCH_DATABASE")
+    if path is None:
+        return None
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("CREATE TABLE IF NOT EXISTS written (id INTEGER PRIMARY KEY, payload BLOB NOT NULL)")
+    connection.execute("PRAGMA synchronous=OFF")
+    for _ in range(1_000):  # until the WAL has its full size: commits that make a file longer take longer
+        connection.execute("INSERT INTO written (payload) VALUES (zeroblob(4096))")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+_DATABASE = _opened()
+_PAYLOAD = b"x" * int(os.environ.get("BENCH_PAYLOAD", "0"))
+
+
+def _commit() -> None:
+    assert _DATABASE is not None
+    _DATABASE.execute("BEGIN IMMEDIATE")
+    _DATABASE.execute("INSERT INTO written (payload) VALUES (?)", (_PAYLOAD,))
+    _DATABASE.execute("COMMIT")
+
+
+def serve(port: int) -> None:
+    """Serve Streamable HTTP and SSE on one port, with the settings of the product's own."""
+    streamable, sse = server.streamable_http_app(), server.sse_app()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with server.session_manager.run():
+            yield
+
+    app = Starlette(routes=[*streamable.routes, *sse.routes], lifespan=lifespan)
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "http":
+        serve(int(sys.argv[2]))
+    else:
+        server.run("stdio")

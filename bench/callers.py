@@ -1,0 +1,341 @@
+"""Servers started as hosts start them, and callers that cost as little as possible beside them.
+
+A caller speaks JSON-RPC by itself: a client library would be most of what is measured, and dilute every ratio.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Era = Literal["legacy", "modern"]
+Message = dict[str, Any]
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 60.0
+_MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "0"},
+}
+_LINE = 4 * 1024 * 1024
+
+
+class Caller(Protocol):
+    """Calls the tools of one server."""
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
+        """Call a tool and return its result."""
+        ...
+
+
+@asynccontextmanager
+async def started(
+    program: Sequence[str], variables: Mapping[str, str], stderr: int | None = asyncio.subprocess.DEVNULL
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Start `python` with these arguments and, of our own, only these variables; it ends at the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "BENCH_"))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *program,
+        env={**kept, "PYTHONPATH": str(ROOT), **variables},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=None if os.environ.get("BENCH_LOUD") else stderr,
+        limit=_LINE,
+    )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        with suppress(ProcessLookupError):
+            if "serve" in program or "http" in program:
+                process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 15)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def resident_kib(pid: int) -> int:
+    """Return the resident memory of a process.
+
+    Raises:
+        OSError: this system has no `/proc`.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise OSError("no VmRSS in /proc")
+
+
+class Stdio:
+    """A server on the pipes of its process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, era: Era = "modern") -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._era: Era = era
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._next = 0
+        self._reading: asyncio.Task[None] | None = None
+
+    async def opened(self) -> None:
+        """Shake hands where the era has that."""
+        if self._era == "legacy":
+            await self.asked("initialize", HELLO)
+            self._in.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+
+    async def asked(self, method: str, parameters: Message) -> Message:
+        """Make a request and return its result."""
+        self._next += 1
+        number = self._next
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self._in.write(_request(number, method, parameters, self._era) + b"\n")
+        return await asyncio.wait_for(answer, PATIENCE)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
+        """See `Caller.call`."""
+        return await self.asked("tools/call", {"name": tool, "arguments": arguments})
+
+    async def _read(self) -> None:
+        while line := await self._out.readline():
+            message: Message = json.loads(line)
+            answer = self._waiting.pop(message.get("id", 0), None)
+            if answer is not None and not answer.done():
+                answer.set_result(_result(message))
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the server ended"))
+
+
+class Http:
+    """A server at `/mcp` of a port, by as many kept connections as there are calls at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[Connection] = []
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
+        """See `Caller.call`."""
+        body = _request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
+        headers = f"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
+        connection = await _kept(self._idle, self._port)
+        content = await connection.post("/mcp", body, headers)
+        self._idle.append(connection)
+        if not content.startswith(b"{"):
+            content = next(line[6:] for line in content.splitlines() if line.startswith(b"data: {"))
+        return _result(json.loads(content))
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self._idle:
+            connection.close()
+
+
+class Sse:
+    """A server at `/sse` of a port: requests by POST, all answers on one stream. The handshake era's transport."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[Connection] = []
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._next = 0
+        self._path = ""
+        self._stream: Connection | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def opened(self) -> None:
+        """Open the stream and shake hands."""
+        self._stream = await Connection.opened(self._port)
+        self._path = await self._stream.subscribe("/sse")
+        self._reading = asyncio.create_task(self._read(self._stream))
+        await self._asked("initialize", HELLO)
+        await self._post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
+        """See `Caller.call`."""
+        return await self._asked("tools/call", {"name": tool, "arguments": arguments})
+
+    def close(self) -> None:
+        """Close the stream and the connections."""
+        if self._reading is not None:
+            self._reading.cancel()
+        for connection in [*self._idle, *([self._stream] if self._stream else [])]:
+            connection.close()
+
+    async def _asked(self, method: str, parameters: Message) -> Message:
+        self._next += 1
+        number = self._next
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        await self._post(_request(number, method, parameters, "legacy"))
+        return await asyncio.wait_for(answer, PATIENCE)
+
+    async def _post(self, body: bytes) -> None:
+        connection = await _kept(self._idle, self._port)
+        await connection.post(self._path, body)
+        self._idle.append(connection)
+
+    async def _read(self, stream: "Connection") -> None:
+        while data := await stream.event():
+            message: Message = json.loads(data)
+            answer = self._waiting.pop(message.get("id", 0), None)
+            if answer is not None:
+                answer.set_result(_result(message))
+
+
+class Connection:
+    """One kept HTTP/1.1 connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._host = f"127.0.0.1:{port}"
+        self._events = b""
+        self.used_at = time.monotonic()
+
+    @classmethod
+    async def opened(cls, port: int) -> "Connection":
+        """Connect to a port of this machine."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=_LINE), port)
+
+    async def post(self, path: str, body: bytes, headers: str = "") -> bytes:
+        """Post JSON and return the whole answer."""
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: application/json, text/event-stream\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        )
+        self._writer.write(head.encode() + body)
+        status, told = await self._head()
+        content = b""
+        if "content-length" in told:
+            content = await self._reader.readexactly(int(told["content-length"]))
+        elif told.get("transfer-encoding") == "chunked":
+            while chunk := await self._chunk():
+                content += chunk
+        self.used_at = time.monotonic()
+        if not 200 <= status < 300:
+            raise RuntimeError(f"{path} answered {status}: {content[:300]!r}")
+        return content
+
+    async def subscribe(self, path: str) -> str:
+        """Open a stream of events and return the path that its first one names."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        await self._head()
+        return (await self.event()).decode()
+
+    async def event(self) -> bytes:
+        """Return the data of the next event; nothing at the end of the stream."""
+        while True:
+            whole, end, rest = self._events.partition(b"\r\n\r\n")
+            if end:
+                self._events = rest
+                for line in whole.split(b"\r\n"):
+                    if line.startswith(b"data: "):
+                        return line[6:]
+                continue
+            chunk = await self._chunk()
+            if not chunk:
+                return b""
+            self._events += chunk
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+
+    async def _head(self) -> tuple[int, dict[str, str]]:
+        lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        told = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        return int(lines[0].split(" ")[1]), told
+
+    async def _chunk(self) -> bytes:
+        size = int(await self._reader.readuntil(b"\r\n"), 16)
+        return (await self._reader.readexactly(size + 2))[:-2]
+
+
+async def _kept(idle: list[Connection], port: int) -> Connection:
+    """Take a kept connection, or a new one: servers hang up on those that were idle for five seconds."""
+    while idle:
+        connection = idle.pop()
+        if time.monotonic() - connection.used_at < 2.0:
+            return connection
+        connection.close()
+    return await Connection.opened(port)
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody listens on a port.
+
+    Raises:
+        TimeoutError: nobody does for half a minute.
+    """
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connection = await Connection.opened(port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nobody listens on {port}") from None
+            await asyncio.sleep(0.05)
+        else:
+            connection.close()
+            return
+
+
+@asynccontextmanager
+async def upstream() -> AsyncGenerator[str]:
+    """Start the upstream and give its origin."""
+    async with started(["-m", "bench.baselines.zinc"], {}) as process:
+        assert process.stdout is not None
+        port = int(await asyncio.wait_for(process.stdout.readline(), 30))
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def succeeded(result: Message) -> Message:
+    """Return the structure of a result that must not be an error.
+
+    Raises:
+        RuntimeError: it is one.
+    """
+    if result.get("isError") or "structuredContent" not in result:
+        raise RuntimeError(json.dumps(result)[:600])
+    structure: Message = result["structuredContent"]
+    return structure
+
+
+HELLO: Message = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "bench", "version": "0"},
+}
+
+
+def _request(number: int, method: str, parameters: Message, era: Era) -> bytes:
+    given = {**parameters, "_meta": _MODERN} if era == "modern" else parameters
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
+
+
+def _result(message: Message) -> Message:
+    if "result" not in message:
+        raise RuntimeError(json.dumps(message)[:600])
+    result: Message = message["result"]
+    return result

@@ -1,0 +1,97 @@
+"""What the benches have in common: figures, their spread, and the table they are printed in.
+
+Every figure is a ratio of two things measured alternately in the same run, so that a busy machine slows both.
+"""
+
+import argparse
+import random
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table. `low` and `high` are the quartiles of the ratio over the rounds."""
+
+    name: str
+    ours: str
+    baseline: str
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    target: str = ""
+    holds: bool | None = None
+    """None: this row has no target."""
+
+
+def at_most(bound: float) -> tuple[str, Callable[[float], bool]]:
+    """Return a target that a ratio must not exceed."""
+    return f"≤ {bound:.2f}", lambda ratio: ratio <= bound
+
+
+def at_least(bound: float) -> tuple[str, Callable[[float], bool]]:
+    """Return a target that a ratio must reach."""
+    return f"≥ {bound:.2f}", lambda ratio: ratio >= bound
+
+
+def compared(
+    name: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    unit: str,
+    target: tuple[str, Callable[[float], bool]] | None = None,
+) -> Figure:
+    """Return the median of the ratios of two series measured in turns, one pair a round."""
+    ratios = sorted(mine / theirs for mine, theirs in zip(ours, baseline, strict=True))
+    middle = statistics.median(ratios)
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else (middle,) * 3
+    return Figure(
+        name,
+        _amount(statistics.median(ours), unit),
+        _amount(statistics.median(baseline), unit),
+        middle,
+        low,
+        high,
+        target[0] if target else "",
+        target[1](middle) if target else None,
+    )
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = ["| figure | zinc_mcp | baseline | ratio (quartiles) | target | |", "|---|---|---|---|---|---|"]
+    for each in figures:
+        ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
+        if each.low is not None and each.high is not None and each.low != each.high:
+            ratio += f" ({each.low:.2f} to {each.high:.2f})"
+        verdict = {True: "holds", False: "**missed**", None: ""}[each.holds]
+        lines.append(f"| {each.name} | {each.ours} | {each.baseline} | {ratio} | {each.target} | {verdict} |")
+    return "\n".join(lines)
+
+
+def printed(figures: Sequence[Figure]) -> int:
+    """Print a table; return the exit code: 1 when a target is missed."""
+    print(table(figures))
+    return 1 if any(each.holds is False for each in figures) else 0
+
+
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """Return the parser that every bench has."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to quote")
+    return parser
+
+
+def in_turns(round_number: int, contestants: Sequence[T]) -> list[T]:
+    """Return the contestants of a round in an order of its own, the same in every run."""
+    order = list(contestants)
+    random.Random(round_number).shuffle(order)
+    return order
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"

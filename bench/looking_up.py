@@ -1,0 +1,134 @@
+"""What `get_order` costs beyond asking Zinc, against a trivial tool that makes the same request and returns its JSON.
+
+Measured: `get_order` of an order placed before through the same server, with no news, over stdio, Streamable HTTP and
+SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose one tool makes the same
+`GET /orders/{id}` with httpx and returns what came, over the same transport. Ours also reads the journal, checks the
+answer against what is written down, and makes text and structure for a model of it.
+
+One at a time: the median time of a call (ms), in turns call by call; the ratio is that of the medians of one round.
+64 at once: calls a second with 64 always in flight, in turns round by round. Read 1.10 as 10 % slower, and, with 64
+at once, 0.90 as a tenth fewer calls. A real Zinc takes hundreds of milliseconds: this is the worst case.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.callers import Caller, Http, Sse, Stdio, free_port, listening, started, succeeded, upstream
+from bench.figures import Figure, arguments, at_least, at_most, compared, in_turns, printed
+from bench.wanted import configured, order
+
+TRANSPORTS = ("stdio", "Streamable HTTP", "SSE")
+AT_ONCE = 64
+
+
+@dataclass
+class _Contestant:
+    caller: Caller
+    handle: str
+    medians: list[float] = field(default_factory=list[float])
+    rates: list[float] = field(default_factory=list[float])
+
+    async def once(self) -> float:
+        """Return how long one call takes."""
+        began = time.perf_counter()
+        result = await self.caller.call("get_order", {"order_id": self.handle})
+        seconds = time.perf_counter() - began
+        succeeded(result)
+        return seconds
+
+    async def at_once(self, calls: int) -> float:
+        """Return how many calls a second are answered with 64 in flight."""
+        left = calls
+
+        async def agent() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                await self.once()
+
+        began = time.perf_counter()
+        await asyncio.gather(*(agent() for _ in range(AT_ONCE)))
+        return calls / (time.perf_counter() - began)
+
+
+async def measure(*, quick: bool = False) -> list[Figure]:
+    """Measure each transport and return its two figures."""
+    figures: list[Figure] = []
+    for transport in TRANSPORTS:
+        async with _pair(transport) as (ours, baseline):
+            pair = [ours, baseline]
+            for number in range(-1, 3 if quick else 15):
+                await _round(number, pair, calls=20 if quick else 60, burst=128 if quick else 512)
+            figures.append(
+                compared(
+                    f"`get_order` over {transport}, one at a time",
+                    [1000 * seconds for seconds in ours.medians],
+                    [1000 * seconds for seconds in baseline.medians],
+                    "ms",
+                    at_most(1.15),
+                )
+            )
+            figures.append(
+                compared(
+                    f"`get_order` over {transport}, {AT_ONCE} at once", ours.rates, baseline.rates, "/s", at_least(0.85)
+                )
+            )
+    return figures
+
+
+async def _round(number: int, pair: list[_Contestant], calls: int, burst: int) -> None:
+    """One round; the one before the first warms up and is not counted."""
+    times: dict[int, list[float]] = {0: [], 1: []}
+    for call in range(calls):
+        for which in in_turns(number * calls + call, (0, 1)):
+            times[which].append(await pair[which].once())
+    for which in in_turns(number, (0, 1)):
+        rate = await pair[which].at_once(burst)
+        if number >= 0:
+            pair[which].medians.append(statistics.median(times[which]))
+            pair[which].rates.append(rate)
+
+
+@asynccontextmanager
+async def _pair(transport: str) -> AsyncGenerator[tuple[_Contestant, _Contestant]]:
+    async with AsyncExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-")))
+        origin = await stack.enter_async_context(upstream())
+        variables = configured(home, origin)
+        ours = await _opened(stack, transport, ["-m", "zinc_mcp"], ["serve", "--http"], variables)
+        theirs = {"BENCH_UPSTREAM": origin}
+        baseline = await _opened(stack, transport, ["-m", "bench.baselines.trivial"], ["http"], theirs)
+        placed = succeeded(await ours.call("place_order", order(0)))
+        pair = _Contestant(ours, placed["order_id"]), _Contestant(baseline, placed["order_id"])
+        await pair[0].once()  # the news since it was placed are written down by this one
+        yield pair
+
+
+async def _opened(
+    stack: AsyncExitStack, transport: str, program: list[str], over_http: list[str], variables: dict[str, str]
+) -> Caller:
+    if transport == "stdio":
+        rest = ["stdio"] if "bench" in program[1] else []
+        server = Stdio(await stack.enter_async_context(started([*program, *rest], variables)))
+        await server.opened()
+        return server
+    port = free_port()
+    where = f"127.0.0.1:{port}" if over_http[0] == "serve" else str(port)
+    await stack.enter_async_context(started([*program, *over_http, where], variables))
+    await listening(port)
+    caller = Sse(port) if transport == "SSE" else Http(port)
+    stack.callback(caller.close)
+    if isinstance(caller, Sse):
+        await caller.opened()
+    return caller
+
+
+if __name__ == "__main__":
+    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))

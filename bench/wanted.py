@@ -1,0 +1,43 @@
+"""Orders as the benches place them, and a home in which they are placed without asking anybody."""
+
+from pathlib import Path
+from typing import Any
+
+_POLICY = """\
+[policy]
+approval = "none"
+max_order = 100000
+max_day = 1000000000
+max_month = 10000000000
+"""
+
+ADDRESS: dict[str, Any] = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "address_line1": "1 Main Street",
+    "city": "New York",
+    "state": "NY",
+    "postal_code": "10001",
+    "phone_number": "2125550147",
+}
+
+
+def order(number: int) -> dict[str, Any]:
+    """Return the arguments of a placing call, for another product with each number."""
+    return {
+        "products": [{"url": f"https://www.amazon.com/dp/B{number:09d}", "quantity": 1}],
+        "shipping_address": ADDRESS,
+        "max_price": 6000,
+    }
+
+
+def configured(home: Path, origin: str) -> dict[str, str]:
+    """Write the owner's policy and return the variables of a server at this upstream."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "zinc.toml").write_text(_POLICY, encoding="utf-8")
+    return {
+        "ZINC_MCP_HOME": str(home),
+        "ZINC_API_KEY": "zn_test_bench",
+        "ZINC_API_URL": origin,
+        "ZINC_MCP_BROWSER": "0",
+    }
