@@ -88,14 +88,21 @@ def _prose_of(order: Order | None) -> _Said:
     def said(text: object, limit: int) -> str | None:
         if text is None or text == "":
             return None
-        bounded = plain(text, 2_000)
-        return plain(pattern.sub("[...]", bounded) if pattern else bounded, limit) or None
+        bounded = _plain(text, 2_000)
+        return _plain(pattern.sub("[...]", bounded) if pattern else bounded, limit) or None
 
     return said
 
 
 def _text(text: object, limit: int) -> str | None:
-    return None if text is None else plain(text, limit) or None
+    return None if text is None else _plain(text, limit) or None
+
+
+def _plain(text: object, limit: int) -> str:
+    """`plain`, which looks at every character, for text that may need it: hardly any does."""
+    if isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    return plain(text, limit)
 
 
 def _retailer(order: Order | None) -> str | None:
