@@ -232,8 +232,10 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             connection.execute(f"PRAGMA {pragma}").close()
 
     def on_begin(connection: sa.Connection) -> None:
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        # A read is one statement, and that is a transaction of its own: each further one is a turn of the interpreter's
+        # lock, which under load takes longer than the read.
+        if connection.get_execution_options().get("writing", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -32,6 +33,16 @@ from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.twin import derived_key
 
 _FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+@cache
+def _found(given: frozenset[str]) -> sa.Select[Any]:
+    """Return the query of `find` for what is asked for: every look-up makes it, and building it takes longer."""
+    handle = sa.bindparam("handle")
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle))
+    for name in sorted(given - {"handle"}):
+        query = query.where(ENTRIES.c[name] == sa.bindparam(name))
+    return query.order_by(ENTRIES.c.id.desc()).limit(1)
 
 
 class Journal:
@@ -154,9 +165,10 @@ class Journal:
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by its key or by Zinc's order id; the newest when several match."""
-        query = self._list(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle), caller, mode)
+        asked = {"handle": handle, "caller": caller, "mode": mode}
+        given = {name: value for name, value in asked.items() if value is not None}
         with self._reading() as connection:
-            row = connection.execute(query.order_by(ENTRIES.c.id.desc()).limit(1)).first()
+            row = connection.execute(_found(frozenset(given)), given).first()
         return rows.entry_of(row) if row is not None else None
 
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
@@ -202,6 +214,13 @@ class Journal:
         """Write down an entry's payment as it is now."""
         with self._writing(serial=False) as connection:
             rows.write_payment(connection, payment)
+
+    def change_payment(self, entry_id: int, change: Callable[[Payment | None], Payment | None]) -> None:
+        """Change an entry's payment as it stands now, whoever else changes it too; None leaves it as it is."""
+        with self._writing(serial=False) as connection:
+            changed = change(rows.read_payment(connection, entry_id, to_change=True))
+            if changed is not None:
+                rows.write_payment(connection, changed)
 
     # The owner's words
 

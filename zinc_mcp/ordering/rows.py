@@ -14,6 +14,10 @@ from zinc_mcp.ordering.payment import Payment
 
 _JSON = ("facts", "consent", "problem")
 
+# Built once: building a query takes longer than SQLite does to answer it.
+_ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
+_META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
+
 
 def entry_of(row: sa.Row[Any]) -> Entry:
     """Return the entry that a row of the entries' table holds."""
@@ -25,7 +29,7 @@ def entry_of(row: sa.Row[Any]) -> Entry:
 
 def read(connection: sa.Connection, entry_id: int) -> Entry:
     """Read one entry."""
-    return entry_of(connection.execute(sa.select(ENTRIES).where(ENTRIES.c.id == entry_id)).one())
+    return entry_of(connection.execute(_ONE, {"id": entry_id}).one())
 
 
 def insert(
@@ -116,7 +120,7 @@ def events(connection: sa.Connection, entry_id: int) -> list[Event]:
 
 def meta(connection: sa.Connection, name: str) -> str | None:
     """Read a value that belongs to the journal as a whole."""
-    return connection.execute(sa.select(META.c.value).where(META.c.name == name)).scalar_one_or_none()
+    return connection.execute(_META, {"name": name}).scalar_one_or_none()
 
 
 def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
@@ -140,9 +144,10 @@ def refuse_when_paused(connection: sa.Connection) -> None:
         )
 
 
-def read_payment(connection: sa.Connection, entry_id: int) -> Payment | None:
-    """Read an entry's payment, or None when its wallet was never asked."""
-    row = connection.execute(sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id)).first()
+def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = False) -> Payment | None:
+    """Read an entry's payment, or None when its wallet was never asked; `to_change` holds the row meanwhile."""
+    query = sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id)
+    row = connection.execute(query.with_for_update() if to_change else query).first()
     if row is None:
         return None
     return Payment(
