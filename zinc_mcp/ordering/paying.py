@@ -135,7 +135,7 @@ class Payer:
                 attempt, rail, order, "paid and accepted by Zinc", facts=await self._with_reference(entry)
             )
         if attempt.entry.order_id is not None:
-            await forget_credential(self._writer, attempt.entry)
+            await forget_credential(self._writer, attempt.entry.id)
 
     async def prove(self, attempt: Attempt, rail: PayingRail) -> None:
         """Find out what became of a payment without an order, and settle the entry if that can be told."""
@@ -158,7 +158,7 @@ class Payer:
             )
             await self._settling.ended(attempt, "rejected", "the payment was not taken", error)
         if attempt.entry.state not in ("sending", "unknown"):
-            await forget_credential(self._writer, attempt.entry)
+            await forget_credential(self._writer, attempt.entry.id)
 
     async def _quoted(self, attempt: Attempt, rail: PayingRail) -> Quote | None:
         entry = attempt.entry
@@ -207,9 +207,13 @@ class Payer:
     def _keep(self, entry: Entry) -> OnHeaders:
         async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
             """Save what came with the headers: without it a lost body would lose the order."""
-            payment = await self._payment(entry) or Payment(entry.id, self._clock())
-            recovery = {**payment.recovery, **({"receipt": receipt} if receipt else {})}
-            await self._write(dataclasses.replace(payment, recovery=recovery, order_key=order_key or payment.order_key))
+
+            def kept(payment: Payment | None) -> Payment:
+                payment = payment or Payment(entry.id, self._clock())
+                recovery = {**payment.recovery, **({"receipt": receipt} if receipt else {})}
+                return dataclasses.replace(payment, recovery=recovery, order_key=order_key or payment.order_key)
+
+            await self._writer.run(lambda journal: journal.change_payment(entry.id, kept))
             self._checkpoint("headers")
 
         return keep
@@ -240,7 +244,7 @@ class Payer:
             await rail.release(payment.recovery, payment.credential)
         except ZincMcpError as trouble:
             logger.info("an unused authorisation could not be taken back: %s", trouble.code)
-        await self._write(dataclasses.replace(payment, credential=None))
+        await forget_credential(self._writer, payment.entry_id)
 
     async def _payment(self, entry: Entry) -> Payment | None:
         return await self._writer.run(lambda journal: journal.payment(entry.id))

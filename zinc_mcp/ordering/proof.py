@@ -9,6 +9,7 @@ from typing import Any
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.rail import Ending, PayingRail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
@@ -49,12 +50,15 @@ async def proven(writer: Writer, rail: PayingRail, entry: Entry) -> tuple[Ending
         return "open", None
 
 
-async def forget_credential(writer: Writer, entry: Entry) -> None:
+async def forget_credential(writer: Writer, entry_id: int) -> None:
     """Forget an entry's credential, which is of no use any more."""
-    payment = await writer.run(lambda journal: journal.payment(entry.id))
-    if payment is not None and payment.credential is not None:
-        forgotten = dataclasses.replace(payment, credential=None)
-        await writer.run(lambda journal: journal.write_payment(forgotten))
+
+    def forgotten(payment: Payment | None) -> Payment | None:
+        if payment is None or payment.credential is None:
+            return None
+        return dataclasses.replace(payment, credential=None)
+
+    await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))
 
 
 def paid_no_order(entry: Entry) -> Mapping[str, Any]:

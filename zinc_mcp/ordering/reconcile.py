@@ -10,7 +10,7 @@ from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven
 from zinc_mcp.ordering.rail import Ending, PayingRail, Rail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
@@ -156,22 +156,20 @@ class Reconciler:
         ending: Ending = "open"
         if isinstance(rail, PayingRail):
             ending, order = await proven(self._writer, rail, entry)
-            if order is not None or ending != "open":
-                await forget_credential(self._writer, entry)
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:
-            return await self.apply(entry, order, rail, "found at Zinc"), order
-        if entry.state == "unknown" and ending == "settled":
+            entry = await self.apply(entry, order, rail, "found at Zinc")
+        elif entry.state == "unknown" and ending == "settled":
             what = "paid, and no order is known"
-            return await self._moved(entry, "paid_no_order", what, **paid_no_order(entry)), None
-        if entry.state == "unknown" and ending == "unpaid":
+            entry = await self._moved(entry, "paid_no_order", what, **paid_no_order(entry))
+        elif entry.state == "unknown" and ending == "unpaid":
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"
-            return await self._moved(
-                entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE
-            ), None
-        return entry, None
+            entry = await self._moved(entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+        if isinstance(rail, PayingRail) and entry.state not in DOUBTFUL:
+            await forget_credential(self._writer, entry.id)  # whoever has overtaken us may still be sending it
+        return entry, order
 
     async def _read(self, entry: Entry, order_id: str, rail: Rail) -> Order | None:
         """Read an order; one that was paid by wallet is read with its own key."""
