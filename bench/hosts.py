@@ -285,10 +285,11 @@ async def http_server(nursery: Nursery, environ: Mapping[str, str], name: str = 
 
 
 async def practice_zinc(
-    nursery: Nursery, ledger: Path, dialect: str, pace: float, port: int = 0
+    nursery: Nursery, ledger: Path, dialect: str, pace: float, port: int = 0, *, challenge_seconds: float = 300.0
 ) -> tuple[Process, str]:
     """Start a sandbox on a port; return it with its address."""
     arguments = ["sandbox", "--port", str(port), "--ledger", str(ledger), "--pace", str(pace)]
+    arguments += ["--challenge-seconds", str(challenge_seconds)]
     process = await nursery.start([*arguments, "--dialect", "" if dialect == "default" else dialect], {})
     async with asyncio.timeout(30):
         address = (await process.reader.readline()).decode().strip()

@@ -6,7 +6,7 @@ others: whoever takes two of them for one is caught.
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,7 +33,9 @@ FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-Kind = Literal["kills", "hosts", "limits"]
+Kind = Literal["kills", "hosts", "limits", "rails"]
+Rail = Literal["account", "agent"]
+Tool = Literal["place_order", "place_agent_order"]
 Words = Literal["same", "key", "price", "tracking", "all"]
 
 SERVERS = 4
@@ -101,6 +103,14 @@ class Intention:
     follows: bool
     """Whether its agent goes on asking until the order is with the retailer."""
     seed: int
+    tool: Tool = "place_order"
+    """By which it is placed."""
+    pay_faults: tuple[str, ...] = ()
+    """What goes wrong with the unpaid half, on the rail that has one."""
+    other_rail: bool = False
+    """Whether its agent tries the other rail while it is in doubt."""
+    persists: bool = False
+    """Whether its agent places it once more when it was rejected."""
 
     @property
     def identity(self) -> str:
@@ -109,8 +119,10 @@ class Intention:
 
     def arguments(self, words: Words, price: int) -> dict[str, Any]:
         """Return the arguments of a placing call in these words."""
-        spelt = [FAULTS.get(name, name) for name in self.faults]
-        url = f"https://zinc.com/shop/products/test-{self.scenario}?item={self.family}&fault={','.join(spelt)}"
+        url = f"https://zinc.com/shop/products/test-{self.scenario}?item={self.family}"
+        url += f"&fault={','.join(_spelt(self.faults))}"
+        if self.pay_faults:
+            url += f"&pay_fault={','.join(_spelt(self.pay_faults))}"
         if self.look_faults:
             url += f"&list_fault={','.join(self.look_faults)}&read_fault={','.join(self.look_faults)}"
         if words in ("tracking", "all"):
@@ -125,6 +137,10 @@ class Intention:
         if words in ("key", "all"):
             arguments["idempotency_key"] = f"{words}-{self.seed}-{self.number}"
         return arguments
+
+
+def _spelt(faults: Sequence[str]) -> list[str]:
+    return [FAULTS.get(name, name) for name in faults]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,20 @@ class Round:
     outage: bool
     """The sandbox is killed in the middle and comes back on the same port."""
     intentions: tuple[Intention, ...] = field(repr=False)
+    rails: tuple[Rail, ...] = ("account",)
+    """Which rails the servers are set up for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a campaign on one rail consists of."""
+
+    faults: Sequence[str]
+    """By their names in the tables."""
+    kill_points: Sequence[str]
+    dialects: Sequence[str]
+    drawn: Callable[[int, int, Sequence[str]], list[Round]]
+    """Given a seed, a number of intentions and dialects."""
 
 
 KILL_POINTS = (
@@ -149,20 +179,28 @@ KILL_POINTS = (
 )  # fmt: skip
 """Every step of the checkout, and its second passing where the road can come by twice."""
 
-_PARTS: dict[Kind, tuple[float, int, int]] = {
+Parts = Mapping[Kind, tuple[float, int, int]]
+"""Of the intentions of a dialect this part, but at most so many, in rounds of at most so many; hosts get the rest."""
+
+_PARTS: Parts = {
     "kills": (0.35, len(FAULTS) * len(KILL_POINTS), 160),
     "limits": (0.08, 200, 50),
     "hosts": (1.0, 10**9, 160),
 }
-"""Of the intentions of a dialect this part, but at most so many, in rounds of at most so many; hosts get the rest."""
 
 _STOPS_SOON = 24
 """Intentions in a round of a dialect that ignores keys: once that is noticed, nothing more is bought."""
 
 
+WALLETS_ALONE = frozenset(
+    "challenges challenge_digest method_query payment_errors agent_repeat agent_duplicate receipt order_key".split()
+)
+"""Questions of the dialect that nobody asks who pays from an account."""
+
+
 def all_dialects() -> list[str]:
-    """Return the default dialect and each departure from it."""
-    return list(Dialect.named())
+    """Return the default dialect and each departure from it that this rail can notice."""
+    return [name for name in Dialect.named() if name.partition("=")[0] not in WALLETS_ALONE]
 
 
 def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
@@ -173,20 +211,12 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
         intentions: how many in all; from about 500 a dialect on, every fault meets every kill point in it.
         dialects: as `Dialect.parse` spells them, and `default`.
     """
-    draw = _Draw(random.Random(seed))
+    draw = Draw(random.Random(seed))
     shares = _shares(intentions, dialects)
     rounds: list[Round] = []
-    for place, dialect in enumerate(dialects):
-        share = shares[place]
-        parts = {kind: min(round(share * part), most) for kind, (part, most, _) in _PARTS.items()}
-        parts["hosts"] = share - parts["kills"] - parts["limits"]
+    for dialect, share in zip(dialects, shares, strict=True):
         draw.shuffle_cells()
-        for kind, (_, _, most) in _PARTS.items():
-            most = _STOPS_SOON if dialect == IGNORED else most
-            while parts[kind] > 0:
-                size = min(parts[kind], most)
-                rounds.append(draw.round(f"{len(rounds):03}-{kind}", dialect, kind, size))
-                parts[kind] -= size
+        rounds += draw.rounds(len(rounds), dialect, share, _PARTS, _STOPS_SOON if dialect == IGNORED else None)
     return rounds
 
 
@@ -201,22 +231,42 @@ def _shares(intentions: int, dialects: Sequence[str]) -> list[int]:
     return [held[place] if place in held else even.pop(0) for place in range(len(dialects))]
 
 
-class _Draw:
+class Draw:
+    """Draws intentions and rounds of them."""
+
     def __init__(self, source: random.Random) -> None:
-        self._source = source
+        self.source = source
         self._number = 0
         self._cells: list[tuple[str, str]] = []
         self._cell = 0
         self._looks_fail = 0.0
         """How often look-ups fail too: nearly always where keys are ignored, or there would be nothing to notice."""
 
+    def cells(self) -> list[tuple[str, str]]:
+        """Return every fault with every step at which a process can die of it."""
+        return [(fault, kill) for fault in FAULTS for kill in KILL_POINTS]
+
     def shuffle_cells(self) -> None:
-        self._cells = [(fault, kill) for fault in FAULTS for kill in KILL_POINTS]
-        self._source.shuffle(self._cells)
+        """Begin with all of them anew."""
+        self._cells = self.cells()
+        self.source.shuffle(self._cells)
         self._cell = 0
 
+    def rounds(self, first: int, dialect: str, share: int, parts: Parts, most: int | None = None) -> list[Round]:
+        """Draw all rounds of a dialect; `first` is the number of the first, `most` holds them small."""
+        left = {kind: min(round(share * part), at_most) for kind, (part, at_most, _) in parts.items()}
+        left["hosts"] = share - sum(number for kind, number in left.items() if kind != "hosts")
+        rounds: list[Round] = []
+        for kind, (_, _, size) in parts.items():
+            while left[kind] > 0:
+                now = min(left[kind], most or size)
+                rounds.append(self.round(f"{first + len(rounds):03}-{kind}", dialect, kind, now))
+                left[kind] -= now
+        return rounds
+
     def round(self, name: str, dialect: str, kind: Kind, size: int) -> Round:
-        source = self._source
+        """Draw one round."""
+        source = self.source
         price = source.choice([5000, 6000, 7500])
         some: list[Intention] = []
         self._looks_fail = 0.8 if dialect == IGNORED else 0.15
@@ -236,7 +286,7 @@ class _Draw:
 
     def _family(self, kind: Kind, most: int) -> list[Intention]:
         """Draw an intention; now and then with siblings, whom only quantity or address tell from it."""
-        source = self._source
+        source = self.source
         first = self._intention(kind)
         if kind != "hosts" or source.random() > 0.08:
             return [first]
@@ -258,57 +308,70 @@ class _Draw:
         ]
 
     def _intention(self, kind: Kind) -> Intention:
-        source = self._source
+        source = self.source
         kill, clock = "", ""
         behaviour: Behaviour = "patient"
         if kind == "kills":
             fault, kill = self._cells[self._cell % len(self._cells)]
             self._cell += 1
         else:
-            fault = list(FAULTS)[self._number % len(FAULTS)]
+            fault = self.fault_of(self._number)
             behaviour = source.choices(list(_BEHAVIOURS), list(_BEHAVIOURS.values()))[0]
         if behaviour == "jumps":
             by = source.choice([3600, 700, 30, -30, -700, -3600])
             clock = source.choice([f"0:{by}", f"{source.uniform(0, 1.2):.2f}:{by}", f"0:{by},0.6:0"])
         self._number += 1
-        return Intention(
-            number=self._number,
-            family=self._number,
-            quantity=1,
-            line2="",
-            scenario=self._scenario(kind, fault, kill),
-            fault=fault,
-            faults=(fault, *self._more_faults(kill)),
-            look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
-            if source.random() < self._looks_fail
-            else (),
-            kill=kill,
-            behaviour=behaviour,
-            delay=round(source.uniform(0.0, 0.6), 3),
-            clock=clock,
-            racers=self._racers(kind),
-            follows=source.random() < max(0.2, self._looks_fail),
-            seed=source.randrange(10**6),
+        return self.finished(
+            Intention(
+                number=self._number,
+                family=self._number,
+                quantity=1,
+                line2="",
+                scenario=self._scenario(kind, fault, kill),
+                fault=fault,
+                faults=(fault, *self._more_faults(kill)),
+                look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
+                if source.random() < self._looks_fail
+                else (),
+                kill=kill,
+                behaviour=behaviour,
+                delay=round(source.uniform(0.0, 0.6), 3),
+                clock=clock,
+                racers=self._racers(kind),
+                follows=source.random() < max(0.2, self._looks_fail),
+                seed=source.randrange(10**6),
+            )
         )
+
+    def fault_of(self, number: int) -> str:
+        """Return the fault of an intention that no process dies of, by its number."""
+        return list(FAULTS)[number % len(FAULTS)]
+
+    def finished(self, drawn: Intention) -> Intention:
+        """Return a drawn intention with what its rail adds."""
+        return drawn
 
     def _scenario(self, kind: Kind, fault: str, kill: str) -> str:
         if kill.startswith("ended") and fault in ("none", "slow"):
             return "url-unreachable"  # nothing else ends without an order here
         if kind == "kills":
-            return self._source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
-        return self._source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
+            return self.source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
+        return self.source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
 
     def _more_faults(self, kill: str) -> tuple[str, ...]:
-        source = self._source
+        source = self.source
         if kill.endswith(":2") or source.random() < 0.3:
             return tuple(source.choices(["none", *sorted(BEFORE), *sorted(AFTER - {"hang", "huge"})], k=2))
         return ()
 
     def _racers(self, kind: Kind) -> tuple[Racer, ...]:
-        source = self._source
+        source = self.source
         count = source.choices([1, 2, 3, 4], [12, 2, 1, 1] if kind == "kills" else [8, 3, 2, 2])[0]
         words: list[Words] = ["same", "key", "price", "tracking", "all"]
         return tuple(
             Racer(server, source.choice(words), round(source.choice([0.0, 0.0, source.uniform(0, 0.5)]), 3))
             for server in source.sample(range(SERVERS), count)
         )
+
+
+ACCOUNT = Plan(tuple(FAULTS), KILL_POINTS, tuple(all_dialects()), drawn)

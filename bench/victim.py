@@ -34,6 +34,7 @@ from zinc_mcp.settings import load_settings
 CLOCKS = Clocks(
     answer=2.0,
     wire=1.0,
+    sign=1.0,
     lease_margin=0.5,
     opening_lease=1.5,
     looking_lease=1.5,
@@ -43,9 +44,6 @@ CLOCKS = Clocks(
     peek=0.2,
 )
 """The product's times, about forty times shorter; only the windows for repeats and twins are its own."""
-
-STEPS = ("opened", "sending", "answered", "unknown", "accepted", "ended")
-"""Where the checkout can be killed."""
 
 
 def serve(transport: str, port: int = 0) -> None:
@@ -145,18 +143,20 @@ async def _warmed_up() -> None:
 
     address = dict.fromkeys(("first_name", "last_name", "address_line1", "city", "state"), "Warm")
     wanted = {
-        "products": [{"url": "https://zinc.com/shop/products/test-success"}],
         "shipping_address": {**address, "postal_code": "10001", "phone_number": "212-555-0147"},
         "max_price": 5000,
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        settings = Settings(home=home, config=home / "zinc.toml", api_key=SecretStr("zn_test_warm"))
+        key = SecretStr("zn_test_warm")
+        settings = Settings(home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox")
         async with (
             open_shop(settings, transport=Sandbox().transport(), clocks=CLOCKS) as shop,
             Client(build_server(shop)) as client,
         ):
-            await client.call_tool("place_order", wanted)
+            for nth, tool in enumerate(("place_order", "place_agent_order")):
+                product = {"url": "https://zinc.com/shop/products/test-success", "quantity": nth + 1}
+                await client.call_tool(tool, {**wanted, "products": [product]})
 
 
 def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
