@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
-from bench.plan import Intention, Racer, Words
+from bench.plan import Intention, Racer, Tool, Words
 
 TURNS = 9
 """How often an agent asks before it leaves the rest to the evening."""
 PATIENCE = 12.0
 """Seconds after which a host gives a call up by itself; the server answers within two."""
 
-_KNOWN = frozenset({"accepted", "placed", "failed", "cancelled", "rejected"})
-_STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict"})
+_KNOWN = frozenset({"accepted", "placed", "failed", "cancelled", "rejected", "paid_no_order"})
+_STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict", "paid_no_order"})
+_DOUBT = frozenset({"signing", "sending", "unknown"})
+_LIES_HEARD = 3
+"""After so many payment requests that were not to be paid an agent leaves it."""
 _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 
@@ -62,7 +65,7 @@ class Agent:
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
         await self.until_settled(self.servers, self.turns)
         if self.settled and self._source.random() < 0.25:
-            await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
+            await self._place(self._a_server(self.servers), self._source.choice(_WORDS), tool=self._a_tool())
         if self.intention.follows and (handle := self.handle) is not None:
             await self._look(self._a_server(self.servers), handle)
 
@@ -73,7 +76,7 @@ class Agent:
                 return
             server, handle = self._a_server(servers), self.handle
             if handle is None or turn % place_every == place_every - 1:
-                await self._place(server, self._source.choice(_WORDS))
+                await self._place(server, self._source.choice(_WORDS), tool=self._a_tool())
             else:
                 await self._look(server, handle)
             if not self.settled:
@@ -83,7 +86,15 @@ class Agent:
     def settled(self) -> bool:
         """Whether the last answer says how it ended, or that it is not to be."""
         last = self._last()
-        return last is not None and (last["outcome"] in _KNOWN or last.get("code") in _STOPS)
+        if last is None or self._tries_once_more(last):
+            return False
+        return last["outcome"] in _KNOWN or last.get("code") in _STOPS or self._has_heard_enough(last)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last answer left it open."""
+        last = self._last()
+        return last is None or last["outcome"] in _DOUBT
 
     @property
     def handle(self) -> str | None:
@@ -91,10 +102,28 @@ class Agent:
         last = self._last()
         if last is None or (last["outcome"] in ("refused", "not_sent") and last.get("code") != "possible_duplicate"):
             return None  # nothing was sent: to look that up again tells nothing new
+        if self._tries_once_more(last):
+            return None
         return last.get("order_id") or last.get("key") or self._any_key()
 
     def _last(self) -> Said | None:
         return next((each.said for each in reversed(self.told) if each.said is not None), None)
+
+    def _tries_once_more(self, last: Said) -> bool:
+        rejections = sum(1 for each in self.told if each.said is not None and each.said["outcome"] == "rejected")
+        return self.intention.persists and last["outcome"] == "rejected" and rejections == 1
+
+    def _has_heard_enough(self, last: Said) -> bool:
+        lies = sum(1 for each in self.told if each.said is not None and each.said.get("code") == "payment_refused")
+        return bool(self.intention.pay_faults) and last.get("code") == "payment_refused" and lies >= _LIES_HEARD
+
+    def _a_tool(self) -> Tool:
+        """Choose by which rail to place it now: while it is in doubt, perhaps by the one it was not begun with."""
+        last, wish = self._last(), self.intention
+        open_still = last is not None and last["outcome"] in (*_DOUBT, "paid_no_order")
+        if not (wish.other_rail and open_still and self._source.random() < 0.7):
+            return wish.tool
+        return "place_order" if wish.tool == "place_agent_order" else "place_agent_order"
 
     def _any_key(self) -> str | None:
         return next((each.said["key"] for each in reversed(self.told) if each.said and each.said.get("key")), None)
@@ -140,9 +169,11 @@ class Agent:
             case _:
                 server.process.signal(signal.SIGKILL)
 
-    async def _place(self, server: Server, words: Words, cancel_after: float | None = None) -> None:
+    async def _place(
+        self, server: Server, words: Words, cancel_after: float | None = None, tool: Tool | None = None
+    ) -> None:
         arguments = self.intention.arguments(words, self.price)
-        await self._call(server, "place_order", words, arguments, cancel_after)
+        await self._call(server, tool or self.intention.tool, words, arguments, cancel_after)
 
     async def _look(self, server: Server, handle: str) -> None:
         await self._call(server, "get_order", "", {"order_id": handle, "wait_seconds": 1})

@@ -23,16 +23,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from bench.agent_judge import judge_paid
+from bench.agent_plan import AGENT, CHALLENGE_SECONDS
 from bench.agents import TURNS, Agent, Told
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
-from bench.judge import BROKEN, Verdict, judge
-from bench.plan import FAULTS, KILL_POINTS, PACE, Intention, Round, all_dialects, drawn
+from bench.judge import BROKEN, BROKEN_BY_WALLET, Verdict, judge
+from bench.plan import ACCOUNT, PACE, Intention, Plan, Rail, Round
 from zinc_mcp.ordering.journal import Journal
 
 AT_ONCE = 8
 """Intentions in flight in one round."""
+PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
+
+_ALL_BROKEN = (*BROKEN, *BROKEN_BY_WALLET)
 
 Cell = tuple[str, str, str]
 """Fault, dialect, kill point or host's behaviour."""
@@ -41,10 +46,11 @@ Cell = tuple[str, str, str]
 class Campaign:
     """Rounds, their verdicts, and which cells were really hit."""
 
-    def __init__(self, folder: Path, *, keep: bool, turns: int) -> None:
+    def __init__(self, folder: Path, *, keep: bool, turns: int, evenings: int = 2) -> None:
         self._folder = folder
         self._keep = keep
         self._turns = turns
+        self._evenings = evenings
         self.verdict = Verdict()
         self.armed: Counter[Cell] = Counter()
         self.struck: Counter[Cell] = Counter()
@@ -70,15 +76,19 @@ class Campaign:
         folder.mkdir()
         if each.old_journal:
             _age(folder / "journal.db")
-        zinc, address = await practice_zinc(nursery, folder / "ledger.db", each.dialect, PACE)
+        zinc, address = await _zinc(nursery, each, folder)
         agents, zinc = await self._play(nursery, each, folder, zinc, address)
+        ended_at = time.time()
         zinc.signal(signal.SIGTERM)
         await zinc.ended()
         told = {agent.intention.number: agent.told for agent in agents}
-        verdict = judge(each, folder / "ledger.db", folder / "journal.db", told)
+        if "agent" in each.rails:
+            verdict = judge_paid(each, folder, told, ended_at)
+        else:
+            verdict = judge(each, folder / "ledger.db", folder / "journal.db", told)
         self._note(each, folder, told)
         self.verdict.add(verdict)
-        broken = {name: verdict.counts[name] for name in (*BROKEN, "not bought") if verdict.counts[name]}
+        broken = {name: verdict.counts[name] for name in (*_ALL_BROKEN, "not bought") if verdict.counts[name]}
         print(
             f"{each.name:12} {each.dialect:36} {len(each.intentions):4} intentions "
             f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
@@ -95,8 +105,9 @@ class Campaign:
     ) -> tuple[list[Agent], Process]:
         environ = {
             "ZINC_MCP_HOME": str(folder),
-            "ZINC_API_KEY": "zn_test_campaign",
             "ZINC_API_URL": address,
+            **({"ZINC_API_KEY": "zn_test_campaign"} if "account" in each.rails else {}),
+            **({"ZINC_WALLET": "sandbox"} if "agent" in each.rails else {}),
             "ZINC_MCP_MAX_DAY": str(each.limit_cents or 10**11),
             "VICTIM_STRUCK": str(folder / "struck"),
             **({"VICTIM_REPEAT": str(each.repeat_seconds)} if each.repeat_seconds is not None else {}),
@@ -125,16 +136,23 @@ class Campaign:
             if each.outage:
                 await half_done.wait()
                 zinc = await _outage(nursery, each, folder, zinc, address)
-        await self._evening(nursery, environ, agents)
+        if "agent" not in each.rails:
+            await self._evening(nursery, environ, agents, LEASES_OVER)
         await asyncio.gather(*(server.stop() for server in servers))
+        if "agent" in each.rails:  # whoever pays anew because the first payment lapsed may be left in doubt again
+            for _ in range(self._evenings):
+                over = CHALLENGE_SECONDS + 1 if any(agent.doubtful for agent in agents) else LEASES_OVER
+                await self._evening(nursery, environ, agents, over)
         return agents, zinc
 
-    async def _evening(self, nursery: Nursery, environ: Mapping[str, str], agents: Sequence[Agent]) -> None:
-        """When every lease is over, a new process looks at what is still open."""
+    async def _evening(
+        self, nursery: Nursery, environ: Mapping[str, str], agents: Sequence[Agent], over: float
+    ) -> None:
+        """When every lease is over, and every payment that could be taken, a new process looks at what is open."""
         late = [agent for agent in agents if not agent.settled]
         if not late:
             return
-        await asyncio.sleep(LEASES_OVER)
+        await asyncio.sleep(over)
         server = await stdio_server(nursery, environ, "evening")
         async with asyncio.TaskGroup() as tasks:
             for agent in late:
@@ -157,9 +175,14 @@ class Campaign:
 async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str) -> Process:
     await zinc.killed()
     await asyncio.sleep(0.7)
-    port = int(address.rsplit(":", 1)[1])
-    zinc, _ = await practice_zinc(nursery, folder / "ledger.db", each.dialect, PACE, port)
+    zinc, _ = await _zinc(nursery, each, folder, int(address.rsplit(":", 1)[1]))
     return zinc
+
+
+async def _zinc(nursery: Nursery, each: Round, folder: Path, port: int = 0) -> tuple[Process, str]:
+    return await practice_zinc(
+        nursery, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=CHALLENGE_SECONDS
+    )
 
 
 def _age(journal: Path) -> None:
@@ -189,21 +212,30 @@ def _write_down(folder: Path, each: Round, told: Mapping[int, Sequence[Told]]) -
 # What is printed
 
 
-def report(campaign: Campaign, *, full: bool) -> str:
+def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
     """Return what the campaign came to, as text for a person."""
     verdict, counts = campaign.verdict, campaign.verdict.counts
-    lines = [*_coverage(campaign, full=full), ""]
-    lines += [f"{name:36} {counts[name]:7}" for name in ("intentions", "orders placed")]
+    broken = _ALL_BROKEN if rail == "agent" else BROKEN
+    lines = [*_coverage(campaign, PLANS[rail], full=full), ""]
+    lines += [f"{name:52} {counts[name]:7}" for name in ("intentions", "orders placed")]
     lines += [
-        f"{'keys per intention':36} {_histogram(verdict.keys)}",
-        f"{'POSTs per intention':36} {_histogram(verdict.posts)}",
-        f"{'begun by two to four processes':36} {campaign.racing:7}",
-        f"{'slowest answer':36} {campaign.slowest:7.1f} s",
+        f"{'keys per intention':52} {_histogram(verdict.keys)}",
+        f"{'POSTs per intention':52} {_histogram(verdict.posts)}",
+        *(
+            [
+                f"{'credentials per intention':52} {_histogram(verdict.credentials)}",
+                f"{'settlements per intention':52} {_histogram(verdict.settlements)}",
+            ]
+            if rail == "agent"
+            else []
+        ),
+        f"{'begun by two to four processes':52} {campaign.racing:7}",
+        f"{'slowest answer':52} {campaign.slowest:7.1f} s",
         "",
     ]
-    lines += [f"{name:36} {counts[name]:7}" for name in BROKEN]
-    others = [name for name in counts if name not in (*BROKEN, "intentions", "orders placed")]
-    lines += ["", *(f"{name:36} {counts[name]:7}" for name in sorted(others))]
+    lines += [f"{name:52} {counts[name]:7}" for name in broken]
+    others = [name for name in counts if name not in (*broken, "intentions", "orders placed")]
+    lines += ["", *(f"{name:52} {counts[name]:7}" for name in sorted(others))]
     if verdict.unknown:
         lines += ["", "Unknown at the end, and why that is the truth (by first fault, and by dialect where it landed)"]
         for why in sorted({each.why for each in verdict.unknown}):
@@ -216,27 +248,27 @@ def report(campaign: Campaign, *, full: bool) -> str:
     return "\n".join(lines)
 
 
-def _coverage(campaign: Campaign, *, full: bool) -> list[str]:
+def _coverage(campaign: Campaign, plan: Plan, *, full: bool) -> list[str]:
     """Rows of fault by dialect, columns of kill points: how often the kill struck; `-` where the road never passes."""
     dialects = sorted({dialect for _, dialect, _ in campaign.armed})
     behaviours = sorted({what for _, _, what in campaign.armed if ":" not in what})
-    points = [point for point in KILL_POINTS if any(what == point for _, _, what in campaign.armed)]
-    head = f"{'fault':18} {'dialect':34}" + "".join(f"{each.replace(':1', ''):>13}" for each in [*points, *behaviours])
+    points = [point for point in plan.kill_points if any(what == point for _, _, what in campaign.armed)]
+    head = f"{'fault':25} {'dialect':34}" + "".join(f"{each.replace(':1', ''):>13}" for each in [*points, *behaviours])
     lines = ["Coverage: intentions by fault, dialect and kill point (struck) or what the host did"]
     if full:
         lines += ["", head]
-        for fault in FAULTS:
+        for fault in plan.faults:
             for dialect in dialects:
                 cells = [_hit(campaign, (fault, dialect, what)) for what in [*points, *behaviours]]
-                lines.append(f"{fault:18} {dialect:34}" + "".join(f"{cell:>13}" for cell in cells))
+                lines.append(f"{fault:25} {dialect:34}" + "".join(f"{cell:>13}" for cell in cells))
     lines += ["", head]
-    for fault in FAULTS:
+    for fault in plan.faults:
         summed: list[str] = []
         for what in [*points, *behaviours]:
             hits = [campaign.struck[fault, dialect, what] for dialect in dialects]
             armed = sum(campaign.armed[fault, dialect, what] for dialect in dialects)
             summed.append(f"{sum(hits)}" if any(hits) else "-" if armed else "")
-        lines.append(f"{fault:18} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in summed))
+        lines.append(f"{fault:25} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in summed))
     return lines
 
 
@@ -255,27 +287,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--intentions", type=int, default=400)
-    parser.add_argument("--rail", choices=["account"], default="account")
+    parser.add_argument("--rail", choices=list(PLANS), default="account")
     parser.add_argument("--dialect", default="all", help="`all`, or one as the sandbox spells it; `;` between several")
-    parser.add_argument("--at-once", type=int, default=2, help="rounds at a time (2)")
+    parser.add_argument("--at-once", type=int, help="rounds at a time (2; where payments must lapse 5)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
+    parser.add_argument("--evenings", type=int, default=2, help="how often payments are waited for to lapse (2)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and transcripts of all rounds")
     parser.add_argument("--brief", action="store_true", help="print the coverage summed over the dialects only")
     chosen = parser.parse_args()
-    dialects = all_dialects() if chosen.dialect == "all" else chosen.dialect.split(";")
+    rail: Rail = chosen.rail
+    plan = PLANS[rail]
+    dialects = plan.dialects if chosen.dialect == "all" else chosen.dialect.split(";")
+    at_once = chosen.at_once or (2 if rail == "account" else 5)
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    campaign = Campaign(folder, keep=chosen.keep, turns=chosen.turns)
-    asyncio.run(campaign.run(drawn(chosen.seed, chosen.intentions, dialects), chosen.at_once))
+    campaign = Campaign(folder, keep=chosen.keep, turns=chosen.turns, evenings=chosen.evenings)
+    asyncio.run(campaign.run(plan.drawn(chosen.seed, chosen.intentions, dialects), at_once))
     verdict = campaign.verdict
-    print(report(campaign, full=not chosen.brief))
+    print(report(campaign, rail, full=not chosen.brief))
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
     if chosen.json:
         figures = {
             "counts": dict(verdict.counts),
             "keys": dict(verdict.keys),
             "posts": dict(verdict.posts),
+            "credentials": dict(verdict.credentials),
+            "settlements": dict(verdict.settlements),
             "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.struck}),
             "racing": campaign.racing,
             "findings": verdict.findings,

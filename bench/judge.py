@@ -6,9 +6,10 @@ It shares no code with the program that it judges: SQL, JSON and the plan are al
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,15 +19,17 @@ from bench.plan import CANCELLED, FAILING, IGNORED, PACE, REJECTED, Intention, R
 
 FEE = 100
 WIRE = 1.0
-_OVER = {**dict.fromkeys(FAILING, 3.0), **dict.fromkeys(CANCELLED, 8.0)}
+OVER = {**dict.fromkeys(FAILING, 3.0), **dict.fromkeys(CANCELLED, 8.0)}
 """Seconds at pace 1 after which an order has failed or was cancelled: from then on it may be ordered again."""
-_LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
-_DOUBT = frozenset({"sending", "unknown"})
-_GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
-_NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
+LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
+DOUBT = frozenset({"sending", "unknown"})
+GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
+NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
 
 BROKEN = ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "changed bodies", "told wrongly")
 """What breaks a promise. All of them must be zero."""
+BROKEN_BY_WALLET = ("second credentials", "paid twice", "paid another amount", "lies paid", "order keys lost")
+"""What besides breaks one where a wallet pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +69,23 @@ class Verdict:
     """Intentions by how many POSTs of theirs reached Zinc."""
     unknown: list[Unknown] = field(default_factory=list[Unknown])
     findings: list[str] = field(default_factory=list[str])
+    credentials: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many payment credentials of theirs reached Zinc."""
+    settlements: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many payments of theirs were taken."""
 
     @property
     def broken(self) -> bool:
         """Whether a promise was broken."""
-        return any(self.counts[name] for name in BROKEN)
+        return any(self.counts[name] for name in (*BROKEN, *BROKEN_BY_WALLET))
 
     def add(self, other: "Verdict") -> None:
         """Take another verdict into this one."""
         self.counts += other.counts
         self.keys += other.keys
         self.posts += other.posts
+        self.credentials += other.credentials
+        self.settlements += other.settlements
         self.unknown += other.unknown
         self.findings += other.findings
 
@@ -88,7 +97,7 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class _Evidence:
+class Evidence:
     """One intention: what Zinc has of it, what the journal says, what its agent was told."""
 
     intention: Intention
@@ -108,22 +117,22 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         told: by the intention's number, every call of its agent and its answer.
     """
     verdict = Verdict()
-    orders, attempts = _ledger(ledger)
-    entries, events, paused = _journal(journal) if journal is not None else ([], [], False)
-    evidence = _sorted_out(each, orders, attempts, entries, told)
+    orders, attempts = read_ledger(ledger)
+    entries, events, paused = read_journal(journal) if journal is not None else ([], [], False)
+    evidence = sorted_out(each, orders, attempts, entries, told)
     known = {order["order_id"]: order for order in orders}
     for one in evidence.values():
-        _count(verdict, one)
-        _duplicates(verdict, one)
+        count(verdict, one)
+        duplicates(verdict, one)
         if journal is None:
             continue
         _entries_against_orders(verdict, each, one, known)
         _orders_against_entries(verdict, each, one)
-        _posts_against_entries(verdict, one)
-        _told(verdict, one, known, evidence.values())
+        posts_against_entries(verdict, one)
+        told_rightly(verdict, one, known, evidence.values())
         _honest(verdict, each, one, paused)
     if each.limit_cents is not None:
-        _limits(verdict, each.limit_cents, entries, events, orders)
+        limits(verdict, each.limit_cents, entries, events, orders)
     if each.dialect == IGNORED:
         _apart(verdict, paused, told, attempts)
     return verdict
@@ -132,7 +141,8 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
 # Evidence
 
 
-def _ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def read_ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Read the orders and the POSTs of a sandbox's ledger."""
     with closing(sqlite3.connect(path)) as database:
         database.row_factory = sqlite3.Row
         orders = [dict(row) for row in database.execute("select * from orders order by seq")]
@@ -143,7 +153,8 @@ def _ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return orders, attempts
 
 
-def _journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    """Read the entries and events of a journal, and whether it is paused."""
     if not path.exists():
         return [], [], False
     with closing(sqlite3.connect(path)) as database:
@@ -163,14 +174,15 @@ def _identity(body: Mapping[str, Any]) -> str:
     return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
 
 
-def _sorted_out(
+def sorted_out(
     each: Round,
     orders: Sequence[dict[str, Any]],
     attempts: Sequence[dict[str, Any]],
     entries: Sequence[dict[str, Any]],
     told: Mapping[int, Sequence[Told]],
-) -> dict[str, _Evidence]:
-    found = {wish.identity: _Evidence(wish, told=told.get(wish.number, ())) for wish in each.intentions}
+) -> dict[str, Evidence]:
+    """Return everything there is about each intention, by its identity."""
+    found = {wish.identity: Evidence(wish, told=told.get(wish.number, ())) for wish in each.intentions}
     whose: dict[str, str] = {}
     for order in orders:
         found[order["identity"]].orders.append(order)
@@ -189,56 +201,60 @@ def _sorted_out(
 # Counting
 
 
-def _count(verdict: Verdict, one: _Evidence) -> None:
+def count(verdict: Verdict, one: Evidence) -> None:
+    """Count what there is of one intention."""
     verdict.counts["intentions"] += 1
     verdict.counts["orders placed"] += len(one.orders)
     verdict.keys[len({post["idempotency_key"] for post in one.posts})] += 1
     verdict.posts[len(one.posts)] += 1
 
 
-def _duplicates(verdict: Verdict, one: _Evidence) -> None:
-    for earlier, later in zip(one.orders, one.orders[1:], strict=False):
-        after = _OVER.get(one.intention.scenario)
+def duplicates(verdict: Verdict, one: Evidence, given: Collection[str] = ()) -> None:
+    """Find what was ordered twice; `given` are ids of orders that nobody paid for and nobody could know."""
+    orders = [order for order in one.orders if order["order_id"] not in given]
+    for earlier, later in pairwise(orders):
+        after = OVER.get(one.intention.scenario)
         if after is not None and earlier["created_at"] + after / PACE <= later["created_at"]:
             verdict.counts["ordered again after the end"] += 1
         else:
-            verdict.found("duplicated", f"{_named(one)}: {earlier['order_id']} and {later['order_id']}")
+            verdict.found("duplicated", f"{named(one)}: {earlier['order_id']} and {later['order_id']}")
 
 
 # What the journal says against what Zinc has
 
 
-def _entries_against_orders(verdict: Verdict, each: Round, one: _Evidence, known: Mapping[str, Any]) -> None:
+def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known: Mapping[str, Any]) -> None:
     for entry in one.entries:
         state, own = entry["state"], [post for post in one.posts if post["idempotency_key"] == entry["key"]]
         shared = any(other is not entry and other["key"] == entry["key"] for other in one.entries)
-        if state in _LANDED:
+        if state in LANDED:
             order = known.get(entry["order_id"])
             if order is None:
-                verdict.found("lost", f"{_named(one)}: the journal has {state} {entry['order_id']}, Zinc does not")
+                verdict.found("lost", f"{named(one)}: the journal has {state} {entry['order_id']}, Zinc does not")
             elif order["identity"] != one.intention.identity:
-                verdict.found("wrong endings", f"{_named(one)}: the journal names the order of {order['identity']}")
-            elif not _can_be(state, one.intention):
-                verdict.found("wrong endings", f"{_named(one)}: {state}")
+                verdict.found("wrong endings", f"{named(one)}: the journal names the order of {order['identity']}")
+            elif not can_be(state, one.intention):
+                verdict.found("wrong endings", f"{named(one)}: {state}")
         elif state == "rejected":
-            said_no = [post for post in own if _is_a_no(post)]
+            said_no = [post for post in own if is_a_no(post)]
             if any(post["outcome"] == "created" for post in own) or not said_no:
-                verdict.found("wrong endings", f"{_named(one)}: rejected, but Zinc's ledger says {_outcomes(own)}")
+                verdict.found("wrong endings", f"{named(one)}: rejected, but Zinc's ledger says {outcomes(own)}")
         elif state in ("refused", "declined") and own and not shared:
-            verdict.found("wrong endings", f"{_named(one)}: {state}, but Zinc's ledger says {_outcomes(own)}")
-        elif state in _DOUBT or state == "waiting":
+            verdict.found("wrong endings", f"{named(one)}: {state}, but Zinc's ledger says {outcomes(own)}")
+        elif state in DOUBT or state == "waiting":
             at_zinc = any(order["idempotency_key"] == entry["key"] for order in one.orders)
             if state == "waiting" and own:
-                verdict.found("wrong endings", f"{_named(one)}: waiting, but Zinc's ledger says {_outcomes(own)}")
+                verdict.found("wrong endings", f"{named(one)}: waiting, but Zinc's ledger says {outcomes(own)}")
                 continue
             wish = one.intention
             verdict.counts["unknown at the end"] += 1
             verdict.unknown.append(
-                Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, at_zinc, tuple(_outcomes(own)))
+                Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, at_zinc, tuple(outcomes(own)))
             )
 
 
-def _can_be(state: str, wish: Intention) -> bool:
+def can_be(state: str, wish: Intention) -> bool:
+    """Say whether an order of this intention can be in this state."""
     match state:
         case "placed":
             return wish.scenario in ("success", *CANCELLED)
@@ -250,72 +266,80 @@ def _can_be(state: str, wish: Intention) -> bool:
             return wish.scenario not in REJECTED
 
 
-def _is_a_no(post: Mapping[str, Any]) -> bool:
+def is_a_no(post: Mapping[str, Any]) -> bool:
+    """Say whether a POST was answered with a no."""
     outcome = str(post["outcome"])
     return outcome.startswith("rejected_") or outcome.endswith(("_rate_limited", "_unauthorized_once"))
 
 
-def _orders_against_entries(verdict: Verdict, each: Round, one: _Evidence) -> None:
+def _orders_against_entries(verdict: Verdict, each: Round, one: Evidence) -> None:
     for order in one.orders:
-        if any(entry["order_id"] == order["order_id"] and entry["state"] in _LANDED for entry in one.entries):
+        if any(entry["order_id"] == order["order_id"] and entry["state"] in LANDED for entry in one.entries):
             continue
         own = [entry for entry in one.entries if entry["key"] == order["idempotency_key"]]
         states = [entry["state"] for entry in own]
         if not own:
-            verdict.found("lost", f"{_named(one)}: the journal does not know {order['order_id']}")
-        elif not _DOUBT.intersection(states) and not (each.dialect == IGNORED and _LANDED.intersection(states)):
-            verdict.found("wrong endings", f"{_named(one)}: {'/'.join(states)}, but Zinc has {order['order_id']}")
+            verdict.found("lost", f"{named(one)}: the journal does not know {order['order_id']}")
+        elif not DOUBT.intersection(states) and not (each.dialect == IGNORED and LANDED.intersection(states)):
+            verdict.found("wrong endings", f"{named(one)}: {'/'.join(states)}, but Zinc has {order['order_id']}")
 
 
-def _posts_against_entries(verdict: Verdict, one: _Evidence) -> None:
+def posts_against_entries(verdict: Verdict, one: Evidence) -> None:
+    """Find bytes that changed under a key, and POSTs that were not journalled before they went out."""
     bodies: defaultdict[str, set[str]] = defaultdict(set)
     for post in one.posts:
         bodies[post["idempotency_key"]].add(post["body_sha256"])
     for key, digests in bodies.items():
         if len(digests) > 1:
-            verdict.found("changed bodies", f"{_named(one)}: {len(digests)} bodies went out under {key}")
+            verdict.found("changed bodies", f"{named(one)}: {len(digests)} bodies went out under {key}")
         journalled = sum(entry["attempts"] for entry in one.entries if entry["key"] == key)
-        sent = sum(1 for post in one.posts if post["idempotency_key"] == key)
+        sent = sum(1 for post in one.posts if post["idempotency_key"] == key and _could_buy(post))
         if sent > journalled:
-            verdict.found("lost", f"{_named(one)}: {sent} POSTs, {journalled} of them in the journal")
+            verdict.found("lost", f"{named(one)}: {sent} POSTs, {journalled} of them in the journal")
+
+
+def _could_buy(post: Mapping[str, Any]) -> bool:
+    """Whether it was more than the question for a price."""
+    return bool(post["rail"] == "account" or post["credential"] is not None)
 
 
 # What the agent was told
 
 
-def _told(verdict: Verdict, one: _Evidence, known: Mapping[str, Any], all_of: Iterable[_Evidence]) -> None:
+def told_rightly(verdict: Verdict, one: Evidence, known: Mapping[str, Any], all_of: Iterable[Evidence]) -> None:
+    """Find what an agent was told that is not so."""
     own_keys = {entry["key"] for entry in one.entries}
     for each in one.told:
         if each.said is None:
             continue
         outcome, order_id, key = each.said["outcome"], each.said.get("order_id"), each.said.get("key")
         if outcome in ("no_result", "internal_error") or each.said.get("code") == "internal_error":
-            verdict.found("told wrongly", f"{_named(one)}: {each.said}")
-        if outcome in _LANDED and order_id is not None:
+            verdict.found("told wrongly", f"{named(one)}: {each.said}")
+        if outcome in LANDED and order_id is not None:
             order = known.get(order_id)
             if order is None:
-                verdict.found("lost", f"{_named(one)}: told {outcome} {order_id}, and Zinc has no such order")
+                verdict.found("lost", f"{named(one)}: told {outcome} {order_id}, and Zinc has no such order")
             elif order["identity"] != one.intention.identity:
-                verdict.found("false twins", f"{_named(one)}: told of the order of {order['identity']}")
-        elif outcome in _LANDED:
-            verdict.found("told wrongly", f"{_named(one)}: told {outcome} without an order id")
+                verdict.found("false twins", f"{named(one)}: told of the order of {order['identity']}")
+        elif outcome in LANDED:
+            verdict.found("told wrongly", f"{named(one)}: told {outcome} without an order id")
         elif key is not None and key not in own_keys and any(key == e["key"] for o in all_of for e in o.entries):
-            verdict.found("false twins", f"{_named(one)}: told of another intention's key {key}")
+            verdict.found("false twins", f"{named(one)}: told of another intention's key {key}")
         if outcome == "rejected" and any(order["idempotency_key"] == key for order in one.orders):
-            verdict.found("told wrongly", f"{_named(one)}: told rejected, and Zinc has an order for {key}")
+            verdict.found("told wrongly", f"{named(one)}: told rejected, and Zinc has an order for {key}")
     answers = [each.said for each in one.told]
-    if answers and one.orders and all(said is not None and said["outcome"] in _NOTHING_BOUGHT for said in answers):
+    if answers and one.orders and all(said is not None and said["outcome"] in NOTHING_BOUGHT for said in answers):
         if not any(said is not None and said.get("code") == "possible_duplicate" for said in answers):
-            verdict.found("told wrongly", f"{_named(one)}: told in every answer that nothing was bought")
+            verdict.found("told wrongly", f"{named(one)}: told in every answer that nothing was bought")
 
 
-def _honest(verdict: Verdict, each: Round, one: _Evidence, paused: bool) -> None:
+def _honest(verdict: Verdict, each: Round, one: Evidence, paused: bool) -> None:
     """Every intention that nothing speaks against is bought in the end."""
     if one.orders:
         return
     states = {entry["state"] for entry in one.entries}
     codes = {each.said.get("code") for each in one.told if each.said is not None}
-    if states & _DOUBT or "waiting" in states:
+    if states & DOUBT or "waiting" in states:
         return  # counted as unknown
     if "rejected" in states:
         verdict.counts["rejected by Zinc"] += 1
@@ -324,28 +348,32 @@ def _honest(verdict: Verdict, each: Round, one: _Evidence, paused: bool) -> None
     elif "paused" in codes and paused:
         verdict.counts["refused by the pause"] += 1
     elif any(each.said is not None and each.said.get("new_order") is False for each in one.told):
-        verdict.found("false twins", f"{_named(one)}: never bought, and told of an earlier order")
+        verdict.found("false twins", f"{named(one)}: never bought, and told of an earlier order")
     else:
-        verdict.found("not bought", f"{_named(one)}: {sorted(map(str, codes))}, {sorted(states)}")
+        verdict.found("not bought", f"{named(one)}: {sorted(map(str, codes))}, {sorted(states)}")
 
 
 # Limits
 
 
-def _limits(
+def limits(
     verdict: Verdict,
     limit: int,
     entries: Sequence[dict[str, Any]],
     events: Sequence[dict[str, Any]],
     orders: Sequence[dict[str, Any]],
+    taken: int = 0,
 ) -> None:
-    """At no event may what is reserved and spent exceed the limit, nor what Zinc would debit in the end."""
+    """At no event may what is reserved and spent exceed the limit, nor what Zinc would debit in the end.
+
+    `taken` is what was paid and brought no order.
+    """
     of = {entry["id"]: entry for entry in entries}
     counted: dict[int, int] = {}
     worst = 0
     for event in events:
         entry = of[event["entry_id"]]
-        if event["state"] in _GIVEN_BACK:
+        if event["state"] in GIVEN_BACK:
             counted[entry["id"]] = 0
         elif event["state"] == "placed" and entry["spent_cents"] is not None:
             counted[entry["id"]] = min(entry["spent_cents"], entry["reserved_cents"])
@@ -356,7 +384,7 @@ def _limits(
         verdict.found("limit overruns", f"{worst} cents were counted at once under a limit of {limit}")
     # Judged by Zinc's ledger alone: what is not failed keeps its ceiling held until it is placed.
     held = [order for order in orders if order["scenario"] == "never_decided"]
-    debit = sum(order["body"]["max_price"] + FEE for order in held)
+    debit = taken + sum(order["body"]["max_price"] + FEE for order in held)
     if debit > limit:
         verdict.found("limit overruns", f"Zinc holds {debit} cents under a limit of {limit}")
     verdict.counts["rounds at a limit"] += 1
@@ -377,10 +405,12 @@ def _apart(
         verdict.counts["POSTs after the pause"] += late
 
 
-def _named(one: _Evidence) -> str:
+def named(one: Evidence) -> str:
+    """Return an intention's name in a finding."""
     wish = one.intention
     return f"#{wish.number} ({wish.scenario}, {'+'.join(wish.faults)}, {wish.kill or wish.behaviour})"
 
 
-def _outcomes(posts: Sequence[Mapping[str, Any]]) -> list[str]:
+def outcomes(posts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the ledger says of each POST."""
     return [post["outcome"] + (f" then {post['fault']}" if post["fault"] else "") for post in posts]
