@@ -20,11 +20,16 @@ _FLAGS = (
 ).split(" ")
 
 
+TAB, ENTER, SPACE = "\ue004", "\ue007", "\ue00d"
+"""Keys by their code points (WebDriver, "Keyboard actions")."""
+
+
 class Person:
     """Somebody at a browser. Blocking: call it in a thread of its own."""
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, selenium: Any) -> None:
         self.driver = driver
+        self._selenium = selenium
 
     def show(self, path: Path) -> bool:
         """Be the desktop that opens a file."""
@@ -50,10 +55,8 @@ class Person:
 
     def keys(self, *keys: str) -> None:
         """Use the keyboard and nothing else."""
-        from selenium.webdriver import ActionChains
-
         for key in keys:
-            ActionChains(self.driver).send_keys(key).perform()
+            self._selenium.webdriver.ActionChains(self.driver).send_keys(key).perform()
 
     def focused(self) -> str:
         """Return what the keyboard would act on."""
@@ -97,13 +100,11 @@ class Person:
         self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
     def _until(self, look: Callable[[], str | None], seconds: float, what: str) -> str:
-        from selenium.common.exceptions import WebDriverException
-
         deadline = time.monotonic() + seconds
         while True:
             try:
                 found = look()
-            except WebDriverException:  # between two pages
+            except self._selenium.common.WebDriverException:  # between two pages
                 found = None
             if found is not None:
                 return found
@@ -114,7 +115,10 @@ class Person:
 @contextmanager
 def person_at_chromium(profile: Path) -> Generator[Person]:
     """Start a browser with a fresh profile, or skip."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra `browser` (selenium)")
+    # By name, so that types can be checked without it.
+    selenium: Any = pytest.importorskip("selenium", reason="needs the extra `browser` (selenium)")
+    webdriver: Any = pytest.importorskip("selenium.webdriver")
+    pytest.importorskip("selenium.common")
     browser, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or chromedriver is None:
         pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
@@ -125,6 +129,6 @@ def person_at_chromium(profile: Path) -> Generator[Person]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=chromedriver))
     try:
-        yield Person(driver)
+        yield Person(driver, selenium)
     finally:
         driver.quit()

@@ -30,8 +30,11 @@ from serving.visitor import Shown, visitor
 from started import Started
 from wanted import ADDRESS, arguments, book, intent
 
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.approval import Decision
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import hashed
 from zinc_mcp.serving.browser import page_beside
 from zinc_mcp.serving.server import build_server
 from zinc_mcp.settings import Settings
@@ -343,6 +346,26 @@ async def test_with_saved_addresses_only_any_other_is_refused_whatever_the_model
             assert zinc.posts == []
         await call(client, "place_order", arguments(shipping_address={"saved": "home"}))
     assert len(zinc.posts) == 1
+
+
+@both_eras
+async def test_while_a_pin_is_set_a_host_s_dialogue_is_no_consent(
+    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, home: Path, mode: str, started: Started
+) -> None:
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.set_pin(hashed("2468"))
+
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        raise AssertionError("nobody is asked there")
+
+    async with open_test_shop(clocks=replace(clocks, answer=0.2)) as shop:
+        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+            told = await call(client, "place_order", arguments())
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(told["key"], Decision(yes=True, how="elicitation", who="local"))
+    assert (told["outcome"], refused.value.code) == ("waiting", "approval_required")
+    assert f"approve {told['key']}" in told["next_step"]
+    assert zinc.posts == []
 
 
 FAKE_BROWSER = """#!/bin/sh

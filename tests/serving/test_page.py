@@ -16,7 +16,7 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from serving.on_a_port import served
 from serving.visitor import Shown, Visitor, visitor
-from wanted import ADDRESS, BOOK, intent
+from wanted import ADDRESS, BOOK, book, intent
 
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
@@ -390,6 +390,15 @@ async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop:
     assert not {"\u202e", "\x1b"} & set(markup)
 
 
+async def test_a_retailer_that_only_looks_like_one_shows_as_what_it_is(open_test_shop: OpenShop) -> None:
+    url = "https://www.\u0430mazon.com/dp/B07JGBW826"
+    async with opened(open_test_shop, products=[{"url": url}]) as (question, person):
+        text = await person.look()
+    assert "Buy from xn--mazon-3ve.com?" in text
+    assert "Buy from amazon.com" not in text
+    assert question.entry.facts["retailer"] == "xn--mazon-3ve.com"
+
+
 async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path
 ) -> None:
@@ -409,10 +418,12 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
             assert "Buy from amazon.com?" in await ada.look()
             await ada.decide("yes")
             assert "Ordered" in await ada.look()
+            second = entry_of(await shop.checkout.place(intent("ada", products=book(2))))
+            assert "Buy from" in (await ada.client.get(address_of(origin, second.key))).text, "one sign-in for all"
             remove_member(home / "members.json", "ada")
             assert (await ada.client.get(address)).status_code == 401
     assert len(zinc.posts) == 1
-    consent = journal_of(home)[0][0].consent or {}
+    consent = journal_of(home)[0][-1].consent or {}
     assert (consent["decision"]["how"], consent["decision"]["who"]) == ("page", "ada")
 
 

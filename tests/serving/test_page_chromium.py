@@ -12,7 +12,7 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from serving.chromium import DESKTOP, DOCS, PHONE, Person, person_at_chromium
+from serving.chromium import DESKTOP, DOCS, ENTER, PHONE, SPACE, TAB, Person, person_at_chromium
 from serving.on_a_port import listening
 from serving.visitor import Shown
 from starlette.applications import Starlette
@@ -205,24 +205,22 @@ async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
 
 
 async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    from selenium.webdriver import Keys
-
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.set_pin(hashed("2468"))
     async with before(chromium, open_test_shop) as page:
         await page.sees("Your PIN")
-        await page.does(lambda person: person.keys(Keys.ENTER, Keys.SPACE))
+        await page.does(lambda person: person.keys(ENTER, SPACE))
         assert zinc.posts == [], "what is typed before anything is chosen decides nothing"
         focused: list[str] = []
         for _ in range(3):
-            await page.does(lambda person: person.keys(Keys.TAB))
+            await page.does(lambda person: person.keys(TAB))
             focused.append(await page.does(lambda person: person.focused()))
         assert focused == ["pin", "Buy for at most $51.00", "Do not buy"]
         await page.does(lambda person: person.driver.refresh())
         await page.sees("Your PIN")
-        await page.does(lambda person: person.keys(Keys.TAB, "1", "1", "1", "1", Keys.ENTER))
+        await page.does(lambda person: person.keys(TAB, "1", "1", "1", "1", ENTER))
         await page.sees("4 tries are left.")
-        await page.does(lambda person: person.keys(Keys.TAB, "2", "4", "6", "8", Keys.TAB, Keys.ENTER))
+        await page.does(lambda person: person.keys(TAB, "2", "4", "6", "8", TAB, ENTER))
         await page.sees("Ordered")
         assert await page.does(lambda person: person.focused()) == "Ordered", "a screen reader starts there"
     assert len(zinc.posts) == 1

@@ -203,8 +203,8 @@ async def _tidied(home: Path) -> None:
 
 
 def _tidy(home: Path) -> None:
-    for path in home.glob(_FILES):
-        with suppress(OSError):
+    with suppress(OSError):
+        for path in home.glob(_FILES):
             if time.time() - path.stat().st_mtime > SECRET_SECONDS:
                 path.unlink()
 

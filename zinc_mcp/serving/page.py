@@ -33,6 +33,8 @@ SOON_SECONDS = 3.0
 
 Form = Mapping[str, str]
 
+_MEMBERS_COOKIE = "zinc_approve_member"
+
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
@@ -89,7 +91,7 @@ class ApprovalPage:
 
     def _open(self, key: str, secret: str) -> Response:
         try:
-            return self._let_in(key, self._passes.redeem(key, secret))
+            return self._let_in(key, _cookie_name(key), self._passes.redeem(key, secret))
         except NoPassError as error:
             title, sentence = _CLOSED[error.why]
             return _closed(title, sentence, 403, key=key)
@@ -101,12 +103,12 @@ class ApprovalPage:
             name = None
         if name is None:
             return sheet("sign_in.html", 403, wrong=True)
-        return self._let_in(key, self._passes.sign_in(name))
+        return self._let_in(key, _MEMBERS_COOKIE, self._passes.sign_in(name))
 
-    def _let_in(self, key: str, cookie: str) -> Response:
+    def _let_in(self, key: str, name: str, cookie: str) -> Response:
         answer = _to(key)
         answer.set_cookie(
-            _cookie_name(key),
+            name,
             cookie,
             max_age=int(VISIT_SECONDS),
             path=PAGE_PATH,
@@ -178,7 +180,8 @@ class ApprovalPage:
         )
 
     def _visit(self, request: Request, key: str) -> Visit | None:
-        visit = self._passes.visit(request.cookies.get(_cookie_name(key), ""), key)
+        cookies = [request.cookies.get(name, "") for name in (_cookie_name(key), _MEMBERS_COOKIE)]
+        visit = next((found for cookie in cookies if (found := self._passes.visit(cookie, key))), None)
         if visit is None or visit.member is None:
             return visit
         try:
