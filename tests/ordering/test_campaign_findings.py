@@ -1,5 +1,6 @@
 """What the fault campaign and the crash tests found, each as the smallest test that shows it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,9 @@ from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
+from zinc_mcp.ordering.approval import Decision
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import MOST_TRIES, hashed
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
@@ -64,3 +67,20 @@ async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed
         with pytest.raises(RefusedError) as refused:
             await shop.checkout.place(intent(products=book(3)))
     assert refused.value.code == "paused"
+
+
+async def test_while_the_last_pin_is_looked_at_no_further_one_is(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Callable[[str], Path]
+) -> None:
+    write_config('[policy]\napproval = "auto"\n')
+    async with open_test_shop() as shop:
+        waiting = entry_of(await shop.checkout.place(intent()))
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            journal.set_pin(hashed("2468"))
+            # As another process leaves it that has written the fifth try down and is still comparing it.
+            consent = {**(waiting.consent or {}), "pin_tries": MOST_TRIES}
+            journal.move(waiting, "waiting", "a PIN was tried", consent=consent)
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(waiting.key, Decision(yes=True, how="page", who="local", pin="2468"))
+    assert refused.value.code == "approval_required"
+    assert zinc.posts == []

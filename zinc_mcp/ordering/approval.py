@@ -192,7 +192,7 @@ class Approval:
     async def _with_pin(self, entry: Entry, decision: Decision) -> Entry:
         """Hold a yes against the owner's PIN, where one is set.
 
-        A try is written down before it is looked at, so that no number of tries at once is more than a few.
+        A try is written down before it is looked at, so that however many come at once, no more are looked at.
 
         Raises:
             RefusedError: `approval_required`.
@@ -206,6 +206,8 @@ class Approval:
             raise _needs_pin("The owner's PIN is needed, on the approval page or in a terminal.")
         consent = entry.consent or {}
         tries = int(consent.get("pin_tries", 0)) + 1
+        if tries > pin.MOST_TRIES:  # the last one is being looked at just now
+            raise _needs_pin(f"The PIN was tried {pin.MOST_TRIES} times.")
         entry = await writer.move(entry, "waiting", "a PIN was tried", consent={**consent, "pin_tries": tries})
         if await anyio.to_thread.run_sync(pin.matches, kept, given):
             return entry
