@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
-import httpx
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
@@ -29,6 +28,8 @@ from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import AccountRail
 
 if TYPE_CHECKING:
+    import httpx
+
     from zinc_mcp.api.orders import Address
     from zinc_mcp.ordering.entry import RailName
     from zinc_mcp.ordering.journal import Journal

@@ -1,5 +1,7 @@
 """Zinc's endpoints over HTTP: one attempt each, bounded in size and time, errors sorted by what can be concluded."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
 import re
@@ -7,11 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import anyio
-import httpx
 from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.api.failures import Failure, read_failure
@@ -28,13 +29,12 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 
+if TYPE_CHECKING:
+    import httpx  # loaded with the first request: nobody waits for it, or for its certificates, to see the tools
+
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 WIRE_SECONDS = 60.0
 READ_SECONDS = 15.0
-
-# Raised before a byte of the request can have left (httpx, "Exceptions").
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-
 
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
@@ -45,7 +45,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
 
 
-OnHeaders = Callable[[int, httpx.Headers], Awaitable[None]]
+OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,33 @@ class ZincClient:
         self.origin = check_origin(origin)
         self._wire_seconds = wire_seconds
         self._read_seconds = read_seconds
+        self._transport = transport
+        self._opened: httpx.AsyncClient | None = None
+
+    def _http(self) -> httpx.AsyncClient:
+        """Return the HTTP client, opened on first use.
+
+        Raises:
+            ZincUnreachableError: it cannot be opened, for want of certificates say: nothing was sent.
+        """
+        if self._opened is None:
+            try:
+                self._opened = self._open()
+            except OSError as error:  # ssl.SSLError is one
+                raise _unreachable() from error
+        return self._opened
+
+    def _open(self) -> httpx.AsyncClient:
+        import httpx
+
         # Short of the whole, or a connection that never came about would count as an order in doubt.
-        connecting = min(10.0, wire_seconds / 4)
-        self._http = httpx.AsyncClient(
+        connecting = min(10.0, self._wire_seconds / 4)
+        return httpx.AsyncClient(
             base_url=self.origin,
-            transport=transport,
+            transport=self._transport,
             follow_redirects=False,
             trust_env=False,  # a proxy from the environment would see the order and the key
-            timeout=httpx.Timeout(wire_seconds, connect=connecting, pool=connecting),
+            timeout=httpx.Timeout(self._wire_seconds, connect=connecting, pool=connecting),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
             # Compressed, a megabyte would come in a kilobyte, and be a megabyte before anybody can count it.
             headers={"User-Agent": "zinc-mcp", "Accept": "application/json", "Accept-Encoding": "identity"},
@@ -141,7 +160,10 @@ class ZincClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
+        elif self._transport is not None:
+            await self._transport.aclose()
 
     async def create_order(self, body: bytes, api_key: SecretStr) -> Order:
         """Send `POST /orders` once with exactly these bytes.
@@ -165,11 +187,14 @@ class ZincClient:
             ZincUnreachableError: nothing was sent.
             OrderOutcomeUnknownError: sent, and no whole answer came.
         """
+        import httpx
+
+        self._http()  # before what follows takes a failure for one of the wire
         sent = {"Content-Type": "application/json", **headers}
         try:
             with anyio.fail_after(self._wire_seconds):
                 return await self._exchange("POST", path, on_headers, content=body, headers=sent)
-        except _NOTHING_SENT as error:
+        except _nothing_sent() as error:
             raise _unreachable() from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise _unknown("no answer came in time", "timeout") from error
@@ -247,18 +272,21 @@ class ZincClient:
     async def _read(
         self, path: str, api_key: SecretStr | None, parameters: Mapping[str, str] | None = None
     ) -> WireAnswer:
+        import httpx
+
+        self._http()
         try:
             with anyio.fail_after(self._read_seconds):
                 return await self._exchange(
                     "GET", path, headers=_bearer(api_key) if api_key else {}, params=dict(parameters or {})
                 )
-        except _NOTHING_SENT as error:
+        except _nothing_sent() as error:
             raise _unreachable() from error
         except (httpx.HTTPError, OSError, _NotReadError) as error:
             raise _unreadable() from error
 
     async def _exchange(self, verb: str, path: str, on_headers: OnHeaders | None = None, **request: Any) -> WireAnswer:
-        async with self._http.stream(verb, path, **request) as response:
+        async with self._http().stream(verb, path, **request) as response:
             if on_headers is not None:
                 await on_headers(response.status_code, response.headers)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -275,6 +303,13 @@ class ZincClient:
 
 class _NotReadError(Exception):
     """The answer is larger than the bound, or may become so."""
+
+
+def _nothing_sent() -> tuple[type[Exception], ...]:
+    """Return what is raised before a byte of the request can have left (httpx, "Exceptions")."""
+    import httpx
+
+    return (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
