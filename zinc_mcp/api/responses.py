@@ -89,6 +89,7 @@ class Answer(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         coerce_numbers_to_str=True,
+        defer_build=True,  # until something is read: whoever only lists the tools does not wait for it
     )
 
     @field_validator("*", mode="wrap")

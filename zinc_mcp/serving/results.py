@@ -20,7 +20,6 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.invocation import invocation
 from zinc_mcp.prose import plain
-from zinc_mcp.serving.arguments import diet
 from zinc_mcp.serving.facts import bounded_facts
 from zinc_mcp.serving.sentences import Call
 from zinc_mcp.serving.views import OrderView, View, compact
@@ -43,11 +42,20 @@ class ErrorView(View):
     facts: Mapping[str, Any] | None = None
 
 
-_ALWAYS = ("outcome", "summary", "next_step")
-_PUBLISHED: Mapping[Call, Sequence[str]] = {
-    "place": (*_ALWAYS, "new_order", "order_id", "key", "is_final"),
-    "look": (*_ALWAYS, "is_final", "status", "items", "price", "tracking", "failure"),
+_ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
+_PUBLISHED: Mapping[Call, Mapping[str, str]] = {
+    "place": {**_ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"},
+    "look": {
+        **_ALWAYS,
+        "is_final": "boolean",
+        "status": "string",
+        "items": "array",
+        "price": "object",
+        "tracking": "array",
+        "failure": "object",
+    },
 }
+"""Fields of `OrderView` and their JSON types; deriving them would build its whole schema at every start."""
 
 
 @cache
@@ -56,8 +64,7 @@ def output_schema(call: Call) -> dict[str, Any]:
 
     Zinc adds fields and statuses monthly and clients validate results: whatever is promised here must stay true.
     """
-    full = diet(OrderView.model_json_schema())["properties"]
-    properties = {name: {"type": full[name]["type"]} for name in _PUBLISHED[call]}
+    properties = {name: {"type": kind} for name, kind in _PUBLISHED[call].items()}
     return {"type": "object", "properties": properties, "required": list(_ALWAYS)}
 
 

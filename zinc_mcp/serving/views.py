@@ -16,7 +16,7 @@ NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "re
 class View(BaseModel):
     """The base of what is shown; what is None or empty is left out."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class ItemView(View):
