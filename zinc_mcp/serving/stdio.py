@@ -1,5 +1,8 @@
 """The server on stdin and stdout, for one host. Nothing but the protocol reaches stdout."""
 
+from __future__ import annotations
+
+import gc
 import io
 import os
 import select
@@ -9,14 +12,11 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import anyio
-from mcp.server import MCPServer
-
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
     from zinc_mcp.shop import Shop
 
 Opener = Callable[[Settings], "AbstractAsyncContextManager[Shop]"]
@@ -32,22 +32,33 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
     Raises:
         SettingsError, RefusedError: if what the owner configured cannot be used.
     """
+    # What is loaded from here on stays: until it is, looking for garbage among it only keeps the host waiting.
+    gc.disable()
+    import anyio
+
+    from zinc_mcp.serving.server import log_to_stderr
+
     log_to_stderr()
     try:
         anyio.run(_serve, settings, opener)
     except* (BrokenPipeError, ConnectionResetError):
         pass  # the host is gone and nobody reads any more
     finally:
+        gc.enable()
         # What was printed and never flushed would otherwise reach the wire when the interpreter exits.
         with suppress(OSError):
             os.dup2(2, 1)
 
 
 async def _serve(settings: Settings, opener: Opener | None) -> None:
+    from zinc_mcp.serving.browser import page_beside
+    from zinc_mcp.serving.server import build_server
     from zinc_mcp.shop import open_shop
 
     async with (opener or open_shop)(settings) as shop, page_beside(shop) as page:
         server = build_server(shop, page)
+        gc.freeze()
+        gc.enable()
         if sys.platform == "win32":
             await server.run_stdio_async()
         else:
@@ -56,6 +67,8 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
 
 async def _until_a_signal(server: MCPServer) -> None:
     """Serve, and take SIGTERM and SIGINT for the end of stdin."""
+    import anyio
+
     with _stdin_with_an_end() as end, anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
         async def listen() -> None:
