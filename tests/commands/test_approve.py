@@ -196,3 +196,4 @@ async def test_hostile_words_stay_in_their_field_on_the_terminal(
     assert [line for line in starts if "$0.0" in line and not line.startswith(("1 of “Fish", "Looking"))] == []
     assert sum(line.startswith("Ship to") for line in starts) == 1
     assert sum(line.startswith("Paid") for line in starts) == 1
+    assert screen.count("“") == screen.count("”") == 5, "title, variant, address, gift message and notes"
