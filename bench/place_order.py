@@ -1,0 +1,199 @@
+"""What `place_order` costs beyond asking Zinc and writing it down, and whether a full journal makes it slower.
+
+Measured: `place_order` with approval `none` and a test key, over stdio, each call for another product, one at a time;
+the upstream is a local process that accepts at once. Such a call makes three durable commits: the entry is opened
+with its reservation, marked as being sent, and marked as accepted with what Zinc answered. The run counts them in the
+journal's events and stops if it is another number. Baseline: an `MCPServer` whose one tool makes the same request
+and the same number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) of as many bytes as an entry has.
+
+Then the same with 100,000 and with 1,000,000 entries in the journal, against an empty one: two years of orders of
+fifty callers, with their events, most of them placed, some failed, refused, cancelled, rejected, a few in doubt.
+
+All journals, the empty one too, say that they were created two days ago: a journal younger than 24 hours asks Zinc
+before an order whether an earlier journal, now lost, has placed it, which is one more request.
+
+The figure is the median time of a call (ms) and the ratio of medians of one round, contestants in turns call by call.
+"""
+
+import asyncio
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.callers import Caller, Stdio, started, succeeded, upstream
+from bench.figures import Figure, arguments, at_most, compared, in_turns, printed
+from bench.wanted import configured, order
+from zinc_mcp.ordering.journal import Journal
+
+COMMITS = 3
+SIZES = (100_000, 1_000_000)
+CALLERS = 50
+SPREAD_SECONDS = 2 * 365 * 86_400
+EMPTY = "an empty journal"
+WARMING = 3
+"""Rounds that are not counted: until every WAL has its full size. Commits that make a file longer take longer."""
+
+
+@dataclass
+class _Contestant:
+    name: str
+    caller: Caller
+    medians: list[float] = field(default_factory=list[float])
+
+    async def once(self, number: int) -> float:
+        """Return how long placing one order takes."""
+        wanted = order(number)
+        began = time.perf_counter()
+        result = await self.caller.call("place_order", wanted)
+        seconds = time.perf_counter() - began
+        succeeded(result)
+        return seconds
+
+
+async def measure(*, quick: bool = False) -> list[Figure]:
+    """Fill the journals, place orders in turns, and return the figures; `quick` with a tenth of the entries."""
+    sizes = tuple(size // 10 for size in SIZES) if quick else SIZES
+    with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder:
+        async with AsyncExitStack() as stack:
+            origin = await stack.enter_async_context(upstream())
+            contestants = await _contestants(stack, Path(folder), origin, sizes)
+            for number in range(-WARMING, 3 if quick else 15):
+                await _round(number, list(contestants.values()), 8 if quick else 24)
+        _check_commits(Path(folder) / "0" / "journal.db")
+    baseline, empty = contestants["baseline"], contestants[EMPTY]
+    figures = [
+        compared(f"`place_order`, {COMMITS} commits", _ms(empty.medians), _ms(baseline.medians), "ms", at_most(1.5))
+    ]
+    for size in sizes:
+        name = f"`place_order` with {size:,} entries, against {EMPTY}"
+        full = contestants[f"{size:,} entries"]
+        figures.append(compared(name, _ms(full.medians), _ms(empty.medians), "ms", at_most(1.2)))
+    return figures
+
+
+async def _contestants(
+    stack: AsyncExitStack, folder: Path, origin: str, sizes: Sequence[int]
+) -> Mapping[str, _Contestant]:
+    found: dict[str, _Contestant] = {}
+    for size in (0, *sizes):
+        home = folder / str(size)
+        variables = configured(home, origin)
+        fill(home / "journal.db", size)
+        name = f"{size:,} entries" if size else EMPTY
+        found[name] = _Contestant(name, await _opened(stack, ["-m", "zinc_mcp"], variables))
+    await found[EMPTY].once(999_999_999)
+    variables = {
+        "BENCH_UPSTREAM": origin,
+        "BENCH_DATABASE": str(folder / "baseline.db"),
+        "BENCH_PAYLOAD": str(_entry_bytes(folder / "0" / "journal.db")),
+        "BENCH_COMMITS": str(COMMITS),
+    }
+    caller = await _opened(stack, ["-m", "bench.baselines.trivial", "stdio"], variables)
+    found["baseline"] = _Contestant("baseline", caller)
+    return found
+
+
+async def _opened(stack: AsyncExitStack, program: list[str], variables: Mapping[str, str]) -> Caller:
+    server = Stdio(await stack.enter_async_context(started(program, variables)))
+    await server.opened()
+    return server
+
+
+async def _round(number: int, contestants: list[_Contestant], calls: int) -> None:
+    """One round; those below zero warm up and are not counted."""
+    times: dict[str, list[float]] = {each.name: [] for each in contestants}
+    for call in range((number + WARMING) * calls, (number + WARMING + 1) * calls):
+        for each in in_turns(call, contestants):
+            times[each.name].append(await each.once(call))
+    for each in contestants:
+        if number >= 0:
+            each.medians.append(statistics.median(times[each.name]))
+
+
+def _ms(seconds: Sequence[float]) -> list[float]:
+    return [1000 * each for each in seconds]
+
+
+def fill(path: Path, entries: int) -> None:
+    """Make a journal two days old with that many entries and their events."""
+    Journal.open(f"sqlite:///{path}").close()
+    now = time.time()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute("PRAGMA cache_size=-262144")
+        database.execute("UPDATE zinc_meta SET value = ? WHERE name = 'created_at'", (repr(now - 2 * 86_400),))
+        if entries:
+            database.execute(_ENTRIES, {"count": entries, "now": now, "spread": SPREAD_SECONDS, "callers": CALLERS})
+            for event in _EVENTS:
+                database.execute(f"INSERT INTO zinc_events SELECT id, {event} FROM zinc_entries")  # noqa: S608
+        database.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# By the last two digits: 88 % placed, 4 % failed, 3 % cancelled, 2 % rejected, 2 % refused, 1 % declined. The latest
+# twenty are accepted or in doubt, with another API key than the bench's.
+_ENTRIES = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count),
+rows AS MATERIALIZED (
+    SELECT i, i % 100 AS kind, i > :count - 20 AS latest, 2000 + (i * 7919) % 20000 AS ceiling,
+           :now - :spread * (:count - i + 1.0) / :count AS at, lower(hex(randomblob(32))) AS digest
+    FROM n
+)
+INSERT INTO zinc_entries (
+    key, caller, mode, origin, account, rail, twin, body_digest, body, state, version, ceiling_cents, fee_cents,
+    reserved_cents, spent_cents, counts_cents, order_id, status, attempts, first_sent_at, opened_at, counted_at,
+    updated_at, seen, facts
+)
+SELECT
+    substr(digest, 1, 8) || '-' || substr(digest, 9, 4) || '-' || substr(digest, 13, 4) || '-' || substr(digest, 17, 4)
+        || '-' || substr(digest, 21, 12),
+    CASE (i * 31) % :callers WHEN 0 THEN 'local' ELSE 'member' || ((i * 31) % :callers) END,
+    'test', 'https://api.zinc.com', '0123456789abcdef', 'account', digest, digest,
+    CAST('{"idempotency_key":"' || digest || '","products":[{"url":"https://www.amazon.com/dp/' || i || '"}],'
+        || '"shipping_address":{"padding":"' || hex(zeroblob(180)) || '"}}' AS BLOB),
+    CASE WHEN latest THEN iif(i % 2, 'accepted', 'unknown') WHEN kind < 88 THEN 'placed' WHEN kind < 92 THEN 'failed'
+        WHEN kind < 95 THEN 'cancelled' WHEN kind < 97 THEN 'rejected' WHEN kind < 99 THEN 'refused'
+        ELSE 'declined' END,
+    4, ceiling, 100, ceiling + 100,
+    CASE WHEN latest THEN NULL WHEN kind < 88 THEN ceiling - 500 ELSE 0 END,
+    CASE WHEN latest THEN ceiling + 100 WHEN kind < 88 THEN ceiling - 500 ELSE 0 END,
+    CASE WHEN kind < 95 THEN lower(hex(randomblob(16))) END,
+    CASE WHEN kind < 95 THEN 'order_placed' END, 1, at, at, at, at + 600, substr(digest, 1, 16),
+    '{"retailer": "amazon.com", "items": [{"url": "https://www.amazon.com/dp/' || i || '", "quantity": 1}], '
+        || '"ship_to": {"city": "New York", "country": "US"}}'
+FROM rows
+"""
+
+_EVENTS = (
+    """1, opened_at, 'waiting', 'opened', '{"reserved_cents": 6100}'""",
+    "2, opened_at, 'sending', 'sending', '{}'",
+    "3, opened_at + 1, 'accepted', 'accepted by Zinc', '{}'",
+    "4, updated_at, state, 'Zinc says order_placed', '{}'",
+)
+
+
+def _entry_bytes(path: Path) -> int:
+    """Return how many bytes the newest entry's row holds."""
+    with closing(sqlite3.connect(path)) as database:
+        row = database.execute("SELECT * FROM zinc_entries ORDER BY id DESC LIMIT 1").fetchone()
+    return sum(len(value) if isinstance(value, bytes) else len(str(value)) for value in row if value is not None)
+
+
+def _check_commits(path: Path) -> None:
+    """Stop if placing takes another number of commits than the baseline makes: each writes one event."""
+    with closing(sqlite3.connect(path)) as database:
+        counted = database.execute(
+            "SELECT min(times), max(times) FROM (SELECT count(*) AS times FROM zinc_events GROUP BY entry_id)"
+        ).fetchone()
+    if counted != (COMMITS, COMMITS):
+        raise RuntimeError(f"a placing call makes {counted} commits, not {COMMITS}")
+
+
+if __name__ == "__main__":
+    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
