@@ -5,8 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from conftest import OpenShop
+from fake_zinc import FakeZinc
+from journals import entry_of
 from pydantic import SecretStr
+from wanted import order
 
+from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import forget_credential
@@ -34,3 +39,22 @@ async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_ar
     assert left is not None
     assert left.credential is None
     assert left.order_key == SecretStr("zn_live_order")
+
+
+async def test_an_order_that_arrives_after_somebody_took_the_payment_for_lost_is_known(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    """Found as an entry that ended as paid without an order, with the order's own key beside it."""
+
+    def taken_for_lost(step: str) -> None:
+        if step != "answered":
+            return
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            [sending] = journal.entries()
+            unknown = journal.move(sending, "unknown", "the sending process did not come back")
+            journal.move(unknown, "paid_no_order", "paid, and no order is known", problem={"code": "paid_no_order"})
+
+    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=taken_for_lost) as shop:
+        entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    assert (entry.state, entry.problem) == ("accepted", None)
+    assert entry.order_id in zinc.orders

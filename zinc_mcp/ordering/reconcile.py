@@ -214,6 +214,8 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     }
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
+    if entry.state == "paid_no_order":
+        found["problem"] = None  # the order is known after all
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
 
 

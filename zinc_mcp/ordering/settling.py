@@ -91,9 +91,11 @@ class Settling:
             except StaleEntryError as stale:
                 entry = stale.current
                 settled = entry.state not in DOUBTFUL
-                landed_after_all = state in LANDED and entry.state in ("rejected", "refused")
+                landed_after_all = state in LANDED and entry.state in ("rejected", "refused", "paid_no_order")
                 if settled and not landed_after_all:
                     return entry
+                if landed_after_all:
+                    changes["problem"] = None
                 if state in ("rejected", "refused"):
                     return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
 
