@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 from conftest import OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of
@@ -41,20 +43,32 @@ async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_ar
     assert left.order_key == SecretStr("zn_live_order")
 
 
+def taken_for_lost(home: Path, step: str) -> None:
+    """Do what another process may do that took this one for dead."""
+    if step != "answered":
+        return
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        [sending] = journal.entries()
+        unknown = journal.move(sending, "unknown", "the sending process did not come back")
+        journal.move(unknown, "paid_no_order", "paid, and no order is known", problem={"code": "paid_no_order"})
+
+
 async def test_an_order_that_arrives_after_somebody_took_the_payment_for_lost_is_known(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path
 ) -> None:
     """Found as an entry that ended as paid without an order, with the order's own key beside it."""
 
-    def taken_for_lost(step: str) -> None:
-        if step != "answered":
-            return
-        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
-            [sending] = journal.entries()
-            unknown = journal.move(sending, "unknown", "the sending process did not come back")
-            journal.move(unknown, "paid_no_order", "paid, and no order is known", problem={"code": "paid_no_order"})
-
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=taken_for_lost) as shop:
+    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as shop:
         entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
     assert (entry.state, entry.problem) == ("accepted", None)
     assert entry.order_id in zinc.orders
+
+
+async def test_a_payment_whose_orders_key_came_is_looked_up_although_somebody_took_it_for_lost(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.script = ["truncated"]
+    zinc.lists = [httpx.Response(500)]
+    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as shop:
+        entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    assert (entry.state, entry.problem) == ("accepted", None)

@@ -125,6 +125,7 @@ class Payer:
             self._checkpoint("answered")
             reason = error.facts.get("zinc_code") or error.facts.get("reason")
             await self._settling.doubted(attempt, f"no order for the payment: {reason}")
+            await self._reopened(attempt)
             found = await self._found(entry, rail)
             if found is not None:
                 facts = await self._with_reference(entry)
@@ -225,6 +226,14 @@ class Payer:
         reference = recovery.get("receipt") or recovery.get("reference")
         known: Mapping[str, Any] = entry.facts.get("payment", {})
         return {**entry.facts, "payment": {**known, **({"reference": reference} if reference else {})}}
+
+    async def _reopened(self, attempt: Attempt) -> None:
+        """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""
+        payment = await self._payment(attempt.entry)
+        if attempt.entry.state == "paid_no_order" and payment is not None and payment.order_key is not None:
+            attempt.entry = await self._writer.move(
+                attempt.entry, "unknown", "the order's key came after all", problem=None
+            )
 
     async def _found(self, entry: Entry, rail: PayingRail) -> Order | None:
         try:
