@@ -22,6 +22,25 @@ from zinc_mcp.ordering.rows import entry_of
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
+# Built once: building a query takes longer than the database does to answer it.
+_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in ("twin", "caller", "mode"))
+_TWINS = sa.select(sa.func.count()).where(*_SAME_INTENTION)
+_STANDING_TWINS = (
+    sa.select(ENTRIES)
+    .where(*_SAME_INTENTION)
+    .where(
+        ENTRIES.c.state.in_(STANDING),
+        sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
+    )
+    .order_by(ENTRIES.c.id.desc())
+)
+_COUNTED = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.count()).where(
+    ENTRIES.c.mode == sa.bindparam("mode"),
+    ENTRIES.c.caller == sa.bindparam("caller"),
+    ENTRIES.c.counted_at > sa.bindparam("since"),
+    ENTRIES.c.counts_cents > 0,
+)
+
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
@@ -64,16 +83,7 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
 
     Those in `again` may be bought again, but one in doubt never, however old it is.
     """
-    query = (
-        sa.select(ENTRIES)
-        .where(*_same_intention(draft))
-        .where(
-            ENTRIES.c.state.in_(STANDING),
-            sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(FOREVER)),
-        )
-        .order_by(ENTRIES.c.id.desc())
-    )
-    for row in connection.execute(query):
+    for row in connection.execute(_STANDING_TWINS, {**_intention(draft), "since": since}):
         twin = entry_of(row)
         if twin.state in FOREVER or twin.id not in again:
             return Standing(twin, same_key=False)
@@ -82,18 +92,12 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
 
 def count_twins(connection: sa.Connection, draft: Draft) -> int:
     """Count all entries there ever were for the same intention."""
-    return connection.execute(sa.select(sa.func.count()).where(*_same_intention(draft))).scalar_one()
+    return int(connection.execute(_TWINS, _intention(draft)).scalar_one())
 
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, int]:
     """Return (cents, orders) that count against a caller's limits since then."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.count()).where(
-        ENTRIES.c.mode == mode,
-        ENTRIES.c.caller == caller,
-        ENTRIES.c.counted_at > since,
-        ENTRIES.c.counts_cents > 0,
-    )
-    cents, orders = connection.execute(query).one()
+    cents, orders = connection.execute(_COUNTED, {"mode": mode, "caller": caller, "since": since}).one()
     return int(cents), int(orders)
 
 
@@ -127,5 +131,5 @@ def check_limits(connection: sa.Connection, draft: Draft, limits: Limits, now: f
             )
 
 
-def _same_intention(draft: Draft) -> tuple[sa.ColumnElement[bool], ...]:
-    return (ENTRIES.c.twin == draft.twin, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode)
+def _intention(draft: Draft) -> dict[str, str]:
+    return {"twin": draft.twin, "caller": draft.caller, "mode": draft.mode}

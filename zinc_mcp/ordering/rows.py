@@ -16,6 +16,13 @@ _JSON = ("facts", "consent", "problem")
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
+_INSERTED = sa.insert(ENTRIES).returning(ENTRIES)
+_CHANGED = (
+    sa.update(ENTRIES)
+    .where(ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version"))
+    .returning(ENTRIES)
+)
+_APPENDED = sa.insert(EVENTS)
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
@@ -61,9 +68,9 @@ def insert(
         "updated_at": now,
         "facts": json.dumps(draft.facts),
     }
-    entry_id = connection.execute(sa.insert(ENTRIES).returning(ENTRIES.c.id), values).scalar_one()
-    append(connection, Event(entry_id, 1, now, "waiting", "opened", {"reserved_cents": reserved}))
-    return read(connection, entry_id)
+    entry = entry_of(connection.execute(_INSERTED, values).one())
+    append(connection, Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved}))
+    return entry
 
 
 def change(
@@ -85,19 +92,17 @@ def change(
     for name in _JSON:
         if values.get(name) is not None:
             values[name] = json.dumps(values[name])
-    done = connection.execute(
-        sa.update(ENTRIES).where(ENTRIES.c.id == entry.id, ENTRIES.c.version == entry.version).values(values)
-    )
-    if done.rowcount != 1:
+    changed = connection.execute(_CHANGED.values(values), {"this_id": entry.id, "this_version": entry.version}).first()
+    if changed is None:
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
-    return read(connection, entry.id)
+    return entry_of(changed)
 
 
 def append(connection: sa.Connection, event: Event) -> None:
     """Write down an event."""
     connection.execute(
-        sa.insert(EVENTS),
+        _APPENDED,
         {
             "entry_id": event.entry_id,
             "version": event.version,
