@@ -28,7 +28,8 @@ from pydantic import SecretStr
 from wanted import intent
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.checkout import Answer, Intent
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import Shop, open_shop
@@ -412,6 +413,10 @@ async def _drive(happenings: list[Happening]) -> None:
                 await process.stop()
 
 
+async def _looked_up(world: World, key: str) -> None:
+    await world.processes[0].do(lambda shop: shop.checkout.look("local", key))
+
+
 async def _well_again(world: World) -> None:
     """Zinc answers again and the leases are over: whoever asks is told an order, and that is the only one."""
     world.zinc.script, world.zinc.lists = [], []
@@ -419,7 +424,7 @@ async def _well_again(world: World) -> None:
         process.dies_at = None
     world.clock.pass_seconds(31)
     for row in world.rows("select key from zinc_entries order by id"):
-        await world.processes[0].do(lambda shop, key=row["key"]: shop.checkout.look("local", key))
+        await _looked_up(world, str(row["key"]))
         world.check()
     for order in world.zinc.orders.values():
         told = [row["state"] for row in world.rows("select * from zinc_entries") if row["order_id"] == order["id"]]

@@ -38,7 +38,7 @@ _FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 @cache
 def _found(given: frozenset[str]) -> sa.Select[Any]:
     """Return the query of `find` for what is asked for: every look-up makes it, and building it takes longer."""
-    handle = sa.bindparam("handle")
+    handle: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
     query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle))
     for name in sorted(given - {"handle"}):
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
