@@ -110,7 +110,7 @@ class Answer(BaseModel):
 
 def _whole(value: Any) -> Any:
     # Half a character (JSON can escape one) is text to Python and to nothing that writes it down.
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+    return value.encode(errors="replace").decode() if isinstance(value, str) and not value.isascii() else value
 
 
 def _readable_rows(value: Any, handler: ValidatorFunctionWrapHandler) -> list[Any]:

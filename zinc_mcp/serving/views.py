@@ -115,6 +115,8 @@ class OrderView(View):
 
 def compact(value: Any) -> Any:
     """Return plain data without what is None or empty, at any depth."""
+    if value is None or isinstance(value, str | int | float):
+        return value  # most of what there is: none of the tests below is for it
     if isinstance(value, BaseModel):
         return compact(dict(value))
     if isinstance(value, Mapping):
