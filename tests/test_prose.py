@@ -47,7 +47,7 @@ def test_a_very_long_text_is_not_walked_to_its_end() -> None:
     text = "\x1b[" * 10_000_000
     started = time.process_time()
     plain(text)
-    assert time.process_time() - started < 0.05
+    assert time.process_time() - started < 0.2
 
 
 def test_what_cannot_be_text_is_no_text() -> None:

@@ -466,7 +466,7 @@ def test_huge_metadata_is_refused_before_anything_walks_it(what: str) -> None:
     started = time.process_time()
     with pytest.raises(ValidationError) as caught:
         OrderCreate.model_validate(given)
-    assert time.process_time() - started < 0.1
+    assert time.process_time() - started < 0.4
     assert len(str(caught.value)) < 500
 
 

@@ -221,15 +221,15 @@ def test_reading_takes_time_in_proportion_to_length(shape: Callable[[int], str])
     def seconds(length: int) -> float:
         value = shape(length)
         best = 1.0
-        for _ in range(5):
-            started = time.perf_counter()
+        for _ in range(15):
+            started = time.process_time()
             with pytest.raises(InvalidChallengeError):
                 Challenge.from_www_authenticate([value])
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.process_time() - started)
         return best
 
     # Sixteen times the length: about sixteen times the time; a quadratic reader would need 256 times.
-    assert seconds(15_000) < 80 * max(seconds(15_000 // 16), 0.000_05)
+    assert seconds(15_000) < 120 * max(seconds(15_000 // 16), 0.000_05)
 
 
 def test_pympp_reads_what_we_write_and_we_read_what_it_writes() -> None:
