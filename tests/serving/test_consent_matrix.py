@@ -27,12 +27,13 @@ from serving.visitor import Shown
 from wanted import arguments, book
 
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.serving import asking
 from zinc_mcp.serving.browser import page_beside
 from zinc_mcp.serving.server import build_server
 
 Person = Literal["elicits", "cannot", "declines", "cancels", "answers late", "disconnects"]
 Mode = Literal["auto", "host", "page", "none"]
+FORM_SECONDS = 0.2
+
 PERSONS: tuple[Person, ...] = ("elicits", "cannot", "declines", "cancels", "answers late", "disconnects")
 
 
@@ -88,15 +89,14 @@ class Somebody:
             if self.era == "auto":
                 self.clock.pass_seconds(601)
             else:
-                await anyio.sleep(asking.FORM_SECONDS + 0.3)
+                await anyio.sleep(FORM_SECONDS + 0.3)
         return ElicitResult(action="accept", content={"approve": True})
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch, clocks: Clocks, approval: Mode) -> Clocks:
-    monkeypatch.setattr(asking, "FORM_SECONDS", 0.2)
+def impatient(clocks: Clocks, approval: Mode) -> Clocks:
     # Where nobody is waited for, a call has all the time that a busy machine may take.
-    return replace(clocks, answer=0.5 if approval in ("auto", "page") else 10.0)
+    return replace(clocks, form=FORM_SECONDS, answer=0.5 if approval in ("auto", "page") else 10.0)
 
 
 Connect = Callable[[Somebody], Any]

@@ -143,6 +143,11 @@ class Checkout:
         entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
         return entry if entry is not None and entry.key == key else None
 
+    @property
+    def form_seconds(self) -> float:
+        """How long a dialogue that nothing else bounds may stand."""
+        return self._workings.clocks.form
+
     def now(self) -> float:
         """Return the time by which questions and answers expire."""
         return self._workings.clock()

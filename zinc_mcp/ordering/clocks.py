@@ -17,6 +17,8 @@ class Clocks:
     """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
     opening_lease: float = 30.0
     """How long opening and deciding may take before somebody else may clear the entry away."""
+    form: float = 20.0
+    """How long the older protocol's dialogue may stand: hosts give up after 60 s, and the page comes after it."""
     approval: float = 600.0
     """How long a person may take to decide, and how long a yes waits for a process that can send."""
     looking_lease: float = 30.0

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Said = Literal["yes", "no", "silence", "cannot_ask"]
 
 MODERN = "2026-07-28"
-FORM_SECONDS = 20.0
-"""How long the older protocol's dialogue may stand: hosts give a call up after 60 s, and the page comes after it."""
 
 _CONSENT = "consent"
 
@@ -79,7 +77,7 @@ async def asked(
         if str(ctx.protocol_version) >= MODERN:
             form = ElicitRequestFormParams(message=question.text(), requested_schema=Approve.model_json_schema())
             return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=entry.key)
-        said = await _in_the_older_era(ctx, question)
+        said = await _in_the_older_era(ctx, question, shop.checkout.form_seconds)
     return await heard(shop, page, answer, said, caller)
 
 
@@ -122,9 +120,9 @@ def expired() -> RefusedError:
     )
 
 
-async def _in_the_older_era(ctx: Context, question: Question) -> Said:
+async def _in_the_older_era(ctx: Context, question: Question, seconds: float) -> Said:
     said: Said = "silence"
-    with anyio.move_on_after(FORM_SECONDS):
+    with anyio.move_on_after(seconds):
         result = await ctx.elicit(question.text(), Approve)
         if result.action == "accept":
             said = "yes" if result.data.approve else "no"
