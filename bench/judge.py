@@ -134,7 +134,7 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
     if each.limit_cents is not None:
         limits(verdict, each.limit_cents, entries, events, orders)
     if each.dialect == IGNORED:
-        _apart(verdict, paused, told, attempts)
+        apart(verdict, paused, told, attempts)
     return verdict
 
 
@@ -390,7 +390,7 @@ def limits(
     verdict.counts["rounds at a limit"] += 1
 
 
-def _apart(
+def apart(
     verdict: Verdict, paused: bool, told: Mapping[int, Sequence[Told]], attempts: Sequence[Mapping[str, Any]]
 ) -> None:
     """In a dialect that ignores keys nobody can promise anything but to notice and to stop."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -16,8 +16,9 @@ from zinc_mcp.payments.practice import issue, verify
 from zinc_mcp.payments.receipt import to_payment_receipt
 
 Step = str | httpx.Response | Exception
-Quoted = dict[str, Any] | httpx.Response | Exception
-"""Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer."""
+Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given_truncated"]
+"""Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
+that nobody asked to pay for, its body cut short."""
 
 PAYEE = b"a payee's secret of 32 bytes or more"
 
@@ -51,6 +52,8 @@ class FakeZinc:
     settlements: list[str] = field(default_factory=list[str])
     """References of the payments taken."""
     order_keys: dict[str, str] = field(default_factory=dict[str, str])
+    replays: bool = False
+    """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
 
     def transport(self) -> httpx.MockTransport:
@@ -143,16 +146,14 @@ class FakeZinc:
             return _given(step)
         verified = verify(PAYEE, authorization, body=request.content, now=self.clock())
         if verified.reference in self.settlements:
-            return failure(403, "forbidden")
+            return self._replayed(body) if self.replays else failure(403, "forbidden")
         self.settlements.append(verified.reference)
         self.settled[verified.challenge.id] = verified.reference
         if step == "settled_no_order":
             return failure(500, "internal_error")
         order = self._accept(body)
-        key = f"zn_live_order-{len(self.orders)}"
-        self.order_keys[key] = order["id"]
         receipt = to_payment_receipt("sandbox", verified.reference, "2026-11-21T00:00:00Z")
-        headers = {"X-Api-Key": key, "Payment-Receipt": receipt}
+        headers = {"X-Api-Key": self._order_key(order), "Payment-Receipt": receipt}
         if step == "lose_after":
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
         if step == "500_after":
@@ -161,8 +162,23 @@ class FakeZinc:
             return httpx.Response(201, headers=headers, stream=_Truncated())
         return httpx.Response(201, json=order, headers=headers if step != "no_headers" else {})
 
+    def _replayed(self, body: dict[str, Any]) -> httpx.Response:
+        [order] = [order for order in self.orders.values() if order["idempotency_key"] == body["idempotency_key"]]
+        return httpx.Response(201, json=order, headers={"X-Api-Key": self._order_key(order)})
+
+    def _order_key(self, order: dict[str, Any]) -> str:
+        for key, order_id in self.order_keys.items():
+            if order_id == order["id"]:
+                return key
+        key = f"zn_live_order-{len(self.orders)}"
+        self.order_keys[key] = order["id"]
+        return key
+
     def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
         change = self.quotes.pop(0) if self.quotes else {}
+        if change == "given_truncated":
+            headers = {"X-Api-Key": self._order_key(self._accept(body))}
+            return httpx.Response(201, headers=headers, stream=_Truncated())
         if not isinstance(change, dict):
             return _given(change)
         asked: dict[str, Any] = {"amount": str(body["max_price"] + 100), "currency": "usd"}

@@ -82,10 +82,68 @@ async def test_a_lost_answer_after_payment_is_sent_again_only_with_the_same_cred
     assert len(zinc.settlements) == 1
     assert len(zinc.orders) == 1
     # With the headers came the order's key, which finds it; without them the chain of proof ends at the payment.
-    assert entry.state == ("accepted" if step == "truncated" else "paid_no_order")
-    if step != "truncated":
-        assert entry.counts_cents == 5100
-        assert entry.problem is not None
+    assert entry.state == ("accepted" if step == "truncated" else "unknown")
+    assert entry.counts_cents == 5100
+
+
+async def test_money_that_moved_is_given_up_only_when_the_same_credential_can_bring_no_order_any_more(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.script = ["lose_after", failure(502, "bad_gateway")]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        looked = entry_of(await shop.checkout.look("local", entry.key))
+        assert (entry.state, looked.state) == ("unknown", "unknown")
+        clock.pass_seconds(500)
+        given_up = entry_of(await shop.checkout.look("local", entry.key))
+        asked_again = await shop.checkout.place(intent())
+    assert (given_up.state, given_up.counts_cents) == ("paid_no_order", 5100)
+    assert given_up.problem is not None
+    assert given_up.problem["facts"]["reference"] == zinc.settlements[0]
+    assert asked_again.earlier
+    assert len(paid_requests(zinc)) == 2, "no call sends it after that"
+
+
+async def test_a_call_again_brings_the_order_of_a_payment_whose_answer_was_lost(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    zinc.replays = True
+    zinc.script = ["lose_after", failure(502, "bad_gateway")]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        first = entry_of(await shop.checkout.place(intent()))
+        again = await shop.checkout.place(intent(max_price=6000))
+    assert first.state == "unknown"
+    assert again.earlier
+    assert (entry_of(again).key, entry_of(again).state) == (first.key, "accepted")
+    assert len(zinc.settlements) == len(zinc.orders) == 1
+    assert len({request.headers["authorization"] for request in paid_requests(zinc)}) == 1
+
+
+async def test_an_order_whose_key_came_and_that_cannot_be_found_yet_is_never_given_up(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.script = ["truncated", failure(403, "forbidden")]
+    zinc.lists = [httpx.Response(200, json={"orders": []})] * 8
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        clock.pass_seconds(500)
+        late = entry_of(await shop.checkout.look("local", entry.key))
+        assert (entry.state, late.state) == ("unknown", "unknown")
+        zinc.lists.clear()
+        found = entry_of(await shop.checkout.look("local", entry.key))
+    assert found.state == "accepted"
+    assert found.order_id in zinc.orders
+
+
+async def test_an_order_given_for_nothing_whose_answer_is_cut_short_is_found_by_its_key(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    zinc.quotes = ["given_truncated"]
+    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+    assert entry.state == "accepted"
+    assert entry.order_id in zinc.orders
+    assert zinc.settlements == []
 
 
 async def test_a_second_402_is_never_paid(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
@@ -258,6 +316,8 @@ async def test_a_payment_without_a_known_order_stands_for_ever_and_the_owner_res
     zinc.script = ["settled_no_order", failure(403, "forbidden")]
     async with open_test_shop(api_key=None, wallet="sandbox") as shop:
         entry = entry_of(await shop.checkout.place(intent()))
+        clock.pass_seconds(500)
+        entry = entry_of(await shop.checkout.look("local", entry.key))
         assert entry.state == "paid_no_order"
         clock.pass_seconds(40 * 86_400)
         later = await shop.checkout.place(intent(max_price=6000))

@@ -69,6 +69,26 @@ async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed
     assert refused.value.code == "paused"
 
 
+async def test_a_second_order_for_a_key_is_noticed_by_the_next_look_if_the_first_count_was_not_answered(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    zinc.keys_honoured = False
+    zinc.script = ["lose_after"]
+    zinc.lists = [
+        httpx.Response(200, json={"orders": []}),
+        httpx.Response(200, json={"orders": []}),
+        httpx.Response(500),
+    ]
+    async with open_test_shop() as shop:
+        bought = entry_of(await shop.checkout.place(intent()))
+        assert len(zinc.orders) == 2
+        assert zinc.lists == []
+        await shop.checkout.look("local", bought.key)
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.place(intent(products=book(3)))
+    assert refused.value.code == "paused"
+
+
 async def test_while_the_last_pin_is_looked_at_no_further_one_is(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Callable[[str], Path]
 ) -> None:

@@ -6,7 +6,6 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -22,14 +21,11 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven
+from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
-
-RESEND_MARGIN_SECONDS = 5.0
-"""How long before its end a credential is not sent again any more."""
 
 
 class Payer:
@@ -58,12 +54,7 @@ class Payer:
     async def may_repeat(self, entry: Entry) -> bool:
         """Say whether the credential may still go again."""
         payment = await self._payment(entry)
-        return (
-            payment is not None
-            and payment.credential is not None
-            and payment.settle_by is not None
-            and self._clock() < payment.settle_by - RESEND_MARGIN_SECONDS
-        )
+        return payment is not None and payment.may_go_again(self._clock())
 
     async def paid(self, attempt: Attempt, rail: PayingRail) -> bool:
         """Get the price, check it, and have the wallet sign once; say whether there is something to send.
@@ -128,26 +119,25 @@ class Payer:
             await self._reopened(attempt)
             found = await self._found(entry, rail)
             if found is not None:
-                facts = await self._with_reference(entry)
+                facts = await with_reference(self._writer, entry)
                 await self._settling.accepted(attempt, rail, found, "found at Zinc", facts=facts)
         else:
             self._checkpoint("answered")
-            await self._settling.accepted(
-                attempt, rail, order, "paid and accepted by Zinc", facts=await self._with_reference(entry)
-            )
+            facts = await with_reference(self._writer, entry)
+            await self._settling.accepted(attempt, rail, order, "paid and accepted by Zinc", facts=facts)
         if attempt.entry.order_id is not None:
             await forget_credential(self._writer, attempt.entry.id)
 
     async def prove(self, attempt: Attempt, rail: PayingRail) -> None:
         """Find out what became of a payment without an order, and settle the entry if that can be told."""
         entry = attempt.entry
-        ending, order = await proven(self._writer, rail, entry)
+        ending, order = await proven(self._writer, rail, entry, self._clock())
         if order is not None:
-            await self._settling.accepted(attempt, rail, order, "found at Zinc")
+            facts = await with_reference(self._writer, entry)
+            await self._settling.accepted(attempt, rail, order, "found at Zinc", facts=facts)
         elif ending == "settled":
-            facts = await self._with_reference(entry)
-            known = paid_no_order(dataclasses.replace(entry, facts=facts))
-            await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", facts=facts, **known)
+            known = await paid_no_order(self._writer, entry)
+            await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", **known)
         elif ending == "unpaid":
             await self._released(entry, rail)
             error = OrderRejectedError(
@@ -172,8 +162,10 @@ class Payer:
             await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
             return None
         except OrderOutcomeUnknownError as error:
-            # The request carried no payment, so no answer to it can have cost anything.
             reason = str(error.facts.get("reason"))
+            if await self._given(attempt, rail, reason):
+                return None
+            # The request carried no payment, so no answer to it can have cost anything.
             unread = UnreadableAnswerError(
                 "Zinc gave no readable price for the order, so nothing was paid.",
                 "Call again in a minute with the same arguments.",
@@ -188,6 +180,19 @@ class Payer:
             await self._settling.accepted(attempt, rail, quote, "accepted by Zinc without a payment")
             return None
         return quote
+
+    async def _given(self, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
+        """Keep an order that Zinc gave for nothing, and whose own key came although its answer was lost."""
+        payment = await self._payment(attempt.entry)
+        if payment is None or payment.order_key is None:
+            return False
+        await self._settling.doubted(attempt, f"an order without a payment: {reason}")
+        found = await self._found(attempt.entry, rail)
+        if found is not None:
+            await self._settling.accepted(attempt, rail, found, "found at Zinc")
+        else:
+            await self._settling.settle(attempt, "unknown", "left in doubt", lease_owner=None, lease_until=None)
+        return True
 
     async def _marked_sending(self, entry: Entry, quote: Quote) -> Entry:
         now = self._clock()
@@ -218,14 +223,6 @@ class Payer:
             self._checkpoint("headers")
 
         return keep
-
-    async def _with_reference(self, entry: Entry) -> Mapping[str, Any]:
-        """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
-        payment = await self._payment(entry)
-        recovery: Mapping[str, Any] = payment.recovery if payment is not None else {}
-        reference = recovery.get("receipt") or recovery.get("reference")
-        known: Mapping[str, Any] = entry.facts.get("payment", {})
-        return {**entry.facts, "payment": {**known, **({"reference": reference} if reference else {})}}
 
     async def _reopened(self, attempt: Attempt) -> None:
         """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""

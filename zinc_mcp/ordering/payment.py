@@ -10,6 +10,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+RESEND_MARGIN_SECONDS = 5.0
+"""How long before its end a credential is not sent again any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -25,3 +28,9 @@ class Payment:
     """What the wallet needs to tell what became of it; no secret."""
     order_key: SecretStr | None = None
     """The API key that came with the order and reads it."""
+
+    def may_go_again(self, now: float) -> bool:
+        """Say whether the credential may still be sent, byte for byte."""
+        return (
+            self.credential is not None and self.settle_by is not None and now < self.settle_by - RESEND_MARGIN_SECONDS
+        )

@@ -1,4 +1,8 @@
-"""What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks."""
+"""What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks.
+
+An order's own key comes with a 201 alone, so whoever has one knows that the order exists, found or not. And money that
+moved is not given up while the same credential may still bring its order.
+"""
 
 import dataclasses
 import json
@@ -33,7 +37,7 @@ async def find_paid(writer: Writer, rail: PayingRail, entry: Entry) -> Order | N
     return None
 
 
-async def proven(writer: Writer, rail: PayingRail, entry: Entry) -> tuple[Ending, Order | None]:
+async def proven(writer: Writer, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
     """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
     try:
         order = await find_paid(writer, rail, entry)
@@ -42,9 +46,12 @@ async def proven(writer: Writer, rail: PayingRail, entry: Entry) -> tuple[Ending
         payment = await writer.run(lambda journal: journal.payment(entry.id))
         if payment is None:
             return "unpaid", None  # the wallet was never asked
+        if payment.order_key is not None:
+            return "open", None
         if payment.settle_by is None and rail.signs_only:
             return "unpaid", None  # a credential is on disk before it leaves us, and this one never was
-        return await rail.fate(payment.recovery, payment.credential), None
+        ending = await rail.fate(payment.recovery, payment.credential)
+        return ("open" if ending == "settled" and payment.may_go_again(now) else ending), None
     except ZincMcpError as trouble:
         logger.info("what became of a payment cannot be told just now: %s", trouble.code)
         return "open", None
@@ -61,14 +68,25 @@ async def forget_credential(writer: Writer, entry_id: int) -> None:
     await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))
 
 
-def paid_no_order(entry: Entry) -> Mapping[str, Any]:
+async def with_reference(writer: Writer, entry: Entry) -> Mapping[str, Any]:
+    """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
+    payment = await writer.run(lambda journal: journal.payment(entry.id))
+    recovery: Mapping[str, Any] = payment.recovery if payment is not None else {}
+    reference = recovery.get("receipt") or recovery.get("reference")
+    known: Mapping[str, Any] = entry.facts.get("payment", {})
+    return {**entry.facts, "payment": {**known, "reference": reference}} if reference else entry.facts
+
+
+async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
     """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
+    facts = await with_reference(writer, entry)
     return {
+        "facts": facts,
         "lease_owner": None,
         "lease_until": None,
         "problem": {
             "code": "paid_no_order",
             "summary": "The payment was taken, and no order is known for it.",
-            "facts": {"key": entry.key, **dict(entry.facts.get("payment", {}))},
+            "facts": {"key": entry.key, **dict(facts.get("payment", {}))},
         },
     }

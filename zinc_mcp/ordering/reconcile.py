@@ -11,7 +11,7 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
-from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven
+from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, PayingRail, Rail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
@@ -48,9 +48,14 @@ class Reconciler:
             order = await self._read(entry, entry.order_id, rail)
         except OrderNotFoundError:
             return entry, None
-        return (await self.apply(entry, order, rail), order) if order is not None else (entry, None)
+        if order is None:
+            return entry, None
+        entry = await self.apply(entry, order, rail)
+        if entry.attempts > 1 and entry.id not in self._counted:
+            await self.stop_if_keys_are_ignored(entry, rail)  # the first count may not have been answered
+        return entry, order
 
-    async def apply(self, entry: Entry, order: Order, rail: Rail, what: str | None = None) -> Entry:
+    async def apply(self, entry: Entry, order: Order, rail: Rail, what: str | None = None, **more: Any) -> Entry:
         """Write down what Zinc shows, if it is news; settle the money on what really came."""
         while True:
             changes = news(entry, order)
@@ -58,7 +63,9 @@ class Reconciler:
                 return entry
             state = cast(State, changes.pop("state"))
             try:
-                entry = await self._writer.move(entry, state, what or f"Zinc says {order.status[:60]}", **changes)
+                entry = await self._writer.move(
+                    entry, state, what or f"Zinc says {order.status[:60]}", **changes, **more
+                )
             except StaleEntryError as stale:
                 entry = stale.current
                 continue
@@ -155,14 +162,15 @@ class Reconciler:
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
         ending: Ending = "open"
         if isinstance(rail, PayingRail):
-            ending, order = await proven(self._writer, rail, entry)
+            ending, order = await proven(self._writer, rail, entry, self._clock())
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:
-            entry = await self.apply(entry, order, rail, "found at Zinc")
+            more = {"facts": await with_reference(self._writer, entry)} if isinstance(rail, PayingRail) else {}
+            entry = await self.apply(entry, order, rail, "found at Zinc", **more)
         elif entry.state == "unknown" and ending == "settled":
             what = "paid, and no order is known"
-            entry = await self._moved(entry, "paid_no_order", what, **paid_no_order(entry))
+            entry = await self._moved(entry, "paid_no_order", what, **await paid_no_order(self._writer, entry))
         elif entry.state == "unknown" and ending == "unpaid":
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"

@@ -121,10 +121,13 @@ def _words(view: OrderView) -> tuple[str, str]:
                 f"Do not order again. Call {look} and wait_seconds 25.",
             )
         case "unknown":
-            return (
-                "The order was sent and its outcome is not known: it may or may not have been placed.",
-                f"Do not order again. Call {look} and wait_seconds 25 to find out.",
-            )
+            next_step = f"Do not order again. Call {look} and wait_seconds 25 to find out."
+            if view.payment is not None:
+                next_step = (
+                    f"Call {look} and wait_seconds 25 to find out. If it stays unknown, call place_agent_order again "
+                    "with exactly the same arguments: only the same payment is sent again, which never pays twice."
+                )
+            return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
         case "waiting":
             return (
                 "The order waits for the user's approval; nothing has been sent and nothing was bought.",
