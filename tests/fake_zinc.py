@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import anyio
 import httpx
+from payments.payees import Payee
 
 from zinc_mcp.payments.practice import issue, verify
 from zinc_mcp.payments.receipt import to_payment_receipt
@@ -52,6 +53,8 @@ class FakeZinc:
     settlements: list[str] = field(default_factory=list[str])
     """References of the payments taken."""
     order_keys: dict[str, str] = field(default_factory=dict[str, str])
+    payee: Payee | None = None
+    """Whoever asks for the money and verifies the payments, instead of the practice wallet's."""
     replays: bool = False
     """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
@@ -136,7 +139,7 @@ class FakeZinc:
         body = json.loads(request.content)
         authorization = request.headers.get("authorization")
         if authorization is None:
-            return self._quote(request.content, body)
+            return await self._quote(request.content, body)
         step = self.script.pop(0) if self.script else "ok"
         if step == "refuse":
             raise httpx.ConnectError("refused", request=request)
@@ -144,15 +147,14 @@ class FakeZinc:
             raise httpx.ReadError("lost", request=request)
         if not isinstance(step, str):
             return _given(step)
-        verified = verify(PAYEE, authorization, body=request.content, now=self.clock())
-        if verified.reference in self.settlements:
+        reference = await self._reference(request.content, authorization, body)
+        if reference is None or reference in self.settlements:
             return self._replayed(body) if self.replays else failure(403, "forbidden")
-        self.settlements.append(verified.reference)
-        self.settled[verified.challenge.id] = verified.reference
+        self.settlements.append(reference)
         if step == "settled_no_order":
             return failure(500, "internal_error")
         order = self._accept(body)
-        receipt = to_payment_receipt("sandbox", verified.reference, "2026-11-21T00:00:00Z")
+        receipt = to_payment_receipt("sandbox", reference, "2026-11-21T00:00:00Z")
         headers = {"X-Api-Key": self._order_key(order), "Payment-Receipt": receipt}
         if step == "lose_after":
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
@@ -174,14 +176,25 @@ class FakeZinc:
         self.order_keys[key] = order["id"]
         return key
 
-    def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
+    async def _reference(self, content: bytes, authorization: str, body: dict[str, Any]) -> str | None:
+        """Take the payment, and return its reference; None where it is not taken."""
+        if self.payee is not None:
+            return (await self.payee.ask([("Authorization", authorization)], content, _cents(body))).reference
+        verified = verify(PAYEE, authorization, body=content, now=self.clock())
+        self.settled.setdefault(verified.challenge.id, verified.reference)
+        return verified.reference
+
+    async def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
         change = self.quotes.pop(0) if self.quotes else {}
         if change == "given_truncated":
             headers = {"X-Api-Key": self._order_key(self._accept(body))}
             return httpx.Response(201, headers=headers, stream=_Truncated())
         if not isinstance(change, dict):
             return _given(change)
-        asked: dict[str, Any] = {"amount": str(body["max_price"] + 100), "currency": "usd"}
+        if self.payee is not None:
+            unpaid = await self.payee.ask([], content, _cents(body))
+            return httpx.Response(402, headers=[("WWW-Authenticate", each) for each in unpaid.challenges], json={})
+        asked: dict[str, Any] = {"amount": str(_cents(body)), "currency": "usd"}
         asked |= {name: value for name, value in change.items() if not name.startswith(".")}
         parameters: dict[str, Any] = {
             "realm": "api.zinc.com",
@@ -230,6 +243,10 @@ class FakeZinc:
 def failure(status: int, code: str, **details: Any) -> httpx.Response:
     """Return an error in the shape Zinc really sends."""
     return httpx.Response(status, json={"error": {"code": code, "message": "prose from Zinc", "details": details}})
+
+
+def _cents(body: dict[str, Any]) -> int:
+    return int(body["max_price"]) + 100
 
 
 class _Truncated(httpx.AsyncByteStream):

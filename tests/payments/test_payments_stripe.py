@@ -3,13 +3,13 @@
 import json
 import logging
 import time
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from payments.fake_stripe import FakeStripe
-from payments.offers import BODY, NOW, URL, offer, stripe_request, terms
+from payments.offers import NOW, offer, stripe_request, terms
+from payments.payees import StripePayee, offered
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
@@ -79,37 +79,14 @@ async def test_the_token_is_for_this_seller_this_amount_and_until_the_challenge_
 async def test_an_independent_payee_accepts_the_token_and_it_can_be_taken_once(
     clock: Clock, stripe: FakeStripe, wallet: StripeWallet
 ) -> None:
-    from mpp.methods.stripe import server
-    from mpp.server.http import Request
-    from mpp.server.mpp import Mpp
-
     clock.now = time.time()
-
-    class PaymentIntents:
-        def create(self, body: dict[str, Any], options: dict[str, Any]) -> SimpleNamespace:
-            stripe.charge(body["shared_payment_granted_token"], body["amount"])
-            return SimpleNamespace(id="pi_1", status="succeeded", last_response=None)
-
-    charge = server.charge(
-        client=SimpleNamespace(payment_intents=PaymentIntents()),
-        network_id="profile_1",
-        currency="usd",
-        external_id="order_7",
-        payment_method_types=["card"],
-    )
-    payee: Any = Mpp(methods=[charge], realm="api.zinc.com", secret_key="s" * 40)
-
-    async def ask(headers: list[tuple[str, str]]) -> Any:
-        request = Request("POST", URL, headers=headers, body=BODY, route="/agent/orders")
-        return await payee.charge(amount="26.00", body=BODY)(request)
-
-    unpaid = await ask([])
-    offered = Challenge.from_www_authenticate([unpaid.challenge.headers["www-authenticate"]])
-    challenge, asked = choose(offered, terms(methods=wallet.terms), clock(), status=402)
+    payee = StripePayee(stripe)
+    challenges = Challenge.from_www_authenticate(await offered(payee))
+    challenge, asked = choose(challenges, terms(methods=wallet.terms), clock(), status=402)
     assert challenge.digest is not None and asked.network_id == "profile_1"
     paid = await wallet.pay(challenge, asked, now=clock())
-    answer = await ask([(paid.header, paid.authorization.get_secret_value())])
-    assert answer.status == 200 and answer.receipt.reference == "pi_1"
+    answer = await payee.ask([(paid.header, paid.authorization.get_secret_value())])
+    assert answer.status == 200 and answer.reference == "pi_1"
     assert await wallet.fate(paid.recovery, now=clock(), credential=paid.authorization) == Fate("settled")
     assert await wallet.release(paid.recovery, now=clock(), credential=paid.authorization) == Fate("settled")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from payments.fake_tempo import MODERATO, FakeTempo
-from payments.offers import BODY, NOW, RECIPIENT, URL, offer, rfc3339, tempo_request, terms
+from payments.offers import NOW, offer, rfc3339, tempo_request, terms
+from payments.payees import TempoPayee, offered
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
@@ -54,38 +55,6 @@ def _wallet(rpc: str, **how: Any) -> TempoWallet:
     return TempoWallet(SecretStr(KEY), chain_id=MODERATO, rpc_url=rpc, **how)
 
 
-class Payee:
-    """pympp's server: issues the challenge, verifies the credential, broadcasts."""
-
-    def __init__(self, rpc: str, **how: Any) -> None:
-        from mpp.methods.tempo import server
-        from mpp.server.mpp import Mpp
-        from mpp.stores import MemoryStore
-
-        charge = server.charge(
-            recipient=RECIPIENT,
-            rpc_url=rpc,
-            chain_id=MODERATO,
-            currencies=[PATH_USD],
-            store=MemoryStore(),
-            **how,
-        )
-        self._mpp = Mpp(methods=[charge], realm="api.zinc.com", secret_key="s" * 40)
-        self._asks: dict[str, Any] = {"amount": "26.00"} | ({"fee_payer": True} if how else {})
-
-    async def ask(self, headers: list[tuple[str, str]], body: bytes = BODY) -> Any:
-        from mpp.server.http import Request
-
-        return await self._mpp.charge(**self._asks, body=body)(
-            Request("POST", URL, headers=headers, body=body, route="/agent/orders")
-        )
-
-    async def offer(self) -> list[str]:
-        unpaid = await self.ask([])
-        assert unpaid.status == 402
-        return [value for name, value in unpaid.challenge.headers.multi_items() if name.lower() == "www-authenticate"]
-
-
 async def _pay(wallet: TempoWallet, values: list[str]) -> tuple[Charge, Paid]:
     now = time.time()
     challenges = Challenge.from_www_authenticate(values)
@@ -113,36 +82,36 @@ def test_our_networks_are_those_of_the_signer() -> None:
 
 
 async def test_an_independent_payee_accepts_the_payment_and_its_hash_was_known(node: FakeTempo, rpc: str) -> None:
-    wallet, payee = _wallet(rpc), Payee(rpc)
-    charge, paid = await _pay(wallet, await payee.offer())
+    wallet, payee = _wallet(rpc), TempoPayee(rpc)
+    charge, paid = await _pay(wallet, await offered(payee))
     assert node.settled == {} and charge.amount_cents == 2600
     answer = await payee.ask([(paid.header, paid.authorization.get_secret_value())])
     assert answer.status == 200
-    assert answer.receipt.reference == paid.reference and list(node.settled) == [paid.reference]
+    assert answer.reference == paid.reference and list(node.settled) == [paid.reference]
     assert await wallet.fate(paid.recovery, now=time.time()) == Fate("settled", paid.reference)
     again = await payee.ask([(paid.header, paid.authorization.get_secret_value())])
-    assert again.challenge.status == 403 and len(node.settled) == 1
+    assert again.status == 403 and len(node.settled) == 1
     await wallet.aclose()
 
 
 async def test_a_sponsored_payment_is_signed_and_found_by_its_memo(node: FakeTempo, rpc: str) -> None:
     from mpp.methods.tempo import TempoAccount
 
-    wallet, payee = _wallet(rpc), Payee(rpc, fee_payer=TempoAccount.from_key(SPONSOR))
+    wallet, payee = _wallet(rpc), TempoPayee(rpc, fee_payer=TempoAccount.from_key(SPONSOR))
     node.gas_price = 10_000_000_000
-    charge, paid = await _pay(wallet, await payee.offer())
+    charge, paid = await _pay(wallet, await offered(payee))
     assert charge.sponsored and paid.reference is None
     assert await wallet.fate(paid.recovery, now=time.time()) == OPEN
     answer = await payee.ask([(paid.header, paid.authorization.get_secret_value())])
     assert answer.status == 200, answer
-    assert await wallet.fate(paid.recovery, now=time.time()) == Fate("settled", answer.receipt.reference)
+    assert await wallet.fate(paid.recovery, now=time.time()) == Fate("settled", answer.reference)
     await wallet.aclose()
 
 
 async def test_an_access_key_signs_for_its_root_account(node: FakeTempo, rpc: str) -> None:
     root = "0x" + "ab" * 20
     wallet = _wallet(rpc, root_account=root)
-    _, paid = await _pay(wallet, await Payee(rpc).offer())
+    _, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     credential = Credential.from_authorization(paid.authorization.get_secret_value())
     assert credential.source == f"did:pkh:eip155:{MODERATO}:{root}"
     node.settle(bytes.fromhex(credential.payload["signature"][2:]))
@@ -152,7 +121,7 @@ async def test_an_access_key_signs_for_its_root_account(node: FakeTempo, rpc: st
 
 async def test_unpaid_is_proved_by_a_block_past_the_end_and_by_nothing_less(node: FakeTempo, rpc: str) -> None:
     wallet = _wallet(rpc)
-    _, paid = await _pay(wallet, await Payee(rpc).offer())
+    _, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     assert paid.settle_by - time.time() < 121
     for ahead, expected in ((0.0, OPEN), (61.0, OPEN), (75.0, UNPAID)):
         node.ahead = ahead
@@ -176,7 +145,7 @@ async def test_unpaid_is_proved_by_a_block_past_the_end_and_by_nothing_less(node
 
 async def test_a_settled_payment_is_found_by_either_trace_and_never_called_unpaid(node: FakeTempo, rpc: str) -> None:
     wallet = _wallet(rpc)
-    _, paid = await _pay(wallet, await Payee(rpc).offer())
+    _, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     credential = Credential.from_authorization(paid.authorization.get_secret_value())
     node.settle(bytes.fromhex(credential.payload["signature"][2:]))
     node.head, node.ahead = 10**6, 10**6
@@ -200,7 +169,7 @@ async def test_a_settled_payment_is_found_by_either_trace_and_never_called_unpai
 async def test_a_node_that_lies_or_fails_gets_nothing_signed(
     node: FakeTempo, rpc: str, trouble: dict[str, Any], reason: str
 ) -> None:
-    values = await Payee(rpc).offer()
+    values = await offered(TempoPayee(rpc))
     for name, value in trouble.items():
         setattr(node, name, value)
     wallet = _wallet(rpc)
@@ -223,7 +192,7 @@ async def test_a_node_that_raises_the_price_after_our_look_is_caught_after_signi
     async with turning.listening() as url:
         wallet = _wallet(url)
         with pytest.raises(PaymentRefusedError) as caught:
-            await _pay(wallet, await Payee(rpc).offer())
+            await _pay(wallet, await offered(TempoPayee(rpc)))
         assert caught.value.reason == "gas" and turning.settled == {}
         await wallet.aclose()
 
@@ -241,7 +210,7 @@ async def test_no_node_is_no_payment_and_no_doubt() -> None:
 
 async def test_what_was_signed_must_be_the_charge_in_every_field(node: FakeTempo, rpc: str) -> None:
     wallet = _wallet(rpc)
-    charge, paid = await _pay(wallet, await Payee(rpc).offer())
+    charge, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     signed = Credential.from_authorization(paid.authorization.get_secret_value()).payload["signature"]
     now = time.time()
 
@@ -281,7 +250,7 @@ async def test_no_field_of_the_transaction_can_be_changed_unseen(node: FakeTempo
 
     rlp: Any = importlib.import_module("rlp")
     wallet = _wallet(rpc)
-    charge, paid = await _pay(wallet, await Payee(rpc).offer())
+    charge, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     signed = bytes.fromhex(
         Credential.from_authorization(paid.authorization.get_secret_value()).payload["signature"][2:]
     )
@@ -320,7 +289,7 @@ async def test_nothing_shows_the_private_key_or_the_nodes_address(
     for name in (None, "httpx", "httpcore", "zinc_mcp", "mpp"):
         caplog.set_level(logging.DEBUG, logger=name)
     wallet = _wallet(rpc)
-    _, paid = await _pay(wallet, await Payee(rpc).offer())
+    _, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     credential = Credential.from_authorization(paid.authorization.get_secret_value())
     facts = json.dumps(dict(paid.recovery))
     await wallet.fate(paid.recovery, now=time.time())

@@ -70,16 +70,15 @@ async def forget_credential(writer: Writer, entry_id: int) -> None:
 
 async def with_reference(writer: Writer, entry: Entry) -> Mapping[str, Any]:
     """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
-    payment = await writer.run(lambda journal: journal.payment(entry.id))
-    recovery: Mapping[str, Any] = payment.recovery if payment is not None else {}
-    reference = recovery.get("receipt") or recovery.get("reference")
-    known: Mapping[str, Any] = entry.facts.get("payment", {})
-    return {**entry.facts, "payment": {**known, "reference": reference}} if reference else entry.facts
+    recovery = await _recovery(writer, entry)
+    return _with_payment(entry, reference=recovery.get("receipt") or recovery.get("reference"))
 
 
 async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
     """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
-    facts = await with_reference(writer, entry)
+    recovery = await _recovery(writer, entry)
+    reference = recovery.get("receipt") or recovery.get("reference")
+    facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))
     return {
         "facts": facts,
         "lease_owner": None,
@@ -87,6 +86,16 @@ async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
         "problem": {
             "code": "paid_no_order",
             "summary": "The payment was taken, and no order is known for it.",
-            "facts": {"key": entry.key, **dict(facts.get("payment", {}))},
+            "facts": {"key": entry.key, **facts.get("payment", {})},
         },
     }
+
+
+async def _recovery(writer: Writer, entry: Entry) -> Mapping[str, Any]:
+    payment = await writer.run(lambda journal: journal.payment(entry.id))
+    return {} if payment is None else payment.recovery
+
+
+def _with_payment(entry: Entry, **known: object) -> Mapping[str, Any]:
+    said = {name: value for name, value in known.items() if value}
+    return {**entry.facts, "payment": {**entry.facts.get("payment", {}), **said}} if said else entry.facts
