@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from zinc_mcp.configuration import read_config
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.settings import DEFAULT_API_URL, Settings, load_settings, read_config
+from zinc_mcp.settings import DEFAULT_API_URL, Settings, load_settings
 
 PLANTED = "zn_live_planted_5a1e"
 
@@ -51,6 +52,22 @@ def test_the_environment_overrides_the_file_and_the_source_says_so(tmp_path: Pat
     assert settings.sources["tools"] == "zinc.toml tools"
 
 
+def test_a_wallet_can_be_set_up_in_the_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "wallet.key").write_text(PLANTED, encoding="utf-8")
+    toml = (
+        'wallet = "tempo"\ntempo_private_key_file = "wallet.key"\ntempo_root_account = "0x1"\ntempo_chain_id = 42431\n'
+        'wallet_methods = ["tempo"]\nwallet_recipients = ["0x2"]\nwallet_fees = "50-100"\n'
+    )
+    settings = _settings(tmp_path, toml)
+    assert settings.tempo_private_key is not None
+    assert settings.tempo_private_key.get_secret_value() == PLANTED
+    assert (settings.tempo_chain_id, settings.tempo_root_account) == (42431, "0x1")
+    assert (settings.wallet_methods, settings.wallet_recipients) == (("tempo",), ("0x2",))
+    assert settings.wallet_fees == (50, 100)
+    assert settings.sources["tempo_private_key"] == "zinc.toml tempo_private_key_file"
+    assert _settings(tmp_path, "wallet_fees = 150\n").wallet_fees == (150, 150)
+
+
 @pytest.mark.parametrize("unset", ["", "  ", "${user_config.api_key}"])
 def test_an_empty_or_unfilled_value_is_no_value(tmp_path: Path, unset: str) -> None:
     settings = _settings(tmp_path, f'api_key = "{PLANTED}"\n', ZINC_API_KEY=unset, ZINC_API_URL=unset)
@@ -92,6 +109,10 @@ def test_no_repr_of_settings_shows_a_secret(tmp_path: Path) -> None:
         ("tools = []", "zinc.toml tools"),
         ("tools = ['place_ordr']", "Did you mean place_order?"),
         ("wallet = 'gold'", "zinc.toml wallet"),
+        ("wallet_fees = 'a dollar'", "zinc.toml wallet_fees"),
+        ("wallet_fees = '100-50'", "zinc.toml wallet_fees"),
+        ("wallet_fees = 1.5", "zinc.toml wallet_fees"),
+        ("tempo_chain_id = 'main'", "zinc.toml tempo_chain_id"),
         ("policy = 5", "[policy]"),
         ("addresses = 'home'", "[addresses]"),
         ("journal = 'mysql://x'", "zinc.toml journal"),

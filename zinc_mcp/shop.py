@@ -25,7 +25,7 @@ from zinc_mcp.ordering.sending import Sender
 from zinc_mcp.ordering.settling import Checkpoint, Settling
 from zinc_mcp.ordering.workings import Workings
 from zinc_mcp.ordering.writer import Writer
-from zinc_mcp.rails.account import AccountRail
+from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 
 if TYPE_CHECKING:
     import httpx
@@ -130,6 +130,7 @@ async def open_shop(
             wallet,
             settings.mode if practice else wallet.mode,
             clock,
+            fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
             sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
         )

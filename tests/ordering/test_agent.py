@@ -162,6 +162,20 @@ async def test_a_second_402_is_never_paid(open_test_shop: OpenShop, zinc: FakeZi
     assert len(zinc.settlements) == 1
 
 
+async def test_a_fee_within_the_owners_range_is_paid_and_the_most_of_it_is_reserved(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    zinc.quotes = [{"amount": "5050"}, {"amount": "5121"}]
+    async with open_test_shop(api_key=None, wallet="sandbox", wallet_fees=(0, 120)) as shop:
+        entry = entry_of(await shop.checkout.place(intent()))
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.place(intent(products=book(2)))
+    assert (entry.state, entry.reserved_cents) == ("accepted", 5120)
+    assert entry.facts["payment"]["authorised_cents"] == 5050
+    assert refused.value.facts["reason"] == "amount"
+    assert len(zinc.settlements) == 1
+
+
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from zinc_mcp.api.orders import Address
+from zinc_mcp.configuration import read_config
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
 from zinc_mcp.prose import plain
-from zinc_mcp.settings import Settings, read_config
+from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from zinc_mcp.ordering.writer import Writer

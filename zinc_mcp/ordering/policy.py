@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from zinc_mcp.api.countries import ALPHA_2
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.api.retailer import host_of
+from zinc_mcp.configuration import environment_value, read_config
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.settings import Settings, environment_value, read_config
+from zinc_mcp.settings import Settings
 
 Approval = Literal["auto", "host", "page", "none"]
 Limit = Annotated[int, Field(strict=True, ge=0)]

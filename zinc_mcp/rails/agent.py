@@ -35,12 +35,14 @@ class AgentRail:
         mode: Mode,
         clock: Callable[[], float] = time.time,
         *,
+        fees_cents: tuple[int, int] = (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
         sign_seconds: float = 60.0,
         signs_only: bool = True,
     ) -> None:
         self._client = client
         self._wallet = wallet
         self._clock = clock
+        self._fees_cents = fees_cents
         self.mode: Mode = mode
         self.sign_seconds = sign_seconds
         self.signs_only = signs_only
@@ -50,8 +52,8 @@ class AgentRail:
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
 
     async def fee_cents(self) -> int:
-        """Return the fee that a 402 must ask for, to the cent."""
-        return ORDER_FEE_CENTS
+        """Return the most that a 402 may ask for above the price ceiling."""
+        return self._fees_cents[1]
 
     async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
         """Send the order unpaid, and check the one challenge that this wallet would pay."""
@@ -64,7 +66,7 @@ class AgentRail:
             body=body,
             max_price_cents=ceiling_cents,
             methods=self._wallet.terms,
-            fee_range_cents=(fee_cents, fee_cents),
+            fee_range_cents=(min(self._fees_cents[0], fee_cents), fee_cents),
         )
         challenges = Challenge.from_www_authenticate(asked.challenges)
         challenge, charge = choose(challenges, terms, self._clock(), status=402)

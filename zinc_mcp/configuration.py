@@ -1,0 +1,286 @@
+"""Where settings are written down: environment variables first, then one file, `zinc.toml`."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import SecretStr
+
+from zinc_mcp.errors import SettingsError
+
+_VARIABLES = {
+    "api_key": "ZINC_API_KEY",
+    "api_url": "ZINC_API_URL",
+    "sandbox": "ZINC_MCP_SANDBOX",
+    "journal": "ZINC_MCP_JOURNAL",
+    "tools": "ZINC_MCP_TOOLS",
+    "wallet": "ZINC_WALLET",
+    "tempo_private_key": "ZINC_TEMPO_PRIVATE_KEY",
+    "tempo_root_account": "ZINC_TEMPO_ROOT_ACCOUNT",
+    "tempo_rpc_url": "ZINC_TEMPO_RPC_URL",
+    "tempo_chain_id": "ZINC_TEMPO_CHAIN_ID",
+    "stripe_secret_key": "ZINC_STRIPE_SECRET_KEY",
+    "stripe_payment_method": "ZINC_STRIPE_PAYMENT_METHOD",
+    "wallet_command": "ZINC_WALLET_COMMAND",
+    "wallet_methods": "ZINC_WALLET_METHODS",
+    "wallet_recipients": "ZINC_WALLET_RECIPIENTS",
+    "wallet_fees": "ZINC_WALLET_FEES",
+    "browser": "ZINC_MCP_BROWSER",
+}
+_SECRETS = ("api_key", "journal", "tempo_private_key", "stripe_secret_key")
+_TOP_LEVEL = frozenset([*_VARIABLES, *(f"{name}_file" for name in _SECRETS), "policy", "addresses"])
+_OWN_VARIABLES = frozenset(
+    "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
+    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER".split()
+)
+_UNFILLED = re.compile(r"^\$\{user_config\.[^}]*\}$")
+_POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
+_CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
+_MAX_FILE_BYTES = 1024 * 1024
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the parsed file, or an empty mapping when there is none.
+
+    Raises:
+        SettingsError: if it cannot be read, is not TOML, or has a top-level key we do not know.
+    """
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError(f"{path} is larger than 1 MB, which no configuration is.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror or 'input/output error'}).") from error
+    try:
+        document = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text.", "Save it as UTF-8 and start again.") from None
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the parser's sentence may quote the line, and the line may hold a key.
+        place = _POSITION.search(str(error))
+        raise SettingsError(
+            f"{path} is not valid TOML{f' ({place[0]})' if place else ''}.", "Correct that line and start again."
+        ) from None
+    for key in document:
+        if key not in _TOP_LEVEL:
+            raise SettingsError(
+                f"{path}: unknown key `{key}`.{_did_you_mean(key, _TOP_LEVEL)}",
+                "Correct or remove the key. Limits belong under [policy].",
+            )
+    for table in ("policy", "addresses"):
+        if not isinstance(document.get(table, {}), dict):
+            raise SettingsError(f"{path}: `{table}` must be a table, written as [{table}].")
+    return document
+
+
+def environment_value(environ: Mapping[str, str], name: str) -> str | None:
+    """Return a variable's value, or None when it is unset, empty, or a placeholder that a host left unfilled."""
+    value = environ.get(name, "").strip()
+    return None if _unset(value) else value
+
+
+class Reader:
+    """Looks each setting up: the environment first, then the file, and notes where it was found.
+
+    Every method raises SettingsError where the value is none, naming the place and never the value.
+    """
+
+    def __init__(self, environ: Mapping[str, str], config: Path, document: Mapping[str, Any]) -> None:
+        self._environ = environ
+        self._config = config
+        self._document = document
+        self.sources: dict[str, str] = {}
+
+    def text(self, key: str) -> str | None:
+        """Return text, or None where nothing is set."""
+        found = self._find(key)
+        if found is None:
+            return None
+        value, place = found
+        if not isinstance(value, str):
+            raise SettingsError(f"{place} must be text in quotes.")
+        return value
+
+    def address(self, key: str) -> str | None:
+        """Return a URL without a user name or a password."""
+        value = self.text(key)
+        if value is not None and "@" in value:
+            raise SettingsError(f"{self.sources[key]} must not carry a user name or a password.")
+        return value
+
+    def switch(self, key: str, *, default: bool = False) -> bool:
+        """Return true or false, however either is spelt."""
+        found = self._find(key)
+        if found is None:
+            return default
+        value, place = found
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in ("1", "true", "yes", "on"):
+            return True
+        if isinstance(value, str) and value.lower() in ("0", "false", "no", "off"):
+            return False
+        raise SettingsError(f"{place} must be true or false.")
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
+        """Return one of some words."""
+        value = self.text(key)
+        # The value is not repeated: a private key pasted into the wrong field would be shown.
+        if value is not None and value not in choices:
+            raise SettingsError(f"{self.sources[key]} must be one of {', '.join(choices)}.")
+        return value
+
+    def number(self, key: str) -> int | None:
+        """Return a whole number."""
+        found = self._find(key)
+        if found is None:
+            return None
+        value, place = found
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+            return int(value)
+        if type(value) is int and value >= 0:
+            return value
+        raise SettingsError(f"{place} must be a whole number.")
+
+    def cents_range(self, key: str) -> tuple[int, int] | None:
+        """Return the least and the most of a range in cents; one number is both."""
+        found = self._find(key)
+        if found is None:
+            return None
+        value, place = found
+        matched = _CENTS_RANGE.fullmatch(str(value)) if isinstance(value, str) or type(value) is int else None
+        lowest, highest = (int(matched[1]), int(matched[2] or matched[1])) if matched else (1, 0)
+        if lowest > highest:
+            raise SettingsError(f"{place} must be cents, such as 100, or the least and the most, such as 50-100.")
+        return lowest, highest
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """Return words, from a list or separated by commas."""
+        found = self._find(key)
+        if found is None:
+            return ()
+        value, place = found
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
+            raise SettingsError(f"{place} must be words, separated by commas.")
+        return tuple(word for each in cast(list[str], listed) if (word := each.strip()))
+
+    def names(self, key: str, known: tuple[str, ...]) -> frozenset[str] | None:
+        """Return some of the known names, or None where nothing is set: then all of them hold."""
+        found = self._find(key)
+        if found is None:
+            return None
+        value, place = found
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, list) or not all(isinstance(name, str) for name in cast(list[object], listed)):
+            raise SettingsError(f"{place} must be names, such as {known[-1]}.")
+        chosen = frozenset(name.strip() for name in cast(list[str], listed)) - {""}
+        if not chosen:
+            raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")
+        for name in sorted(chosen - set(known)):
+            raise SettingsError(
+                f"{place} names a tool that does not exist: {name[:60]!r}.{_did_you_mean(name, known)}",
+                f"The tools are {', '.join(known)}.",
+            )
+        return chosen
+
+    def secret(self, key: str, objection_to: Callable[[str], str | None]) -> SecretStr | None:
+        """Take a secret from its variable, the file the variable names, or either of the two keys in the config."""
+        variable = _VARIABLES[key]
+        self.sources[key] = "default"
+        for look, direct, indirect in (
+            (self._environment, variable, f"{variable}_FILE"),
+            (self._file, key, f"{key}_file"),
+        ):
+            given, named = look(direct), look(indirect)
+            if given is not None and named is not None:
+                raise SettingsError(f"{given[1]} and {named[1]} are both set.", "Keep one of them.")
+            found = given or named
+            if found is None:
+                continue
+            value, place = found
+            if not isinstance(value, str):
+                raise SettingsError(f"{place} must be text in quotes.")
+            secret = _read_secret(value, self._config.parent, place) if named else value.strip()
+            if objection := objection_to(secret):
+                raise SettingsError(f"{place} {objection}.")
+            self.sources[key] = place
+            return SecretStr(secret)
+        return None
+
+    def _find(self, key: str) -> tuple[object, str] | None:
+        found = self._environment(_VARIABLES[key]) or self._file(key)
+        self.sources[key] = found[1] if found else "default"
+        return found
+
+    def _environment(self, name: str) -> tuple[object, str] | None:
+        value = environment_value(self._environ, name)
+        return None if value is None else (value, f"environment {name}")
+
+    def _file(self, key: str) -> tuple[object, str] | None:
+        value = self._document.get(key)
+        if value is None or (isinstance(value, str) and _unset(value.strip())):
+            return None
+        return (value.strip() if isinstance(value, str) else value), f"{self._config.name} {key}"
+
+
+def _unset(value: str) -> bool:
+    return not value or _UNFILLED.match(value) is not None
+
+
+def check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that is spelt as ours and is none.
+
+    Raises:
+        SettingsError: naming it, and what may have been meant.
+    """
+    # A mistyped limit that is passed over would be a limit that does not hold.
+    for name in environ:
+        if name.startswith("ZINC_MCP_") and name not in _OWN_VARIABLES:
+            raise SettingsError(
+                f"The environment variable {name} is not one of ours.{_did_you_mean(name, _OWN_VARIABLES)}",
+                "Correct or remove it.",
+            )
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def path_of(environ: Mapping[str, str], name: str) -> Path | None:
+    """Return the absolute path that a variable names, or None where it is not set.
+
+    Raises:
+        SettingsError: it is no usable path.
+    """
+    value = environment_value(environ, name)
+    if value is None:
+        return None
+    try:
+        return Path(os.path.abspath(Path(value).expanduser()))
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(f"environment {name} is not a usable path.") from error
+
+
+def _read_secret(value: str, base: Path, place: str) -> str:
+    # The path is not repeated: who sets KEY_FILE to the key itself must not find it in a log.
+    try:
+        path = base / Path(value).expanduser()
+        if path.stat().st_size > 64 * 1024:
+            raise SettingsError(f"The file that {place} names is too large to hold a secret.")
+        secret = path.read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        reason = error.strerror or "input/output error"
+        raise SettingsError(f"The file that {place} names cannot be read ({reason}).") from None
+    except (UnicodeDecodeError, RuntimeError, ValueError):
+        raise SettingsError(f"The file that {place} names is not text.") from None
+    if not secret:
+        raise SettingsError(f"The file that {place} names is empty.")
+    return secret
