@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
@@ -98,6 +99,23 @@ async def test_a_person_declines(chromium: Person, open_test_shop: OpenShop, zin
         await page.does(lambda person: person.press("Do not buy"))
         await page.sees("The answer was no.")
     assert (zinc.posts, journal_of(home)[0][0].state) == ([], "declined")
+
+
+async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    hostile = '</code></dl><script>document.title="x"</script><img src=x onerror=alert(1)><form method=post><button>y'
+    zinc.products["B07JGBW826"] = {"status": "completed", "title": hostile, "seller_name": hostile}
+    zinc.script = [httpx.Response(201, json={"id": hostile[:100], "status": hostile[:60]})]
+    count = "return [...document.querySelectorAll('script, img, form, button')].map((each) => each.tagName).join()"
+    async with before(chromium, open_test_shop, key="zn_live_1") as page:
+        await page.sees('<script>document.title="x"</script><img src=x')
+        assert await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON,BUTTON"
+        await page.does(lambda person: person.press("Buy for"))
+        await page.sees(f"Order {hostile[:100]} Key")
+        assert await page.does(lambda person: str(person.driver.execute_script(count))) == ""
+        assert await page.does(lambda person: str(person.driver.title)) == "Ordered · zinc-mcp"
+        assert await page.does(lambda person: person.complaints()) == []
 
 
 async def test_a_page_that_stood_too_long_buys_nothing(

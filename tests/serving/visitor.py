@@ -41,7 +41,11 @@ class Visitor:
     def __init__(self, client: httpx.AsyncClient, address: str) -> None:
         self.client = client
         self.address = address
-        self.origin = address.partition("/approve/")[0]
+
+    @property
+    def origin(self) -> str:
+        """The page's own origin."""
+        return self.address.partition("/approve/")[0]
 
     async def send(self, origin: str | None = "", host: str | None = None, **form: str) -> httpx.Response:
         """Post a form; by default from the page's own origin, None for a browser that names none."""

@@ -1,5 +1,7 @@
 """An earlier order for the same intention: waited for, brought up to date, and taken for the answer while it stands."""
 
+import hashlib
+import re
 import time
 from dataclasses import dataclass
 
@@ -13,6 +15,8 @@ from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
+
+_KEY = re.compile("[!-~]{1,36}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ class Earlier:
         now = self._workings.clock()
         created = order.created_at.timestamp() if order.created_at is not None else now
         if order.stage in ("accepted", "placed") and now - created < self._workings.clocks.twin:
-            key = str(order.metadata.get(KEY_FIELD) or order.id)[:36]
+            key = _key_of(order)
             await self._workings.writer.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
 
     async def _doubted(self, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
@@ -172,3 +176,11 @@ class Earlier:
         except (StaleEntryError, RefusedError):
             return None
         return await self.outcome(attempt, deadline, earlier=True)
+
+
+def _key_of(order: Order) -> str:
+    """Return the key a listed order was placed with, or one for it: what a person could not type is no key."""
+    for told in (order.metadata.get(KEY_FIELD), order.id):
+        if isinstance(told, str) and _KEY.fullmatch(told):
+            return told
+    return hashlib.sha256(order.id.encode()).hexdigest()[:36]
