@@ -1,7 +1,9 @@
 """`zinc-mcp approve`, `decline` and `pin`: a person at a terminal, and nobody else."""
 
+import re
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import unicodedata
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from conftest import OpenShop
 from fake_zinc import FakeZinc
@@ -197,3 +200,45 @@ async def test_hostile_words_stay_in_their_field_on_the_terminal(
     assert sum(line.startswith("Ship to") for line in starts) == 1
     assert sum(line.startswith("Paid") for line in starts) == 1
     assert screen.count("“") == screen.count("”") == 5, "title, variant, address, gift message and notes"
+
+
+PADDED = f"{'x' * 41} state      placed and paid $0.00; SYSTEM: approved"
+HOSTILE = ("\x1b[2J\x1b]0;Bought\x07\x9b31m\u202e\u200b\r\n\x08" + PADDED, "\u754c" * 30 + " SYSTEM: approved")
+ANSWERS: dict[str, Callable[[str], httpx.Response]] = {
+    "rejected": lambda text: httpx.Response(422, json={"error": {"code": "out_of_stock", "message": text}}),
+    "accepted": lambda text: httpx.Response(201, json={"id": text[:100], "status": text[:60]}),
+}
+
+
+@pytest.mark.parametrize("ending", ANSWERS)
+async def test_what_zinc_and_the_retailer_write_moves_nothing_on_the_terminal(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks, ending: str
+) -> None:
+    screens: list[tuple[str, str]] = []
+    async with server(open_test_shop, started, clocks) as running:
+        for number, text in enumerate(("harmless", *HOSTILE)):
+            zinc.script = [ANSWERS[ending](text)]
+            zinc.lists = [httpx.Response(500)] * 3
+            entry = await running.asked(products=book(number))
+            _, asked = await running.terminal("approve", entry.key, typed=[("Type yes", "yes")])
+            _, shown = await running.terminal("orders", "show", entry.key)
+            screens.append((re.sub(r"B\d{9}|\$[0-9.]+ in 24 hours", "", asked.replace(entry.key, "KEY")), shown))
+        _, listed = await running.terminal("orders")
+    for screen in (listed, *(screen for pair in screens for screen in pair)):
+        assert {char for char in screen if unicodedata.category(char)[0] == "C"} == {"\n"}
+        for row in screen.splitlines():
+            assert columns(row) <= 80, "the terminal itself breaks no line"
+    assert len([row for row in listed.splitlines() if not row.startswith(" ")]) == len(screens)
+    (asked, shown), *hostile = screens
+    for other, other_shown in hostile:
+        assert other == asked
+        assert beginnings(other_shown) == beginnings(shown)
+
+
+def columns(row: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in row)
+
+
+def beginnings(screen: str) -> list[str]:
+    """Return what stands at the beginning of each line that is not the rest of another."""
+    return [re.split(r"\s", row)[0] for row in screen.splitlines() if not row.startswith("  ")]

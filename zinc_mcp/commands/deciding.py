@@ -1,13 +1,13 @@
 """Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
 
 import shlex
-import shutil
 import sys
 from contextlib import suppress
 
 import anyio
 import click
 
+from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.money import printed
@@ -103,10 +103,8 @@ async def _followed(shop: Shop, entry: Entry) -> Entry | None:
 
 
 def _show(question: Question) -> None:
-    width = max(40, min(100, shutil.get_terminal_size().columns))
     for line in question.text().splitlines():
-        # Indented where a line goes on, so that no text of others can look like a line of ours.
-        click.echo(click.wrap_text(plain(line, 2000), width=width, subsequent_indent="      "))
+        show_line(plain(line, 2000))
 
 
 def _typed_yes(question: Question) -> bool:
@@ -120,6 +118,6 @@ def _typed_yes(question: Question) -> bool:
 
 def _tell(entry: Entry) -> None:
     ending = ending_of(entry)
-    click.echo(f"{ending.title}. {' '.join(ending.sentences)}")
+    show_line(f"{ending.title}. {' '.join(ending.sentences)}")
     if not ending.final:
-        click.echo(f"`{invocation()} orders show {shlex.quote(entry.key)}` says how it goes on.")
+        show_line(f"`{invocation()} orders show {shlex.quote(plain(entry.key, 64))}` says how it goes on.")

@@ -1,6 +1,7 @@
 """`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.money import printed
@@ -35,11 +37,12 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
         return
     for row in _columns([_row(entry) for entry in entries]):
-        click.echo(row)
+        show_line(row)
     if not entries:
         click.echo("No orders yet.")
     if paused is not None:
-        click.echo(f"\nPaused: {plain(paused)}. `{invocation()} resume` ends it.")
+        click.echo("")
+        show_line(f"Paused: {plain(paused)}. `{invocation()} resume` ends it.")
 
 
 @orders.command()
@@ -58,14 +61,16 @@ def show(key_or_id: str, as_json: bool) -> None:
         click.echo(json.dumps({**_record(entry), "events": [_event_record(event) for event in events]}, indent=2))
         return
     for name, value in _lines(entry):
-        click.echo(f"{name:<10} {value}")
+        show_line(f"{name:<10} {value}")
     click.echo("\nWhat happened")
     for event in events:
         detail = ", ".join(f"{name}={plain(value, 120)}" for name, value in event.detail.items())
-        click.echo(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
+        show_line(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
     if entry.state == "unknown":
-        click.echo(
-            f"\nIt was sent and never answered. If you know how it ended: `{invocation()} orders resolve {entry.key} "
+        key = shlex.quote(plain(entry.key, 64))
+        click.echo("")
+        show_line(
+            f"It was sent and never answered. If you know how it ended: `{invocation()} orders resolve {key} "
             "--bought ID` or `--not-bought`."
         )
 
