@@ -45,9 +45,12 @@ def test_a_long_text_is_cut_where_the_reader_sees_it() -> None:
 
 def test_a_very_long_text_is_not_walked_to_its_end() -> None:
     text = "\x1b[" * 10_000_000
-    started = time.process_time()
-    plain(text)
-    assert time.process_time() - started < 0.2
+    best = 1.0  # of several: on a busy machine each may be disturbed, and none is too fast
+    for _ in range(5):
+        started = time.process_time()
+        plain(text)
+        best = min(best, time.process_time() - started)
+    assert best < 0.05
 
 
 def test_what_cannot_be_text_is_no_text() -> None:

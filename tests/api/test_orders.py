@@ -463,11 +463,14 @@ HUGE: dict[str, Callable[[], Any]] = {
 def test_huge_metadata_is_refused_before_anything_walks_it(what: str) -> None:
     metadata = HUGE[what]()
     given = arguments(metadata=metadata)
-    started = time.process_time()
-    with pytest.raises(ValidationError) as caught:
-        OrderCreate.model_validate(given)
-    assert time.process_time() - started < 0.4
-    assert len(str(caught.value)) < 500
+    best = 1.0  # of several: on a busy machine each may be disturbed, and none is too fast
+    for _ in range(5):
+        started = time.process_time()
+        with pytest.raises(ValidationError) as caught:
+            OrderCreate.model_validate(given)
+        best = min(best, time.process_time() - started)
+        assert len(str(caught.value)) < 500
+    assert best < 0.1
 
 
 json_values = st.recursive(

@@ -218,18 +218,21 @@ _SHAPES: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("shape", list(_SHAPES.values()), ids=list(_SHAPES))
 def test_reading_takes_time_in_proportion_to_length(shape: Callable[[int], str]) -> None:
-    def seconds(length: int) -> float:
-        value = shape(length)
-        best = 1.0
-        for _ in range(15):
-            started = time.process_time()
-            with pytest.raises(InvalidChallengeError):
-                Challenge.from_www_authenticate([value])
-            best = min(best, time.process_time() - started)
-        return best
+    def seconds(value: str) -> float:
+        started = time.process_time()
+        with pytest.raises(InvalidChallengeError):
+            Challenge.from_www_authenticate([value])
+        return time.process_time() - started
 
-    # Sixteen times the length: about sixteen times the time; a quadratic reader would need 256 times.
-    assert seconds(15_000) < 120 * max(seconds(15_000 // 16), 0.000_05)
+    # Sixteen times the length: about sixteen times the time; a quadratic reader would need 256 times. The best of each,
+    # taken in turns: what else the machine does only ever adds, and more turns find a moment without it.
+    short, long = shape(15_000 // 16), shape(15_000)
+    best_short = best_long = 1.0
+    for turn in range(100):
+        best_short, best_long = min(best_short, seconds(short)), min(best_long, seconds(long))
+        if turn >= 15 and best_long < 80 * max(best_short, 0.000_05):
+            return
+    raise AssertionError(f"{best_long / best_short:.0f} times the time for 16 times the length")
 
 
 def test_pympp_reads_what_we_write_and_we_read_what_it_writes() -> None:
