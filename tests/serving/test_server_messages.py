@@ -20,7 +20,7 @@ from fake_zinc import FakeZinc, Quoted, Step
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
-from serving.as_a_host import both_eras, said
+from serving.as_a_host import both_eras, host, said
 from serving.visitor import Shown, Visitor, visitor, words
 from started import Started
 from wanted import arguments, book
@@ -54,7 +54,7 @@ MESSAGES: dict[str, Message] = {
     "markup": Message(MARKUP, MARKUP),
     "attributes": Message(ATTRIBUTES, ATTRIBUTES),
     "a template": Message(TEMPLATE, TEMPLATE),
-    "ANSI": Message("\x1b[2J\x1b[1;1H\x1b[31mBought\x1b[0m\x9b2K\x08\x08\x07\x00", "Bought2K"),
+    "ANSI": Message("\x1b[2J\x1b[1;1H\x1b[31mBought\x1b[0m\x9b2K\x08\x08\x07\x00", "Bought2K?"),
     "OSC": Message("\x1b]0;Bought\x07\x1b]8;;https://x.example\x1b\\a\x1b]8;;\x1b\\\x1b]52;c;Zm9v\x07\x90q\x9c", "aq"),
     "bidirectional": Message("\u202ediap\u202c \u2066b\u2069\u200f\u061c\u200ec", "diap bc"),
     "zero-width": Message("ap\u200bpro\u200dved\ufeff\u00ad\u2060\U000e0041\ufe0f\u3164", "approved"),
@@ -353,6 +353,17 @@ async def test_an_order_s_id_stays_in_its_field_of_the_page(buying: Buying) -> N
         assert "Ordered" in words(harmless.page)
         for message in list(MESSAGES.values())[:-1]:
             assert_harmless(await bought.seen(message.text, answered=accepted), harmless, message, on_the_page=100)
+
+
+async def test_what_a_database_cannot_hold_does_not_lose_an_accepted_order(
+    open_test_shop: OpenShop, zinc: FakeZinc, postgres: Any
+) -> None:
+    result = {"error": "\0", "error_type": "\0\ud800"}
+    order = {"id": "ord\0\ud800", "status": "\0\ud800", "job_result": result}
+    zinc.script = [httpx.Response(201, text=json.dumps(order))]
+    async with open_test_shop(journal=postgres.get_uri()) as shop, host(shop, "auto") as client:
+        told = said(await client.call_tool("place_order", arguments()))
+    assert (told["outcome"], told["order_id"], told["status"]) == ("accepted", "ord??", "??")
 
 
 class Dialogue:

@@ -109,8 +109,12 @@ class Answer(BaseModel):
 
 
 def _whole(value: Any) -> Any:
-    # Half a character (JSON can escape one) is text to Python and to nothing that writes it down.
-    return value.encode(errors="replace").decode() if isinstance(value, str) and not value.isascii() else value
+    # Half a character (JSON can escape one) is text to Python and to nothing that writes it down, and PostgreSQL
+    # writes no NUL.
+    if not isinstance(value, str):
+        return value
+    whole = value if value.isascii() else value.encode(errors="replace").decode()
+    return whole.replace("\0", "?")
 
 
 def _readable_rows(value: Any, handler: ValidatorFunctionWrapHandler) -> list[Any]:
