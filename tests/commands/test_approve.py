@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from wanted import book, intent
 
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.shop import Shop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -123,7 +125,7 @@ async def test_a_no_gives_the_money_back_and_is_final(
     assert zinc.posts == []
 
 
-@pytest.mark.parametrize("words", ["approve KEY", "decline KEY", "pin set", "pin remove"])
+@pytest.mark.parametrize("words", ["approve KEY", "decline KEY", "pin set", "pin remove", "pin forget"])
 def test_without_a_terminal_nothing_is_decided(started: Started, words: str) -> None:
     ended = started.process("-m", "zinc_mcp", *words.split())
     assert ended.returncode == 1
@@ -171,6 +173,47 @@ def test_a_pin_is_changed_and_removed_by_who_knows_it(started: Started) -> None:
     assert run("remove", typed=[("Present PIN", "0000")])[0] == 1
     assert run("remove", typed=[("Present PIN", "2468")])[0] == 0
     assert "PIN: not set" in started.run("policy").stdout
+
+
+def test_a_forgotten_pin_ends_after_a_day_in_which_everybody_is_told(started: Started) -> None:
+    def run(*words: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
+        return at_a_terminal(["pin", *words], started.environment, typed)
+
+    assert "No PIN is set." in run("forget", typed=[])[1]
+    run("set", typed=[("New PIN", "2468"), ("again", "2468")])
+    assert "pin forget" in run("remove", typed=[("Present PIN", "0000")])[1]
+    assert run("forget", typed=[("Type forget", "yes")])[0] == 1
+    assert "is forgotten" not in started.run("policy").stdout
+    code, screen = run("forget", typed=[("Type forget", "forget")])
+    assert (code, "it ends in 24 hours." in " ".join(screen.split())) == (0, True)
+    assert run("forget", typed=[])[0] == 0, "and a second time changes nothing"
+    for command in ("policy", "doctor"):
+        shown = started.run(command, ZINC_MCP_SANDBOX="1").stdout
+        assert "PIN: set" in shown
+        assert "forgotten, so it ends in 24 hours." in shown
+    assert run("set", typed=[("Present PIN", "0000")])[0] == 1
+    with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+        journal.end_pin(time.time() - 1)  # a day later
+    assert "PIN: not set" in started.run("policy").stdout
+    assert run("set", typed=[("New PIN", "1357"), ("again", "1357")])[0] == 0
+    shown = started.run("policy").stdout
+    assert ("PIN: set" in shown, "is forgotten" in shown) == (True, False)
+
+
+async def test_the_right_pin_keeps_a_pin_that_somebody_called_forgotten(
+    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+) -> None:
+    async with server(open_test_shop, started, clocks) as running:
+        await running.terminal("pin", "set", typed=[("New PIN", "2468"), ("The same again", "2468")])
+        await running.terminal("pin", "forget", typed=[("Type forget", "forget")])
+        entry = await running.asked()
+        wrong = [("Type yes", "yes"), ("PIN: ", "1111"), ("PIN: ", "2468")]
+        _, screen = await running.terminal("approve", entry.key, typed=wrong)
+    assert "Somebody said that the PIN is forgotten" in screen
+    assert "Ordered." in screen
+    shown = started.run("policy").stdout
+    assert ("PIN: set" in shown, "is forgotten" in shown) == (True, False)
+    assert len(zinc.posts) == 1
 
 
 async def test_hostile_words_stay_in_their_field_on_the_terminal(

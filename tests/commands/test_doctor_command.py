@@ -4,11 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from conftest import OpenShop
 from started import PLANTED, Started
+from wanted import book, intent
+
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.serving.members import add_member
 
 NOBODY = "http://127.0.0.1:9"
 ADDRESS = """
@@ -21,6 +28,11 @@ state = "NY"
 postal_code = "10001"
 phone_number = "2125550100"
 """
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    return time.time  # the commands' own
 
 
 @pytest.fixture
@@ -142,6 +154,39 @@ def test_a_pause_is_noted(tmp_path: Path) -> None:
     started = Started(tmp_path)
     started.run("pause", "on holiday")
     assert "note  pause: paused: on holiday" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+
+
+def test_the_browser_and_the_pin_are_named_and_the_pin_is_not_shown(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    off = started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    assert "browser   the approval page never opens in it (environment ZINC_MCP_BROWSER)" in off
+    assert "ok    PIN: not set" in off
+    with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+        journal.set_pin(hashed("2468-planted"))
+    on = started.run("doctor", ZINC_MCP_SANDBOX="1", ZINC_MCP_BROWSER="").stdout
+    assert "browser   the approval page may open in it (default)" in on
+    assert "ok    PIN: set; every yes needs it" in on
+    assert "2468" not in on
+    assert "scrypt" not in on
+
+
+async def test_the_policy_says_what_each_member_has_used(open_test_shop: OpenShop, tmp_path: Path, home: Path) -> None:
+    started = Started(tmp_path)
+    async with open_test_shop() as shop:
+        await shop.checkout.place(intent("ada"))
+        await shop.checkout.place(intent("ada", products=book(2)))
+    alone = Started(tmp_path / "alone").run("policy").stdout
+    assert alone.endswith(
+        "Used of the limits (live):\n  local: $0.00 by 0 orders in 24 hours, $0.00 by 0 orders in 30 days\n"
+    )
+    add_member(home / "members.json", "bob")
+    told = started.run("policy", ZINC_API_KEY="zn_test_1").stdout
+    used = told[told.index("Used of the limits (test)") :].splitlines()[1:]
+    assert used == [
+        "  local: $0.00 by 0 orders in 24 hours, $0.00 by 0 orders in 30 days",
+        "  bob: $0.00 by 0 orders in 24 hours, $0.00 by 0 orders in 30 days",
+        "  ada: $102.00 by 2 orders in 24 hours, $102.00 by 2 orders in 30 days",
+    ]
 
 
 def test_the_policy_is_printed_with_the_source_of_each_value(tmp_path: Path) -> None:

@@ -346,11 +346,17 @@ async def test_many_presses_at_once_are_one_order(open_test_shop: OpenShop, zinc
     assert len(zinc.posts) == 1
 
 
-async def test_the_pin_is_asked_for_and_counted(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+async def test_the_pin_is_asked_for_and_counted(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
     async with opened(open_test_shop) as (_, person):
-        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("2468"))
-        assert "Your PIN" in await person.look()
+        shown = await person.look()
+        assert ("Your PIN" in shown, "forgotten" in shown) == (True, False)
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            journal.end_pin(clock() + 3700)
+        assert "Somebody said that the PIN is forgotten, so it ends in 2 hours." in await person.look()
         for number, left in enumerate(("4 tries are left", "3 tries", "2 tries", "1 try is left")):
             answer = await person.decide("yes", pin=f"000{number}")
             assert (answer.status_code, left in answer.text) == (403, True)

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from contextlib import suppress
 
 import anyio
@@ -15,6 +16,7 @@ from zinc_mcp.ordering.approval import Decision, is_approved, question_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.question import Question
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import Settings, load_settings
@@ -47,7 +49,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
     need_a_terminal()
     settings = load_settings()
     with Journal.open(settings.journal_url) as journal:
-        entry, has_pin = journal.find(key), journal.pin() is not None
+        entry, has_pin, pin_ends = journal.find(key), journal.pin() is not None, journal.pin_ends()
     if entry is None or entry.key != key:
         raise OrderNotFoundError("No order with this key waits.", f"`{invocation()} orders` lists them.")
     question = question_of(entry)
@@ -56,6 +58,8 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         _tell(entry)
         return
     _show(question)
+    if pin_ends is not None:
+        show_line(notice(pin_ends, time.time()))
     if yes and not _typed_yes(question):
         click.echo("Nothing was bought; the question still stands.")
         sys.exit(1)

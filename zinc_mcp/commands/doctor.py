@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from zinc_mcp.invocation import invocation
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.addresses import saved_addresses
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import Settings, load_settings
@@ -68,6 +70,7 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "journal", _shown_journal(settings)
     yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
     yield "wallet", settings.wallet or "none"
+    yield "browser", "the approval page may open in it" if settings.browser else "the approval page never opens in it"
     for name in ("tempo_private_key", "stripe_secret_key", "wallet_command"):
         if getattr(settings, name) is not None:
             yield name, "set"
@@ -128,12 +131,16 @@ def _limits(policy: Policy) -> str:
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         with Journal.open(settings.journal_url) as journal:
-            paused = journal.paused()
+            paused, has_pin, pin_ends = journal.paused(), journal.pin() is not None, journal.pin_ends()
             doubtful = [entry for entry in journal.entries(1000) if entry.state == "unknown"]
     except ZincMcpError as error:
         yield Finding("wrong", "journal", error.summary, error.next_step)
         return
     yield Finding("ok", "journal", "it can be read and written")
+    asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
+    yield Finding("ok", "PIN", asked)
+    if pin_ends is not None:
+        yield Finding("note", "PIN", notice(pin_ends, time.time()))
     if paused is not None:
         yield Finding("note", "pause", f"paused: {plain(paused)}", f"`{invocation()} resume` ends it.")
     if doubtful:

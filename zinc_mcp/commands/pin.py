@@ -1,17 +1,22 @@
 """`zinc-mcp pin`: what only the owner knows, asked for with each yes."""
 
+import sys
+import time
+
 import click
 
 from zinc_mcp.commands.deciding import need_a_terminal
+from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import invocation
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import MIN_LENGTH, hashed, matches
+from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, hashed, matches, notice
 from zinc_mcp.settings import load_settings
 
 
 @click.group()
 def pin() -> None:
-    """Set or remove the PIN that every yes needs, on the page and in the terminal.
+    """Set, remove or forget the PIN that every yes needs, on the page and in the terminal.
 
     While one is set, hosts' own dialogues are not used: they cannot take a PIN.
     """
@@ -43,7 +48,28 @@ def remove() -> None:
     click.echo("The PIN is removed.")
 
 
+@pin.command()
+def forget() -> None:
+    """Let a PIN that nobody remembers end, a day from now.
+
+    Until then every yes needs it, and every question says that it is going to end: a day is for noticing that it was
+    somebody else who typed this. The right PIN, given with any yes, keeps it.
+    """
+    need_a_terminal()
+    with Journal.open(load_settings().journal_url) as journal:
+        if journal.pin() is None:
+            click.echo("No PIN is set.")
+            return
+        if journal.pin_ends() is None:
+            if click.prompt("Type forget to let the PIN end in 24 hours", default="", show_default=False) != "forget":
+                click.echo("Nothing was changed.")
+                sys.exit(1)
+            journal.end_pin(time.time() + FORGET_SECONDS)
+        show_line(notice(journal.pin_ends() or time.time(), time.time()))
+
+
 def _ask_for_the_old_one(journal: Journal) -> None:
     kept = journal.pin()
     if kept is not None and not matches(kept, click.prompt("Present PIN", hide_input=True)):
-        raise RefusedError("That is not the PIN; nothing was changed.", "Try again.")
+        forgotten = f"Try again. If it is forgotten: `{invocation()} pin forget` lets it end a day later."
+        raise RefusedError("That is not the PIN; nothing was changed.", forgotten)

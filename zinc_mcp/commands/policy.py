@@ -1,5 +1,6 @@
 """`zinc-mcp policy`: what holds, and where each value comes from."""
 
+import time
 from typing import Any, cast
 
 import click
@@ -8,8 +9,10 @@ from zinc_mcp.money import printed
 from zinc_mcp.ordering.addresses import saved_addresses
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, policy_sources, read_policy
 from zinc_mcp.prose import plain
+from zinc_mcp.serving.members import LOCAL, list_members
 from zinc_mcp.settings import load_settings
 
 _MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month"})
@@ -29,6 +32,7 @@ def policy() -> None:
     """Print the limits that hold and where each comes from."""
     settings = load_settings()
     held, sources = read_policy(settings), policy_sources(settings)
+    members = list_members(settings.home / "members.json")
     click.echo(f"{settings.config}{'' if settings.config.exists() else ' (not there: defaults hold)'}\n")
     rows = [(name, shown(name, getattr(held, name)), sources[name]) for name in Policy.model_fields]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -36,12 +40,20 @@ def policy() -> None:
         click.echo(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
     with Journal.open(settings.journal_url) as journal:
         kept, has_pin, paused = journal.addresses(), journal.pin() is not None, journal.paused()
-        day = journal.counted("local", settings.mode, DAY_SECONDS)
-        month = journal.counted("local", settings.mode, MONTH_SECONDS)
+        pin_ends = journal.pin_ends()
+        used = {
+            caller: [journal.counted(caller, settings.mode, seconds) for seconds in (DAY_SECONDS, MONTH_SECONDS)]
+            for caller in dict.fromkeys((LOCAL, *members, *journal.callers(settings.mode)))
+        }
     names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings, kept)))
     click.echo(f"\nSaved addresses: {names or 'none'}")
     click.echo(f"PIN: {'set' if has_pin else 'not set'}")
-    click.echo(f"Used of the limits ({settings.mode}): {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
+    if pin_ends is not None:
+        click.echo(notice(pin_ends, time.time()))
+    own = ", which each caller has for themselves" if used.keys() > {LOCAL} else ""
+    click.echo(f"Used of the limits ({settings.mode}){own}:")
+    for caller, (day, month) in used.items():
+        click.echo(f"  {plain(caller, 64)}: {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
     if paused is not None:
         click.echo(f"Paused: {plain(paused)}")
 

@@ -13,7 +13,7 @@ _COMMANDS = {
     "members": "Add, list and remove the members of a team server.",
     "orders": "List orders, show one, forget old ones, settle a doubtful one.",
     "pause": "Stop all placing and sending, in every process on this journal.",
-    "pin": "Set or remove the PIN that every yes needs.",
+    "pin": "Set, remove or forget the PIN that every yes needs.",
     "policy": "Print the limits that hold and where each comes from.",
     "resume": "End a pause.",
     "sandbox": "Run the practice Zinc on a port, for any client.",

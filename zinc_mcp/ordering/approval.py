@@ -210,6 +210,8 @@ class Approval:
             raise _needs_pin(f"The PIN was tried {pin.MOST_TRIES} times.")
         entry = await writer.move(entry, "waiting", "a PIN was tried", consent={**consent, "pin_tries": tries})
         if await anyio.to_thread.run_sync(pin.matches, kept, given):
+            if await writer.run(lambda journal: journal.pin_ends()) is not None:
+                await writer.run(lambda journal: journal.end_pin(None))  # whoever knows it has not forgotten it
             return entry
         if tries < pin.MOST_TRIES:
             left = pin.MOST_TRIES - tries

@@ -9,7 +9,7 @@ import anyio
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.ordering import looking
+from zinc_mcp.ordering import looking, pin
 from zinc_mcp.ordering.approval import Approval, Decision, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.earlier import Answer, Earlier
 from zinc_mcp.ordering.entry import Draft, Entry, Limits, RailName, StaleEntryError, Standing
@@ -155,6 +155,11 @@ class Checkout:
     async def has_pin(self) -> bool:
         """Say whether the owner has set a PIN, without which nothing is approved."""
         return await self._workings.writer.run(lambda journal: journal.pin()) is not None
+
+    async def pin_notice(self) -> str | None:
+        """Return what whoever is asked for the PIN has to know about it."""
+        ends = await self._workings.writer.run(lambda journal: journal.pin_ends())
+        return None if ends is None else pin.notice(ends, self.now())
 
     async def waiting_for(self, key: str, order: OrderCreate, *, caller: str) -> Entry | None:
         """Return the entry that this key's question is about, if it still stands and the order is still the same."""

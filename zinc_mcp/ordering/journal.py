@@ -195,6 +195,12 @@ class Journal:
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._clock() - seconds)
 
+    def callers(self, mode: Mode) -> list[str]:
+        """List who has orders that count against their limits, or once did."""
+        query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, ENTRIES.c.counts_cents > 0).distinct()
+        with self._reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""
         with self._reading() as connection:
@@ -240,14 +246,27 @@ class Journal:
             return rows.meta(connection, "paused")
 
     def pin(self) -> str | None:
-        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set."""
+        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""
         with self._reading() as connection:
-            return rows.meta(connection, "pin")
+            kept, ends = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
+        return None if ends is not None and float(ends) <= self._clock() else kept
+
+    def pin_ends(self) -> float | None:
+        """Return when the PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            ends = rows.meta(connection, "pin_ends")
+        return None if ends is None or float(ends) <= self._clock() else float(ends)
 
     def set_pin(self, kept: str | None) -> None:
         """Keep another PIN, or none."""
         with self._writing() as connection:
             rows.set_meta(connection, "pin", kept)
+            rows.set_meta(connection, "pin_ends", None)
+
+    def end_pin(self, at: float | None) -> None:
+        """Let the PIN end then, or stay."""
+        with self._writing() as connection:
+            rows.set_meta(connection, "pin_ends", None if at is None else repr(at))
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given."""

@@ -7,6 +7,8 @@ import secrets
 MOST_TRIES = 5
 """So many wrong PINs are a no."""
 MIN_LENGTH = 4
+FORGET_SECONDS = 86_400.0
+"""How long a PIN that is said to be forgotten stays: so long its owner can see that, if it was somebody else."""
 
 _COST = {"n": 2**14, "r": 8, "p": 1}
 _MOST_BYTES = 1024
@@ -27,6 +29,15 @@ def matches(kept: str, pin: str) -> bool:
         return hmac.compare_digest(bytes.fromhex(digest), _scrypt(pin, bytes.fromhex(salt), int(n), int(r), int(p)))
     except (ValueError, OverflowError):
         return False
+
+
+def notice(ends: float, now: float) -> str:
+    """Say that the PIN is going to end, to whoever is asked for it."""
+    hours = max(1, int(ends - now + 3599) // 3600)
+    return (
+        f"Somebody said that the PIN is forgotten, so it ends in {hours} hour{'' if hours == 1 else 's'}. "
+        "The right PIN, given with any yes before that, keeps it."
+    )
 
 
 def _scrypt(pin: str, salt: bytes, n: int, r: int, p: int) -> bytes:

@@ -176,6 +176,7 @@ class ApprovalPage:
             csrf=visit.csrf,
             seconds=seconds_to_decide(entry, self._shop.checkout.now()),
             pin=await self._shop.checkout.has_pin(),
+            pin_notice=await self._shop.checkout.pin_notice(),
             objection=objection,
         )
 
