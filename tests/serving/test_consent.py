@@ -22,6 +22,7 @@ from keyboard import at_a_terminal
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from pydantic import SecretStr
 from serving.as_a_host import both_eras, call, host, said
@@ -292,6 +293,38 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
     assert len(zinc.posts) == len(zinc.orders) == 1
     assert "accepted" in states
     assert states[-1] == "approval_expired", "the question stands no more"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_price": 5001},
+        {"products": book(7)},
+        {"shipping_address": {**ADDRESS, "city": "Albany"}},
+        {"metadata": {"note": "x"}},
+        {"is_gift": True},
+    ],
+    ids=["price", "product", "address", "notes", "gift"],
+)
+async def test_an_answer_after_the_order_changed_buys_nothing(
+    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, changes: dict[str, Any]
+) -> None:
+    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        raise AssertionError("the second leg is driven by hand")
+
+    async with open_test_shop() as shop, Client(build_server(shop), mode="auto", elicitation_callback=never) as client:
+        first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        with pytest.raises(MCPError, match="requestState"):  # the SDK seals it with the arguments it was asked about
+            await client.session.call_tool(
+                "place_order",
+                arguments(**changes),
+                input_responses={"consent": ElicitResult(action="accept", content={"approve": True})},
+                request_state=first.request_state,
+                allow_input_required=True,
+            )
+    assert zinc.posts == []
+    assert [entry.state for entry in journal_of(started.home)[0]] == ["waiting"], "the question that was asked stands"
 
 
 @both_eras

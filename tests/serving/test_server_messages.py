@@ -17,15 +17,19 @@ import httpx
 import pytest
 from conftest import OpenShop
 from fake_zinc import FakeZinc, Quoted, Step
+from journals import entry_of
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from pydantic import ValidationError
 from serving.as_a_host import both_eras, host, said
 from serving.visitor import Shown, Visitor, visitor, words
 from started import Started
-from wanted import arguments, book
+from wanted import ADDRESS, arguments, book
 
 from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, twin_digest
 from zinc_mcp.payments.receipt import to_payment_receipt
@@ -470,3 +474,51 @@ async def test_a_receipt_s_reference_stays_in_its_field(buying: Buying) -> None:
         assert HARMLESS in harmless.show
         for message in TOGETHER:
             assert_harmless(await bought.seen(message.text, answered=paid, tool="place_agent_order"), harmless, message)
+
+
+GIVEN: dict[str, Callable[[str], dict[str, Any]]] = {
+    "a variant's label": lambda text: {"products": [{**book(1)[0], "variant": [{"label": text[:50], "value": "Red"}]}]},
+    "a variant's value": lambda text: {"products": [{**book(1)[0], "variant": [{"label": "Color", "value": text}]}]},
+    "a gift message": lambda text: {"is_gift": True, "gift_message": text[:240]},
+    "a note": lambda text: {"metadata": {"note": text}},
+    "the name of a note": lambda text: {"metadata": {text[:40]: "x"}},
+    "a purchase order number": lambda text: {"po_number": text},
+    "a street": lambda text: {"shipping_address": {**ADDRESS, "address_line1": text[:60]}},
+    "a city": lambda text: {"shipping_address": {**ADDRESS, "city": text[:60]}},
+}
+
+
+@pytest.mark.parametrize("place", GIVEN)
+async def test_what_a_model_writes_changes_nothing_of_the_question_but_its_own_field(
+    open_test_shop: OpenShop, clocks: Clocks, write_config: Callable[[str], Path], place: str
+) -> None:
+    write_config('[policy]\napproval = "page"\nmax_day = 10000000\n')
+    shown, pages, dialogues = Shown(), list[str](), list[str]()
+    texts = [HARMLESS, *(message.text[:200] for message in MESSAGES.values())]
+    async with (
+        open_test_shop(clocks=replace(clocks, answer=0.05)) as shop,
+        page_beside(shop, show=shown) as page,
+        visitor("") as person,
+    ):
+        for text in texts:
+            try:
+                order = OrderCreate.model_validate(arguments(**{"products": book(1), **GIVEN[place](text)}))
+            except ValidationError:
+                continue  # refused before anybody is asked
+            entry = entry_of(await shop.checkout.place(Intent("local", "account", order)))
+            await page.offer(entry)
+            person.address = shown.address
+            await person.open(shown.secret)
+            markup = (await person.client.get(person.address)).text
+            pages.append(re.sub(r'name="csrf" value="[^"]*"', "", markup))
+            question = question_of(entry)
+            assert question is not None
+            dialogues.append(question.text())
+            await person.decide("no")
+    assert len(pages) > 4, "some of them are taken"
+    for markup, dialogue in zip(pages[1:], dialogues[1:], strict=True):
+        field = field_in(markup, pages[0])
+        assert field is None or not set(field) & set("<>\"'")
+        words_of_others = field_in(dialogue, dialogues[0])
+        assert words_of_others is None or not (set(words_of_others) & set('“”"\n') or controls(words_of_others))
+        assert controls(markup) <= {"\n"}
