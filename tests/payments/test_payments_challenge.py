@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import mpp
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from payments.offers import offer
 
@@ -162,7 +162,6 @@ def test_the_reason_never_quotes_the_server() -> None:
 _HEADER_TEXT = st.text(st.sampled_from('Payment idrealm="\\,= \t!Basic') | st.characters(codec="utf-8"), max_size=300)
 
 
-@settings(deadline=None)
 @given(st.lists(_HEADER_TEXT, max_size=4))
 @example(["Payment \x00"])
 @example(["Payment \ud800"])
@@ -175,7 +174,6 @@ def test_no_header_is_a_crash(values: list[str]) -> None:
     assert challenges and all(challenge.id and challenge.realm for challenge in challenges)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.text(st.characters(codec="utf-8"), min_size=1, max_size=3))
 def test_a_damaged_header_is_refused_or_says_the_same(position: int, damage: str) -> None:
     honest = offer().to_www_authenticate()
@@ -197,7 +195,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), _JSON, max_size=6))
 def test_what_is_encoded_is_decoded_again(members: dict[str, object]) -> None:
     assert decoded_object(encoded_object(members), 10**6) == members

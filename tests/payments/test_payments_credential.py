@@ -6,7 +6,7 @@ from typing import Any
 
 import mpp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from payments.offers import NOW, offer, rfc3339
 
@@ -74,7 +74,6 @@ def test_a_credential_too_long_for_a_header_is_not_written() -> None:
 _PAYLOADS = st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=9), st.text(max_size=40))
 
 
-@settings(deadline=None)
 @given(_PAYLOADS, st.none() | st.from_regex(r"did:[a-z]{1,20}", fullmatch=True))
 def test_a_credential_survives_the_wire(payload: dict[str, str], source: str | None) -> None:
     credential = Credential(offer(digest="sha-256=:AA==:"), payload, source)
@@ -136,7 +135,6 @@ def test_no_receipt_is_no_failure(value: str | None) -> None:
     assert Receipt.from_payment_receipt(value) is None
 
 
-@settings(deadline=None)
 @given(st.text(max_size=400) | st.binary(max_size=300).map(lambda data: base64.urlsafe_b64encode(data).decode()))
 def test_no_receipt_is_a_crash(value: str) -> None:
     receipt = Receipt.from_payment_receipt(value)

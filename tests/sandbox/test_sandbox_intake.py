@@ -221,7 +221,7 @@ _WISHES = st.dictionaries(st.sampled_from(["gift", "items", "quantity"]), st.jus
     gift=st.booleans(),
     seconds=st.floats(0, 100),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_whatever_comes_is_taken_or_refused_and_what_is_taken_can_be_read(
     change: dict[str, Any],
     products: list[dict[str, Any]],
