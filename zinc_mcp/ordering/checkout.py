@@ -140,7 +140,7 @@ class Checkout:
 
     async def entry(self, key: str, *, caller: str | None = None) -> Entry | None:
         """Return the entry with this key as the journal has it; None when there is none for this caller."""
-        entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
+        entry = await self._workings.writer.find(key, caller=caller)
         return entry if entry is not None and entry.key == key else None
 
     @property
@@ -163,7 +163,7 @@ class Checkout:
 
     async def waiting_for(self, key: str, order: OrderCreate, *, caller: str) -> Entry | None:
         """Return the entry that this key's question is about, if it still stands and the order is still the same."""
-        entry = await self._workings.writer.run(lambda journal: journal.find(key, caller=caller))
+        entry = await self._workings.writer.find(key, caller=caller)
         if entry is None or question_of(entry) is None or entry.body_digest != body_digest(order):
             return None
         return entry

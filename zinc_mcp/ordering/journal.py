@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -29,20 +28,11 @@ from zinc_mcp.ordering.entry import (
     Standing,
     State,
 )
+from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.twin import derived_key
 
 _FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
-
-
-@cache
-def _found(given: frozenset[str]) -> sa.Select[Any]:
-    """Return the query of `find` for what is asked for: every look-up makes it, and building it takes longer."""
-    handle: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id == handle))
-    for name in sorted(given - {"handle"}):
-        query = query.where(ENTRIES.c[name] == sa.bindparam(name))
-    return query.order_by(ENTRIES.c.id.desc()).limit(1)
 
 
 class Journal:
@@ -72,6 +62,10 @@ class Journal:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    def glance(self) -> Glance | None:
+        """Open a second way in, for look-ups, where the journal is a file of this machine; the caller closes it."""
+        return Glance.opened(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -165,10 +159,9 @@ class Journal:
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by its key or by Zinc's order id; the newest when several match."""
-        asked = {"handle": handle, "caller": caller, "mode": mode}
-        given = {name: value for name, value in asked.items() if value is not None}
+        query, given = rows.found(handle, caller, mode)
         with self._reading() as connection:
-            row = connection.execute(_found(frozenset(given)), given).first()
+            row = connection.execute(query, given).first()
         return rows.entry_of(row) if row is not None else None
 
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:

@@ -27,7 +27,7 @@ async def look(
         ZincUnreachableError, UnreadableAnswerError: Zinc could not be asked and there is nothing to show.
     """
     deadline = time.monotonic() + min(wait_seconds, workings.clocks.answer)
-    entry = await workings.writer.run(lambda journal: journal.find(handle, caller=caller))
+    entry = await workings.writer.find(handle, caller=caller)
     if entry is None:
         return await _look_elsewhere(workings, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)

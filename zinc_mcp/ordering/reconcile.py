@@ -157,7 +157,7 @@ class Reconciler:
 
     async def _look_up(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
         if entry.lease_owner is not None and (entry.lease_until or 0.0) > self._clock():
-            return await self._writer.run(lambda journal: journal.read(entry.id)), None
+            return await self._writer.read(entry.id), None
         if entry.state in ("signing", "sending"):
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
         ending: Ending = "open"

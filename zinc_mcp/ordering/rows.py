@@ -1,7 +1,8 @@
 """Rows of the journal: an entry read, inserted and changed, each change with its event; and its payment."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,10 +10,11 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.database import ENTRIES, EVENTS, META, PAYMENTS
-from zinc_mcp.ordering.entry import Draft, Entry, Event, StaleEntryError, State
+from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
 from zinc_mcp.ordering.payment import Payment
 
 _JSON = ("facts", "consent", "problem")
+_COLUMNS = tuple(ENTRIES.c.keys())
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
@@ -23,12 +25,33 @@ _CHANGED = (
     .returning(ENTRIES)
 )
 _APPENDED = sa.insert(EVENTS)
+_NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
-def entry_of(row: sa.Row[Any]) -> Entry:
-    """Return the entry that a row of the entries' table holds."""
-    values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]  # public despite its name: SQLAlchemy, "Row._mapping"
+def one(entry_id: int) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for one entry and its values."""
+    return _ONE, {"id": entry_id}
+
+
+def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for the newest entry with this key or order id, and its values."""
+    asked = {"handle": handle, "caller": caller, "mode": mode}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return _found(frozenset(given)), given
+
+
+@cache
+def _found(given: frozenset[str]) -> sa.Select[Any]:
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED))
+    for name in sorted(given - {"handle"}):
+        query = query.where(ENTRIES.c[name] == sa.bindparam(name))
+    return query.order_by(ENTRIES.c.id.desc()).limit(1)
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Return the entry that a row of the entries' table holds, all its columns in the table's order."""
+    values = dict(zip(_COLUMNS, row, strict=True))
     for name in _JSON:
         values[name] = json.loads(values[name]) if values[name] is not None else None
     return Entry(**values)
@@ -36,7 +59,7 @@ def entry_of(row: sa.Row[Any]) -> Entry:
 
 def read(connection: sa.Connection, entry_id: int) -> Entry:
     """Read one entry."""
-    return entry_of(connection.execute(_ONE, {"id": entry_id}).one())
+    return entry_of(connection.execute(*one(entry_id)).one())
 
 
 def insert(

@@ -75,7 +75,7 @@ class Workings:
 
     async def reread(self, entry: Entry) -> Entry:
         """Return an entry as it stands now."""
-        return await self.writer.run(lambda journal: journal.read(entry.id))
+        return await self.writer.read(entry.id)
 
     async def refreshed(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
         """`Reconciler.refresh` that takes no longer than a refusal may wait, and no trouble for an answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -11,6 +12,7 @@ import anyio.to_thread
 from zinc_mcp.ordering.entry import Entry, State
 
 if TYPE_CHECKING:
+    from zinc_mcp.ordering.glance import Glance
     from zinc_mcp.ordering.journal import Journal
 
 T = TypeVar("T")
@@ -23,6 +25,7 @@ class Writer:
         """Remember how to open the journal; SQLAlchemy is imported and the file touched only on first use."""
         self._opener = opener
         self._journal: Journal | None = None
+        self._glance: Glance | None = None
         self._one = anyio.CapacityLimiter(1)
         self.used = anyio.Event()
         """Set once the journal has been used."""
@@ -36,6 +39,24 @@ class Writer:
         done = await anyio.to_thread.run_sync(self._run, work, limiter=self._one)
         self.used.set()
         return done
+
+    async def find(self, handle: str, *, caller: str | None = None) -> Entry | None:
+        """`Journal.find`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(
+            lambda glance: glance.find(handle, caller), lambda journal: journal.find(handle, caller=caller)
+        )
+
+    async def read(self, entry_id: int) -> Entry:
+        """`Journal.read`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(lambda glance: glance.read(entry_id), lambda journal: journal.read(entry_id))
 
     async def move(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
         """`Journal.move` on the journal's thread.
@@ -51,12 +72,24 @@ class Writer:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._close, limiter=self._one)
 
+    async def _seen(self, look: Callable[[Glance], T], work: Callable[[Journal], T]) -> T:
+        if self._glance is not None:
+            from zinc_mcp.ordering.glance import NothingSeenError
+
+            with suppress(NothingSeenError):
+                return look(self._glance)
+        return await self.run(work)
+
     def _run(self, work: Callable[[Journal], T]) -> T:
         if self._journal is None:
             self._journal = self._opener()
+            self._glance = self._journal.glance()
         return work(self._journal)
 
     def _close(self) -> None:
+        if self._glance is not None:  # first: whoever closes the file last takes the log into it
+            self._glance.close()
+            self._glance = None
         if self._journal is not None:
             self._journal.close()
             self._journal = None
