@@ -6,7 +6,7 @@ A look-up costs one cent with a live key (SDK 2026.9.18) and nothing with a test
 import re
 from urllib.parse import urlsplit
 
-from zinc_mcp.api.responses import Answer
+from zinc_mcp.api.responses import Answer, Text
 from zinc_mcp.api.retailer import retailer_of
 
 LOOK_UP_CENTS = 1
@@ -27,13 +27,13 @@ _BEST_BUY = re.compile(r"/product/[^/]+/([A-Z0-9]{8,12})/?$")
 class Product(Answer):
     """What a product page says, as far as Zinc can tell. `price` is cents, without shipping."""
 
-    status: str = "completed"
-    title: str | None = None
-    brand: str | None = None
+    status: Text = "completed"
+    title: Text | None = None
+    brand: Text | None = None
     price: int | None = None
-    seller_name: str | None = None
-    shop_name: str | None = None
-    currency_code: str | None = None
+    seller_name: Text | None = None
+    shop_name: Text | None = None
+    currency_code: Text | None = None
 
     @property
     def seller(self) -> str | None:

@@ -9,7 +9,7 @@ was not asked for. What only repeats what we sent, or is private to Zinc, is not
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,13 +17,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationError,
-    ValidatorFunctionWrapHandler,
-    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticUndefined
 
+T = TypeVar("T")
 Stage = Literal["accepted", "placed", "failed", "cancelled"]
 
 _STAGES: dict[str, Stage] = {
@@ -62,11 +62,13 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _storable(content: dict[str, Any]) -> dict[str, Any]:
+def _storable(content: object) -> object:
     """Return free content so that it can be written as JSON again: half characters and NaN are valid in neither."""
+    if not isinstance(content, dict):
+        return content
     try:
         text = json.dumps(content, ensure_ascii=False).encode(errors="replace").decode()
-        return cast(dict[str, Any], json.loads(text, parse_constant=lambda _: None))
+        return cast(object, json.loads(text, parse_constant=lambda _: None))
     except (ValueError, RecursionError):
         return {}
 
@@ -75,10 +77,13 @@ Amount = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=-(10**12), le=1
 """Minor units of a currency; what could not be one in a lifetime is not stored."""
 Credit = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0, le=10**12)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL."""
 Currency = Annotated[str | None, BeforeValidator(_code)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A point in time; one without an offset is UTC, as servers that leave it out mean it."""
-Open = Annotated[dict[str, Any], AfterValidator(_storable)]
+Rows = Annotated[list[T], Field(max_length=MAX_ROWS)]
+Open = Annotated[dict[str, Any], BeforeValidator(_storable)]
 
 
 class Answer(BaseModel):
@@ -92,102 +97,111 @@ class Answer(BaseModel):
         defer_build=True,  # until something is read: whoever only lists the tools does not wait for it
     )
 
-    @field_validator("*", mode="wrap")
     @classmethod
-    def _or_default(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: Any) -> Any:
-        if isinstance(value, list):
-            value = [_whole(row) for row in cast(list[Any], value)[:MAX_ROWS]]
+    def _as_documented(cls, value: Any) -> Any:
+        """Return what came in the shape that is documented; overridden where Zinc has had others."""
+        return value
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _lenient(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # Nearly every answer is as documented: only where one is not is it looked at part by part.
+        value = cls._as_documented(value)
         try:
-            return handler(_whole(value))
+            return handler(value)
         except ValidationError:
-            if rows := _readable_rows(value, handler):
-                return rows
-            default = cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
-            if default is PydanticUndefined:
+            if not isinstance(value, Mapping):
                 raise
-            return default
+        whole: dict[str, Any] = {name: _whole(part) for name, part in cast(Mapping[str, Any], value).items()}
+        try:
+            return handler(whole)
+        except ValidationError as error:
+            return handler(cls._without_faults(whole, error))
+
+    @classmethod
+    def _without_faults(cls, parts: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+        """Return the parts with defaults for those that cannot be read, and lists without such rows."""
+        faults: dict[str, set[int | str]] = {}
+        for found in error.errors(include_url=False, include_context=False, include_input=False):
+            name, *row = found["loc"]
+            faults.setdefault(str(name), set()).update(row[:1])
+        mended = dict(parts)
+        for name, unreadable in faults.items():
+            rows = cast(list[Any], parts[name]) if isinstance(parts.get(name), list) else []
+            readable = [row for index, row in enumerate(rows) if index not in unreadable] if unreadable else []
+            default = cls.model_fields[name].get_default(call_default_factory=True, validated_data={})
+            if readable or default is not PydanticUndefined:
+                mended[name] = readable or default
+        return mended
 
 
 def _whole(value: Any) -> Any:
+    """Return text, and the texts in a list, so that they can be written down, and no more of a list than is read."""
+    if isinstance(value, list):
+        return [_whole(row) if isinstance(row, str) else row for row in cast(list[Any], value)[:MAX_ROWS]]
     # Half a character (JSON can escape one) is text to Python and to nothing that writes it down, and PostgreSQL
     # writes no NUL.
-    if not isinstance(value, str):
-        return value
-    whole = value if value.isascii() else value.encode(errors="replace").decode()
-    return whole.replace("\0", "?")
-
-
-def _readable_rows(value: Any, handler: ValidatorFunctionWrapHandler) -> list[Any]:
-    """Return what a list holds besides the rows that cannot be read."""
-    readable: list[Any] = []
-    for row in cast(list[Any], value) if isinstance(value, list) else []:
-        try:
-            read = handler([row])
-        except ValidationError:
-            continue
-        if isinstance(read, list):
-            readable += cast(list[Any], read)
-    return readable
+    return value.encode(errors="replace").decode().replace("\0", "?") if isinstance(value, str) else value
 
 
 class Variant(Answer):
-    label: str = ""
-    value: str = ""
+    label: Text = ""
+    value: Text = ""
 
 
 class OrderItem(Answer):
-    id: str = ""
-    url: str = ""
+    id: Text = ""
+    url: Text = ""
     quantity: Count = 1
-    status: str = "pending"
+    status: Text = "pending"
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    variant: list[Variant] = []
-    condition_in: list[str] = []
-    condition_not_in: list[str] = []
-    cancellation_reason: str | None = None
-    error_type: str | None = None
-    tracking_number_ids: list[str] | None = None
+    variant: Rows[Variant] = []
+    condition_in: Rows[Text] = []
+    condition_not_in: Rows[Text] = []
+    cancellation_reason: Text | None = None
+    error_type: Text | None = None
+    tracking_number_ids: Rows[Text] | None = None
     """None: unknown; Zinc never gives an empty list."""
 
 
 class FieldError(Answer):
-    field: str = ""
-    code: str = ""
-    message: str = ""
-    expected: str | None = None
+    field: Text = ""
+    code: Text = ""
+    message: Text = ""
+    expected: Text | None = None
 
 
 class LineRejection(Answer):
-    url: str | None = None
-    product_id: str | None = None
+    url: Text | None = None
+    product_id: Text | None = None
     requested_quantity: Count | None = None
     available_quantity: Count | None = None
-    codes: list[str] = []
-    messages: list[str] = []
+    codes: Rows[Text] = []
+    messages: Rows[Text] = []
 
 
 class ErrorDetails(Answer):
-    code: str = ""
-    message: str = ""
-    url: str | None = None
-    address_validation_reasons: list[str] = []
-    field_errors: list[FieldError] = []
-    line_rejections: list[LineRejection] = []
+    code: Text = ""
+    message: Text = ""
+    url: Text | None = None
+    address_validation_reasons: Rows[Text] = []
+    field_errors: Rows[FieldError] = []
+    line_rejections: Rows[LineRejection] = []
 
 
 class CartItem(Answer):
-    name: str | None = None
-    product_id: str | None = None
+    name: Text | None = None
+    product_id: Text | None = None
     quantity: Count | None = None
     unit_price: Amount | None = None
     line_total: Amount | None = None
 
 
 class LineItem(Answer):
-    description: str | None = None
+    description: Text | None = None
     amount: Amount | None = None
-    category: str | None = None
+    category: Text | None = None
 
 
 class PriceComponents(Answer):
@@ -202,8 +216,8 @@ class PriceComponents(Answer):
     converted_payment_total: Amount | None = None
     currency: Currency = None
     payment_currency: Currency = None
-    cart_items: list[CartItem] | None = None
-    line_items: list[LineItem] | None = None
+    cart_items: Rows[CartItem] | None = None
+    line_items: Rows[LineItem] | None = None
     breakdown_recorded: bool | None = None
     """False: subtotal, tax and shipping are placeholders and only the total counts. None means true."""
 
@@ -222,22 +236,21 @@ class PriceComponents(Answer):
 class MerchantOrder(Answer):
     """The retailer's own number of an order. `account`, which may be an e-mail address, is not read."""
 
-    merchant: str | None = None
-    merchant_order_id: str | None = None
+    merchant: Text | None = None
+    merchant_order_id: Text | None = None
 
 
 class JobResult(Answer):
     success: bool | None = None
-    error: str | None = None
-    error_type: str | None = None
+    error: Text | None = None
+    error_type: Text | None = None
     error_details: ErrorDetails | None = None
     price_components: PriceComponents | None = None
-    estimated_delivery: str | None = None
-    merchant_order_ids: list[MerchantOrder] | None = None
+    estimated_delivery: Text | None = None
+    merchant_order_ids: Rows[MerchantOrder] | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _older_shapes(cls, value: Any) -> Any:
+    def _as_documented(cls, value: Any) -> Any:
         # Seen in Zinc's own app: `error` as an object {code, message}, or {type: error, message} on top (facts, 5.3).
         if isinstance(value, Mapping):
             found: dict[str, Any] = {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -253,60 +266,59 @@ class JobResult(Answer):
 
 class Checkpoint(Answer):
     checkpoint_time: Moment | None = None
-    status: str | None = None
-    message: str = ""
-    city: str | None = None
-    state: str | None = None
-    country: str | None = None
-    zip: str | None = None
-    location: str | None = None
+    status: Text | None = None
+    message: Text = ""
+    city: Text | None = None
+    state: Text | None = None
+    country: Text | None = None
+    zip: Text | None = None
+    location: Text | None = None
 
 
 class Tracking(Answer):
-    id: str = ""
-    carrier: str = ""
-    tracking_number: str = ""
+    id: Text = ""
+    carrier: Text = ""
+    tracking_number: Text = ""
     created_at: Moment | None = None
-    status: str | None = None
-    checkpoints: list[Checkpoint] = []
-    estimated_delivery_date: str | None = None
-    zinc_tracking_number: str | None = None
-    zinc_tracking_url: str | None = None
-    delivery_proof_url: str | None = None
-    order_item_ids: list[str] | None = None
+    status: Text | None = None
+    checkpoints: Rows[Checkpoint] = []
+    estimated_delivery_date: Text | None = None
+    zinc_tracking_number: Text | None = None
+    zinc_tracking_url: Text | None = None
+    delivery_proof_url: Text | None = None
+    order_item_ids: Rows[Text] | None = None
     """None: unknown; Zinc never gives an empty list."""
-    item_mapping: str | None = None
+    item_mapping: Text | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _a_plain_number(cls, value: Any) -> Any:
+    def _as_documented(cls, value: Any) -> Any:
         # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).
         return {"tracking_number": value} if isinstance(value, str | int) else value
 
 
 class ReturnItem(Answer):
-    order_item_id: str = ""
+    order_item_id: Text = ""
     quantity: Count = 1
 
 
 class ReturnSummary(Answer):
-    id: str = ""
-    status: str = "open"
-    reason: str = "other"
-    notes: str | None = None
-    resolution_notes: str | None = None
-    items: list[ReturnItem] = []
-    label_urls: list[str] = []
+    id: Text = ""
+    status: Text = "open"
+    reason: Text = "other"
+    notes: Text | None = None
+    resolution_notes: Text | None = None
+    items: Rows[ReturnItem] = []
+    label_urls: Rows[Text] = []
     created_at: Moment | None = None
     updated_at: Moment | None = None
     credited_amount: Credit = 0
 
 
 class CaseSummary(Answer):
-    id: str = ""
-    status: str = "open"
-    reason: str = "other"
-    return_request_id: str | None = None
+    id: Text = ""
+    status: Text = "open"
+    reason: Text = "other"
+    return_request_id: Text | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
     closed_at: Moment | None = None
@@ -316,7 +328,7 @@ class CaseSummary(Answer):
 class ConnectInfo(Answer):
     """Stripe Connect charge of an order, in cents; filled after capture."""
 
-    state: str = ""
+    state: Text = ""
     secured_amount: Amount | None = None
     order_cost: Amount | None = None
     customer_margin: Amount | None = None
@@ -324,60 +336,60 @@ class ConnectInfo(Answer):
     stripe_fee: Amount | None = None
     final_charge: Amount | None = None
     transfer_amount: Amount | None = None
-    payment_intent_id: str | None = None
-    connected_account_id: str | None = None
+    payment_intent_id: Text | None = None
+    connected_account_id: Text | None = None
     simulated: bool = False
 
 
 class Concession(Answer):
-    concern: str = ""
-    code: str = ""
-    message: str | None = None
-    item_id: str | None = None
-    url: str | None = None
+    concern: Text = ""
+    code: Text = ""
+    message: Text | None = None
+    item_id: Text | None = None
+    url: Text | None = None
     requested_quantity: Count | None = None
     fulfilled_quantity: Count | None = None
 
 
 class Fulfillment(Answer):
-    gift: str | None = None
-    items: str | None = None
-    quantity: str | None = None
-    excluded_merchants: list[str] = []
-    concessions: list[Concession] = []
+    gift: Text | None = None
+    items: Text | None = None
+    quantity: Text | None = None
+    excluded_merchants: Rows[Text] = []
+    concessions: Rows[Concession] = []
     """What was given up so that the order could go through; none: exactly as asked."""
 
 
 class Notifications(Answer):
     """E-mails to the shopper, which Zinc charges for. `delivered` is None until one was sent."""
 
-    email: str = ""
+    email: Text = ""
     delivered: bool | None = None
 
 
 class Order(Answer):
     """One order as `GET /orders/{id}` and the 201 of both POSTs give it."""
 
-    id: str = Field(min_length=1, max_length=100)
-    status: str = Field(min_length=1, max_length=60)
+    id: Text = Field(min_length=1, max_length=100)
+    status: Text = Field(min_length=1, max_length=60)
     max_price: Amount | None = None
     attempts: Count = 0
-    items: list[OrderItem] = []
+    items: Rows[OrderItem] = []
     shipping_address: Open = {}
     created_at: Moment | None = None
     updated_at: Moment | None = None
     metadata: Open = {}
-    po_number: str | None = None
-    tracking_numbers: list[Tracking] = []
-    returns: list[ReturnSummary] = []
-    cases: list[CaseSummary] = []
+    po_number: Text | None = None
+    tracking_numbers: Rows[Tracking] = []
+    returns: Rows[ReturnSummary] = []
+    cases: Rows[CaseSummary] = []
     handling_days_max: Count | None = None
     is_gift: bool = False
-    gift_message: str | None = None
-    retailer_credentials_id: str | None = None
+    gift_message: Text | None = None
+    retailer_credentials_id: Text | None = None
     job_result: JobResult | None = None
     connect: ConnectInfo | None = None
-    merchant_order_ids: list[str] = []
+    merchant_order_ids: Rows[Text] = []
     fulfillment: Fulfillment | None = None
     customer_notifications: Notifications | None = None
 
