@@ -19,6 +19,8 @@ def plain(text: object, limit: int = 200) -> str:
 
     It stays data: nothing here makes it a sentence of ours, and callers show it in a field of its own.
     """
+    if isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable():
+        return " ".join(text.split())  # what most text is: no character of it needs to be looked at
     # Bounded before anything walks it: what comes from outside may be megabytes long.
     source = _ANSI.sub("", _as_text(text)[: limit * 8])
     kept = "".join(

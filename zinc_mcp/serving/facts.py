@@ -63,9 +63,9 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         ship_to=_ship_to(facts, order),
         price=price_view(entry, order, outcome),
         payment=bounded_facts(facts.get("payment") or {}) or None,
-        tracking=[_parcel(each, said) for each in order.tracking_numbers[:MAX_PARCELS]] if order else (),
+        tracking=[_parcel(each, said) for each in order.tracking_numbers[:MAX_PARCELS]] if order else [],
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
-        merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else (),
+        merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else [],
         failure=_failure(entry, order, said) if outcome in NOT_BOUGHT else None,
         concessions=_concessions(order, said),
         returns=_returns(order),
@@ -88,21 +88,14 @@ def _prose_of(order: Order | None) -> _Said:
     def said(text: object, limit: int) -> str | None:
         if text is None or text == "":
             return None
-        bounded = _plain(text, 2_000)
-        return _plain(pattern.sub("[...]", bounded) if pattern else bounded, limit) or None
+        bounded = plain(text, 2_000)
+        return plain(pattern.sub("[...]", bounded) if pattern else bounded, limit) or None
 
     return said
 
 
 def _text(text: object, limit: int) -> str | None:
-    return None if text is None else _plain(text, limit) or None
-
-
-def _plain(text: object, limit: int) -> str:
-    """`plain`, which looks at every character, for text that may need it: hardly any does."""
-    if isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable():
-        return " ".join(text.split())
-    return plain(text, limit)
+    return None if text is None else plain(text, limit) or None
 
 
 def _retailer(order: Order | None) -> str | None:
@@ -145,7 +138,7 @@ def _item(item: OrderItem, order: Order, priced: PriceComponents | None, said: _
     )
 
 
-def _options(variant: object) -> Mapping[str, str] | None:
+def _options(variant: object) -> dict[str, str] | None:
     if isinstance(variant, Mapping):
         named = cast(Mapping[str, Any], variant)
         return {plain(label, 40): plain(value, 60) for label, value in list(named.items())[:5]} or None
@@ -224,12 +217,12 @@ def _failure(entry: Entry | None, order: Order | None, said: _Said) -> FailureVi
     )
 
 
-def _field(field: str, code: str, message: str, said: _Said) -> Mapping[str, str]:
+def _field(field: str, code: str, message: str, said: _Said) -> dict[str, str]:
     parts = {"field": plain(field, 60), "code": plain(code, 60), "message": said(message, 160) or ""}
     return {name: text for name, text in parts.items() if text}
 
 
-def _concessions(order: Order | None, said: _Said) -> list[Mapping[str, Any]]:
+def _concessions(order: Order | None, said: _Said) -> list[dict[str, Any]]:
     made = order.fulfillment.concessions[:MAX_ITEMS] if order and order.fulfillment else []
     return [
         {
@@ -244,7 +237,7 @@ def _concessions(order: Order | None, said: _Said) -> list[Mapping[str, Any]]:
     ]
 
 
-def _returns(order: Order | None) -> list[Mapping[str, Any]]:
+def _returns(order: Order | None) -> list[dict[str, Any]]:
     rows: list[ReturnSummary | CaseSummary] = [*order.returns[:5], *order.cases[:5]] if order else []
     return [
         {

@@ -4,7 +4,7 @@ Half of the hosts show the model the text, the other half the structure; both th
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -38,8 +38,8 @@ class ErrorView(View):
     key: str | None = None
     order_id: str | None = None
     reference: str | None = None
-    problems: Sequence[Mapping[str, str]] = ()
-    facts: Mapping[str, Any] | None = None
+    problems: list[dict[str, str]] | None = None
+    facts: dict[str, Any] | None = None
 
 
 _ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
@@ -70,7 +70,7 @@ def output_schema(call: Call) -> dict[str, Any]:
 
 def shown(view: View, *, failed: bool = False) -> CallToolResult:
     """Return both halves of a result from one view."""
-    facts: dict[str, Any] = compact(view)
+    facts = compact(view)
     rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
     text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts, is_error=failed)

@@ -1,6 +1,5 @@
 """What a tool result shows of an order. The facts come from `facts` and `price`, the sentences from `sentences`."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +22,7 @@ class ItemView(View):
     title: str | None = None
     url: str | None = None
     quantity: int = 1
-    variant: Mapping[str, str] | None = None
+    variant: dict[str, str] | None = None
     status: str | None = None
     unit_price_cents: int | None = None
     error: str | None = None
@@ -53,7 +52,7 @@ class PriceView(View):
     held_cents: int | None = None
     expected_back_cents: int | None = None
     credited_cents: int | None = None
-    printed: Mapping[str, str] | None = None
+    printed: dict[str, str] | None = None
 
 
 class CheckpointView(View):
@@ -69,7 +68,7 @@ class ParcelView(View):
     status: str | None = None
     estimated_delivery: str | None = None
     url: str | None = None
-    checkpoints: Sequence[CheckpointView] = ()
+    checkpoints: list[CheckpointView] = []
 
 
 class FailureView(View):
@@ -77,10 +76,10 @@ class FailureView(View):
     detail_code: str | None = None
     message: str | None = None
     url: str | None = None
-    address_reasons: Sequence[str] = ()
-    fields: Sequence[Mapping[str, str]] = ()
-    lines: Sequence[Mapping[str, Any]] = ()
-    facts: Mapping[str, Any] | None = None
+    address_reasons: list[str] = []
+    fields: list[dict[str, str]] = []
+    lines: list[dict[str, Any]] = []
+    facts: dict[str, Any] | None = None
 
 
 class OrderView(View):
@@ -99,29 +98,33 @@ class OrderView(View):
     status: str | None = None
     mode: Mode
     retailer: str | None = None
-    items: Sequence[ItemView] = ()
+    items: list[ItemView] = []
     items_left_out: int | None = None
     ship_to: ShipToView | None = None
     price: PriceView | None = None
-    payment: Mapping[str, Any] | None = None
+    payment: dict[str, Any] | None = None
     """For an order paid by wallet: method, what was authorised up front, the receipt's reference."""
-    tracking: Sequence[ParcelView] = ()
+    tracking: list[ParcelView] = []
     estimated_delivery: str | None = None
-    merchant_order_ids: Sequence[str] = ()
+    merchant_order_ids: list[str] = []
     failure: FailureView | None = None
-    concessions: Sequence[Mapping[str, Any]] = ()
-    returns: Sequence[Mapping[str, Any]] = ()
+    concessions: list[dict[str, Any]] = []
+    returns: list[dict[str, Any]] = []
 
 
-def compact(value: Any) -> Any:
+def compact(view: View) -> dict[str, Any]:
     """Return plain data without what is None or empty, at any depth."""
-    if value is None or isinstance(value, str | int | float):
-        return value  # most of what there is: none of the tests below is for it
-    if isinstance(value, BaseModel):
-        return compact(dict(value))
-    if isinstance(value, Mapping):
-        shown = {name: compact(item) for name, item in cast(Mapping[str, Any], value).items()}
-        return {name: item for name, item in shown.items() if item is not None and item != [] and item != {}}
-    if isinstance(value, list | tuple):
-        return [compact(item) for item in cast(Sequence[Any], value)]
-    return value
+    return _without_empty(view.model_dump(exclude_none=True))
+
+
+def _without_empty(parts: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, part in parts.items():
+        if isinstance(part, dict):
+            part = _without_empty(cast(dict[str, Any], part))
+        elif isinstance(part, list):
+            rows = cast(list[Any], part)
+            part = [_without_empty(cast(dict[str, Any], row)) if isinstance(row, dict) else row for row in rows]
+        if part is not None and part != [] and part != {}:
+            kept[name] = part
+    return kept
