@@ -40,6 +40,7 @@ class Journal:
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], float]) -> None:
         self._engine = engine
+        self._to_write = engine.execution_options(writing=True)
         self._clock = clock
 
     @classmethod
@@ -96,15 +97,14 @@ class Journal:
         now = self._clock()
         with self._writing() as connection:
             rows.refuse_when_paused(connection)
-            earlier = opening.named_by_key(connection, draft) or opening.standing_twin(
-                connection, draft, now - window_seconds, again
-            )
+            twins = opening.count_twins(connection, draft)
+            earlier = opening.named_by_key(connection, draft)
+            if earlier is None and twins > 0:
+                earlier = opening.standing_twin(connection, draft, now - window_seconds, again)
             if earlier is not None:
                 return earlier
             opening.check_limits(connection, draft, limits, now)
-            key = draft.given_key or derived_key(
-                draft.caller, draft.mode, draft.twin, opening.count_twins(connection, draft)
-            )
+            key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, twins)
             return rows.insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
@@ -331,7 +331,7 @@ class Journal:
 
     @contextmanager
     def _writing(self, *, serial: bool = True) -> Generator[sa.Connection]:
-        with explained(), self._engine.connect().execution_options(writing=True) as connection, connection.begin():
+        with explained(), self._to_write.begin() as connection:
             if serial:
                 lock(connection)
             yield connection

@@ -115,11 +115,18 @@ def change(
     for name in _JSON:
         if values.get(name) is not None:
             values[name] = json.dumps(values[name])
-    changed = connection.execute(_CHANGED.values(values), {"this_id": entry.id, "this_version": entry.version}).first()
+    given = {f"new_{name}": value for name, value in values.items()}
+    exactly = {"this_id": entry.id, "this_version": entry.version}
+    changed = connection.execute(_changing(frozenset(values)), {**given, **exactly}).first()
     if changed is None:
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
     return entry_of(changed)
+
+
+@cache
+def _changing(columns: frozenset[str]) -> sa.Update:
+    return _CHANGED.values({name: sa.bindparam(f"new_{name}") for name in sorted(columns)})
 
 
 def append(connection: sa.Connection, event: Event) -> None:
