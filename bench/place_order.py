@@ -4,7 +4,8 @@ Measured: `place_order` with approval `none` and a test key, over stdio, each ca
 the upstream is a local process that accepts at once. Such a call makes three durable commits: the entry is opened
 with its reservation, marked as being sent, and marked as accepted with what Zinc answered. The run counts them in the
 journal's events and stops if it is another number. Baseline: an `MCPServer` whose one tool makes the same request
-and the same number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) of as many bytes as an entry has.
+and the same number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a thread of their own. Each writes as
+many bytes to the log as one of ours, that is an entry, its event and the pages of their indexes.
 
 Then the same with 100,000 and with 1,000,000 entries in the journal, against an empty one: two years of orders of
 fifty callers, with their events, most of them placed, some failed, refused, cancelled, rejected, a few in doubt.
@@ -91,7 +92,7 @@ async def _contestants(
     variables = {
         "BENCH_UPSTREAM": origin,
         "BENCH_DATABASE": str(folder / "baseline.db"),
-        "BENCH_PAYLOAD": str(_entry_bytes(folder / "0" / "journal.db")),
+        "BENCH_PAYLOAD": str(_payload(folder / "0" / "journal.db")),
         "BENCH_COMMITS": str(COMMITS),
     }
     caller = await _opened(stack, ["-m", "bench.baselines.trivial", "stdio"], variables)
@@ -178,11 +179,11 @@ _EVENTS = (
 )
 
 
-def _entry_bytes(path: Path) -> int:
-    """Return how many bytes the newest entry's row holds."""
-    with closing(sqlite3.connect(path)) as database:
-        row = database.execute("SELECT * FROM zinc_entries ORDER BY id DESC LIMIT 1").fetchone()
-    return sum(len(value) if isinstance(value, bytes) else len(str(value)) for value in row if value is not None)
+def _payload(path: Path) -> int:
+    """Return how many bytes a row must hold to take as much of the log as a commit of the one order placed so far."""
+    page, header = 4096, 24  # SQLite, "Database File Format", 4.1: each frame is a page with a header of its own
+    pages = path.with_name(f"{path.name}-wal").stat().st_size // (page + header) // COMMITS
+    return (pages - 1) * (page - 4)  # overflow pages begin with the number of the next
 
 
 def _check_commits(path: Path) -> None:

@@ -1,7 +1,9 @@
 """A server without any care: one tool makes the same HTTP call as `get_order` and returns the JSON, one places.
 
-`place` sends the order and makes as many durable commits of as many bytes as `place_order` does, on the event loop
-and without a thread, which is the quickest way there is. `python -m bench.baselines.trivial stdio` or `http PORT`.
+`place_order` sends the order and makes as many durable commits, which write as many bytes to the log, as ours does, in
+a thread of their own: on the event loop every other call would wait for the disk.
+
+`python -m bench.baselines.trivial stdio` or `http PORT`.
 
     BENCH_UPSTREAM  the upstream's origin
     BENCH_DATABASE  the SQLite file that is committed to (only for `place`)
@@ -16,6 +18,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import uvicorn
 from mcp.server import MCPServer
@@ -47,9 +51,9 @@ async def place_order(
     body = {"products": products, "shipping_address": shipping_address, "max_price": max_price}
     commits = int(os.environ["BENCH_COMMITS"])
     for _ in range(commits - 1):
-        _commit()
+        await anyio.to_thread.run_sync(_commit, limiter=_ONE)
     answer = await _UPSTREAM.post("/orders", json=body, headers=_BEARER)
-    _commit()
+    await anyio.to_thread.run_sync(_commit, limiter=_ONE)
     order: dict[str, Any] = answer.json()
     return order
 
@@ -58,7 +62,7 @@ def _opened() -> sqlite3.Connection | None:
     path = os.environ.get("BENCH_DATABASE")
     if path is None:
         return None
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("CREATE TABLE IF NOT EXISTS written (id INTEGER PRIMARY KEY, payload BLOB NOT NULL)")
@@ -70,6 +74,7 @@ def _opened() -> sqlite3.Connection | None:
 
 
 _DATABASE = _opened()
+_ONE = anyio.CapacityLimiter(1)
 _PAYLOAD = b"x" * int(os.environ.get("BENCH_PAYLOAD", "0"))
 
 
