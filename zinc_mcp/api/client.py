@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.api.failures import Failure, read_failure
 from zinc_mcp.api.products import Product
-from zinc_mcp.api.responses import MAX_ROWS, Order
+from zinc_mcp.api.responses import MAX_ROWS, Order, order_in
 from zinc_mcp.errors import (
     OrderAlreadyExistsError,
     OrderNotFoundError,
@@ -211,9 +211,10 @@ class ZincClient:
         answer = await self._read(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise OrderNotFoundError("Zinc knows no such order for this account.")
+        _refuse_a_no(answer)
         try:
-            return Order.model_validate(_ok(answer))
-        except ValidationError as error:
+            return order_in(answer.content)
+        except ValueError as error:
             raise _unreadable() from error
 
     async def find_orders(self, metadata_key: str, metadata_value: str, api_key: SecretStr) -> list[Order]:
@@ -357,8 +358,8 @@ def placed_order(answer: WireAnswer) -> Order:
     """
     if 200 <= answer.status < 300:
         try:
-            return Order.model_validate(answer.json())
-        except ValidationError as error:
+            return order_in(answer.content)
+        except ValueError as error:
             raise _unknown("the answer could not be read", "unreadable") from error
     if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
         failure = read_failure(answer.json())
@@ -375,14 +376,18 @@ def placed_order(answer: WireAnswer) -> Order:
 
 
 def _ok(answer: WireAnswer) -> object:
-    if 200 <= answer.status < 300:
-        decoded = answer.json()
-        if decoded is None:
-            raise _unreadable()
-        return cast(object, decoded)
+    _refuse_a_no(answer)
+    decoded = answer.json()
+    if decoded is None:
+        raise _unreadable()
+    return cast(object, decoded)
+
+
+def _refuse_a_no(answer: WireAnswer) -> None:
     if 400 <= answer.status < 500:
         raise _rejected(answer.status, read_failure(answer.json()))
-    raise _unreadable()
+    if not 200 <= answer.status < 300:
+        raise _unreadable()
 
 
 def _rejected(status: int, failure: Failure) -> OrderRejectedError:

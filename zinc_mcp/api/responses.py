@@ -6,9 +6,11 @@ type falls back to its default, a row of a list that is not one is passed over: 
 was not asked for. What only repeats what we sent, or is private to Zinc, is not read.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import (
@@ -22,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticUndefined
+
+from zinc_mcp.api.orders import canonical
 
 T = TypeVar("T")
 Stage = Literal["accepted", "placed", "failed", "cancelled"]
@@ -398,7 +402,47 @@ class Order(Answer):
         """Where the order stands in our words. A status we do not know is one Zinc still works on."""
         return _STAGES.get(self.status, "accepted")
 
+    @cached_property
+    def digest(self) -> str:
+        """A short digest of everything about the order that may change: two equal digests mean no news."""
+        changing = [
+            self.status,
+            [(item.id, item.status, item.cancellation_reason) for item in self.items],
+            [
+                (tracking.tracking_number, tracking.status, tracking.estimated_delivery_date, len(tracking.checkpoints))
+                for tracking in self.tracking_numbers
+            ],
+            [(entry.id, entry.status, entry.credited_amount) for entry in self.returns],
+            [(entry.id, entry.status, entry.credited_amount) for entry in self.cases],
+            self.merchant_order_ids,
+            self.job_result.model_dump(mode="json") if self.job_result else None,
+        ]
+        return hashlib.sha256(canonical(changing)).hexdigest()[:16]
+
     @property
     def credited_cents(self) -> int:
         """What returns and cases have given back so far: running totals, in cents."""
         return sum(each.credited_amount for each in self.returns) + sum(each.credited_amount for each in self.cases)
+
+
+_MOST_REMEMBERED = 16 * 1024
+
+
+def order_in(content: bytes) -> Order:
+    """Return the order that the body of an answer holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    # Whoever waits for news asks again and again, and mostly there is none: the same bytes are the same order.
+    return _remembered(content) if len(content) <= _MOST_REMEMBERED else _read(content)
+
+
+def _read(content: bytes) -> Order:
+    try:
+        return Order.model_validate(json.loads(content))
+    except RecursionError as error:
+        raise ValueError from error
+
+
+_remembered = lru_cache(maxsize=64)(_read)

@@ -9,7 +9,6 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import OrderNotFoundError, ZincMcpError
 from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.reconcile import digest
 from zinc_mcp.ordering.workings import Workings
 
 Progress = Callable[[str], Awaitable[None]]
@@ -75,7 +74,7 @@ async def _look_elsewhere(
     first: str | None = None
     while True:
         order = await rail.read(handle)
-        seen = digest(order)
+        seen = order.digest
         first = first or seen
         left = deadline - time.monotonic()
         if left <= 0 or seen != first or order.stage in _FINAL:

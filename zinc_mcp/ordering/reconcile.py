@@ -1,12 +1,10 @@
 """Looking up: what became of an order. Looking up never buys."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
@@ -218,27 +216,10 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
         "status": order.status,
         "spent_cents": spent,
         "counts_cents": counts,
-        "seen": digest(order),
+        "seen": order.digest,
     }
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
     if entry.state == "paid_no_order":
         found["problem"] = None  # the order is known after all
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
-
-
-def digest(order: Order) -> str:
-    """Return a short digest of everything about an order that may change: two equal digests mean no news."""
-    changing = [
-        order.status,
-        [(item.id, item.status, item.cancellation_reason) for item in order.items],
-        [
-            (tracking.tracking_number, tracking.status, tracking.estimated_delivery_date, len(tracking.checkpoints))
-            for tracking in order.tracking_numbers
-        ],
-        [(entry.id, entry.status, entry.credited_amount) for entry in order.returns],
-        [(entry.id, entry.status, entry.credited_amount) for entry in order.cases],
-        order.merchant_order_ids,
-        order.job_result.model_dump(mode="json") if order.job_result else None,
-    ]
-    return hashlib.sha256(canonical(changing)).hexdigest()[:16]
