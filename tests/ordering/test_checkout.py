@@ -9,7 +9,7 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
-from wanted import book, intent
+from wanted import book, intent, order
 
 from zinc_mcp.errors import (
     OrderNotFoundError,
@@ -18,6 +18,7 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
+from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
@@ -358,9 +359,10 @@ async def test_a_pause_between_opening_and_sending_sends_nothing(
             with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
                 journal.pause("just now")
 
-    async with open_test_shop(checkpoint=pause) as shop:
+    # On the account rail both are one commit; a wallet is asked only after another.
+    async with open_test_shop(wallet="sandbox", checkpoint=pause) as shop:
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent())
+            await shop.checkout.place(Intent("local", "agent", order()))
     assert refused.value.code == "paused"
     assert zinc.posts == []
     entries, _ = journal_of(home)

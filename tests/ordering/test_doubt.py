@@ -11,9 +11,10 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
-from wanted import book, intent
+from wanted import book, intent, order
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
+from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import TWIN_FIELD
@@ -239,13 +240,14 @@ async def test_an_entry_opened_and_never_sent_is_cleared_away(
         if step == "opened":
             raise KilledError
 
+    by_wallet = Intent("local", "agent", order())
     with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
-        async with open_test_shop(checkpoint=die) as shop:
-            await shop.checkout.place(intent())
+        async with open_test_shop(wallet="sandbox", checkpoint=die) as shop:
+            await shop.checkout.place(by_wallet)
     assert [entry.state for entry in journal_of(home)[0]] == ["waiting"]
     clock.pass_seconds(31)
-    async with open_test_shop() as shop:
-        answer = await shop.checkout.place(intent())
+    async with open_test_shop(wallet="sandbox") as shop:
+        answer = await shop.checkout.place(by_wallet)
     assert not answer.earlier
     entries, _ = journal_of(home)
     assert [(entry.state, entry.counts_cents) for entry in entries] == [("accepted", 5100), ("refused", 0)]

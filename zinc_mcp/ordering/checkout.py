@@ -14,7 +14,7 @@ from zinc_mcp.ordering.approval import Approval, Decision, consent_without_askin
 from zinc_mcp.ordering.earlier import Answer, Earlier
 from zinc_mcp.ordering.entry import Draft, Entry, Limits, RailName, StaleEntryError, Standing
 from zinc_mcp.ordering.policy import Policy, objection
-from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import FREE, is_ours
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, to_bytes, twin_digest
@@ -231,6 +231,11 @@ class Checkout:
         """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
         workings = self._workings
         limits = Limits(policy.max_day, policy.max_month, policy.max_orders_day)
+        at_once = consent is not None and not is_paying(rail)
+
+        def marks() -> Mapping[str, Any]:
+            return {**workings.sender.first_marks(), "consent": dict(consent or {})}
+
         opened = await workings.writer.run(
             lambda journal: journal.open_entry(
                 draft,
@@ -239,6 +244,7 @@ class Checkout:
                 lease_seconds=workings.clocks.opening_lease,
                 window_seconds=workings.clocks.twin,
                 again=frozenset(again),
+                sending=marks if at_once else None,
             )
         )
         if isinstance(opened, Standing):
@@ -246,6 +252,8 @@ class Checkout:
         workings.checkpoint("opened")
         if consent is None:
             return opened
+        if at_once:
+            return workings.sender.send_marked(opened, rail)
         try:
             return await workings.sender.start(opened, rail, consent=dict(consent))
         except RefusedError as error:  # paused meanwhile: nothing was sent, so the money is free again

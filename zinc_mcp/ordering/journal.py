@@ -85,10 +85,18 @@ class Journal:
         lease_seconds: float,
         window_seconds: float,
         again: Collection[int] = (),
+        sending: Callable[[], Mapping[str, Any]] | None = None,
     ) -> Entry | Standing:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
-        `again` holds ids of twins that may be bought again (the policy or a person said so); one in doubt never.
+        Args:
+            draft: what is wanted.
+            limits: those that the reservation must keep.
+            owner: who opens it.
+            lease_seconds: how long nobody else may clear it away.
+            window_seconds: how long an earlier order for the same stands.
+            again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
+            sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
 
         Raises:
             RefusedError: `paused`, `key_conflict` or `key_used`.
@@ -105,7 +113,10 @@ class Journal:
                 return earlier
             opening.check_limits(connection, draft, limits, now)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, twins)
-            return rows.insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
+            entry = rows.insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
+            if sending is None:
+                return entry
+            return rows.change(connection, entry, "sending", "sending", {}, sending(), now)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard, cast
 
 from pydantic import SecretStr
 
@@ -105,7 +105,6 @@ class WalletSilentError(ZincMcpError):
         self.recovery = dict(recovery)
 
 
-@runtime_checkable
 class PayingRail(Rail, Protocol):
     """A rail that pays each order by wallet: asked for a price, signed once, sent with the credential."""
 
@@ -156,6 +155,11 @@ class PayingRail(Rail, Protocol):
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
         """List by one metadata pair what the order's own key can see."""
         ...
+
+
+def is_paying(rail: Rail) -> TypeGuard[PayingRail]:
+    """Say whether a rail pays each order by wallet."""
+    return hasattr(rail, "send_paid")
 
 
 def is_the_order(order: Order, body: Mapping[str, Any]) -> bool:

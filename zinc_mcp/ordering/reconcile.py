@@ -10,7 +10,7 @@ from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
-from zinc_mcp.ordering.rail import Ending, PayingRail, Rail, is_the_order
+from zinc_mcp.ordering.rail import Ending, Rail, is_paying, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
 
@@ -159,12 +159,12 @@ class Reconciler:
         if entry.state in ("signing", "sending"):
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
         ending: Ending = "open"
-        if isinstance(rail, PayingRail):
+        if is_paying(rail):
             ending, order = await proven(self._writer, rail, entry, self._clock())
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:
-            more = {"facts": await with_reference(self._writer, entry)} if isinstance(rail, PayingRail) else {}
+            more = {"facts": await with_reference(self._writer, entry)} if is_paying(rail) else {}
             entry = await self.apply(entry, order, rail, "found at Zinc", **more)
         elif entry.state == "unknown" and ending == "settled":
             what = "paid, and no order is known"
@@ -173,13 +173,13 @@ class Reconciler:
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"
             entry = await self._moved(entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
-        if isinstance(rail, PayingRail) and entry.state not in DOUBTFUL:
+        if is_paying(rail) and entry.state not in DOUBTFUL:
             await forget_credential(self._writer, entry.id)  # whoever has overtaken us may still be sending it
         return entry, order
 
     async def _read(self, entry: Entry, order_id: str, rail: Rail) -> Order | None:
         """Read an order; one that was paid by wallet is read with its own key."""
-        if not isinstance(rail, PayingRail):
+        if not is_paying(rail):
             return await rail.read(order_id)
         payment = await self._writer.run(lambda journal: journal.payment(entry.id))
         if payment is None or payment.order_key is None:

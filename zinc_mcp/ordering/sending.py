@@ -17,7 +17,7 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.ordering.entry import Entry, StaleEntryError
 from zinc_mcp.ordering.paying import Payer
-from zinc_mcp.ordering.rail import PayingRail, Rail
+from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
 from zinc_mcp.ordering.settling import Attempt, Settling
 
@@ -56,13 +56,28 @@ class Sender:
         """
         attempt = Attempt(entry)
         with anyio.CancelScope(shield=True):
-            if isinstance(rail, PayingRail) and entry.state == "waiting":
+            if is_paying(rail) and entry.state == "waiting":
                 attempt.entry = await self._payer.marked(entry, rail, **changes)
             else:
                 attempt.entry = await self._marked(entry, what, **changes)
-            self._attempts[entry.id] = attempt
-            self._tasks.start_soon(self._carry, attempt, rail, name=f"sending {entry.key}")
+            self._begin(attempt, rail)
         return attempt
+
+    def first_marks(self, counted_at: float = 0.0) -> dict[str, Any]:
+        """Return what changes in an entry that is going to be sent for the first time."""
+        now = self._clock()
+        return {"attempts": 1, "first_sent_at": now, "counted_at": max(now, counted_at), **self._lease()}
+
+    def send_marked(self, entry: Entry, rail: Rail) -> Attempt:
+        """Send an entry whose first sending was made durable with its opening, in a task of the process."""
+        self._checkpoint("sending")
+        attempt = Attempt(entry)
+        self._begin(attempt, rail)
+        return attempt
+
+    def _begin(self, attempt: Attempt, rail: Rail) -> None:
+        self._attempts[attempt.entry.id] = attempt
+        self._tasks.start_soon(self._carry, attempt, rail, name=f"sending {attempt.entry.key}")
 
     async def may_repeat(self, entry: Entry, rail: Rail) -> bool:
         """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
@@ -71,19 +86,16 @@ class Sender:
             and entry.body is not None
             and entry.first_sent_at is not None
             and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
-            and (not isinstance(rail, PayingRail) or await self._payer.may_repeat(entry))
+            and (not is_paying(rail) or await self._payer.may_repeat(entry))
         )
 
+    def _lease(self) -> dict[str, Any]:
+        until = self._clock() + self._clocks.wire + self._clocks.lease_margin
+        return {"lease_owner": self._settling.owner, "lease_until": until}
+
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
-        now = self._clock()
-        marks: dict[str, Any] = {
-            "attempts": entry.attempts + 1,
-            "lease_owner": self._settling.owner,
-            "lease_until": now + self._clocks.wire + self._clocks.lease_margin,
-            **changes,
-        }
-        if entry.first_sent_at is None:
-            marks |= {"first_sent_at": now, "counted_at": max(now, entry.counted_at)}
+        marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._lease()
+        marks |= {"attempts": entry.attempts + 1, **changes}
         marked = await self._writer.move(entry, "sending", what, **marks)
         self._checkpoint("sending")
         return marked
@@ -91,12 +103,12 @@ class Sender:
     async def _carry(self, attempt: Attempt, rail: Rail) -> None:
         try:
             with anyio.CancelScope(shield=True):
-                if isinstance(rail, PayingRail) and not await self._payer.paid(attempt, rail):
+                if is_paying(rail) and not await self._payer.paid(attempt, rail):
                     return
                 await self._send(attempt, rail)
                 if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):
                     await self._send(attempt, rail)
-                if attempt.entry.state == "unknown" and isinstance(rail, PayingRail):
+                if attempt.entry.state == "unknown" and is_paying(rail):
                     await self._payer.prove(attempt, rail)
                 if attempt.entry.state == "unknown":
                     await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
@@ -117,7 +129,7 @@ class Sender:
             attempt.done.set()
 
     async def _send(self, attempt: Attempt, rail: Rail) -> None:
-        if isinstance(rail, PayingRail):
+        if is_paying(rail):
             await self._payer.send(attempt, rail)
             return
         entry = attempt.entry
