@@ -25,6 +25,8 @@ _STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict", "pai
 _DOUBT = frozenset({"signing", "sending", "unknown"})
 _LIES_HEARD = 3
 """After so many payment requests that were not to be paid an agent leaves it."""
+_HEAD_START = 0.05
+"""Seconds by which who is to die is ahead of the others: who only comes second passes no step to die at."""
 _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 
@@ -54,6 +56,7 @@ class Agent:
     turns: int = TURNS
     told: list[Told] = field(default_factory=list[Told])
     _source: random.Random = field(init=False)
+    _under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._source = random.Random(self.intention.seed)
@@ -144,6 +147,8 @@ class Agent:
                 await self._in_its_own_process(racer)
 
     async def _race(self, racer: Racer) -> None:
+        if self.intention.kill:
+            await self._under_way.wait()
         await asyncio.sleep(racer.after)
         await self._place(self.servers[racer.server], racer.words)
 
@@ -152,6 +157,8 @@ class Agent:
         special = {"VICTIM_NUMBER": str(wish.number), "VICTIM_KILL": wish.kill, "VICTIM_CLOCK": wish.clock}
         server = await stdio_server(self.nursery, {**self.environ, **special}, "own")
         call = asyncio.create_task(self._place(server, racer.words))
+        await asyncio.sleep(_HEAD_START if wish.kill else 0.0)
+        self._under_way.set()
         if wish.behaviour in ("closes_stdin", "terminates", "kills"):
             await asyncio.sleep(wish.delay)
             self._break(server)
