@@ -78,12 +78,13 @@ def terms(**changes: Any) -> Terms:
 
 
 class CountingWallet:
-    """Signs whatever it is asked to, and counts how often it was asked."""
+    """Signs whatever it is asked to, and counts how often it was asked and what it made."""
 
     mode: Literal["live", "test", "sandbox"] = "live"
 
     def __init__(self, **accepted: MethodTerms) -> None:
         self.asked = 0
+        self.created = 0
         self.terms: Mapping[str, MethodTerms] = accepted or {"tempo": TEMPO, "stripe": STRIPE}
         self.methods = tuple(self.terms)
 
@@ -93,6 +94,7 @@ class CountingWallet:
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Count and sign."""
         self.asked += 1
+        self.created += 1
         return Paid(SecretStr("Payment e30"), charge.header, charge.expires_at)
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:

@@ -1,12 +1,15 @@
-"""One row per lie that a 402 can tell: each is refused with its own reason, and the wallet is not asked."""
+"""One row per lie that a 402 can tell: each is refused with its own reason, and nothing is asked, made or sent."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from payments.offers import (
     BODY,
     NOW,
+    ORIGIN,
     RECIPIENT,
     STRIPE,
     TEMPO,
@@ -19,13 +22,17 @@ from payments.offers import (
     tempo_request,
     terms,
 )
+from pydantic import SecretStr
 
+from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.rail import Quote
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.digest import digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.origin import check_origin
 from zinc_mcp.payments.terms import Charge, MethodTerms, choose
+from zinc_mcp.rails.agent import AgentRail
 
 
 async def _paid(wallet: CountingWallet, values: list[str], status: int = 402, **expected: Any) -> Charge:
@@ -127,13 +134,59 @@ _LIES: dict[str, tuple[list[str], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Row:
+    """What became of one order whose 402 said this."""
+
+    wallet_asked: int
+    credentials_created: int
+    requests_carrying_one: int
+
+
+class Zinc:
+    """Asks for a payment with these challenges, and takes any."""
+
+    def __init__(self, values: list[str]) -> None:
+        self.values = values
+        self.carried = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if "authorization" in request.headers or "payment-authorization" in request.headers:
+            self.carried += 1
+            return httpx.Response(201, json={"id": "order-1", "status": "pending"})
+        return httpx.Response(402, headers=[("WWW-Authenticate", value) for value in self.values], json={})
+
+
+async def _row(values: list[str]) -> tuple[Row, Exception | None]:
+    """Send an order down the whole rail: unpaid, checked, signed, paid."""
+
+    async def kept(key: SecretStr | None, receipt: str | None) -> None:
+        pass
+
+    zinc, wallet = Zinc(values), CountingWallet()
+    client = ZincClient(ORIGIN, transport=httpx.MockTransport(zinc))
+    rail, refused = AgentRail(client, wallet, "live", lambda: NOW), None
+    try:
+        quote = await rail.quote(BODY, 2500, 100, kept)
+        assert isinstance(quote, Quote)
+        await rail.send_paid(BODY, (await rail.sign(quote)).credential, kept)
+    except (PaymentRefusedError, InvalidChallengeError) as error:
+        refused = error
+    await client.aclose()
+    return Row(wallet.asked, wallet.created, zinc.carried), refused
+
+
 @pytest.mark.parametrize(("values", "reason"), list(_LIES.values()), ids=list(_LIES))
-async def test_a_lie_is_refused_before_the_wallet_is_asked(values: list[str], reason: str) -> None:
-    wallet = CountingWallet()
-    with pytest.raises(PaymentRefusedError) as caught:
-        await _paid(wallet, values)
-    assert (caught.value.reason, caught.value.facts["reason"], wallet.asked) == (reason, reason, 0)
-    assert isinstance(caught.value, RefusedError) and not caught.value.money_may_have_moved
+async def test_a_lie_asks_no_wallet_creates_no_credential_and_sends_none(values: list[str], reason: str) -> None:
+    row, refused = await _row(values)
+    assert row == Row(wallet_asked=0, credentials_created=0, requests_carrying_one=0)
+    assert isinstance(refused, PaymentRefusedError) and isinstance(refused, RefusedError)
+    assert (refused.reason, refused.facts["reason"], refused.money_may_have_moved) == (reason, reason, False)
+
+
+async def test_the_same_road_pays_an_honest_402_once() -> None:
+    row, refused = await _row(_tempo())
+    assert (row, refused) == (Row(wallet_asked=1, credentials_created=1, requests_carrying_one=1), None)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +215,10 @@ async def test_another_place_or_answer_is_refused(expected: dict[str, Any], reas
 
 
 async def test_a_malformed_challenge_is_refused_before_the_wallet_is_asked() -> None:
-    wallet = CountingWallet()
     for values in ([], ["Bearer"], ['Payment id="a'], [_tempo()[0].replace('request="', 'request="eyJ')]):
-        with pytest.raises(InvalidChallengeError):
-            await _paid(wallet, values)
-    assert wallet.asked == 0
+        row, refused = await _row(values)
+        assert row == Row(wallet_asked=0, credentials_created=0, requests_carrying_one=0)
+        assert isinstance(refused, InvalidChallengeError)
 
 
 @pytest.mark.parametrize(
