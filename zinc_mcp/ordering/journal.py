@@ -113,10 +113,9 @@ class Journal:
                 return earlier
             opening.check_limits(connection, draft, limits, now)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, twins)
-            entry = rows.insert(connection, draft, key, now, owner=owner, lease_until=now + lease_seconds)
-            if sending is None:
-                return entry
-            return rows.change(connection, entry, "sending", "sending", {}, sending(), now)
+            marks = None if sending is None else sending()
+            until = now + lease_seconds
+            return rows.insert(connection, draft, key, now, owner=owner, lease_until=until, sending=marks)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""

@@ -63,9 +63,16 @@ def read(connection: sa.Connection, entry_id: int) -> Entry:
 
 
 def insert(
-    connection: sa.Connection, draft: Draft, key: str, now: float, *, owner: str | None, lease_until: float | None
+    connection: sa.Connection,
+    draft: Draft,
+    key: str,
+    now: float,
+    *,
+    owner: str | None,
+    lease_until: float | None,
+    sending: Mapping[str, Any] | None = None,
 ) -> Entry:
-    """Insert a waiting entry with its reservation."""
+    """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent."""
     reserved = draft.ceiling_cents + draft.fee_cents
     values: dict[str, Any] = {
         "key": key,
@@ -91,8 +98,12 @@ def insert(
         "updated_at": now,
         "facts": json.dumps(draft.facts),
     }
+    if sending is not None:
+        values |= {**_written(sending), "state": "sending", "version": 2}
     entry = entry_of(connection.execute(_INSERTED, values).one())
-    append(connection, Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved}))
+    opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
+    sent = [] if sending is None else [Event(entry.id, 2, now, "sending", "sending", {})]
+    append(connection, opened, *sent)
     return entry
 
 
@@ -111,10 +122,7 @@ def change(
         StaleEntryError: it is not at that version any more.
     """
     version = entry.version + 1
-    values: dict[str, Any] = {**changes, "state": state, "version": version, "updated_at": now}
-    for name in _JSON:
-        if values.get(name) is not None:
-            values[name] = json.dumps(values[name])
+    values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
     exactly = {"this_id": entry.id, "this_version": entry.version}
     changed = connection.execute(_changing(frozenset(values)), {**given, **exactly}).first()
@@ -124,23 +132,32 @@ def change(
     return entry_of(changed)
 
 
+def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.dumps(value) if name in _JSON and value is not None else value for name, value in changes.items()
+    }
+
+
 @cache
 def _changing(columns: frozenset[str]) -> sa.Update:
     return _CHANGED.values({name: sa.bindparam(f"new_{name}") for name in sorted(columns)})
 
 
-def append(connection: sa.Connection, event: Event) -> None:
-    """Write down an event."""
+def append(connection: sa.Connection, *happened: Event) -> None:
+    """Write down events."""
     connection.execute(
         _APPENDED,
-        {
-            "entry_id": event.entry_id,
-            "version": event.version,
-            "at": event.at,
-            "state": event.state,
-            "what": event.what[:80],
-            "detail": json.dumps(dict(event.detail)),
-        },
+        [
+            {
+                "entry_id": event.entry_id,
+                "version": event.version,
+                "at": event.at,
+                "state": event.state,
+                "what": event.what[:80],
+                "detail": json.dumps(dict(event.detail)),
+            }
+            for event in happened
+        ],
     )
 
 
