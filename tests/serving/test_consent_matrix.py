@@ -23,7 +23,6 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitRequestParams, ElicitResult
 from serving.as_a_host import both_eras, said
 from serving.on_a_port import served
-from serving.on_pipes import piped
 from serving.visitor import Shown
 from wanted import arguments, book
 
@@ -110,15 +109,16 @@ async def hosted(
     """Run one server, and give what connects a host to it."""
     async with open_test_shop(clocks=clocks) as shop:
         if transport == "stdio":
+            # The same server and page as over stdin and stdout; what a pipe adds is tested with a process of its own.
             async with page_beside(shop, show=shown) as page:
                 server = build_server(shop, page)
 
                 @asynccontextmanager
-                async def on_pipes(person: Somebody) -> AsyncGenerator[Client]:
-                    async with Client(piped(server), mode=era, **asks(person)) as client:
+                async def in_memory(person: Somebody) -> AsyncGenerator[Client]:
+                    async with Client(server, mode=era, **asks(person)) as client:
                         yield client
 
-                yield on_pipes
+                yield in_memory
             return
         async with served(shop, show=shown) as origin:
 
