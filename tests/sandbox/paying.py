@@ -29,7 +29,7 @@ class Agent:
     async def send(self, authorization: str = "", content: bytes | None = None, url: str = "") -> httpx.Response:
         """POST the order, with a credential or without."""
         headers = {"authorization": authorization} if authorization else {}
-        async with httpx.AsyncClient(transport=self.sandbox.transport(), base_url=ORIGIN, timeout=0.3) as client:
+        async with httpx.AsyncClient(transport=self.sandbox.transport(), base_url=ORIGIN, timeout=2.0) as client:
             content = self.content if content is None else content
             return await client.post(url or self.url, content=content, headers=headers)
 

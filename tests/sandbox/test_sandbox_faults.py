@@ -40,7 +40,7 @@ FAULTS: list[tuple[str, bool, Any, Any]] = [
 
 async def outcome(client: httpx.AsyncClient, body: dict[str, Any]) -> Any:
     try:
-        return (await client.post("/orders", json=body, timeout=0.3)).status_code
+        return (await client.post("/orders", json=body, timeout=1.5)).status_code
     except httpx.TransportError as error:
         return type(error)
 
