@@ -135,7 +135,7 @@ async def test_a_misspelt_fault_is_refused_at_once() -> None:
 async def test_a_slow_order_is_accepted_before_its_answer() -> None:
     sandbox = Sandbox(pace=10)
     async with customer(sandbox) as client:
-        body = order("success?fault=slow_9", idempotency_key="k")
+        body = order("success?fault=slow_90", idempotency_key="k")
         assert await outcome(client, body) == httpx.ReadTimeout
         assert await outcome(client, body) == 409
     assert len(sandbox.placed()) == 1
