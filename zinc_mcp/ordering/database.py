@@ -18,7 +18,8 @@ from zinc_mcp.errors import JournalError
 SCHEMA_VERSION = 3
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
-_LOCK = 0x7A696E63  # one advisory lock for one journal; the number only has to be ours
+# One advisory lock for one journal; the number only has to be ours.
+_SERIAL = sa.select(sa.func.pg_advisory_xact_lock(0x7A696E63))
 
 _tables = sa.MetaData()
 
@@ -157,8 +158,8 @@ def connect(url: str) -> sa.Engine:
 
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where they are missing, and refuse a journal that a newer version made."""
-    with engine.connect().execution_options(writing=True) as connection, connection.begin():
-        lock(connection)
+    with engine.begin() as connection:
+        begin_writing(connection)
         if not sa.inspect(connection).has_table(META.name):
             _tables.create_all(connection)
             connection.execute(
@@ -194,10 +195,16 @@ def _add_addresses(connection: sa.Connection) -> None:
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses}
 
 
-def lock(connection: sa.Connection) -> None:
-    """Make this transaction the only one that opens entries. On SQLite, BEGIN IMMEDIATE has done it already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+def begin_writing(connection: sa.Connection, *, serial: bool = True) -> None:
+    """Make a transaction one that writes, and with `serial` the only one that opens entries.
+
+    pysqlite opens transactions late and on its own terms; ours begin with the write lock, which is everybody's
+    (SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL").
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif serial:
+        connection.execute(_SERIAL)
 
 
 @contextmanager
@@ -224,21 +231,14 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
 
-    # pysqlite opens transactions late and on its own terms; ours must begin with the write lock
-    # (SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL").
     def on_connect(connection: Any, _record: object) -> None:
+        # Nothing is begun for us: a read is one statement, and that is a transaction of its own. Each further one is a
+        # turn of the interpreter's lock, which under load takes longer than the read.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
-    def on_begin(connection: sa.Connection) -> None:
-        # A read is one statement, and that is a transaction of its own: each further one is a turn of the interpreter's
-        # lock, which under load takes longer than the read.
-        if connection.get_execution_options().get("writing", False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)
+    event.listen(engine, "connect", on_connect)  # no event of a statement: each would be asked about at every one
     return engine
 
 

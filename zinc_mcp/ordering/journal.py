@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering import opening, rows
-from zinc_mcp.ordering.database import ADDRESSES, ENTRIES, connect, create, explained, lock
+from zinc_mcp.ordering.database import ADDRESSES, ENTRIES, begin_writing, connect, create, explained
 from zinc_mcp.ordering.entry import (
     FOREVER,
     OPEN,
@@ -40,7 +40,6 @@ class Journal:
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], float]) -> None:
         self._engine = engine
-        self._to_write = engine.execution_options(writing=True)
         self._clock = clock
 
     @classmethod
@@ -104,15 +103,15 @@ class Journal:
         """
         now = self._clock()
         with self._writing() as connection:
-            rows.refuse_when_paused(connection)
-            twins = opening.count_twins(connection, draft)
+            before = opening.looked_up(connection, draft, limits, now)
+            rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
-            if earlier is None and twins > 0:
+            if earlier is None and before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, now - window_seconds, again)
             if earlier is not None:
                 return earlier
-            opening.check_limits(connection, draft, limits, now)
-            key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, twins)
+            opening.check_limits(draft, limits, before)
+            key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             marks = None if sending is None else sending()
             until = now + lease_seconds
             return rows.insert(connection, draft, key, now, owner=owner, lease_until=until, sending=marks)
@@ -146,7 +145,7 @@ class Journal:
         to_be_sent = state in ("signing", "sending") and entry.state != state
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
-                rows.refuse_when_paused(connection)
+                rows.refuse_when_paused(rows.meta(connection, "paused"))
             return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
@@ -341,9 +340,8 @@ class Journal:
 
     @contextmanager
     def _writing(self, *, serial: bool = True) -> Generator[sa.Connection]:
-        with explained(), self._to_write.begin() as connection:
-            if serial:
-                lock(connection)
+        with explained(), self._engine.begin() as connection:
+            begin_writing(connection, serial=serial)
             yield connection
 
     @contextmanager

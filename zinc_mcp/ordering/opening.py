@@ -1,12 +1,13 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.database import ENTRIES
+from zinc_mcp.ordering.database import ENTRIES, META
 from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
@@ -34,12 +35,53 @@ _STANDING_TWINS = (
     )
     .order_by(ENTRIES.c.id.desc())
 )
-_COUNTED = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.count()).where(
+
+
+_COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
     ENTRIES.c.caller == sa.bindparam("caller"),
     ENTRIES.c.counted_at > sa.bindparam("since"),
     ENTRIES.c.counts_cents > 0,
 )
+_CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
+_COUNTED = sa.select(_CENTS, sa.func.count()).where(*_COUNTING)
+
+
+def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
+
+
+# One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
+_BEFORE = sa.select(
+    sa.select(META.c.value).where(META.c.name == "paused").scalar_subquery(),
+    _TWINS.correlate(None).scalar_subquery(),
+    _of_the_day(ENTRIES.c.counts_cents),
+    _of_the_day(sa.literal_column("1", sa.Integer)),
+    _CENTS,
+).where(*_COUNTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What stands in a journal before an entry is opened."""
+
+    paused: str | None
+    """Why nothing may be opened."""
+    twins: int
+    """All entries there ever were for the same intention."""
+    day_cents: int
+    day_orders: int
+    """What counts against the caller's limits over 24 hours."""
+    month_cents: int
+    """The same over 30 days, where they are limited."""
+
+
+def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
+    """Look up what has a say in whether a draft becomes an entry."""
+    day = now - DAY_SECONDS
+    since = day if limits.month_cents is None else now - MONTH_SECONDS
+    found = connection.execute(_BEFORE, {**_intention(draft), "day": day, "since": since}).one()
+    return Before(found[0], *map(int, found[1:]))
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -101,34 +143,29 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
     return int(cents), int(orders)
 
 
-def check_limits(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> None:
+def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
     """Check that the rolling limits admit what a draft may cost.
 
     Raises:
         LimitExceededError: one does not.
     """
     asked = draft.ceiling_cents + draft.fee_cents
-    for period, cents, seconds in (
-        ("24 hours", limits.day_cents, DAY_SECONDS),
-        ("30 days", limits.month_cents, MONTH_SECONDS),
+    for period, cents, held in (
+        ("24 hours", limits.day_cents, before.day_cents),
+        ("30 days", limits.month_cents, before.month_cents),
     ):
-        if cents is None:
-            continue
-        held, _ = counted(connection, draft.caller, draft.mode, now - seconds)
-        if held + asked > cents:
+        if cents is not None and held + asked > cents:
             left = max(0, cents - held)
             raise LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
                 f"{period} has {printed(left)} left. Nothing was sent.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
-    if limits.orders_day is not None:
-        _, orders = counted(connection, draft.caller, draft.mode, now - DAY_SECONDS)
-        if orders >= limits.orders_day:
-            raise LimitExceededError(
-                f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
-                facts={"limit_orders": limits.orders_day, "orders": orders, "period": "24 hours"},
-            )
+    if limits.orders_day is not None and before.day_orders >= limits.orders_day:
+        raise LimitExceededError(
+            f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
+            facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
+        )
 
 
 def _intention(draft: Draft) -> dict[str, str]:

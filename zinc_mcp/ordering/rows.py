@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,11 +19,9 @@ _COLUMNS = tuple(ENTRIES.c.keys())
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
-_INSERTED = sa.insert(ENTRIES).returning(ENTRIES)
-_CHANGED = (
-    sa.update(ENTRIES)
-    .where(ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version"))
-    .returning(ENTRIES)
+_INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
+_CHANGED = sa.update(ENTRIES).where(
+    ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version")
 )
 _APPENDED = sa.insert(EVENTS)
 _NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
@@ -100,7 +99,8 @@ def insert(
     }
     if sending is not None:
         values |= {**_written(sending), "state": "sending", "version": 2}
-    entry = entry_of(connection.execute(_INSERTED, values).one())
+    values["id"] = connection.execute(_INSERTED, values).scalar_one()
+    entry = entry_of([values.get(name) for name in _COLUMNS])
     opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
     sent = [] if sending is None else [Event(entry.id, 2, now, "sending", "sending", {})]
     append(connection, opened, *sent)
@@ -125,11 +125,11 @@ def change(
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
     exactly = {"this_id": entry.id, "this_version": entry.version}
-    changed = connection.execute(_changing(frozenset(values)), {**given, **exactly}).first()
-    if changed is None:
+    if connection.execute(_changing(frozenset(values)), {**given, **exactly}).rowcount == 0:
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
-    return entry_of(changed)
+    # At that version the row was what `entry` is, so nobody needs to read it again.
+    return replace(entry, state=state, version=version, updated_at=now, **changes)
 
 
 def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,13 +182,13 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
         connection.execute(sa.insert(META), {"name": name, "value": value})
 
 
-def refuse_when_paused(connection: sa.Connection) -> None:
-    """Raise the refusal of a paused journal.
+def refuse_when_paused(why: str | None) -> None:
+    """Raise the refusal of a paused journal; None is one that is not.
 
     Raises:
         RefusedError: `paused`.
     """
-    if meta(connection, "paused") is not None:
+    if why is not None:
         raise RefusedError(
             "Ordering is paused, so nothing was sent.",
             "Tell the user: `zinc-mcp resume` ends the pause once they have looked into it.",
