@@ -41,6 +41,8 @@ def unprintable(text: str, *, lines: bool = False) -> bool:
 
     Joiners are letters' business in several scripts and are allowed; line breaks only with `lines`.
     """
+    if text.isascii() and text.isprintable():
+        return False  # what most text is: no character of it needs to be looked at
     allowed = _JOINERS + "\n\r" if lines else _JOINERS
     return any(invisible(character) for character in text if character not in allowed)
 

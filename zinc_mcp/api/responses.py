@@ -71,6 +71,11 @@ def _storable(content: object) -> object:
     if not isinstance(content, dict):
         return content
     try:
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        return cast(object, content)
+    except (ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
+        pass
+    try:
         text = json.dumps(content, ensure_ascii=False).encode(errors="replace").decode()
         return cast(object, json.loads(text, parse_constant=lambda _: None))
     except (ValueError, RecursionError):

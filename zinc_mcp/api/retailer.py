@@ -1,6 +1,7 @@
 """Which retailer a product URL belongs to, and whether it can be a product page at all."""
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 _SHARED_SUFFIXES = frozenset(
@@ -17,6 +18,7 @@ _SEARCH_SEGMENTS = frozenset({"s", "search", "searchpage.jsp", "sch"})
 _SEARCH_PARAMETERS = frozenset({"k", "q", "query", "st", "_nkw", "searchterm", "keyword", "keywords"})
 
 
+@lru_cache(maxsize=256)  # asked for each product by every rule that is about its shop
 def host_of(url: str) -> str:
     """Return a URL's host in ASCII (punycode for other scripts), lower case, without `www.`.
 

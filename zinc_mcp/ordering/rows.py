@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -16,10 +16,11 @@ from zinc_mcp.ordering.payment import Payment
 
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
+_BLANK: Mapping[str, Any] = dict.fromkeys(_COLUMNS)
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
-_INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
+_INSERTED = sa.insert(ENTRIES)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version")
 )
@@ -95,12 +96,13 @@ def insert(
         "opened_at": now,
         "counted_at": now,
         "updated_at": now,
-        "facts": json.dumps(draft.facts),
+        "facts": draft.facts,
     }
     if sending is not None:
-        values |= {**_written(sending), "state": "sending", "version": 2}
-    values["id"] = connection.execute(_INSERTED, values).scalar_one()
-    entry = entry_of([values.get(name) for name in _COLUMNS])
+        values |= {**sending, "state": "sending", "version": 2}
+    inserted = cast(tuple[int], connection.execute(_INSERTED, _written(values)).inserted_primary_key)
+    whole: dict[str, Any] = {**_BLANK, **values, "id": inserted[0]}
+    entry = Entry(**whole)
     opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
     sent = [] if sending is None else [Event(entry.id, 2, now, "sending", "sending", {})]
     append(connection, opened, *sent)
