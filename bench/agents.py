@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
@@ -25,8 +26,8 @@ _STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict", "pai
 _DOUBT = frozenset({"signing", "sending", "unknown"})
 _LIES_HEARD = 3
 """After so many payment requests that were not to be paid an agent leaves it."""
-_HEAD_START = 0.05
-"""Seconds by which who is to die is ahead of the others: who only comes second passes no step to die at."""
+_PEEK = 0.01
+"""Seconds between two looks whether who is to die has begun."""
 _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 
@@ -154,10 +155,18 @@ class Agent:
 
     async def _in_its_own_process(self, racer: Racer) -> None:
         wish = self.intention
-        special = {"VICTIM_NUMBER": str(wish.number), "VICTIM_KILL": wish.kill, "VICTIM_CLOCK": wish.clock}
+        begun = Path(f"{self.environ['VICTIM_STRUCK']}-{wish.number}")
+        special = {
+            "VICTIM_NUMBER": str(wish.number),
+            "VICTIM_KILL": wish.kill,
+            "VICTIM_CLOCK": wish.clock,
+            "VICTIM_BEGUN": str(begun),
+        }
         server = await stdio_server(self.nursery, {**self.environ, **special}, "own")
         call = asyncio.create_task(self._place(server, racer.words))
-        await asyncio.sleep(_HEAD_START if wish.kill else 0.0)
+        # Who only comes second passes no step to die at.
+        while wish.kill and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
+            await asyncio.sleep(_PEEK)
         self._under_way.set()
         if wish.behaviour in ("closes_stdin", "terminates", "kills"):
             await asyncio.sleep(wish.delay)

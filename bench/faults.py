@@ -26,49 +26,59 @@ from pathlib import Path
 from bench.agent_judge import judge_paid
 from bench.agent_plan import AGENT, CHALLENGE_SECONDS
 from bench.agents import TURNS, Agent, Told
+from bench.coverage import Coverage
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
 from bench.judge import BROKEN, BROKEN_BY_WALLET, Verdict, judge
-from bench.plan import ACCOUNT, PACE, Intention, Plan, Rail, Round
+from bench.plan import ACCOUNT, PACE, Plan, Rail, Round, again
 from zinc_mcp.ordering.journal import Journal
 
 AT_ONCE = 8
 """Intentions in flight in one round."""
 PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
+TRIES_MORE = 4
+"""How often whoever was to die at a step and did not is tried again."""
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
 
 _ALL_BROKEN = (*BROKEN, *BROKEN_BY_WALLET)
 
-Cell = tuple[str, str, str]
-"""Fault, dialect, kill point or host's behaviour."""
-
 
 class Campaign:
-    """Rounds, their verdicts, and which cells were really hit."""
+    """Rounds, their verdicts, and what they covered."""
 
-    def __init__(self, folder: Path, *, keep: bool, turns: int, evenings: int = 2) -> None:
+    def __init__(self, plan: Plan, folder: Path, *, keep: bool, turns: int, evenings: int = 2) -> None:
+        self._plan = plan
         self._folder = folder
         self._keep = keep
         self._turns = turns
         self._evenings = evenings
         self.verdict = Verdict()
-        self.armed: Counter[Cell] = Counter()
-        self.struck: Counter[Cell] = Counter()
+        self.coverage = Coverage(plan)
         self.slowest = 0.0
         self.racing = 0
         """Intentions that more than one process began with at once."""
 
-    async def run(self, rounds: Sequence[Round], at_once: int) -> None:
-        """Run rounds, a few at a time."""
+    async def run(self, seed: int, intentions: int, dialects: Sequence[str], at_once: int) -> None:
+        """Run the plan's rounds, a few at a time, and then more of them for the steps that nobody died at."""
+        rounds = self._plan.drawn(seed, intentions, dialects)
+        async with Nursery.opened(self._folder / "servers.log") as nursery:
+            await self._all(nursery, rounds, at_once)
+            done = len(rounds)
+            for _ in range(TRIES_MORE):
+                more = again(seed, done, self.coverage.missed)
+                await self._all(nursery, more, at_once)
+                done += len(more)
+
+    async def _all(self, nursery: Nursery, rounds: Sequence[Round], at_once: int) -> None:
         waiting = list(reversed(rounds))
 
-        async def work(nursery: Nursery) -> None:
+        async def work() -> None:
             while waiting:
                 await self._round(nursery, waiting.pop())
 
-        async with Nursery.opened(self._folder / "servers.log") as nursery, asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks:
             for _ in range(at_once):
-                tasks.create_task(work(nursery))
+                tasks.create_task(work())
 
     async def _round(self, nursery: Nursery, each: Round) -> None:
         began = time.monotonic()
@@ -86,7 +96,9 @@ class Campaign:
             verdict = judge_paid(each, folder, told, ended_at)
         else:
             verdict = judge(each, folder / "ledger.db", folder / "journal.db", told)
-        self._note(each, folder, told)
+        self.coverage.note(each, folder / "struck")
+        self.racing += sum(1 for wish in each.intentions if len(wish.racers) > 1)
+        self.slowest = max([self.slowest, *(call.seconds for calls in told.values() for call in calls)])
         self.verdict.add(verdict)
         broken = {name: verdict.counts[name] for name in (*_ALL_BROKEN, "not bought") if verdict.counts[name]}
         print(
@@ -159,18 +171,6 @@ class Campaign:
                 tasks.create_task(agent.until_settled([server], 2, place_every=2))
         await server.stop()
 
-    def _note(self, each: Round, folder: Path, told: Mapping[int, Sequence[Told]]) -> None:
-        wishes = {wish.number: wish for wish in each.intentions}
-        for wish in each.intentions:
-            self.armed[_cell(each, wish)] += 1
-            self.racing += len(wish.racers) > 1
-            if not wish.kill:
-                self.struck[_cell(each, wish)] += 1
-        struck = folder / "struck"
-        for line in struck.read_text(encoding="ascii").splitlines() if struck.exists() else []:
-            self.struck[_cell(each, wishes[int(line.split()[0])])] += 1
-        self.slowest = max([self.slowest, *(call.seconds for calls in told.values() for call in calls)])
-
 
 async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str) -> Process:
     await zinc.killed()
@@ -189,10 +189,6 @@ def _age(journal: Path) -> None:
     Journal.open(f"sqlite:///{journal}").close()
     with closing(sqlite3.connect(journal)) as database, database:
         database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - 2 * 86_400),))
-
-
-def _cell(each: Round, wish: Intention) -> Cell:
-    return wish.fault, each.dialect, wish.kill or wish.behaviour
 
 
 def _write_down(folder: Path, each: Round, told: Mapping[int, Sequence[Told]]) -> None:
@@ -216,7 +212,7 @@ def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
     """Return what the campaign came to, as text for a person."""
     verdict, counts = campaign.verdict, campaign.verdict.counts
     broken = _ALL_BROKEN if rail == "agent" else BROKEN
-    lines = [*_coverage(campaign, PLANS[rail], full=full), ""]
+    lines = [*campaign.coverage.table(full=full), ""]
     lines += [f"{name:52} {counts[name]:7}" for name in ("intentions", "orders placed")]
     lines += [
         f"{'keys per intention':52} {_histogram(verdict.keys)}",
@@ -248,36 +244,6 @@ def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
     return "\n".join(lines)
 
 
-def _coverage(campaign: Campaign, plan: Plan, *, full: bool) -> list[str]:
-    """Rows of fault by dialect, columns of kill points: how often the kill struck; `-` where the road never passes."""
-    dialects = sorted({dialect for _, dialect, _ in campaign.armed})
-    behaviours = sorted({what for _, _, what in campaign.armed if ":" not in what})
-    points = [point for point in plan.kill_points if any(what == point for _, _, what in campaign.armed)]
-    head = f"{'fault':25} {'dialect':34}" + "".join(f"{each.replace(':1', ''):>13}" for each in [*points, *behaviours])
-    lines = ["Coverage: intentions by fault, dialect and kill point (struck) or what the host did"]
-    if full:
-        lines += ["", head]
-        for fault in plan.faults:
-            for dialect in dialects:
-                cells = [_hit(campaign, (fault, dialect, what)) for what in [*points, *behaviours]]
-                lines.append(f"{fault:25} {dialect:34}" + "".join(f"{cell:>13}" for cell in cells))
-    lines += ["", head]
-    for fault in plan.faults:
-        summed: list[str] = []
-        for what in [*points, *behaviours]:
-            hits = [campaign.struck[fault, dialect, what] for dialect in dialects]
-            armed = sum(campaign.armed[fault, dialect, what] for dialect in dialects)
-            summed.append(f"{sum(hits)}" if any(hits) else "-" if armed else "")
-        lines.append(f"{fault:25} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in summed))
-    return lines
-
-
-def _hit(campaign: Campaign, cell: Cell) -> str:
-    if campaign.struck[cell]:
-        return str(campaign.struck[cell])
-    return "-" if campaign.armed[cell] else ""
-
-
 def _histogram(counted: Mapping[int, int]) -> str:
     return "  ".join(f"{number}: {times}" for number, times in sorted(counted.items()))
 
@@ -302,8 +268,8 @@ def main() -> int:
     at_once = chosen.at_once or (2 if rail == "account" else 5)
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    campaign = Campaign(folder, keep=chosen.keep, turns=chosen.turns, evenings=chosen.evenings)
-    asyncio.run(campaign.run(plan.drawn(chosen.seed, chosen.intentions, dialects), at_once))
+    campaign = Campaign(plan, folder, keep=chosen.keep, turns=chosen.turns, evenings=chosen.evenings)
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once))
     verdict = campaign.verdict
     print(report(campaign, rail, full=not chosen.brief))
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
@@ -314,7 +280,9 @@ def main() -> int:
             "posts": dict(verdict.posts),
             "credentials": dict(verdict.credentials),
             "settlements": dict(verdict.settlements),
-            "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.struck}),
+            "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.coverage.struck}),
+            "missed": campaign.coverage.missed,
+            "unforeseen": campaign.coverage.unforeseen,
             "racing": campaign.racing,
             "findings": verdict.findings,
         }

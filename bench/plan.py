@@ -172,12 +172,29 @@ class Plan:
     dialects: Sequence[str]
     drawn: Callable[[int, int, Sequence[str]], list[Round]]
     """Given a seed, a number of intentions and dialects."""
+    passes: Callable[[str, str], bool] | None = None
+    """Whether who meets a fault comes by a kill point, in every dialect; None: not foreseen, only counted."""
 
 
 KILL_POINTS = (
     "opened:1", "sending:1", "answered:1", "unknown:1", "accepted:1", "ended:1", "sending:2", "answered:2"
 )  # fmt: skip
 """Every step of the checkout, and its second passing where the road can come by twice."""
+
+ENDS_AT_ONCE = frozenset({"rate_limited", "unauthorized_once"})
+"""Faults that say no: Zinc has not taken the order, and nothing is in doubt."""
+LOSES_NOTHING = frozenset({"none", "slow"})
+"""The answer comes; whether it is a yes is the product's business (`url-unreachable`)."""
+
+
+def passes(fault: str, kill: str) -> bool:
+    """Say whether who meets this fault at first comes by this step: what the table of the campaign must show."""
+    step, _, nth = kill.partition(":")
+    if fault in LOSES_NOTHING | ENDS_AT_ONCE:
+        comes_to = {"opened", "sending", "answered", "ended", *(["accepted"] if fault in LOSES_NOTHING else [])}
+        return step in comes_to and nth == "1"
+    return step != "ended"  # what was sent once and not answered is not ended by any later no
+
 
 Parts = Mapping[Kind, tuple[float, int, int]]
 """Of the intentions of a dialect this part, but at most so many, in rounds of at most so many; hosts get the rest."""
@@ -188,9 +205,12 @@ _PARTS: Parts = {
     "hosts": (1.0, 10**9, 160),
 }
 
-_STOPS_SOON = 24
-"""Intentions in a round of a dialect that ignores keys: once that is noticed, nothing more is bought."""
-
+_STOPS_SOON: Parts = {
+    "kills": (0.7, len(FAULTS) * len(KILL_POINTS), 6),
+    "limits": (0.08, 200, 24),
+    "hosts": (1.0, 10**9, 24),
+}
+"""In the dialect that ignores keys: once that is noticed nothing more is bought, and nobody comes by any step."""
 
 WALLETS_ALONE = frozenset(
     "challenges challenge_digest method_query payment_errors agent_repeat agent_duplicate receipt order_key".split()
@@ -216,7 +236,24 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
     rounds: list[Round] = []
     for dialect, share in zip(dialects, shares, strict=True):
         draw.shuffle_cells()
-        rounds += draw.rounds(len(rounds), dialect, share, _PARTS, _STOPS_SOON if dialect == IGNORED else None)
+        rounds += draw.rounds(len(rounds), dialect, share, _STOPS_SOON if dialect == IGNORED else _PARTS)
+    return rounds
+
+
+def again(seed: int, first: int, missed: Mapping[str, Sequence[tuple[str, str]]]) -> list[Round]:
+    """Return rounds in which nobody races who is to die.
+
+    Args:
+        seed: where all chance comes from.
+        first: the number of the first round.
+        missed: by dialect the faults with the steps that nobody died at, although they were meant to.
+    """
+    draw = Draw(random.Random(f"{seed} again from {first}"))
+    rounds: list[Round] = []
+    for dialect, cells in missed.items():
+        size = (_STOPS_SOON if dialect == IGNORED else _PARTS)["kills"][2]
+        for start in range(0, len(cells), size):
+            rounds.append(draw.alone(f"{first + len(rounds):03}-again", dialect, cells[start : start + size]))
     return rounds
 
 
@@ -252,17 +289,24 @@ class Draw:
         self.source.shuffle(self._cells)
         self._cell = 0
 
-    def rounds(self, first: int, dialect: str, share: int, parts: Parts, most: int | None = None) -> list[Round]:
-        """Draw all rounds of a dialect; `first` is the number of the first, `most` holds them small."""
+    def rounds(self, first: int, dialect: str, share: int, parts: Parts) -> list[Round]:
+        """Draw all rounds of a dialect; `first` is the number of the first."""
         left = {kind: min(round(share * part), at_most) for kind, (part, at_most, _) in parts.items()}
         left["hosts"] = share - sum(number for kind, number in left.items() if kind != "hosts")
         rounds: list[Round] = []
         for kind, (_, _, size) in parts.items():
             while left[kind] > 0:
-                now = min(left[kind], most or size)
+                now = min(left[kind], size)
                 rounds.append(self.round(f"{first + len(rounds):03}-{kind}", dialect, kind, now))
                 left[kind] -= now
         return rounds
+
+    def alone(self, name: str, dialect: str, cells: Sequence[tuple[str, str]]) -> Round:
+        """Draw a round of exactly these faults and steps, with one process for each intention to begin with."""
+        self._cells, self._cell = list(cells), 0
+        drawn = self.round(name, dialect, "kills", len(cells))
+        alone = (dataclasses.replace(wish, racers=wish.racers[:1]) for wish in drawn.intentions)
+        return dataclasses.replace(drawn, intentions=tuple(alone))
 
     def round(self, name: str, dialect: str, kind: Kind, size: int) -> Round:
         """Draw one round."""
@@ -330,9 +374,7 @@ class Draw:
                 scenario=self._scenario(kind, fault, kill),
                 fault=fault,
                 faults=(fault, *self._more_faults(kill)),
-                look_faults=tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
-                if source.random() < self._looks_fail
-                else (),
+                look_faults=self._look_faults(fault, kill),
                 kill=kill,
                 behaviour=behaviour,
                 delay=round(source.uniform(0.0, 0.6), 3),
@@ -358,6 +400,13 @@ class Draw:
             return self.source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
         return self.source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
 
+    def _look_faults(self, fault: str, kill: str) -> tuple[str, ...]:
+        source = self.source
+        found = tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
+        if kill.endswith(":2") and fault in (*AFTER, "too_slow"):
+            return (source.choice(_LOOK_FAULTS[:-1]), *found)  # or it is found at once, and nothing is sent again
+        return found if source.random() < self._looks_fail else ()
+
     def _more_faults(self, kill: str) -> tuple[str, ...]:
         source = self.source
         if kill.endswith(":2") or source.random() < 0.3:
@@ -374,4 +423,4 @@ class Draw:
         )
 
 
-ACCOUNT = Plan(tuple(FAULTS), KILL_POINTS, tuple(all_dialects()), drawn)
+ACCOUNT = Plan(tuple(FAULTS), KILL_POINTS, tuple(all_dialects()), drawn, passes)

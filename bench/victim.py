@@ -4,6 +4,7 @@
 is in the environment:
 
     VICTIM_KILL    STEP:N     `kill -9` of itself when the checkout passes that step for the N-th time
+    VICTIM_BEGUN   FILE       what it makes when it passes the first step
     VICTIM_STRUCK  FILE       where it writes, before it dies, that it did
     VICTIM_CLOCK   AT:BY,...  AT seconds after the start its clock stands BY seconds beside the real one
     VICTIM_REPEAT  SECONDS    how long identical bytes may go again (the product's ten minutes by default)
@@ -68,9 +69,13 @@ def _with_repeat(seconds: float) -> Clocks:
 def _checkpoint() -> Callable[[str], None]:
     step, _, nth = os.environ.get("VICTIM_KILL", "").partition(":")
     left = int(nth or 1)
+    begun = os.environ.get("VICTIM_BEGUN")
 
     def passed(name: str) -> None:
-        nonlocal left
+        nonlocal left, begun
+        if begun:
+            Path(begun).touch()
+            begun = None
         if name != step:
             return
         left -= 1

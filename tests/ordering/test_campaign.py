@@ -39,12 +39,14 @@ def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_rac
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
     counts: dict[str, int] = found["counts"]
-    assert counts["intentions"] == 48
+    assert counts["intentions"] >= 48
     assert counts["orders placed"] > 26
     for broken in ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "told wrongly"):
         assert counts.get(broken, 0) == 0, found["findings"]
     assert {cell.split()[0] for cell in found["struck"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
-    assert sum(cell.split()[1].split(":")[0] in ("opened", "sending", "answered") for cell in found["struck"]) >= 3
+    assert len([cell for cell in found["struck"] if ":" in cell]) >= 10
+    assert found["missed"] == {}, "who was to die died, at the first try or at a later one"
+    assert found["unforeseen"] == []
     assert found["racing"] >= 8
 
 
