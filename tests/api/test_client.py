@@ -18,7 +18,9 @@ import pytest
 from fake_zinc import failure
 from pydantic import SecretStr
 
-from zinc_mcp.api.client import MAX_ANSWER_BYTES, ZincClient, check_origin
+from zinc_mcp.api.client import ZincClient
+from zinc_mcp.api.origin import check_origin
+from zinc_mcp.api.wire import MAX_ANSWER_BYTES
 from zinc_mcp.errors import (
     OrderAlreadyExistsError,
     OrderNotFoundError,
@@ -165,6 +167,48 @@ async def test_a_filter_stays_one_parameter(metadata_value: str) -> None:
         ("metadata_key", "zinc_mcp_key"),
         ("metadata_value", metadata_value),
     ]
+
+
+class EveryOrder:
+    """A Zinc of the releases that had no filter: lists all orders there are, page by page."""
+
+    def __init__(self, metadata: list[dict[str, str]], limit: int = 50) -> None:
+        self.orders = [{**ORDER, "id": f"order-{number}", "metadata": each} for number, each in enumerate(metadata)]
+        self.limit = limit
+        self.offsets: list[int] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params.get("offset", 0))
+        self.offsets.append(offset)
+        page = self.orders[offset : offset + self.limit]
+        total = {"total": len(self.orders), "limit": self.limit, "offset": offset}
+        return httpx.Response(200, json={"orders": page, **total})
+
+    async def find(self, value: str) -> list[str]:
+        client = ZincClient("https://zinc.example", transport=httpx.MockTransport(self))
+        return [order.id for order in await client.find_orders("zinc_mcp_key", value, KEY)]
+
+
+async def test_where_lists_are_not_filtered_an_order_is_found_on_a_later_page() -> None:
+    zinc = EveryOrder([{"zinc_mcp_key": f"k{number}"} for number in range(120)])
+    assert await zinc.find("k119") == ["order-119"]
+    assert zinc.offsets == [0, 50, 100]
+    assert await zinc.find("nobody's") == []
+    assert zinc.offsets == [0, 50, 100] * 2
+
+
+async def test_no_more_pages_are_read_than_are_needed_or_than_ten() -> None:
+    zinc = EveryOrder([{"zinc_mcp_key": f"k{number}"} for number in range(900)])
+    assert await zinc.find("k7") == ["order-7"]
+    assert zinc.offsets == [0]
+    assert await zinc.find("k899") == []
+    assert len(zinc.offsets) == 1 + 10
+
+
+async def test_a_list_that_never_gets_further_is_not_read_for_ever() -> None:
+    zinc = EveryOrder([{}] * 900, limit=0)
+    assert await zinc.find("k") == []
+    assert zinc.offsets == [0]
 
 
 @pytest.mark.parametrize("secret", [f"{PLANTED}\r\nX-Evil: 1", f"{PLANTED} ", f"{PLANTED}\x00", f"\u00e9{PLANTED}", ""])

@@ -6,7 +6,7 @@ A look-up costs one cent with a live key (SDK 2026.9.18) and nothing with a test
 import re
 from urllib.parse import urlsplit
 
-from zinc_mcp.api.responses import Answer, Text
+from zinc_mcp.api.answers import Answer, Text
 from zinc_mcp.api.retailer import retailer_of
 
 LOOK_UP_CENTS = 1

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import anyio
 import click
 
-from zinc_mcp.api.client import ZincClient, check_origin
+from zinc_mcp.api.client import ZincClient
+from zinc_mcp.api.origin import check_origin
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.money import printed

@@ -1,8 +1,8 @@
 """Where a payment may go: exactly the configured origin, encrypted."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
+from zinc_mcp.api.origin import is_loopback
 from zinc_mcp.payments.failures import PaymentRefusedError
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -26,7 +26,7 @@ def check_origin(url: str, origin: str) -> None:
 def is_private_or_encrypted(url: str) -> bool:
     """Say whether what is sent to this address is read by nobody on the way."""
     place = _place(url)
-    return place is not None and (place[0] == "https" or (place[0] == "http" and _is_loopback(place[1])))
+    return place is not None and (place[0] == "https" or (place[0] == "http" and is_loopback(place[1])))
 
 
 def _place(address: str) -> tuple[str, str, int] | None:
@@ -40,10 +40,3 @@ def _place(address: str) -> tuple[str, str, int] | None:
     if parts.username is not None or parts.password is not None or not parts.hostname or port is None:
         return None
     return parts.scheme, parts.hostname, port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

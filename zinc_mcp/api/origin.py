@@ -1,0 +1,45 @@
+"""The address of an API: one spelling, and encrypted unless it is this machine's."""
+
+import ipaddress
+import re
+
+from zinc_mcp.errors import SettingsError
+
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
+)
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def check_origin(origin: str) -> str:
+    """Return `origin` in one spelling: scheme, host, a port that is not the scheme's own, and a path if it has one.
+
+    Raises:
+        SettingsError: unless it is https, or plain http to a loopback address.
+    """
+    scheme, _, rest = origin.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
+    if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
+        raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
+    if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
+        raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
+    port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
+    return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host (an address without brackets, or a name) is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _exists(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).version == 6
+    except ValueError:
+        return False
