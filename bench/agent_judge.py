@@ -24,10 +24,10 @@ from bench.judge import (
     Unknown,
     Verdict,
     apart,
-    can_be,
     count,
     duplicates,
     is_a_no,
+    landed,
     limits,
     named,
     outcomes,
@@ -242,13 +242,7 @@ def _entries(
         paid = [each for each in settled if each["idempotency_key"] == key]
         alone = sum(1 for other in one.entries if other["key"] == key) == 1
         if state in LANDED:
-            order = known.get(entry["order_id"])
-            if order is None:
-                verdict.found("lost", f"{named(one)}: the journal has {state} {entry['order_id']}, Zinc does not")
-            elif order["identity"] != one.intention.identity:
-                verdict.found("wrong endings", f"{named(one)}: the journal names the order of {order['identity']}")
-            elif entry["order_id"] not in money.free and not can_be(state, one.intention):
-                verdict.found("wrong endings", f"{named(one)}: {state}")
+            landed(verdict, one, entry, known, money.free)
         elif state in ("rejected", "refused", "declined"):
             if alone and paid:
                 verdict.found("wrong endings", f"{named(one)}: {state}, and the money is gone: {outcomes(posts)}")

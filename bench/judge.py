@@ -228,13 +228,7 @@ def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known:
         state, own = entry["state"], [post for post in one.posts if post["idempotency_key"] == entry["key"]]
         shared = any(other is not entry and other["key"] == entry["key"] for other in one.entries)
         if state in LANDED:
-            order = known.get(entry["order_id"])
-            if order is None:
-                verdict.found("lost", f"{named(one)}: the journal has {state} {entry['order_id']}, Zinc does not")
-            elif order["identity"] != one.intention.identity:
-                verdict.found("wrong endings", f"{named(one)}: the journal names the order of {order['identity']}")
-            elif not can_be(state, one.intention):
-                verdict.found("wrong endings", f"{named(one)}: {state}")
+            landed(verdict, one, entry, known)
         elif state == "rejected":
             said_no = [post for post in own if is_a_no(post)]
             if any(post["outcome"] == "created" for post in own) or not said_no:
@@ -251,6 +245,19 @@ def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known:
             verdict.unknown.append(
                 Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, at_zinc, tuple(outcomes(own)))
             )
+
+
+def landed(
+    verdict: Verdict, one: Evidence, entry: Mapping[str, Any], known: Mapping[str, Any], free: Collection[str] = ()
+) -> None:
+    """Hold an entry that names an order against what Zinc has; those in `free` came of a 402 that asked for nothing."""
+    order = known.get(entry["order_id"])
+    if order is None:
+        verdict.found("lost", f"{named(one)}: the journal has {entry['state']} {entry['order_id']}, Zinc does not")
+    elif order["identity"] != one.intention.identity:
+        verdict.found("wrong endings", f"{named(one)}: the journal names the order of {order['identity']}")
+    elif entry["order_id"] not in free and not can_be(entry["state"], one.intention):
+        verdict.found("wrong endings", f"{named(one)}: {entry['state']}")
 
 
 def can_be(state: str, wish: Intention) -> bool:

@@ -1,4 +1,4 @@
-"""A small fault campaign, with the same code as the large one: real processes, real sockets, real kills."""
+"""A small fault campaign on either rail, with the same code as the large ones: real processes, sockets and kills."""
 
 import json
 import os
@@ -30,24 +30,43 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    ended = run(
-        "bench.faults", "--seed", "11", "--intentions", "48", "--dialect", "default", "--turns", "4", "--at-once", "3",
-        "--brief", "--json", str(figures),
-    )  # fmt: skip
+def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run one that keeps every promise, and return its figures."""
+    figures = folder / "figures.json"
+    ended = run("bench.faults", "--dialect", "default", "--turns", "4", "--brief", "--json", str(figures), *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
-    counts: dict[str, int] = found["counts"]
-    assert counts["intentions"] >= 48
-    assert counts["orders placed"] > 26
     for broken in ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "told wrongly"):
-        assert counts.get(broken, 0) == 0, found["findings"]
+        assert found["counts"].get(broken, 0) == 0, found["findings"]
+    return found
+
+
+def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--seed", "11", "--intentions", "48", "--at-once", "3")
+    assert found["counts"]["intentions"] >= 48
+    assert found["counts"]["orders placed"] > 26
     assert {cell.split()[0] for cell in found["struck"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
     assert len([cell for cell in found["struck"] if ":" in cell]) >= 10
     assert found["missed"] == {}, "who was to die died, at the first try or at a later one"
     assert found["unforeseen"] == []
     assert found["racing"] >= 8
+
+
+def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
+    found = campaign(
+        tmp_path, "--rail", "agent", "--seed", "5", "--intentions", "36", "--at-once", "4", "--evenings", "0"
+    )
+    counts: dict[str, int] = found["counts"]
+    assert counts["intentions"] == 36
+    assert counts["orders placed"] > 12
+    for broken in ("second credentials", "paid twice", "paid another amount", "lies paid", "order keys lost"):
+        assert counts.get(broken, 0) == 0, found["findings"]
+    assert counts["payment requests that lied, and were not paid"] >= 3
+    assert counts["order keys kept"] >= 6
+    assert sum(times for number, times in found["credentials"].items() if int(number) > 0) > 12
+    steps = {cell.split()[1].split(":")[0] for cell in found["struck"] if ":" in cell.split()[1]}
+    assert len(steps) >= 4
+    assert found["racing"] >= 4
 
 
 def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -> None:
