@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from zinc_mcp.ordering.database import ADDRESSES, META, PAYMENTS, SCHEMA_VERSION
+from zinc_mcp.ordering.database import SCHEMA_VERSION
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.tables import ADDRESSES, META, PAYMENTS
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
 """As version 1 created them on PostgreSQL."""

@@ -1,7 +1,8 @@
-"""Where the journal lies: tables, SQLite and PostgreSQL connections, and what their failures mean in a sentence."""
+"""Where the journal lies: SQLite and PostgreSQL, its tables made or brought up to date, what failures of it mean."""
 
 import json
 import os
+import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Generator
@@ -14,115 +15,12 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.ordering.statements import begin_writing
+from zinc_mcp.ordering.tables import ADDRESSES, META, PAYMENTS, TABLES, UNFINISHED_INDEX
 
 SCHEMA_VERSION = 3
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
-# One advisory lock for one journal; the number only has to be ours.
-_SERIAL = sa.select(sa.func.pg_advisory_xact_lock(0x7A696E63))
-
-_tables = sa.MetaData()
-
-META = sa.Table(
-    "zinc_meta",
-    _tables,
-    sa.Column("name", sa.String(40), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
-
-ENTRIES = sa.Table(
-    "zinc_entries",
-    _tables,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("key", sa.String(36), nullable=False),
-    sa.Column("caller", sa.String(64), nullable=False),
-    sa.Column("mode", sa.String(8), nullable=False),
-    sa.Column("origin", sa.String(300), nullable=False),
-    sa.Column("account", sa.String(64), nullable=False),
-    sa.Column("rail", sa.String(16), nullable=False),
-    sa.Column("twin", sa.String(64), nullable=False),
-    sa.Column("body_digest", sa.String(64), nullable=False),
-    sa.Column("body", sa.LargeBinary),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("lease_owner", sa.String(64)),
-    sa.Column("lease_until", sa.Double),
-    sa.Column("ceiling_cents", sa.BigInteger, nullable=False),
-    sa.Column("fee_cents", sa.BigInteger, nullable=False),
-    sa.Column("reserved_cents", sa.BigInteger, nullable=False),
-    sa.Column("spent_cents", sa.BigInteger),
-    sa.Column("counts_cents", sa.BigInteger, nullable=False),
-    sa.Column("order_id", sa.String(100)),
-    sa.Column("status", sa.String(60)),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("first_sent_at", sa.Double),
-    sa.Column("opened_at", sa.Double, nullable=False),
-    sa.Column("counted_at", sa.Double, nullable=False),
-    sa.Column("updated_at", sa.Double, nullable=False),
-    sa.Column("seen", sa.String(64)),
-    sa.Column("consent", sa.Text),
-    sa.Column("problem", sa.Text),
-    sa.Column("facts", sa.Text, nullable=False),
-)
-
-EVENTS = sa.Table(
-    "zinc_events",
-    _tables,
-    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("what", sa.String(80), nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-)
-
-PAYMENTS = sa.Table(
-    "zinc_payments",
-    _tables,
-    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("asked_at", sa.Double, nullable=False),
-    sa.Column("credential", sa.Text),
-    sa.Column("settle_by", sa.Double),
-    sa.Column("recovery", sa.Text, nullable=False),
-    sa.Column("order_key", sa.Text),
-)
-
-ADDRESSES = sa.Table(
-    "zinc_addresses",
-    _tables,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("fields", sa.Text, nullable=False),
-)
-
-_SENT = ENTRIES.c.state.not_in(["refused", "declined"])
-_UNFINISHED = ENTRIES.c.state.in_(["waiting", "signing", "sending", "unknown", "accepted"])
-_COUNTING = ENTRIES.c.counts_cents > 0
-
-# A key that was refused before anything was sent may be used again: nobody but us has seen it.
-sa.Index(
-    "zinc_entries_key",
-    ENTRIES.c.key,
-    ENTRIES.c.caller,
-    ENTRIES.c.mode,
-    unique=True,
-    sqlite_where=_SENT,
-    postgresql_where=_SENT,
-)
-sa.Index("zinc_entries_handle", ENTRIES.c.key)
-sa.Index("zinc_entries_order", ENTRIES.c.order_id)
-sa.Index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
-_UNFINISHED_INDEX = sa.Index(
-    "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
-)
-sa.Index(
-    "zinc_entries_counting",
-    ENTRIES.c.mode,
-    ENTRIES.c.caller,
-    ENTRIES.c.counted_at,
-    ENTRIES.c.counts_cents,
-    sqlite_where=_COUNTING,
-    postgresql_where=_COUNTING,
-)
 
 # Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
 _NETWORK = frozenset("nfs nfs4 cifs smb smb2 smb3 smbfs afs ncpfs 9p ceph glusterfs fuse.sshfs webdav davfs".split())
@@ -161,7 +59,7 @@ def create(engine: sa.Engine, now: float) -> None:
     with engine.begin() as connection:
         begin_writing(connection)
         if not sa.inspect(connection).has_table(META.name):
-            _tables.create_all(connection)
+            TABLES.create_all(connection)
             connection.execute(
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
@@ -183,8 +81,8 @@ def create(engine: sa.Engine, now: float) -> None:
 def _add_payments(connection: sa.Connection) -> None:
     """Version 2: payments by wallet, and the state in which a wallet is asked."""
     PAYMENTS.create(connection)
-    _UNFINISHED_INDEX.drop(connection)
-    _UNFINISHED_INDEX.create(connection)
+    UNFINISHED_INDEX.drop(connection)
+    UNFINISHED_INDEX.create(connection)
 
 
 def _add_addresses(connection: sa.Connection) -> None:
@@ -195,18 +93,6 @@ def _add_addresses(connection: sa.Connection) -> None:
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses}
 
 
-def begin_writing(connection: sa.Connection, *, serial: bool = True) -> None:
-    """Make a transaction one that writes, and with `serial` the only one that opens entries.
-
-    pysqlite opens transactions late and on its own terms; ours begin with the write lock, which is everybody's
-    (SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL").
-    """
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    elif serial:
-        connection.execute(_SERIAL)
-
-
 @contextmanager
 def explained() -> Generator[None]:
     """Turn the database's failures into `JournalError`s; parameters (addresses!) never get into them."""
@@ -214,6 +100,8 @@ def explained() -> Generator[None]:
         yield
     except sa_exc.DBAPIError as error:
         raise JournalError(_sentence(str(error.orig))) from None
+    except sqlite3.Error as error:
+        raise JournalError(_sentence(str(error))) from None
     except sa_exc.SQLAlchemyError as error:
         raise JournalError(f"The journal failed ({type(error).__name__}), so nothing was sent.") from None
     except (UnicodeDecodeError, json.JSONDecodeError):

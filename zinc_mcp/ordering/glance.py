@@ -6,15 +6,14 @@ read while another writes (WAL), and what is read is what was last committed.
 
 import sqlite3
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.rows import entry_of, found, one
+from zinc_mcp.ordering.statements import spelled
 
 
 class NothingSeenError(Exception):
@@ -63,17 +62,10 @@ class Glance:
         self._connection.close()
 
     def _first(self, query: sa.Select[Any], given: Mapping[str, Any]) -> Entry | None:
-        text, always = _spelled(query)
+        text, always = spelled(query)
         try:
             # All of them: a statement that is not read to its end keeps the log from being taken into the file.
             rows = self._connection.execute(text, {**always, **given}).fetchall()
             return entry_of(rows[0]) if rows else None
         except (sqlite3.Error, ValueError) as error:
             raise NothingSeenError from error
-
-
-@cache
-def _spelled(query: sa.Select[Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return a query in SQLite's words, and the values that belong to it whoever asks."""
-    compiled = query.compile(dialect=sqlite.dialect(paramstyle="named"))
-    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering import opening, rows
-from zinc_mcp.ordering.database import ADDRESSES, ENTRIES, begin_writing, connect, create, explained
+from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.entry import (
     FOREVER,
     OPEN,
@@ -30,6 +30,8 @@ from zinc_mcp.ordering.entry import (
 )
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.statements import begin_writing
+from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
 
 _FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}

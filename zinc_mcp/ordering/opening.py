@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.database import ENTRIES, META
 from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
@@ -20,6 +19,8 @@ from zinc_mcp.ordering.entry import (
     State,
 )
 from zinc_mcp.ordering.rows import entry_of
+from zinc_mcp.ordering.statements import execute
+from zinc_mcp.ordering.tables import ENTRIES, META
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
@@ -80,8 +81,8 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     """Look up what has a say in whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
-    found = connection.execute(_BEFORE, {**_intention(draft), "day": day, "since": since}).one()
-    return Before(found[0], *map(int, found[1:]))
+    paused, *counted = execute(connection, _BEFORE, {**_intention(draft), "day": day, "since": since}).fetchone()
+    return Before(paused, *map(int, counted))
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:

@@ -4,15 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.database import ENTRIES, EVENTS, META, PAYMENTS
 from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.statements import execute
+from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, PAYMENTS
 
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
@@ -20,7 +21,7 @@ _BLANK: Mapping[str, Any] = dict.fromkeys(_COLUMNS)
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
-_INSERTED = sa.insert(ENTRIES)
+_INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version")
 )
@@ -100,8 +101,8 @@ def insert(
     }
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
-    inserted = cast(tuple[int], connection.execute(_INSERTED, _written(values)).inserted_primary_key)
-    whole: dict[str, Any] = {**_BLANK, **values, "id": inserted[0]}
+    (entry_id,) = execute(connection, _INSERTED, _written(values)).fetchone()
+    whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}
     entry = Entry(**whole)
     opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
     sent = [] if sending is None else [Event(entry.id, 2, now, "sending", "sending", {})]
@@ -127,7 +128,7 @@ def change(
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
     exactly = {"this_id": entry.id, "this_version": entry.version}
-    if connection.execute(_changing(frozenset(values)), {**given, **exactly}).rowcount == 0:
+    if execute(connection, _changing(frozenset(values)), {**given, **exactly}).rowcount == 0:
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
     # At that version the row was what `entry` is, so nobody needs to read it again.
@@ -147,20 +148,16 @@ def _changing(columns: frozenset[str]) -> sa.Update:
 
 def append(connection: sa.Connection, *happened: Event) -> None:
     """Write down events."""
-    connection.execute(
-        _APPENDED,
-        [
-            {
-                "entry_id": event.entry_id,
-                "version": event.version,
-                "at": event.at,
-                "state": event.state,
-                "what": event.what[:80],
-                "detail": json.dumps(dict(event.detail)),
-            }
-            for event in happened
-        ],
-    )
+    for each in happened:
+        written = {
+            "entry_id": each.entry_id,
+            "version": each.version,
+            "at": each.at,
+            "state": each.state,
+            "what": each.what[:80],
+            "detail": json.dumps(dict(each.detail)),
+        }
+        execute(connection, _APPENDED, written)
 
 
 def events(connection: sa.Connection, entry_id: int) -> list[Event]:
