@@ -74,6 +74,24 @@ def test_an_entry_is_waiting_with_its_exact_bytes_and_its_reservation(journal: J
     assert journal.find(made.key, caller="local") == made
 
 
+def test_what_a_change_returns_is_what_stands_in_the_journal(journal: Journal) -> None:
+    sent = entry(journal, draft(), sending=lambda: {"attempts": 1, "consent": {"by": "limits", "asked": [1, None]}})
+    assert journal.read(sent.id) == sent
+    told: dict[str, Any] = {
+        "order_id": "o-1",
+        "status": "pending",
+        "seen": "digest",
+        "spent_cents": None,
+        "lease_until": 1.5,
+    }
+    landed = journal.move(sent, "accepted", "accepted by Zinc", **told)
+    assert journal.read(sent.id) == landed
+    ended = journal.move(
+        landed, "failed", "out of stock", problem={"code": "a", "facts": {"left": 0}}, consent=None, facts={"of": "it"}
+    )
+    assert journal.read(sent.id) == ended
+
+
 def test_a_change_of_an_older_version_is_refused_and_shows_how_it_stands(journal: Journal) -> None:
     made = entry(journal, draft())
     moved = journal.move(made, "sending", "sending")
@@ -152,6 +170,24 @@ def test_limits_admit_exactly_what_fits(journal: Journal, limits: Limits, admitt
         except LimitExceededError:
             pass
     assert count == admitted
+
+
+def test_a_day_and_a_month_are_counted_each_on_its_own(journal: Journal, clock: HandClock) -> None:
+    limits = Limits(day_cents=5100, month_cents=10_200, orders_day=1)
+    entry(journal, draft(1), limits=limits)
+    clock.pass_seconds(2 * 86_400)
+    entry(journal, draft(2), limits=limits)
+    with pytest.raises(LimitExceededError) as day:
+        entry(journal, draft(3), limits=limits)
+    clock.pass_seconds(2 * 86_400)
+    with pytest.raises(LimitExceededError) as month:
+        entry(journal, draft(3), limits=limits)
+    clock.pass_seconds(27 * 86_400)
+    entry(journal, draft(3), limits=limits)
+    with pytest.raises(LimitExceededError) as number:
+        entry(journal, draft(4), limits=Limits(month_cents=10**9, orders_day=1))
+    assert [each.value.facts["period"] for each in (day, month, number)] == ["24 hours", "30 days", "24 hours"]
+    assert (month.value.facts["left_cents"], number.value.facts["orders"]) == (0, 1)
 
 
 def test_limits_are_each_callers_and_each_modes_own(journal: Journal) -> None:
