@@ -4,8 +4,9 @@
 SSE} x both eras. Nothing is sent without the consent that the mode demands.
 """
 
+import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,23 +18,23 @@ from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import journal_of
 from mcp import Client
+from mcp.client import Transport
 from mcp.client.context import ClientRequestContext
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitRequestParams, ElicitResult
 from serving.as_a_host import both_eras, said
-from serving.on_a_port import served
+from serving.in_a_process import ClockInAFile, Desktop
+from serving.on_a_port import served, zinc_on_a_port
 from serving.visitor import Shown
 from wanted import arguments, book
 
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.server import build_server
+from zinc_mcp.serving.asking import MODERN
 
 Person = Literal["elicits", "cannot", "declines", "cancels", "answers late", "disconnects"]
 Mode = Literal["auto", "host", "page", "none"]
-FORM_SECONDS = 0.2
-
+unix = pytest.mark.skipif(sys.platform == "win32", reason="a shell, and a browser that is a script")
 PERSONS: tuple[Person, ...] = ("elicits", "cannot", "declines", "cancels", "answers late", "disconnects")
 
 
@@ -73,8 +74,13 @@ class Somebody:
     kind: Person
     era: str
     clock: HandClock
+    pages: Callable[[], int]
+    """How many pages were put before whoever sits there."""
     read: list[str] = field(default_factory=list[str])
     gone: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self._pages_of_others = self.pages()
 
     async def answer(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         self.read.append(params.message)
@@ -89,89 +95,121 @@ class Somebody:
             if self.era == "auto":
                 self.clock.pass_seconds(601)
             else:
-                await anyio.sleep(FORM_SECONDS + 0.3)
+                await self.has_a_page()  # the dialogue's time is over for certain when the page takes its place
         return ElicitResult(action="accept", content={"approve": True})
 
+    async def has_a_page(self) -> None:
+        """Wait for a page that must come, as long as a busy machine may take to show it."""
+        with anyio.move_on_after(10):
+            while self.pages() == self._pages_of_others:
+                await anyio.sleep(0.01)
 
-@pytest.fixture
-def impatient(clocks: Clocks, approval: Mode) -> Clocks:
-    # Where nobody is waited for, a call has all the time that a busy machine may take.
-    return replace(clocks, form=FORM_SECONDS, answer=0.5 if approval in ("auto", "page") else 10.0)
+    def saw(self) -> str:
+        """Return what they saw, in words."""
+        seen = ("dialogue", bool(self.read)), ("page", self.pages() > self._pages_of_others)
+        return " and ".join(name for name, was_seen in seen if was_seen) or "nothing"
 
 
-Connect = Callable[[Somebody], Any]
+def clocks_for(row: Row, person: Somebody, clocks: Clocks) -> Clocks:
+    """Return clocks that are short only where a time must run out; the rest may last as long as a machine is busy."""
+    late = person.kind == "answers late"
+    return replace(clocks, wire=30.0, form=1.0 if late else 20.0, answer=0.3 if row.told == "waiting" else 20.0)
+
+
+Connect = Callable[[Somebody, Clocks], AbstractAsyncContextManager[Client]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where people sit before their hosts: what connects a host to a server, and how many pages were put up there."""
+
+    connect: Connect
+    pages: Callable[[], int]
 
 
 @asynccontextmanager
-async def hosted(
-    open_test_shop: OpenShop, clocks: Clocks, transport: str, era: str, shown: Shown
-) -> AsyncGenerator[Connect]:
-    """Run one server, and give what connects a host to it."""
-    async with open_test_shop(clocks=clocks) as shop:
-        if transport == "stdio":
-            # The same server and page as over stdin and stdout; what a pipe adds is tested with a process of its own.
-            async with page_beside(shop, show=shown) as page:
-                server = build_server(shop, page)
+async def on_pipes(folder: Path, clock: ClockInAFile, zinc: FakeZinc, home: Path) -> AsyncGenerator[Place]:
+    """Give each host a server process of its own, which ends with it."""
+    desktop = Desktop(folder)
+    async with zinc_on_a_port(zinc) as origin:
+        environ = {"ZINC_MCP_HOME": str(home), "ZINC_API_URL": origin, "ZINC_API_KEY": "zn_test_planted-secret"}
 
-                @asynccontextmanager
-                async def in_memory(person: Somebody) -> AsyncGenerator[Client]:
-                    async with Client(server, mode=era, **asks(person)) as client:
-                        yield client
+        def connect(person: Somebody, clocks: Clocks) -> AbstractAsyncContextManager[Client]:
+            return hosted(desktop.started(environ, clocks, clock), person)
 
-                yield in_memory
-            return
-        async with served(shop, show=shown) as origin:
+        yield Place(connect, desktop.pages)
 
-            @asynccontextmanager
-            async def on_the_wire(person: Somebody) -> AsyncGenerator[Client]:
-                if transport == "sse":
-                    async with Client(sse_client(f"{origin}/sse"), mode=era, **asks(person)) as client:
-                        yield client
-                    return
+
+@asynccontextmanager
+async def on_the_wire(transport: str, open_test_shop: OpenShop) -> AsyncGenerator[Place]:
+    """Give each host a server that lives on when the host is gone."""
+    shown = Shown()
+
+    @asynccontextmanager
+    async def connect(person: Somebody, clocks: Clocks) -> AsyncGenerator[Client]:
+        if person.kind == "disconnects":
+            clocks = replace(clocks, form=3.0)  # waited out below
+        async with open_test_shop(clocks=clocks) as shop, served(shop, show=shown) as origin:
+            if transport == "sse":
+                async with hosted(sse_client(f"{origin}/sse"), person) as client:
+                    yield client
+            else:
                 async with httpx2.AsyncClient(timeout=30) as http:
                     wire = streamable_http_client(f"{origin}/mcp", http_client=http)
-                    async with Client(wire, mode=era, **asks(person)) as client:
+                    async with hosted(wire, person) as client:
                         yield client
+            if person.gone.is_set():
+                # What is asked after that, a dialogue's end if it still stood, and whatever that sets going.
+                await anyio.sleep(0.5 + (clocks.form if person.era == "legacy" else 0.0))
 
-            yield on_the_wire
+    yield Place(connect, lambda: len(shown.paths))
 
 
-def asks(person: Somebody) -> dict[str, Any]:
-    return {} if person.kind == "cannot" else {"elicitation_callback": person.answer}
+@asynccontextmanager
+async def hosted(wire: Transport, person: Somebody) -> AsyncGenerator[Client]:
+    """Be the host that this person sits before."""
+    asks: dict[str, Any] = {} if person.kind == "cannot" else {"elicitation_callback": person.answer}
+    try:
+        async with Client(wire, mode=person.era, **asks) as client:
+            assert (client.protocol_version >= MODERN) == (person.era == "auto")
+            yield client
+    except* anyio.BrokenResourceError:
+        assert person.kind == "disconnects"  # the SDK's client minds being cut off in the middle of a message
 
 
-async def told(connect: Connect, person: Somebody, number: int) -> str:
+async def told(connected: AbstractAsyncContextManager[Client], person: Somebody, number: int) -> str:
     """Place an order as this person's host does, and return the outcome or the code that the model got."""
     outcome = "nothing"
-
-    async def place(client: Client) -> None:
-        nonlocal outcome
-        facts = said(await client.call_tool("place_order", arguments(products=book(number))))
-        outcome = str(facts.get("code") or facts["outcome"])
 
     async def leave(host: anyio.CancelScope) -> None:
         await person.gone.wait()
         host.cancel()
 
-    try:
-        async with connect(person) as client, anyio.create_task_group() as host:
-            host.start_soon(leave, host.cancel_scope)
-            await place(client)
-            host.cancel_scope.cancel()
-    except* anyio.BrokenResourceError:
-        assert person.kind == "disconnects"  # the SDK's client minds being cut off in the middle of a message
+    async with connected as client, anyio.create_task_group() as host:
+        host.start_soon(leave, host.cancel_scope)
+        facts = said(await client.call_tool("place_order", arguments(products=book(number))))
+        outcome = str(facts.get("code") or facts["outcome"])
+        if outcome == "waiting":
+            await person.has_a_page()  # a busy machine's browser may start after the answer, and before the server ends
+        host.cancel_scope.cancel()
     return outcome
 
 
+@pytest.fixture
+def clock(tmp_path: Path) -> ClockInAFile:
+    return ClockInAFile(tmp_path / "time")
+
+
 @both_eras
-@pytest.mark.parametrize("transport", ["stdio", "mcp", "sse"])
+@pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp", "sse"])
 @pytest.mark.parametrize("approval", ["auto", "host", "page", "none"])
 async def test_nothing_is_sent_without_the_consent_that_its_mode_demands(
     open_test_shop: OpenShop,
     zinc: FakeZinc,
-    clock: HandClock,
-    impatient: Clocks,
+    clock: ClockInAFile,
+    clocks: Clocks,
     home: Path,
+    tmp_path: Path,
     write_config: Callable[[str], Path],
     mode: str,
     transport: str,
@@ -180,17 +218,14 @@ async def test_nothing_is_sent_without_the_consent_that_its_mode_demands(
     write_config(f'[policy]\napproval = "{approval}"\nmax_day = 1000000\n')
     found: dict[Person, Row] = {}
     wanted: dict[Person, Row] = {person: expected(person, approval, mode) for person in PERSONS}
-    shown = Shown()
-    async with hosted(open_test_shop, impatient, transport, mode, shown) as connect:
+    stdio = transport == "stdio"
+    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_shop) as place:
         for number, kind in enumerate(PERSONS):
-            person = Somebody(kind, mode, clock)
-            posts, pages = len(zinc.posts), len(shown.paths)
-            with anyio.fail_after(20):
-                outcome = await told(connect, person, number)
-            if kind == "disconnects" and person.read:
-                await anyio.sleep(0.6)  # what is asked after that, and what it sets going
-            saw = [name for name, seen in (("dialogue", person.read), ("page", shown.paths[pages:])) if seen]
-            found[kind] = Row(len(zinc.posts) - posts, outcome, " and ".join(saw) or "nothing")
+            person = Somebody(kind, mode, clock, place.pages)
+            posts = len(zinc.posts)
+            with anyio.fail_after(60):
+                outcome = await told(place.connect(person, clocks_for(wanted[kind], person, clocks)), person, number)
+            found[kind] = Row(len(zinc.posts) - posts, outcome, person.saw())
     assert found == wanted
     assert len(zinc.orders) == sum(row.sent for row in wanted.values())
     states = [entry.state for entry in journal_of(home)[0]]

@@ -1,0 +1,27 @@
+"""The product's stdio server on the time of a test: `python timed_server.py CLOCKS TIME`.
+
+CLOCKS is `Clocks` as JSON, and TIME a file that holds the seconds since the epoch, read whenever the server looks.
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.serving.stdio import run
+from zinc_mcp.settings import load_settings
+from zinc_mcp.shop import open_shop
+
+
+def main(clocks: str, time: str) -> None:
+    """Serve until the host closes stdin."""
+
+    def clock() -> float:
+        return float(Path(time).read_text(encoding="ascii"))
+
+    run(load_settings(), partial(open_shop, clocks=Clocks(**json.loads(clocks)), clock=clock))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
