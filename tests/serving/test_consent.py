@@ -23,9 +23,18 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
-from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    ElicitRequestParams,
+    ElicitResult,
+    InputRequiredResult,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import SecretStr
 from serving.as_a_host import both_eras, call, host, said
+from serving.in_a_process import ClockInAFile, Desktop
 from serving.on_a_port import initialize, zinc_on_a_port
 from serving.visitor import Shown, visitor
 from started import Started
@@ -325,6 +334,60 @@ async def test_an_answer_after_the_order_changed_buys_nothing(
             )
     assert zinc.posts == []
     assert [entry.state for entry in journal_of(started.home)[0]] == ["waiting"], "the question that was asked stands"
+
+
+@both_eras
+@pytest.mark.parametrize(
+    "content", [None, {}, {"approve": False}, {"approve": "yes"}, {"approve": 1}, {"approved": True}], ids=str
+)
+async def test_a_dialogue_that_was_accepted_with_anything_but_a_true_is_no_yes(
+    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, mode: str, content: dict[str, Any] | None
+) -> None:
+    async def accept(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content=content)
+
+    async with open_test_shop() as shop, Client(build_server(shop), mode=mode, elicitation_callback=accept) as client:
+        told = await call(client, "place_order", arguments())
+    assert told["outcome"] == "declined"
+    assert zinc.posts == []
+
+
+@unix
+@pytest.mark.parametrize(
+    "answer",
+    [{"error": {"code": -32603, "message": "no screen"}}, {"result": {"action": "perhaps"}}, {"result": {}}],
+    ids=["an error", "another action", "nothing"],
+)
+async def test_a_host_whose_dialogue_fails_is_one_that_cannot_ask(
+    started: Started, zinc: FakeZinc, clocks: Clocks, tmp_path: Path, answer: dict[str, Any]
+) -> None:
+    desktop, clock = Desktop(tmp_path), ClockInAFile(tmp_path / "time")
+    opening = initialize()
+    opening["params"]["capabilities"] = {"elicitation": {}}
+    place = {"name": "place_order", "arguments": arguments()}
+    own = {"ZINC_MCP_HOME": str(started.home), "ZINC_API_KEY": "zn_test_planted-secret"}
+    async with zinc_on_a_port(zinc) as origin:
+        own["ZINC_API_URL"] = origin
+        async with desktop.started(own, replace(clocks, answer=0.2), clock) as (answers, messages):
+
+            async def tell(message: dict[str, Any]) -> None:
+                await messages.send(SessionMessage(jsonrpc_message_adapter.validate_python(message)))
+
+            await tell(opening)
+            await tell({"jsonrpc": "2.0", "method": "notifications/initialized"})
+            await tell({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": place})
+            facts: dict[str, Any] = {}
+            with anyio.fail_after(40):
+                while not facts:
+                    message = (await answers.receive()).message
+                    if isinstance(message, JSONRPCRequest):
+                        assert message.method == "elicitation/create"
+                        await tell({"jsonrpc": "2.0", "id": message.id, **answer})
+                    elif isinstance(message, JSONRPCResponse) and message.id == 2:
+                        facts = message.result["structuredContent"]
+    assert facts["outcome"] == "waiting"
+    assert "open in their browser" in facts["next_step"]
+    assert zinc.posts == []
 
 
 @both_eras

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +140,32 @@ async def test_an_order_on_the_wire_is_finished_before_the_server_ends(
     assert b"planted-secret" not in noise
     assert len(zinc.posts) == len(zinc.orders) == 1
     assert order["state"] == "accepted"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_server_that_ends_while_a_dialogue_stands_has_sent_nothing_and_leaves_no_traceback(
+    environment: dict[str, str], zinc: FakeZinc, write_config: Callable[[str], Path], ending: str
+) -> None:
+    write_config('[policy]\napproval = "auto"\n')
+    opening = initialize()
+    opening["params"]["capabilities"] = {"elicitation": {}}
+    async with zinc_on_a_port(zinc) as origin:
+        own = {**with_zinc(environment, origin), "ZINC_MCP_BROWSER": "0"}
+        async with program(own) as process:
+            await tell(process, opening, READY, CALL)
+            answers = lines(process)
+            while (await anext(answers)).get("method") != "elicitation/create":
+                pass
+            await end(process, ending)
+            with anyio.fail_after(10):
+                assert [answer async for answer in answers if "result" in answer] == []
+                assert await process.wait() == 0
+            assert process.stderr is not None
+            noise = b"".join([chunk async for chunk in process.stderr])
+        [order] = await anyio.to_thread.run_sync(orders, own)
+    assert noise == b""
+    assert zinc.posts == []
+    assert order["state"] == "waiting"
 
 
 async def end(process: anyio.abc.Process, ending: str) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
+import anyio.lowlevel
 from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import invocation
@@ -121,14 +123,15 @@ def expired() -> RefusedError:
 
 
 async def _in_the_older_era(ctx: Context, question: Question, seconds: float) -> Said:
-    said: Said = "silence"
+    schema = Approve.model_json_schema()
     with anyio.move_on_after(seconds):
-        result = await ctx.elicit(question.text(), Approve)
-        if result.action == "accept":
-            said = "yes" if result.data.approve else "no"
-        elif result.action == "decline":
-            said = "no"
-    return said
+        try:
+            return _said(await ctx.session.elicit_form(question.text(), schema, ctx.request_id))
+        except (MCPError, ValidationError):
+            # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
+            await anyio.lowlevel.checkpoint()
+            return "cannot_ask"
+    return "silence"
 
 
 def _said(result: ElicitResult) -> Said:
