@@ -8,7 +8,10 @@ from zinc_mcp.serving.views import OrderView
 
 Call = Literal["place", "look"]
 
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+# Zinc's ids are UUIDs, and were 32 hexadecimal digits (v1): what could be words is shown in its field only. A key is
+# ours, or the model's own.
+_ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
+_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
 
@@ -78,7 +81,10 @@ def told(view: OrderView, call: Call) -> OrderView:
 
 def handle_of(view: OrderView) -> str | None:
     """Return the id or key to call `get_order` with, if it may stand in a sentence."""
-    return next((text for text in (view.order_id, view.key) if text and _ID.fullmatch(text)), None)
+    for text, form in ((view.order_id, _ORDER_ID), (view.key, _KEY)):
+        if text and form.fullmatch(text):
+            return text
+    return None
 
 
 def _words(view: OrderView) -> tuple[str, str]:
