@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.lease import Uptime
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import Shop, open_shop
 
@@ -89,13 +90,18 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenShop:
-    """Open a shop of one process over the fake Zinc, with a test key unless told otherwise."""
+    """Open a shop of one process over the fake Zinc, with a test key unless told otherwise.
+
+    It has no clock but the hand's: leases end when the test says so.
+    """
 
     @asynccontextmanager
     async def opened(
         *,
         api_key: str | None = "zn_test_planted-secret",
         clocks: Clocks = clocks,
+        clock: HandClock = clock,
+        uptime: Uptime | None = None,
         journal: str | None = None,
         checkpoint: Callable[[str], None] = lambda step: None,
         **settings: Any,
@@ -109,7 +115,7 @@ def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks)
             **settings,
         )
         async with open_shop(
-            configured, transport=zinc.transport(), clocks=clocks, clock=clock, checkpoint=checkpoint
+            configured, transport=zinc.transport(), clocks=clocks, clock=clock, uptime=uptime, checkpoint=checkpoint
         ) as shop:
             yield shop
 

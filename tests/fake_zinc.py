@@ -17,7 +17,7 @@ from zinc_mcp.payments.practice import issue, verify
 from zinc_mcp.payments.receipt import to_payment_receipt
 
 Step = str | httpx.Response | Exception
-Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given_truncated"]
+Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given", "given_truncated"]
 """Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
 that nobody asked to pay for, its body cut short."""
 
@@ -83,6 +83,8 @@ class FakeZinc:
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
+        if request.method == "POST" and self.on_post is not None:
+            await self.on_post()
         if request.url.path == "/agent/orders":
             return await self._agent(request)
         if request.method == "POST":
@@ -111,8 +113,6 @@ class FakeZinc:
         return httpx.Response(200, json=order)
 
     async def _post(self, request: httpx.Request) -> httpx.Response:
-        if self.on_post is not None:
-            await self.on_post()
         step = self.script.pop(0) if self.script else "ok"
         if step == "refuse":
             raise httpx.ConnectError("refused", request=request)
@@ -186,8 +186,11 @@ class FakeZinc:
 
     async def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
         change = self.quotes.pop(0) if self.quotes else {}
-        if change == "given_truncated":
-            headers = {"X-Api-Key": self._order_key(self._accept(body))}
+        if change == "given" or change == "given_truncated":
+            order = self._accept(body)
+            headers = {"X-Api-Key": self._order_key(order)}
+            if change == "given":
+                return httpx.Response(201, json=order, headers=headers)
             return httpx.Response(201, headers=headers, stream=_Truncated())
         if not isinstance(change, dict):
             return _given(change)

@@ -19,6 +19,7 @@ from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.addresses import AddressBook
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
@@ -85,6 +86,7 @@ async def open_shop(
     wallet_transport: httpx.AsyncBaseTransport | None = None,
     clocks: Clocks | None = None,
     clock: Callable[[], float] = time.time,
+    uptime: Uptime | None = machine_uptime,
     checkpoint: Checkpoint = lambda step: None,
 ) -> AsyncGenerator[Shop]:
     """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
@@ -97,6 +99,7 @@ async def open_shop(
         wallet_transport: stands for the network that a payment wallet talks to.
         clocks: how long things may take; the product's own times by default.
         clock: seconds since the epoch.
+        uptime: the machine's own clock, which leases go by; None where a test sets all clocks there are.
         checkpoint: called at every step a crash could fall on.
 
     Raises:
@@ -110,7 +113,7 @@ async def open_shop(
     def open_journal() -> Journal:
         from zinc_mcp.ordering.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
 
-        return Journal.open(settings.journal_url, clock=clock)
+        return Journal.open(settings.journal_url, clock=clock, uptime=uptime)
 
     writer = Writer(open_journal)
     client = _client(settings, transport, clocks)
@@ -134,10 +137,11 @@ async def open_shop(
             sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
         )
-    reconciler = Reconciler(writer, clocks, clock, owner)
+    leases = LeaseClock(clock, uptime)
+    reconciler = Reconciler(writer, clocks, leases, owner)
     try:
         async with anyio.create_task_group() as tasks:
-            settling = Settling(writer, reconciler, clocks, clock, owner, checkpoint)
+            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint)
             sender = Sender(settling, reconciler, tasks)
             workings = Workings(
                 rails=rails,
@@ -147,6 +151,7 @@ async def open_shop(
                 policy=lambda: read_policy(settings),
                 clocks=clocks,
                 clock=clock,
+                leases=leases,
                 owner=owner,
                 checkpoint=checkpoint,
             )

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from conftest import OpenShop
+from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of
 from pydantic import SecretStr
 from wanted import order
 
 from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import forget_credential
@@ -72,3 +73,26 @@ async def test_a_payment_whose_orders_key_came_is_looked_up_although_somebody_to
     async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as shop:
         entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
     assert (entry.state, entry.problem) == ("accepted", None)
+
+
+async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_alive(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, clocks: Clocks
+) -> None:
+    """Found as two orders for one intention, both given for nothing: the first was asked for when it was taken over."""
+    own: dict[str, Any] = {"api_key": None, "wallet": "sandbox", "uptime": lambda: ("this boot", 7.0)}
+    ahead = HandClock(clock.now + 3600)
+    wanted = Intent("local", "agent", order())
+    told: list[str] = []
+
+    async def meanwhile() -> None:
+        zinc.on_post = None
+        async with open_test_shop(**own, clock=ahead, clocks=dataclasses.replace(clocks, answer=0.2)) as other:
+            told.append(entry_of(await other.checkout.place(wanted)).state)
+
+    zinc.on_post = meanwhile
+    zinc.quotes = ["given", "given"]
+    async with open_test_shop(**own) as shop:
+        entry = entry_of(await shop.checkout.place(wanted))
+    assert told == ["signing"]
+    assert entry.state == "accepted"
+    assert len(zinc.orders) == 1

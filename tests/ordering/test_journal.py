@@ -31,7 +31,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def journal(url: str, clock: HandClock) -> Iterator[Journal]:
-    with Journal.open(url, clock=clock) as journal:
+    with Journal.open(url, clock=clock, uptime=None) as journal:
         yield journal
 
 

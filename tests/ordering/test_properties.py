@@ -202,7 +202,12 @@ class World:
         """Open a shop of one process."""
         configured = Settings(home=self.home, config=self.home / "zinc.toml", api_key=SecretStr("zn_test_planted"))
         return open_shop(
-            configured, transport=self.zinc.transport(), clocks=CLOCKS, clock=self.clock, checkpoint=checkpoint
+            configured,
+            transport=self.zinc.transport(),
+            clocks=CLOCKS,
+            clock=self.clock,
+            uptime=None,
+            checkpoint=checkpoint,
         )
 
     async def start(self, process: Process) -> None:

@@ -13,10 +13,11 @@ from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.ordering import pin
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
+from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.question import Question, question_about
 from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.reconcile import FREE, is_ours
+from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.workings import Workings
 
 LOOK_UP_SECONDS = 5.0

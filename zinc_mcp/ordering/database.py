@@ -16,9 +16,9 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.ordering.statements import begin_writing
-from zinc_mcp.ordering.tables import ADDRESSES, META, PAYMENTS, TABLES, UNFINISHED_INDEX
+from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES, META, PAYMENTS, TABLES, UNFINISHED_INDEX
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
 
@@ -90,7 +90,14 @@ def _add_addresses(connection: sa.Connection) -> None:
     ADDRESSES.create(connection)
 
 
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses}
+def _add_steady_leases(connection: sa.Connection) -> None:
+    """Version 4: leases by the machine's own clock, which cannot be set."""
+    for column in (ENTRIES.c.lease_boot, ENTRIES.c.lease_taken, ENTRIES.c.lease_seconds):
+        kind = column.type.compile(connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {column.name} {kind}"))
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses, 4: _add_steady_leases}
 
 
 @contextmanager

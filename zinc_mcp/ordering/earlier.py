@@ -94,7 +94,7 @@ class Earlier:
         workings = self._workings
         while (
             entry.state in ("waiting", "signing", "sending")
-            and (entry.lease_until or 0.0) > workings.clock()
+            and workings.leases.is_held(entry)
             and time.monotonic() < deadline
         ):
             await anyio.sleep(workings.clocks.peek)

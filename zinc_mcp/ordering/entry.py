@@ -73,6 +73,10 @@ class Entry:
     version: int
     lease_owner: str | None
     lease_until: float | None
+    """When nobody holds it any more, by the clock of whoever took it; what follows says it by the machine's own."""
+    lease_boot: str | None
+    lease_taken: float | None
+    lease_seconds: float | None
     ceiling_cents: int
     fee_cents: int
     reserved_cents: int

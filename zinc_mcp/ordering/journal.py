@@ -29,24 +29,24 @@ from zinc_mcp.ordering.entry import (
     State,
 )
 from zinc_mcp.ordering.glance import Glance
+from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
 
-_FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
-
 
 class Journal:
     """One journal, open. Times are seconds since the epoch, money is US cents."""
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: sa.Engine, clock: Callable[[], float], uptime: Uptime | None) -> None:
         self._engine = engine
         self._clock = clock
+        self._leases = LeaseClock(clock, uptime)
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float] = time.time) -> Self:
-        """Open the journal at a SQLAlchemy URL and create what is missing.
+    def open(cls, url: str, *, clock: Callable[[], float] = time.time, uptime: Uptime | None = machine_uptime) -> Self:
+        """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, or made by a newer
@@ -59,7 +59,7 @@ class Journal:
             except BaseException:
                 engine.dispose()
                 raise
-        return cls(engine, clock)
+        return cls(engine, clock, uptime)
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,8 +115,8 @@ class Journal:
             opening.check_limits(draft, limits, before)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             marks = None if sending is None else sending()
-            until = now + lease_seconds
-            return rows.insert(connection, draft, key, now, owner=owner, lease_until=until, sending=marks)
+            lease = self._leases.lease(owner, lease_seconds)
+            return rows.insert(connection, draft, key, now, lease=lease, sending=marks)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -128,7 +128,7 @@ class Journal:
             ).first()
             if known is not None:
                 return rows.entry_of(known)
-            entry = rows.insert(connection, draft, key, opened_at, owner=None, lease_until=None)
+            entry = rows.insert(connection, draft, key, opened_at)
             changes = {"order_id": order_id, "status": status, "attempts": 1, "first_sent_at": opened_at}
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
@@ -152,12 +152,11 @@ class Journal:
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
         """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
-        now = self._clock()
-        if entry.lease_owner is not None and (entry.lease_until or 0.0) > now:
+        if self._leases.is_held(entry):
             return None
         what = "claimed" if entry.lease_owner is None else "taken over"
         try:
-            return self.move(entry, entry.state, what, lease_owner=owner, lease_until=now + seconds)
+            return self.move(entry, entry.state, what, **self._leases.lease(owner, seconds))
         except StaleEntryError:
             return None
 
@@ -322,14 +321,14 @@ class Journal:
             entry = rows.entry_of(row)
             if entry.state not in FOREVER:
                 raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
-            if entry.state in ("signing", "sending") and (entry.lease_until or 0.0) > now:
+            if entry.state in ("signing", "sending") and self._leases.is_held(entry):
                 raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
             what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:
-                bought = {**_FREE, "order_id": order_id}
+                bought = {**FREE, "order_id": order_id}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            not_bought = {**_FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
+            not_bought = {**FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
     # Plumbing

@@ -20,6 +20,7 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
@@ -44,10 +45,8 @@ class Payer:
         Raises:
             StaleEntryError, RefusedError: as `Journal.move`.
         """
-        lease = self._clock() + self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin
-        marked = await self._writer.move(
-            entry, "signing", "asking for the price", lease_owner=self._settling.owner, lease_until=lease, **changes
-        )
+        lease = self._settling.lease(self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin)
+        marked = await self._writer.move(entry, "signing", "asking for the price", **lease, **changes)
         self._checkpoint("signing")
         return marked
 
@@ -77,7 +76,7 @@ class Payer:
             await self._settling.doubted(attempt, "the wallet gave no clear answer")
             await self.prove(attempt, rail)
             if attempt.entry.state == "unknown":
-                await self._settling.settle(attempt, "unknown", "left in doubt", lease_owner=None, lease_until=None)
+                await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
             return False
         except RefusedError as error:
             await self._settling.ended(attempt, "refused", "the wallet did not pay", error)
@@ -191,7 +190,7 @@ class Payer:
         if found is not None:
             await self._settling.accepted(attempt, rail, found, "found at Zinc")
         else:
-            await self._settling.settle(attempt, "unknown", "left in doubt", lease_owner=None, lease_until=None)
+            await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
         return True
 
     async def _marked_sending(self, entry: Entry, quote: Quote) -> Entry:
@@ -205,8 +204,7 @@ class Payer:
             first_sent_at=now,
             counted_at=max(now, entry.counted_at),
             fee_cents=quote.fee_cents,
-            lease_owner=self._settling.owner,
-            lease_until=now + self._clocks.wire + self._clocks.lease_margin,
+            **self._settling.lease(self._clocks.wire + self._clocks.lease_margin),
             facts={**entry.facts, "payment": payment},
         )
 

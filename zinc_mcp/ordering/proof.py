@@ -13,6 +13,7 @@ from typing import Any
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.rail import Ending, PayingRail, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
@@ -81,8 +82,7 @@ async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
     facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))
     return {
         "facts": facts,
-        "lease_owner": None,
-        "lease_until": None,
+        **FREE,
         "problem": {
             "code": "paid_no_order",
             "summary": "The payment was taken, and no order is known for it.",

@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
@@ -16,16 +17,15 @@ from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
 
-FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
-
 
 class Reconciler:
     """Keeps entries true to what Zinc says: finds orders in doubt, reads known ones, settles the money."""
 
-    def __init__(self, writer: Writer, clocks: Clocks, clock: Callable[[], float], owner: str) -> None:
+    def __init__(self, writer: Writer, clocks: Clocks, leases: LeaseClock, owner: str) -> None:
         self._writer = writer
         self._clocks = clocks
-        self._clock = clock
+        self._clock = leases.clock
+        self._leases = leases
         self._owner = owner
         self._counted: set[int] = set()
         """Entries sent more than once for whose keys this process has counted Zinc's orders."""
@@ -133,8 +133,8 @@ class Reconciler:
         """
         if entry.state != "waiting":
             return False
-        until: float | None = (entry.consent or {}).get("until", entry.lease_until)
-        if (until or 0.0) > self._clock():
+        until: float | None = (entry.consent or {}).get("until")
+        if (until is not None and until > self._clock()) or self._leases.is_held(entry):
             return False
         asked = entry.consent is not None
         problem = {
@@ -154,7 +154,7 @@ class Reconciler:
         return await self._writer.run(lambda journal: journal.claim(entry, self._owner, seconds))
 
     async def _look_up(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
-        if entry.lease_owner is not None and (entry.lease_until or 0.0) > self._clock():
+        if self._leases.is_held(entry):
             return await self._writer.read(entry.id), None
         if entry.state in ("signing", "sending"):
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)

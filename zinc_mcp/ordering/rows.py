@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
+from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import execute
 from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, PAYMENTS
@@ -69,8 +70,7 @@ def insert(
     key: str,
     now: float,
     *,
-    owner: str | None,
-    lease_until: float | None,
+    lease: Mapping[str, Any] = FREE,
     sending: Mapping[str, Any] | None = None,
 ) -> Entry:
     """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent."""
@@ -87,8 +87,7 @@ def insert(
         "body": draft.to_bytes(key),
         "state": "waiting",
         "version": 1,
-        "lease_owner": owner,
-        "lease_until": lease_until,
+        **lease,
         "ceiling_cents": draft.ceiling_cents,
         "fee_cents": draft.fee_cents,
         "reserved_cents": reserved,

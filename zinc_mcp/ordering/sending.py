@@ -16,9 +16,10 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.ordering.entry import Entry, StaleEntryError
+from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import Rail, is_paying
-from zinc_mcp.ordering.reconcile import FREE, Reconciler, is_ours
+from zinc_mcp.ordering.reconcile import Reconciler, is_ours
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
@@ -90,8 +91,7 @@ class Sender:
         )
 
     def _lease(self) -> dict[str, Any]:
-        until = self._clock() + self._clocks.wire + self._clocks.lease_margin
-        return {"lease_owner": self._settling.owner, "lease_until": until}
+        return self._settling.lease(self._clocks.wire + self._clocks.lease_margin)
 
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
         marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._lease()

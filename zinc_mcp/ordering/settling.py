@@ -10,8 +10,9 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
+from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.rail import Rail
-from zinc_mcp.ordering.reconcile import FREE, Reconciler, news
+from zinc_mcp.ordering.reconcile import Reconciler, news
 from zinc_mcp.ordering.writer import Writer
 
 Checkpoint = Callable[[str], None]
@@ -38,16 +39,21 @@ class Settling:
         writer: Writer,
         reconciler: Reconciler,
         clocks: Clocks,
-        clock: Callable[[], float],
+        leases: LeaseClock,
         owner: str,
         checkpoint: Checkpoint,
     ) -> None:
         self.writer = writer
         self._reconciler = reconciler
         self.clocks = clocks
-        self.clock = clock
-        self.owner = owner
+        self.clock = leases.clock
+        self._leases = leases
+        self._owner = owner
         self.checkpoint = checkpoint
+
+    def lease(self, seconds: float) -> dict[str, Any]:
+        """Return what changes in an entry that this process takes into its hands."""
+        return self._leases.lease(self._owner, seconds)
 
     async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
         """Zinc has it: settle the money on what the order shows."""
@@ -68,8 +74,7 @@ class Settling:
 
     async def doubted(self, attempt: Attempt, what: str) -> None:
         """It may or may not have landed; the entry stays in our hands while we look."""
-        lease = self.clock() + self.clocks.looking_lease
-        await self.settle(attempt, "unknown", what, lease_owner=self.owner, lease_until=lease)
+        await self.settle(attempt, "unknown", what, **self.lease(self.clocks.looking_lease))
         self.checkpoint("unknown")
 
     async def settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:

@@ -9,6 +9,7 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry, RailName
+from zinc_mcp.ordering.lease import LeaseClock
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler
@@ -45,6 +46,7 @@ class Workings:
     policy: Callable[[], Policy]
     clocks: Clocks
     clock: Callable[[], float]
+    leases: LeaseClock
     owner: str
     """Names this process in leases."""
     checkpoint: Checkpoint
