@@ -218,6 +218,10 @@ WALLETS_ALONE = frozenset(
 """Questions of the dialect that nobody asks who pays from an account."""
 
 
+_FEW = 3
+"""Intentions in a round of those that are tried again: nobody is in their way."""
+
+
 def all_dialects() -> list[str]:
     """Return the default dialect and each departure from it that this rail can notice."""
     return [name for name in Dialect.named() if name.partition("=")[0] not in WALLETS_ALONE]
@@ -251,9 +255,8 @@ def again(seed: int, first: int, missed: Mapping[str, Sequence[tuple[str, str]]]
     draw = Draw(random.Random(f"{seed} again from {first}"))
     rounds: list[Round] = []
     for dialect, cells in missed.items():
-        size = (_STOPS_SOON if dialect == IGNORED else _PARTS)["kills"][2]
-        for start in range(0, len(cells), size):
-            rounds.append(draw.alone(f"{first + len(rounds):03}-again", dialect, cells[start : start + size]))
+        for start in range(0, len(cells), _FEW):
+            rounds.append(draw.alone(f"{first + len(rounds):03}-again", dialect, cells[start : start + _FEW]))
     return rounds
 
 
@@ -404,7 +407,8 @@ class Draw:
         source = self.source
         found = tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
         if kill.endswith(":2") and fault in (*AFTER, "too_slow"):
-            return (source.choice(_LOOK_FAULTS[:-1]), *found)  # or it is found at once, and nothing is sent again
+            # Or it is found at once, and nothing is sent again; others' look-ups may use some of them up.
+            return (*source.choices(_LOOK_FAULTS[:-1], k=3), *found)
         return found if source.random() < self._looks_fail else ()
 
     def _more_faults(self, kill: str) -> tuple[str, ...]:
