@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ settings.register_profile("patient", settings(), deadline=None, suppress_health_
 settings.load_profile("patient")
 
 OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
+USUAL_DEPTH = sys.getrecursionlimit()
 
 
 class HandClock:
@@ -47,6 +49,13 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def quiet_logs() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def usual_depth() -> Generator[None]:
+    """Undo what a test's own import of the chain's libraries does to every later one (see `payments.tempo.load`)."""
+    yield
+    sys.setrecursionlimit(USUAL_DEPTH)
 
 
 @pytest.fixture

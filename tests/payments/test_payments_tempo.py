@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -69,6 +71,20 @@ def test_every_symbol_of_the_signer_is_there() -> None:
     # conformance/vectors, known answer
     memo = signer.memo("challenge-123", "api.example.com")
     assert memo == "0xef1ed712011ece072f76bd8b82350e00000000000000000000eb18f2d4402269"
+
+
+def test_with_the_signer_loaded_an_answer_that_is_nested_too_deeply_still_cannot_end_the_process() -> None:
+    program = (
+        "import json, sys\n"
+        "from zinc_mcp.payments.tempo import load\n"
+        "depth = sys.getrecursionlimit()\n"
+        "load()\n"
+        "assert sys.getrecursionlimit() == depth\n"
+        "try:\n    json.loads('[' * 1_000_000)\n"
+        "except RecursionError:\n    print('not read')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, encoding="utf-8")
+    assert (ended.returncode, ended.stdout) == (0, "not read\n"), ended.stderr
 
 
 def test_our_networks_are_those_of_the_signer() -> None:

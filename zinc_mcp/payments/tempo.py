@@ -7,6 +7,7 @@ does it in a thread. The signer gets one checked challenge, and what it signed i
 import asyncio
 import importlib
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -55,6 +56,7 @@ def load() -> _Signer:
     Raises:
         SettingsError: if the extra is not installed.
     """
+    depth = sys.getrecursionlimit()
     try:
         # Without types, and absent without the extra: what makes the import slow.
         importlib.import_module("pytempo")
@@ -69,6 +71,10 @@ def load() -> _Signer:
         raise SettingsError(
             "ZINC_WALLET is tempo, but its signer is not installed.", "Install zinc-mcp[tempo] and start again."
         ) from None
+    finally:
+        # A library that comes along (py_ecc) sets it to 100,000 for everybody: an answer nested as deep would then end
+        # the process, where otherwise it cannot be read. Signing needs nothing of the kind.
+        sys.setrecursionlimit(depth)
     return _Signer(
         account=TempoAccount.from_key,
         charge=signer.charge,
