@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -146,26 +147,28 @@ class Row:
 class Zinc:
     """Asks for a payment with these challenges, and takes any."""
 
-    def __init__(self, values: list[str]) -> None:
+    def __init__(self, values: list[str], date: str | None = None) -> None:
         self.values = values
+        self.date = [("Date", date)] if date else []
         self.carried = 0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "authorization" in request.headers or "payment-authorization" in request.headers:
             self.carried += 1
             return httpx.Response(201, json={"id": "order-1", "status": "pending"})
-        return httpx.Response(402, headers=[("WWW-Authenticate", value) for value in self.values], json={})
+        challenges = [("WWW-Authenticate", value) for value in self.values]
+        return httpx.Response(402, headers=[*challenges, *self.date], json={})
 
 
-async def _row(values: list[str]) -> tuple[Row, Exception | None]:
-    """Send an order down the whole rail: unpaid, checked, signed, paid."""
+async def _row(values: list[str], *, date: str | None = None, clock: float = NOW) -> tuple[Row, Exception | None]:
+    """Send an order down the whole rail: unpaid, checked, signed, paid. `date` is when Zinc says that it asked."""
 
     async def kept(key: SecretStr | None, receipt: str | None) -> None:
         pass
 
-    zinc, wallet = Zinc(values), CountingWallet()
+    zinc, wallet = Zinc(values, date), CountingWallet()
     client = ZincClient(ORIGIN, transport=httpx.MockTransport(zinc))
-    rail, refused = AgentRail(client, wallet, "live", lambda: NOW), None
+    rail, refused = AgentRail(client, wallet, "live", lambda: clock), None
     try:
         quote = await rail.quote(BODY, 2500, 100, kept)
         assert isinstance(quote, Quote)
@@ -187,6 +190,26 @@ async def test_a_lie_asks_no_wallet_creates_no_credential_and_sends_none(values:
 async def test_the_same_road_pays_an_honest_402_once() -> None:
     row, refused = await _row(_tempo())
     assert (row, refused) == (Row(wallet_asked=1, credentials_created=1, requests_carrying_one=1), None)
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "reason"), [(-60, "expires_too_soon"), (14, "expires_too_soon"), (1100, "expires_too_late")]
+)
+async def test_an_end_that_only_a_wrong_clock_of_ours_takes_for_right_is_seen_by_zincs_own(
+    ends_in: float, reason: str
+) -> None:
+    wrong_by = -700 if ends_in < 300 else 700
+    values = _with(expires=rfc3339(NOW + ends_in))
+    row, refused = await _row(values, date=formatdate(NOW, usegmt=True), clock=NOW + wrong_by)
+    assert row == Row(wallet_asked=0, credentials_created=0, requests_carrying_one=0)
+    assert isinstance(refused, PaymentRefusedError)
+    assert refused.reason == reason
+
+
+@pytest.mark.parametrize("date", [formatdate(NOW, usegmt=True), formatdate(NOW - 20), "yesterday", "0", "Sun, 99 Nov"])
+async def test_a_date_that_is_right_or_none_at_all_is_in_nobodys_way(date: str) -> None:
+    row, refused = await _row(_tempo(), date=date)
+    assert (row.requests_carrying_one, refused) == (1, None)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class AgentRail:
         )
         challenges = Challenge.from_www_authenticate(asked.challenges)
         challenge, charge = choose(challenges, terms, self._clock(), status=402)
+        if asked.at is not None:  # by the clock of whoever set the end as well: ours may be wrong
+            check(challenge, terms, asked.at)
         return Quote(
             method=charge.method,
             amount_cents=charge.amount_cents,
