@@ -279,6 +279,7 @@ class Draw:
         self._number = 0
         self._cells: list[tuple[str, str]] = []
         self._cell = 0
+        self._lists_lag = False
         self._looks_fail = 0.0
         """How often look-ups fail too: nearly always where keys are ignored, or there would be nothing to notice."""
 
@@ -316,6 +317,7 @@ class Draw:
         source = self.source
         price = source.choice([5000, 6000, 7500])
         some: list[Intention] = []
+        self._lists_lag = dialect == "listing=lags"
         self._looks_fail = 0.8 if dialect == IGNORED else 0.15
         while len(some) < size:
             some += self._family(kind, size - len(some))
@@ -376,7 +378,7 @@ class Draw:
                 line2="",
                 scenario=self._scenario(kind, fault, kill),
                 fault=fault,
-                faults=(fault, *self._more_faults(kill)),
+                faults=(fault, *self._more_faults(fault, kill)),
                 look_faults=self._look_faults(fault, kill),
                 kill=kill,
                 behaviour=behaviour,
@@ -411,8 +413,10 @@ class Draw:
             return (*source.choices(_LOOK_FAULTS[:-1], k=3), *found)
         return found if source.random() < self._looks_fail else ()
 
-    def _more_faults(self, kill: str) -> tuple[str, ...]:
+    def _more_faults(self, fault: str, kill: str) -> tuple[str, ...]:
         source = self.source
+        if self._lists_lag and kill == "accepted:1" and fault in AFTER:
+            return ("slow_8",)  # until the repeat is answered the order has come into the list, and is found there
         if kill.endswith(":2") or source.random() < 0.3:
             return tuple(source.choices(["none", *sorted(BEFORE), *sorted(AFTER - {"hang", "huge"})], k=2))
         return ()
