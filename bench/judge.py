@@ -402,8 +402,10 @@ def apart(
 ) -> None:
     """In a dialect that ignores keys nobody can promise anything but to notice and to stop."""
     verdict.counts["rounds with ignored keys"] += 1
-    verdict.counts["of these noticed and paused"] += paused
-    verdict.counts["duplicates where keys are ignored"] += verdict.counts.pop("duplicated", 0)
+    twice = verdict.counts.pop("duplicated", 0)
+    verdict.counts["duplicates where keys are ignored"] += twice
+    verdict.counts["rounds with such duplicates"] += twice > 0
+    verdict.counts["rounds with such duplicates, noticed and paused"] += paused and twice > 0
     verdict.findings = [each for each in verdict.findings if not each.startswith("duplicated")]
     refused = [each.at for one in told.values() for each in one if each.said and each.said.get("code") == "paused"]
     if refused:
