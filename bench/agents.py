@@ -70,8 +70,13 @@ class Agent:
         await self.until_settled(self.servers, self.turns)
         if self.settled and self._source.random() < 0.25:
             await self._place(self._a_server(self.servers), self._source.choice(_WORDS), tool=self._a_tool())
-        if self.intention.follows and (handle := self.handle) is not None:
-            await self._look(self._a_server(self.servers), handle)
+        if self.intention.follows:
+            await self.look(self._a_server(self.servers))
+
+    async def look(self, server: Server) -> None:
+        """Look up once more what was ordered, if there is something to look it up by."""
+        if (handle := self.handle) is not None:
+            await self._look(server, handle)
 
     async def until_settled(self, servers: Sequence[Server], turns: int, *, place_every: int = 3) -> None:
         """Look up, and place again now and then or while there is nothing to look up by."""
