@@ -13,12 +13,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.ordering.statements import begin_writing
-from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES, META, PAYMENTS, TABLES, UNFINISHED_INDEX
+from zinc_mcp.ordering.tables import (
+    ADDRESSES,
+    ENTRIES,
+    META,
+    NEAR_TWINS,
+    PAYMENTS,
+    PINS,
+    TABLES,
+    UNFINISHED_INDEX,
+)
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
 
@@ -93,11 +103,29 @@ def _add_addresses(connection: sa.Connection) -> None:
 def _add_steady_leases(connection: sa.Connection) -> None:
     """Version 4: leases by the machine's own clock, which cannot be set."""
     for column in (ENTRIES.c.lease_boot, ENTRIES.c.lease_taken, ENTRIES.c.lease_seconds):
-        kind = column.type.compile(connection.dialect)
-        connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {column.name} {kind}"))
+        _add_column(connection, column)
 
 
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: _add_payments, 3: _add_addresses, 4: _add_steady_leases}
+def _add_questions_and_proofs(connection: sa.Connection) -> None:
+    """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
+    columns = (ENTRIES.c.kind, ENTRIES.c.authorised_cents, ENTRIES.c.refunded_cents, ENTRIES.c.zinc_at)
+    for column in columns:
+        _add_column(connection, column)
+    NEAR_TWINS.create(connection)
+    PINS.create(connection)
+
+
+def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
+    definition = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
+    2: _add_payments,
+    3: _add_addresses,
+    4: _add_steady_leases,
+    5: _add_questions_and_proofs,
+}
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def insert(
         "origin": draft.origin,
         "account": draft.account,
         "rail": draft.rail,
+        "kind": draft.kind,
         "twin": draft.twin,
         "body_digest": draft.body_digest,
         "body": draft.to_bytes(key),
