@@ -1,15 +1,13 @@
 """Decisions as tests make them: about the question that an entry waits with."""
 
-from typing import Literal
-
-from zinc_mcp.ordering.decision import Decision, reference_of
+from zinc_mcp.ordering.decision import Decision, How, reference_of
 from zinc_mcp.ordering.entry import Entry
 
 
 def yes(
     entry: Entry,
     *,
-    how: Literal["elicitation", "page", "terminal"] = "page",
+    how: How = "page",
     who: str = "local",
     pin: str | None = None,
 ) -> Decision:
@@ -19,7 +17,7 @@ def yes(
     return Decision(about, yes=True, how=how, who=who, pin=pin)
 
 
-def no(entry: Entry, *, how: Literal["elicitation", "page", "terminal"] = "terminal") -> Decision:
+def no(entry: Entry, *, how: How = "terminal") -> Decision:
     """Return a no to the question that this entry waits with."""
     about = reference_of(entry)
     assert about is not None, entry

@@ -162,7 +162,8 @@ async def test_the_question_names_what_where_and_the_most_it_may_cost(
     text = question.text()
     for part in (
         "amazon.com for at most $51.00",
-        f"2 of product B07JGBW826 at amazon.com\n  {BOOK}\n  Zinc says: titled “A book about fish”, listed at $14.99 each",
+        f"2 of product B07JGBW826 at amazon.com\n  {BOOK}\n",
+        "Zinc says: titled “A book about fish”, listed at $14.99 each",
         "With “Color”: “Red”",
         "12 Planted Street",
         "Gift message: “Enjoy!”",
