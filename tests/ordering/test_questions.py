@@ -160,7 +160,7 @@ async def test_what_is_not_as_it_was_shown_is_not_sent(
     assert zinc.posts == []
 
 
-class _nothing:  # noqa: N801  # reads as `pytest.raises` does
+class _nothing:  # reads as `pytest.raises` does
     def __enter__(self) -> None:
         return None
 
