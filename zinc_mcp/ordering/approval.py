@@ -9,7 +9,8 @@ import anyio
 import anyio.to_thread
 
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
+from zinc_mcp.api.product_urls import read_product_url, shop_product
+from zinc_mcp.api.products import LOOK_UP_CENTS, Product
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.ordering import pin
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
@@ -256,7 +257,7 @@ class Approval:
         with anyio.move_on_after(LOOK_UP_SECONDS):
             async with anyio.create_task_group() as tasks:
                 for index, line in enumerate(order.products[:10]):
-                    if known := product_of(line.url):
+                    if known := shop_product(read_product_url(line.url)):
                         tasks.start_soon(look, index, *known)
         return found
 

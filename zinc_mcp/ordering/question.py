@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.api.orders import OrderCreate, OrderProduct
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.api.products import Product
-from zinc_mcp.api.retailer import host_of
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.prose import plain
@@ -168,10 +168,11 @@ def _line(line: OrderProduct, product: Product | None) -> Line:
         if conditions:
             options.append((label, ", ".join(conditions)))
     known = product if product is not None and product.status == "completed" else None
+    host = read_product_url(line.url).host
     return Line(
         # The host in ASCII, so that a look-alike in another script shows as the punycode it is.
-        host=host_of(line.url),
-        url=plain(f"{host_of(line.url)}/{line.url.split('/', 3)[-1]}", 120),
+        host=host,
+        url=plain(f"{host}/{line.url.split('/', 3)[-1]}", 120),
         quantity=line.quantity,
         options=options,
         title=plain(known.title, 120) if known and known.title else None,
