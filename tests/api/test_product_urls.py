@@ -1,10 +1,19 @@
 """One reading of product addresses: what is one purchase, what is two, and what is no page of one product."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from conftest import OpenShop
+from fake_zinc import FakeZinc
 from hypothesis import given
 from hypothesis import strategies as st
+from wanted import ADDRESS, intent
 
 from zinc_mcp.api.product_urls import ProductUrlError, comparable, read_product_url, retailer_in, shop_product
+
+CORPUS = Path(__file__).parent / "twin_corpus"
 
 
 def refusal(url: str) -> str | None:
@@ -245,7 +254,6 @@ NO_PRODUCT = [
     "https://www.macys.com/shop/womens-clothing?id=188851",
     "https://www.acehardware.com/store-details/12345",
     "https://shop.example/cart/12345:1",
-    "https://shop.example/discount/TEN",
     "https://mugs.myshopify.com/collections/all",
     "https://shop.example/?utm_source=x",
 ]
@@ -269,6 +277,8 @@ HONEST = [
     "https://shop.example/100%-cotton",
     "https://shop.example/a..b/...",
     "https://shop.example/p?back=/shoes",
+    "https://shop.example/cart/red-golf-cart",
+    "https://shop.example/discount/red-shoes",
     "https://www.apple.com/shop/buy-iphone/iphone-17/256gb-black-unlocked",
     "https://yamaha.example/products/x/index.html",
 ]
@@ -399,3 +409,52 @@ def test_two_numbers_never_share_a_canonical_form(data: st.DataObject) -> None:
     one, other = data.draw(st.lists(PLAIN[form], min_size=2, max_size=2, unique=True))
     assert canonical(form.format(one)) != canonical(form.format(other))
     assert read_product_url(form.format(one)).product != read_product_url(form.format(other)).product
+
+
+# The corpus: pairs of addresses that others can add to, in every `products*.json`
+
+
+def pairs() -> list[dict[str, str]]:
+    """Return the pairs of every file of the corpus."""
+    found: list[dict[str, str]] = []
+    for path in sorted(CORPUS.glob("products*.json")):
+        found += json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def verdict_of(one: str, other: str) -> str:
+    """Say what our reading makes of two addresses, in the corpus's words."""
+    if refusal(one) is not None or refusal(other) is not None:
+        return "refused"
+    return "same" if canonical(one) == canonical(other) else "different"
+
+
+def test_the_corpus_covers_many_shops() -> None:
+    own = json.loads((CORPUS / "products.json").read_text(encoding="utf-8"))
+    assert len(own) >= 110
+    assert len({pair["shop"] for pair in own}) >= 25
+
+
+def test_each_pair_of_the_corpus_is_read_as_it_says() -> None:
+    wrong = [
+        f"{pair['verdict']} but read as {read}: {pair['a']} {pair['b']} ({pair['why']})"
+        for pair in pairs()
+        if (read := verdict_of(pair["a"], pair["b"])) != pair["verdict"]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("part", range(8))
+async def test_the_checkout_buys_a_pair_of_the_corpus_as_often_as_it_says(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path], part: int
+) -> None:
+    write_config('[policy]\napproval = "none"\nmax_day = 100000000\n')
+    sample = [pair for pair in pairs() if pair["verdict"] != "refused"][part::8]
+    async with open_test_shop() as shop:
+        for number, pair in enumerate(sample):
+            before = len(zinc.posts)
+            for url in (pair["a"], pair["b"]):
+                # Each pair is shipped to a place of its own, so that it meets no other pair.
+                place = {**ADDRESS, "address_line1": f"{number} Main Street"}
+                await shop.checkout.place(intent(products=[{"url": url}], shipping_address=place))
+            assert len(zinc.posts) - before == (1 if pair["verdict"] == "same" else 2), pair

@@ -79,6 +79,7 @@ _TARGETS = frozenset(
     "target goto deeplink vc_url btn_url adurl gr_url urllink _td_deeplink".split()
 )
 _SCHEME = re.compile(r"https?:[/\\]", re.IGNORECASE)
+_BARE_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}/", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"[/\\]{2}[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 
 
@@ -122,7 +123,7 @@ def leads_on(name: str, value: str) -> bool:
     return (
         carries_address(value)
         or _NO_SCHEME.match(value) is not None
-        or (name in _TARGETS and value.lower().startswith(("/", "\\", "www.")))
+        or (name in _TARGETS and (value[:1] in ("/", "\\") or _BARE_HOST.match(value) is not None))
     )
 
 

@@ -21,7 +21,7 @@ _SHOPIFY = re.compile(
     r"(?P<locale>/[a-z]{2}(?:-[a-z]{2,4})?)?(?P<collection>/collections/[^/]+)?/products/(?P<handle>[^/]+)"
 )
 _IMPACT = re.compile(r"/[cm]/[0-9]+/[0-9]+/[0-9]+(?:/.*)?")
-_CART = re.compile(r"(?:/[a-z]{2}(?:-[a-z]{2})?)?/cart(?:/.*)?|/discount/[^/]+", re.IGNORECASE)
+_CART = re.compile(r"(?:/[a-z]{2}(?:-[a-z]{2})?)?/cart(?:/[0-9]+:[0-9]+(?:,[0-9]+:[0-9]+)*)?", re.IGNORECASE)
 
 
 class ProductUrlError(ValueError):
@@ -236,13 +236,13 @@ def _refuse_what_lists(parts: UrlParts) -> None:
     """Refuse what is certainly no page of one product.
 
     Raises:
-        ProductUrlError: it is a page of search results, or a cart.
+        ProductUrlError: it is a page of search results, a cart or a front page.
     """
     segments = {segment.lower() for segment in parts.path.split("/")}
     if _SEARCH_SEGMENTS & segments and any(each.name in _SEARCH_PARAMETERS for each in parts.query):
         raise ProductUrlError("is a page of search results; give the page of one product")
     if _CART.fullmatch(parts.path):
-        raise ProductUrlError("is a cart or a discount and no product page; give the page of one product")
+        raise ProductUrlError("is a cart and no product page; give the page of one product")
     if not parts.path and not parts.query and not _choosing(parts):
         raise ProductUrlError("is a shop's front page; give the page of one product")
 

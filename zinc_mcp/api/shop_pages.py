@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"<(?P<name>\w+)(?::(?P<form>[^>]*))?>|(?P<mark>[\[\]])|(?P<
 _QUERY = re.compile(r"\?(?![^<]*>)")
 """The question mark of a form, and not one of a regular expression in it."""
 _WORDS = {"slug": "[^/]+", "any": "[^/]+(?:/[^/]+)*", "language": "[a-z]{2}(?:[-_][a-z]{2})?"}
-_CAPTURED = frozenset({"id", "store", "suffix", "offer"})
+_CAPTURED = frozenset({"id", "store", "suffix", "offer", "beside"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def shop_at(host: str) -> tuple[Shop, str] | None:
 
 def find_page(shop: Shop, parts: UrlParts) -> Found | None:
     """Return what an address of this shop names, or None where it has none of the shop's forms."""
-    path = "".join(f"/{segment.partition(';')[0]}" for segment in parts.path.split("/") if segment)
+    path = _without_parameters(parts.path)
     given = _values(parts)
     twice: str | None = None
     for series in shop.series:
@@ -81,17 +81,22 @@ def find_page(shop: Shop, parts: UrlParts) -> Found | None:
 
 def is_listed_as_no_product(shop: Shop, parts: UrlParts) -> bool:
     """Say whether an address has one of the forms that only look like a product page of this shop."""
-    return any(form.path.fullmatch(parts.path) for form in _no_product(shop))
+    return any(form.path.fullmatch(_without_parameters(parts.path)) for form in _no_product(shop))
 
 
 def names_two(shop: Shop, parts: UrlParts) -> bool:
     """Say whether two numbers of this shop's products stand in the path of an address."""
-    return any(len(_numbers_in(series, parts.path)) > 1 for series in shop.series)
+    return any(len(_numbers_in(series, _without_parameters(parts.path))) > 1 for series in shop.series)
 
 
 def plain_page(shop: Shop) -> str:
     """Return the plain form of a product page of a shop, `...` for the number."""
     return shop.series[0].plain.format(id="...")
+
+
+def _without_parameters(path: str) -> str:
+    """Return a path without what servers cut from its segments before they read them (RFC 3986, section 3.3)."""
+    return "".join(f"/{segment.partition(';')[0]}" for segment in path.split("/") if segment)
 
 
 def _read(
@@ -128,7 +133,7 @@ def _read(
             chosen[counted] = value
     if shop.keeps_rest:
         rest = [(each.key, each.value) for each in parts.query if each.name not in named]
-    others = _numbers_in(series, path) - {number}
+    others = _numbers_in(series, path) - {number, captured.get("beside")}
     return Found(number, page, _sorted(variants), _sorted(offers), tuple(rest), bool(others), ambiguous)
 
 

@@ -4,7 +4,7 @@ One row a shop. It holds what public lists of link-cleaning rules (ClearURLs, ti
 programs that read these shops say of their addresses. A page is written as a form: `<id>` is the shop's number,
 `<slug>` one segment of words, `<any>` one or more segments, `<language>` a folder such as `en` or `en-ca`, `<_:...>` a
 regular expression, and `[...]` may be missing. `<store>` names a shop within the shop, `<suffix>` belongs to the
-number, `<offer>` chooses another offer. What follows `?` must stand in the query. Forms fit the whole path; the case of
+number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the query. Forms fit the whole path; the case of
 their words does not matter.
 """
 
@@ -56,7 +56,7 @@ class Shop:
 
 
 _AMAZON_ASIN = "[A-Z0-9]{10}"
-_SESSION = "<_:(?:ref=[^/]*|[0-9]{3}-[0-9]{7}-[0-9]{7}|[a-z0-9_]+-2[0-9])>"
+_SESSION = "<_:(?:ref(?:=[^/]*)?|[0-9]{3}-[0-9]{7}-[0-9]{7}|[a-z0-9_]+-2[0-9])>"
 _AFTER_ASIN = f"[/{_SESSION}][/{_SESSION}][/{_SESSION}]"
 _AMAZON_FORMS = (
     "[/<slug>]/dp/<id>",
@@ -114,7 +114,7 @@ SHOPS = (
                     "/ulk/itm/<id>",
                     "/ws/ebayisapi.dll?item=<id>",
                     # The number of the path is the catalogue's; the listing is in the query.
-                    "/p[/<slug>]/<_:[0-9]+>?iid=<id>",
+                    "/p[/<slug>]/<beside:[0-9]+>?iid=<id>",
                 ),
             ),
         ),
@@ -145,6 +145,7 @@ SHOPS = (
         hosts=("target.com",),
         series=(Series(_NUMBER, "/p/-/A-{id}", ("/p/<slug>/-/A-<id>", "/p/A-<id>", "/p/<slug>/A-<id>")),),
         variant=("preselect",),
+        repeats=("preselect",),
     ),
     Shop(
         hosts=("bestbuy.com",),
@@ -156,7 +157,6 @@ SHOPS = (
                     "/sku/<id>/<offer:openbox>",
                     "/site/<id>.p[/<offer:openbox>]",
                     "/site/<slug>/<id>.p[/<offer:openbox>]",
-                    "/site/<slug>/<id>[/<offer:openbox>]",
                     "/site/olspage.jsp?skuid=<id>",
                     "/product/<slug>/<_:[A-Z0-9]{8,12}>/sku/<id>[/<offer:openbox>]",
                 ),
@@ -296,6 +296,7 @@ SHOPS = (
         aliases=("ww11", "ww31", "m.ww11", "m.ww31"),
         # A category's address can end in digits as well; nobody can order one.
         series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
+        no_product=("/international/<any>",),
         complete=False,
         trail=("r", "dataset", "cm_cid", "cm_mmc"),
     ),
