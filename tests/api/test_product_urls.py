@@ -444,6 +444,17 @@ def test_each_pair_of_the_corpus_is_read_as_it_says() -> None:
     assert wrong == []
 
 
+def test_a_canonical_form_is_an_address_of_the_same_product() -> None:
+    for url in {url for pair in pairs() for url in (pair["a"], pair["b"]) if refusal(url) is None}:
+        address = read_product_url(url)
+        again = read_product_url(f"https://{address.canonical}")
+        assert (again.canonical, again.product, again.product_id) == (
+            address.canonical,
+            address.product,
+            address.product_id,
+        )
+
+
 @pytest.mark.parametrize("part", range(8))
 async def test_the_checkout_buys_a_pair_of_the_corpus_as_often_as_it_says(
     open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path], part: int

@@ -200,7 +200,7 @@ def _segments(series: Series) -> tuple[re.Pattern[str], ...]:
                 segments[-1] += re.escape(first)
                 segments += map(re.escape, more)
             elif token["name"] is not None:
-                segments[-1] += _piece(token, series.number)
+                segments[-1] += _piece(token, series.certain or series.number)
         found.update(segment for segment in segments if "(?P<id>" in segment)
     return tuple(re.compile(segment) for segment in sorted(found))
 

@@ -4,8 +4,8 @@ One row a shop. It holds what public lists of link-cleaning rules (ClearURLs, ti
 programs that read these shops say of their addresses. A page is written as a form: `<id>` is the shop's number,
 `<slug>` one segment of words, `<any>` one or more segments, `<language>` a folder such as `en` or `en-ca`, `<_:...>` a
 regular expression, and `[...]` may be missing. `<store>` names a shop within the shop, `<suffix>` belongs to the
-number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the query. Forms fit the whole path; the case of
-their words does not matter.
+number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the
+query. Forms fit the whole path; the case of their words does not matter.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ class Series:
     """The shortest address of a page; it is itself one of the forms."""
     forms: tuple[str, ...] = ()
     case: Literal["upper", "lower", "kept"] = "upper"
+    certain: str = ""
+    """A number that words are never mistaken for, where the numbers above may be words as well."""
     width: int = 0
     """Numbers that are shorter have zeros in front (GTIN-14)."""
 
@@ -88,6 +90,7 @@ SHOPS = (
                 _AMAZON_ASIN,
                 "/dp/{id}",
                 tuple(f"[/-/<language>]{form}{_AFTER_ASIN}" for form in _AMAZON_FORMS),
+                certain="B0[A-Z0-9]{8}|[0-9]{9}[0-9X]",
             ),
         ),
         # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.

@@ -96,10 +96,7 @@ def host_in(url: str) -> str | None:
 
 def undone(text: str) -> str:
     """Return text with its escapes undone, those of escapes as well, for looking into it."""
-    for _ in range(5):
-        plainer = unquote(text, errors="replace")
-        if plainer == text:
-            break
+    while (plainer := unquote(text, errors="replace")) != text:
         text = plainer
     return text
 
@@ -172,4 +169,4 @@ def _decoded(text: str) -> str:
 
 
 def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in undone(text))
+    return any(character < " " or "\x7f" <= character <= "\x9f" for character in undone(text))

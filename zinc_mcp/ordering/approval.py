@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
+from pydantic import ValidationError
 
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
 from zinc_mcp.api.product_urls import read_product_url, shop_product
@@ -72,14 +73,20 @@ def order_of(entry: Entry) -> OrderCreate:
     """Return the order that an entry's bytes are.
 
     Raises:
-        RefusedError: they were purged.
+        RefusedError: they were purged, or an older version took what this one does not.
     """
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     body: dict[str, Any] = json.loads(entry.body)
     metadata: dict[str, Any] = body.pop("metadata", None) or {}
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
-    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+    try:
+        return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+    except ValidationError:
+        raise RefusedError(
+            "The order was written by an older version with something that is refused today, so it is not sent.",
+            "Place the order again; the answer says what to change.",
+        ) from None
 
 
 class Approval:
