@@ -255,6 +255,7 @@ NO_PRODUCT = [
     "https://www.acehardware.com/store-details/12345",
     "https://shop.example/cart/12345:1",
     "https://mugs.myshopify.com/collections/all",
+    "https://www.1800flowers.com/international/gifts-to-spain-40009",
     "https://shop.example/?utm_source=x",
 ]
 

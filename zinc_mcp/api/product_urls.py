@@ -192,7 +192,7 @@ def _choosing(parts: UrlParts) -> str:
     PrestaShop 1.6 has `#/26-size-m`, Magento `#93=52&142=167`, shops of one page `#!/…` and `#/…`.
     """
     if parts.fragment.startswith(("/", "!")):
-        return parts.fragment
+        return parts.fragment if parts.fragment.strip("/!") else ""
     fields = [each for each in parts.fragment_fields if not links.is_visitors(each.name)]
     return "&".join(sorted(each.spelled for each in fields)) if any(each.value for each in fields) else ""
 

@@ -94,7 +94,8 @@ SHOPS = (
             ),
         ),
         # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.
-        offer=("smid", "condition", "offerlistingid", "offeringid"),
+        variant=("gpo",),  # the amount of a gift card
+        offer=("smid", "condition", "offerlistingid", "offeringid", "almbrandid"),
         renamed=(("m", "smid"),),
     ),
     Shop(
