@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-import unicodedata
 import uuid
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from zinc_mcp.api.orders import RESERVED_METADATA, Address, OrderCreate, OrderProduct, canonical
+from zinc_mcp.api.letters import fold_label
+from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
+from zinc_mcp.api.places import place_of
 from zinc_mcp.api.retailer import host_of, retailer_of
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
@@ -102,7 +103,7 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
     for product in order.products:
         line = canonical([normalised_url(product.url), _variant(product)]).decode()
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, _ship_to(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
 
 
 def body_digest(order: OrderCreate) -> str:
@@ -145,26 +146,7 @@ def _essence(value: Any) -> Any:
 
 
 def _variant(product: OrderProduct) -> list[list[str]]:
-    return sorted([_folded(option.label), _folded(option.value)] for option in product.variant or [])
-
-
-def _ship_to(address: Address) -> list[str]:
-    # Where a name or a line is broken in two does not matter, and in the US the ZIP code says the state: "NY" and
-    # "New York", 10001 and 10001-1234 are one place.
-    in_the_us = address.country == "US"
-    fields = (
-        f"{address.first_name} {address.last_name}",
-        f"{address.address_line1} {address.address_line2 or ''}",
-        address.city,
-        "" if in_the_us else address.state or "",
-        address.postal_code[:5] if in_the_us else address.postal_code,
-        address.country,
-    )
-    return [_folded(text) for text in fields]
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return sorted([fold_label(option.label), fold_label(option.value)] for option in product.variant or [])
 
 
 def _digest(value: Any) -> str:
