@@ -11,7 +11,7 @@ null note."""
 
 
 def invisible(character: str) -> bool:
-    """Say whether a character shows nothing: control, format, bidirectional, surrogate, private, unassigned or blank."""
+    """Say whether a character shows nothing: control, format, bidirectional, private, unassigned or blank."""
     return character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp")
 
 
@@ -27,8 +27,7 @@ def plain(text: object, limit: int = 200) -> str:
     kept = "".join(
         " " if character in _SPACES else character
         for character in source
-        if character in _SPACES
-        or not (invisible(character) or selects_a_variation(character))
+        if character in _SPACES or not (invisible(character) or selects_a_variation(character))
     )
     kept = " ".join(kept.split())
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"

@@ -240,14 +240,23 @@ def test_the_city_counts_where_the_postal_code_does_not_settle_it() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("+1.50", "-1.50"), ("C", "C++"), ("1/2", "12"), ("Ros\u00e9", "Rose"), ("10.5", "10 5"), ("\U0001f44d", "\U0001f44e")],
+    [
+        ("+1.50", "-1.50"),
+        ("C", "C++"),
+        ("1/2", "12"),
+        ("Ros\u00e9", "Rose"),
+        ("10.5", "10 5"),
+        ("\U0001f44d", "\U0001f44e"),
+    ],
 )
 def test_values_of_an_option_that_differ_by_a_sign_are_two(one: str, other: str) -> None:
     values = ([{"url": BOOK, "variant": [{"label": "Model", "value": value}]}] for value in (one, other))
     assert len({twin(products=products) for products in values}) == 2
 
 
-@pytest.mark.parametrize("value", ["gross\u200d", "GRO\u00df", "\uff27\uff32\uff2f\uff33\uff33", " gross  ", "gro\u00df\u200c"])
+@pytest.mark.parametrize(
+    "value", ["gross\u200d", "GRO\u00df", "\uff27\uff32\uff2f\uff33\uff33", " gross  ", "gro\u00df\u200c"]
+)
 def test_values_of_an_option_that_look_alike_are_one(value: str) -> None:
     values = ([{"url": BOOK, "variant": [{"label": "Model", "value": each}]}] for each in (value, "Gross"))
     assert len({twin(products=products) for products in values}) == 1

@@ -12,7 +12,9 @@ from itertools import pairwise
 from zinc_mcp.prose import invisible, selects_a_variation
 
 JOINERS = "\u200c\u200d"
-_APOSTROPHES = dict.fromkeys(map(ord, "'`\u00b4\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u02bd\u2032\u2035\uff07\ua78c"))
+_APOSTROPHES = dict.fromkeys(
+    map(ord, "'`\u00b4\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u02bd\u2032\u2035\uff07\ua78c")
+)
 _DASHES = dict.fromkeys(map(ord, "\u2043\u2212\u02d7\u207b\u208b\uff0d"), "-")
 _SLASHES = dict.fromkeys(map(ord, "\u2044\u2215\u29f8"), "/")
 _ONE_LETTER = str.maketrans(
@@ -66,7 +68,9 @@ def fold_label(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-_STRAIGHT = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\uff07"), "'") | _DASHES | dict.fromkeys(range(0x2010, 0x2016), "-")
+_STRAIGHT = (
+    dict.fromkeys(map(ord, "\u2018\u2019\u02bc\uff07"), "'") | _DASHES | dict.fromkeys(range(0x2010, 0x2016), "-")
+)
 
 
 def in_cyrillic(text: str) -> str:
@@ -177,6 +181,7 @@ def _looking_alike(word: str) -> str:
 
 # Words
 
+
 def words_of(text: str, *, marks: str = "") -> list[tuple[str, str]]:
     """Return the words of folded characters, each with what stands before it: ` `, `-`, `/` or `.`.
 
@@ -223,8 +228,7 @@ def joined(words: list[tuple[str, str]]) -> str:
 def stray_joiner(text: str) -> bool:
     """Say whether text has a joiner where it shows nothing: joiners belong between letters of scripts that join."""
     return any(
-        character in JOINERS
-        and not (0 < place < len(text) - 1 and _joins(text[place - 1]) and _joins(text[place + 1]))
+        character in JOINERS and not (0 < place < len(text) - 1 and _joins(text[place - 1]) and _joins(text[place + 1]))
         for place, character in enumerate(text)
     )
 

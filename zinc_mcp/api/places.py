@@ -1,14 +1,17 @@
 """Where an order goes: when two addresses are one person at one place, and the address as a person reads it.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
-are one place, they stay two: neighbours must never be taken for each other. The tables are in `place_tables`.
+are one place, they stay two: neighbours must never be taken for each other. The tables are in `place_tables` and
+`street_tables`.
 """
 
+import functools
 import re
 
 from zinc_mcp.api import place_tables as tables
 from zinc_mcp.api.letters import fold, folded_characters, in_cyrillic, joined, words_of
 from zinc_mcp.api.orders import Address
+from zinc_mcp.api.street_tables import ENGLISH, ENGLISH_WORDS
 from zinc_mcp.api.streets import english_street, street
 
 _HONOURED = re.compile("(?:様|殿|氏|さま)$")
@@ -94,7 +97,7 @@ def _street(country: str, address: Address, *, settled: bool) -> str:
         # An Eircode is one delivery point: only what could still be another flat of it counts.
         found = english_street(country, text, parts=True)
         return joined([(gap, word) for gap, word in found if len(word) == 1 or any(map(str.isdigit, word))])
-    if country in tables.ENGLISH:
+    if country in ENGLISH:
         return joined(english_street(country, text))
     return joined(street(country, text))
 
@@ -112,14 +115,16 @@ def _city(country: str, city: str) -> str:
     for pattern, replacement in tables.CITY_REWRITES.get(country, ()):
         text = re.sub(pattern, replacement, text).strip()
     words = words_of(text)
-    if country in tables.ENGLISH:
-        words = [(gap, tables.ENGLISH_WORDS.get(word, word)) for gap, word in words]
-    name = joined(words)
-    for names in tables.CITIES.get(country, "").split(","):
-        known = {fold(each) for each in names.split("/")}
-        if fold(text) in known:
-            return min(known)
-    return name
+    if country in ENGLISH:
+        words = [(gap, ENGLISH_WORDS.get(word, word)) for gap, word in words]
+    return _one_city(country).get(fold(text)) or joined(words)
+
+
+@functools.cache
+def _one_city(country: str) -> dict[str, str]:
+    """Return the one name for each name of a country's cities that have several."""
+    cities = [[fold(name) for name in names.split("/")] for names in tables.CITIES.get(country, "").split(",")]
+    return {name: names[0] for names in cities for name in names if name}
 
 
 def _state(country: str, state: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from zinc_mcp.api import place_tables as tables
+from zinc_mcp.api import street_tables as tables
 from zinc_mcp.api.letters import words_of
 
 Words = list[tuple[str, str]]
