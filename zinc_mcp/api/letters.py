@@ -47,7 +47,14 @@ _LIKE_CYRILLIC = frozenset(_CYRILLIC.values())
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OTHER_ALPHABET = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)\u30fc(?=\d)")  # the Japanese long vowel, typed for a hyphen
-_COMBINING_LATIN = range(0x300, 0x370)
+_ACCENTS = (
+    range(0x300, 0x370),
+    range(0x1AB0, 0x1B00),
+    range(0x1DC0, 0x1E00),
+    range(0x20D0, 0x2100),
+    range(0xFE20, 0xFE30),
+)
+_OTHER_LETTERS = frozenset(unicodedata.normalize("NFD", letter) for letter in "йїўѓќ")
 
 
 def fold(text: str) -> str:
@@ -141,23 +148,19 @@ def _character(character: str) -> str:
 
 
 def _without_accents(text: str) -> str:
-    """Return text without the accents of Latin and Greek letters; other scripts' marks are letters of theirs."""
+    """Return text without accents; a few make other letters in Cyrillic, and other scripts' marks are not accents."""
     if text.isascii():
         return text
     kept: list[str] = []
-    accented = False
+    base = ""
     for character in unicodedata.normalize("NFD", text):
-        if ord(character) in _COMBINING_LATIN:
-            if accented:
+        if any(ord(character) in block for block in _ACCENTS):
+            if base + character not in _OTHER_LETTERS:
                 continue
         elif not unicodedata.combining(character):
-            accented = _takes_accents(character)
+            base = character
         kept.append(character)
     return unicodedata.normalize("NFC", "".join(kept))
-
-
-def _takes_accents(character: str) -> bool:
-    return character.isalpha() and (ord(character) < 0x400 or 0x1E00 <= ord(character) < 0x2000)
 
 
 def _in_one_alphabet(word: str) -> str:
@@ -174,8 +177,10 @@ def _in_one_alphabet(word: str) -> str:
 
 def _looking_alike(word: str) -> str:
     """Return a word in Latin letters if each of its letters looks like one: no two words that look alike differ."""
-    if word.isupper() or any(letter not in _CYRILLIC and letter not in _GREEK for letter in word):
-        return _in_one_alphabet(word) if not word.isupper() else word
+    if _named(word):
+        return word
+    if any(letter not in _CYRILLIC and letter not in _GREEK for letter in word):
+        return _in_one_alphabet(word)
     return word.translate(_LOOK_LATIN)
 
 
@@ -217,12 +222,16 @@ def joined(words: list[tuple[str, str]]) -> str:
     """Return words as one text. Names in capitals stand apart; of other gaps only those between digits stay."""
     text = words[0][1] if words else ""
     for (_, before), (gap, word) in pairwise(words):
-        if word.isupper() or before.isupper():
+        if _named(word) or _named(before):
             text += "|"
         elif before[-1:].isnumeric() and word[:1].isnumeric():
             text += gap
         text += word
     return _LETTERS.sub(lambda run: _looking_alike(run[0]), text) if _OTHER_ALPHABET.search(text) else text
+
+
+def _named(word: str) -> bool:
+    return word != word.casefold()  # not `isupper`: Cherokee folds to capitals
 
 
 def stray_joiner(text: str) -> bool:

@@ -15,6 +15,7 @@ from zinc_mcp.api.street_tables import ENGLISH, ENGLISH_WORDS
 from zinc_mcp.api.streets import english_street, street
 
 _HONOURED = re.compile("(?:様|殿|氏|さま)$")
+_DIGRAPH = re.compile("([aou])e")  # Mueller is likely Muller, but Michael need not be Michal
 _NUMBERS = re.compile(r"\d+")
 _BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{1,4}?区")
 
@@ -44,13 +45,13 @@ def place_of(address: Address) -> tuple[str, ...]:
 
 
 def near_place_of(address: Address) -> tuple[str, ...]:
-    """Return what is equal even where it is only likely that two addresses are one: country, code and numbers.
+    """Return what is equal even where it is only likely that two addresses are one: name, numbers, code and country.
 
-    It is for asking, never for taking one order for another.
+    It is for asking a person, never for taking one order for another.
     """
-    *_, code, country = place_of(address)
+    name, *_, code, country = place_of(address)
     lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
-    return (*sorted(_NUMBERS.findall(lines)), code, country)
+    return (_DIGRAPH.sub(r"\1", name), *sorted(_NUMBERS.findall(lines)), code, country)
 
 
 def shown_lines(address: Address) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from zinc_mcp.api.letters import fold_label
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
-from zinc_mcp.api.places import place_of
+from zinc_mcp.api.places import near_place_of, place_of
 from zinc_mcp.api.retailer import host_of, retailer_of
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.entry import Entry
@@ -112,11 +112,20 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
 def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
-    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing.
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
+    what is only likely to be another spelling of the place.
     """
-    ship_to = _ship_to(order.shipping_address)
+    ship_to = near_place_of(order.shipping_address)
     products = sorted({_product(line) for line in order.products})
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def twin_of_body(caller: str, body: bytes) -> str | None:
+    """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
+    try:
+        return twin_digest(caller, _order_in(body))
+    except ValueError:  # bytes of an earlier version may hold what is refused today
+        return None
 
 
 def order_of(entry: Entry) -> OrderCreate:
@@ -127,7 +136,11 @@ def order_of(entry: Entry) -> OrderCreate:
     """
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
-    body: dict[str, Any] = json.loads(entry.body)
+    return _order_in(entry.body)
+
+
+def _order_in(sent: bytes) -> OrderCreate:
+    body: dict[str, Any] = json.loads(sent)
     metadata: dict[str, Any] = body.pop("metadata", None) or {}
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
     return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
