@@ -23,6 +23,7 @@ CORPUS = [
     for path in sorted((Path(__file__).parent / "twin_corpus").glob("places*.json"))
     for pair in json.loads(path.read_text(encoding="utf-8"))
 ]
+NAMES = [f"{number} {pair['country']} {pair['verdict']}: {pair['why']}" for number, pair in enumerate(CORPUS)]
 COUNTRIES = sorted({pair["country"] for pair in CORPUS})
 
 
@@ -38,11 +39,7 @@ def read(country: str, parts: dict[str, Any]) -> Address | None:
         return None
 
 
-def _names(pair: dict[str, Any]) -> str:
-    return f"{pair['country']} {pair['verdict']}: {pair['why']}"
-
-
-@pytest.mark.parametrize("pair", CORPUS, ids=_names)
+@pytest.mark.parametrize("pair", CORPUS, ids=NAMES)
 def test_two_addresses_are_one_place_or_two_as_the_corpus_says(pair: dict[str, Any]) -> None:
     one, other = read(pair["country"], pair["a"]), read(pair["country"], pair["b"])
     if pair["verdict"] == "refused":
@@ -164,32 +161,11 @@ def test_letters_and_digits_stay_in_one_spelling(text: str, folded: str) -> None
 
 # Any address
 
-numbered = st.lists(
-    st.sampled_from(
-        [
-            "12",
-            "3",
-            "4B",
-            "Elm",
-            "St",
-            "N",
-            "E",
-            "Apt",
-            "#",
-            "Flat",
-            "bis",
-            "C/",
-            "No.",
-            "-",
-            "/",
-            "1-23",
-            "\u53f7",
-            "2nd",
-        ]
-    ),
-    min_size=1,
-    max_size=7,
-).map(" ".join)
+WORDS = (
+    "12|3|4B|05|Elm|St|N|E|O|Apt|#|Flat|Floor|bis|C/|No.|nr|-|/|,|1-23|2nd|II|i|em|bus|b|m.|kv|D:|rue|rr|Stiege|Top"
+    "|\u53f7|\u865f|4\u4e01\u76ee|\u756a|\u53f7\u5ba4|5\u6a13|\u4e4b|\u53f7\u697c|6\u5355\u5143|7\u5ba4|\ub3d9|\ud638|\u043a\u0432|\u0434.|\u00bd|\u0663"
+).split("|")
+numbered = st.lists(st.sampled_from(WORDS), min_size=1, max_size=7).map(" ".join).filter(lambda line: len(line) <= 60)
 # Elsewhere part of a long code is left out, or there is none.
 FINE = {
     "DE": "10115",
@@ -208,7 +184,7 @@ def test_another_digit_in_the_line_is_another_place(line: str, country: str, dat
     digits = [at for at, character in enumerate(line) if character.isdigit()]
     assume(digits)
     at = data.draw(st.sampled_from(digits))
-    digit = data.draw(st.sampled_from([each for each in "0123456789" if each != line[at]]))
+    digit = data.draw(st.sampled_from([each for each in "0123456789" if each != str(int(line[at]))]))
     parts = {"postal_code": FINE.get(country, "10001"), "state": None}
     one = address(country, address_line1=line, **parts)
     other = address(country, address_line1=f"{line[:at]}{digit}{line[at + 1 :]}", **parts)
@@ -262,6 +238,7 @@ def test_any_address_that_is_taken_has_a_place_and_is_shown_whole(one: str, two:
 
 @given(numbered, numbered, st.sampled_from(COUNTRIES))
 def test_where_the_lines_are_broken_does_not_matter(one: str, two: str, country: str) -> None:
+    assume(len(f"{one} {two}") <= 60)
     parts = {"postal_code": FINE.get(country, "10001"), "state": None}
     assert place_of(address(country, address_line1=one, address_line2=two, **parts)) == place_of(
         address(country, address_line1=f"{one} {two}", **parts)

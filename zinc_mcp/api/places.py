@@ -1,21 +1,22 @@
 """Where an order goes: when two addresses are one person at one place, and the address as a person reads it.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
-are one place, they stay two: neighbours must never be taken for each other. The tables are in `place_tables` and
-`street_tables`.
+are one place, they stay two: neighbours must never be taken for each other. The tables are in `place_tables`,
+`street_tables` and `english_tables`.
 """
 
 import functools
 import re
 
 from zinc_mcp.api import place_tables as tables
+from zinc_mcp.api.english_tables import ENGLISH, ENGLISH_WORDS
 from zinc_mcp.api.letters import fold, folded_characters, in_cyrillic, joined, words_of
 from zinc_mcp.api.orders import Address
-from zinc_mcp.api.street_tables import ENGLISH, ENGLISH_WORDS
 from zinc_mcp.api.streets import english_street, street
 
 _HONOURED = re.compile("(?:様|殿|氏|さま)$")
 _DIGRAPH = re.compile("([aou])e")  # Mueller is likely Muller, but Michael need not be Michal
+_DISTRICT = re.compile(r"\bdublin\s+\d+w?\b")  # the Eircode says it
 _NUMBERS = re.compile(r"\d+")
 _BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{1,4}?区")
 
@@ -95,8 +96,8 @@ def _street(country: str, address: Address, *, settled: bool) -> str:
     if country == "JP":
         text = _without_city(text, _characters(country, address.city).strip(), settled=settled)
     if country == "IE" and settled:
-        # An Eircode is one delivery point: only what could still be another flat of it counts.
-        found = english_street(country, text, parts=True)
+        # An Eircode is one delivery point: only numbers and single letters count, which could be another flat of it.
+        found = english_street(country, _DISTRICT.sub(" ", text), parts=True)
         return joined([(gap, word) for gap, word in found if len(word) == 1 or any(map(str.isdigit, word))])
     if country in ENGLISH:
         return joined(english_street(country, text))

@@ -2,6 +2,7 @@
 
 import re
 
+from zinc_mcp.api import english_tables as english
 from zinc_mcp.api import street_tables as tables
 from zinc_mcp.api.letters import words_of
 
@@ -21,13 +22,17 @@ _ROADS = (
     (re.compile(r"\b(?:highway\s+contract(?:\s+route)?|hc)\b\.?\s*#?\s*(?=\d)"), "hc "),
 )
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_REPEATED = frozenset({"bis", "ter", "quater"})
+_NUMERALS = "一二三四五六七八九"
 _FLAT_FIRST = {"CA": "-", "AU": "/", "NZ": "/"}
 """What stands between the flat and the number of the house where the flat comes first."""
 
 
 def street(country: str, text: str) -> Words:
     """Return the words of a street line of a country whose streets are not written in English."""
-    for pattern, replacement in tables.REWRITES.get(country, ()):
+    if country in tables.COUNTED:
+        text = re.sub(f"[{_NUMERALS}十]+{tables.COUNTED[country]}", lambda number: _counted(number[0]), text)
+    for pattern, replacement in (*tables.REWRITES.get(country, ()), *tables.SHORTER.get(country, ())):
         text = re.sub(pattern, replacement, text)
     classes, first = tables.WORDS.get(country, {}), tables.FIRST_WORDS.get(country, {})
     dropped, movable = tables.DROPPED.get(country, frozenset()), tables.TYPES_ANYWHERE.get(country, frozenset())
@@ -37,10 +42,19 @@ def street(country: str, text: str) -> Words:
     for place, (gap, word) in enumerate(given):
         if word in dropped:
             continue
-        starts = place == 0 or (place == 1 and given[0][1][0].isdigit())
+        starts = all(before[0].isdigit() or before in _REPEATED for _, before in given[:place])
         name = first.get(word) if starts and word in first else classes.get(word, word)
         (moved if name in movable else words).append((gap, name or word))
     return [*words, *moved]
+
+
+def _counted(numeral: str) -> str:
+    """Return a Chinese numeral below one hundred in digits; any other as it is."""
+    tens, ten, ones = numeral.partition("十")
+    if len(tens) > 1 or len(ones) > 1 or ones == "十":
+        return numeral
+    digit = dict(zip(_NUMERALS, "123456789", strict=True))
+    return f"{digit.get(tens, '1')}{digit.get(ones, '0')}" if ten else digit[tens]
 
 
 def english_street(country: str, text: str, *, parts: bool = False) -> Words:
@@ -56,8 +70,8 @@ def english_street(country: str, text: str, *, parts: bool = False) -> Words:
     text = _GLUED.sub(r"\1 ", _INITIALS.sub(r"\1", _PO_BOX.sub(" pobox ", text)))
     for road, name in _ROADS if country == "US" else ():
         text = road.sub(name, text)
-    units = tables.UNITS.get(country, {})
-    words = [(gap, tables.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
+    units = english.UNITS.get(country, {})
+    words = [(gap, english.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
     rest, inside = _apart(country, words, units)
     if country in _FLAT_FIRST and len(rest) > 2 and not any(kind == "UNIT" for kind, _ in inside):
         (_, flat), (gap, number) = rest[:2]
@@ -117,26 +131,31 @@ def _directed(country: str, words: Words) -> Words:
 
     `E Street` is not `East Street`: a letter is short for a direction only where a name is left without it.
     """
-    classes = tables.ENGLISH_WORDS | tables.ENGLISH_WORDS_OF.get(country, {})
-    directions = tables.DIRECTIONS | (tables.FRENCH_DIRECTIONS if country == "CA" else {})
+    classes = english.ENGLISH_WORDS | english.ENGLISH_WORDS_OF.get(country, {})
+    directions = english.DIRECTIONS | (english.FRENCH_DIRECTIONS if country == "CA" else {})
     named = [(gap, classes.get(word, word)) for gap, word in words]
     if len(words) < 3 or not words[0][1][0].isdigit():
         return named
     raw = [word for _, word in words]
     last = len(words) - 1
-    french = country == "CA" and raw[1] in tables.FRENCH_TYPES and named[last][1] not in _PLAIN_TYPES
+    turned = raw[last] in directions
+    french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
     begins = 1
     if not french and raw[1] in directions and _is_name(raw, named, 2):
         named[1] = (" ", directions[raw[1]])
         begins = 2
     ends = len(words)
-    if raw[last] in directions and begins < last - (0 if french else 1):
-        if french or named[last - 1][1] in _PLAIN_TYPES:
-            named[last] = (" ", directions[raw[last]])
-            ends = last
-    if french and (ends == last or named[last - 1][1] not in _PLAIN_TYPES):
-        named = [named[0], *named[2:ends], (" ", tables.FRENCH_TYPES[raw[1]]), *named[ends:]]
+    if turned and (french or (begins < last - 1 and _ends_in_a_type(raw, named, last))):
+        named[last] = (" ", directions[raw[last]])
+        ends = last
+    if french and ends > 2:
+        named = [named[0], *named[2:ends], (" ", english.FRENCH_TYPES[raw[1]]), *named[ends:]]
     return named
+
+
+def _ends_in_a_type(raw: list[str], named: Words, end: int) -> bool:
+    """Say whether a street's type stands before a word, or a numbered highway does."""
+    return named[end - 1][1] in _PLAIN_TYPES or (raw[end - 1].isdigit() and named[end - 2][1] in ("HIGHWAY", "ROUTE"))
 
 
 def _is_name(raw: list[str], named: Words, place: int) -> bool:
