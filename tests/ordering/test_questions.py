@@ -192,6 +192,7 @@ async def test_a_yes_is_not_carried_out_by_another_payer(
 # What has changed since it was asked
 
 
+@pytest.mark.parametrize("decider", [{}, {"api_key": None}], ids=["the server", "a terminal that cannot send"])
 @pytest.mark.parametrize(
     ("policy", "code"),
     [
@@ -206,12 +207,18 @@ async def test_a_yes_is_not_carried_out_by_another_payer(
     ],
 )
 async def test_a_yes_meets_the_policy_as_it_stands_then(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, home: Path, policy: str, code: str
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    write_config: WriteConfig,
+    home: Path,
+    policy: str,
+    code: str,
+    decider: dict[str, Any],
 ) -> None:
-    async with open_test_shop() as shop:
+    async with open_test_shop() as shop, open_test_shop(**decider) as where:
         entry = await asked(shop, intent())
         write_config(f'[policy]\napproval = "auto"\n{policy}\n')
-        assert await refusal(shop, yes(entry)) == code
+        assert await refusal(where, yes(entry)) == code
     assert zinc.posts == []
     [refused] = journal_of(home)[0]
     assert (refused.state, refused.counts_cents) == ("refused", 0)

@@ -19,7 +19,7 @@ from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.prose import plain
 
-DIALOGUE_CHARACTERS = 16_000
+DIALOGUE_CHARACTERS = 24_000
 """The longest question that is asked in a host's dialogue; a longer one is asked on the page or in a terminal."""
 MOST_BYTES = 256 * 1024
 """The longest question there is. What does not fit is refused before anything is asked."""
