@@ -159,6 +159,18 @@ def test_letters_and_digits_stay_in_one_spelling(text: str, folded: str) -> None
     assert fold(text) == folded
 
 
+UNSEEN = (
+    "\u200c\u200d\ufe0f\ufe00\U000e0100\U000e0041\U000e01f0\u00ad\u200b\u2060"
+    "\u034f\u115f\u3164\u180b\u17b4\U0001d159\u202e\ufeff\u0378"
+)
+
+
+@given(texts, st.sampled_from(UNSEEN), st.integers(0, 30))
+def test_what_cannot_be_seen_is_not_folded_in(text: str, unseen: str, at: int) -> None:
+    assert fold(text[:at] + unseen + text[at:]) == fold(text)
+    assert fold_label(text[:at] + unseen + text[at:]) == fold_label(text)
+
+
 # Any address
 
 WORDS = (
@@ -198,12 +210,6 @@ def test_another_digit_in_the_postal_code_is_another_place(code: tuple[str, str]
     digit = data.draw(st.sampled_from([each for each in "0123456789" if each != given[at]]))
     other = f"{given[:at]}{digit}{given[at + 1 :]}"
     assert place_of(address(country, postal_code=given)) != place_of(address(country, postal_code=other))
-
-
-UNSEEN = (
-    "\u200c\u200d\ufe0f\ufe00\U000e0100\U000e0041\U000e01f0\u00ad\u200b\u2060"
-    "\u034f\u115f\u3164\u180b\u17b4\U0001d159\u202e\ufeff\u0378"
-)
 
 
 @given(

@@ -117,11 +117,14 @@ FRENCH_DIRECTIONS = word_classes("""
     e est east
     w ouest o west
 """)
-FRENCH_TYPES = {"rue": "STREET", "boul": "BOULEVARD", "boulevard": "BOULEVARD", "bd": "BOULEVARD"}
-FRENCH_TYPES |= dict.fromkeys(("av", "ave", "avenue"), "AVENUE")
+FRENCH_TYPES: dict[str, str] = {
+    "rue": "STREET",
+    **dict.fromkeys(("boul", "boulevard", "bd"), "BOULEVARD"),
+    **dict.fromkeys(("av", "ave", "avenue"), "AVENUE"),
+}
 """Street types that French writes before the name, English after it."""
 
-ORDINALS = dict(
+ORDINALS: dict[str, str] = dict(
     zip(
         "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(),
         "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th".split(),

@@ -139,13 +139,12 @@ def _directed(country: str, words: Words) -> Words:
     raw = [word for _, word in words]
     last = len(words) - 1
     turned = raw[last] in directions
+    has_name = any(word not in directions for word in raw[1 : last - 1])  # Avenue E has none
     french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
-    begins = 1
     if not french and raw[1] in directions and _is_name(raw, named, 2):
         named[1] = (" ", directions[raw[1]])
-        begins = 2
     ends = len(words)
-    if turned and (french or (begins < last - 1 and _ends_in_a_type(raw, named, last))):
+    if turned and (french or (has_name and _ends_in_a_type(raw, named, last))):
         named[last] = (" ", directions[raw[last]])
         ends = last
     if french and ends > 2:
