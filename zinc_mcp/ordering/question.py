@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.api.orders import Address, OrderCreate
+from zinc_mcp.api.places import shown_lines
 from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.api.products import Product
 from zinc_mcp.errors import RefusedError
@@ -249,17 +250,7 @@ _IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "
 
 def _ship_to(address: Address, wire: Mapping[str, Any]) -> list[str]:
     rest = {name: value for name, value in wire.items() if name not in (*_IN_AN_ADDRESS, "country", "phone_number")}
-    parts = (
-        f"{address.first_name} {address.last_name}",
-        address.address_line1,
-        address.address_line2,
-        address.city,
-        f"{address.state or ''} {address.postal_code}".strip(),
-        address.country,
-        f"tel. {address.phone_number}",
-        *(f"{_label(path)}: {value}" for path, value in _leaves(rest)),
-    )
-    return [part for part in parts if part]
+    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in _leaves(rest))]
 
 
 def _saved_ship_to(address: Address) -> list[str]:
