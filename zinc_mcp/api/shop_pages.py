@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from zinc_mcp.api.links import is_visitors
 from zinc_mcp.api.shops import SHOPS, Series, Shop
 from zinc_mcp.api.url_parts import UrlParts, undone
 
@@ -132,7 +133,7 @@ def _read(
         for value in told:
             chosen[counted] = value
     if shop.keeps_rest:
-        rest = [(each.key, each.value) for each in parts.query if each.name not in named]
+        rest = [(each.key, each.value) for each in parts.query if each.name not in named and not is_visitors(each.name)]
     others = _numbers_in(series, path) - {number, captured.get("beside")}
     return Found(number, page, _sorted(variants), _sorted(offers), tuple(rest), bool(others), ambiguous)
 
