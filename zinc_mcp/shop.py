@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.addresses import AddressBook
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
@@ -141,7 +142,8 @@ async def open_shop(
     reconciler = Reconciler(writer, clocks, leases, owner)
     try:
         async with anyio.create_task_group() as tasks:
-            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint)
+            admission = Admission(lambda: read_policy(settings), clocks.twin)
+            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint, admission)
             sender = Sender(settling, reconciler, tasks)
             workings = Workings(
                 rails=rails,
@@ -154,6 +156,8 @@ async def open_shop(
                 leases=leases,
                 owner=owner,
                 checkpoint=checkpoint,
+                admission=admission,
+                tasks=tasks,
             )
             checkout = Checkout(workings)
             tasks.start_soon(_sweep, workings, checkout)

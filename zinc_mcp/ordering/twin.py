@@ -1,6 +1,7 @@
 """When two orders are the same intention: the twin digest, the body digest and the key derived from them."""
 
 import hashlib
+import json
 import re
 import unicodedata
 import uuid
@@ -10,6 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from zinc_mcp.api.orders import RESERVED_METADATA, Address, OrderCreate, OrderProduct, canonical
 from zinc_mcp.api.retailer import host_of, retailer_of
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.entry import Entry
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
 TWIN_FIELD = f"{RESERVED_METADATA}twin"
@@ -105,6 +108,30 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
     return _digest([caller, _ship_to(order.shipping_address), sorted(wanted.items())])
 
 
+def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
+    """Return a digest for each product: equal for orders that may be one wish in other words.
+
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing.
+    """
+    ship_to = _ship_to(order.shipping_address)
+    products = sorted({_product(line) for line in order.products})
+    return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def order_of(entry: Entry) -> OrderCreate:
+    """Return the order that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged.
+    """
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    body: dict[str, Any] = json.loads(entry.body)
+    metadata: dict[str, Any] = body.pop("metadata", None) or {}
+    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
+    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+
+
 def body_digest(order: OrderCreate) -> str:
     """Return the digest of everything the caller asked for, but the idempotency key.
 
@@ -142,6 +169,10 @@ def _essence(value: Any) -> Any:
     if isinstance(value, list):
         return [_essence(part) for part in cast(list[Any], value)]
     return value
+
+
+def _product(line: OrderProduct) -> str:
+    return normalised_url(line.url).partition("?")[0]
 
 
 def _variant(product: OrderProduct) -> list[list[str]]:

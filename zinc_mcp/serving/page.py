@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
-from zinc_mcp.ordering.approval import Decision, question_of, seconds_to_decide
+from zinc_mcp.ordering.approval import question_of, seconds_to_decide
+from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.serving.door import PAGE_PATH, Hosts
@@ -141,9 +142,12 @@ class ApprovalPage:
         if said not in ("yes", "no"):
             return _closed("Not understood", "An answer is yes or no.", 400, key=key)
         caller = visit.member or LOCAL
-        decision = Decision(yes=said == "yes", how="page", who=caller, pin=form.get("pin") or None)
+        about = QuestionRef.unsealed(form.get("about", ""))
+        if about is None:
+            return _closed("Not understood", "What was sent is not this page's form.", 400, key=key)
+        decision = Decision(about, yes=said == "yes", how="page", who=caller, pin=form.get("pin") or None)
         try:
-            await self._shop.checkout.decide(key, decision, caller=caller, wait_seconds=SOON_SECONDS)
+            await self._shop.checkout.decide(decision, caller=caller, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             entry = await self._shop.checkout.entry(key, caller=caller)
             if error.code == "approval_required" and entry is not None:
@@ -173,6 +177,7 @@ class ApprovalPage:
             "question.html",
             200 if objection is None else 403,
             question=question,
+            about=reference.sealed() if (reference := reference_of(entry)) is not None else "",
             csrf=visit.csrf,
             seconds=seconds_to_decide(entry, self._shop.checkout.now()),
             pin=await self._shop.checkout.has_pin(),
