@@ -16,8 +16,8 @@ import httpx2
 import pytest
 from conftest import OpenShop
 from fake_zinc import FakeZinc
-from serving.as_a_host import both_eras, call, refused
 from mcp.types import ElicitRequestParams, ElicitResult
+from serving.as_a_host import both_eras, call, refused
 from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, listening, served, token_in
 from wanted import arguments
 

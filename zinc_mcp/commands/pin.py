@@ -91,7 +91,9 @@ def _known(settings: Settings, member: str | None) -> str:
     if member is None:
         return OWNER
     if member not in list_members(settings.home / "members.json"):
-        raise RefusedError(f"There is no member {plain(member, 60)}.", f"`{invocation()} members list` prints the names.")
+        raise RefusedError(
+            f"There is no member {plain(member, 60)}.", f"`{invocation()} members list` prints the names."
+        )
     return member
 
 

@@ -152,8 +152,9 @@ class Checkout:
         return entry if entry is not None and caller in (None, entry.caller) else None
 
     async def waiting(self, caller: str) -> list[Entry]:
-        """Return the entries of a caller whose question stands, oldest first."""
-        return await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+        waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        return [entry for entry in waiting if not (entry.mode == "live" and self._workings.practises)]
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start work of this process that outlives the call which started it; it ends with the process."""

@@ -171,9 +171,7 @@ class Journal:
         with self._reading() as connection:
             return opening.near_twins(connection, entry, self._clock() - window_seconds)
 
-    def decline(
-        self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]
-    ) -> Entry:
+    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
         """Take a no; see `questions.decline`."""
         with self._writing() as connection:
             return questions.decline(connection, about, caller, said, self._clock())

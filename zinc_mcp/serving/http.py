@@ -27,8 +27,8 @@ from zinc_mcp.serving.browser import BrowserPage, Show
 from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
 from zinc_mcp.serving.page import ApprovalPage
-from zinc_mcp.serving.passes import Passes
 from zinc_mcp.serving.server import build_server, log_to_stderr
+from zinc_mcp.serving.visits import Visits
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,13 +150,13 @@ def _page(
 ) -> tuple[Page | None, list[Route]]:
     if base is None:
         return None, []
-    passes = Passes(shop.checkout.now)
+    visits = Visits(shop.checkout.now)
 
     async def served() -> str:
         return base
 
-    approval = ApprovalPage(shop, hosts, passes, members, secure=base.startswith("https:"))
-    return BrowserPage(shop, passes, served, show=show), [approval.route()]
+    approval = ApprovalPage(shop, hosts, visits, members)
+    return BrowserPage(shop, visits, served, show=show), [approval.route()]
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
