@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of

@@ -166,7 +166,9 @@ class _View:
         others = [each for each in waiting if each.id != entry.id]
         if question_of(entry) is None:
             entry, objection = await self._followed(entry), None  # how it ended says why
-        elif len(others) == len(waiting) and seconds_to_decide(entry, self._checkout.now()) > 0:
+        elif len(others) == len(waiting) and seconds_to_decide(entry, self._checkout.now()) <= 0:
+            return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
+        elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
         status = 403 if objection is not None else 409 if closed is not None else 200
