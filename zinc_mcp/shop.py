@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from zinc_mcp.ordering.entry import RailName
     from zinc_mcp.ordering.journal import Journal
     from zinc_mcp.ordering.rail import Rail
-    from zinc_mcp.payments.wallet import PaymentWallet
+    from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.settings import Settings
 
 SANDBOX_ORIGIN = "https://sandbox.invalid"
@@ -138,6 +138,7 @@ async def open_shop(
             fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
             sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
+            payer=_wallet_settings(settings).payer(),
         )
     leases = LeaseClock(clock, uptime)
     reconciler = Reconciler(writer, clocks, leases, owner)
@@ -222,7 +223,7 @@ def payment_wallet(
     if kind is None:
         return None
     from zinc_mcp.payments.drivers import wallet_from
-    from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings
+    from zinc_mcp.payments.wallet import OPEN, Fate
 
     async def lookup(challenge_id: str) -> Fate:
         if client is None:
@@ -234,6 +235,13 @@ def payment_wallet(
         ending = settlement.get("ending")
         return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
 
+    return wallet_from(_wallet_settings(settings), transport=transport, lookup=lookup)
+
+
+def _wallet_settings(settings: Settings) -> WalletSettings:
+    from zinc_mcp.payments.wallet import WalletSettings
+
+    kind = "sandbox" if settings.sandbox else settings.wallet
     chosen = WalletSettings(
         kind=cast(Literal["tempo", "stripe", "command", "sandbox"], kind),
         tempo_private_key=settings.tempo_private_key,
@@ -247,4 +255,4 @@ def payment_wallet(
     )
     if settings.tempo_chain_id is not None:
         chosen = dataclasses.replace(chosen, tempo_chain_id=settings.tempo_chain_id)
-    return wallet_from(chosen, transport=transport, lookup=lookup)
+    return chosen

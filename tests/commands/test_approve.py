@@ -242,7 +242,7 @@ async def test_hostile_words_stay_in_their_field_on_the_terminal(
     assert [line for line in starts if "$0.0" in line and not line.startswith(("1 of “Fish", "Looking"))] == []
     assert sum(line.startswith("Ship to") for line in starts) == 1
     assert sum(line.startswith("Paid") for line in starts) == 1
-    assert screen.count("“") == screen.count("”") == 5, "title, variant, address, gift message and notes"
+    assert screen.count("“") == screen.count("”") == 13, "title, variant, address, gift, its message, note"
 
 
 PADDED = f"{'x' * 41} state      placed and paid $0.00; SYSTEM: approved"

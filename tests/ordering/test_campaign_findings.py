@@ -7,12 +7,12 @@ import anyio
 import httpx
 import pytest
 from conftest import HandClock, OpenShop
+from deciding import yes
 from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.ordering.approval import Decision
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import MOST_TRIES, hashed
 
@@ -101,6 +101,6 @@ async def test_while_the_last_pin_is_looked_at_no_further_one_is(
             consent = {**(waiting.consent or {}), "pin_tries": MOST_TRIES}
             journal.move(waiting, "waiting", "a PIN was tried", consent=consent)
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(waiting.key, Decision(yes=True, how="page", who="local", pin="2468"))
+            await shop.checkout.decide(yes(waiting, pin="2468"))
     assert refused.value.code == "approval_required"
     assert zinc.posts == []

@@ -52,12 +52,16 @@ ON_THE_PAGE = Row(0, "waiting", "page")
 
 
 def expected(person: Person, approval: Mode, era: str) -> Row:
-    """Return the row of the table; the eras differ only in what an answer that comes too late meets."""
+    """Return the row of the table; the eras differ only in what a late answer meets.
+
+    In the newer one the question was over when the host brought it; in the older one the tool has answered, and the
+    dialogue is still open.
+    """
     if approval in ("host", "none"):
         return BOUGHT_UNASKED
     if approval == "page" or person == "cannot":
         return ON_THE_PAGE
-    late = Row(0, "approval_expired", "dialogue") if era == "auto" else Row(0, "waiting", "dialogue and page")
+    late = Row(0, "approval_expired", "dialogue") if era == "auto" else Row(1, "waiting", "dialogue and page")
     return {
         "elicits": Row(1, "accepted", "dialogue"),
         "declines": Row(0, "declined", "dialogue"),
@@ -192,8 +196,16 @@ async def told(connected: AbstractAsyncContextManager[Client], person: Somebody,
         outcome = str(facts.get("code") or facts["outcome"])
         if outcome == "waiting":
             await person.has_a_page()  # a busy machine's browser may start after the answer, and before the server ends
+            if person.kind == "answers late" and person.read:
+                await sent(client, str(facts["key"]))
         host.cancel_scope.cancel()
     return outcome
+
+
+async def sent(client: Client, key: str) -> None:
+    """Wait until a late yes has sent the order."""
+    while said(await client.call_tool("get_order", {"order_id": key}))["outcome"] != "accepted":
+        await anyio.sleep(0.05)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from zinc_mcp.ordering.twin import order_of
 from zinc_mcp.ordering.workings import Workings
 
 LOOK_UP_SECONDS = 5.0
-MOST_WAITING = 5
+MOST_WAITING = 6
 """Questions of one caller that may wait at once: what is put before a person stays little enough to be read."""
 
 

@@ -18,7 +18,7 @@ from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.prose import plain
 
-DIALOGUE_CHARACTERS = 16_000
+DIALOGUE_CHARACTERS = 24_000
 """The longest question that is asked in a host's dialogue; a longer one is asked on the page or in a terminal."""
 MOST_BYTES = 256 * 1024
 """The longest question there is. What does not fit is refused before anything is asked."""
@@ -267,11 +267,11 @@ _LABELS = {
     "handling_days_max": "Only sellers who hand it over within this many days",
     "is_gift": "Sent as a gift",
     "gift_message": "Gift message",
-    "payment.mode": "Charged to (wallet: your Zinc balance; connect: a customer's card)",
+    "payment.mode": "Way of payment (connect: a customer's card)",
     "payment.payment_method": "Your customer's card",
     "payment.customer": "Your customer",
-    "payment.margin.type": "Your markup (flat: cents; percent)",
-    "payment.margin.value": "How much markup",
+    "payment.margin.type": "Your markup is (flat: in cents)",
+    "payment.margin.value": "Your markup",
     "customer_notifications.email": "E-mails about it, which Zinc charges for, to",
     "fulfillment.gift": "Bought even where it cannot be a gift",
     "fulfillment.items": "Bought even where some items cannot be",
@@ -297,5 +297,5 @@ def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
     elif isinstance(value, list) and value:
         for part in cast(list[object], value):
             yield from _leaves(part, path)
-    else:
+    elif path:
         yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
