@@ -161,6 +161,10 @@ LATER: dict[str, Callable[[str], Mapping[str, Any]]] = {
 }
 
 
+OF_ONE_PAGE = r'name="(?:visit|about)" value="[^"]*"|/approve/\d+|(?<=-)\d+(?=")'
+"""What differs between the pages of any two orders, whatever their words are."""
+
+
 @dataclass
 class Seen:
     """Everything a person and a model saw of one order, with its key and id replaced by words of one kind."""
@@ -201,23 +205,21 @@ class Bought:
         if answered is not None:
             zinc.script = [answered(text)]
             zinc.lists = [httpx.Response(500)] * 3
-        person.address = self._shown.address
-        assert (await person.open(self._shown.secret)).status_code == 303
-        question = (await person.client.get(person.address)).text
-        csrf = await person.csrf()
-        await person.send(csrf=csrf, decision="yes")
+        question = await self._page_of_what_waits()
+        await person.decide("yes")
         order_id = next(iter(set(zinc.orders) - before), "none")
         if later is not None:
             zinc.orders[order_id].update(later)
-        page = (await person.client.get(person.address)).text
+        [entry_id] = set(re.findall(r'action="/approve/(\d+)"', question))
+        page = re.sub(OF_ONE_PAGE, "", (await person.view(f"/approve/{entry_id}")).text)
         zinc.script, zinc.lists = [], []
         results.append(await self.client.call_tool("get_order", {"order_id": key}))
-        self._secrets |= {self._shown.secret, csrf, *(str(kept.value) for kept in person.client.cookies.jar)}
+        self._secrets |= {self._shown.secret, person.visit}
         for result in results:
             self.searched(result)
         show = self._started.run("orders", "show", key).stdout
         assert controls(show) == {"\n"}
-        question = re.sub(r'name="csrf" value="[^"]*"|\$[0-9,.]+ in 24 hours', "", question)
+        question = re.sub(OF_ONE_PAGE + r"|\$[0-9,.]+ in 24 hours", "", question)
         own = {key: "KEY", order_id: "ORDER", products[0]["url"].rsplit("/", 1)[-1]: "BOOK"}
         return Seen(
             page=renamed(page, own),
@@ -225,6 +227,13 @@ class Bought:
             show=renamed(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN", show), own),
             told=[json.loads(renamed(json.dumps(said(result)), own)) for result in results],
         )
+
+    async def _page_of_what_waits(self) -> str:
+        person = self._person
+        if not person.page:
+            person.address = self._shown.address
+            assert (await person.open(self._shown.secret)).status_code == 200
+        return (await person.view("/approve/")).text
 
     def searched(self, result: CallToolResult) -> dict[str, Any]:
         """Return what a result says, having looked for secrets in it, and for anything that is not plain text."""
@@ -517,10 +526,11 @@ async def test_what_a_model_writes_changes_nothing_of_the_question_but_its_own_f
                 continue  # refused before anybody is asked
             entry = entry_of(await shop.checkout.place(Intent("local", "account", order)))
             await page.offer(entry)
-            person.address = shown.address
-            await person.open(shown.secret)
-            markup = (await person.client.get(person.address)).text
-            pages.append(re.sub(r'name="csrf" value="[^"]*"', "", markup))
+            if not person.page:
+                person.address = shown.address
+                await person.open(shown.secret)
+            markup = (await person.view(f"/approve/{entry.id}")).text
+            pages.append(re.sub(OF_ONE_PAGE, "", markup))
             question = question_of(entry)
             assert question is not None
             dialogues.append(question.text())
