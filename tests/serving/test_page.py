@@ -294,12 +294,13 @@ async def test_all_that_waits_stands_on_one_page_each_with_its_own_answer(
 
 
 async def test_an_old_tab_decides_only_the_question_that_it_shows(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    key = "order-1"
-    async with opened(open_test_shop, idempotency_key=key, max_price=500) as (question, person):
+    wanted = {"idempotency_key": "order-1", "max_price": 24_000}
+    async with opened(open_test_shop, **wanted) as (question, person):
         old = person.page
         await person.decide("no")
-        dear = entry_of(await question.shop.checkout.place(intent(idempotency_key=key, max_price=24_000)))
+        dear = entry_of(await question.shop.checkout.place(intent(**wanted)))
         assert dear.key == question.entry.key
+        assert dear.id != question.entry.id
         person.page = old
         answer = await person.decide("yes")
         assert (answer.status_code, "This question is closed" in answer.text) == (409, True)

@@ -108,7 +108,9 @@ async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
         await person.look(f"/approve/{entry.id}")
         early = await person.decide("yes", pin="0087")
         assert "was not looked at" in early.text
-        assert "UTC on." in await person.look(), "the page says until when before anything is typed"
+        assert "UTC on." in await person.look(f"/approve/{entry.id}"), (
+            "the page says until when before anything is typed"
+        )
         assert zinc.posts == []
         assert (await in_the_terminal(shop, entry, "0087")).state == "accepted"
         again = await placed(shop, number + 2)

@@ -160,19 +160,18 @@ def _needed() -> RefusedError:
 
 
 def _too_early(tried: PinTry, now: float) -> RefusedError:
-    return _refused(f"Wrong PINs were given, so this one was not looked at.{_then(tried, now)}")
+    return _refused("Wrong PINs were given, so this one was not looked at.", tried.free_at, now)
 
 
 def _wrong(tried: PinTry, now: float) -> RefusedError:
-    return _refused(f"That was not the PIN.{_then(tried, now)}")
+    return _refused("That was not the PIN.", tried.free_at, now)
 
 
-def _then(tried: PinTry, now: float) -> str:
-    return "" if tried.free_at is None else f" {wait_notice(tried.free_at, now)}"
-
-
-def _refused(summary: str) -> RefusedError:
-    return RefusedError(summary, "Nothing was sent; the question still stands.", code="approval_required")
+def _refused(summary: str, free_at: float | None = None, now: float = 0.0) -> RefusedError:
+    facts = {} if free_at is None else {"wait_seconds": int(free_at - now) + 1}
+    then = "" if free_at is None else f" {wait_notice(free_at, now)}"
+    next_step = "Nothing was sent; the question still stands."
+    return RefusedError(f"{summary}{then}", next_step, code="approval_required", facts=facts)
 
 
 def _scrypt(pin: str, salt: bytes, n: int, r: int, p: int) -> bytes:
