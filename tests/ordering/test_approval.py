@@ -301,7 +301,6 @@ async def test_of_many_wrong_pins_at_once_in_two_processes_four_are_looked_at_an
         clock.pass_seconds(61)
         assert entry_of(await shop.checkout.decide(yes(waiting, pin="2468"))).state == "accepted"
     assert len(zinc.posts) == 1
-    assert zinc.posts == []
 
 
 async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_moments(

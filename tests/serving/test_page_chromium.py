@@ -78,6 +78,7 @@ async def before(
     products = [{"url": BOOK, "quantity": 2, "variant": [{"label": "Cover", "value": "Paperback"}]}]
     wanted = intent(products=products, **changes)
     await anyio.to_thread.run_sync(chromium.forget)
+    await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
     async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
         entry = entry_of(await shop.checkout.place(replace(wanted, saved_as=saved_as)))
         await page.offer(entry)

@@ -113,8 +113,8 @@ async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
         )
         assert zinc.posts == []
         assert (await in_the_terminal(shop, entry, "0087")).state == "accepted"
-        again = await placed(shop, number + 2)
         clock.pass_seconds(901)
+        again = await placed(shop, number + 2)
         await person.look(f"/approve/{again.id}")
         assert "Ordered" in words((await person.decide("yes", pin="0087")).text)
     assert len(zinc.posts) == 2

@@ -161,6 +161,8 @@ LATER: dict[str, Callable[[str], Mapping[str, Any]]] = {
 }
 
 
+LOOK_AGAIN = json.dumps(", and to press “Look again” if they do not see this order")[1:-1]
+"""Said from the second order on, whatever its words are."""
 OF_ONE_PAGE = r'name="(?:visit|about)" value="[^"]*"|/approve/\d+|(?<=-)\d+(?=")'
 """What differs between the pages of any two orders, whatever their words are."""
 
@@ -225,7 +227,7 @@ class Bought:
             page=renamed(page, own),
             dialogue=renamed(question, own),
             show=renamed(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN", show), own),
-            told=[json.loads(renamed(json.dumps(said(result)), own)) for result in results],
+            told=[json.loads(renamed(json.dumps(said(result)).replace(LOOK_AGAIN, ""), own)) for result in results],
         )
 
     async def _page_of_what_waits(self) -> str:
