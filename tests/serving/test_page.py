@@ -120,15 +120,14 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "Buy from amazon.com?",
         "$51.00 at most",
         "$50.00 for items, tax and shipping, and at most $1.00 for Zinc",
-        "2 \u00d7 A book about fish",
+        "2 \u00d7 product B07JGBW826 at amazon.com https://www.amazon.com/dp/B07JGBW826",
+        "Zinc says: “A book about fish”",
         "sold by “Fish & Sons”",
         "Listed at $14.99 each",
         "Looking this up cost $0.01",
         "With “Color” Red",
         "Ada Buyer 12 Planted Street New York NY 10001 US tel. 212-555-0147",
         "from the Zinc balance",
-        "product B07JGBW826 at amazon.com",
-        "https://www.amazon.com/dp/B07JGBW826",
         "Sent as a gift true",
         "Gift message Enjoy!",
         "Purchase order number PO-7",
@@ -172,13 +171,14 @@ async def test_with_a_saved_address_the_page_shows_name_city_and_country_and_the
 
 
 async def test_an_order_of_any_length_stands_on_the_page_whole(open_test_shop: OpenShop) -> None:
-    lines = [{"url": f"https://shop.example/{number}/{'long-' * 30}end", "quantity": 2} for number in range(20)]
+    urls = [f"https://shop.example/{number}/{'long-' * 30}end" for number in range(20)]
+    lines = [{"url": url, "quantity": 2} for url in urls]
     notes = {f"note-{number}": f"{number} " + "word " * 40 + "end" for number in range(10)}
     message = "Line one\n\n  indented   and spaced\n" + "Greetings! " * 15
     wanted: dict[str, Any] = {"products": lines, "metadata": notes, "is_gift": True, "gift_message": message}
     async with opened(open_test_shop, **wanted) as (_, person):
         shown = html.unescape(person.page)
-        for part in (*(line["url"] for line in lines), *notes.values(), message):
+        for part in (*urls, *notes.values(), message):
             assert part.strip() in shown
         assert len(person.page) > 8192, "what is asked may be longer than what a form may send"
         assert "Ordered" in words((await person.decide("yes")).text)
@@ -294,7 +294,7 @@ async def test_all_that_waits_stands_on_one_page_each_with_its_own_answer(
 
 
 async def test_an_old_tab_decides_only_the_question_that_it_shows(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    wanted = {"idempotency_key": "order-1", "max_price": 24_000}
+    wanted: dict[str, Any] = {"idempotency_key": "order-1", "max_price": 24_000}
     async with opened(open_test_shop, **wanted) as (question, person):
         old = person.page
         await person.decide("no")
