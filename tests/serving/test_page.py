@@ -366,7 +366,8 @@ async def test_practice_and_real_orders_under_one_key_are_two_questions(
 
 
 def forms_with(page: str, name: str) -> str:
-    return next(found for found in re.findall(r"<form.*?</form>", page, flags=re.DOTALL) if f'name="{name}"' in found)
+    found: list[str] = re.findall(r"<form.*?</form>", page, flags=re.DOTALL)
+    return next(form for form in found if f'name="{name}"' in form)
 
 
 def body_of(request: httpx.Request) -> dict[str, Any]:

@@ -272,7 +272,8 @@ async def test_members_only_lets_nobody_in_while_there_are_none(open_test_shop: 
         served(shop, members_only=True) as origin,
         plain_client(origin) as client,
     ):
-        for token in ("x", "local", "zmcp_", local_token(home) and token_in(home)):
+        local_token(home)
+        for token in ("x", "local", "zmcp_", token_in(home)):
             assert await opens_a_session(client, token) == 401
         assert (await client.get("/healthz")).status_code == 200
 

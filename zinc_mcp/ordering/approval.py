@@ -135,10 +135,11 @@ class Approval:
         said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": workings.clock()}
         if not decision.yes:
             return await workings.writer.run(lambda journal: journal.decline(about, caller, said))
-        # A host's dialogue never takes a PIN, and a terminal is always the owner's.
-        place, by = ("terminal", OWNER) if decision.how == "terminal" else ("page", caller or OWNER)
-        given = None if decision.how == "elicitation" else decision.pin
-        await check_pin(workings.writer, by, place, given, workings.clock())
+        if decision.how == "terminal":  # which is always the owner's
+            await check_pin(workings.writer, OWNER, "terminal", decision.pin, workings.clock())
+        else:  # a host's dialogue never takes a PIN
+            given = decision.pin if decision.how == "page" else None
+            await check_pin(workings.writer, caller or OWNER, "page", given, workings.clock())
         until = workings.clock() + workings.clocks.approval
         taken = await workings.writer.run(
             lambda journal: journal.approve(about, caller, said, until, workings.admission)
