@@ -202,7 +202,7 @@ async def test_a_key_that_zinc_ignores_is_noticed_and_stops_everything(
 async def test_a_call_answers_in_time_and_the_order_is_found_later(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     zinc.script = ["hang"]
     async with open_test_shop(clocks=Clocks(answer=0.3, wire=3.0, poll=0.05)) as shop:
-        await shop.checkout.has_pin()  # the journal is open
+        await shop.checkout.has_pin("local")  # the journal is open
         with anyio.fail_after(2.9):
             answer = await shop.checkout.place(intent())
         assert entry_of(answer).state == "sending"

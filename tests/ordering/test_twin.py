@@ -79,6 +79,9 @@ OTHER_SPELLINGS: dict[str, dict[str, Any]] = {
     "no state": {"state": None},
     "the longer ZIP code": {"postal_code": "10001-1234"},
     "an empty second line": {"address_line2": ""},
+    "punctuation": {"address_line1": "12, Planted Street."},
+    "a short street": {"address_line1": "12 Planted St"},
+    "another name of the city": {"city": "NYC"},
     "a line broken in two": {"address_line1": "12 Planted", "address_line2": "Street"},
 }
 OTHER_WORDS: dict[str, dict[str, Any]] = {
@@ -112,7 +115,6 @@ OTHER_INTENTIONS: dict[str, dict[str, Any]] = {
             "last_name": "Other",
             "address_line1": "13 Planted Street",
             "address_line2": "Apt 5",
-            "city": "Brooklyn",
             "postal_code": "10002",
             "country": "CA",
         }.items()
@@ -140,6 +142,35 @@ def test_another_caller_has_no_twin_here() -> None:
 
 def test_the_state_counts_outside_the_us() -> None:
     assert at(country="MX", state="JAL") != at(country="MX", state="MEX")
+
+
+def test_the_city_counts_where_the_postal_code_does_not_settle_it() -> None:
+    assert at(country="DE", postal_code="19055", city="Alfa") != at(country="DE", postal_code="19055", city="Beta")
+    assert at(city="Manhattan") == at()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+1.50", "-1.50"),
+        ("C", "C++"),
+        ("1/2", "12"),
+        ("Ros\u00e9", "Rose"),
+        ("10.5", "10 5"),
+        ("\U0001f44d", "\U0001f44e"),
+    ],
+)
+def test_values_of_an_option_that_differ_by_a_sign_are_two(one: str, other: str) -> None:
+    values = ([{"url": BOOK, "variant": [{"label": "Model", "value": value}]}] for value in (one, other))
+    assert len({twin(products=products) for products in values}) == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["gross\u200d", "GRO\u00df", "\uff27\uff32\uff2f\uff33\uff33", " gross  ", "gro\u00df\u200c"]
+)
+def test_values_of_an_option_that_look_alike_are_one(value: str) -> None:
+    values = ([{"url": BOOK, "variant": [{"label": "Model", "value": each}]}] for each in (value, "Gross"))
+    assert len({twin(products=products) for products in values}) == 1
 
 
 def test_a_digest_is_forty_hexadecimal_digits() -> None:

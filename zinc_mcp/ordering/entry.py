@@ -17,6 +17,8 @@ MONTH_SECONDS = 30 * DAY_SECONDS
 
 Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
+Kind = Literal["order", "look_up"]
+"""What an entry is about. Every kind goes by the same rules; twins and lists are of one kind each."""
 State = Literal[
     "waiting",
     "signing",
@@ -63,6 +65,7 @@ class Entry:
     account: str
     """Fingerprint of the API key, so that an entry is only ever sent again with the key it was first sent with."""
     rail: RailName
+    kind: Kind
     twin: str
     """Digest of caller, ship-to and {normalised URL, variant, quantity}: equal for the same intention."""
     body_digest: str
@@ -92,8 +95,14 @@ class Entry:
     counted_at: float
     """When the money counts: opening, then sending. Rolling limits look at this."""
     updated_at: float
+    zinc_at: float | None
+    """When the order came to be by Zinc's own clock, where Zinc has said so."""
     counts_cents: int
     """What this entry takes from the limits now."""
+    authorised_cents: int | None
+    """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
+    refunded_cents: int | None
+    """What is proved to have come back of it: a credit that was observed, the chain, or the owner's word."""
     seen: str | None
     """Digest of what Zinc last showed, so that a look can tell news from no news."""
     consent: Mapping[str, Any] | None
@@ -121,6 +130,9 @@ class Draft:
     ceiling_cents: int
     fee_cents: int
     facts: Mapping[str, Any]
+    kind: Kind = "order"
+    near: tuple[str, ...] = ()
+    """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,13 @@ class Standing:
 
     entry: Entry
     same_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resembling:
+    """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
+
+    entry: Entry
 
 
 class StaleEntryError(Exception):

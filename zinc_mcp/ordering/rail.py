@@ -35,7 +35,12 @@ class Rail(Protocol):
 
     @property
     def account(self) -> str:
-        """Fingerprint of the API key."""
+        """Tells the payer from every other: the API key's fingerprint, or the wallet's."""
+        ...
+
+    @property
+    def former_account(self) -> str:
+        """What journals before version 5 called the same payer: their entries are looked after, and not decided."""
         ...
 
     async def fee_cents(self) -> int:

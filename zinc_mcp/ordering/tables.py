@@ -21,6 +21,7 @@ ENTRIES = sa.Table(
     sa.Column("origin", sa.String(300), nullable=False),
     sa.Column("account", sa.String(64), nullable=False),
     sa.Column("rail", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, server_default="order"),
     sa.Column("twin", sa.String(64), nullable=False),
     sa.Column("body_digest", sa.String(64), nullable=False),
     sa.Column("body", sa.LargeBinary),
@@ -36,6 +37,8 @@ ENTRIES = sa.Table(
     sa.Column("reserved_cents", sa.BigInteger, nullable=False),
     sa.Column("spent_cents", sa.BigInteger),
     sa.Column("counts_cents", sa.BigInteger, nullable=False),
+    sa.Column("authorised_cents", sa.BigInteger),
+    sa.Column("refunded_cents", sa.BigInteger),
     sa.Column("order_id", sa.String(100)),
     sa.Column("status", sa.String(60)),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -43,6 +46,7 @@ ENTRIES = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
     sa.Column("counted_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("zinc_at", sa.Double),
     sa.Column("seen", sa.String(64)),
     sa.Column("consent", sa.Text),
     sa.Column("problem", sa.Text),
@@ -76,6 +80,25 @@ ADDRESSES = sa.Table(
     TABLES,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("fields", sa.Text, nullable=False),
+)
+
+NEAR_TWINS = sa.Table(
+    "zinc_near_twins",
+    TABLES,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+
+PINS = sa.Table(
+    "zinc_pins",
+    TABLES,
+    sa.Column("caller", sa.String(64), primary_key=True),
+    sa.Column("kept", sa.Text),
+    sa.Column("ends", sa.Double),
+    sa.Column("page_wrong", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("page_free_at", sa.Double),
+    sa.Column("terminal_wrong", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("terminal_free_at", sa.Double),
 )
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])

@@ -1,12 +1,18 @@
 """When two orders are the same intention: the twin digest, the body digest and the key derived from them."""
 
 import hashlib
-import unicodedata
+import json
 import uuid
 from typing import Any, cast
 
-from zinc_mcp.api.orders import RESERVED_METADATA, Address, OrderCreate, OrderProduct, canonical
+from pydantic import ValidationError
+
+from zinc_mcp.api.letters import fold_label
+from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
+from zinc_mcp.api.places import near_place_of, place_of
 from zinc_mcp.api.product_urls import read_product_url
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.entry import Entry
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
 TWIN_FIELD = f"{RESERVED_METADATA}twin"
@@ -24,7 +30,50 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
     for product in order.products:
         line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, _ship_to(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
+
+
+def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
+    """Return a digest for each product: equal for orders that may be one wish in other words.
+
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
+    what is only likely to be another spelling of the place.
+    """
+    ship_to = near_place_of(order.shipping_address)
+    products = sorted({_product(line) for line in order.products})
+    return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def twin_of_body(caller: str, body: bytes) -> str | None:
+    """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
+    try:
+        return twin_digest(caller, _order_in(body))
+    except ValueError:  # bytes of an earlier version may hold what is refused today
+        return None
+
+
+def order_of(entry: Entry) -> OrderCreate:
+    """Return the order that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged, or an older version took what this one does not.
+    """
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    try:
+        return _order_in(entry.body)
+    except ValidationError:
+        raise RefusedError(
+            "The order was written by an older version with something that is refused today, so it is not sent.",
+            "Place the order again; the answer says what to change.",
+        ) from None
+
+
+def _order_in(sent: bytes) -> OrderCreate:
+    body: dict[str, Any] = json.loads(sent)
+    metadata: dict[str, Any] = body.pop("metadata", None) or {}
+    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
+    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
 
 
 def body_digest(order: OrderCreate) -> str:
@@ -66,27 +115,12 @@ def _essence(value: Any) -> Any:
     return value
 
 
+def _product(line: OrderProduct) -> str:
+    return read_product_url(line.url).product
+
+
 def _variant(product: OrderProduct) -> list[list[str]]:
-    return sorted([_folded(option.label), _folded(option.value)] for option in product.variant or [])
-
-
-def _ship_to(address: Address) -> list[str]:
-    # Where a name or a line is broken in two does not matter, and in the US the ZIP code says the state: "NY" and
-    # "New York", 10001 and 10001-1234 are one place.
-    in_the_us = address.country == "US"
-    fields = (
-        f"{address.first_name} {address.last_name}",
-        f"{address.address_line1} {address.address_line2 or ''}",
-        address.city,
-        "" if in_the_us else address.state or "",
-        address.postal_code[:5] if in_the_us else address.postal_code,
-        address.country,
-    )
-    return [_folded(text) for text in fields]
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return sorted([fold_label(option.label), fold_label(option.value)] for option in product.variant or [])
 
 
 def _digest(value: Any) -> str:
