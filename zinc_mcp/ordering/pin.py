@@ -153,7 +153,8 @@ def wait_notice(free_at: float, now: float) -> str:
     """Say from when on the next PIN is looked at."""
     seconds = math.ceil(free_at - now)
     left = f"{seconds} seconds" if seconds < 100 else f"{(seconds + 59) // 60} minutes"
-    return f"The next PIN is looked at in {left}, from {time.strftime('%H:%M:%S', time.gmtime(math.ceil(free_at)))} UTC on."
+    then = time.strftime("%H:%M:%S", time.gmtime(math.ceil(free_at)))
+    return f"The next PIN is looked at in {left}, from {then} UTC on."
 
 
 def _needed() -> RefusedError:
