@@ -1,8 +1,9 @@
 """A person's yes: when it is due, what it is about, and that it is used once and in time."""
 
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,22 @@ async def test_an_answer_after_the_policy_was_tightened_buys_nothing(
             await shop.checkout.decide(yes(waiting))
     assert refused.value.code == "limit_exceeded"
     assert zinc.posts == []
+
+
+async def test_a_yes_to_what_an_older_version_took_and_this_one_refuses_buys_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop() as shop:
+        waiting = entry_of(await shop.checkout.place(intent()))
+        assert waiting.body is not None
+        older = waiting.body.replace(b"/dp/B07JGBW826", b"/dp/B07JGBW826/../B0OTHER000")
+        with closing(sqlite3.connect(home / "journal.db")) as database, database:
+            database.execute("UPDATE zinc_entries SET body = ? WHERE key = ?", (older, waiting.key))
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(yes(waiting))
+    assert refused.value.code == "not_allowed"
+    assert zinc.posts == []
+    assert [(entry.state, entry.counts_cents) for entry in journal_of(home)[0]] == [("refused", 0)]
 
 
 async def test_the_same_call_again_meets_the_same_question(open_test_shop: OpenShop, zinc: FakeZinc) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import anyio
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
+from zinc_mcp.api.product_urls import read_product_url, shop_product
+from zinc_mcp.api.products import LOOK_UP_CENTS, Product
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.admission import noted
@@ -210,7 +211,7 @@ class Approval:
         with anyio.move_on_after(LOOK_UP_SECONDS):
             async with anyio.create_task_group() as tasks:
                 for index, line in enumerate(order.products[:10]):
-                    if known := product_of(line.url):
+                    if known := shop_product(read_product_url(line.url)):
                         tasks.start_soon(look, index, *known)
         return found
 
