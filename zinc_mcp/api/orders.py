@@ -23,7 +23,7 @@ from pydantic import (
 
 from zinc_mcp.api.countries import ALPHA_2
 from zinc_mcp.api.letters import JOINERS, stray_joiner
-from zinc_mcp.api.retailer import objection_to, retailer_of
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.money import Cents
 from zinc_mcp.prose import invisible, selects_a_variation
 
@@ -114,8 +114,7 @@ class OrderProduct(Request):
     @field_validator("url")
     @classmethod
     def _product_page(cls, url: str) -> str:
-        if objection := objection_to(url):
-            raise ValueError(objection)
+        read_product_url(url)
         return url
 
 
@@ -287,7 +286,7 @@ class OrderCreate(Request):
             raise ValueError("needs at least one product")
         if len(products) > MAX_PRODUCTS:
             raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
-        if len({retailer_of(product.url) for product in products}) > 1:
+        if len({read_product_url(product.url).retailer for product in products}) > 1:
             raise ValueError("come from several retailers; place one order for each retailer")
         return products
 
@@ -363,7 +362,7 @@ class OrderCreate(Request):
     @property
     def retailer(self) -> str:
         """The registrable domain all products are bought from."""
-        return retailer_of(self.products[0].url)
+        return read_product_url(self.products[0].url).retailer
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object to send: only what was set, no nulls (the newer API does not take them all)."""

@@ -78,7 +78,7 @@ def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool
         try:
             return anyio.run(_decide, settings, Decision(about, yes=yes, how="terminal", who="owner", pin=pin))
         except RefusedError as error:
-            if error.code != "approval_required":
+            if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise
             has_pin = True  # it may have been set meanwhile
             click.echo(plain(error.summary, 300))

@@ -9,13 +9,14 @@ import anyio
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.ordering import looking, pin
+from zinc_mcp.ordering import looking
 from zinc_mcp.ordering.admission import limits_of
 from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer, Earlier
 from zinc_mcp.ordering.entry import Draft, Entry, RailName, Resembling, StaleEntryError, Standing
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.pin import PinAsked
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
@@ -151,8 +152,9 @@ class Checkout:
         return entry if entry is not None and caller in (None, entry.caller) else None
 
     async def waiting(self, caller: str) -> list[Entry]:
-        """Return the entries of a caller whose question stands, oldest first."""
-        return await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+        waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        return [entry for entry in waiting if not (entry.mode == "live" and self._workings.practises)]
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start work of this process that outlives the call which started it; it ends with the process."""
@@ -177,14 +179,13 @@ class Checkout:
         """Return the time by which questions and answers expire."""
         return self._workings.clock()
 
-    async def has_pin(self) -> bool:
-        """Say whether the owner has set a PIN, without which nothing is approved."""
-        return await self._workings.writer.run(lambda journal: journal.pin()) is not None
+    async def has_pin(self, caller: str) -> bool:
+        """Say whether a caller's yes needs a PIN: their own, otherwise the owner's."""
+        return await self.asked_pin(caller) is not None
 
-    async def pin_notice(self) -> str | None:
-        """Return what whoever is asked for the PIN has to know about it."""
-        ends = await self._workings.writer.run(lambda journal: journal.pin_ends())
-        return None if ends is None else pin.notice(ends, self.now())
+    async def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs, or None."""
+        return await self._workings.writer.run(lambda journal: journal.asked_pin(caller))
 
     async def look(
         self, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: looking.Progress | None = None

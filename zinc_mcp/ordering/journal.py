@@ -14,7 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering import opening, questions, rows
+from zinc_mcp.ordering import opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.decision import QuestionRef, reference_of
@@ -34,6 +34,7 @@ from zinc_mcp.ordering.entry import (
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.ordering.questions import Taken
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
@@ -170,16 +171,10 @@ class Journal:
         with self._reading() as connection:
             return opening.near_twins(connection, entry, self._clock() - window_seconds)
 
-    def decline(
-        self,
-        about: QuestionRef,
-        caller: str | None,
-        said: Mapping[str, Any],
-        problem: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
         """Take a no; see `questions.decline`."""
         with self._writing() as connection:
-            return questions.decline(connection, about, caller, said, problem, self._clock())
+            return questions.decline(connection, about, caller, said, self._clock())
 
     def approve(
         self, about: QuestionRef, caller: str | None, said: Mapping[str, Any], until: float, admission: Admission
@@ -326,28 +321,40 @@ class Journal:
         with self._reading() as connection:
             return rows.meta(connection, "paused")
 
-    def pin(self) -> str | None:
-        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""
+    def pin(self, caller: str = OWNER) -> str | None:
+        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
         with self._reading() as connection:
-            kept, ends = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
-        return None if ends is not None and float(ends) <= self._clock() else kept
+            return pins.own_pin(connection, caller, self._clock())
 
-    def pin_ends(self) -> float | None:
-        """Return when the PIN ends, where somebody has said that it is forgotten."""
+    def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
         with self._reading() as connection:
-            ends = rows.meta(connection, "pin_ends")
-        return None if ends is None or float(ends) <= self._clock() else float(ends)
+            return pins.asked_pin(connection, caller, self._clock())
 
-    def set_pin(self, kept: str | None) -> None:
+    def pin_ends(self, caller: str = OWNER) -> float | None:
+        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            return pins.pin_ends(connection, caller, self._clock())
+
+    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
         """Keep another PIN, or none."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin", kept)
-            rows.set_meta(connection, "pin_ends", None)
+            pins.set_pin(connection, caller, kept)
 
-    def end_pin(self, at: float | None) -> None:
-        """Let the PIN end then, or stay."""
+    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
+        """Let a PIN end then, or stay."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin_ends", None if at is None else repr(at))
+            pins.end_pin(connection, caller, at)
+
+    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
+        """Write a try at a PIN down before it is looked at; see `pins.count_try`."""
+        with self._writing() as connection:
+            return pins.count_try(connection, caller, place, self._clock() if now is None else now)
+
+    def pin_was_right(self, tried: PinTry) -> None:
+        """Forget the wrong ones before a right one; see `pins.was_right`."""
+        with self._writing() as connection:
+            pins.was_right(connection, tried)
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from zinc_mcp.api.product_urls import retailer_in
 from zinc_mcp.api.responses import (
     CaseSummary,
     ErrorDetails,
@@ -17,7 +18,6 @@ from zinc_mcp.api.responses import (
     ReturnSummary,
     Tracking,
 )
-from zinc_mcp.api.retailer import retailer_of
 from zinc_mcp.ordering.entry import Entry, Mode
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.price import price_view
@@ -99,10 +99,7 @@ def _text(text: object, limit: int) -> str | None:
 
 
 def _retailer(order: Order | None) -> str | None:
-    try:
-        return retailer_of(order.items[0].url) if order and order.items else None
-    except (ValueError, UnicodeError):
-        return None
+    return retailer_in(order.items[0].url) if order and order.items else None
 
 
 def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemView]:

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import question_of
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.decision import QuestionRef
@@ -101,12 +101,20 @@ def looking(shop: "Shop") -> Tool:
 
 
 def caller_of(ctx: Context) -> str:
-    """Return who calls: the member whose token came with this very message, otherwise `local`.
+    """Return who calls: `local` on stdio; over HTTP whoever's token came with this very message.
 
     Never the session's: a session id may be known to more people than the one who opened it.
+
+    Raises:
+        RefusedError: no token came with a message over HTTP, so that nobody is known who could order or approve.
     """
     request = ctx.request_context.request
-    return LOCAL if request is None else member_of(request.scope) or LOCAL
+    if request is None:
+        return LOCAL
+    caller = member_of(request.scope)
+    if caller is None:
+        raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
+    return caller
 
 
 def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolResult:
