@@ -66,7 +66,8 @@ def test_one_order_is_shown_with_everything_that_happened_to_it(tmp_path: Path) 
     shown = started.run("orders", "show", entry.key).stdout
     assert "unknown" in shown
     assert "no answer (reason=timeout)" in shown
-    assert f"orders resolve {entry.key} --bought ID" in shown
+    assert f"orders resolve --bought ID {entry.key}\n" in shown
+    assert f"orders resolve --not-bought {entry.key}\n" in shown
     assert "Planted St" not in shown
 
 

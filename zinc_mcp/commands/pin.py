@@ -8,7 +8,7 @@ import click
 from zinc_mcp.commands.deciding import need_a_terminal
 from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, hashed, matches, notice
 from zinc_mcp.settings import load_settings
@@ -30,7 +30,9 @@ def set_() -> None:
         _ask_for_the_old_one(journal)
         chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
         if len(chosen) < MIN_LENGTH:
-            raise RefusedError(f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", "Choose another.")
+            raise RefusedError(
+                f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", owner_step="Choose another."
+            )
         journal.set_pin(hashed(chosen))
     click.echo("The PIN is set. Every yes needs it from now on.")
 
@@ -71,5 +73,5 @@ def forget() -> None:
 def _ask_for_the_old_one(journal: Journal) -> None:
     kept = journal.pin()
     if kept is not None and not matches(kept, click.prompt("Present PIN", hide_input=True)):
-        forgotten = f"Try again. If it is forgotten: `{invocation()} pin forget` lets it end a day later."
-        raise RefusedError("That is not the PIN; nothing was changed.", forgotten)
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError("That is not the PIN; nothing was changed.", owner_step=forgotten)

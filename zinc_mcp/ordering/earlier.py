@@ -29,6 +29,10 @@ class Answer:
     """As Zinc showed it during this call, if it was read."""
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
+    refusal: RefusedError | None = None
+    """Why nothing new would be ordered just now, where an earlier order is the answer all the same."""
+    unasked: ZincMcpError | None = None
+    """Why Zinc could not say how the order stands: the entry is as the journal last had it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering import opening, rows
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.entry import (
@@ -168,7 +169,7 @@ class Journal:
             return rows.read(connection, entry_id)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """Find an entry by its key or by Zinc's order id; the newest when several match."""
+        """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
         query, given = rows.found(handle, caller, mode)
         with self._reading() as connection:
             row = connection.execute(query, given).first()
@@ -317,12 +318,16 @@ class Journal:
             query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
             row = connection.execute(query).first()
             if row is None:
-                raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+                raise RefusedError(
+                    "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+                )
             entry = rows.entry_of(row)
             if entry.state not in FOREVER:
-                raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
+                raise RefusedError(
+                    f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
+                )
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
-                raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
+                raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
             what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:
                 bought = {**FREE, "order_id": order_id}

@@ -200,7 +200,7 @@ def _takes_structure(model: type[BaseModel], name: str) -> bool:
 def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
     shown = list(dict.fromkeys(problems))
     count = len(shown)
-    summary = f"Nothing was sent: {'one argument' if count == 1 else f'{count} arguments'} must change."
+    summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
     if count > MAX_PROBLEMS:
         summary = f"{summary} The first {MAX_PROBLEMS} are listed."
     return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
