@@ -92,7 +92,7 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
             key=None if key is None else plain(key, 100),
             order_id=None if order_id is None else plain(order_id, 100),
             problems=[
-                {"field": plain(each.field, 120), "reason": plain(each.reason, 200)} for each in error.problems[:10]
+                {"field": plain(each.field, 120), "reason": plain(each.reason, 400)} for each in error.problems[:10]
             ],
             facts=bounded_facts(facts) or None,
         ),
