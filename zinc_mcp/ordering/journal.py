@@ -32,6 +32,7 @@ from zinc_mcp.ordering.entry import (
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.standing import Wanted, standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
@@ -204,6 +205,19 @@ class Journal:
         query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, ENTRIES.c.counts_cents > 0).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
+
+    def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
+        """Return the earlier entry that stands for an intention, if there is one; `standing.standing`."""
+        with self._reading() as connection:
+            return standing(connection, wanted, mode, self._clock() - window_seconds)
+
+    def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
+        """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
+        doubtful = ENTRIES.c.state.in_(["unknown", "paid_no_order"])
+        newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            count = connection.execute(sa.select(sa.func.count()).where(doubtful)).scalar_one()
+            return int(count), [rows.entry_of(row) for row in connection.execute(newest)]
 
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""

@@ -37,6 +37,7 @@ _STANDING_TWINS = (
     .order_by(ENTRIES.c.id.desc())
 )
 
+_KNOWN_ORDER = sa.select(ENTRIES.c.id).where(ENTRIES.c.order_id == sa.bindparam("order_id")).limit(1)
 
 _COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -89,7 +90,8 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
-        RefusedError: `key_conflict`, the key belongs to another order; `key_used`, Zinc has seen it and it ended.
+        RefusedError: `key_conflict`, the key belongs to another order or is an order's id, whoever's; `key_used`, Zinc
+            has seen it and it ended.
     """
     if draft.given_key is None:
         return None
@@ -101,6 +103,12 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     )
     row = connection.execute(query).first()
     if row is None:
+        if connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key}).first() is not None:
+            raise RefusedError(
+                "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
+                "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
+                code="key_conflict",
+            )
         return None
     named = entry_of(row)
     if named.body_digest != draft.body_digest:
