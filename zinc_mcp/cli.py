@@ -31,9 +31,11 @@ def _at_a_terminal() -> bool:
 
 def _serve() -> None:
     # A host waits for the first answer: neither the commands nor what they need is loaded on this road.
-    from zinc_mcp.settings import load_settings
+    from zinc_mcp.settings import load_settings, warnings_about
 
     settings = load_settings()
+    for warning in warnings_about(settings):
+        sys.stderr.write(f"zinc-mcp: {plain(warning, 300)}\n")
     from zinc_mcp.serving.stdio import run
 
     run(settings)

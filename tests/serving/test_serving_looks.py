@@ -345,8 +345,8 @@ async def test_an_id_goes_before_a_key_in_a_journal_that_has_both(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path
 ) -> None:
     async with open_test_shop() as shop:
-        first = (await shop.checkout.place(intent(idempotency_key="becomes-an-id"))).entry
         second = (await shop.checkout.place(intent(products=book(2)))).entry
+        first = (await shop.checkout.place(intent(idempotency_key="becomes-an-id"))).entry
         assert first is not None
         assert second is not None
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:

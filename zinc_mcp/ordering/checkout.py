@@ -12,13 +12,12 @@ from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.ordering import looking, pin
 from zinc_mcp.ordering.approval import Approval, Decision, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.earlier import Answer, Earlier
-from zinc_mcp.ordering.entry import Draft, Entry, Limits, Mode, RailName, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import Draft, Entry, Limits, Mode, RailName, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.settling import Attempt
-from zinc_mcp.ordering.standing import Wanted
 from zinc_mcp.ordering.twin import body_digest, given_key, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
 

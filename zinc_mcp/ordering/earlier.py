@@ -11,10 +11,9 @@ import anyio
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
-from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.settling import Attempt
-from zinc_mcp.ordering.standing import Wanted
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
 

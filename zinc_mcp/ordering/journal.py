@@ -28,11 +28,12 @@ from zinc_mcp.ordering.entry import (
     StaleEntryError,
     Standing,
     State,
+    Wanted,
 )
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.standing import Wanted, standing
+from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key

@@ -1,23 +1,10 @@
 """The earlier order that stands for an intention, looked up without opening anything."""
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
 
-from zinc_mcp.ordering.entry import FOREVER, STANDING, Entry, Mode
+from zinc_mcp.ordering.entry import FOREVER, STANDING, Entry, Mode, Wanted
 from zinc_mcp.ordering.rows import entry_of
 from zinc_mcp.ordering.tables import ENTRIES
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What tells an intention from others."""
-
-    caller: str
-    twin: str
-    given_key: str | None
-    """The key as it would go on the wire, when the caller gave one."""
-    body_digest: str
 
 
 def standing(connection: sa.Connection, wanted: Wanted, mode: Mode, since: float) -> Entry | None:
