@@ -297,8 +297,6 @@ def test_a_placeholder_is_wrong_and_named_at_start_and_by_doctor(tmp_path: Path)
 
 
 MODELS_WORDS = re.compile(r"(?i)get_order|place_order|place_agent_order|(tell|ask) the user|the user |\bcall again")
-    r"(?i)get_order|place_order|place_agent_order|tell the user|ask the user|the user |\bcall again"
-)
 
 
 def test_there_is_advice_for_each_code_and_none_of_it_is_a_models() -> None:

@@ -30,8 +30,9 @@ def pasted(line: str, typed: Sequence[tuple[str, str]] = (), cwd: Path | None = 
 
 
 def in_backticks(text: str) -> str:
-    [line] = re.findall("`([^`]+)`", text)
-    return line
+    found = re.search("`([^`]+)`", text)
+    assert found, text
+    return found[1]
 
 
 def _executable(folder: Path, name: str) -> str:

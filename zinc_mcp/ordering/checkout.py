@@ -211,8 +211,10 @@ class Checkout:
         rails = self._workings.rails
         own = rails.get(intent.rail)
         # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
-        modes: list[Mode] = [own.mode] if own else ["live", *sorted({rail.mode for rail in rails.values()} - {"live"})]
-        return await self._earlier.despite(refusal, wanted, modes)
+        modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
+        if own is None:
+            modes |= {rail.mode: None for rail in rails.values()}
+        return await self._earlier.despite(refusal, wanted, list(modes))
 
     async def _waiting(self, rail: Rail) -> list[Entry]:
         waiting = await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))

@@ -5,6 +5,8 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -16,6 +18,9 @@ from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
+
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.journal import Journal
 
 _KEY = re.compile("[!-~]{1,36}")
 
@@ -88,7 +93,7 @@ class Earlier:
         try:
             for mode in modes:
                 found = await workings.writer.run(
-                    lambda journal, mode=mode: journal.standing(wanted, mode, workings.clocks.twin)
+                    partial(_standing, wanted=wanted, mode=mode, window=workings.clocks.twin)
                 )
                 if found is None or self._may_be_bought_again(found, wanted):
                     continue
@@ -217,6 +222,10 @@ class Earlier:
         except (StaleEntryError, RefusedError):
             return None
         return await self.outcome(attempt, deadline, earlier=True)
+
+
+def _standing(journal: "Journal", *, wanted: Wanted, mode: Mode, window: float) -> Entry | None:
+    return journal.standing(wanted, mode, window)
 
 
 def _key_of(order: Order) -> str:

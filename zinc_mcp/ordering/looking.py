@@ -8,7 +8,7 @@ import anyio
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.ordering.earlier import Answer
-from zinc_mcp.ordering.entry import FOREVER, Entry
+from zinc_mcp.ordering.entry import FOREVER, Entry, Mode
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.workings import Workings
@@ -74,11 +74,11 @@ def is_over(entry: Entry, order: Order | None) -> bool:
 async def _known(workings: Workings, caller: str, handle: str) -> Entry | None:
     """Return the entry that a handle names: by Zinc's id, then by a key of this process's own kind of money."""
     entry = await workings.writer.find(handle, caller=caller)
-    modes = {rail.mode for rail in workings.rails.values()}
+    modes: list[Mode] = [rail.mode for rail in workings.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
         return entry
     # The newest with this key is of another mode: practice hides no order that is real, nor the other way about.
-    for mode in sorted(modes):
+    for mode in modes:
         own = await workings.writer.find(handle, caller=caller, mode=mode)
         if own is not None:
             return own

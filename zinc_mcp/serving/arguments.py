@@ -105,8 +105,10 @@ async def read_order(
     arguments = settled(OrderCreate, _bounded(given, OrderCreate))
     name = None
     address = arguments.get("shipping_address")
-    if isinstance(address, dict) and address.get("saved", "") is None:
-        del address["saved"]
+    if isinstance(address, dict):
+        address = cast(dict[str, Any], address)
+        if address.get("saved", "") is None:  # not given, as any other null
+            del address["saved"]
     if isinstance(address, dict) and "saved" in address:
         # Told apart before validation: as a union, every mistake in an address would be reported twice.
         try:
