@@ -236,6 +236,7 @@ async def test_a_repeat_is_told_the_earlier_order_whatever_refuses_new_ones(
     if why != "the limit of a day is lower now":  # which an order that stands is never held against
         assert told["new_orders"]["code"] == code
         assert told["new_orders"]["reason"] in told["summary"]
+    assert "nothing was sent" not in json.dumps(told).lower()
     assert len(zinc.posts) == 1
 
 
@@ -266,6 +267,8 @@ async def test_a_repeat_by_a_wallet_that_is_gone_is_told_the_earlier_order(
         other = await refused(client, "place_agent_order", arguments(products=book(2)))
     assert told["order_id"] == placed["order_id"]
     assert told["new_orders"]["code"] == other["code"] == "wallet_not_configured"
+    assert "nothing was sent" not in json.dumps(told).lower()
+    assert other["summary"].endswith("Nothing was sent.")
 
 
 @both_eras

@@ -16,6 +16,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.ordering.entry import FOREVER
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import (
     ADDRESSES,
@@ -28,8 +29,10 @@ from zinc_mcp.ordering.tables import (
     UNFINISHED_INDEX,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 15
+RENEWED = 2000
+"""How many of the newest entries get a new digest: far more than one window holds."""
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 
 # Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
@@ -118,6 +121,22 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
     PINS.create(connection)
 
 
+def _renew_twins(connection: sa.Connection) -> None:
+    """Version 6: products and places are compared by other rules, so that open and recent orders get today's digest.
+
+    Without it an order from before the upgrade would not be known again within its window.
+    """
+    from zinc_mcp.ordering.twin import twin_of_body  # only here: the rules are not needed to open a journal
+
+    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.twin, ENTRIES.c.body)
+    newest = sa.select(*columns).order_by(ENTRIES.c.id.desc()).limit(RENEWED)
+    in_doubt = sa.select(*columns).where(ENTRIES.c.state.in_(FOREVER))
+    for row in (*connection.execute(newest).all(), *connection.execute(in_doubt).all()):
+        twin = twin_of_body(row.caller, row.body) if row.body is not None else None
+        if twin is not None and twin != row.twin:
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == row.id).values(twin=twin))
+
+
 def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
     definition = CreateColumn(column).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
@@ -128,6 +147,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     3: _add_addresses,
     4: _add_steady_leases,
     5: _add_questions_and_proofs,
+    6: _renew_twins,
 }
 
 

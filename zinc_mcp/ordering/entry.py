@@ -175,6 +175,13 @@ class Standing:
     same_key: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Resembling:
+    """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
+
+    entry: Entry
+
+
 class StaleEntryError(Exception):
     """Somebody else moved the entry first; `current` is how it stands now. Never leaves `ordering`."""
 

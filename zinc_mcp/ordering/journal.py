@@ -15,8 +15,10 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.ordering import opening, rows
+from zinc_mcp.ordering import opening, pins, questions, rows
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
+from zinc_mcp.ordering.decision import QuestionRef, reference_of
 from zinc_mcp.ordering.entry import (
     FOREVER,
     OPEN,
@@ -25,6 +27,7 @@ from zinc_mcp.ordering.entry import (
     Event,
     Limits,
     Mode,
+    Resembling,
     StaleEntryError,
     Standing,
     State,
@@ -33,6 +36,8 @@ from zinc_mcp.ordering.entry import (
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
+from zinc_mcp.ordering.questions import Taken
 from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
@@ -90,7 +95,8 @@ class Journal:
         window_seconds: float,
         again: Collection[int] = (),
         sending: Callable[[], Mapping[str, Any]] | None = None,
-    ) -> Entry | Standing:
+        unless_resembling: bool = False,
+    ) -> Entry | Standing | Resembling:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
         Args:
@@ -101,6 +107,7 @@ class Journal:
             window_seconds: how long an earlier order for the same stands.
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
             sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
+            unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
 
         Raises:
             RefusedError: `paused`, `key_conflict` or `key_used`.
@@ -117,9 +124,11 @@ class Journal:
                 return earlier
             opening.check_limits(draft, limits, before)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
-            marks = None if sending is None else sending()
+            resembling = unless_resembling and opening.resembles(connection, draft, now - window_seconds)
+            marks = None if sending is None or resembling else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            return rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+            entry = rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+            return Resembling(entry) if resembling else entry
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -136,21 +145,79 @@ class Journal:
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
 
+    # Questions
+
+    def ask(self, entry: Entry, consent: Mapping[str, Any], most: int) -> Entry:
+        """Freeze a question in its entry; see `questions.ask`."""
+        with self._writing() as connection:
+            return questions.ask(connection, entry, consent, most, self._clock())
+
+    def asked_about(self, about: QuestionRef, caller: str | None) -> Entry | None:
+        """Return the entry that waits for an answer to exactly this question, or None."""
+        with self._reading() as connection:
+            return questions.asked_about(connection, about, caller)
+
+    def waiting(self, caller: str) -> list[Entry]:
+        """Return the entries of a caller whose question stands, oldest first."""
+        with self._reading() as connection:
+            return questions.waiting(connection, caller, self._clock())
+
+    def asked_under(self, key: str) -> list[Entry]:
+        """Return the entries with this key whose question stands, whosever they are, oldest first."""
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ENTRIES.c.state == "waiting").order_by(ENTRIES.c.id)
+        with self._reading() as connection:
+            found = [rows.entry_of(row) for row in connection.execute(query)]
+        return [entry for entry in found if reference_of(entry) is not None]
+
+    def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
+        """Return the standing orders within the window that are the same as an entry, or hold one of its products."""
+        with self._reading() as connection:
+            return opening.near_twins(connection, entry, self._clock() - window_seconds)
+
+    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
+        """Take a no; see `questions.decline`."""
+        with self._writing() as connection:
+            return questions.decline(connection, about, caller, said, self._clock())
+
+    def approve(
+        self, about: QuestionRef, caller: str | None, said: Mapping[str, Any], until: float, admission: Admission
+    ) -> Taken:
+        """Take a yes; see `questions.approve`."""
+        with self._writing() as connection:
+            return questions.approve(connection, about, caller, said, until, admission, self._clock())
+
     # Moving on
 
     def move(
-        self, entry: Entry, state: State, what: str, *, detail: Mapping[str, Any] | None = None, **changes: Any
+        self,
+        entry: Entry,
+        state: State,
+        what: str,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        admission: Admission | None = None,
+        **changes: Any,
     ) -> Entry:
         """Move an entry on from exactly the version given.
 
+        Args:
+            entry: the version to move on from.
+            state: where to.
+            what: for the event.
+            detail: for the event.
+            admission: checks the whole policy again where the entry is going to be sent for the first time.
+            **changes: columns that change.
+
         Raises:
             StaleEntryError: somebody else moved it first.
-            RefusedError: `paused`, when it would be sent while the journal is paused.
+            RefusedError: when it would be sent: `paused`, or what the policy does not allow any more.
         """
         to_be_sent = state in ("signing", "sending") and entry.state != state
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.meta(connection, "paused"))
+                if admission is not None and entry.state in ("waiting", "signing"):
+                    admission.check(connection, entry, self._clock())
             return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
@@ -169,6 +236,12 @@ class Journal:
         """Read one entry as it stands."""
         with self._reading() as connection:
             return rows.read(connection, entry_id)
+
+    def entry(self, entry_id: int) -> Entry | None:
+        """Read one entry as it stands; None when there is none with this number."""
+        with self._reading() as connection:
+            row = connection.execute(*rows.one(entry_id)).first()
+        return None if row is None else rows.entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
@@ -264,28 +337,40 @@ class Journal:
         with self._reading() as connection:
             return rows.meta(connection, "paused")
 
-    def pin(self) -> str | None:
-        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""
+    def pin(self, caller: str = OWNER) -> str | None:
+        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
         with self._reading() as connection:
-            kept, ends = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
-        return None if ends is not None and float(ends) <= self._clock() else kept
+            return pins.own_pin(connection, caller, self._clock())
 
-    def pin_ends(self) -> float | None:
-        """Return when the PIN ends, where somebody has said that it is forgotten."""
+    def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
         with self._reading() as connection:
-            ends = rows.meta(connection, "pin_ends")
-        return None if ends is None or float(ends) <= self._clock() else float(ends)
+            return pins.asked_pin(connection, caller, self._clock())
 
-    def set_pin(self, kept: str | None) -> None:
+    def pin_ends(self, caller: str = OWNER) -> float | None:
+        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            return pins.pin_ends(connection, caller, self._clock())
+
+    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
         """Keep another PIN, or none."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin", kept)
-            rows.set_meta(connection, "pin_ends", None)
+            pins.set_pin(connection, caller, kept)
 
-    def end_pin(self, at: float | None) -> None:
-        """Let the PIN end then, or stay."""
+    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
+        """Let a PIN end then, or stay."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin_ends", None if at is None else repr(at))
+            pins.end_pin(connection, caller, at)
+
+    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
+        """Write a try at a PIN down before it is looked at; see `pins.count_try`."""
+        with self._writing() as connection:
+            return pins.count_try(connection, caller, place, self._clock() if now is None else now)
+
+    def pin_was_right(self, tried: PinTry) -> None:
+        """Forget the wrong ones before a right one; see `pins.was_right`."""
+        with self._writing() as connection:
+            pins.was_right(connection, tried)
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given."""

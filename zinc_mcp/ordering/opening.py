@@ -13,6 +13,7 @@ from zinc_mcp.ordering.entry import (
     MONTH_SECONDS,
     STANDING,
     Draft,
+    Entry,
     Limits,
     Mode,
     Standing,
@@ -20,7 +21,7 @@ from zinc_mcp.ordering.entry import (
 )
 from zinc_mcp.ordering.rows import entry_of
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, META
+from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
@@ -47,6 +48,33 @@ _COUNTING = (
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
 _COUNTED = sa.select(_CENTS, sa.func.count()).where(*_COUNTING)
+_COUNTED_BESIDE = _COUNTED.where(ENTRIES.c.id != sa.bindparam("but"))
+
+_STANDING = (
+    ENTRIES.c.state.in_(STANDING),
+    ENTRIES.c.kind == "order",
+    sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
+)
+_OWN = sa.select(NEAR_TWINS.c.digest).where(NEAR_TWINS.c.entry_id == sa.bindparam("id"))
+_NEAR = (
+    sa.select(ENTRIES)
+    .where(
+        *_STANDING,
+        ENTRIES.c.id != sa.bindparam("id"),
+        sa.or_(
+            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(NEAR_TWINS.c.digest.in_(_OWN))),
+            sa.and_(*_SAME_INTENTION),
+        ),
+    )
+    .order_by(ENTRIES.c.id.desc())
+    .limit(20)
+)
+_RESEMBLES = (
+    sa.select(ENTRIES.c.id)
+    .join(NEAR_TWINS, NEAR_TWINS.c.entry_id == ENTRIES.c.id)
+    .where(*_STANDING, NEAR_TWINS.c.digest.in_(sa.bindparam("digests", expanding=True)))
+    .limit(1)
+)
 
 
 def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
@@ -152,28 +180,56 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
     return int(cents), int(orders)
 
 
+def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[Entry]:
+    """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
+    given = {"id": entry.id, "twin": entry.twin, "caller": entry.caller, "mode": entry.mode, "since": since}
+    return [entry_of(row) for row in connection.execute(_NEAR, given)]
+
+
+def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
+    """Say whether a standing order for the same place holds one of a draft's products."""
+    if not draft.near:
+        return False
+    return connection.execute(_RESEMBLES, {"digests": draft.near, "since": since}).first() is not None
+
+
 def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
     """Check that the rolling limits admit what a draft may cost.
 
     Raises:
         LimitExceededError: one does not.
     """
-    asked = draft.ceiling_cents + draft.fee_cents
+    _check(draft.ceiling_cents + draft.fee_cents, limits, before.day_cents, before.month_cents, before.day_orders)
+
+
+def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:
+    """Check that the rolling limits, as they stand now, admit an entry beside everything else that counts.
+
+    Raises:
+        LimitExceededError: one does not.
+    """
+    given = {"mode": entry.mode, "caller": entry.caller, "but": entry.id}
+    day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
+    month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
+    _check(entry.reserved_cents, limits, int(day[0]), int(month[0]), int(day[1]))
+
+
+def _check(asked: int, limits: Limits, day_cents: int, month_cents: int, day_orders: int) -> None:
     for period, cents, held in (
-        ("24 hours", limits.day_cents, before.day_cents),
-        ("30 days", limits.month_cents, before.month_cents),
+        ("24 hours", limits.day_cents, day_cents),
+        ("30 days", limits.month_cents, month_cents),
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
             raise LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
-                f"{period} has {printed(left)} left. Nothing was sent.",
+                f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
-    if limits.orders_day is not None and before.day_orders >= limits.orders_day:
+    if limits.orders_day is not None and day_orders >= limits.orders_day:
         raise LimitExceededError(
-            f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
-            facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
+            f"The limit of {limits.orders_day} orders in 24 hours is reached.",
+            facts={"limit_orders": limits.orders_day, "orders": day_orders, "period": "24 hours"},
         )
 
 

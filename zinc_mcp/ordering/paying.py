@@ -46,7 +46,10 @@ class Payer:
             StaleEntryError, RefusedError: as `Journal.move`.
         """
         lease = self._settling.lease(self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin)
-        marked = await self._writer.move(entry, "signing", "asking for the price", **lease, **changes)
+        admission = self._settling.admission
+        marked = await self._writer.move(
+            entry, "signing", "asking for the price", admission=admission, **lease, **changes
+        )
         self._checkpoint("signing")
         return marked
 
@@ -88,9 +91,9 @@ class Payer:
         self._checkpoint("signed")
         try:
             attempt.entry = await self._marked_sending(entry, quote)
-        except RefusedError as error:  # paused meanwhile; the credential has not left us
+        except RefusedError as error:  # paused, or not allowed any more; the credential has not left us
             await self._unused(payment, rail)
-            await self._settling.ended(attempt, "refused", "paused before sending", error)
+            await self._settling.ended(attempt, "refused", f"not sent: {error.code}", error)
             return False
         self._checkpoint("sending")
         return True
@@ -200,6 +203,7 @@ class Payer:
             entry,
             "sending",
             "sending with the payment",
+            admission=self._settling.admission,
             attempts=1,
             first_sent_at=now,
             counted_at=max(now, entry.counted_at),

@@ -194,8 +194,9 @@ class Reconciler:
 
 
 def is_ours(entry: Entry, rail: Rail) -> bool:
-    """Say whether this rail may act on an entry: same rail, mode, origin and API key."""
-    return (entry.rail, entry.mode, entry.origin, entry.account) == (rail.name, rail.mode, rail.origin, rail.account)
+    """Say whether this rail may act on an entry: same rail, mode, origin and payer."""
+    same = (entry.rail, entry.mode, entry.origin) == (rail.name, rail.mode, rail.origin)
+    return same and entry.account in (rail.account, rail.former_account)
 
 
 def news(entry: Entry, order: Order) -> dict[str, Any]:

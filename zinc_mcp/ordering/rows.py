@@ -15,7 +15,7 @@ from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, 
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, PAYMENTS
+from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, NEAR_TWINS, PAYMENTS
 
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
@@ -28,6 +28,7 @@ _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version")
 )
 _APPENDED = sa.insert(EVENTS)
+_RESEMBLING = sa.insert(NEAR_TWINS)
 _NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
@@ -104,6 +105,8 @@ def insert(
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
     (entry_id,) = execute(connection, _INSERTED, _written(values)).fetchone()
+    for digest in draft.near:
+        execute(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
     whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}
     entry = Entry(**whole)
     opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})

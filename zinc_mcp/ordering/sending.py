@@ -96,7 +96,7 @@ class Sender:
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
         marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._lease()
         marks |= {"attempts": entry.attempts + 1, **changes}
-        marked = await self._writer.move(entry, "sending", what, **marks)
+        marked = await self._writer.move(entry, "sending", what, admission=self._settling.admission, **marks)
         self._checkpoint("sending")
         return marked
 

@@ -8,6 +8,7 @@ import anyio
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
@@ -42,6 +43,7 @@ class Settling:
         leases: LeaseClock,
         owner: str,
         checkpoint: Checkpoint,
+        admission: Admission,
     ) -> None:
         self.writer = writer
         self._reconciler = reconciler
@@ -50,6 +52,7 @@ class Settling:
         self._leases = leases
         self._owner = owner
         self.checkpoint = checkpoint
+        self.admission = admission
 
     def lease(self, seconds: float) -> dict[str, Any]:
         """Return what changes in an entry that this process takes into its hands."""

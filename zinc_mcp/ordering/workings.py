@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
+from anyio.abc import TaskGroup
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry, RailName
 from zinc_mcp.ordering.lease import LeaseClock
@@ -50,6 +52,10 @@ class Workings:
     owner: str
     """Names this process in leases."""
     checkpoint: Checkpoint
+    admission: Admission
+    """What is checked again before anything is sent."""
+    tasks: TaskGroup
+    """Where work runs that outlives the call which started it."""
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""
 
@@ -64,16 +70,21 @@ class Workings:
             return rail
         if name == "agent":
             raise RefusedError(
-                "No payment wallet is set up, so nothing can be paid with one. Nothing was sent.",
+                "No payment wallet is set up, so nothing can be paid with one.",
                 "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
                 "(ZINC_API_KEY).",
                 code="wallet_not_configured",
             )
         raise RefusedError(
-            "No Zinc API key is configured, so no order can be placed. Nothing was sent.",
+            "No Zinc API key is configured, so no order can be placed.",
             "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
             code="account_not_configured",
         )
+
+    @property
+    def practises(self) -> bool:
+        """Say whether this process can only practise: then it decides about no live order."""
+        return bool(self.rails) and all(rail.mode != "live" for rail in self.rails.values())
 
     async def reread(self, entry: Entry) -> Entry:
         """Return an entry as it stands now."""

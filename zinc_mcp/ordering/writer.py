@@ -12,6 +12,7 @@ import anyio.to_thread
 from zinc_mcp.ordering.entry import Entry, Mode, State
 
 if TYPE_CHECKING:
+    from zinc_mcp.ordering.admission import Admission
     from zinc_mcp.ordering.glance import Glance
     from zinc_mcp.ordering.journal import Journal
 
@@ -59,14 +60,16 @@ class Writer:
         """
         return await self._seen(lambda glance: glance.read(entry_id), lambda journal: journal.read(entry_id))
 
-    async def move(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
+    async def move(
+        self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
+    ) -> Entry:
         """`Journal.move` on the journal's thread.
 
         Raises:
             StaleEntryError: somebody else moved the entry first.
             JournalError, RefusedError: as `Journal.move`.
         """
-        return await self.run(lambda journal: journal.move(entry, state, what, **changes))
+        return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
 
     async def aclose(self) -> None:
         """Close the journal if it was opened."""

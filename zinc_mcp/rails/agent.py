@@ -38,7 +38,20 @@ class AgentRail:
         fees_cents: tuple[int, int] = (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
         sign_seconds: float = 60.0,
         signs_only: bool = True,
+        payer: str = "",
     ) -> None:
+        """Remember what to pay with.
+
+        Args:
+            client: talks to Zinc.
+            wallet: signs.
+            mode: whether real money moves.
+            clock: seconds since the epoch.
+            fees_cents: the least and the most that a 402 may ask for above the ceiling.
+            sign_seconds: how long the wallet may take.
+            signs_only: whether it moves nothing by itself.
+            payer: tells this wallet from every other; `WalletSettings.payer`.
+        """
         self._client = client
         self._wallet = wallet
         self._clock = clock
@@ -47,7 +60,8 @@ class AgentRail:
         self.sign_seconds = sign_seconds
         self.signs_only = signs_only
         self.origin = client.origin
-        self.account = f"wallet {'+'.join(wallet.methods)}"[:64]
+        self.former_account = f"wallet {'+'.join(wallet.methods)}"[:64]
+        self.account = f"{self.former_account[:47]} {payer}" if payer else self.former_account
         # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from zinc_mcp.api.product_urls import retailer_in
 from zinc_mcp.api.responses import (
     CaseSummary,
     ErrorDetails,
@@ -18,7 +19,6 @@ from zinc_mcp.api.responses import (
     ReturnSummary,
     Tracking,
 )
-from zinc_mcp.api.retailer import retailer_of
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.entry import Entry, Mode
 from zinc_mcp.prose import plain
@@ -122,10 +122,7 @@ def _text(text: object, limit: int) -> str | None:
 
 
 def _retailer(order: Order | None) -> str | None:
-    try:
-        return retailer_of(order.items[0].url) if order and order.items else None
-    except (ValueError, UnicodeError):
-        return None
+    return retailer_in(order.items[0].url) if order and order.items else None
 
 
 def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemView]:

@@ -1,4 +1,4 @@
-"""Who may use a team server: names and hashed bearer tokens, and the door that asks for one."""
+"""Who may use a team server: names and hashed bearer tokens."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
 
 LOCAL = "local"
-"""The caller on stdio, and over HTTP while there are no members."""
+"""The owner: the caller on stdio, and over HTTP while there are no members (`serving.access`)."""
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -112,7 +112,7 @@ def remove_member(path: Path, name: str) -> bool:
 
 
 def member_of(scope: Mapping[str, Any]) -> str | None:
-    """Return the member whose token this HTTP request carried."""
+    """Return whose token this HTTP request carried: a member's name, or `local`."""
     return scope.get(_SCOPE_KEY)
 
 
