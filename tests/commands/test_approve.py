@@ -300,7 +300,8 @@ async def test_what_zinc_and_the_retailer_write_moves_nothing_on_the_terminal(
     for screen in (listed, *(screen for pair in screens for screen in pair)):
         assert {char for char in screen if unicodedata.category(char)[0] == "C"} == {"\n"}
         for row in screen.splitlines():
-            assert columns(row) <= 80, "the terminal itself breaks no line"
+            ours = " -m zinc_mcp orders " in row  # a command to paste is one line, however long
+            assert ours or columns(row) <= 80, "the terminal itself breaks no line"
     assert len([row for row in listed.splitlines() if not row.startswith(" ")]) == len(screens)
     (asked, shown), *hostile = screens
     for other, other_shown in hostile:

@@ -8,7 +8,7 @@ import click
 from zinc_mcp.commands.deciding import need_a_terminal
 from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, check_owner_pin, hashed, notice
 from zinc_mcp.prose import plain
@@ -38,7 +38,9 @@ def set_(member: str | None) -> None:
         _ask_for_the_owner_s(journal)
         chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
         if len(chosen) < MIN_LENGTH:
-            raise RefusedError(f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", "Choose another.")
+            raise RefusedError(
+                f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", owner_step="Choose another."
+            )
         journal.set_pin(hashed(chosen), caller)
     whose = "Every yes" if member is None else f"Every yes of {plain(member, 60)}"
     click.echo(f"The PIN is set. {whose} needs it from now on.")
@@ -92,7 +94,7 @@ def _known(settings: Settings, member: str | None) -> str:
         return OWNER
     if member not in list_members(settings.home / "members.json"):
         raise RefusedError(
-            f"There is no member {plain(member, 60)}.", f"`{invocation()} members list` prints the names."
+            f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
         )
     return member
 
@@ -104,5 +106,5 @@ def _ask_for_the_owner_s(journal: Journal) -> None:
     try:
         check_owner_pin(journal, click.prompt("Present PIN", hide_input=True), time.time())
     except RefusedError as error:
-        forgotten = f"Try again. If it is forgotten: `{invocation()} pin forget` lets it end a day later."
-        raise RefusedError(f"{error.summary} Nothing was changed.", forgotten) from None
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(f"{error.summary} Nothing was changed.", owner_step=forgotten) from None

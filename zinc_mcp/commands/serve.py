@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from zinc_mcp.settings import load_settings
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import load_settings, warnings_about
 
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -35,6 +36,8 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     settings = load_settings()
+    for warning in warnings_about(settings):
+        click.echo(plain(warning, 300), err=True)
     from zinc_mcp.serving.http import serve_http
 
     serve_http(

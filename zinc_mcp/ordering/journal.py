@@ -14,6 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering import opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
@@ -30,12 +31,14 @@ from zinc_mcp.ordering.entry import (
     StaleEntryError,
     Standing,
     State,
+    Wanted,
 )
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.ordering.questions import Taken
+from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
@@ -241,7 +244,7 @@ class Journal:
         return None if row is None else rows.entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """Find an entry by its key or by Zinc's order id; the newest when several match."""
+        """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
         query, given = rows.found(handle, caller, mode)
         with self._reading() as connection:
             row = connection.execute(query, given).first()
@@ -276,6 +279,19 @@ class Journal:
         query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, ENTRIES.c.counts_cents > 0).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
+
+    def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
+        """Return the earlier entry that stands for an intention, if there is one; `standing.standing`."""
+        with self._reading() as connection:
+            return standing(connection, wanted, mode, self._clock() - window_seconds)
+
+    def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
+        """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
+        doubtful = ENTRIES.c.state.in_(["unknown", "paid_no_order"])
+        newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            count = connection.execute(sa.select(sa.func.count()).where(doubtful)).scalar_one()
+            return int(count), [rows.entry_of(row) for row in connection.execute(newest)]
 
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""
@@ -402,12 +418,16 @@ class Journal:
             query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
             row = connection.execute(query).first()
             if row is None:
-                raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+                raise RefusedError(
+                    "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+                )
             entry = rows.entry_of(row)
             if entry.state not in FOREVER:
-                raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
+                raise RefusedError(
+                    f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
+                )
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
-                raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
+                raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
             what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:
                 bought = {**FREE, "order_id": order_id}

@@ -15,6 +15,7 @@ from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.configuration import environment_value, read_config
 from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.settings import Settings
@@ -194,7 +195,7 @@ def _environment_limit(environ: Mapping[str, str], variable: str) -> int | None:
 def _invalid(summary: str) -> RefusedError:
     return RefusedError(
         f"The owner's policy cannot be used, so no order is placed. {summary}",
-        "Tell the user to correct it; `zinc-mcp doctor` checks it. Nothing was sent.",
+        f"Tell the user to correct it; {command('doctor')} checks it.",
         code="policy_invalid",
     )
 
@@ -243,7 +244,7 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
-            'Give shipping_address as {"saved": name}. The user saves addresses with `zinc-mcp addresses add`.',
+            f'Give shipping_address as {{"saved": name}}. The user saves addresses with {command("addresses", "add")}.',
         )
     country = order.shipping_address.country
     if policy.countries is not None and country not in policy.countries:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.browser import BrowserPage, Show
@@ -203,7 +203,7 @@ def _check_exposed(
 ) -> None:
     missing: list[str] = []
     if not has_members:
-        missing.append(f"members (`{invocation()} members add NAME`; {members} has none)")
+        missing.append(f"members ({command('members', 'add', 'NAME')}; {members} has none)")
     if not allowed_hosts:
         missing.append("the names clients reach it by (--allow-host)")
     if tls is None and not behind_proxy:

@@ -21,10 +21,11 @@ from zinc_mcp.prose import plain
 from zinc_mcp.serving import asking
 from zinc_mcp.serving.arguments import read_lookup, read_order
 from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.facts import order_view
+from zinc_mcp.serving.facts import order_view, unasked_view
 from zinc_mcp.serving.members import LOCAL, member_of
 from zinc_mcp.serving.results import crashed, failed, in_doubt, shown
 from zinc_mcp.serving.sentences import told
+from zinc_mcp.serving.views import RefusalView
 
 if TYPE_CHECKING:
     from zinc_mcp.shop import Shop
@@ -57,7 +58,7 @@ def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
         deadline = time.monotonic() + shop.checkout.answer_seconds
         answer = await shop.checkout.place(intent)
         question = question_of(answer.entry) if answer.entry is not None else None
-        if question is None:
+        if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
             return _placed(answer, shop)
         outcome = await asking.asked(shop, page, answer, question, ctx, intent.caller, deadline)
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], shop, outcome[1])
@@ -91,7 +92,11 @@ def looking(shop: "Shop") -> Tool:
             answer = await shop.checkout.look(
                 caller_of(ctx), lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
             )
-            return shown(told(order_view(answer.entry, answer.order, shop.settings.mode), "look"))
+            view = order_view(answer.entry, answer.order, shop.settings.mode)
+            if answer.entry is not None and answer.unasked is not None:
+                unasked = unasked_view(answer.entry, answer.unasked, shop.checkout.now())
+                view = view.model_copy(update={"unasked": unasked})
+            return shown(told(view, "look"))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
@@ -120,6 +125,10 @@ def caller_of(ctx: Context) -> str:
 def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolResult:
     view = order_view(answer.entry, answer.order, shop.settings.mode)
     view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
+    if answer.refusal is not None:
+        refusal = answer.refusal
+        new_orders = RefusalView(code=refusal.code, reason=refusal.summary, next_step=refusal.next_step)
+        view = view.model_copy(update={"new_orders": new_orders})
     view = told(view, "place")
     return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
 
