@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zinc_mcp.api.answers import Answer, Currency, Open, Text
-from zinc_mcp.api.responses import Order, PriceComponents
+from zinc_mcp.api.prices import PriceComponents
+from zinc_mcp.api.responses import Order
 
 AT = "2026-06-26T10:00:00Z"
 ID = "0b6f3c1e-6f0a-4c55-9a55-2a1c0f6f7b11"

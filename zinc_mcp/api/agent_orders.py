@@ -17,8 +17,12 @@ from zinc_mcp.api.responses import Order
 
 MAX_KEY = 500
 
-OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
-"""Called with `X-Api-Key` and the raw `Payment-Receipt` of a 2xx as soon as they have arrived."""
+OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
+"""Called with `X-Api-Key` and the raw `Payment-Receipt` as soon as they have arrived, and whether they came with a 2xx.
+
+They may also come with the 409 that answers a paid request whose order is there already (langchain-samples/
+restock-agent takes that for the documented form).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,11 @@ async def post_agent_order(
     """
 
     async def keep(status: int, headers: httpx.Headers) -> None:
-        if 200 <= status < 300:
-            key = headers.get("x-api-key", "").strip()
-            await on_headers(SecretStr(key) if 0 < len(key) <= MAX_KEY else None, headers.get("payment-receipt"))
+        accepted = 200 <= status < 300
+        key = headers.get("x-api-key", "").strip()
+        order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
+        if accepted or (status == HTTPStatus.CONFLICT and credential is not None and order_key is not None):
+            await on_headers(order_key, headers.get("payment-receipt"), accepted)
 
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
     answer = await client.post_order(path, body, sent, keep)

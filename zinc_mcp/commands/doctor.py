@@ -132,7 +132,7 @@ def _limits(policy: Policy) -> str:
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         with Journal.open(settings.journal_url) as journal:
-            paused, has_pin, pin_ends = journal.paused(), journal.pin() is not None, journal.pin_ends()
+            pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
             doubtful = [entry for entry in journal.entries(1000) if entry.state == "unknown"]
     except ZincMcpError as error:
         yield Finding("wrong", "journal", error.summary, error.next_step)
@@ -142,8 +142,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "PIN", asked)
     if pin_ends is not None:
         yield Finding("note", "PIN", notice(pin_ends, time.time()))
-    if paused is not None:
-        yield Finding("note", "pause", f"paused: {plain(paused)}", f"`{invocation()} resume` ends it.")
+    for why in pauses:
+        yield Finding("note", "pause", f"paused: {plain(why)}", f"`{invocation()} resume` ends it.")
     if doubtful:
         yield Finding(
             "note",

@@ -78,11 +78,11 @@ class Checkout:
             try:
                 with anyio.CancelScope(shield=True):  # never between opening and sending
                     opened = await self._opened(draft, rail, policy, consent, again)
-            except LimitExceededError:
+            except LimitExceededError as full:
                 if made_room:
                     raise
                 made_room = True
-                await self._earlier.make_room(draft)
+                await self._earlier.make_room(draft, full)
             except StaleEntryError:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):
@@ -231,7 +231,7 @@ class Checkout:
     ) -> Attempt | Entry | Standing:
         """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
         workings = self._workings
-        limits = Limits(policy.max_day, policy.max_month, policy.max_orders_day)
+        limits = Limits(policy.max_day, policy.max_month, policy.max_orders_day, policy.most_unproved)
         at_once = consent is not None and not is_paying(rail)
 
         def marks() -> Mapping[str, Any]:

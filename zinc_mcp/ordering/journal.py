@@ -31,8 +31,9 @@ from zinc_mcp.ordering.entry import (
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.settle import OWNERS_WORD, refunded_by_owner, without_order
 from zinc_mcp.ordering.statements import begin_writing
-from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
+from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES, META, UNPROVED
 from zinc_mcp.ordering.twin import derived_key
 
 
@@ -129,7 +130,12 @@ class Journal:
             if known is not None:
                 return rows.entry_of(known)
             entry = rows.insert(connection, draft, key, opened_at)
-            changes = {"order_id": order_id, "status": status, "attempts": 1, "first_sent_at": opened_at}
+            changes: dict[str, Any] = {
+                "order_id": order_id,
+                "status": status,
+                "attempts": 1,
+                "first_sent_at": opened_at,
+            }
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
 
@@ -147,7 +153,7 @@ class Journal:
         to_be_sent = state in ("signing", "sending") and entry.state != state
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
-                rows.refuse_when_paused(rows.meta(connection, "paused"))
+                rows.refuse_when_paused(rows.why_paused(connection, entry))
             return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
@@ -176,7 +182,7 @@ class Journal:
 
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
         """List entries, newest first."""
-        query = self._list(sa.true(), caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
+        query = self._list(rows.IS_ORDER, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
             return [rows.entry_of(row) for row in connection.execute(query)]
 
@@ -184,7 +190,8 @@ class Journal:
         self, states: Collection[State] = OPEN, *, mode: Mode, caller: str | None = None, limit: int = 100
     ) -> list[Entry]:
         """List entries that somebody still has to move on, oldest first."""
-        query = self._list(ENTRIES.c.state.in_(states), caller, mode).order_by(ENTRIES.c.id).limit(limit)
+        of_orders = sa.and_(ENTRIES.c.state.in_(states), rows.IS_ORDER)
+        query = self._list(of_orders, caller, mode).order_by(ENTRIES.c.id).limit(limit)
         with self._reading() as connection:
             return [rows.entry_of(row) for row in connection.execute(query)]
 
@@ -197,6 +204,20 @@ class Journal:
         """Return (cents, orders) that count against a caller's limits over the last `seconds`."""
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._clock() - seconds)
+
+    def counting(self, caller: str, mode: Mode, seconds: float, limit: int = 100) -> list[Entry]:
+        """List orders that count against a caller's limits over the last `seconds`: open ones first, newest first."""
+        counts = sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > self._clock() - seconds, rows.IS_ORDER)
+        is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
+        query = self._list(counts, caller, mode).order_by(is_over, ENTRIES.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            return [rows.entry_of(row) for row in connection.execute(query)]
+
+    def unproved(self, caller: str, mode: Mode, limit: int = 100) -> list[Entry]:
+        """List what was paid up front, ended without an order, and is not proved to have come back, newest first."""
+        query = self._list(UNPROVED, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            return [rows.entry_of(row) for row in connection.execute(query)]
 
     def callers(self, mode: Mode) -> list[str]:
         """List who has orders that count against their limits, or once did."""
@@ -233,20 +254,27 @@ class Journal:
 
     # The owner's words
 
-    def pause(self, reason: str) -> None:
-        """Stop all placing and sending by every process on this journal, until `resume`."""
+    def pause(self, reason: str, of: Entry | None = None) -> None:
+        """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
         with self._writing() as connection:
-            rows.set_meta(connection, "paused", reason[:500])
+            name = "paused" if of is None else rows.pause_of(of.caller, of.mode, of.rail)
+            rows.set_meta(connection, name, reason[:500])
 
     def resume(self) -> None:
-        """End a pause."""
+        """End every pause."""
         with self._writing() as connection:
-            rows.set_meta(connection, "paused", None)
+            connection.execute(sa.delete(META).where(META.c.name.startswith("paused")))
 
     def paused(self) -> str | None:
-        """Return why the journal is paused, or None."""
+        """Return why the whole journal is paused, or None."""
         with self._reading() as connection:
             return rows.meta(connection, "paused")
+
+    def pauses(self) -> list[str]:
+        """Return why the journal, or one caller of it on one rail, is paused."""
+        query = sa.select(META.c.value).where(META.c.name.startswith("paused")).order_by(META.c.name)
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
 
     def pin(self) -> str | None:
         """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""
@@ -299,7 +327,7 @@ class Journal:
         with self._writing() as connection:
             found = [rows.entry_of(row) for row in connection.execute(query)]
             for entry in found:
-                kept = {name: entry.facts[name] for name in ("retailer",) if name in entry.facts}
+                kept = {name: entry.facts[name] for name in ("retailer", OWNERS_WORD) if name in entry.facts}
                 # The question repeats the address; who decided, and how, stays.
                 consent = {name: part for name, part in (entry.consent or {}).items() if name != "question"} or None
                 changes = {"body": None, "facts": kept, "consent": consent}
@@ -314,11 +342,7 @@ class Journal:
         """
         now = self._clock()
         with self._writing() as connection:
-            query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
-            row = connection.execute(query).first()
-            if row is None:
-                raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
-            entry = rows.entry_of(row)
+            entry = self._with_key(connection, key)
             if entry.state not in FOREVER:
                 raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
@@ -328,10 +352,30 @@ class Journal:
                 bought = {**FREE, "order_id": order_id}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            not_bought = {**FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
+            was_asked = rows.read_payment(connection, entry.id) is not None
+            not_bought = {**FREE, **without_order(entry, wallet_was_asked=was_asked), "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
+    def refunded(self, key: str, cents: int) -> Entry:
+        """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.
+
+        Raises:
+            RefusedError: no such entry, it has not ended, or more is said to have come back than was paid.
+        """
+        with self._writing() as connection:
+            entry = self._with_key(connection, key)
+            changes, detail = refunded_by_owner(entry, cents), {"refunded_cents": cents}
+            what = "the owner says what has come back"
+            return rows.change(connection, entry, entry.state, what, detail, changes, self._clock())
+
     # Plumbing
+
+    def _with_key(self, connection: sa.Connection, key: str) -> Entry:
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
+        row = connection.execute(query).first()
+        if row is None:
+            raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+        return rows.entry_of(row)
 
     def _list(self, which: sa.ColumnElement[bool], caller: str | None, mode: Mode | None) -> sa.Select[Any]:
         query = sa.select(ENTRIES).where(which)

@@ -18,9 +18,9 @@ from zinc_mcp.ordering.entry import (
     Standing,
     State,
 )
-from zinc_mcp.ordering.rows import entry_of
+from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, META
+from zinc_mcp.ordering.tables import ENTRIES, META, UNPROVED
 
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
@@ -45,19 +45,29 @@ _COUNTING = (
     ENTRIES.c.counts_cents > 0,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_COUNTED = sa.select(_CENTS, sa.func.count()).where(*_COUNTING)
+_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(sa.case((IS_ORDER, 1), else_=0)), 0)).where(*_COUNTING)
+_UNPROVED = sa.select(_CENTS).where(
+    ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
+)
 
 
 def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
 
 
+_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
+"""Look-ups count as money and not as orders."""
+
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
 _BEFORE = sa.select(
-    sa.select(META.c.value).where(META.c.name == "paused").scalar_subquery(),
+    sa.select(META.c.value)
+    .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
+    .order_by(META.c.name)
+    .limit(1)
+    .scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
-    _of_the_day(sa.literal_column("1", sa.Integer)),
+    _of_the_day(_ONE_ORDER),
     _CENTS,
 ).where(*_COUNTING)
 
@@ -75,14 +85,21 @@ class Before:
     """What counts against the caller's limits over 24 hours."""
     month_cents: int
     """The same over 30 days, where they are limited."""
+    unproved_cents: int
+    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
 
 
 def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
     """Look up what has a say in whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
-    paused, *counted = execute(connection, _BEFORE, {**_intention(draft), "day": day, "since": since}).fetchone()
-    return Before(paused, *map(int, counted))
+    own_pause = pause_of(draft.caller, draft.mode, draft.rail)
+    given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
+    paused, *counted = execute(connection, _BEFORE, given).fetchone()
+    unproved = 0
+    if draft.rail == "agent" and limits.unproved_cents is not None:
+        unproved = unproved_cents(connection, draft.caller, draft.mode)
+    return Before(paused, *map(int, counted), unproved)
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -144,6 +161,11 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
     return int(cents), int(orders)
 
 
+def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+    """Return what was paid up front, however long ago, for what ended without an order, and is not proved back."""
+    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])
+
+
 def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
     """Check that the rolling limits admit what a draft may cost.
 
@@ -151,17 +173,30 @@ def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
         LimitExceededError: one does not.
     """
     asked = draft.ceiling_cents + draft.fee_cents
-    for period, cents, held in (
-        ("24 hours", limits.day_cents, before.day_cents),
-        ("30 days", limits.month_cents, before.month_cents),
+    for period, seconds, cents, held in (
+        ("24 hours", DAY_SECONDS, limits.day_cents, before.day_cents),
+        ("30 days", MONTH_SECONDS, limits.month_cents, before.month_cents),
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
-            raise LimitExceededError(
+            full = LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
                 f"{period} has {printed(left)} left. Nothing was sent.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
+            full.period_seconds = seconds
+            raise full
+    if draft.rail == "agent" and limits.unproved_cents is not None and before.unproved_cents > limits.unproved_cents:
+        full = LimitExceededError(
+            f"{printed(before.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
+            "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
+            f"{printed(limits.unproved_cents)}. Nothing was sent.",
+            "Tell the user to look whether it came back; `zinc-mcp orders refunded KEY CENTS` in a terminal then says "
+            "so for each order. place_order, which pays from a Zinc balance, is not stopped by this.",
+            facts={"limit_cents": limits.unproved_cents, "unproved_cents": before.unproved_cents},
+        )
+        full.period_seconds = None
+        raise full
     if limits.orders_day is not None and before.day_orders >= limits.orders_day:
         raise LimitExceededError(
             f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",

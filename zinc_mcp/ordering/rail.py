@@ -1,9 +1,8 @@
 """A rail is a way to buy: it can send, find again and read. It holds no policy and no state."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeGuard, cast
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 
 from pydantic import SecretStr
 
@@ -11,7 +10,6 @@ from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, normalised_url
 
 
 class Rail(Protocol):
@@ -64,8 +62,11 @@ class Rail(Protocol):
         ...
 
 
-OnHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
-"""Called with the order's API key and the receipt's reference as soon as they have arrived, before the body."""
+OnHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
+"""Called with the order's API key and the receipt's reference as soon as they have arrived, before the body.
+
+The last says whether they came with an order that was accepted, and not with a 409 that says it is there already.
+"""
 
 Ending = Literal["settled", "unpaid", "open"]
 """What is proved about a payment: money moved, it never can any more, or neither."""
@@ -160,26 +161,3 @@ class PayingRail(Rail, Protocol):
 def is_paying(rail: Rail) -> TypeGuard[PayingRail]:
     """Say whether a rail pays each order by wallet."""
     return hasattr(rail, "send_paid")
-
-
-def is_the_order(order: Order, body: Mapping[str, Any]) -> bool:
-    """Say whether an order that Zinc shows is the one these bytes asked for.
-
-    Our own metadata settles it where Zinc shows it: the key is one order's, the twin digest covers ship-to and lines.
-    Without it (an order named only by a 409) the price ceiling and every line must agree.
-    """
-    ours = cast(Mapping[str, Any], body.get("metadata") or {})
-    if order.max_price is not None and order.max_price != body.get("max_price"):
-        return False
-    if KEY_FIELD in order.metadata:
-        return all(order.metadata.get(name) == ours.get(name) for name in (KEY_FIELD, TWIN_FIELD))
-    asked: Counter[str] = Counter()
-    for product in cast(list[Mapping[str, Any]], body.get("products") or []):
-        asked[normalised_url(str(product.get("url")))] += int(product.get("quantity", 1))
-    shown: Counter[str] = Counter()
-    for item in order.items:
-        try:
-            shown[normalised_url(item.url)] += item.quantity
-        except (ValueError, UnicodeError):
-            return False
-    return shown == asked

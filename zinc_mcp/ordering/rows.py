@@ -1,5 +1,6 @@
 """Rows of the journal: an entry read, inserted and changed, each change with its event; and its payment."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, RailName, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import execute
@@ -19,6 +20,9 @@ from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, PAYMENTS
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
 _BLANK: Mapping[str, Any] = dict.fromkeys(_COLUMNS)
+
+IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
+"""Look-ups stand in the same table, and in no list of orders."""
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
@@ -45,7 +49,7 @@ def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select
 
 @cache
 def _found(given: frozenset[str]) -> sa.Select[Any]:
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED))
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED), IS_ORDER)
     for name in sorted(given - {"handle"}):
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
     return query.order_by(ENTRIES.c.id.desc()).limit(1)
@@ -179,6 +183,18 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
     connection.execute(sa.delete(META).where(META.c.name == name))
     if value is not None:
         connection.execute(sa.insert(META), {"name": name, "value": value})
+
+
+def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
+    """Return under which name a pause of one caller on one rail is kept."""
+    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
+
+
+def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
+    """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
+    own = pause_of(entry.caller, entry.mode, entry.rail)
+    query = sa.select(META.c.value).where(META.c.name.in_(["paused", own])).order_by(META.c.name).limit(1)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def refuse_when_paused(why: str | None) -> None:

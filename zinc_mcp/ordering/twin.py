@@ -102,7 +102,7 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
     for product in order.products:
         line = canonical([normalised_url(product.url), _variant(product)]).decode()
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, _ship_to(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, ship_to(order.shipping_address), sorted(wanted.items())])
 
 
 def body_digest(order: OrderCreate) -> str:
@@ -148,7 +148,8 @@ def _variant(product: OrderProduct) -> list[list[str]]:
     return sorted([_folded(option.label), _folded(option.value)] for option in product.variant or [])
 
 
-def _ship_to(address: Address) -> list[str]:
+def ship_to(address: Address) -> list[str]:
+    """Return where an order goes, so that two spellings of one place are equal."""
     # Where a name or a line is broken in two does not matter, and in the US the ZIP code says the state: "NY" and
     # "New York", 10001 and 10001-1234 are one place.
     in_the_us = address.country == "US"

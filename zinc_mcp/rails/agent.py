@@ -140,9 +140,9 @@ class AgentRail:
 
 
 def _lenient(on_headers: OnHeaders) -> OnHeaders:
-    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
+    async def keep(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
         read = Receipt.from_payment_receipt(receipt)
-        await on_headers(order_key, None if read is None else read.reference)
+        await on_headers(order_key, None if read is None else read.reference, accepted)
 
     return keep
 
