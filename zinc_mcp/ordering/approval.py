@@ -9,18 +9,16 @@ import anyio
 import anyio.to_thread
 
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
-from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.ordering import pin
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.look_ups import look_up
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.question import Question, question_about
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.workings import Workings
-
-LOOK_UP_SECONDS = 5.0
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -92,16 +90,15 @@ class Approval:
     ) -> Entry:
         """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now."""
         workings = self._workings
-        products = await self._look_up(order, rail)
+        looked = await look_up(workings, entry.caller, order, rail, policy)
         held, orders = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
         held_month, _ = await workings.writer.run(
             lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS)
         )
         now = workings.clock()
-        told = sum(product is not None for product in products)
         question = question_about(
             order,
-            products,
+            looked.products,
             rail=rail.name,
             mode=rail.mode,
             fee_cents=entry.fee_cents,
@@ -110,7 +107,7 @@ class Approval:
             left_orders_day=None if policy.max_orders_day is None else max(0, policy.max_orders_day - orders),
             saved_as=saved_as,
             twin=None if twin is None else _earlier(twin, now),
-            look_up_cents=LOOK_UP_CENTS * told if rail.mode == "live" else 0,
+            look_up_cents=looked.cost_cents,
         )
         consent = {
             "how": "asked",
@@ -242,23 +239,6 @@ class Approval:
         await self._workings.writer.move(
             entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
         )
-
-    async def _look_up(self, order: OrderCreate, rail: Rail) -> list[Product | None]:
-        """Ask Zinc for titles and prices, all at once and not for long; what it cannot tell is None."""
-        found: list[Product | None] = [None] * len(order.products)
-
-        async def look(index: int, retailer: str, product_id: str) -> None:
-            try:
-                found[index] = await rail.product(retailer, product_id)
-            except ZincMcpError:
-                pass
-
-        with anyio.move_on_after(LOOK_UP_SECONDS):
-            async with anyio.create_task_group() as tasks:
-                for index, line in enumerate(order.products[:10]):
-                    if known := product_of(line.url):
-                        tasks.start_soon(look, index, *known)
-        return found
 
 
 def is_approved(entry: Entry) -> bool:

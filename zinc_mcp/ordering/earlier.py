@@ -126,13 +126,7 @@ class Earlier:
         """
         workings = self._workings
         seconds = full.period_seconds
-        entries = await workings.writer.run(
-            lambda journal: (
-                journal.unproved(draft.caller, draft.mode)
-                if seconds is None
-                else journal.counting(draft.caller, draft.mode, seconds)
-            )
-        )
+        entries = await workings.writer.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
         some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
 
         async def refresh(entry: Entry, rail: Rail) -> None:

@@ -7,14 +7,14 @@ opens an entry runs under one lock per journal, so that limits and twins are dec
 
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering import opening, rows
+from zinc_mcp.ordering import look_up_rows, opening, rows
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.entry import (
     FOREVER,
@@ -33,7 +33,7 @@ from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.settle import OWNERS_WORD, refunded_by_owner, without_order
 from zinc_mcp.ordering.statements import begin_writing
-from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES, META, UNPROVED
+from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
 
 
@@ -118,6 +118,14 @@ class Journal:
             marks = None if sending is None else sending()
             lease = self._leases.lease(owner, lease_seconds)
             return rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+
+    def open_look_ups(
+        self, drafts: Sequence[Draft], limits: Limits, *, owner: str, lease_seconds: float, **bounds: float
+    ) -> list[tuple[Entry | None, bool]]:
+        """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
+        lease = self._leases.lease(owner, lease_seconds)
+        with self._writing() as connection:
+            return look_up_rows.opened(connection, drafts, limits, lease=lease, now=self._clock(), **bounds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -205,19 +213,11 @@ class Journal:
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._clock() - seconds)
 
-    def counting(self, caller: str, mode: Mode, seconds: float, limit: int = 100) -> list[Entry]:
-        """List orders that count against a caller's limits over the last `seconds`: open ones first, newest first."""
-        counts = sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > self._clock() - seconds, rows.IS_ORDER)
-        is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
-        query = self._list(counts, caller, mode).order_by(is_over, ENTRIES.c.id.desc()).limit(limit)
+    def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
+        """List the orders that fill a limit; see `opening.filling`."""
+        since = None if seconds is None else self._clock() - seconds
         with self._reading() as connection:
-            return [rows.entry_of(row) for row in connection.execute(query)]
-
-    def unproved(self, caller: str, mode: Mode, limit: int = 100) -> list[Entry]:
-        """List what was paid up front, ended without an order, and is not proved to have come back, newest first."""
-        query = self._list(UNPROVED, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
-        with self._reading() as connection:
-            return [rows.entry_of(row) for row in connection.execute(query)]
+            return opening.filling(connection, caller, mode, since)
 
     def callers(self, mode: Mode) -> list[str]:
         """List who has orders that count against their limits, or once did."""
@@ -263,7 +263,7 @@ class Journal:
     def resume(self) -> None:
         """End every pause."""
         with self._writing() as connection:
-            connection.execute(sa.delete(META).where(META.c.name.startswith("paused")))
+            rows.end_pauses(connection)
 
     def paused(self) -> str | None:
         """Return why the whole journal is paused, or None."""
@@ -272,9 +272,8 @@ class Journal:
 
     def pauses(self) -> list[str]:
         """Return why the journal, or one caller of it on one rail, is paused."""
-        query = sa.select(META.c.value).where(META.c.name.startswith("paused")).order_by(META.c.name)
         with self._reading() as connection:
-            return list(connection.execute(query).scalars())
+            return rows.pauses(connection)
 
     def pin(self) -> str | None:
         """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""

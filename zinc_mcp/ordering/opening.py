@@ -1,7 +1,7 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -11,8 +11,10 @@ from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
+    OPEN,
     STANDING,
     Draft,
+    Entry,
     Limits,
     Mode,
     Standing,
@@ -22,6 +24,8 @@ from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
 from zinc_mcp.ordering.statements import execute
 from zinc_mcp.ordering.tables import ENTRIES, META, UNPROVED
 
+_MOST_FILLING = 100
+"""Orders that are brought up to date before a full limit refuses."""
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
 # Built once: building a query takes longer than the database does to answer it.
@@ -85,7 +89,7 @@ class Before:
     """What counts against the caller's limits over 24 hours."""
     month_cents: int
     """The same over 30 days, where they are limited."""
-    unproved_cents: int
+    unproved_cents: int = 0
     """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
 
 
@@ -96,10 +100,10 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
     given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
     paused, *counted = execute(connection, _BEFORE, given).fetchone()
-    unproved = 0
+    before = Before(paused, *map(int, counted))
     if draft.rail == "agent" and limits.unproved_cents is not None:
-        unproved = unproved_cents(connection, draft.caller, draft.mode)
-    return Before(paused, *map(int, counted), unproved)
+        return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
+    return before
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -159,6 +163,23 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
     """Return (cents, orders) that count against a caller's limits since then."""
     cents, orders = connection.execute(_COUNTED, {"mode": mode, "caller": caller, "since": since}).one()
     return int(cents), int(orders)
+
+
+def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | None) -> list[Entry]:
+    """List the orders that fill a limit, the newest first, and before them those that are still open.
+
+    They count against a caller since then; without `since`, they were paid up front, ended without an order, and are
+    not proved to have come back.
+    """
+    counts = UNPROVED if since is None else sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > since)
+    is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
+        .order_by(is_over, ENTRIES.c.id.desc())
+        .limit(_MOST_FILLING)
+    )
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:

@@ -109,7 +109,8 @@ class Payer:
             return
         attempt.error = None
         try:
-            order = as_answer(await rail.send_paid(entry.body, payment.credential, self._keep(entry)), entry)
+            keep, keep_of_conflict = self._keep(entry), self._keep(entry, accepted=False)
+            order = as_answer(await rail.send_paid(entry.body, payment.credential, keep, keep_of_conflict), entry)
         except ZincUnreachableError as error:
             if entry.attempts > 1:
                 await self._settling.doubted(attempt, "no connection for the repeat")
@@ -218,8 +219,8 @@ class Payer:
             facts={**entry.facts, "payment": payment},
         )
 
-    def _keep(self, entry: Entry) -> OnHeaders:
-        async def keep(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
+    def _keep(self, entry: Entry, *, accepted: bool = True) -> OnHeaders:
+        async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
             """Save what came with the headers: without it a lost body would lose the order."""
 
             def kept(payment: Payment | None) -> Payment:

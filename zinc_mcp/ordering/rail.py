@@ -62,11 +62,8 @@ class Rail(Protocol):
         ...
 
 
-OnHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
-"""Called with the order's API key and the receipt's reference as soon as they have arrived, before the body.
-
-The last says whether they came with an order that was accepted, and not with a 409 that says it is there already.
-"""
+OnHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
+"""Called with the order's API key and the receipt's reference as soon as they have arrived, before the body."""
 
 Ending = Literal["settled", "unpaid", "open"]
 """What is proved about a payment: money moved, it never can any more, or neither."""
@@ -137,8 +134,13 @@ class PayingRail(Rail, Protocol):
         """
         ...
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
-        """Send the same bytes to the same URL with the credential; raises as `send`."""
+    async def send_paid(
+        self, body: bytes, credential: SecretStr, on_headers: OnHeaders, on_conflict: OnHeaders | None = None
+    ) -> Order:
+        """Send the same bytes to the same URL with the credential; raises as `send`.
+
+        `on_conflict` is called with what came with a 409 that says that the order is there already.
+        """
         ...
 
     async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:

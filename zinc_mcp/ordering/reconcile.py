@@ -95,8 +95,7 @@ class Reconciler:
 
     async def stop_if_above_ceiling(self, entry: Entry, changes: Mapping[str, Any]) -> None:
         """Pause an entry's caller on its rail when Zinc has charged more than the order allowed, the first time."""
-        doubt = (changes.get("problem") or {}).get("code")
-        if doubt != "above_ceiling" or doubt_of(entry) == doubt:
+        if changes.get("problem") != problem_of("above_ceiling") or doubt_of(entry) == "above_ceiling":
             return
         reason = f"Zinc charged more than an order's max_price allows ({entry.key})"
         logger.error("%s; its caller's orders on this rail are paused", reason)

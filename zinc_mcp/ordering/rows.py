@@ -197,6 +197,17 @@ def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+def pauses(connection: sa.Connection) -> list[str]:
+    """Return why everything, or one caller on one rail, is paused."""
+    query = sa.select(META.c.value).where(META.c.name.startswith("paused")).order_by(META.c.name)
+    return list(connection.execute(query).scalars())
+
+
+def end_pauses(connection: sa.Connection) -> None:
+    """End every pause."""
+    connection.execute(sa.delete(META).where(META.c.name.startswith("paused")))
+
+
 def refuse_when_paused(why: str | None) -> None:
     """Raise the refusal of a paused journal; None is one that is not.
 

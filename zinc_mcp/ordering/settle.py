@@ -22,7 +22,9 @@ OWNERS_WORD = "refunded_by_owner_cents"
 """In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
 
 NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
-_ENDED: frozenset[State] = frozenset({"placed", "paid_no_order"}) | NOT_BOUGHT
+_ENDED: frozenset[State] = frozenset(
+    {"placed", "paid_no_order", "failed", "cancelled", "rejected", "refused", "declined"}
+)
 
 _SENTENCES: Mapping[Doubt, str] = {
     "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",
