@@ -84,6 +84,25 @@ def test_what_version_1_knew_is_known_afterwards(url: str) -> None:
         assert journal.entries()[0].state == "accepted"
 
 
+def test_what_a_wallet_was_allowed_to_take_is_known_afterwards(url: str) -> None:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    facts = json.dumps({"payment": {"method": "stripe", "authorised_cents": 5050}})
+    rows = [
+        {**ENTRY, "key": "paid", "rail": "agent", "state": "failed", "facts": facts},
+        {**ENTRY, "key": "unpaid", "rail": "agent", "state": "refused"},
+    ]
+    engine = sa.create_engine(parsed)
+    with engine.begin() as connection:
+        connection.execute(into("zinc_entries", ENTRY), rows)
+    engine.dispose()
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:
+        known = {entry.key: entry.authorised_cents for entry in journal.entries()}
+        assert journal.refunded("paid", 5000).counts_cents == 50
+    assert known == {"paid": 5050, "unpaid": None, ENTRY["key"]: None}
+
+
 def test_the_tables_are_then_those_of_a_new_journal(url: str, tmp_path: Path) -> None:
     Journal.open(url).close()
     parsed = sa.make_url(url)

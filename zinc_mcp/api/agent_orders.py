@@ -46,7 +46,8 @@ async def post_agent_order(
     """Send the order once, unpaid or with a credential (header name and value).
 
     `on_conflict` is called with the same headers of a 409 that says that the order is there already, where they came
-    (langchain-samples/restock-agent takes an order id and an `X-Api-Key` for the documented form). A 402 to an unpaid request is what it asks for; to a paid one it is a rejection like any other.
+    (langchain-samples/restock-agent takes an order id and an `X-Api-Key` for the documented form). A 402 to an unpaid
+    request is what it asks for; to a paid one it is a rejection like any other.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see

@@ -11,7 +11,7 @@ from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryEr
 from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying
-from zinc_mcp.ordering.same_order import as_read, is_named, must_be, wanted
+from zinc_mcp.ordering.same_order import as_read, is_answered_wrongly, is_named, must_be, wanted
 from zinc_mcp.ordering.settle import doubt_of, nothing_taken, problem_of, settled
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
@@ -225,8 +225,9 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
         "seen": order.digest,
     }
     problem = problem_of(money.doubt)
-    if problem is not None or entry.state in FOREVER or doubt_of(entry) is not None:
-        found["problem"] = problem  # what was doubtful before is known now
+    was_doubtful = (entry.state in FOREVER and not is_answered_wrongly(entry)) or doubt_of(entry) is not None
+    if problem is not None or was_doubtful:
+        found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}

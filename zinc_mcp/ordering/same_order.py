@@ -42,8 +42,13 @@ class Wanted:
     """None: of whatever key, where an order is looked for that another journal placed."""
     twin: str
     ceiling_cents: int | None
-    body: Mapping[str, Any]
-    """Products and ship-to as they were sent; empty after a purge."""
+    content: bytes | None
+    """What was sent; None after a purge."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """Products and ship-to as they were sent; only read where our metadata is not shown."""
+        return json.loads(self.content) if self.content is not None else {}
 
 
 def wanted(of: Entry | Draft) -> Wanted:
@@ -52,9 +57,8 @@ def wanted(of: Entry | Draft) -> Wanted:
     For a draft: what an order must agree with that was placed for the same intention, at whatever price.
     """
     if isinstance(of, Draft):
-        return Wanted(None, of.twin, None, json.loads(of.to_bytes("")))
-    body: Mapping[str, Any] = json.loads(of.body) if of.body is not None else {}
-    return Wanted(of.key, of.twin, of.ceiling_cents, body)
+        return Wanted(None, of.twin, None, of.to_bytes(""))
+    return Wanted(of.key, of.twin, of.ceiling_cents, of.body)
 
 
 def is_named(order: Order, order_id: str) -> bool:
@@ -71,12 +75,13 @@ def may_be(order: Order, wish: Wanted) -> bool:
         return False
     if KEY_FIELD in shown and wish.key is not None:
         return told_key(order) == wish.key
-    return _same_products(order, wish.body) and _same_place(order, wish.body)
+    body = wish.body
+    return _same_products(order, body) and _same_place(order, body)
 
 
 def must_be(order: Order, wish: Wanted) -> bool:
     """Say whether an order that was found somewhere is ours: nothing speaks against it, and something for it."""
-    return may_be(order, wish) and (KEY_FIELD in order.metadata or bool(order.items and wish.body))
+    return may_be(order, wish) and (KEY_FIELD in order.metadata or bool(order.items and wish.content))
 
 
 def told_key(order: Order) -> str:

@@ -16,6 +16,10 @@ _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
 
+_WRONG_ANSWER = (
+    "WARNING: Zinc answered it with another order, which was not taken for this one; the user should ask Zinc about it."
+)
+
 _PRACTICE = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
     "test": "Practice with a test key: no real money, no real goods.",
@@ -74,6 +78,8 @@ def told(view: OrderView, call: Call) -> OrderView:
     summary, next_step = _words(view)
     if view.outcome in ("signing", "sending", "unknown") and call == "place":
         summary = f"{summary} Money may have moved."
+    if view.answered_wrongly:
+        summary = f"{summary} {_WRONG_ANSWER}"
     before = [_EARLIER] if view.new_order is False else []
     if view.mode != "live":
         before.append(_PRACTICE[view.mode])
@@ -135,13 +141,7 @@ def _words(view: OrderView) -> tuple[str, str]:
                     f"Call {look} and wait_seconds 25 to find out. If it stays unknown, call place_agent_order again "
                     "with exactly the same arguments: only the same payment is sent again, which never pays twice."
                 )
-            answered = (
-                " Zinc answered with another order, which is not taken for this one." if view.answered_wrongly else ""
-            )
-            return (
-                f"The order was sent and its outcome is not known: it may or may not have been placed.{answered}",
-                next_step,
-            )
+            return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
         case "waiting":
             return (
                 "The order waits for the user's approval; nothing has been sent and nothing was bought.",
