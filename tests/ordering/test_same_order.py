@@ -40,6 +40,10 @@ def with_metadata(**changes: Any) -> Callable[[Shown], Shown]:
     return lambda shown: {**shown, "metadata": {**shown["metadata"], **changes}}
 
 
+def with_another_id(shown: Shown) -> Shown:
+    return {**shown, "id": str(uuid.uuid4())}
+
+
 OTHERS: dict[str, Callable[[Shown], Shown]] = {
     "another key": with_metadata(**{KEY_FIELD: "somebody-elses"}),
     "another twin": with_metadata(**{TWIN_FIELD: "0" * 40}),
@@ -161,7 +165,7 @@ async def test_what_zinc_reports_as_a_concession_is_no_difference(
 async def test_a_read_that_is_answered_with_another_order_changes_nothing(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path, rail: str, other: str
 ) -> None:
-    change = OTHERS.get(other, lambda shown: {**shown, "id": str(uuid.uuid4())})
+    change = OTHERS.get(other, with_another_id)
     async with open_test_shop(wallet="sandbox") as shop:
         entry = entry_of(await shop.checkout.place(by_wallet() if rail == "agent" else by_balance()))
         zinc.shown_when_read = lambda shown: change({**shown, "status": "order_failed"})
@@ -302,3 +306,17 @@ async def test_a_purged_order_is_still_told_from_another(
             await shop.checkout.look("local", entry.key)
         zinc.shown_when_read = without_metadata(status="cancelled")
         assert entry_of(await shop.checkout.look("local", entry.key)).state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "lie", [{"max_price": 1}, {"metadata": {KEY_FIELD: "our-key", TWIN_FIELD: "0" * 40}}], ids=["ceiling", "twin"]
+)
+async def test_a_listed_order_under_our_key_that_was_made_for_another_wish_is_not_taken(
+    open_test_shop: OpenShop, zinc: FakeZinc, lie: Shown
+) -> None:
+    listed = {"id": str(uuid.uuid4()), "status": "order_failed", "metadata": {KEY_FIELD: "our-key"}, **lie}
+    zinc.script = ["lose_before", "lose_before"]
+    zinc.lists = [httpx.Response(200, json={"orders": [listed]})] * 8
+    async with open_test_shop() as shop:
+        entry = entry_of(await shop.checkout.place(by_balance(idempotency_key="our-key")))
+    assert (entry.state, entry.order_id, entry.counts_cents) == ("unknown", None, 5100)

@@ -146,10 +146,10 @@ def _same_products(order: Order, body: Mapping[str, Any]) -> bool:
         left_out, fewer = _conceded(order)
     except (ValueError, UnicodeError):
         return False
-    for product, quantity in asked.items():
-        there = shown.get(product, 0)
-        is_left_out = there == 0 and not left_out.isdisjoint((product, _ANY))
-        is_fewer = 0 < there < quantity and not (left_out | fewer).isdisjoint((product, _ANY))
+    for url, quantity in asked.items():
+        there = shown.get(url, 0)
+        is_left_out = there == 0 and not left_out.isdisjoint((url, _ANY))
+        is_fewer = 0 < there < quantity and not (left_out | fewer).isdisjoint((url, _ANY))
         if there != quantity and not is_left_out and not is_fewer:
             return False
     return shown.keys() <= asked.keys()
