@@ -331,6 +331,11 @@ def test_the_retailer_is_told_also_where_the_address_is_no_product_page() -> Non
     assert retailer_in("nothing") is None
 
 
+@pytest.mark.parametrize("page", ["https://shop.example/#!/5", "https://shop.example?id=5", "https://shop.example/p/1"])
+def test_the_shop_of_an_address_is_its_host_alone(page: str) -> None:
+    assert read_product_url(page).shop_host == "shop.example"
+
+
 def test_an_address_that_cannot_be_read_is_only_equal_to_itself() -> None:
     assert comparable("https://amzn.to/1") == "https://amzn.to/1"
 
@@ -348,6 +353,7 @@ def test_a_url_is_judged_without_a_crash(host: str, rest: str) -> None:
         address = read_product_url(url)
         assert address.host.isascii()
         assert address.host.endswith(address.retailer)
+        assert address.shop_host == address.host
 
 
 @given(st.sampled_from(["shop.example", "a.myshopify.com", "www.amazon.com", "www.apple.com", "zinc.com"]), url_parts)

@@ -173,6 +173,11 @@ def test_values_of_an_option_that_look_alike_are_one(value: str) -> None:
     assert len({twin(products=products) for products in values}) == 1
 
 
+def test_an_option_that_is_named_twice_is_chosen_once() -> None:
+    once, twice = ([{"url": BOOK, "variant": [{"label": "Size", "value": "M"}] * times}] for times in (1, 2))
+    assert twin(products=once) == twin(products=twice)
+
+
 def test_a_digest_is_forty_hexadecimal_digits() -> None:
     assert len(twin()) == 40
     assert int(twin(), 16)

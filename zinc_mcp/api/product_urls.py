@@ -54,7 +54,7 @@ class ProductAddress:
     @property
     def shop_host(self) -> str:
         """The host of the shop: `amazon.com` for its aliases, but `business.walmart.com` for that shop of its own."""
-        return self.canonical.partition("/")[0].partition("?")[0]
+        return re.split("[/?#]", self.canonical, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=1024)  # asked for each product by every rule that is about its shop

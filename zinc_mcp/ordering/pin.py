@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -150,9 +151,10 @@ def notice(ends: float, now: float) -> str:
 
 def wait_notice(free_at: float, now: float) -> str:
     """Say from when on the next PIN is looked at."""
-    seconds = int(free_at - now) + 1
+    seconds = math.ceil(free_at - now)
     left = f"{seconds} seconds" if seconds < 100 else f"{(seconds + 59) // 60} minutes"
-    return f"The next PIN is looked at in {left}, from {time.strftime('%H:%M:%S', time.gmtime(free_at + 1))} UTC on."
+    then = time.strftime("%H:%M:%S", time.gmtime(math.ceil(free_at)))
+    return f"The next PIN is looked at in {left}, from {then} UTC on."
 
 
 def _needed() -> RefusedError:
@@ -168,7 +170,7 @@ def _wrong(tried: PinTry, now: float) -> RefusedError:
 
 
 def _refused(summary: str, free_at: float | None = None, now: float = 0.0) -> RefusedError:
-    facts = {} if free_at is None else {"wait_seconds": int(free_at - now) + 1}
+    facts = {} if free_at is None else {"wait_seconds": math.ceil(free_at - now)}
     then = "" if free_at is None else f" {wait_notice(free_at, now)}"
     next_step = "Nothing was sent; the question still stands."
     return RefusedError(f"{summary}{then}", next_step, code="approval_required", facts=facts)

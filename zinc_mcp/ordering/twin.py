@@ -119,8 +119,9 @@ def _product(line: OrderProduct) -> str:
     return read_product_url(line.url).product
 
 
-def _variant(product: OrderProduct) -> list[list[str]]:
-    return sorted([fold_label(option.label), fold_label(option.value)] for option in product.variant or [])
+def _variant(product: OrderProduct) -> list[tuple[str, str]]:
+    # What is chosen twice is chosen once.
+    return sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
 
 
 def _digest(value: Any) -> str:
