@@ -14,6 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering import look_up_rows, opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
