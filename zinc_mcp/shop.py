@@ -157,6 +157,7 @@ async def open_shop(
             )
             checkout = Checkout(workings)
             tasks.start_soon(_sweep, workings, checkout)
+            tasks.start_soon(reconciler.unwritten.keep_writing)
             if wallet is not None:
                 tasks.start_soon(wallet.warm)
             try:
@@ -164,6 +165,7 @@ async def open_shop(
             finally:
                 with anyio.CancelScope(shield=True):
                     await sender.drained()
+                    await reconciler.unwritten.write_all()
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient, placed_order
 from zinc_mcp.api.responses import Order
+from zinc_mcp.api.wire import Leaving
 
 MAX_KEY = 500
 
@@ -41,6 +42,7 @@ async def post_agent_order(
     body: bytes,
     credential: tuple[str, SecretStr] | None,
     on_headers: OnPaidHeaders,
+    leaving: Leaving | None = None,
 ) -> Order | PaymentAsked:
     """Send the order once, unpaid or with a credential (header name and value).
 
@@ -57,7 +59,7 @@ async def post_agent_order(
             await on_headers(SecretStr(key) if 0 < len(key) <= MAX_KEY else None, headers.get("payment-receipt"))
 
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
-    answer = await client.post_order(path, body, sent, keep)
+    answer = await client.post_order(path, body, sent, keep, leaving)
     if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
         return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), _dated(answer.headers.get("date")))
     return placed_order(answer)

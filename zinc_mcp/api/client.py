@@ -18,6 +18,7 @@ from zinc_mcp.api.responses import Order, order_in
 from zinc_mcp.api.wire import (
     READ_SECONDS,
     WIRE_SECONDS,
+    Leaving,
     OnHeaders,
     Wire,
     WireAnswer,
@@ -61,7 +62,7 @@ class ZincClient:
         """Close the connections."""
         await self._wire.aclose()
 
-    async def create_order(self, body: bytes, api_key: SecretStr) -> Order:
+    async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
         """Send `POST /orders` once with exactly these bytes.
 
         Raises:
@@ -70,13 +71,18 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self.post_order("/orders", body, bearer(api_key)))
+        return placed_order(await self.post_order("/orders", body, bearer(api_key), leaving=leaving))
 
     async def post_order(
-        self, path: str, body: bytes, headers: Mapping[str, str], on_headers: OnHeaders | None = None
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        on_headers: OnHeaders | None = None,
+        leaving: Leaving | None = None,
     ) -> WireAnswer:
         """Send one placing request with exactly these bytes; see `Wire.post`."""
-        return await self._wire.post(path, body, headers, on_headers)
+        return await self._wire.post(path, body, headers, on_headers, leaving)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.

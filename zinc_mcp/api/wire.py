@@ -28,6 +28,9 @@ _ALWAYS_SENT = {
     "Connection": "keep-alive",
 }
 
+Leaving = Callable[[], None]
+"""Called right before the first byte of a placing request leaves; what it raises stops that byte, and is raised."""
+
 OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 
 
@@ -76,13 +79,20 @@ class Wire:
         connecting = min(10.0, wire_seconds / 4)
         self._timeouts = {"connect": connecting, "pool": connecting, "read": wire_seconds, "write": wire_seconds}
         self._transport = transport
+        self._given = transport is not None
 
     async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], on_headers: OnHeaders | None = None
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        on_headers: OnHeaders | None = None,
+        leaving: Leaving | None = None,
     ) -> WireAnswer:
         """Send one placing request with exactly these bytes and return the answer, whatever it says.
 
-        `on_headers` is awaited as soon as the headers have arrived, before the body is read.
+        `on_headers` is awaited as soon as the headers have arrived, before the body is read. `leaving` is called when
+        the connection stands and before the first byte goes out on it.
 
         Raises:
             ZincUnreachableError: nothing was sent.
@@ -92,6 +102,11 @@ class Wire:
 
         transport = self._connections()  # before what follows takes a failure for one of the wire
         request = self._request("POST", path, {"Content-Type": "application/json", **headers}, body)
+        if leaving is not None:
+            if self._given:
+                leaving()
+            else:
+                request.extensions["trace"] = _before_the_first_byte(leaving)
         try:
             with anyio.fail_after(self._wire_seconds):
                 return await _exchange(transport, request, on_headers)
@@ -224,6 +239,16 @@ async def _exchange(
         return WireAnswer(response.status_code, response.headers, _without_secret(bytes(content), request.headers))
     finally:
         await response.aclose()
+
+
+def _before_the_first_byte(leaving: Leaving) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """Return what the HTTP library calls at each step of a request (httpcore, "Extensions", "trace")."""
+
+    async def step(name: str, _info: Mapping[str, Any]) -> None:
+        if name == "http11.send_request_headers.started":
+            leaving()
+
+    return step
 
 
 class _NotReadError(Exception):

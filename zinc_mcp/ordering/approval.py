@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
 from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
-from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.ordering import pin
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
@@ -152,8 +152,11 @@ class Approval:
             if entry.state == "declined":
                 return entry
             consent = {**self._decided(entry, decision), "until": workings.clock() + workings.clocks.approval}
-            entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
-            return await self.send_approved(entry)
+            try:
+                entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
+                return await self.send_approved(entry)
+            except JournalError as error:  # the yes may have been written down, and then somebody acts on it
+                raise error.in_doubt("The answer was yes", entry.key) from error
         except StaleEntryError as stale:
             return stale.current
 

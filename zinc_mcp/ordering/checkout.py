@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.ordering import looking, pin
 from zinc_mcp.ordering.approval import Approval, Decision, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.earlier import Answer, Earlier
@@ -69,6 +69,15 @@ class Checkout:
         if refusal is not None:
             raise refusal
         draft = self._draft(intent, rail, fee_cents)
+        try:
+            return await self._placed(draft, intent, rail, policy, deadline)
+        except JournalError as error:
+            known = workings.reconciler.unwritten.twin_of(draft)
+            if error.is_told or known is None:
+                raise error.before_sending() from error
+            return Answer(known.entry, known.order, earlier=True)
+
+    async def _placed(self, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float) -> Answer:
         await self._earlier.adopt_listed(draft, rail)
         again: dict[int, Entry] = {}
         made_room = False
@@ -114,7 +123,11 @@ class Checkout:
         """
         wait_seconds = self._workings.clocks.answer if wait_seconds is None else wait_seconds
         deadline = time.monotonic() + wait_seconds
-        return await self._followed(await self._approval.decide(key, decision, caller=caller), deadline, earlier=False)
+        try:
+            entry = await self._approval.decide(key, decision, caller=caller)
+        except JournalError as error:
+            raise error.before_sending() from error
+        return await self._followed(entry, deadline, earlier=False)
 
     async def await_decision(self, entry: Entry, *, earlier: bool) -> Answer:
         """Wait `Clocks.answer` seconds for a decision made elsewhere (a page, a terminal), and for what comes of it.
@@ -123,9 +136,12 @@ class Checkout:
             ZincMcpError: what the sending ended with; see `place`.
         """
         deadline = time.monotonic() + self._workings.clocks.answer
-        entry = await self._earlier.decided(entry, deadline)
-        if is_approved(entry):
-            entry = await self._approval.send_approved(entry)
+        try:
+            entry = await self._earlier.decided(entry, deadline)
+            if is_approved(entry):
+                entry = await self._approval.send_approved(entry)
+        except JournalError as error:
+            raise error.in_doubt("A person was asked, who may have said yes", entry.key) from error
         return await self._followed(entry, deadline, earlier=earlier)
 
     async def send_approved(self) -> bool:
@@ -286,5 +302,8 @@ class Checkout:
         if attempt is not None:
             return await self._earlier.outcome(attempt, deadline, earlier=earlier)
         if question_of(entry) is None:
-            entry = await self._earlier.moved_elsewhere(entry, deadline)
+            try:
+                entry = await self._earlier.moved_elsewhere(entry, deadline)
+            except JournalError as error:
+                raise error.in_doubt("It was being sent by another process", entry.key) from error
         return Answer(entry, earlier=earlier)

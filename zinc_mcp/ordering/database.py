@@ -30,7 +30,7 @@ from zinc_mcp.ordering.tables import (
 
 SCHEMA_VERSION = 5
 BUSY_SECONDS = 15
-_DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
+_DAMAGED = "The journal's file is damaged; keep it, since it says what was bought."
 
 # Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
 _NETWORK = frozenset("nfs nfs4 cifs smb smb2 smb3 smbfs afs ncpfs 9p ceph glusterfs fuse.sshfs webdav davfs".split())
@@ -80,7 +80,7 @@ def create(engine: sa.Engine, now: float) -> None:
         found = int(schema)
         if found > SCHEMA_VERSION:
             raise JournalError(
-                "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+                "The journal was written by a newer version of zinc-mcp, which this one does not touch.",
                 "Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
             )
         for version in range(found + 1, SCHEMA_VERSION + 1):
@@ -108,7 +108,13 @@ def _add_steady_leases(connection: sa.Connection) -> None:
 
 def _add_questions_and_proofs(connection: sa.Connection) -> None:
     """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
-    columns = (ENTRIES.c.kind, ENTRIES.c.authorised_cents, ENTRIES.c.refunded_cents, ENTRIES.c.zinc_at)
+    columns = (
+        ENTRIES.c.kind,
+        ENTRIES.c.authorised_cents,
+        ENTRIES.c.refunded_cents,
+        ENTRIES.c.zinc_at,
+        ENTRIES.c.sender,
+    )
     for column in columns:
         _add_column(connection, column)
     NEAR_TWINS.create(connection)
@@ -130,7 +136,10 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
 
 @contextmanager
 def explained() -> Generator[None]:
-    """Turn the database's failures into `JournalError`s; parameters (addresses!) never get into them."""
+    """Turn the database's failures into `JournalError`s, which name the cause and no consequence.
+
+    Parameters (addresses!) never get into them.
+    """
     try:
         yield
     except sa_exc.DBAPIError as error:
@@ -138,7 +147,7 @@ def explained() -> Generator[None]:
     except sqlite3.Error as error:
         raise JournalError(_sentence(str(error))) from None
     except sa_exc.SQLAlchemyError as error:
-        raise JournalError(f"The journal failed ({type(error).__name__}), so nothing was sent.") from None
+        raise JournalError(f"The journal failed ({type(error).__name__}).") from None
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise JournalError(_DAMAGED) from None
 
@@ -205,15 +214,15 @@ def _network_kind(folder: Path) -> str | None:
 def _sentence(raw: str) -> str:
     known = raw.lower()
     if "disk is full" in known or "no space" in known or "disk full" in known:
-        return "The journal's disk is full, so nothing was sent."
+        return "The journal's disk is full."
     if "readonly" in known or "read-only" in known or "permission denied" in known:
-        return "The journal cannot be written (read-only), so nothing was sent."
+        return "The journal cannot be written (read-only)."
     if "malformed" in known or "not a database" in known or "corrupt" in known:
         return _DAMAGED
     if "locked" in known or "busy" in known:
-        return "Another process kept the journal busy for too long, so nothing was sent."
+        return "Another process kept the journal busy for too long."
     if "unable to open" in known:
-        return "The journal's file cannot be opened, so nothing was sent."
+        return "The journal's file cannot be opened."
     if "connection" in known or "connect" in known:
-        return "The journal's database cannot be reached, so nothing was sent."
-    return "The journal failed, so nothing was sent."
+        return "The journal's database cannot be reached."
+    return "The journal failed."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
 from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, StaleEntryError, Standing
 from zinc_mcp.ordering.rail import Rail
@@ -46,7 +46,24 @@ class Earlier:
         self._journal_is_old = False
 
     async def answer(self, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
-        """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew."""
+        """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew.
+
+        Raises:
+            ZincMcpError: what an attempt of this process at it ended with.
+            JournalError: the journal failed while that order is in doubt.
+        """
+        twin = standing.entry
+        try:
+            return await self._answer(standing, draft, deadline)
+        except JournalError as error:
+            known = self._workings.reconciler.unwritten.known(twin.id)
+            if known is not None:
+                return Answer(known.entry, known.order, earlier=True)
+            if error.is_told or twin.state in FOREVER:
+                raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+            return Answer(twin, earlier=True)
+
+    async def _answer(self, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
         workings = self._workings
         twin = standing.entry
         if await workings.reconciler.clear_abandoned(twin):

@@ -17,6 +17,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering import opening, rows
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.entry import (
+    DOUBTFUL,
     FOREVER,
     OPEN,
     Draft,
@@ -29,6 +30,7 @@ from zinc_mcp.ordering.entry import (
     State,
 )
 from zinc_mcp.ordering.glance import Glance
+from zinc_mcp.ordering.holder import may_still_run
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import begin_writing
@@ -136,19 +138,43 @@ class Journal:
     # Moving on
 
     def move(
-        self, entry: Entry, state: State, what: str, *, detail: Mapping[str, Any] | None = None, **changes: Any
+        self,
+        entry: Entry,
+        state: State,
+        what: str,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        to_send: bool = False,
+        payment: Payment | None = None,
+        **changes: Any,
     ) -> Entry:
         """Move an entry on from exactly the version given.
+
+        An entry that ends keeps no credential: it is forgotten in the same transaction.
+
+        Args:
+            entry: the entry as it was left.
+            state: what becomes of it.
+            what: why, in a few words.
+            detail: what else the event says.
+            to_send: it is going to be sent, or its wallet asked, right after; so it is whenever it gets such a state.
+            payment: is written in the same transaction.
+            changes: its other columns.
 
         Raises:
             StaleEntryError: somebody else moved it first.
             RefusedError: `paused`, when it would be sent while the journal is paused.
         """
-        to_be_sent = state in ("signing", "sending") and entry.state != state
+        to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.meta(connection, "paused"))
-            return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
+            moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
+            if payment is not None:
+                rows.write_payment(connection, payment)
+            if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:
+                rows.forget_credential(connection, entry.id)
+            return moved
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
         """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
@@ -306,11 +332,14 @@ class Journal:
                 rows.change(connection, entry, entry.state, "purged", {}, changes, now)
         return len(found)
 
-    def resolve(self, key: str, *, order_id: str | None) -> Entry:
+    def resolve(self, key: str, *, order_id: str | None, holder_ended: bool = False) -> Entry:
         """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
 
+        `holder_ended`: the owner states that the process which was sending it has ended.
+
         Raises:
-            RefusedError: no such entry, it is not in doubt, or it is still being sent.
+            RefusedError: no such entry, it is not in doubt, it is still being sent, or it is said not to be bought
+                while the process that was sending it may still run, and send it.
         """
         now = self._clock()
         with self._writing() as connection:
@@ -323,12 +352,21 @@ class Journal:
                 raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
                 raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
+            same_machine = self._engine.dialect.name == "sqlite"  # on a network folder there is no such journal
+            if order_id is None and entry.sender is not None and not holder_ended:
+                if may_still_run(entry.sender, same_machine=same_machine):
+                    raise RefusedError(
+                        "The process that was sending this order may still run, and could send it after all.",
+                        "Stop that server, or, if it ran elsewhere and has ended, say so with --holder-ended.",
+                    )
             what, detail = "resolved by the owner", {"bought": order_id}
+            if entry.rail == "agent":
+                rows.forget_credential(connection, entry.id)
             if order_id is not None:
-                bought = {**FREE, "order_id": order_id}
+                bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            not_bought = {**FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
+            not_bought = {**FREE, "sender": None, "spent_cents": 0, "counts_cents": 0, "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
     # Plumbing

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import OrderNotFoundError, ZincMcpError
+from zinc_mcp.errors import JournalError, OrderNotFoundError, ZincMcpError
 from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.workings import Workings
@@ -26,7 +26,14 @@ async def look(
         ZincUnreachableError, UnreadableAnswerError: Zinc could not be asked and there is nothing to show.
     """
     deadline = time.monotonic() + min(wait_seconds, workings.clocks.answer)
-    entry = await workings.writer.find(handle, caller=caller)
+    kept = workings.reconciler.unwritten.find(handle, caller)
+    try:
+        entry = await workings.writer.find(handle, caller=caller)
+    except JournalError:
+        if kept is None:
+            raise
+        return Answer(kept.entry, kept.order)
+    entry = entry or (None if kept is None else kept.entry)
     if entry is None:
         return await _look_elsewhere(workings, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)

@@ -14,6 +14,10 @@ from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, normalised_url
 
 
+Leaving = Callable[[], None]
+"""Called right before the first byte leaves; what it raises stops that byte, and is raised."""
+
+
 class Rail(Protocol):
     """One way to buy, bound to one origin and one account."""
 
@@ -41,7 +45,7 @@ class Rail(Protocol):
         """Return what Zinc adds to an order, as far as can be told quickly."""
         ...
 
-    async def send(self, body: bytes) -> Order:
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Put exactly these bytes on the wire once.
 
         Raises:
@@ -69,6 +73,10 @@ OnHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
 
 Ending = Literal["settled", "unpaid", "open"]
 """What is proved about a payment: money moved, it never can any more, or neither."""
+
+
+class LeaseOverError(Exception):
+    """The time to send was over before the first byte left: nothing was sent. Never leaves `ordering`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class PayingRail(Rail, Protocol):
         """
         ...
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
+    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders, leaving: Leaving) -> Order:
         """Send the same bytes to the same URL with the credential; raises as `send`."""
         ...
 

@@ -8,11 +8,12 @@ from typing import Any, cast
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
-from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
+from zinc_mcp.ordering.proof import paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying, is_the_order
 from zinc_mcp.ordering.twin import KEY_FIELD
+from zinc_mcp.ordering.unwritten import Unwritten
 from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Reconciler:
         self._clock = leases.clock
         self._leases = leases
         self._owner = owner
+        self.unwritten = Unwritten(writer)
         self._counted: set[int] = set()
         """Entries sent more than once for whose keys this process has counted Zinc's orders."""
 
@@ -36,8 +38,13 @@ class Reconciler:
         Raises:
             ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now.
         """
+        known = self.unwritten.known(entry.id)
+        if known is not None:
+            if not await self.unwritten.written(entry.id):
+                return known.entry, known.order
+            entry = await self._writer.read(entry.id)
         if not is_ours(entry, rail):
-            return entry, None
+            return entry, None if known is None else known.order
         if entry.state in FOREVER:
             return await self._look_up(entry, rail)
         if entry.order_id is None:
@@ -160,28 +167,27 @@ class Reconciler:
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
         ending: Ending = "open"
         if is_paying(rail):
-            ending, order = await proven(self._writer, rail, entry, self._clock())
+            ending, order = await proven(self.unwritten, rail, entry, self._clock())
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:
-            more = {"facts": await with_reference(self._writer, entry)} if is_paying(rail) else {}
+            more = {"facts": with_reference(entry, await self.unwritten.payment(entry.id))} if is_paying(rail) else {}
             entry = await self.apply(entry, order, rail, "found at Zinc", **more)
         elif entry.state == "unknown" and ending == "settled":
             what = "paid, and no order is known"
-            entry = await self._moved(entry, "paid_no_order", what, **await paid_no_order(self._writer, entry))
+            known = paid_no_order(entry, await self.unwritten.payment(entry.id))
+            entry = await self._moved(entry, "paid_no_order", what, **known)
         elif entry.state == "unknown" and ending == "unpaid":
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"
             entry = await self._moved(entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
-        if is_paying(rail) and entry.state not in DOUBTFUL:
-            await forget_credential(self._writer, entry.id)  # whoever has overtaken us may still be sending it
         return entry, order
 
     async def _read(self, entry: Entry, order_id: str, rail: Rail) -> Order | None:
         """Read an order; one that was paid by wallet is read with its own key."""
         if not is_paying(rail):
             return await rail.read(order_id)
-        payment = await self._writer.run(lambda journal: journal.payment(entry.id))
+        payment = await self.unwritten.payment(entry.id)
         if payment is None or payment.order_key is None:
             return None
         return await rail.read_paid(order_id, payment.order_key)

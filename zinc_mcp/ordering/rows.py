@@ -211,6 +211,11 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
     )
 
 
+def forget_credential(connection: sa.Connection, entry_id: int) -> None:
+    """Forget the credential of an entry that has ended, or whose end the owner has stated."""
+    connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(credential=None))
+
+
 def write_payment(connection: sa.Connection, payment: Payment) -> None:
     """Write an entry's payment as it is now."""
     values = {

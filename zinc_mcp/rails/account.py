@@ -11,6 +11,7 @@ from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
+from zinc_mcp.ordering.rail import Leaving
 
 ORDER_FEE_CENTS = 100
 """What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""
@@ -46,9 +47,9 @@ class AccountRail:
                 self._fee_cents = told
         return self._fee_cents
 
-    async def send(self, body: bytes) -> Order:
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Place the order; see `ZincClient.create_order` for what it raises."""
-        return await self._client.create_order(body, self._api_key)
+        return await self._client.create_order(body, self._api_key, leaving)
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
         """List this account's orders with one metadata pair."""

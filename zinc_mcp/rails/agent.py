@@ -14,7 +14,7 @@ from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.rail import Ending, OnHeaders, Quote, Signed, WalletSilentError
+from zinc_mcp.ordering.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
 from zinc_mcp.payments.receipt import Receipt
@@ -95,11 +95,11 @@ class AgentRail:
         recovery = {**quote.recovery, **paid.recovery, "reference": paid.reference}
         return Signed(SecretStr(value), paid.settle_by, recovery)
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
+    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders, leaving: Leaving) -> Order:
         """Send the same bytes to the same URL, with the credential."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers))
+        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), leaving)
         if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
             raise AssertionError
         return order
@@ -122,7 +122,7 @@ class AgentRail:
         """List what the order's own key can see."""
         return await self._client.find_orders(metadata_key, value, order_key)
 
-    async def send(self, body: bytes) -> Order:
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Never used: this rail sends nothing without a payment."""
         _not_without_payment()
 
