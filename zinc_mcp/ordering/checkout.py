@@ -72,10 +72,9 @@ class Checkout:
         try:
             return await self._placed(draft, intent, rail, policy, deadline)
         except JournalError as error:
-            known = workings.reconciler.unwritten.twin_of(draft)
-            if error.is_told or known is None:
-                raise error.before_sending() from error
-            return Answer(known.entry, known.order, earlier=True)
+            if error.is_told:
+                raise
+            return await self._earlier.despite(error, draft)
 
     async def _placed(self, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float) -> Answer:
         await self._earlier.adopt_listed(draft, rail)

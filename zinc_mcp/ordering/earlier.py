@@ -90,6 +90,26 @@ class Earlier:
             return Answer(twin, order, earlier=True)
         return Repeat(twin)
 
+    async def despite(self, error: JournalError, draft: Draft) -> Answer:
+        """Return the earlier order for the same, as far as this process or a journal that can only be read knows it.
+
+        Raises:
+            JournalError: `error` with its consequence: nothing was sent, or the earlier order is in doubt.
+        """
+        workings = self._workings
+        known = workings.reconciler.unwritten.twin_of(draft)
+        if known is not None:
+            return Answer(known.entry, known.order, earlier=True)
+        try:
+            twin = await workings.writer.run(lambda journal: journal.standing_twin(draft, workings.clocks.twin))
+        except JournalError:
+            twin = None
+        if twin is None:
+            raise error.before_sending() from error
+        if twin.state in FOREVER:
+            raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+        return Answer(twin, earlier=True)
+
     async def outcome(self, attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
         """Wait for an attempt of this process until the deadline, and say how it stands.
 

@@ -235,6 +235,12 @@ class Journal:
         with self._reading() as connection:
             return opening.count_twins(connection, draft) > 0
 
+    def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
+        """Return the earlier entry for the same intention that still stands."""
+        with self._reading() as connection:
+            standing = opening.standing_twin(connection, draft, self._clock() - window_seconds, ())
+        return None if standing is None else standing.entry
+
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
         with self._reading() as connection:

@@ -13,7 +13,6 @@ from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, normalised_url
 
-
 Leaving = Callable[[], None]
 """Called right before the first byte leaves; what it raises stops that byte, and is raised."""
 
