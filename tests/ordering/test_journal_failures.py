@@ -147,7 +147,7 @@ async def test_a_yes_whose_order_the_journal_cannot_follow_is_told_as_a_doubt(
     open_test_shop: OpenShop,
     zinc: FakeZinc,
     disk: Disk,  # noqa: F811
-        home: Path,
+    home: Path,
     step: str,
 ) -> None:
     home.mkdir(parents=True, exist_ok=True)
