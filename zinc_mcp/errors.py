@@ -29,6 +29,7 @@ ErrorCode = Literal[
     "limit_exceeded",
     "not_allowed",
     "paused",
+    "clock_uncertain",
     "policy_invalid",
     "settings_invalid",
     "approval_expired",

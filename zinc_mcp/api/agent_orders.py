@@ -5,7 +5,6 @@ Sources: Create MPP Order (OpenAPI 2026-04-27); `?method=` since 2026-06-26. The
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient, placed_order
 from zinc_mcp.api.responses import Order
-from zinc_mcp.api.wire import Leaving
+from zinc_mcp.api.wire import Leaving, dated
 
 MAX_KEY = 500
 
@@ -61,13 +60,5 @@ async def post_agent_order(
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
     answer = await client.post_order(path, body, sent, keep, leaving)
     if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
-        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), _dated(answer.headers.get("date")))
+        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), dated(answer.headers.get("date")))
     return placed_order(answer)
-
-
-def _dated(text: str | None) -> float | None:
-    """Read a `Date` header (RFC 9110, section 6.6.1); None when there is none that can be read."""
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None

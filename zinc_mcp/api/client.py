@@ -18,6 +18,7 @@ from zinc_mcp.api.responses import Order, order_in
 from zinc_mcp.api.wire import (
     READ_SECONDS,
     WIRE_SECONDS,
+    Heard,
     Leaving,
     OnHeaders,
     Wire,
@@ -49,6 +50,7 @@ class ZincClient:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
+        heard: Heard | None = None,
     ) -> None:
         """Prepare a client for `origin`, as `check_origin` takes it; see `Wire` for the rest. Nothing is connected yet.
 
@@ -56,7 +58,9 @@ class ZincClient:
             SettingsError: if `origin` is neither https nor loopback.
         """
         self.origin = check_origin(origin)
-        self._wire = Wire(self.origin, transport=transport, wire_seconds=wire_seconds, read_seconds=read_seconds)
+        self._wire = Wire(
+            self.origin, transport=transport, wire_seconds=wire_seconds, read_seconds=read_seconds, heard=heard
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +31,9 @@ _ALWAYS_SENT = {
 
 Leaving = Callable[[], None]
 """Called right before the first byte of a placing request leaves; what it raises stops that byte, and is raised."""
+
+Heard = Callable[[float | None], None]
+"""Called with the time of an answer (`Date`), in seconds since the epoch; None when it carries none."""
 
 OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 
@@ -63,6 +67,7 @@ class Wire:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
+        heard: Heard | None = None,
     ) -> None:
         """Prepare; nothing is connected yet.
 
@@ -71,8 +76,10 @@ class Wire:
             transport: stands for the network in tests and in the built-in sandbox.
             wire_seconds: the most one placing request may take, from connecting to the last byte.
             read_seconds: the same for reads.
+            heard: called with the time that each answer carries.
         """
         self._origin = origin
+        self._heard = heard
         self._wire_seconds = wire_seconds
         self._read_seconds = read_seconds
         # Short of the whole, or a connection that never came about would count as an order in doubt.
@@ -109,7 +116,7 @@ class Wire:
                 request.extensions["trace"] = _before_the_first_byte(leaving)
         try:
             with anyio.fail_after(self._wire_seconds):
-                return await _exchange(transport, request, on_headers)
+                return await _exchange(transport, request, on_headers, self._heard)
         except _nothing_sent() as error:
             raise _unreachable() from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -134,7 +141,7 @@ class Wire:
         request = self._request("GET", path, headers, parameters=parameters)
         try:
             with anyio.fail_after(self._read_seconds):
-                return await _exchange(transport, request)
+                return await _exchange(transport, request, None, self._heard)
         except _nothing_sent() as error:
             raise _unreachable() from error
         except (httpx.HTTPError, OSError, _NotReadError) as error:
@@ -200,6 +207,14 @@ def bearer(api_key: SecretStr) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
+def dated(text: str | None) -> float | None:
+    """Read a `Date` header (RFC 9110, section 6.6.1); None when there is none that can be read."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def unanswered(how: str, reason: str) -> ZincMcpError:
     """Return the failure of a placing request that was sent and that no usable answer came to."""
     return OrderOutcomeUnknownError(f"The order was sent, but {how}.", facts={"reason": reason})
@@ -223,10 +238,15 @@ def _url(address: str) -> httpx.URL:
 
 
 async def _exchange(
-    transport: httpx.AsyncBaseTransport, request: httpx.Request, on_headers: OnHeaders | None = None
+    transport: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    on_headers: OnHeaders | None = None,
+    heard: Heard | None = None,
 ) -> WireAnswer:
     response = await transport.handle_async_request(request)
     try:
+        if heard is not None:
+            heard(dated(response.headers.get("date")))
         if on_headers is not None:
             await on_headers(response.status_code, response.headers)
         if response.headers.get("content-encoding", "identity").lower() != "identity":

@@ -112,11 +112,14 @@ class Approval:
             twin=None if twin is None else _earlier(twin, now),
             look_up_cents=LOOK_UP_CENTS * told if rail.mode == "live" else 0,
         )
+        if doubt := entry.facts.get("clock_uncertain"):
+            clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
+            question = question.model_copy(update={"extras": (clock, *question.extras)})
         consent = {
             "how": "asked",
             "question": question.model_dump(mode="json"),
             "body_digest": entry.body_digest,
-            "until": now + workings.clocks.approval,
+            **workings.until(workings.clocks.approval),
         }
         asked = await workings.writer.move(entry, "waiting", "asked", consent=consent, **FREE)
         workings.bell.ring()
@@ -151,7 +154,7 @@ class Approval:
             entry = await self._with_pin(entry, decision)
             if entry.state == "declined":
                 return entry
-            consent = {**self._decided(entry, decision), "until": workings.clock() + workings.clocks.approval}
+            consent = {**self._decided(entry, decision), **workings.until(workings.clocks.approval)}
             try:
                 entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
                 return await self.send_approved(entry)

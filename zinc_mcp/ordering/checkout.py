@@ -69,6 +69,7 @@ class Checkout:
         if refusal is not None:
             raise refusal
         draft = self._draft(intent, rail, fee_cents)
+        await workings.hear_the_time(rail)
         try:
             return await self._placed(draft, intent, rail, policy, deadline)
         except JournalError as error:
@@ -79,9 +80,9 @@ class Checkout:
     async def _placed(self, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float) -> Answer:
         await self._earlier.adopt_listed(draft, rail)
         again: dict[int, Entry] = {}
-        made_room = False
+        made_room = uncertain = False
         while True:
-            consent = self._consent(draft, policy, again)
+            consent = None if uncertain else self._consent(draft, policy, again)
             opened: Attempt | Entry | Standing | None = None
             try:
                 with anyio.CancelScope(shield=True):  # never between opening and sending
@@ -91,11 +92,20 @@ class Checkout:
                     raise
                 made_room = True
                 await self._earlier.make_room(draft)
+            except RefusedError as error:
+                if error.code != "clock_uncertain":
+                    raise
+                await self._workings.writer.run(lambda journal: journal.note_clock())
+                if policy.approval in ("host", "none"):  # nobody would be asked by us
+                    raise
+                uncertain = True
             except StaleEntryError:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):
                 return await self._earlier.outcome(opened, deadline, earlier=False)
             if isinstance(opened, Entry):
+                if "clock_uncertain" in opened.facts:
+                    await self._workings.writer.run(lambda journal: journal.note_clock())
                 twin = max(again.values(), key=lambda entry: entry.id, default=None)
                 return Answer(await self._asked(opened, intent, rail, policy, twin))
             if opened is not None:
@@ -261,6 +271,7 @@ class Checkout:
                 window_seconds=workings.clocks.twin,
                 again=frozenset(again),
                 sending=marks if at_once else None,
+                asks=consent is None or consent["how"] == "practice",
             )
         )
         if isinstance(opened, Standing):

@@ -85,7 +85,7 @@ class Earlier:
             return None
         if twin.state in FOREVER or twin.state == "waiting":
             return Answer(twin, order, earlier=True)
-        age = workings.clock() - twin.opened_at
+        age = workings.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
         if standing.same_key or twin.body_digest == draft.body_digest or age < workings.clocks.repeat:
             return Answer(twin, order, earlier=True)
         return Repeat(twin)
@@ -104,7 +104,7 @@ class Earlier:
             twin = await workings.writer.run(lambda journal: journal.standing_twin(draft, workings.clocks.twin))
         except JournalError:
             twin = None
-        if twin is None:
+        if twin is None or (twin.state == "waiting" and twin.lease_owner == workings.owner):  # this call's own
             raise error.before_sending() from error
         if twin.state in FOREVER:
             raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
@@ -194,7 +194,7 @@ class Earlier:
             await self._adopt(draft, order)
 
     async def _adopt(self, draft: Draft, order: Order) -> None:
-        now = self._workings.clock()
+        now = self._workings.times.earliest()
         created = order.created_at.timestamp() if order.created_at is not None else now
         if order.stage in ("accepted", "placed") and now - created < self._workings.clocks.twin:
             key = _key_of(order)

@@ -35,20 +35,33 @@ from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
+from zinc_mcp.ordering.times import FUTURE_SECONDS, Clock, Times
 from zinc_mcp.ordering.twin import derived_key
 
 
 class Journal:
     """One journal, open. Times are seconds since the epoch, money is US cents."""
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], float], uptime: Uptime | None) -> None:
+    def __init__(
+        self, engine: sa.Engine, clock: Callable[[], float], uptime: Uptime | None, times: Times | None = None
+    ) -> None:
         self._engine = engine
+        self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(clock, uptime)
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float] = time.time, uptime: Uptime | None = machine_uptime) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        uptime: Uptime | None = machine_uptime,
+        times: Times | None = None,
+    ) -> Self:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
+
+        `times` also knows Zinc's.
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, or made by a newer
@@ -61,7 +74,7 @@ class Journal:
             except BaseException:
                 engine.dispose()
                 raise
-        return cls(engine, clock, uptime)
+        return cls(engine, clock, uptime, times)
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,6 +102,7 @@ class Journal:
         window_seconds: float,
         again: Collection[int] = (),
         sending: Callable[[], Mapping[str, Any]] | None = None,
+        asks: bool = True,
     ) -> Entry | Standing:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
@@ -100,25 +114,27 @@ class Journal:
             window_seconds: how long an earlier order for the same stands.
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
             sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
+            asks: a person will be asked before anything is sent, or nothing real is bought.
 
         Raises:
-            RefusedError: `paused`, `key_conflict` or `key_used`.
+            RefusedError: `paused`, `key_conflict`, `key_used`, or `clock_uncertain` where nobody would be asked.
             LimitExceededError: a rolling limit does not admit it.
         """
-        now = self._clock()
+        now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         with self._writing() as connection:
-            before = opening.looked_up(connection, draft, limits, now)
+            before = opening.looked_up(connection, draft, limits, earliest)
             rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
             if earlier is None and before.twins > 0:
-                earlier = opening.standing_twin(connection, draft, now - window_seconds, again)
+                earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
                 return earlier
             opening.check_limits(draft, limits, before)
+            draft = opening.with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             marks = None if sending is None else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            return rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+            return rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -130,7 +146,7 @@ class Journal:
             ).first()
             if known is not None:
                 return rows.entry_of(known)
-            entry = rows.insert(connection, draft, key, opened_at)
+            entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at)
             changes = {"order_id": order_id, "status": status, "attempts": 1, "first_sent_at": opened_at}
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
@@ -222,7 +238,7 @@ class Journal:
     def counted(self, caller: str, mode: Mode, seconds: float) -> tuple[int, int]:
         """Return (cents, orders) that count against a caller's limits over the last `seconds`."""
         with self._reading() as connection:
-            return opening.counted(connection, caller, mode, self._clock() - seconds)
+            return opening.counted(connection, caller, mode, self._times.earliest() - seconds)
 
     def callers(self, mode: Mode) -> list[str]:
         """List who has orders that count against their limits, or once did."""
@@ -238,13 +254,13 @@ class Journal:
     def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
         """Return the earlier entry for the same intention that still stands."""
         with self._reading() as connection:
-            standing = opening.standing_twin(connection, draft, self._clock() - window_seconds, ())
+            standing = opening.standing_twin(connection, draft, self._times.earliest() - window_seconds, ())
         return None if standing is None else standing.entry
 
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
         with self._reading() as connection:
-            return self._clock() - float(rows.meta(connection, "created_at") or 0.0)
+            return self._times.earliest() - float(rows.meta(connection, "created_at") or 0.0)
 
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""
@@ -274,6 +290,31 @@ class Journal:
         """End a pause."""
         with self._writing() as connection:
             rows.set_meta(connection, "paused", None)
+
+    def note_clock(self) -> None:
+        """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
+        with self._writing() as connection:
+            newest = opening.newest(connection)
+            rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
+
+    def accept_clock(self) -> bool:
+        """Take this machine's clock for right as it stands; say whether anything was uncertain about it.
+
+        An entry that a wrong clock has put into the future counts from then on from the time that Zinc gave it.
+        """
+        now = self._clock()
+        with self._writing() as connection:
+            noted = rows.meta(connection, "clock_noted")
+            if noted is None:
+                return False
+            rows.set_meta(connection, "clock_noted", None)
+            rows.set_meta(connection, "clock_accepted", noted)
+            for entry in opening.from_the_future(connection, now + FUTURE_SECONDS):
+                if entry.zinc_at is not None and entry.zinc_at <= now + FUTURE_SECONDS:
+                    times = {"opened_at": entry.opened_at, "counted_at": entry.counted_at}
+                    right = {name: min(at, entry.zinc_at) for name, at in times.items()}
+                    rows.change(connection, entry, entry.state, "clock put right by the owner", times, right, now)
+        return True
 
     def paused(self) -> str | None:
         """Return why the journal is paused, or None."""

@@ -1,7 +1,7 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from zinc_mcp.ordering.entry import (
     MONTH_SECONDS,
     STANDING,
     Draft,
+    Entry,
     Limits,
     Mode,
     Standing,
@@ -32,7 +33,11 @@ _STANDING_TWINS = (
     .where(*_SAME_INTENTION)
     .where(
         ENTRIES.c.state.in_(STANDING),
-        sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
+        sa.or_(
+            ENTRIES.c.opened_at > sa.bindparam("since"),
+            ENTRIES.c.zinc_at > sa.bindparam("since"),
+            ENTRIES.c.state.in_(FOREVER),
+        ),
     )
     .order_by(ENTRIES.c.id.desc())
 )
@@ -52,9 +57,22 @@ def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
 
 
+def _kept(name: str) -> sa.ScalarSelect[str]:
+    return sa.select(META.c.value).where(META.c.name == name).scalar_subquery()
+
+
+# The end of the index that the limits go by.
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(
+    ENTRIES.c.mode == sa.bindparam("mode"),
+    ENTRIES.c.caller == sa.bindparam("caller"),
+    ENTRIES.c.counts_cents > sa.literal_column("0"),
+)
+
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
 _BEFORE = sa.select(
-    sa.select(META.c.value).where(META.c.name == "paused").scalar_subquery(),
+    _kept("paused"),
+    _kept("clock_accepted"),
+    _NEWEST.correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
     _of_the_day(sa.literal_column("1", sa.Integer)),
@@ -68,6 +86,10 @@ class Before:
 
     paused: str | None
     """Why nothing may be opened."""
+    clock: str | None
+    """What the owner has accepted about the clocks."""
+    newest: float
+    """The latest time of an order that counts."""
     twins: int
     """All entries there ever were for the same intention."""
     day_cents: int
@@ -81,8 +103,40 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     """Look up what has a say in whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
-    paused, *counted = execute(connection, _BEFORE, {**_intention(draft), "day": day, "since": since}).fetchone()
-    return Before(paused, *map(int, counted))
+    paused, clock, newest, *counted = execute(
+        connection, _BEFORE, {**_intention(draft), "day": day, "since": since}
+    ).fetchone()
+    return Before(paused, clock, float(newest), *map(int, counted))
+
+
+def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
+    """Return a draft that says what is uncertain about the time it was opened at, for whoever is asked about it.
+
+    Raises:
+        RefusedError: `clock_uncertain`, and nobody would be asked.
+    """
+    if doubt is None:
+        return draft
+    if not asks:
+        raise RefusedError(
+            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time, so nothing was sent.",
+            "Tell the user to set the machine's clock right, or, if it is right, to run `zinc-mcp resume` in a "
+            "terminal.",
+            code="clock_uncertain",
+        )
+    return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
+
+
+def newest(connection: sa.Connection) -> float:
+    """Return the latest time of any order that counts."""
+    query = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(ENTRIES.c.counts_cents > 0)
+    return float(connection.execute(query).scalar_one())
+
+
+def from_the_future(connection: sa.Connection, now: float) -> list[Entry]:
+    """List the entries whose own times lie after `now`."""
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.opened_at > now, ENTRIES.c.counted_at > now))
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:

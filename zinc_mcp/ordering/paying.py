@@ -59,7 +59,7 @@ class Payer:
     async def may_repeat(self, entry: Entry) -> bool:
         """Say whether the credential may still go again."""
         payment = await self._payment(entry)
-        return payment is not None and payment.may_go_again(self._clock())
+        return payment is not None and payment.may_go_again(self._settling.times.latest())
 
     async def paid(self, attempt: Attempt, rail: PayingRail) -> bool:
         """Get the price, check it, and have the wallet sign once; say whether there is something to send.
@@ -247,7 +247,8 @@ class Payer:
         changes = {
             "attempts": 1,
             "first_sent_at": now,
-            "counted_at": max(now, entry.counted_at),
+            "counted_at": max(self._settling.times.latest(), entry.counted_at),
+            "zinc_at": self._settling.times.zinc() or entry.zinc_at,
             "fee_cents": quote.fee_cents,
             "facts": {**entry.facts, "payment": told},
             **self._settling.about_to_send(self._clocks.wire + self._clocks.lease_margin),

@@ -44,6 +44,10 @@ class Rail(Protocol):
         """Return what Zinc adds to an order, as far as can be told quickly."""
         ...
 
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer something that costs nothing: each answer carries the time. Failures are no trouble."""
+        ...
+
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Put exactly these bytes on the wire once.
 

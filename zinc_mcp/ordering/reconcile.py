@@ -12,6 +12,7 @@ from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.proof import paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying, is_the_order
+from zinc_mcp.ordering.times import APART_SECONDS, Times
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.unwritten import Unwritten
 from zinc_mcp.ordering.writer import Writer
@@ -22,10 +23,11 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Keeps entries true to what Zinc says: finds orders in doubt, reads known ones, settles the money."""
 
-    def __init__(self, writer: Writer, clocks: Clocks, leases: LeaseClock, owner: str) -> None:
+    def __init__(self, writer: Writer, clocks: Clocks, leases: LeaseClock, owner: str, times: Times) -> None:
         self._writer = writer
         self._clocks = clocks
         self._clock = leases.clock
+        self.times = times
         self._leases = leases
         self._owner = owner
         self.unwritten = Unwritten(writer)
@@ -66,6 +68,7 @@ class Reconciler:
             changes = news(entry, order)
             if not changes:
                 return entry
+            changes |= self.landed(entry, order)
             state = cast(State, changes.pop("state"))
             try:
                 entry = await self._writer.move(
@@ -77,6 +80,16 @@ class Reconciler:
             if entry.attempts > 1:
                 await self.stop_if_keys_are_ignored(entry, rail)
             return entry
+
+    def landed(self, entry: Entry, order: Order) -> dict[str, Any]:
+        """Return what changes in an entry when its order is first seen: when it came to be, by Zinc's own clock."""
+        if entry.order_id is not None:
+            return {}
+        at = order.created_at.timestamp() if order.created_at is not None else self.times.zinc()
+        if at is None:
+            return {}
+        at = min(at, self.times.latest())
+        return {"zinc_at": at, "counted_at": max(entry.counted_at, at)}
 
     async def find_landed(self, entry: Entry, rail: Rail, identifiers: Sequence[str] = ()) -> Order | None:
         """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
@@ -140,8 +153,11 @@ class Reconciler:
         """
         if entry.state != "waiting":
             return False
-        until: float | None = (entry.consent or {}).get("until")
-        if (until is not None and until > self._clock()) or self._leases.is_held(entry):
+        consent = entry.consent or {}
+        until: float | None = consent.get("until")
+        zinc_until, zinc = consent.get("zinc_until"), self.times.zinc()
+        over = zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
+        if (until is not None and until > self._clock() and not over) or self._leases.is_held(entry):
             return False
         asked = entry.consent is not None
         problem = {

@@ -70,6 +70,7 @@ def insert(
     key: str,
     now: float,
     *,
+    zinc_at: float | None = None,
     lease: Mapping[str, Any] = FREE,
     sending: Mapping[str, Any] | None = None,
 ) -> Entry:
@@ -95,8 +96,9 @@ def insert(
         "counts_cents": reserved,
         "attempts": 0,
         "opened_at": now,
-        "counted_at": now,
+        "counted_at": now if zinc_at is None else max(now, zinc_at),
         "updated_at": now,
+        "zinc_at": zinc_at,
         "facts": draft.facts,
     }
     if sending is not None:

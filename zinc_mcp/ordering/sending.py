@@ -23,6 +23,7 @@ from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import LeaseOverError, Rail, is_paying
 from zinc_mcp.ordering.reconcile import Reconciler, is_ours
 from zinc_mcp.ordering.settling import Attempt, Settling
+from zinc_mcp.ordering.times import APART_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,9 @@ class Sender:
 
     def first_marks(self, counted_at: float = 0.0) -> dict[str, Any]:
         """Return what changes in an entry that is going to be sent for the first time."""
-        now = self._clock()
-        return {"attempts": 1, "first_sent_at": now, "counted_at": max(now, counted_at), **self._marks()}
+        times, zinc = self._settling.times, self._settling.times.zinc()
+        stamps = {"first_sent_at": self._clock(), "counted_at": max(times.latest(), counted_at)}
+        return {"attempts": 1, **stamps, **({} if zinc is None else {"zinc_at": zinc}), **self._marks()}
 
     def send_marked(self, entry: Entry, rail: Rail) -> Attempt:
         """Send an entry whose first sending was made durable with its opening, in a task of the process."""
@@ -88,10 +90,17 @@ class Sender:
         return (
             is_ours(entry, rail)
             and entry.body is not None
-            and entry.first_sent_at is not None
-            and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
+            and self._is_recent(entry)
             and (not is_paying(rail) or await self._payer.may_repeat(entry))
         )
+
+    def _is_recent(self, entry: Entry) -> bool:
+        """Say whether an entry was first sent a short while ago, by our clock and by Zinc's."""
+        if entry.first_sent_at is None:
+            return False
+        ours, zinc = self._clock() - entry.first_sent_at, self._settling.times.zinc()
+        theirs = 0.0 if zinc is None or entry.zinc_at is None else zinc - entry.zinc_at
+        return 0 <= ours <= self._clocks.repeat and -APART_SECONDS <= theirs <= self._clocks.repeat
 
     def _marks(self) -> dict[str, Any]:
         return self._settling.about_to_send(self._clocks.wire + self._clocks.lease_margin)

@@ -54,6 +54,7 @@ class Settling:
         self.unwritten = reconciler.unwritten
         self.clocks = clocks
         self.clock = leases.clock
+        self.times = reconciler.times
         self._leases = leases
         self._owner = owner
         self._process = this_process()
@@ -140,7 +141,7 @@ class Settling:
     async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
         """Zinc has it: settle the money on what the order shows."""
         attempt.order = order
-        changes = news(attempt.entry, order)
+        changes = {**news(attempt.entry, order), **self._reconciler.landed(attempt.entry, order)}
         await self.settle(attempt, changes.pop("state"), what, **changes, **more)
         self.checkpoint("accepted")
         if attempt.entry.attempts > 1:

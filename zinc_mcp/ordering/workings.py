@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
@@ -15,6 +16,7 @@ from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
 from zinc_mcp.ordering.settling import Checkpoint
+from zinc_mcp.ordering.times import APART_SECONDS, Times
 from zinc_mcp.ordering.writer import Writer
 
 
@@ -50,6 +52,7 @@ class Workings:
     owner: str
     """Names this process in leases."""
     checkpoint: Checkpoint
+    times: Times
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""
 
@@ -74,6 +77,20 @@ class Workings:
             "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
             code="account_not_configured",
         )
+
+    def until(self, seconds: float) -> dict[str, Any]:
+        """Return, for a consent, when it is over: by our clock and by Zinc's."""
+        zinc = self.times.zinc()
+        return {"until": self.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}
+
+    async def hear_the_time(self, rail: Rail) -> None:
+        """Have Zinc tell the time where this process has not heard it yet, or where it differs much from ours.
+
+        Clocks that only run stand still while a machine sleeps: it is only believed that they differ once Zinc has
+        been asked just now.
+        """
+        if not self.times.answered or abs(self.times.apart_seconds()) > APART_SECONDS:
+            await rail.ask_the_time()
 
     async def reread(self, entry: Entry) -> Entry:
         """Return an entry as it stands now."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from contextlib import suppress
 
 import anyio
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ ORDER_FEE_CENTS = 100
 """What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""
 
 _FEE_SECONDS = 3.0
+_TIME_SECONDS = 3.0
 _FEE_KEPT_SECONDS = 3600.0
 
 
@@ -46,6 +48,11 @@ class AccountRail:
             if type(told) is int and told >= 0:
                 self._fee_cents = told
         return self._fee_cents
+
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer `GET /health`, which is public and free."""
+        with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
+            await self._client.get_health()
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Place the order; see `ZincClient.create_order` for what it raises."""

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 import anyio
@@ -12,7 +13,7 @@ from zinc_mcp.api.agent_orders import PaymentAsked, agent_path, post_agent_order
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.ordering.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
 from zinc_mcp.payments.challenge import Challenge
@@ -21,6 +22,8 @@ from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
+
+_TIME_SECONDS = 3.0
 
 
 class AgentRail:
@@ -121,6 +124,11 @@ class AgentRail:
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
         """List what the order's own key can see."""
         return await self._client.find_orders(metadata_key, value, order_key)
+
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer `GET /health`, which is public and free."""
+        with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
+            await self._client.get_health()
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Never used: this rail sends nothing without a payment."""
