@@ -125,7 +125,7 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "Gift message Enjoy!",
         "Purchase order number PO-7",
         "Notes sent along note = x",
-        "$449.00 in 24 hours $549.00 in 30 days 1 more order in 24 hours",
+        "$448.99 in 24 hours $548.99 in 30 days 1 more order in 24 hours",
         "Buy for at most $51.00 Do not buy",
         "ends in 10 minutes",
     ):
