@@ -280,13 +280,13 @@ def test_the_question_shows_the_address_as_it_is_sent() -> None:
 # The text "null"
 
 
-@pytest.mark.parametrize("nothing", ["null", "None", "undefined", " null "])
+@pytest.mark.parametrize("nothing", ["null", "None", "undefined", " null ", "NULL", "NONE", "UNDEFINED"])
 def test_a_text_for_nothing_is_not_given_where_it_may_be_left_out(nothing: str) -> None:
     taken = address(address_line2=nothing, state=nothing)
     assert (taken.address_line2, taken.state) == (None, None)
 
 
-@pytest.mark.parametrize("nothing", ["null", "None", "undefined"])
+@pytest.mark.parametrize("nothing", ["null", "None", "undefined", "NULL", "NONE", "UNDEFINED"])
 @pytest.mark.parametrize("name", ["first_name", "last_name", "address_line1", "city", "postal_code"])
 def test_a_text_for_nothing_is_refused_where_a_value_is_needed(nothing: str, name: str) -> None:
     with pytest.raises(ValidationError, match=f'must be the real value, not the text "{nothing}"'):
@@ -295,4 +295,6 @@ def test_a_text_for_nothing_is_refused_where_a_value_is_needed(nothing: str, nam
 
 def test_a_family_may_be_called_null_and_a_town_none() -> None:
     assert address(last_name="Null").last_name == "Null"
+    assert address(first_name="ADA", last_name="NULL").last_name == "NULL"
     assert address("IT", city="None", postal_code="10060").city == "None"
+    assert address("IT", city="NONE", postal_code="10060").city == "NONE"

@@ -69,6 +69,18 @@ NOT_A_PAGE = {
     "https://www.amazon.com/": "front page",
     "https://www.amazon.com/#deals": "front page",
     "https://www.amazon.com/s?k=mouse": "search results",
+    "https://shop.example/?s=mug&post_type=product": "search results",
+    "https://shop.example/shop/?post_type=product&s=mug&product_cat=0": "search results",
+    "https://shop.example/en/search?controller=search&s=helmet": "search results",
+    "https://shop.example/index.php?controller=search&search_query=helmet": "search results",
+    "https://shop.example/recherche?s=velo": "search results",
+    "https://shop.example/suche?search=lampe": "search results",
+    "https://shop.example/catalogsearch/result/?q=earl+grey": "search results",
+    "https://api.bestbuy.com/click/-/6512345/pdp": "is for programs",
+    "https://api.shop.example/products/12": "is for programs",
+    "https://apple.co/4aBcDeF": "short link",
+    "https://swoo.sh/3abcdef": "short link",
+    "https://a.aliexpress.com/_mABCDEF": "short link",
     "https://www.amazon.com/s/?K=mouse": "search results",
     "https://www.amazon.com/-/es/s?k=mouse": "search results",
     "https://www.walmart.com/search?q=mouse": "search results",
@@ -203,6 +215,24 @@ TWO_WAYS = [
     "https://shop.example/products/a%2F..%2Fb",
     "https://shop.example/products/a?x=%0d%0a",
     "https://shop.example/products/mug?variant=1&variant=2",
+    "https://shop.example/shop.php?artnr=4711&artnr=4712",
+    "https://shop.example/shop.php?artnr=4711&ArtNr=4712",
+    "https://shop.example/p?id=1&id=2",
+    "https://shop.example/p?sku=A1&colour=red&sku=A2",
+    "https://shop.example/p?seller=1&seller=2",
+    "https://shop.example/mug?color=red&color=blue",
+    "https://shop.example/product/12/related/product/13",
+    "https://shop.example/p/view/id/12/id/13",
+    "https://shop.example/item/A1/sku/5/item/A2",
+    "https://shop.example/catalog/product/view/id/1234/id/5678",
+    "https://shop.example/catalog/product/view/id/1234?id=5678",
+    "https://www.bestbuy.com/site/mouse/6512345.p?skuId=6598765",
+    "https://www.bestbuy.com/sku/6512345?skuId=6598765",
+    "https://www.bestbuy.com/product/x/J3ABCDEFG7/sku/1234567?skuId=1234568",
+    "https://www.ebay.com/itm/256123456789?item=256123456798",
+    "https://www.ebay.com/p/12?iid=256123456789&item=256123456799",
+    "https://www.wayfair.com/x/pdp/lamp-w002337799.html?sku=W002337798",
+    "https://www.1800flowers.com/x-191167?basecode=191168",
 ]
 
 
@@ -229,6 +259,10 @@ LEADS_ON = [
     "https://bby.me/abc",
     "https://etsy.me/3abc",
     "https://eur01.safelinks.protection.outlook.com/?url=x",
+    "https://click.shop.example/abc",
+    "https://click.mail.shop.example/?qs=abc",
+    "https://trk.shop.example/1/2",
+    "https://redirect.shop.example/p/1",
 ]
 
 
@@ -257,6 +291,51 @@ NO_PRODUCT = [
     "https://mugs.myshopify.com/collections/all",
     "https://www.1800flowers.com/international/gifts-to-spain-40009",
     "https://shop.example/?utm_source=x",
+    "https://shop.example/?add-to-cart=812",
+    "https://shop.example/product/mug/?add-to-cart=812&quantity=2",
+    "https://shop.example/?wc-ajax=add_to_cart",
+    "https://shop.example/cart/add?id=39217645871234",
+    "https://shop.example/cart/add.js?id=3",
+    "https://shop.example/cart.php?action=add&product_id=77",
+    "https://shop.example/de/warenkorb",
+    "https://shop.example/shopping-cart.aspx",
+    "https://shop.example/index.php?controller=cart&add=1&id_product=12",
+    "https://shop.example/en/cart?add=1&id_product=12",
+    "https://shop.example/index.php?route=checkout/cart",
+    "https://shop.example/index.php?main_page=shopping_cart",
+    "https://shop.example/index.php?main_page=product_info&products_id=12&action=buy_now",
+    "https://shop.example/checkout/cart/add/product/1234/",
+    "https://shop.example/de/checkout/cart/add/uenc/aHR0/product/12/",
+    "https://shop.example/wishlist/index/add/product/12",
+    "https://shop.example/catalog/product_compare/add/product/12",
+    "https://shop.example/checkouts/cn/abc",
+    "https://shop.example/catalog/category/view/id/1234",
+    "https://shop.example/index.php/catalog/category/view/s/tea/id/5",
+    "https://shop.example/us/catalogsearch/advanced/result?name=x",
+    "https://shop.example/index.php?id_category=12&controller=category",
+    "https://shop.example/category.php?id_category=12",
+    "https://shop.example/index.php?controller=manufacturer&id_manufacturer=3",
+    "https://shop.example/index.php?route=product/category&path=20",
+    "https://shop.example/index.php?route=product%2Fsearch&search=mug",
+    "https://shop.example/index.php?main_page=index&cPath=1",
+    "https://shop.example/product-category/mug/",
+    "https://shop.example/shop/product-category/mugs/page/2/",
+    "https://shop.example/product-tag/blue",
+    "https://shop.example/produkt-kategorie/tassen",
+    "https://shop.example/?product_cat=mugs",
+    "https://shop.example/products",
+    "https://shop.example/en/products?utm_source=x",
+    "https://shop.example/collections",
+    "https://shop.example/collections/all",
+    "https://shop.example/shop/products",
+    "https://shop.example/catalog/product/view/s/tea",
+    "https://zinc.com/shop",
+    "https://zinc.com/shop/products",
+    "https://zinc.com/shop/products/?utm_source=x",
+    "https://www.1800flowers.com/searchterm/roses/products",
+    "https://www.ikea.com/us/en/cat/shelving-units-11465/",
+    "https://www.officedepot.com/a/browse/pens/N=5+509643/",
+    "https://www.aliexpress.com/store/1101234",
 ]
 
 
@@ -282,6 +361,35 @@ HONEST = [
     "https://shop.example/discount/red-shoes",
     "https://www.apple.com/shop/buy-iphone/iphone-17/256gb-black-unlocked",
     "https://yamaha.example/products/x/index.html",
+    "https://shop.example/collections/mugs",
+    "https://shop.example/product",
+    "https://shop.example/shop",
+    "https://shop.example/products?id=12",
+    "https://shop.example/checkout/red-checkout-counter",
+    "https://shop.example/carts/golf-cart",
+    "https://shop.example/cart-covers/red",
+    "https://shop.example/product-category-labels",
+    "https://shop.example/product-category/mugs/product/blue-mug",
+    "https://shop.example/?post_type=product&p=812",
+    "https://shop.example/?product=mug&product_cat=mugs",
+    "https://shop.example/product/mug/?attribute_pa_color=blue&added-to-cart=812",
+    "https://shop.example/index.php?controller=product&id_product=12&id_category=3",
+    "https://shop.example/index.php?route=product/product&product_id=40",
+    "https://shop.example/index.php?main_page=product_info&products_id=12",
+    "https://shop.example/12-helmet.html?controller=product",
+    "https://shop.example/search?sku=12",
+    "https://shop.example/p?id=1&id=1",
+    "https://shop.example/p?filter=1&filter=2",
+    "https://shop.example/p?option[]=1&option[]=2",
+    "https://shop.example/product/6-pack/size/6",
+    "https://shop.example/sku/A1/sku/A1",
+    "https://shop.example/product/mugs/product/13",
+    "https://click.example/p/1",
+    "https://clickshop.example/p/1",
+    "https://api.example/p/1",
+    "https://apiary.shop.example/honey",
+    "https://www.bestbuy.com/product/x/J3ABCDEFG7?skuId=1234567",
+    "https://www.ebay.com/itm/256123456789?iid=256123456789",
 ]
 
 
@@ -418,7 +526,8 @@ def test_two_numbers_never_share_a_canonical_form(data: st.DataObject) -> None:
     assert read_product_url(form.format(one)).product != read_product_url(form.format(other)).product
 
 
-# The corpus: pairs of addresses that others can add to, in every `products*.json`
+# The corpus: pairs of addresses that others can add to, in every `products*.json`. A pair is `open` where one address
+# is likely no page of one product, but not certainly: it may be refused, and is never taken for the other.
 
 
 def pairs() -> list[dict[str, str]]:
@@ -447,6 +556,7 @@ def test_each_pair_of_the_corpus_is_read_as_it_says() -> None:
         f"{pair['verdict']} but read as {read}: {pair['a']} {pair['b']} ({pair['why']})"
         for pair in pairs()
         if (read := verdict_of(pair["a"], pair["b"])) != pair["verdict"]
+        and not (pair["verdict"] == "open" and read != "same")
     ]
     assert wrong == []
 
@@ -467,7 +577,7 @@ async def test_the_checkout_buys_a_pair_of_the_corpus_as_often_as_it_says(
     open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path], part: int
 ) -> None:
     write_config('[policy]\napproval = "none"\nmax_day = 100000000\n')
-    sample = [pair for pair in pairs() if pair["verdict"] != "refused"][part::8]
+    sample = [pair for pair in pairs() if pair["verdict"] in ("same", "different")][part::8]
     async with open_test_shop() as shop:
         for number, pair in enumerate(sample):
             before = len(zinc.posts)

@@ -14,7 +14,7 @@ _VISITORS = frozenset(
     "rb_clickid s_cid _openstat _kx _bhlid ml_subscriber ml_subscriber_hash _branch_match_id _branch_referrer irgwc "
     "cm_mmc cm_re cm_sp wt_mc wt_zmc sms_click sms_source sms_uph cmpid _ga spm irclickid ck_subscriber_id h_sid h_slt "
     "igshid igsh epik cjevent cjdata ranmid raneaid ransiteid awc sscid clickref wmlspartner dm_i rdt_cid li_fat_id "
-    "sccid".split()
+    "sccid avad om_mmc".split()
 )
 _VISITORS_BEGIN = ("utm_", "mtm_", "pk_", "ga_", "hsa_", "otm_", "hmb_", "shrsl_", "cm_mmca")
 
@@ -41,11 +41,21 @@ _OFFER = frozenset(
     "merchant".split()
 )
 
+_ONE_NUMBER = frozenset(
+    "id pid productid product_id product-id prodid prod_id product id_product id_product_attribute products_id item "
+    "itemid item_id item-id itemno item_no itemnumber art artnr art_nr artikel artikelnr artikel_nr artikelnummer "
+    "article articleid article_id articlenumber goods_id goodsid asin ean gtin upc isbn mpn sku skuid sku_id variant "
+    "variantid variant_id partnumber part_number modelnumber color colour size dp ip".split()
+) | (_OFFER - {"subscription"})
+
 _SHORT = frozenset(
     "a.co amzn.to amzn.eu amzn.asia amzn.in amzn.com amzlink.to amzlink.eu ebay.us ebay.to walmrt.us w-mt.co tgt.biz "
     "bby.me thd.co low.es etsy.me bit.ly bitly.com j.mp tinyurl.com t.co goo.gl maps.app.goo.gl ow.ly buff.ly is.gd "
     "v.gd rb.gy cutt.ly shorturl.at lnkd.in geni.us buy.geni.us fave.co rstyle.me shopstyle.it liketk.it ltk.app.link "
-    "linktr.ee dlvr.it trib.al s.click.aliexpress.com pin.it fb.me youtu.be tiny.cc t.ly rebrand.ly shope.ee".split()
+    "linktr.ee dlvr.it trib.al s.click.aliexpress.com pin.it fb.me youtu.be tiny.cc t.ly rebrand.ly shope.ee "
+    "apple.co a.aliexpress.com bhpho.to swoo.sh fkrt.it shp.ee msft.it aka.ms g.co adf.ly bl.ink "
+    "dub.sh s.id tr.ee lnk.to lnk.bio qrco.de snip.ly soo.gd clck.ru vk.cc u.to urlz.fr ift.tt flip.it po.st wp.me "
+    "short.gy kutt.it x.gd tny.im hubs.ly hubs.la spoo.me shorturl.gg surl.li".split()
 )
 _SHORT_END = (".page.link", ".app.link", ".app.goo.gl")
 _REDIRECT = frozenset(
@@ -74,6 +84,8 @@ _REDIRECT_END = (
     ".awstrack.me",
     ".digidip.net",
 )
+_REDIRECT_START = re.compile(r"(?:clicks?|clk|trk|tracking|redirect|redir)\.(?:[^.]+\.)+[^.]+")
+"""Hosts that shops and their mailers count clicks at."""
 _TARGETS = frozenset(
     "url u rd murl ued mpre location redirect redirect_url redirecturl redirect_to redirect_uri redir dest destination "
     "target goto deeplink vc_url btn_url adurl gr_url urllink _td_deeplink".split()
@@ -108,6 +120,16 @@ def chooses_offer(name: str) -> bool:
     return name in _OFFER
 
 
+def is_one_number(name: str) -> bool:
+    """Say whether a parameter, in lower case, usually holds one number of a product, a variant or an offer."""
+    return name in _ONE_NUMBER
+
+
+def is_named(name: str, names: tuple[str, ...]) -> bool:
+    """Say whether a name is among names, one of which that ends with `*` is a beginning."""
+    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in names)
+
+
 def is_short(host: str) -> bool:
     """Say whether a host has short links."""
     return host in _SHORT or host.endswith(_SHORT_END)
@@ -115,7 +137,7 @@ def is_short(host: str) -> bool:
 
 def is_redirect(host: str) -> bool:
     """Say whether a host only leads on to other pages."""
-    return host in _REDIRECT or host.endswith(_REDIRECT_END)
+    return host in _REDIRECT or host.endswith(_REDIRECT_END) or _REDIRECT_START.fullmatch(host) is not None
 
 
 def leads_on(name: str, value: str) -> bool:

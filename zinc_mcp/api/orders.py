@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
@@ -35,8 +36,8 @@ MAX_TEXT = 500
 RESERVED_METADATA = "zinc_mcp_"
 """Metadata keys with this prefix are ours: they are how an order is found again."""
 
-_NOT_GIVEN = frozenset({"null", "None", "undefined"})
-"""What some hosts write, as a text, where they have no value. `Null` is a family name, so capitals count."""
+_NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
+"""What some hosts and tables write, as a text, where they have no value. `Null` is a family name, so capitals count."""
 
 
 _HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
@@ -144,8 +145,10 @@ class Address(Request):
 
     @field_validator("first_name", "last_name", "address_line1", "postal_code")
     @classmethod
-    def _is_given(cls, text: str) -> str:
-        if text.strip() in _NOT_GIVEN:
+    def _is_given(cls, text: str, info: ValidationInfo) -> str:
+        first = str(info.data.get("first_name", "")).strip()
+        in_capitals = info.field_name == "last_name" and text.strip() == "NULL" and len(first) > 1 and first.isupper()
+        if text.strip() in _NOT_GIVEN and not in_capitals:
             raise ValueError(f'must be the real value, not the text "{text.strip()}"')
         return text
 
@@ -174,7 +177,7 @@ class Address(Request):
     @model_validator(mode="after")
     def _city_is_given(self) -> "Address":
         # None is a town near Turin.
-        if self.city.strip() in _NOT_GIVEN and (self.city.strip(), self.country) != ("None", "IT"):
+        if self.city.strip() in _NOT_GIVEN and (self.city.strip().capitalize(), self.country) != ("None", "IT"):
             raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
         return self
 

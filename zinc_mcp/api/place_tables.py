@@ -126,7 +126,7 @@ CITIES: dict[str, str] = {
     "BE": """brussel/bruxelles/brussels, antwerpen/antwerp/anvers, gent/ghent/gand, brugge/bruges, luik/liege,
         leuven/louvain, mechelen/malines, bergen/mons, namen/namur, doornik/tournai, kortrijk/courtrai""",
     "CH": """zurich/zuerich, geneve/geneva/genf/ginevra, basel/basle/bale, bern/berne/berna, luzern/lucerne,
-        biel/bienne, fribourg/freiburg, sion/sitten, neuchatel/neuenburg, st gallen/sankt gallen/saint gall""",
+        biel/bienne, fribourg/freiburg, sion/sitten, neuchatel/neuenburg, st gallen/st gall""",
     "CN": "北京/北京市/beijing/peking, 上海/上海市/shanghai, 广州/广州市/guangzhou/canton, 深圳/深圳市/shenzhen",
     "CO": "bogota/bogota dc/santafe de bogota",
     "CZ": "praha/prague/prag, brno/brunn, plzen/pilsen",
@@ -185,9 +185,13 @@ FAMILY_NAME_FIRST = frozenset({"CN", "HU", "JP", "KR", "TW", "VN"})
 TITLES = frozenset("mr mrs ms mx miss dr prof herr frau mme mlle sra srta monsieur madame senor senora".split())
 """Said before a name, they say nothing where a full name follows (libpostal, en/personal_titles). Not Jr, Sr, II."""
 
+_SAINTS = ((r"\b(?:saint|sankt|sint|st)\b\.?", "st"), (r"\b(?:sainte|ste)\b\.?", "ste"))
 CITY_REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
+    **dict.fromkeys("AT BE CH DE LI LU MC NL".split(), _SAINTS),
     "CN": ((r"(?<=\w\w)市$", ""),),
     "FR": (
+        *_SAINTS,
+        (r"\b(?:s|sur)\b\s*/?", "sur "),
         (r"\bcedex\b.*$", ""),
         (r"^(paris|lyon|marseille)\s*\d{1,2}\s*(?:er?|e(?:me)?)?\s*(?:arr(?:ondissement)?\.?)?\s*$", r"\1"),
     ),

@@ -12,16 +12,14 @@ from urllib.parse import unquote
 from zinc_mcp.api import links
 from zinc_mcp.api.hosts import registrable
 from zinc_mcp.api.shop_pages import Found, find_page, is_listed_as_no_product, names_two, plain_page, shop_at
+from zinc_mcp.api.shop_systems import NotOneProductError, magento_page, refuse_lists, refuse_two_numbers
 from zinc_mcp.api.shops import LOOKED_UP, Shop
 from zinc_mcp.api.url_parts import Parameter, UrlParts, UrlPartsError, host_in, split_url, undone
 
-_SEARCH_SEGMENTS = frozenset({"s", "search", "searchpage.jsp", "sch"})
-_SEARCH_PARAMETERS = frozenset({"k", "q", "query", "st", "_nkw", "searchterm", "keyword", "keywords"})
 _SHOPIFY = re.compile(
     r"(?P<locale>/[a-z]{2}(?:-[a-z]{2,4})?)?(?P<collection>/collections/[^/]+)?/products/(?P<handle>[^/]+)"
 )
 _IMPACT = re.compile(r"/[cm]/[0-9]+/[0-9]+/[0-9]+(?:/.*)?")
-_CART = re.compile(r"(?:/[a-z]{2}(?:-[a-z]{2})?)?/cart(?:/[0-9]+:[0-9]+(?:,[0-9]+:[0-9]+)*)?", re.IGNORECASE)
 
 
 class ProductUrlError(ValueError):
@@ -76,7 +74,17 @@ def read_product_url(url: str) -> ProductAddress:
         if (found := _found(shop, parts)) is not None:
             return _numbered(url, parts, shop, host, found)
     _refuse_what_leads_on(parts)
-    _refuse_what_lists(parts)
+    try:
+        return _other(url, parts, known)
+    except NotOneProductError as error:
+        raise ProductUrlError(str(error)) from None
+
+
+def _other(url: str, parts: UrlParts, known: tuple[Shop, str] | None) -> ProductAddress:
+    """Return the address of a page whose number is not known."""
+    refuse_lists(parts)
+    if not parts.path and not parts.query and not _choosing(parts):
+        raise ProductUrlError("is a shop's front page; give the page of one product")
     if known is not None:
         shop, host = known
         if shop.complete or is_listed_as_no_product(shop, parts):
@@ -132,14 +140,14 @@ def _numbered(url: str, parts: UrlParts, shop: Shop, host: str, found: Found) ->
     """Return the address of a page whose number is known."""
     product = f"{host}{found.page}"
     chosen = found.variants + found.offers + found.rest
-    canonical = _with_query(product, sorted(f"{name}={value}" if value else name for name, value in chosen))
+    canonical = _with_query(product, _spelled(chosen))
     return ProductAddress(
         url=url,
         host=parts.host,
         retailer=registrable(host),
         product_id=found.number,
         canonical=canonical,
-        product=_with_query(product, sorted(f"{name}={value}" if value else name for name, value in found.rest)),
+        product=_with_query(product, _spelled(found.rest)),
         choices=tuple((name, unquote(value)) for name, value in found.variants + found.offers),
         chooses_seller=bool(found.offers),
         chooses_variant=bool(found.variants),
@@ -148,10 +156,13 @@ def _numbered(url: str, parts: UrlParts, shop: Shop, host: str, found: Found) ->
 
 def _worded(url: str, parts: UrlParts, host: str, trail: tuple[str, ...] = ()) -> ProductAddress:
     """Return the address of a page whose shop is not in the table: its words and parameters are the product."""
-    fields = [each for each in parts.query if not (links.is_visitors(each.name) or _named(each.name, trail))]
+    fields = [each for each in parts.query if not (links.is_visitors(each.name) or links.is_named(each.name, trail))]
     fragment = _choosing(parts)
     path = parts.path
     market = ""
+    refuse_two_numbers(path, fields)
+    if (magento := magento_page(path, fields)) is not None:
+        path, fields = magento
     if shopify := _SHOPIFY.fullmatch(path):
         sure = host.endswith(".myshopify.com") or shopify["collection"] is not None
         handle = shopify["handle"].lower() if sure else shopify["handle"]
@@ -220,6 +231,8 @@ def _refuse_what_leads_on(parts: UrlParts) -> None:
     if links.is_short(parts.host):
         raise ProductUrlError("is a short link; give the page it leads to")
     carried = [each for each in parts.query if not links.is_visitors(each.name)]
+    if parts.host.startswith("api.") and registrable(parts.host) != parts.host:
+        raise ProductUrlError("is for programs and no page of a shop; give the page of one product")
     if links.is_redirect(parts.host) or (
         _IMPACT.fullmatch(parts.path) is not None and any(each.name == "u" for each in carried)
     ):
@@ -234,27 +247,13 @@ def _refuse_what_leads_on(parts: UrlParts) -> None:
         raise ProductUrlError("carries another address in itself, as redirect links do; give the page it leads to")
 
 
-def _refuse_what_lists(parts: UrlParts) -> None:
-    """Refuse what is certainly no page of one product.
-
-    Raises:
-        ProductUrlError: it is a page of search results, a cart or a front page.
-    """
-    segments = {segment.lower() for segment in parts.path.split("/")}
-    if _SEARCH_SEGMENTS & segments and any(each.name in _SEARCH_PARAMETERS for each in parts.query):
-        raise ProductUrlError("is a page of search results; give the page of one product")
-    if _CART.fullmatch(parts.path):
-        raise ProductUrlError("is a cart and no product page; give the page of one product")
-    if not parts.path and not parts.query and not _choosing(parts):
-        raise ProductUrlError("is a shop's front page; give the page of one product")
-
-
 def _give(shop: Shop, host: str) -> str:
     return f"give the page of one product, such as https://www.{shop.part_of or host}{plain_page(shop)} with its number"
 
 
-def _named(name: str, names: tuple[str, ...]) -> bool:
-    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in names)
+def _spelled(chosen: tuple[tuple[str, str], ...]) -> list[str]:
+    by_name = sorted(chosen, key=lambda each: each[0])  # stable: of two values a shop takes the first or the last
+    return list(dict.fromkeys(f"{name}={value}" if value else name for name, value in by_name))
 
 
 def _with_query(page: str, fields: list[str]) -> str:

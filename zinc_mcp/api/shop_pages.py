@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from zinc_mcp.api.links import is_visitors
+from zinc_mcp.api.links import is_named, is_visitors
 from zinc_mcp.api.shops import SHOPS, Series, Shop
 from zinc_mcp.api.url_parts import UrlParts, undone
 
@@ -133,8 +133,14 @@ def _read(
         for value in told:
             chosen[counted] = value
     if shop.keeps_rest:
-        rest = [(each.key, each.value) for each in parts.query if each.name not in named and not is_visitors(each.name)]
+        read = named.union(shop.variant, shop.offer, renamed, shop.repeats)
+        rest = [
+            (each.key, each.value)
+            for each in parts.query
+            if not (each.name in read or is_visitors(each.name) or is_named(each.name, shop.trail))
+        ]
     others = _numbers_in(series, path) - {number, captured.get("beside")}
+    others |= _numbers_given(shop, series, given, named) - {number}
     return Found(number, page, _sorted(variants), _sorted(offers), tuple(rest), bool(others), ambiguous)
 
 
@@ -153,6 +159,14 @@ def _numbers_in(series: Series, path: str) -> set[str]:
     matches = (pattern.fullmatch(segment) for segment in path.split("/") for pattern in _segments(series))
     numbers = {_numbered(series, match.groupdict()) for match in matches if match is not None}
     return {number for number in numbers if len(number) >= 7 and any(character.isdigit() for character in number)}
+
+
+def _numbers_given(shop: Shop, series: Series, given: dict[str, list[str]], named: set[str]) -> set[str]:
+    """Return the numbers of this series in parameters that hold the product's number in another form of its page."""
+    names = {name for form in _forms(series) for name, pattern in form.query if "id" in pattern.groupindex}
+    names -= named.union(shop.offer)
+    values = {_cased(undone(value), series.case) for name in names for value in given.get(name, [])}
+    return {value.zfill(series.width) for value in values if re.fullmatch(series.number, value)}
 
 
 def _values(parts: UrlParts) -> dict[str, list[str]]:

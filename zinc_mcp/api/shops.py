@@ -50,7 +50,7 @@ class Shop:
     complete: bool = True
     """Whether every product page has one of the forms; what has none is then refused."""
     trail: tuple[str, ...] = ()
-    """Where the forms are not complete: parameters that say only where a visitor came from."""
+    """Where the forms are not complete or the rest is kept: parameters that say only where a visitor came from."""
     keeps_rest: bool = False
     """Whether parameters that no row names belong to the product."""
     part_of: str | None = None
@@ -242,7 +242,7 @@ SHOPS = (
         hosts=("newegg.com", "newegg.ca", "neweggbusiness.com"),
         series=(
             Series(
-                "N82E168[0-9]{8}|9SI[A-Z0-9]{4,14}|[A-Z0-9]{3}-[A-Z0-9]{4}-[A-Z0-9]{5}",
+                "N82E168[0-9]{8}[A-Z]{0,2}|9SI[A-Z0-9]{4,14}|[A-Z0-9]{3}-[A-Z0-9]{4}-[A-Z0-9]{5}",
                 "/p/{id}",
                 ("/<slug>/p/<id>", "/product/product.aspx?item=<id>"),
             ),
@@ -300,7 +300,7 @@ SHOPS = (
         aliases=("ww11", "ww31", "m.ww11", "m.ww31"),
         # A category's address can end in digits as well; nobody can order one.
         series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
-        no_product=("/international/<any>",),
+        no_product=("/international/<any>", "/searchterm/<any>"),
         complete=False,
         trail=("r", "dataset", "cm_cid", "cm_mmc"),
     ),
@@ -337,8 +337,48 @@ SHOPS = (
         trail=("fnode", "cid", "afid", "aos_*", "at", "ct", "itsct", "itscg", "pt", "mt", "uo", "app", "ls"),
     ),
     Shop(
+        hosts=("ikea.com",),
+        series=(
+            Series(
+                "S?[0-9]{8}",
+                "/p/-{id}",
+                (
+                    "[/<store:[a-z]{2}>[/<_:[a-z]{2}>]]/p/<_:[^/]*-><id>",
+                    "/<store:[a-z]{2}>/<_:[a-z]{2}>/catalog/products/<id>",
+                ),
+            ),
+        ),
+    ),
+    Shop(
+        hosts=("sephora.com",),
+        series=(Series("P[0-9]{3,9}", "/product/{id}", ("[/<store:ca/(?:en|fr)>]/product/[<_:[^/]*->]<id>",)),),
+        variant=("skuid",),
+        complete=False,
+        trail=("icid*",),
+        keeps_rest=True,
+    ),
+    Shop(
+        hosts=("aliexpress.com", "aliexpress.us"),
+        aliases=tuple("ar de es fr he id it ja ko nl pl pt ru th tr vi".split()),
+        series=(Series("[1-9][0-9]{7,16}", "/item/{id}.html", ("/i/<id>.html", "/item/<slug>/<id>.html")),),
+        variant=("skuid", "pdp_ext_f"),  # the second holds a `sku_id`
+        renamed=(("sku_id", "skuid"),),
+        trail=tuple(
+            "algo_* curpageloguid pvid scm* ws_ab_test btsid utparam* aff_* gps-id terminal_id mall_affr".split()
+        ),
+        keeps_rest=True,
+    ),
+    Shop(
+        hosts=("officedepot.com",),
+        series=(Series(_NUMBER, "/a/products/{id}", ("/a/products/<id>/<slug>",)),),
+        no_product=("/a/<_:browse|search>/<any>",),
+        complete=False,
+        keeps_rest=True,
+    ),
+    Shop(
         hosts=("zinc.com",),
         series=(Series("[A-Za-z0-9_-]+", "/shop/products/{id}", case="kept"),),
+        no_product=("/shop",),
         keeps_rest=True,
         complete=False,
     ),

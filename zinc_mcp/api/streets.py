@@ -138,13 +138,15 @@ def _directed(country: str, words: Words) -> Words:
         return named
     raw = [word for _, word in words]
     last = len(words) - 1
+    first = 3 if len(words) > 4 and words[2][0] == "/" and raw[1].isdigit() and raw[2].isdigit() else 1  # 842 1/2
     turned = raw[last] in directions
-    has_name = any(word not in directions for word in raw[1 : last - 1])  # Avenue E has none
+    has_name = any(word not in directions for word in raw[first : last - 1])  # Avenue E has none
+    grid = country == "US" and raw[last - 1].isdigit() and raw[last - 2] in directions  # 842 E 1700 S
     french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
-    if not french and raw[1] in directions and _is_name(raw, named, 2):
-        named[1] = (" ", directions[raw[1]])
+    if not french and raw[first] in directions and _is_name(raw, named, first + 1):
+        named[first] = (" ", directions[raw[first]])
     ends = len(words)
-    if turned and (french or (has_name and _ends_in_a_type(raw, named, last))):
+    if turned and (french or grid or (has_name and _ends_in_a_type(raw, named, last))):
         named[last] = (" ", directions[raw[last]])
         ends = last
     if french and ends > 2:
