@@ -73,6 +73,7 @@ _BEFORE = sa.select(
     _kept("paused"),
     _kept("clock_accepted"),
     _NEWEST.correlate(None).scalar_subquery(),
+    sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
     _of_the_day(sa.literal_column("1", sa.Integer)),
@@ -90,6 +91,8 @@ class Before:
     """What the owner has accepted about the clocks."""
     newest: float
     """The latest time of an order that counts."""
+    newest_id: int
+    """The id of the newest entry of all."""
     twins: int
     """All entries there ever were for the same intention."""
     day_cents: int

@@ -85,11 +85,6 @@ class Settling:
                 return await self.writer.run(
                     lambda journal: journal.move(entry, state, what, to_send=True, payment=payment, **changes)
                 )
-            except StaleEntryError as stale:
-                ours = ("version", entry.version + 1), *((name, changes[name]) for name in FREE)
-                if all(getattr(stale.current, name) == value for name, value in ours):
-                    return stale.current  # it was written, and the word of that was lost
-                raise
             except JournalError:
                 if pause is None:
                     raise
