@@ -7,7 +7,8 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from ordering.test_crash_consistency import Disk, disk, place  # noqa: F401
+from ordering.test_crash_consistency import Disk, place
+from ordering.test_crash_consistency import disk as disk  # a fixture
 from serving.as_a_host import host, said
 from wanted import arguments, intent, order
 
