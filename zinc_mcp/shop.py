@@ -17,9 +17,11 @@ from pydantic import SecretStr
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.addresses import AddressBook
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
+from zinc_mcp.ordering.pin import OWNER
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from zinc_mcp.ordering.entry import RailName
     from zinc_mcp.ordering.journal import Journal
     from zinc_mcp.ordering.rail import Rail
-    from zinc_mcp.payments.wallet import PaymentWallet
+    from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.settings import Settings
 
 SANDBOX_ORIGIN = "https://sandbox.invalid"
@@ -67,7 +69,7 @@ class Shop:
             JournalError: the journal cannot be used.
         """
         self.policy()
-        await self.checkout.has_pin()
+        await self.checkout.has_pin(OWNER)
 
     async def saved(self, name: str) -> Address:
         """Return a saved shipping address.
@@ -138,12 +140,14 @@ async def open_shop(
             fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
             sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
+            payer=_wallet_settings(settings).payer(),
         )
     leases = LeaseClock(clock, uptime)
     reconciler = Reconciler(writer, clocks, leases, owner, times)
     try:
         async with anyio.create_task_group() as tasks:
-            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint)
+            admission = Admission(lambda: read_policy(settings), clocks.twin)
+            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint, admission)
             sender = Sender(settling, reconciler, tasks)
             workings = Workings(
                 rails=rails,
@@ -156,6 +160,8 @@ async def open_shop(
                 leases=leases,
                 owner=owner,
                 checkpoint=checkpoint,
+                admission=admission,
+                tasks=tasks,
                 times=times,
             )
             checkout = Checkout(workings)
@@ -222,7 +228,7 @@ def payment_wallet(
     if kind is None:
         return None
     from zinc_mcp.payments.drivers import wallet_from
-    from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings
+    from zinc_mcp.payments.wallet import OPEN, Fate
 
     async def lookup(challenge_id: str) -> Fate:
         if client is None:
@@ -234,6 +240,13 @@ def payment_wallet(
         ending = settlement.get("ending")
         return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
 
+    return wallet_from(_wallet_settings(settings), transport=transport, lookup=lookup)
+
+
+def _wallet_settings(settings: Settings) -> WalletSettings:
+    from zinc_mcp.payments.wallet import WalletSettings
+
+    kind = "sandbox" if settings.sandbox else settings.wallet
     chosen = WalletSettings(
         kind=cast(Literal["tempo", "stripe", "command", "sandbox"], kind),
         tempo_private_key=settings.tempo_private_key,
@@ -247,4 +260,4 @@ def payment_wallet(
     )
     if settings.tempo_chain_id is not None:
         chosen = dataclasses.replace(chosen, tempo_chain_id=settings.tempo_chain_id)
-    return wallet_from(chosen, transport=transport, lookup=lookup)
+    return chosen

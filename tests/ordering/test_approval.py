@@ -1,6 +1,9 @@
 """A person's yes: when it is due, what it is about, and that it is used once and in time."""
 
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +12,18 @@ import anyio
 import httpx
 import pytest
 from conftest import HandClock, OpenShop, as_json
+from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, book, intent
 
-from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.ordering.approval import Decision, question_of
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.approval import question_of
 from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
-
-YES = Decision(yes=True, how="page", who="local")
-NO = Decision(yes=False, how="terminal", who="local")
 
 WriteConfig = Callable[[str], Path]
 
@@ -37,7 +39,7 @@ async def test_nothing_is_sent_before_the_yes_and_one_order_after_it(open_test_s
         assert waiting.state == "waiting"
         assert waiting.counts_cents == 5100, "the money is reserved while the question stands"
         assert zinc.posts == []
-        answer = await shop.checkout.decide(waiting.key, YES)
+        answer = await shop.checkout.decide(yes(waiting))
     assert entry_of(answer).state == "accepted"
     assert len(zinc.orders) == 1
     assert entry_of(answer).consent is not None
@@ -53,10 +55,11 @@ async def test_a_live_key_asks_by_default(open_test_shop: OpenShop, zinc: FakeZi
 async def test_a_no_sends_nothing_and_gives_the_reservation_back(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     async with open_test_shop() as shop:
         waiting = entry_of(await shop.checkout.place(intent()))
-        declined = entry_of(await shop.checkout.decide(waiting.key, NO))
-        again = entry_of(await shop.checkout.decide(waiting.key, YES))
+        declined = entry_of(await shop.checkout.decide(no(waiting)))
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(yes(waiting))
     assert (declined.state, declined.counts_cents) == ("declined", 0)
-    assert again.state == "declined", "an answer is used once"
+    assert refused.value.code == "question_closed", "an answer is used once"
     assert zinc.posts == []
 
 
@@ -66,7 +69,8 @@ async def test_many_answers_at_once_are_one_order(open_test_shop: OpenShop, zinc
         waiting = entry_of(await shop.checkout.place(intent()))
 
         async def decide(where: Any) -> None:
-            await where.checkout.decide(waiting.key, YES)
+            with suppress(RefusedError):
+                await where.checkout.decide(yes(waiting))
 
         async with anyio.create_task_group() as tasks:
             for where in (shop, other, shop, other, shop):
@@ -79,9 +83,14 @@ async def test_a_page_and_a_terminal_that_disagree_are_one_decision(
 ) -> None:
     async with open_test_shop() as shop, open_test_shop() as other:
         waiting = entry_of(await shop.checkout.place(intent()))
+
+        async def decide(where: Any, decision: Decision) -> None:
+            with suppress(RefusedError):
+                await where.checkout.decide(decision)
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: shop.checkout.decide(waiting.key, YES))
-            tasks.start_soon(lambda: other.checkout.decide(waiting.key, NO))
+            tasks.start_soon(decide, shop, yes(waiting))
+            tasks.start_soon(decide, other, no(waiting))
     [entry] = journal_of(home)[0]
     assert (entry.state == "accepted", len(zinc.orders)) in ((True, 1), (False, 0))
 
@@ -93,7 +102,7 @@ async def test_an_answer_after_ten_minutes_buys_nothing_and_frees_the_money(
         waiting = entry_of(await shop.checkout.place(intent()))
         clock.pass_seconds(601)
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(waiting.key, YES)
+            await shop.checkout.decide(yes(waiting))
         anew = entry_of(await shop.checkout.place(intent()))
     assert refused.value.code == "approval_expired"
     assert anew.key != waiting.key
@@ -107,12 +116,13 @@ async def test_an_answer_after_a_pause_buys_nothing(open_test_shop: OpenShop, zi
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.pause("stop")
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(waiting.key, YES)
+            await shop.checkout.decide(yes(waiting))
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.resume()
-        later = entry_of(await shop.checkout.decide(waiting.key, YES))
+        with pytest.raises(RefusedError) as later:
+            await shop.checkout.decide(yes(waiting))
     assert refused.value.code == "paused"
-    assert later.state == "refused"
+    assert later.value.code == "question_closed"
     assert zinc.posts == []
 
 
@@ -123,9 +133,25 @@ async def test_an_answer_after_the_policy_was_tightened_buys_nothing(
         waiting = entry_of(await shop.checkout.place(intent()))
         write_config('[policy]\napproval = "auto"\nmax_order = 1000\n')
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(waiting.key, YES)
+            await shop.checkout.decide(yes(waiting))
     assert refused.value.code == "limit_exceeded"
     assert zinc.posts == []
+
+
+async def test_a_yes_to_what_an_older_version_took_and_this_one_refuses_buys_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop() as shop:
+        waiting = entry_of(await shop.checkout.place(intent()))
+        assert waiting.body is not None
+        older = waiting.body.replace(b"/dp/B07JGBW826", b"/dp/B07JGBW826/../B0OTHER000")
+        with closing(sqlite3.connect(home / "journal.db")) as database, database:
+            database.execute("UPDATE zinc_entries SET body = ? WHERE key = ?", (older, waiting.key))
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(yes(waiting))
+    assert refused.value.code == "not_allowed"
+    assert zinc.posts == []
+    assert [(entry.state, entry.counts_cents) for entry in journal_of(home)[0]] == [("refused", 0)]
 
 
 async def test_the_same_call_again_meets_the_same_question(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
@@ -153,13 +179,15 @@ async def test_the_question_names_what_where_and_the_most_it_may_cost(
     text = question.text()
     for part in (
         "amazon.com for at most $51.00",
-        "2 of “A book about fish” at amazon.com, listed at $14.99 each, with “Color: Red”",
+        f"2 of product B07JGBW826 at amazon.com\n  {BOOK}\n",
+        "Zinc says: titled “A book about fish”, listed at $14.99 each",
+        "With “Color”: “Red”",
         "12 Planted Street",
         "Gift message: “Enjoy!”",
-        "Notes sent along: “note = x”",
+        "Note “note”: “x”",
         "from the Zinc balance",
-        "plus $1.00 for Zinc",
-        "$449.00 in 24 hours",
+        "plus at most $1.00 for Zinc",
+        "$448.99 in 24 hours",  # the look-up is spending too
         "cost $0.01",
     ):
         assert part in text, part
@@ -197,7 +225,7 @@ async def test_a_second_purchase_is_asked_about_by_name(
         question = question_of(entry_of(second))
         assert question is not None, "even below the threshold"
         assert "3 hours ago" in str(question.twin)
-        answer = await shop.checkout.decide(entry_of(second).key, YES)
+        answer = await shop.checkout.decide(yes(entry_of(second)))
     assert not second.earlier
     assert entry_of(answer).key != first.key
     assert len(zinc.orders) == 2
@@ -208,7 +236,7 @@ async def test_an_approval_by_a_process_without_the_rail_is_sent_once_by_one_tha
 ) -> None:
     async with open_test_shop(api_key=None) as terminal, open_test_shop() as server:
         waiting = entry_of(await server.checkout.place(intent()))
-        approved = entry_of(await terminal.checkout.decide(waiting.key, YES))
+        approved = entry_of(await terminal.checkout.decide(yes(waiting)))
         assert approved.state == "waiting"
         assert zinc.posts == []
         await server.checkout.send_approved()
@@ -225,12 +253,12 @@ async def test_the_call_that_asked_sees_a_decision_made_elsewhere(open_test_shop
         waiting = entry_of(await server.checkout.place(intent()))
 
         async def wait() -> None:
-            answers.append(await server.checkout.await_decision(waiting, earlier=False))
+            answers.append(await server.checkout.await_decision(waiting, earlier=False, deadline=time.monotonic() + 5))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)
             await anyio.sleep(0.1)
-            await terminal.checkout.decide(waiting.key, YES)
+            await terminal.checkout.decide(yes(waiting))
     assert entry_of(answers[0]).state == "accepted"
     assert len(zinc.orders) == 1
 
@@ -241,7 +269,7 @@ async def test_a_yes_that_nobody_could_send_in_time_is_no_yes_any_more(
     async with open_test_shop() as server:
         waiting = entry_of(await server.checkout.place(intent()))
     async with open_test_shop(api_key=None) as terminal:
-        await terminal.checkout.decide(waiting.key, YES)
+        await terminal.checkout.decide(yes(waiting))
     clock.pass_seconds(601)
     async with open_test_shop() as server:
         await server.checkout.send_approved()
@@ -259,39 +287,37 @@ async def test_with_a_pin_a_yes_needs_it_and_a_no_does_not(
             journal.set_pin(hashed("2468"))
         for wrong in (None, "", "2469"):
             with pytest.raises(RefusedError) as refused:
-                await shop.checkout.decide(bought.key, replace(YES, pin=wrong))
+                await shop.checkout.decide(yes(bought, pin=wrong))
             assert refused.value.code == "approval_required"
         assert zinc.posts == []
-        assert entry_of(await shop.checkout.decide(bought.key, replace(YES, pin="2468"))).state == "accepted"
-        assert entry_of(await shop.checkout.decide(unwanted.key, NO)).state == "declined"
+        assert entry_of(await shop.checkout.decide(yes(bought, pin="2468"))).state == "accepted"
+        assert entry_of(await shop.checkout.decide(no(unwanted))).state == "declined"
     assert len(zinc.orders) == 1
     assert "2468" not in as_json([str(row) for rows in journal_of(home) for row in rows])
 
 
-async def test_five_wrong_pins_are_a_no_however_many_come_at_once(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+async def test_of_many_wrong_pins_at_once_in_two_processes_four_are_looked_at_and_the_question_stands(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
+    told: list[str] = []
     async with open_test_shop() as shop, open_test_shop() as other:
         waiting = entry_of(await shop.checkout.place(intent()))
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.set_pin(hashed("2468"))
 
         async def guess(where: Any, number: int) -> None:
-            try:
-                await where.checkout.decide(waiting.key, replace(YES, pin=f"{number:04}"))
-            except RefusedError:
-                pass
+            with pytest.raises(RefusedError) as refused:
+                await where.checkout.decide(yes(waiting, pin=f"{number:04}"))
+            assert refused.value.code == "approval_required"
+            told.append(refused.value.summary)
 
-        for _ in range(10):  # at once, at most one of them is looked at
-            async with anyio.create_task_group() as tasks:
-                for number in range(4):
-                    tasks.start_soon(guess, (shop, other)[number % 2], number)
-            if entry_of(await shop.checkout.look("local", waiting.key)).state == "declined":
-                break
-        late = entry_of(await shop.checkout.decide(waiting.key, replace(YES, pin="2468")))
-    assert (late.state, late.counts_cents) == ("declined", 0)
-    assert sum(event.what == "a PIN was tried" for event in journal_of(home)[1]) == 5
-    assert zinc.posts == []
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(guess, (shop, other)[number % 2], number)
+        assert sum(each.startswith("That was not the PIN.") for each in told) == 4
+        clock.pass_seconds(61)
+        assert entry_of(await shop.checkout.decide(yes(waiting, pin="2468"))).state == "accepted"
+    assert len(zinc.posts) == 1
 
 
 async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_moments(
@@ -299,7 +325,7 @@ async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_mom
 ) -> None:
     async with open_test_shop(clocks=replace(clocks, heed=0.05)) as server, open_test_shop(api_key=None) as terminal:
         waiting = entry_of(await server.checkout.place(intent()))
-        await terminal.checkout.decide(waiting.key, YES)
+        await terminal.checkout.decide(yes(waiting))
         with anyio.fail_after(3):
             while not zinc.orders:
                 await anyio.sleep(0.02)
@@ -309,7 +335,7 @@ async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_mom
 async def test_a_purge_forgets_the_question_and_keeps_who_decided(open_test_shop: OpenShop, home: Path) -> None:
     async with open_test_shop() as shop:
         waiting = entry_of(await shop.checkout.place(intent()))
-        await shop.checkout.decide(waiting.key, NO)
+        await shop.checkout.decide(no(waiting))
     with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=lambda: 2e9) as journal:
         assert journal.purge(0) == 1
         [entry] = journal.entries()
@@ -330,12 +356,13 @@ async def test_limits_of_the_month_and_of_the_number_of_orders_are_told(
 async def test_only_the_caller_can_be_answered_for(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     async with open_test_shop() as shop:
         waiting = entry_of(await shop.checkout.place(intent("ada")))
-        with pytest.raises(OrderNotFoundError):
-            await shop.checkout.decide(waiting.key, YES, caller="bob")
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.decide(yes(waiting), caller="bob")
+    assert refused.value.code == "question_closed"
     assert zinc.posts == []
 
 
-async def test_a_question_about_a_saved_address_shows_its_name_and_city_only(
+async def test_a_question_about_a_saved_address_shows_name_city_and_country_only(
     open_test_shop: OpenShop, zinc: FakeZinc
 ) -> None:
     wanted = intent()
@@ -343,6 +370,6 @@ async def test_a_question_about_a_saved_address_shows_its_name_and_city_only(
         answer = await shop.checkout.place(type(wanted)("local", "account", wanted.order, saved_as="home"))
         question = question_of(entry_of(answer))
     assert question is not None
-    assert (question.saved_as, question.ship_to) == ("home", ["New York"])
-    assert "your saved address “home”: New York" in question.text()
+    assert (question.saved_as, question.ship_to) == ("home", ["Ada Buyer", "New York", "US"])
+    assert "your saved address “home”: Ada Buyer, New York, US" in question.text()
     assert "Planted" not in question.text()

@@ -14,7 +14,7 @@ from conftest import HandClock
 from wanted import ADDRESS, order
 
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
-from zinc_mcp.ordering.entry import Draft, Entry, Limits, Mode, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import Draft, Entry, Limits, Mode, Resembling, StaleEntryError, Standing
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import body_digest, to_bytes, twin_digest
 
@@ -55,9 +55,11 @@ def draft(number: int = 0, caller: str = "local", mode: Mode = "test", price: in
 
 
 def opened(journal: Journal, wanted: Draft, limits: Limits | None = None, **options: Any) -> Entry | Standing:
-    return journal.open_entry(
+    entry = journal.open_entry(
         wanted, limits or Limits(), owner="me", lease_seconds=30, window_seconds=86_400, **options
     )
+    assert not isinstance(entry, Resembling)
+    return entry
 
 
 def entry(journal: Journal, wanted: Draft, **options: Any) -> Entry:

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from conftest import OpenShop
+from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from keyboard import at_a_terminal
@@ -36,12 +37,11 @@ from pydantic import SecretStr
 from serving.as_a_host import both_eras, call, host, said
 from serving.in_a_process import ClockInAFile, Desktop
 from serving.on_a_port import initialize, zinc_on_a_port
-from serving.visitor import Shown, visitor
+from serving.visitor import Shown, forms, visitor, words
 from started import Started
 from wanted import ADDRESS, arguments, book, intent
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import Decision
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
@@ -254,13 +254,13 @@ async def test_a_page_and_a_terminal_that_decide_at_once_are_one_decision(
         await page.offer(entry)
         async with visitor(shown.address) as person:
             await person.open(shown.secret)
-            csrf = await person.csrf()
+            form = next(each.fields for each in forms(person.page) if "about" in each.fields)
             typed = (YES,) if command == "approve" else ()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(lambda: terminal(started.environment, command, entry.key, *typed))
                 await anyio.sleep(0.5)
                 for _ in range(3):
-                    tasks.start_soon(lambda: person.send(csrf=csrf, decision="yes"))
+                    tasks.start_soon(lambda: person.send(**form, decision="yes"))
             on_the_page = await person.look()
     [entry] = journal_of(started.home)[0]
     decisions = [event for event in journal_of(started.home)[1] if event.what.startswith(("approved", "declined"))]
@@ -301,7 +301,7 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
         await answer()
     assert len(zinc.posts) == len(zinc.orders) == 1
     assert "accepted" in states
-    assert states[-1] == "approval_expired", "the question stands no more"
+    assert states[-1] == "accepted", "the question is closed, and a second answer says how the order stands"
 
 
 @pytest.mark.parametrize(
@@ -338,15 +338,46 @@ async def test_an_answer_after_the_order_changed_buys_nothing(
 
 @both_eras
 @pytest.mark.parametrize(
-    "content", [None, {}, {"approve": False}, {"approve": "yes"}, {"approve": 1}, {"approved": True}], ids=str
+    "content",
+    [None, {}, {"approve": "yes"}, {"approve": "no"}, {"approve": 1}, {"approve": 0}, {"approved": True}],
+    ids=str,
 )
-async def test_a_dialogue_that_was_accepted_with_anything_but_a_true_is_no_yes(
-    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, mode: str, content: dict[str, Any] | None
+async def test_a_dialogue_that_was_accepted_without_a_plain_answer_is_neither_yes_nor_no(
+    started: Started,
+    zinc: FakeZinc,
+    open_test_shop: OpenShop,
+    clocks: Clocks,
+    mode: str,
+    content: dict[str, Any] | None,
 ) -> None:
     async def accept(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         return ElicitResult(action="accept", content=content)
 
-    async with open_test_shop() as shop, Client(build_server(shop), mode=mode, elicitation_callback=accept) as client:
+    async with (
+        open_test_shop(clocks=replace(clocks, answer=0.5)) as shop,
+        Client(build_server(shop), mode=mode, elicitation_callback=accept) as client,
+    ):
+        told = await call(client, "place_order", arguments())
+        assert told["outcome"] == "waiting"
+        assert "gave no usable answer" in told["next_step"]
+        assert f"approve {told['key']}" in told["next_step"]
+        assert zinc.posts == []
+        [waiting] = await shop.checkout.waiting("local")
+        await shop.checkout.decide(yes(waiting, how="terminal"))
+    assert len(zinc.posts) == 1, "the question stood, so a person could still say yes"
+
+
+@both_eras
+@pytest.mark.parametrize(
+    "answer", [ElicitResult(action="decline"), ElicitResult(action="accept", content={"approve": False})]
+)
+async def test_a_decline_and_a_plain_false_are_a_no(
+    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, mode: str, answer: ElicitResult
+) -> None:
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return answer
+
+    async with open_test_shop() as shop, Client(build_server(shop), mode=mode, elicitation_callback=refuse) as client:
         told = await call(client, "place_order", arguments())
     assert told["outcome"] == "declined"
     assert zinc.posts == []
@@ -420,7 +451,7 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
             result = await client.call_tool("place_order", other)
             seen.append(result.model_dump_json())
     assert zinc.bodies()[0]["shipping_address"]["address_line1"] == "12 Planted Street"
-    assert "your saved address “Home”: New York" in seen[0]
+    assert "your saved address “Home”: Ada Buyer, New York, US" in seen[0]
     assert placed["ship_to"] == {"saved": "Home", "city": "New York", "country": "US"}
     ours = [
         record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("zinc_mcp", "mcp", "root")
@@ -458,7 +489,8 @@ async def test_while_a_pin_is_set_a_host_s_dialogue_is_no_consent(
         async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
             told = await call(client, "place_order", arguments())
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(told["key"], Decision(yes=True, how="elicitation", who="local"))
+            [waiting] = await shop.checkout.waiting("local")
+            await shop.checkout.decide(yes(waiting, how="elicitation"))
     assert (told["outcome"], refused.value.code) == ("waiting", "approval_required")
     assert f"approve {told['key']}" in told["next_step"]
     assert zinc.posts == []
@@ -497,13 +529,12 @@ async def test_a_stdio_server_opens_the_browser_and_its_page_ends_with_it(
                 assert path.parent == started.home
                 shown(path)
                 async with visitor(shown.address) as person:
-                    assert (await person.open(shown.secret)).status_code == 303
-                    await person.decide("yes")
-                    assert "Ordered" in await person.look()
+                    assert (await person.open(shown.secret)).status_code == 200
+                    assert "Ordered" in words((await person.decide("yes")).text)
             assert not shown.paths[0].exists()
         async with visitor(shown.address) as person:
             with pytest.raises(Exception, match="connect"):
-                await person.look()
+                await person.open(shown.secret)
     assert '"outcome":"accepted"' in told[0]
     assert len(zinc.posts) == 1
     noise = (tmp_path / "log").read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
 
-import shlex
 import sys
 import time
 from contextlib import suppress
@@ -8,11 +7,12 @@ from contextlib import suppress
 import anyio
 import click
 
-from zinc_mcp.commands.screen import show_line
+from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.approval import Decision, is_approved, question_of
+from zinc_mcp.ordering.approval import is_approved, question_of
+from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
@@ -34,7 +34,7 @@ def need_a_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise RefusedError(
             "This needs a terminal with a person at it, so nothing was changed.",
-            "Run it in a terminal of your own, without a pipe.",
+            owner_step="Run it in a terminal of your own, without a pipe.",
             code="approval_required",
         )
 
@@ -50,40 +50,45 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
     settings = load_settings()
     with Journal.open(settings.journal_url) as journal:
         entry, has_pin, pin_ends = journal.find(key), journal.pin() is not None, journal.pin_ends()
+        # Practice and live orders, and those of several callers, may share a key: each is decided by itself.
+        asked = journal.asked_under(key)
     if entry is None or entry.key != key:
-        raise OrderNotFoundError("No order with this key waits.", f"`{invocation()} orders` lists them.")
-    question = question_of(entry)
-    if question is None:
+        raise OrderNotFoundError("No order with this key waits.", owner_step=f"{command('orders')} lists them.")
+    if not asked:
         click.echo("This order does not wait for an answer.")
         _tell(entry)
         return
-    _show(question)
-    if pin_ends is not None:
-        show_line(notice(pin_ends, time.time()))
-    if yes and not _typed_yes(question):
-        click.echo("Nothing was bought; the question still stands.")
-        sys.exit(1)
-    _tell(_decided(settings, key, yes=yes, has_pin=has_pin))
+    for each in asked:
+        question, about = question_of(each), reference_of(each)
+        if question is None or about is None:
+            continue
+        _show(question)
+        if pin_ends is not None:
+            show_line(notice(pin_ends, time.time()))
+        if yes and not _typed_yes(question):
+            click.echo("Nothing was bought; the question still stands.")
+            sys.exit(1)
+        _tell(_decided(settings, about, yes=yes, has_pin=has_pin))
 
 
-def _decided(settings: Settings, key: str, *, yes: bool, has_pin: bool) -> Entry:
+def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
     while True:
         pin: str | None = click.prompt("PIN", hide_input=True) if yes and has_pin else None
         try:
-            return anyio.run(_decide, settings, key, Decision(yes=yes, how="terminal", who="owner", pin=pin))
+            return anyio.run(_decide, settings, Decision(about, yes=yes, how="terminal", who="owner", pin=pin))
         except RefusedError as error:
-            if error.code != "approval_required":
+            if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise
             has_pin = True  # it may have been set meanwhile
             click.echo(plain(error.summary, 300))
 
 
-async def _decide(settings: Settings, key: str, decision: Decision) -> Entry:
+async def _decide(settings: Settings, decision: Decision) -> Entry:
     failure: ZincMcpError | None = None
     entry: Entry | None = None
     async with open_shop(settings) as shop:
         try:
-            entry = (await shop.checkout.decide(key, decision)).entry
+            entry = (await shop.checkout.decide(decision)).entry
             entry = await _followed(shop, entry) if entry is not None else None
         except ZincMcpError as error:  # kept until the shop is closed: its tasks would wrap it in a group
             failure = error
@@ -102,13 +107,13 @@ async def _followed(shop: Shop, entry: Entry) -> Entry | None:
     with anyio.move_on_after(WAIT_SECONDS):
         while current is not None and (is_approved(current) or current.state in ("signing", "sending")):
             await anyio.sleep(0.2)
-            current = await shop.checkout.entry(entry.key)
+            current = await shop.checkout.entry_of(entry.id)
     return current
 
 
 def _show(question: Question) -> None:
     for line in question.text().splitlines():
-        show_line(plain(line, 2000))
+        show_line(line)
 
 
 def _typed_yes(question: Question) -> bool:
@@ -124,4 +129,5 @@ def _tell(entry: Entry) -> None:
     ending = ending_of(entry)
     show_line(f"{ending.title}. {' '.join(ending.sentences)}")
     if not ending.final:
-        show_line(f"`{invocation()} orders show {shlex.quote(plain(entry.key, 64))}` says how it goes on.")
+        show_line("This says how it goes on:")
+        show_command("orders", "show", given=[plain(entry.key, 64)])

@@ -1,7 +1,6 @@
 """`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
 
 import json
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,12 +9,14 @@ from typing import Any, get_args
 
 import click
 
-from zinc_mcp.commands.screen import show_line
+from zinc_mcp.commands.deciding import need_a_terminal
+from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Entry, Event, Mode
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.settle import NOT_BOUGHT, told_of
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import load_settings
 
@@ -32,7 +33,7 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
     if context.invoked_subcommand is not None:
         return
     with _journal() as journal:
-        entries, paused = journal.entries(limit, mode=mode), journal.paused()
+        entries, pauses = journal.entries(limit, mode=mode), journal.pauses()
     if as_json:
         click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
         return
@@ -40,9 +41,10 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         show_line(row)
     if not entries:
         click.echo("No orders yet.")
-    if paused is not None:
+    for why in pauses:
         click.echo("")
-        show_line(f"Paused: {plain(paused)}. `{invocation()} resume` ends it.")
+        show_line(f"Paused: {plain(why)}. This ends it:")
+        show_command("resume")
 
 
 @orders.command()
@@ -54,7 +56,7 @@ def show(key_or_id: str, as_json: bool) -> None:
         entry = journal.find(key_or_id)
         if entry is None:
             raise OrderNotFoundError(
-                "No order with this key or id is in the journal.", f"`{invocation()} orders` lists them."
+                "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
             )
         events = journal.events(entry.id)
     if as_json:
@@ -66,13 +68,14 @@ def show(key_or_id: str, as_json: bool) -> None:
     for event in events:
         detail = ", ".join(f"{name}={plain(value, 120)}" for name, value in event.detail.items())
         show_line(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
-    if entry.state == "unknown":
-        key = shlex.quote(plain(entry.key, 64))
+    if entry.state in ("unknown", "paid_no_order"):
+        sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
+        key = [plain(entry.key, 64)]
         click.echo("")
-        show_line(
-            f"It was sent and never answered. If you know how it ended: `{invocation()} orders resolve {key} "
-            "--bought ID` or `--not-bought`."
-        )
+        show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")
+        show_command("orders", "resolve", "--bought", "ID", given=key)
+        show_line("If you know that it was not:")
+        show_command("orders", "resolve", "--not-bought", given=key)
 
 
 @orders.command()
@@ -98,6 +101,18 @@ def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
 
 
+@orders.command()
+@click.argument("key")
+@click.argument("cents", type=click.IntRange(min=0))
+def refunded(key: str, cents: int) -> None:
+    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over."""
+    need_a_terminal()
+    with _journal() as journal:
+        entry = journal.refunded(key, cents)
+    left = f"{printed(entry.counts_cents)} counts against the limits"
+    show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
+
+
 def _journal() -> Journal:
     return Journal.open(load_settings().journal_url)
 
@@ -120,9 +135,12 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _money(entry: Entry) -> str:
-    if entry.spent_cents is not None:
-        return printed(entry.spent_cents)
-    return f"up to {printed(entry.ceiling_cents + entry.fee_cents)}"
+    told = told_of(entry)
+    if told.paid_cents is not None:
+        return printed(told.paid_cents)
+    if told.up_front_cents is not None and entry.state in NOT_BOUGHT:
+        return f"{printed(told.up_front_cents)} up front, {printed(told.refunded_cents or 0)} back"
+    return f"up to {printed(told.held_cents)}"
 
 
 def _lines(entry: Entry) -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from zinc_mcp.settings import load_settings
 def resume() -> None:
     """End a pause, and take the machine's clock for right where it was uncertain."""
     with Journal.open(load_settings().journal_url) as journal:
-        reason = journal.paused()
+        reasons = journal.pauses()
         journal.resume()
         uncertain = journal.accept_clock()
     if uncertain:
         click.echo("The clock is taken for right as it stands now.")
-    click.echo("Nothing was paused." if reason is None else f"Resumed. It was paused: {plain(reason)}.")
+    click.echo(f"Resumed. It was paused: {plain('; '.join(reasons))}." if reasons else "Nothing was paused.")

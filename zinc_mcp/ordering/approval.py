@@ -1,39 +1,26 @@
 """A person's yes: when one is due, what it is asked about, and what a decision does. Single use, bounded in time."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import anyio
-import anyio.to_thread
-
-from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
-from zinc_mcp.errors import JournalError, OrderNotFoundError, RefusedError, ZincMcpError
-from zinc_mcp.ordering import pin
+from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.errors import JournalError, RefusedError
+from zinc_mcp.money import printed
+from zinc_mcp.ordering.admission import noted
+from zinc_mcp.ordering.decision import Decision, closed, digest_of, new_question_id, reference_of
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
-from zinc_mcp.ordering.policy import Policy, objection
+from zinc_mcp.ordering.look_ups import look_up
+from zinc_mcp.ordering.pin import OWNER, check_pin
+from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.question import Question, question_about
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import is_ours
+from zinc_mcp.ordering.twin import order_of
 from zinc_mcp.ordering.workings import Workings
 
-LOOK_UP_SECONDS = 5.0
-
-How = Literal["elicitation", "page", "terminal"]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person said, on which road, and who it was as far as that is known."""
-
-    yes: bool
-    how: How
-    who: str
-    pin: str | None = field(default=None, repr=False)
-    """The owner's PIN as it was typed, where one is set; a no needs none."""
+MOST_WAITING = 6
+"""Questions of one caller that may wait at once: what is put before a person stays little enough to be read."""
 
 
 def consent_without_asking(
@@ -49,16 +36,19 @@ def consent_without_asking(
     if policy.approval is None and mode != "live":
         return {"how": "practice"}
     if policy.approve_above is not None and most_cents <= policy.approve_above and not again:
-        return {"how": "below approve_above"}
+        return {"how": BELOW}
     return None
+
+
+BELOW = "below approve_above"
+"""The consent of small orders; it does not cover one that resembles an earlier order."""
 
 
 def question_of(entry: Entry) -> Question | None:
     """Return the question that an entry waits for an answer to, or None when it waits for none."""
-    consent = entry.consent or {}
-    if entry.state != "waiting" or "question" not in consent or consent.get("decision") is not None:
+    if reference_of(entry) is None:
         return None
-    return Question.model_validate(consent["question"])
+    return Question.model_validate((entry.consent or {})["question"])
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:
@@ -67,101 +57,107 @@ def seconds_to_decide(entry: Entry, now: float) -> int:
     return max(0, int((until or now) - now))
 
 
-def order_of(entry: Entry) -> OrderCreate:
-    """Return the order that an entry's bytes are.
-
-    Raises:
-        RefusedError: they were purged.
-    """
-    if entry.body is None:
-        raise RefusedError("The order's content was purged, so it cannot be sent.")
-    body: dict[str, Any] = json.loads(entry.body)
-    metadata: dict[str, Any] = body.pop("metadata", None) or {}
-    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
-    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
-
-
 class Approval:
     """Asks, and takes decisions. A decision is a transition of the journal: any configured process may act on it."""
 
     def __init__(self, workings: Workings) -> None:
         self._workings = workings
 
-    async def ask(
-        self, entry: Entry, order: OrderCreate, rail: Rail, policy: Policy, *, saved_as: str | None, twin: Entry | None
-    ) -> Entry:
-        """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now."""
+    async def ask(self, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
+        """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
+
+        Where Zinc can be asked on the entry's rail, the question says what it tells about the products.
+
+        Raises:
+            RefusedError: `too_many_waiting`, `order_too_large`.
+        """
         workings = self._workings
-        products = await self._look_up(order, rail)
+        looked = await look_up(workings, entry.caller, order, workings.rails.get(entry.rail), policy)
         held, orders = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
         held_month, _ = await workings.writer.run(
             lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS)
         )
         now = workings.clock()
-        told = sum(product is not None for product in products)
+        before = await workings.writer.run(lambda journal: journal.near_twins(entry, workings.clocks.twin))
+        twin = next((each for each in before if each.twin == entry.twin), None)
         question = question_about(
             order,
-            products,
-            rail=rail.name,
-            mode=rail.mode,
+            looked.products,
+            rail=entry.rail,
+            mode=entry.mode,
             fee_cents=entry.fee_cents,
             left_day_cents=max(0, policy.max_day - held),
             left_month_cents=None if policy.max_month is None else max(0, policy.max_month - held_month),
             left_orders_day=None if policy.max_orders_day is None else max(0, policy.max_orders_day - orders),
             saved_as=saved_as,
-            twin=None if twin is None else _earlier(twin, now),
-            look_up_cents=LOOK_UP_CENTS * told if rail.mode == "live" else 0,
+            twin=None if twin is None else _how_it_stands(twin, now),
+            near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
+            look_up_cents=looked.cost_cents,
         )
         if doubt := entry.facts.get("clock_uncertain"):
             clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
             question = question.model_copy(update={"extras": (clock, *question.extras)})
         consent = {
             "how": "asked",
+            "id": new_question_id(),
+            "digest": _digest(question, entry, entry),
             "question": question.model_dump(mode="json"),
-            "body_digest": entry.body_digest,
+            "noted": noted(before),
             **workings.until(workings.clocks.approval),
         }
-        asked = await workings.writer.move(entry, "waiting", "asked", consent=consent, **FREE)
+        asked = await workings.writer.run(lambda journal: journal.ask(entry, consent, MOST_WAITING))
         workings.bell.ring()
         return asked
 
-    async def decide(self, key: str, decision: Decision, *, caller: str | None = None) -> Entry:
-        """Take a person's decision on the entry with this key; return how the entry stands after it.
+    async def decide(self, decision: Decision, *, caller: str | None = None) -> Entry:
+        """Take a person's decision about one question; return how its entry stands after it.
 
-        A yes sends it at once where this process has the rail, otherwise the next process that has it does. A second
-        decision, or one that comes too late, changes nothing.
+        A yes sends it at once where this process has the rail, otherwise the next process that has it does. A decision
+        about any other question than the one that stands changes nothing.
 
         Raises:
-            OrderNotFoundError: there is no such entry for this caller.
-            RefusedError: `approval_expired`, `approval_required` (the PIN is missing or wrong; the question still
-                stands), or a reason that has come up since the question was asked.
+            RefusedError: `question_closed`, the question does not stand (any more), or was asked anew because another
+                order like it has come; `approval_expired`; `approval_required` (the PIN is missing or wrong; the
+                question still stands); or a reason that has come up since the question was asked.
         """
         workings = self._workings
-        entry = await workings.writer.run(lambda journal: journal.find(key, caller=caller))
-        if entry is None or entry.key != key:
-            raise OrderNotFoundError("No order with this key waits for a decision.")
-        if question_of(entry) is None:
-            return entry
+        about = decision.about
+        entry = await workings.writer.run(lambda journal: journal.asked_about(about, caller))
+        if entry is None or (entry.mode == "live" and workings.practises):
+            raise closed()
         if await workings.reconciler.clear_abandoned(entry):
             raise RefusedError(
                 "The time to approve this order is over, so nothing was sent.",
                 "Place the order again to be asked again.",
                 code="approval_expired",
             )
+        said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": workings.clock()}
+        if not decision.yes:
+            return await workings.writer.run(lambda journal: journal.decline(about, caller, said))
+        if decision.how == "terminal":  # which is always the owner's
+            await check_pin(workings.writer, OWNER, "terminal", decision.pin, workings.clock())
+        else:  # a host's dialogue never takes a PIN
+            given = decision.pin if decision.how == "page" else None
+            await check_pin(workings.writer, caller or OWNER, "page", given, workings.clock())
+        until = workings.until(workings.clocks.approval)
         try:
-            if not decision.yes:
-                return await self._declined(entry, decision, f"declined ({decision.how})")
-            entry = await self._with_pin(entry, decision)
-            if entry.state == "declined":
-                return entry
-            consent = {**self._decided(entry, decision), **workings.until(workings.clocks.approval)}
-            try:
-                entry = await workings.writer.move(entry, "waiting", f"approved ({decision.how})", consent=consent)
-                return await self.send_approved(entry)
-            except JournalError as error:  # the yes may have been written down, and then somebody acts on it
-                raise error.in_doubt("The answer was yes", entry.key) from error
-        except StaleEntryError as stale:
-            return stale.current
+            taken = await workings.writer.run(
+                lambda journal: journal.approve(about, caller, said, until, workings.admission)
+            )
+            if taken.refusal is not None:
+                raise taken.refusal
+            if taken.unnoted:
+                await self._asked_anew(taken.entry)
+                raise RefusedError(
+                    "Since the question was asked, another order like it has come, so the answer was not taken.",
+                    "The question is asked again and says so; the user decides about that one.",
+                    code="question_closed",
+                    facts={"key": taken.entry.key},
+                )
+            workings.checkpoint("approved")
+            return await self.send_approved(taken.entry)
+        except JournalError as error:  # the yes may have been written down, and then some process acts on it
+            raise error.in_doubt("The answer was yes", entry.key) from error
 
     async def send_approved(self, entry: Entry) -> Entry:
         """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.
@@ -174,8 +170,9 @@ class Approval:
         if not is_approved(entry) or rail is None or not is_ours(entry, rail):
             return entry
         try:
-            # By the policy of who sends: a terminal without the rail may know other limits.
-            await self._check(entry)
+            if not _is_what_was_shown(entry, rail):
+                raise closed()
+            # By the policy of the process that sends: a terminal without the rail may know other limits.
             return (await self._workings.sender.start(entry, rail, what="sending what was approved")).entry
         except StaleEntryError as stale:
             return stale.current
@@ -186,85 +183,19 @@ class Approval:
                 return stale.current
             raise
 
-    def _decided(self, entry: Entry, decision: Decision) -> dict[str, Any]:
-        said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": self._workings.clock()}
-        return {**(entry.consent or {}), "decision": said}
-
-    async def _declined(self, entry: Entry, decision: Decision, what: str, **changes: Any) -> Entry:
-        consent = self._decided(entry, decision)
-        return await self._workings.writer.move(
-            entry, "declined", what, consent=consent, counts_cents=0, spent_cents=0, **FREE, **changes
-        )
-
-    async def _with_pin(self, entry: Entry, decision: Decision) -> Entry:
-        """Hold a yes against the owner's PIN, where one is set.
-
-        A try is written down before it is looked at, so that however many come at once, no more are looked at.
-
-        Raises:
-            RefusedError: `approval_required`.
-        """
-        writer = self._workings.writer
-        kept = await writer.run(lambda journal: journal.pin())
-        if kept is None:
-            return entry
-        given = decision.pin
-        if not given:
-            raise _needs_pin("The owner's PIN is needed, on the approval page or in a terminal.")
-        consent = entry.consent or {}
-        tries = int(consent.get("pin_tries", 0)) + 1
-        if tries > pin.MOST_TRIES:  # the last one is being looked at just now
-            raise _needs_pin(f"The PIN was tried {pin.MOST_TRIES} times.")
-        entry = await writer.move(entry, "waiting", "a PIN was tried", consent={**consent, "pin_tries": tries})
-        if await anyio.to_thread.run_sync(pin.matches, kept, given):
-            if await writer.run(lambda journal: journal.pin_ends()) is not None:
-                await writer.run(lambda journal: journal.end_pin(None))  # whoever knows it has not forgotten it
-            return entry
-        if tries < pin.MOST_TRIES:
-            left = pin.MOST_TRIES - tries
-            raise _needs_pin(f"That was not the PIN. {left} {'try is' if left == 1 else 'tries are'} left.")
-        problem = {"code": "declined", "summary": f"The PIN was wrong {pin.MOST_TRIES} times."}
-        no = Decision(yes=False, how=decision.how, who=decision.who)
-        return await self._declined(entry, no, "declined: too many wrong PINs", problem=problem)
-
-    async def _check(self, entry: Entry) -> None:
-        """Refuse what the policy does not allow any more."""
-        saved = "saved" in entry.facts.get("ship_to", {})
-        refusal = objection(
-            self._workings.policy(),
-            order_of(entry),
-            rail=entry.rail,
-            mode=entry.mode,
-            saved=saved,
-            fee_cents=entry.fee_cents,
-        )
-        if refusal is None and await self._workings.writer.run(lambda journal: journal.paused()) is not None:
-            refusal = RefusedError("Ordering is paused, so nothing was sent.", code="paused")
-        if refusal is not None:
-            raise refusal
+    async def _asked_anew(self, entry: Entry) -> None:
+        """Ask again about an entry whose question has become untrue."""
+        ship_to: Mapping[str, Any] = entry.facts.get("ship_to", {})
+        try:
+            await self.ask(entry, order_of(entry), self._workings.policy(), saved_as=ship_to.get("saved"))
+        except RefusedError as error:
+            await self._refuse(entry, error)
 
     async def _refuse(self, entry: Entry, error: RefusedError) -> None:
         problem = {"code": error.code, "summary": error.summary}
         await self._workings.writer.move(
             entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
         )
-
-    async def _look_up(self, order: OrderCreate, rail: Rail) -> list[Product | None]:
-        """Ask Zinc for titles and prices, all at once and not for long; what it cannot tell is None."""
-        found: list[Product | None] = [None] * len(order.products)
-
-        async def look(index: int, retailer: str, product_id: str) -> None:
-            try:
-                found[index] = await rail.product(retailer, product_id)
-            except ZincMcpError:
-                pass
-
-        with anyio.move_on_after(LOOK_UP_SECONDS):
-            async with anyio.create_task_group() as tasks:
-                for index, line in enumerate(order.products[:10]):
-                    if known := product_of(line.url):
-                        tasks.start_soon(look, index, *known)
-        return found
 
 
 def is_approved(entry: Entry) -> bool:
@@ -279,9 +210,31 @@ def ago(seconds: float) -> str:
     return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
 
 
-def _needs_pin(summary: str) -> RefusedError:
-    return RefusedError(summary, "Nothing was sent; the question still stands.", code="approval_required")
+def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
+    """Return the digest for sending an entry as the entry says, or as a rail of this process would."""
+    return digest_of(
+        question,
+        entry.body or b"",
+        mode=by.mode,
+        rail=by.rail if isinstance(by, Entry) else by.name,
+        origin=by.origin,
+        payer=by.account,
+        most_cents=entry.ceiling_cents + entry.fee_cents,
+    )
 
 
-def _earlier(twin: Entry, now: float) -> str:
-    return f"{ago(now - twin.opened_at)}, and that order is {twin.state}"
+def _is_what_was_shown(entry: Entry, rail: Rail) -> bool:
+    consent = entry.consent or {}
+    question = Question.model_validate(consent.get("question"))
+    return consent.get("digest") == _digest(question, entry, rail)
+
+
+def _how_it_stands(twin: Entry, now: float) -> str:
+    waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
+    return f"{ago(now - twin.opened_at)}, and {waits}"
+
+
+def _described(near: Entry, now: float) -> str:
+    pieces = sum(int(item.get("quantity", 1)) for item in near.facts.get("items", []))
+    goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
+    return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"

@@ -1,7 +1,7 @@
 """The road of an intention: open, decide, send, settle. The only code that may cause a purchase."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +9,33 @@ import anyio
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
-from zinc_mcp.ordering import looking, pin
-from zinc_mcp.ordering.approval import Approval, Decision, consent_without_asking, is_approved, question_of
+from zinc_mcp.ordering import looking
+from zinc_mcp.ordering.admission import limits_of
+from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
+from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer, Earlier
-from zinc_mcp.ordering.entry import Draft, Entry, Limits, RailName, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.pin import PinAsked
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.settling import Attempt
-from zinc_mcp.ordering.twin import body_digest, given_key, to_bytes, twin_digest
+from zinc_mcp.ordering.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
+
+_ABOUT_NEW_ORDERS = frozenset(
+    {
+        "paused",
+        "not_allowed",
+        "limit_exceeded",
+        "policy_invalid",
+        "account_not_configured",
+        "wallet_not_configured",
+        "too_many_waiting",
+    }
+)
+"""Codes of refusals that say nothing about an order that was placed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,15 @@ class Checkout:
             OrderRejectedError: Zinc said no; nothing was bought.
             JournalError: the journal failed; `money_may_have_moved` says whether something was sent.
         """
+        try:
+            return await self._bought(intent)
+        except RefusedError as refusal:
+            earlier = await self._despite(refusal, intent)
+            if earlier is None:
+                raise
+            return earlier
+
+    async def _bought(self, intent: Intent) -> Answer:
         workings = self._workings
         deadline = time.monotonic() + workings.clocks.answer
         rail = workings.rail(intent.rail)
@@ -75,7 +100,7 @@ class Checkout:
         except JournalError as error:
             if error.is_told:
                 raise
-            return await self._earlier.despite(error, draft)
+            return await self._earlier.despite_the_journal(error, draft)
 
     async def _placed(self, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float) -> Answer:
         await self._earlier.adopt_listed(draft, rail)
@@ -83,15 +108,15 @@ class Checkout:
         made_room = uncertain = False
         while True:
             consent = None if uncertain else self._consent(draft, policy, again)
-            opened: Attempt | Entry | Standing | None = None
+            opened: Attempt | Entry | Resembling | Standing | None = None
             try:
                 with anyio.CancelScope(shield=True):  # never between opening and sending
                     opened = await self._opened(draft, rail, policy, consent, again)
-            except LimitExceededError:
+            except LimitExceededError as full:
                 if made_room:
                     raise
                 made_room = True
-                await self._earlier.make_room(draft)
+                await self._earlier.make_room(draft, full)
             except RefusedError as error:
                 if error.code != "clock_uncertain":
                     raise
@@ -103,11 +128,11 @@ class Checkout:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):
                 return await self._earlier.outcome(opened, deadline, earlier=False)
-            if isinstance(opened, Entry):
-                if "clock_uncertain" in opened.facts:
+            if isinstance(opened, Entry | Resembling):
+                entry = opened if isinstance(opened, Entry) else opened.entry
+                if "clock_uncertain" in entry.facts:
                     await self._workings.writer.run(lambda journal: journal.note_clock())
-                twin = max(again.values(), key=lambda entry: entry.id, default=None)
-                return Answer(await self._asked(opened, intent, rail, policy, twin))
+                return Answer(await self._asked(entry, intent, policy))
             if opened is not None:
                 found = await self._earlier.answer(opened, draft, deadline)
                 if isinstance(found, Answer):
@@ -118,33 +143,37 @@ class Checkout:
                         raise self._earlier.possible_duplicate(found.twin)
 
     async def decide(
-        self, key: str, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
+        self, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
     ) -> Answer:
-        """Take a person's decision on an entry that waits for one, send it on a yes, and say how it stands.
+        """Take a person's decision about one question, send its order on a yes, and say how it stands.
 
-        A second decision, or one after the time to decide, buys nothing. What comes of a yes is waited for as long as
-        for any answer, or `wait_seconds`; sending goes on in any case.
+        A decision about a question that does not stand, or after the time to decide, buys nothing. What comes of a yes
+        is waited for as long as for any answer, or `wait_seconds`; sending goes on in any case.
 
         Raises:
-            OrderNotFoundError: no such entry for this caller.
-            RefusedError: `approval_expired`, `approval_required`, `paused`, or what the policy does not allow any more.
+            RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
+                not allow any more.
             ZincMcpError: what the sending ended with; see `place`.
         """
         wait_seconds = self._workings.clocks.answer if wait_seconds is None else wait_seconds
         deadline = time.monotonic() + wait_seconds
         try:
-            entry = await self._approval.decide(key, decision, caller=caller)
+            entry = await self._approval.decide(decision, caller=caller)
         except JournalError as error:
             raise error.before_sending() from error
         return await self._followed(entry, deadline, earlier=False)
 
-    async def await_decision(self, entry: Entry, *, earlier: bool) -> Answer:
-        """Wait `Clocks.answer` seconds for a decision made elsewhere (a page, a terminal), and for what comes of it.
+    async def await_decision(self, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
+        """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
+
+        Args:
+            entry: waits for the decision.
+            earlier: an earlier call has opened it.
+            deadline: by `time.monotonic`, when to say how it stands in any case.
 
         Raises:
             ZincMcpError: what the sending ended with; see `place`.
         """
-        deadline = time.monotonic() + self._workings.clocks.answer
         try:
             entry = await self._earlier.decided(entry, deadline)
             if is_approved(entry):
@@ -164,6 +193,25 @@ class Checkout:
                     await self._approval.send_approved(entry)
         return undecided
 
+    async def entry_of(self, entry_id: int, *, caller: str | None = None) -> Entry | None:
+        """Return an entry as the journal has it; None when there is none for this caller."""
+        entry = await self._workings.writer.run(lambda journal: journal.entry(entry_id))
+        return entry if entry is not None and caller in (None, entry.caller) else None
+
+    async def waiting(self, caller: str) -> list[Entry]:
+        """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+        waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        return [entry for entry in waiting if not (entry.mode == "live" and self._workings.practises)]
+
+    def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start work of this process that outlives the call which started it; it ends with the process."""
+        self._workings.tasks.start_soon(work)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Within which a placing call answers."""
+        return self._workings.clocks.answer
+
     async def entry(self, key: str, *, caller: str | None = None) -> Entry | None:
         """Return the entry with this key as the journal has it; None when there is none for this caller."""
         entry = await self._workings.writer.find(key, caller=caller)
@@ -178,27 +226,39 @@ class Checkout:
         """Return the time by which questions and answers expire."""
         return self._workings.clock()
 
-    async def has_pin(self) -> bool:
-        """Say whether the owner has set a PIN, without which nothing is approved."""
-        return await self._workings.writer.run(lambda journal: journal.pin()) is not None
+    async def has_pin(self, caller: str) -> bool:
+        """Say whether a caller's yes needs a PIN: their own, otherwise the owner's."""
+        return await self.asked_pin(caller) is not None
 
-    async def pin_notice(self) -> str | None:
-        """Return what whoever is asked for the PIN has to know about it."""
-        ends = await self._workings.writer.run(lambda journal: journal.pin_ends())
-        return None if ends is None else pin.notice(ends, self.now())
-
-    async def waiting_for(self, key: str, order: OrderCreate, *, caller: str) -> Entry | None:
-        """Return the entry that this key's question is about, if it still stands and the order is still the same."""
-        entry = await self._workings.writer.find(key, caller=caller)
-        if entry is None or question_of(entry) is None or entry.body_digest != body_digest(order):
-            return None
-        return entry
+    async def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs, or None."""
+        return await self._workings.writer.run(lambda journal: journal.asked_pin(caller))
 
     async def look(
         self, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: looking.Progress | None = None
     ) -> Answer:
         """Look an order up; see `looking.look`. Looking up never buys."""
         return await looking.look(self._workings, caller, handle, wait_seconds=wait_seconds, progress=progress)
+
+    async def _despite(self, refusal: RefusedError, intent: Intent) -> Answer | None:
+        """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
+        # Not one that says something about this intention itself, or that came after it was opened: a payment's.
+        if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
+            return None
+        key = intent.order.idempotency_key
+        wanted = Wanted(
+            caller=intent.caller,
+            twin=twin_digest(intent.caller, intent.order),
+            given_key=None if key is None else given_key(intent.caller, key),
+            body_digest=body_digest(intent.order),
+        )
+        rails = self._workings.rails
+        own = rails.get(intent.rail)
+        # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
+        modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
+        if own is None:
+            modes |= {rail.mode: None for rail in rails.values()}
+        return await self._earlier.despite(refusal, wanted, list(modes))
 
     async def _waiting(self, rail: Rail) -> list[Entry]:
         waiting = await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))
@@ -237,6 +297,7 @@ class Checkout:
             ceiling_cents=order.max_price,
             fee_cents=fee_cents,
             facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
+            near=near_digests(intent.caller, rail.mode, order),
         )
 
     def _consent(self, draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> Mapping[str, Any] | None:
@@ -253,10 +314,10 @@ class Checkout:
         policy: Policy,
         consent: Mapping[str, Any] | None,
         again: Mapping[int, Entry],
-    ) -> Attempt | Entry | Standing:
+    ) -> Attempt | Entry | Resembling | Standing:
         """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
         workings = self._workings
-        limits = Limits(policy.max_day, policy.max_month, policy.max_orders_day)
+        limits = limits_of(policy)
         at_once = consent is not None and not is_paying(rail)
 
         def marks() -> Mapping[str, Any]:
@@ -271,10 +332,11 @@ class Checkout:
                 window_seconds=workings.clocks.twin,
                 again=frozenset(again),
                 sending=marks if at_once else None,
+                unless_resembling=consent is not None and consent["how"] == BELOW,
                 asks=consent is None or consent["how"] == "practice",
             )
         )
-        if isinstance(opened, Standing):
+        if isinstance(opened, Standing | Resembling):
             return opened
         workings.checkpoint("opened")
         if consent is None:
@@ -287,9 +349,12 @@ class Checkout:
             await self._free(opened, error.code, error.summary)
             raise
 
-    async def _asked(self, entry: Entry, intent: Intent, rail: Rail, policy: Policy, twin: Entry | None) -> Entry:
+    async def _asked(self, entry: Entry, intent: Intent, policy: Policy) -> Entry:
         try:
-            asked = await self._approval.ask(entry, intent.order, rail, policy, saved_as=intent.saved_as, twin=twin)
+            asked = await self._approval.ask(entry, intent.order, policy, saved_as=intent.saved_as)
+        except RefusedError as error:
+            await self._free(entry, error.code, error.summary)
+            raise
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._free(entry, "approval_expired", "The call ended before the question was asked.")

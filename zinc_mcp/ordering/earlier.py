@@ -1,22 +1,27 @@
 """An earlier order for the same intention: waited for, brought up to date, and taken for the answer while it stands."""
 
-import hashlib
-import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
-from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.same_order import must_be, told_key, wanted
 from zinc_mcp.ordering.settling import Attempt
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.ordering.twin import TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
 
-_KEY = re.compile("[!-~]{1,36}")
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.journal import Journal
+
+_REFRESHED_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,10 @@ class Answer:
     """As Zinc showed it during this call, if it was read."""
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
+    refusal: RefusedError | None = None
+    """Why nothing new would be ordered just now, where an earlier order is the answer all the same."""
+    unasked: ZincMcpError | None = None
+    """Why Zinc could not say how the order stands: the entry is as the journal last had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,33 @@ class Earlier:
             return Answer(twin, order, earlier=True)
         return Repeat(twin)
 
-    async def despite(self, error: JournalError, draft: Draft) -> Answer:
+    async def despite(self, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
+        """Return the earlier order that stands for what is refused now; None when there is none.
+
+        Whatever refuses new orders (a pause, a limit, the policy, a way to pay that is missing) changes nothing about
+        one that was placed. Nothing is sent: a doubt is not ended by the same bytes while they are refused.
+        """
+        workings = self._workings
+        try:
+            for mode in modes:
+                found = await workings.writer.run(
+                    partial(_standing, wanted=wanted, mode=mode, window=workings.clocks.twin)
+                )
+                if found is None or self._may_be_bought_again(found, wanted):
+                    continue
+                if await workings.reconciler.clear_abandoned(found):
+                    continue
+                rail = workings.rails.get(found.rail)
+                order = None
+                if rail is not None and workings.sender.running(found) is None:
+                    found, order = await workings.refreshed(found, rail)
+                if found.state in STANDING:
+                    return Answer(found, order, earlier=True, refusal=refusal)
+        except JournalError:
+            pass  # the refusal holds in any case
+        return None
+
+    async def despite_the_journal(self, error: JournalError, draft: Draft) -> Answer:
         """Return the earlier order for the same, as far as this process or a journal that can only be read knows it.
 
         Raises:
@@ -109,6 +144,16 @@ class Earlier:
         if twin.state in FOREVER:
             raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
         return Answer(twin, earlier=True)
+
+    def _may_be_bought_again(self, found: Entry, wanted: Wanted) -> bool:
+        """Say whether the policy takes the intention for a new one, so that it is the refusal that counts."""
+        age = self._workings.times.earliest() - found.opened_at
+        if found.body_digest == wanted.body_digest or age < self._workings.clocks.repeat or found.state in FOREVER:
+            return False
+        try:
+            return self._workings.policy().repeat == "allow"
+        except RefusedError:
+            return False
 
     async def outcome(self, attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
         """Wait for an attempt of this process until the deadline, and say how it stands.
@@ -157,19 +202,28 @@ class Earlier:
             facts={"key": twin.key, "order_id": twin.order_id, "earlier_outcome": twin.state},
         )
 
-    async def make_room(self, draft: Draft) -> None:
-        """Before a full limit refuses, ask Zinc what became of the orders that fill it."""
+    async def make_room(self, draft: Draft, full: LimitExceededError) -> None:
+        """Before a full limit refuses, ask Zinc what became of the orders that fill it, the newest first.
+
+        Those that are still open come before the others, and all of it takes no longer than a refusal may wait.
+        """
         workings = self._workings
-        entries = await workings.writer.run(
-            lambda journal: journal.unfinished(mode=draft.mode, caller=draft.caller, limit=20)
-        )
-        async with anyio.create_task_group() as tasks:
-            for entry in entries:
-                rail = workings.rails.get(entry.rail)
-                if entry.state == "waiting":
-                    await workings.reconciler.clear_abandoned(entry)
-                elif rail is not None:
-                    tasks.start_soon(workings.refreshed, entry, rail)
+        seconds = full.period_seconds
+        entries = await workings.writer.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
+        some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
+
+        async def refresh(entry: Entry, rail: Rail) -> None:
+            async with some_at_once:
+                await workings.refreshed(entry, rail)
+
+        with anyio.move_on_after(workings.clocks.refresh):
+            async with anyio.create_task_group() as tasks:
+                for entry in entries:
+                    rail = workings.rails.get(entry.rail)
+                    if entry.state == "waiting":
+                        await workings.reconciler.clear_abandoned(entry)
+                    elif rail is not None:
+                        tasks.start_soon(refresh, entry, rail)
 
     async def adopt_listed(self, draft: Draft, rail: Rail) -> None:
         """While the journal is younger than the window, take over what Zinc lists for this twin.
@@ -190,14 +244,18 @@ class Earlier:
                 listed = await rail.find(TWIN_FIELD, draft.twin)
         except (ZincMcpError, TimeoutError):
             return  # a derived key still meets its first use at Zinc
+        wish = wanted(draft)
         for order in listed:
-            await self._adopt(draft, order)
+            if must_be(order, wish):
+                await self._adopt(draft, order)
 
     async def _adopt(self, draft: Draft, order: Order) -> None:
+        if order.max_price is not None:
+            draft = replace(draft, ceiling_cents=order.max_price)  # as it was placed, and not as it is wanted now
         now = self._workings.times.earliest()
         created = order.created_at.timestamp() if order.created_at is not None else now
         if order.stage in ("accepted", "placed") and now - created < self._workings.clocks.twin:
-            key = _key_of(order)
+            key = told_key(order)
             await self._workings.writer.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
 
     async def _doubted(self, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
@@ -215,9 +273,5 @@ class Earlier:
         return await self.outcome(attempt, deadline, earlier=True)
 
 
-def _key_of(order: Order) -> str:
-    """Return the key a listed order was placed with, or one for it: what a person could not type is no key."""
-    for told in (order.metadata.get(KEY_FIELD), order.id):
-        if isinstance(told, str) and _KEY.fullmatch(told):
-            return told
-    return hashlib.sha256(order.id.encode()).hexdigest()[:36]
+def _standing(journal: "Journal", *, wanted: Wanted, mode: Mode, window: float) -> Entry | None:
+    return journal.standing(wanted, mode, window)

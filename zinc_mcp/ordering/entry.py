@@ -104,7 +104,8 @@ class Entry:
     authorised_cents: int | None
     """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
     refunded_cents: int | None
-    """What is proved to have come back of it: a credit that was observed, the chain, or the owner's word."""
+    """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
+    owner's word. `ordering.settle` decides it."""
     seen: str | None
     """Digest of what Zinc last showed, so that a look can tell news from no news."""
     consent: Mapping[str, Any] | None
@@ -138,6 +139,17 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What tells an intention from others."""
+
+    caller: str
+    twin: str
+    given_key: str | None
+    """The key as it would go on the wire, when the caller gave one."""
+    body_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One change of an entry: nothing is overwritten without one."""
 
@@ -156,6 +168,8 @@ class Limits:
     day_cents: int | None = None
     month_cents: int | None = None
     orders_day: int | None = None
+    unproved_cents: int | None = None
+    """What may have been paid up front by wallet, ended without an order, and not be proved to have come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +178,13 @@ class Standing:
 
     entry: Entry
     same_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resembling:
+    """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
+
+    entry: Entry
 
 
 class StaleEntryError(Exception):

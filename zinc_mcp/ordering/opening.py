@@ -6,23 +6,28 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
+    OPEN,
     STANDING,
     Draft,
     Entry,
     Limits,
     Mode,
+    RailName,
     Standing,
     State,
 )
-from zinc_mcp.ordering.rows import entry_of
+from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, META
+from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS, UNPROVED
 
+_MOST_FILLING = 100
+"""Orders that are brought up to date before a full limit refuses."""
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
 # Built once: building a query takes longer than the database does to answer it.
@@ -42,6 +47,7 @@ _STANDING_TWINS = (
     .order_by(ENTRIES.c.id.desc())
 )
 
+_KNOWN_ORDER = sa.select(ENTRIES.c.id).where(ENTRIES.c.order_id == sa.bindparam("order_id")).limit(1)
 
 _COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -50,7 +56,41 @@ _COUNTING = (
     ENTRIES.c.counts_cents > 0,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_COUNTED = sa.select(_CENTS, sa.func.count()).where(*_COUNTING)
+_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(sa.case((IS_ORDER, 1), else_=0)), 0)).where(*_COUNTING)
+_COUNTED_BESIDE = _COUNTED.where(ENTRIES.c.id != sa.bindparam("but"))
+_UNPROVED = sa.select(_CENTS).where(
+    ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
+)
+
+_STANDING = (
+    ENTRIES.c.state.in_(STANDING),
+    IS_ORDER,
+    sa.or_(
+        ENTRIES.c.opened_at > sa.bindparam("since"),
+        ENTRIES.c.zinc_at > sa.bindparam("since"),
+        ENTRIES.c.state.in_(FOREVER),
+    ),
+)
+_OWN = sa.select(NEAR_TWINS.c.digest).where(NEAR_TWINS.c.entry_id == sa.bindparam("id"))
+_NEAR = (
+    sa.select(ENTRIES)
+    .where(
+        *_STANDING,
+        ENTRIES.c.id != sa.bindparam("id"),
+        sa.or_(
+            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(NEAR_TWINS.c.digest.in_(_OWN))),
+            sa.and_(*_SAME_INTENTION),
+        ),
+    )
+    .order_by(ENTRIES.c.id.desc())
+    .limit(20)
+)
+_RESEMBLES = (
+    sa.select(ENTRIES.c.id)
+    .join(NEAR_TWINS, NEAR_TWINS.c.entry_id == ENTRIES.c.id)
+    .where(*_STANDING, NEAR_TWINS.c.digest.in_(sa.bindparam("digests", expanding=True)))
+    .limit(1)
+)
 
 
 def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
@@ -61,6 +101,9 @@ def _kept(name: str) -> sa.ScalarSelect[str]:
     return sa.select(META.c.value).where(META.c.name == name).scalar_subquery()
 
 
+_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
+"""Look-ups count as money and not as orders."""
+
 # The end of the index that the limits go by.
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -70,13 +113,17 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
 
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
 _BEFORE = sa.select(
-    _kept("paused"),
+    sa.select(META.c.value)
+    .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
+    .order_by(META.c.name)
+    .limit(1)
+    .scalar_subquery(),
     _kept("clock_accepted"),
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
-    _of_the_day(sa.literal_column("1", sa.Integer)),
+    _of_the_day(_ONE_ORDER),
     _CENTS,
 ).where(*_COUNTING)
 
@@ -100,16 +147,21 @@ class Before:
     """What counts against the caller's limits over 24 hours."""
     month_cents: int
     """The same over 30 days, where they are limited."""
+    unproved_cents: int = 0
+    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
 
 
 def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
     """Look up what has a say in whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
-    paused, clock, newest, *counted = execute(
-        connection, _BEFORE, {**_intention(draft), "day": day, "since": since}
-    ).fetchone()
-    return Before(paused, clock, float(newest), *map(int, counted))
+    own_pause = pause_of(draft.caller, draft.mode, draft.rail)
+    given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
+    paused, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
+    before = Before(paused, clock, float(newest), *map(int, counted))
+    if draft.rail == "agent" and limits.unproved_cents is not None:
+        return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
+    return before
 
 
 def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
@@ -122,9 +174,9 @@ def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
         return draft
     if not asks:
         raise RefusedError(
-            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time, so nothing was sent.",
-            "Tell the user to set the machine's clock right, or, if it is right, to run `zinc-mcp resume` in a "
-            "terminal.",
+            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time.",
+            "Tell the user to set the machine's clock right, or, if it is right, to run "
+            f"{command('resume')} in a terminal.",
             code="clock_uncertain",
         )
     return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
@@ -146,7 +198,8 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
-        RefusedError: `key_conflict`, the key belongs to another order; `key_used`, Zinc has seen it and it ended.
+        RefusedError: `key_conflict`, the key belongs to another order or is an order's id, whoever's; `key_used`, Zinc
+            has seen it and it ended.
     """
     if draft.given_key is None:
         return None
@@ -158,6 +211,12 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     )
     row = connection.execute(query).first()
     if row is None:
+        if connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key}).first() is not None:
+            raise RefusedError(
+                "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
+                "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
+                code="key_conflict",
+            )
         return None
     named = entry_of(row)
     if named.body_digest != draft.body_digest:
@@ -201,27 +260,93 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
     return int(cents), int(orders)
 
 
+def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[Entry]:
+    """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
+    given = {"id": entry.id, "twin": entry.twin, "caller": entry.caller, "mode": entry.mode, "since": since}
+    return [entry_of(row) for row in connection.execute(_NEAR, given)]
+
+
+def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
+    """Say whether a standing order for the same place holds one of a draft's products."""
+    if not draft.near:
+        return False
+    return connection.execute(_RESEMBLES, {"digests": draft.near, "since": since}).first() is not None
+
+
+def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | None) -> list[Entry]:
+    """List the orders that fill a limit, the newest first, and before them those that are still open.
+
+    They count against a caller since then; without `since`, they were paid up front, ended without an order, and are
+    not proved to have come back.
+    """
+    counts = UNPROVED if since is None else sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > since)
+    is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
+        .order_by(is_over, ENTRIES.c.id.desc())
+        .limit(_MOST_FILLING)
+    )
+    return [entry_of(row) for row in connection.execute(query)]
+
+
+def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+    """Return what was paid up front, however long ago, for what ended without an order, and is not proved back."""
+    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])
+
+
 def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
     """Check that the rolling limits admit what a draft may cost.
 
     Raises:
         LimitExceededError: one does not.
     """
-    asked = draft.ceiling_cents + draft.fee_cents
-    for period, cents, held in (
-        ("24 hours", limits.day_cents, before.day_cents),
-        ("30 days", limits.month_cents, before.month_cents),
+    _check(draft.rail, draft.ceiling_cents + draft.fee_cents, limits, before)
+
+
+def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:
+    """Check that the rolling limits, as they stand now, admit an entry beside everything else that counts.
+
+    Raises:
+        LimitExceededError: one does not.
+    """
+    given = {"mode": entry.mode, "caller": entry.caller, "but": entry.id}
+    day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
+    month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
+    unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
+    beside = Before(None, None, 0.0, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
+    _check(entry.rail, entry.reserved_cents, limits, beside)
+
+
+def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
+    for period, seconds, cents, held in (
+        ("24 hours", DAY_SECONDS, limits.day_cents, before.day_cents),
+        ("30 days", MONTH_SECONDS, limits.month_cents, before.month_cents),
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
-            raise LimitExceededError(
+            full = LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
-                f"{period} has {printed(left)} left. Nothing was sent.",
+                f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
+            full.period_seconds = seconds
+            raise full
+    if rail == "agent" and limits.unproved_cents is not None and before.unproved_cents > limits.unproved_cents:
+        full = LimitExceededError(
+            f"{printed(before.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
+            "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
+            f"{printed(limits.unproved_cents)}.",
+            "Tell the user to look whether it came back; "
+            f"{command('orders', 'refunded', 'KEY', 'CENTS')} in a terminal then says so for each order. "
+            "place_order, which pays from a Zinc balance, is not stopped by this.",
+            facts={"limit_cents": limits.unproved_cents, "unproved_cents": before.unproved_cents},
+        )
+        full.period_seconds = None
+        raise full
     if limits.orders_day is not None and before.day_orders >= limits.orders_day:
         raise LimitExceededError(
-            f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
+            f"The limit of {limits.orders_day} orders in 24 hours is reached.",
             facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
         )
 

@@ -6,7 +6,7 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import (
     JournalError,
+    OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
     RefusedError,
@@ -29,6 +30,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import find_paid, paid_no_order, proven, with_reference, without_credential
 from zinc_mcp.ordering.rail import LeaseOverError, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
+from zinc_mcp.ordering.same_order import as_answer, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,10 @@ class Payer:
             StaleEntryError, RefusedError: as `Journal.move`.
         """
         marks = self._settling.about_to_send(self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin)
-        marked = await self._writer.move(entry, "signing", "asking for the price", **marks, **changes)
+        admission = self._settling.admission
+        marked = await self._writer.move(
+            entry, "signing", "asking for the price", admission=admission, **marks, **changes
+        )
         self._checkpoint("signing")
         return marked
 
@@ -80,9 +85,9 @@ class Payer:
         self._checkpoint("signed")
         try:
             attempt.entry = await self._marked_sending(attempt.entry, quote, payment)
-        except RefusedError as error:  # paused meanwhile; the credential has not left us
+        except RefusedError as error:  # paused, or not allowed any more; the credential has not left us
             await self._unused(attempt, rail)
-            await self._settling.ended(attempt, "refused", "paused before sending", error)
+            await self._settling.ended(attempt, "refused", f"not sent: {error.code}", error)
             return False
         except StaleEntryError as stale:
             await self._overtaken(attempt, rail, stale.current)
@@ -106,7 +111,7 @@ class Payer:
         while True:
             try:
                 await self._settling.hold(attempt, self._clocks.wire)
-                order = await self._sent(attempt, rail, body, payment.credential)
+                order = as_answer(await self._sent(attempt, rail, body, payment.credential), attempt.entry)
             except LeaseOverError:
                 continue
             except StaleEntryError as stale:
@@ -128,7 +133,9 @@ class Payer:
             except (OrderRejectedError, OrderOutcomeUnknownError) as error:
                 self._checkpoint("answered")
                 reason = error.facts.get("zinc_code") or error.facts.get("reason")
-                await self._settling.doubted(attempt, f"no order for the payment: {reason}")
+                await self._settling.doubted(attempt, f"no order for the payment: {reason}", **told_loudly(error))
+                if isinstance(error, OrderAlreadyExistsError):
+                    await self._named(attempt, error.identifiers)
                 await self._reopened(attempt)
                 found = await self._found(attempt.entry, rail)
                 if found is not None:
@@ -168,6 +175,8 @@ class Payer:
             raise RefusedError("The order's content was purged, so it cannot be sent.")
         try:
             quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(attempt))
+            if isinstance(quote, Order):
+                quote = as_answer(quote, entry)
         except OrderRejectedError as error:
             error.facts["key"] = entry.key
             await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
@@ -230,7 +239,9 @@ class Payer:
             await self._settling.never_left(attempt, stale.current)
         except WalletSilentError as silent:
             await self._learnt(attempt, silent.recovery)
-            await self._settling.doubted(attempt, "the wallet gave no clear answer")
+            # Whatever it may have made lets as much go, and nobody can take it back here.
+            authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
+            await self._settling.doubted(attempt, "the wallet gave no clear answer", **authorised)
             await self.prove(attempt, rail)
             if attempt.entry.state == "unknown":
                 await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
@@ -250,6 +261,7 @@ class Payer:
             "counted_at": max(self._settling.times.latest(), entry.counted_at),
             "zinc_at": self._settling.times.zinc() or entry.zinc_at,
             "fee_cents": quote.fee_cents,
+            "authorised_cents": quote.amount_cents,
             "facts": {**entry.facts, "payment": told},
             **self._settling.about_to_send(self._clocks.wire + self._clocks.lease_margin),
         }
@@ -262,7 +274,11 @@ class Payer:
         async with anyio.create_task_group() as writing:
             try:
                 answer = await rail.send_paid(
-                    body, credential, self._keep(attempt, writing), partial(self._settling.leaving, attempt)
+                    body,
+                    credential,
+                    self._keep(attempt, writing),
+                    partial(self._settling.leaving, attempt),
+                    self._keep(attempt, writing, accepted=False),
                 )
             except Exception as error:  # raised below: out of here it would come in a group
                 failure = error
@@ -272,7 +288,7 @@ class Payer:
             raise AssertionError
         return answer
 
-    def _keep(self, attempt: Attempt, writing: TaskGroup | None = None) -> OnHeaders:
+    def _keep(self, attempt: Attempt, writing: TaskGroup | None = None, *, accepted: bool = True) -> OnHeaders:
         entry = attempt.entry
 
         async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
@@ -280,8 +296,7 @@ class Payer:
 
             def kept(payment: Payment | None) -> Payment:
                 payment = payment or Payment(entry.id, self._clock())
-                recovery = {**payment.recovery, **({"receipt": receipt} if receipt else {})}
-                return dataclasses.replace(payment, recovery=recovery, order_key=order_key or payment.order_key)
+                return payment.with_headers(order_key, receipt, accepted=accepted)
 
             async def save() -> None:
                 await self._unwritten.change_payment(entry.id, kept)
@@ -294,6 +309,12 @@ class Payer:
                 writing.start_soon(save)
 
         return keep
+
+    async def _named(self, attempt: Attempt, order_ids: Sequence[str]) -> None:
+        """Keep the ids under which a 409 said that the order is to be found."""
+        found = [order_id for order_id in order_ids if order_id != attempt.entry.key]
+        if found and attempt.payment is not None:
+            await self._learnt(attempt, {"named": found})
 
     async def _learnt(self, attempt: Attempt, recovery: Mapping[str, Any]) -> None:
         def learnt(payment: Payment | None) -> Payment:

@@ -1,20 +1,30 @@
-"""What a person is asked before money is spent: frozen in the entry, in a person's words, the same on every road.
+"""What a person is asked before money is spent: the whole order, frozen in the entry, the same on every road.
 
-Everything that comes from a model or a retailer is cleaned and bounded here, once, and shown in a place of its own.
+It is built by walking what would be sent, so that nothing is sent that is not in the question, and nothing in it is
+cut. Words of others stand in fields of their own, between quotes that they cannot close.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zinc_mcp.api.orders import OrderCreate, OrderProduct
+from zinc_mcp.api.orders import Address, OrderCreate
+from zinc_mcp.api.places import shown_lines
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.api.products import Product
-from zinc_mcp.api.retailer import host_of
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.prose import plain
 
-MAX_LINES = 30
+DIALOGUE_CHARACTERS = 24_000
+"""The longest question that is asked in a host's dialogue; a longer one is asked on the page or in a terminal."""
+MOST_BYTES = 256 * 1024
+"""The longest question there is. What does not fit is refused before anything is asked."""
+
+Labelled = tuple[str, str]
 
 
 class Line(BaseModel):
@@ -24,8 +34,12 @@ class Line(BaseModel):
 
     host: str
     url: str
+    """The address as it would be sent, byte for byte."""
+    product_id: str | None = None
+    """The product's number in this shop, where the address names one."""
     quantity: int
-    options: Sequence[tuple[str, str]] = ()
+    options: Sequence[Labelled] = ()
+    """Everything else that is sent about this product."""
     title: str | None = None
     seller: str | None = None
     price_cents: int | None = None
@@ -38,23 +52,29 @@ class Question(BaseModel):
 
     retailer: str
     lines: Sequence[Line]
-    lines_left_out: int = 0
     ship_to: Sequence[str]
-    """The address as lines; only the city when it is a saved one."""
+    """The address as lines; name, city and country when it is a saved one."""
+    ship_to_whole: Sequence[str]
+    """The whole address as it would be sent."""
     saved_as: str | None = None
-    """The name the owner saved the address under; None when whoever ordered gave the address."""
+    """The name the owner saved the address under; None when the caller gave the address."""
     rail: RailName
     mode: Mode
     ceiling_cents: int
     fee_cents: int
+    """The highest fee that may come on top of the ceiling."""
     left_day_cents: int | None
     """What the limit of 24 hours has left once this is bought."""
     left_month_cents: int | None = None
     left_orders_day: int | None = None
-    extras: Sequence[tuple[str, str]] = ()
-    """Everything else that would be sent: gift text, purchase order number, notes."""
+    extras: Sequence[Labelled] = ()
+    """Everything else that would be sent."""
     twin: str | None = None
     """When the same was ordered before: how that order stands."""
+    near: Sequence[str] = ()
+    """Earlier orders for the same address that hold one of these products."""
+    notes: Sequence[str] = ()
+    """What else a person should know before they decide."""
     look_up_cents: int = 0
 
     @property
@@ -75,28 +95,34 @@ class Question(BaseModel):
             left.append(f"{self.left_orders_day} more {orders} in 24 hours")
         return left
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should weigh before a yes: earlier orders like this one, and other notes."""
+        said = [] if self.twin is None else [f"The same was ordered before: {self.twin}. A yes buys it a second time."]
+        said += [f"Part of this was ordered before: {each}." for each in self.near]
+        return [*said, *self.notes]
+
     def text(self) -> str:
-        """Return the whole question as plain lines, for a host's dialogue or a terminal.
+        """Return the whole question as plain lines, for a host's dialogue or a terminal; nothing is cut.
 
         Words of others stand in quotes that they cannot close, one field to a line.
         """
         said = [f"Buy from {self.retailer} for at most {printed(self.most_cents)}?{PRACTICE.get(self.mode, '')}"]
-        said += [describe(line) for line in self.lines]
-        if self.lines_left_out:
-            said.append(f"And {self.lines_left_out} more products that are not listed here.")
+        said += self.warnings
+        for number, line in enumerate(self.lines, start=1):
+            said += describe(line, number if len(self.lines) > 1 else None)
         if self.saved_as is not None:
-            said.append(f"Ship to your saved address {quoted(self.saved_as)}: {', '.join(self.ship_to)}")
+            said.append(f"Ship to your saved address {quoted(self.saved_as)}: {', '.join(map(visible, self.ship_to))}")
         else:
-            said.append(f"Ship to an address that was given: {quoted(', '.join(self.ship_to))}")
+            said.append("Ship to an address that was given:")
+            said += [f"  {quoted(part)}" for part in self.ship_to]
         said += [f"{label}: {quoted(value)}" for label, value in self.extras]
         said.append(
             f"Paid {paid_by(self.rail)}: at most {printed(self.ceiling_cents)} for items, tax and shipping, plus "
-            f"{printed(self.fee_cents)} for Zinc."
+            f"at most {printed(self.fee_cents)} for Zinc."
         )
         if self.limits_left:
             said.append(f"Left of your limits after this: {', '.join(self.limits_left)}.")
-        if self.twin is not None:
-            said.append(f"The same was ordered before: {self.twin}. A yes buys it a second time.")
         if self.look_up_cents:
             said.append(f"Looking up what the page says cost {printed(self.look_up_cents)}.")
         return "\n".join(said)
@@ -104,23 +130,31 @@ class Question(BaseModel):
 
 PRACTICE = {"sandbox": " (practice: nothing is really bought)", "test": " (test key: nothing is really bought)"}
 
-_QUOTES = str.maketrans(
-    dict.fromkeys('"\u00ab\u00bb\u201c\u201d\u201e\u201f\u2033\u2036\u275d\u275e\u301d\u301e\u301f\uff02', "'")
-)
+_OUR_QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"'})
+_BREAKS = str.maketrans({"\r": None, "\n": "\u23ce"})
+
+
+def visible(text: str) -> str:
+    """Return text on one line; where it breaks into lines, a sign stands that shows it."""
+    return text.translate(_BREAKS)
 
 
 def quoted(text: str) -> str:
-    """Return somebody else's words in quotes, with nothing in them that could end the quotes."""
-    return f"“{text.translate(_QUOTES)}”"
+    """Return words of others in quotes that nothing in them can end."""
+    return f"“{visible(text).translate(_OUR_QUOTES)}”"
 
 
-def describe(line: Line) -> str:
-    """Return one product as a line of text."""
-    name = f"{quoted(line.title)} at {line.host}" if line.title else f"the product at {line.url}"
-    seller = f", sold by {quoted(line.seller)}" if line.seller else ""
-    price = f", listed at {printed(line.price_cents)} each" if line.price_cents is not None else ""
-    options = "".join(f", with {quoted(f'{label}: {value}')}" for label, value in line.options)
-    return f"{line.quantity} of {name}{seller}{price}{options}"
+def describe(line: Line, number: int | None = None) -> list[str]:
+    """Return one product as lines: what and where, its address as it is sent, what Zinc says, what is chosen."""
+    which = f"product {line.product_id}" if line.product_id else "the product"
+    head = f"{line.quantity} of {which} at {line.host}"
+    said = [head if number is None else f"{number}. {head}", f"  {line.url}"]
+    told = [f"titled {quoted(line.title)}"] if line.title else []
+    told += [f"sold by {quoted(line.seller)}"] if line.seller else []
+    told += [f"listed at {printed(line.price_cents)} each"] if line.price_cents is not None else []
+    if told:
+        said.append(f"  Zinc says: {', '.join(told)}")
+    return said + [f"  {label}: {quoted(value)}" for label, value in line.options]
 
 
 def paid_by(rail: RailName) -> str:
@@ -139,81 +173,126 @@ def question_about(
     left_month_cents: int | None = None,
     left_orders_day: int | None = None,
     saved_as: str | None,
-    twin: str | None,
-    look_up_cents: int,
+    twin: str | None = None,
+    near: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    look_up_cents: int = 0,
 ) -> Question:
-    """Make the question for an order; `products` is what Zinc could tell about each line."""
-    return Question(
+    """Make the question for an order; `products` is what Zinc could tell about each line.
+
+    Raises:
+        RefusedError: `order_too_large`, it is longer than a person is ever asked.
+    """
+    rest = order.to_wire()
+    lines = [
+        _line(wire, product)
+        for wire, product in zip(cast(list[dict[str, Any]], rest.pop("products")), products, strict=True)
+    ]
+    whole = _ship_to(order.shipping_address, rest.pop("shipping_address"))
+    question = Question(
         retailer=order.retailer,
-        lines=[_line(line, product) for line, product in zip(order.products, products, strict=True)][:MAX_LINES],
-        lines_left_out=max(0, len(order.products) - MAX_LINES),
-        ship_to=_ship_to(order, saved_as),
-        saved_as=None if saved_as is None else plain(saved_as, 60),
+        lines=lines,
+        ship_to=whole if saved_as is None else _saved_ship_to(order.shipping_address),
+        ship_to_whole=whole,
+        saved_as=saved_as,
         rail=rail,
         mode=mode,
-        ceiling_cents=order.max_price,
+        ceiling_cents=rest.pop("max_price"),
         fee_cents=fee_cents,
         left_day_cents=left_day_cents,
         left_month_cents=left_month_cents,
         left_orders_day=left_orders_day,
-        extras=_extras(order),
+        extras=[(_label(path), value) for path, value in _leaves(rest)],
         twin=twin,
+        near=near,
+        notes=notes,
         look_up_cents=look_up_cents,
     )
+    if len(question.text().encode()) > MOST_BYTES:
+        raise RefusedError(
+            f"This order is longer than a person is ever asked about ({MOST_BYTES // 1024} KB), so nothing was sent.",
+            "Split it into smaller orders, or shorten what is sent along with it.",
+            code="order_too_large",
+        )
+    return question
 
 
-def _line(line: OrderProduct, product: Product | None) -> Line:
-    options = [(plain(option.label, 60), plain(option.value, 80)) for option in line.variant or []]
-    for label, conditions in (("condition", line.condition_in), ("never", line.condition_not_in)):
-        if conditions:
-            options.append((label, ", ".join(conditions)))
+def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
+    rest = dict(wire)
+    url, quantity = str(rest.pop("url")), int(rest.pop("quantity", 1))
+    options = [
+        (f"With {quoted(str(option['label']))}", str(option["value"]))
+        for option in cast(list[Mapping[str, Any]], rest.pop("variant", None) or [])
+    ]
     known = product if product is not None and product.status == "completed" else None
+    address = read_product_url(url)
+    # What a page shows is its own offer: not that of another seller or variant that the address picks.
+    offered = known if known and not (address.chooses_seller or address.chooses_variant) else None
     return Line(
         # The host in ASCII, so that a look-alike in another script shows as the punycode it is.
-        host=host_of(line.url),
-        url=plain(f"{host_of(line.url)}/{line.url.split('/', 3)[-1]}", 120),
-        quantity=line.quantity,
-        options=options,
-        title=plain(known.title, 120) if known and known.title else None,
-        seller=plain(known.seller, 80) if known and known.seller else None,
-        price_cents=known.price if known and (known.currency_code or "USD") == "USD" else None,
+        host=address.host,
+        url=url,
+        product_id=address.product_id,
+        quantity=quantity,
+        options=[
+            *((f"The address chooses {quoted(name)}", value) for name, value in address.choices),
+            *options,
+            *((_label(path), value) for path, value in _leaves(rest)),
+        ],
+        title=plain(known.title, 200) if known and known.title else None,
+        seller=plain(offered.seller, 100) if offered and offered.seller else None,
+        price_cents=offered.price if offered and (offered.currency_code or "USD") == "USD" else None,
     )
 
 
-def _ship_to(order: OrderCreate, saved_as: str | None) -> list[str]:
-    address = order.shipping_address
-    if saved_as is not None:
-        return [plain(address.city, 60)]
-    parts = (
-        f"{address.first_name} {address.last_name}",
-        address.address_line1,
-        address.address_line2,
-        address.city,
-        f"{address.state or ''} {address.postal_code}".strip(),
-        address.country,
-        f"tel. {address.phone_number}",
-    )
-    return [plain(part, 80) for part in parts if part]
+_IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "city", "state", "postal_code")
 
 
-def _extras(order: OrderCreate) -> list[tuple[str, str]]:
-    """List whatever else leaves with the order: each of these is a way to carry text out or to spend more."""
-    extras: list[tuple[str, str]] = []
-    if order.is_gift:
-        extras.append(("Gift message", plain(order.gift_message or "none", 240)))
-    if order.po_number is not None:
-        extras.append(("Purchase order number", plain(order.po_number, 80)))
-    if order.metadata:
-        notes = ", ".join(f"{name} = {value}" for name, value in order.metadata.items())
-        extras.append(("Notes sent along", plain(notes, 400)))
-    if order.payment is not None and order.payment.mode == "connect":
-        extras.append(("Charged to", f"your customer's card {plain(order.payment.payment_method, 40)}"))
-    if order.retailer_credentials_id is not None:
-        extras.append(("Retailer account", plain(order.retailer_credentials_id, 60)))
-    if order.customer_notifications is not None:
-        extras.append(("E-mails about it to", plain(order.customer_notifications.email, 80)))
-    if order.fulfillment is not None:
-        loosened = [name for name in ("gift", "items", "quantity") if getattr(order.fulfillment, name)]
-        if loosened:
-            extras.append(("May be bought incompletely", ", ".join(loosened)))
-    return extras
+def _ship_to(address: Address, wire: Mapping[str, Any]) -> list[str]:
+    rest = {name: value for name, value in wire.items() if name not in (*_IN_AN_ADDRESS, "country", "phone_number")}
+    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in _leaves(rest))]
+
+
+def _saved_ship_to(address: Address) -> list[str]:
+    return [f"{address.first_name} {address.last_name}", address.city, address.country]
+
+
+_LABELS = {
+    "idempotency_key": "Key of this order",
+    "retailer_credentials_id": "Bought with the retailer account",
+    "po_number": "Purchase order number",
+    "handling_days_max": "Only sellers who hand it over within this many days",
+    "is_gift": "Sent as a gift",
+    "gift_message": "Gift message",
+    "payment.mode": "Way of payment (connect: a customer's card)",
+    "payment.payment_method": "Your customer's card",
+    "payment.customer": "Your customer",
+    "payment.margin.type": "Your markup is (flat: in cents)",
+    "payment.margin.value": "Your markup",
+    "customer_notifications.email": "E-mails about it, which Zinc charges for, to",
+    "fulfillment.gift": "Bought even where it cannot be a gift",
+    "fulfillment.items": "Bought even where some items cannot be",
+    "fulfillment.quantity": "Bought even where fewer pieces can be had",
+    "fulfillment.excluded_merchants": "Never bought from",
+    "condition_in": "Only in condition",
+    "condition_not_in": "Never in condition",
+}
+"""How fields are called before a person; one that is not here is called by its own name."""
+
+
+def _label(path: str) -> str:
+    if path.startswith("metadata."):
+        return f"Note {quoted(path.removeprefix('metadata.'))}"
+    return _LABELS.get(path) or f"{path.replace('_', ' ').replace('.', ', ').capitalize()}"
+
+
+def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
+    """Walk what would be sent: each text, number and switch with the way to it; rows of a list share theirs."""
+    if isinstance(value, Mapping) and value:
+        for name, part in cast(Mapping[str, object], value).items():
+            yield from _leaves(part, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        for part in cast(list[object], value):
+            yield from _leaves(part, path)
+    elif path:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -22,6 +22,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import LeaseOverError, Rail, is_paying
 from zinc_mcp.ordering.reconcile import Reconciler, is_ours
+from zinc_mcp.ordering.same_order import as_answer, is_answered_wrongly, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 from zinc_mcp.ordering.times import APART_SECONDS
 
@@ -90,6 +91,7 @@ class Sender:
         return (
             is_ours(entry, rail)
             and entry.body is not None
+            and not is_answered_wrongly(entry)
             and self._is_recent(entry)
             and (not is_paying(rail) or await self._payer.may_repeat(entry))
         )
@@ -108,7 +110,7 @@ class Sender:
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
         marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._marks()
         marks |= {"attempts": entry.attempts + 1, **changes}
-        marked = await self._writer.move(entry, "sending", what, **marks)
+        marked = await self._writer.move(entry, "sending", what, admission=self._settling.admission, **marks)
         self._checkpoint("sending")
         return marked
 
@@ -180,7 +182,7 @@ class Sender:
         first = entry.attempts == 1
         attempt.error = None
         try:
-            order = await rail.send(entry.body, partial(self._settling.leaving, attempt))
+            order = as_answer(await rail.send(entry.body, partial(self._settling.leaving, attempt)), entry)
         except OrderAlreadyExistsError as error:
             self._checkpoint("answered")
             await self._landed(attempt, rail, error)
@@ -202,7 +204,7 @@ class Sender:
             return
         except OrderOutcomeUnknownError as error:
             self._checkpoint("answered")
-            await self._settling.doubted(attempt, f"no answer: {error.facts.get('reason')}")
+            await self._settling.doubted(attempt, f"no answer: {error.facts.get('reason')}", **told_loudly(error))
             await self._found(attempt, rail)
             return
         self._checkpoint("answered")

@@ -8,6 +8,7 @@ import anyio
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
 from zinc_mcp.ordering.holder import this_process
@@ -15,6 +16,7 @@ from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.rail import LeaseOverError, Rail
 from zinc_mcp.ordering.reconcile import Reconciler, news
+from zinc_mcp.ordering.settle import nothing_taken
 from zinc_mcp.ordering.writer import Writer
 
 Checkpoint = Callable[[str], None]
@@ -48,6 +50,7 @@ class Settling:
         leases: LeaseClock,
         owner: str,
         checkpoint: Checkpoint,
+        admission: Admission,
     ) -> None:
         self.writer = writer
         self._reconciler = reconciler
@@ -59,6 +62,7 @@ class Settling:
         self._owner = owner
         self._process = this_process()
         self.checkpoint = checkpoint
+        self.admission = admission
 
     def lease(self, seconds: float) -> dict[str, Any]:
         """Return what changes in an entry that this process takes into its hands."""
@@ -75,7 +79,9 @@ class Settling:
     async def marked(
         self, entry: Entry, state: State, what: str, payment: Payment, changes: Mapping[str, Any]
     ) -> Entry:
-        """Move an entry on together with its payment; a journal that fails just then is tried again for a while.
+        """Move an entry on together with its payment, if the policy still admits it.
+
+        A journal that fails just then is tried again for a while.
 
         Raises:
             StaleEntryError, RefusedError, JournalError: as `Journal.move`.
@@ -83,7 +89,9 @@ class Settling:
         for pause in (0.05, 0.2, 1.0, None):
             try:
                 return await self.writer.run(
-                    lambda journal: journal.move(entry, state, what, to_send=True, payment=payment, **changes)
+                    lambda journal: journal.move(
+                        entry, state, what, to_send=True, admission=self.admission, payment=payment, **changes
+                    )
                 )
             except JournalError:
                 if pause is None:
@@ -101,7 +109,7 @@ class Settling:
             RefusedError: `paused`.
         """
         if self._leases.left(attempt.entry) < seconds:
-            held = self.about_to_send(seconds + self.clocks.lease_margin)
+            held: dict[str, Any] = self.about_to_send(seconds + self.clocks.lease_margin)
             attempt.entry = await self.writer.run(
                 lambda journal: journal.move(attempt.entry, attempt.entry.state, "held on to", to_send=True, **held)
             )
@@ -127,7 +135,7 @@ class Settling:
             return
         summary = "The process stood still until its time to send was over, so nothing was sent."
         problem = {"code": "internal_error", "summary": summary}
-        changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, "sender": None, **FREE}
+        changes: dict[str, Any] = {"counts_cents": 0, "spent_cents": 0, "problem": problem, "sender": None, **FREE}
         try:
             attempt.entry = await self.writer.move(current, "refused", "never sent", **changes)
         except StaleEntryError as stale:
@@ -137,6 +145,7 @@ class Settling:
         """Zinc has it: settle the money on what the order shows."""
         attempt.order = order
         changes = {**news(attempt.entry, order), **self._reconciler.landed(attempt.entry, order)}
+        await self._reconciler.stop_if_above_ceiling(attempt.entry, changes)
         await self.settle(attempt, changes.pop("state"), what, **changes, **more)
         self.checkpoint("accepted")
         if attempt.entry.attempts > 1:
@@ -145,14 +154,14 @@ class Settling:
     async def ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
         """Nothing was bought: give the money back, and `error` is what the waiting calls are told."""
         problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
-        await self.settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+        await self.settle(attempt, state, what, **nothing_taken(attempt.entry), problem=problem, **FREE)
         if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
             attempt.error = error
         self.checkpoint("ended")
 
-    async def doubted(self, attempt: Attempt, what: str) -> None:
+    async def doubted(self, attempt: Attempt, what: str, **more: Any) -> None:
         """It may or may not have landed; the entry stays in our hands while we look."""
-        await self.settle(attempt, "unknown", what, **self.lease(self.clocks.looking_lease))
+        await self.settle(attempt, "unknown", what, **self.lease(self.clocks.looking_lease), **more)
         self.checkpoint("unknown")
 
     async def settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
@@ -187,7 +196,7 @@ class Settling:
                 if settled and not landed_after_all:
                     return entry
                 if landed_after_all:
-                    changes["problem"] = None
+                    changes.setdefault("problem", None)
                 if entry.sender != sender:
                     changes.pop("sender", None)  # another process sends it, and may still be at it
                 if state in ("rejected", "refused"):

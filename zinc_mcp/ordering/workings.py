@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry, RailName
 from zinc_mcp.ordering.lease import LeaseClock
@@ -52,6 +54,10 @@ class Workings:
     owner: str
     """Names this process in leases."""
     checkpoint: Checkpoint
+    admission: Admission
+    """What is checked again before anything is sent."""
+    tasks: TaskGroup
+    """Where work runs that outlives the call which started it."""
     times: Times
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""
@@ -67,16 +73,21 @@ class Workings:
             return rail
         if name == "agent":
             raise RefusedError(
-                "No payment wallet is set up, so nothing can be paid with one. Nothing was sent.",
+                "No payment wallet is set up, so nothing can be paid with one.",
                 "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
                 "(ZINC_API_KEY).",
                 code="wallet_not_configured",
             )
         raise RefusedError(
-            "No Zinc API key is configured, so no order can be placed. Nothing was sent.",
+            "No Zinc API key is configured, so no order can be placed.",
             "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
             code="account_not_configured",
         )
+
+    @property
+    def practises(self) -> bool:
+        """Say whether this process can only practise: then it decides about no live order."""
+        return bool(self.rails) and all(rail.mode != "live" for rail in self.rails.values())
 
     def until(self, seconds: float) -> dict[str, Any]:
         """Return, for a consent, when it is over: by our clock and by Zinc's."""

@@ -10,9 +10,10 @@ import anyio
 import anyio.to_thread
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering.entry import Entry, State
+from zinc_mcp.ordering.entry import Entry, Mode, State
 
 if TYPE_CHECKING:
+    from zinc_mcp.ordering.admission import Admission
     from zinc_mcp.ordering.glance import Glance
     from zinc_mcp.ordering.journal import Journal
 
@@ -41,14 +42,15 @@ class Writer:
         self.used.set()
         return done
 
-    async def find(self, handle: str, *, caller: str | None = None) -> Entry | None:
+    async def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """`Journal.find`, without waiting for the thread where that can be.
 
         Raises:
             JournalError: as `run`.
         """
         return await self._seen(
-            lambda glance: glance.find(handle, caller), lambda journal: journal.find(handle, caller=caller)
+            lambda glance: glance.find(handle, caller, mode),
+            lambda journal: journal.find(handle, caller=caller, mode=mode),
         )
 
     async def read(self, entry_id: int) -> Entry:
@@ -59,14 +61,16 @@ class Writer:
         """
         return await self._seen(lambda glance: glance.read(entry_id), lambda journal: journal.read(entry_id))
 
-    async def move(self, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
+    async def move(
+        self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
+    ) -> Entry:
         """`Journal.move` on the journal's thread.
 
         Raises:
             StaleEntryError: somebody else moved the entry first.
             JournalError, RefusedError: as `Journal.move`.
         """
-        return await self.run(lambda journal: journal.move(entry, state, what, **changes))
+        return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
 
     async def aclose(self) -> None:
         """Close the journal if it was opened."""

@@ -9,6 +9,7 @@ A wallet signs; it never sends anything to Zinc. Whoever holds one keeps these r
 * `fate` says what can be proved, and only looks; `release` takes back what can be taken back.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -72,6 +73,14 @@ class PaymentWallet(Protocol):
         """Load what is slow to load, off the event loop. Called once at start; `pay` works without it."""
         ...
 
+    async def check(self) -> None:
+        """Say whether it could pay, as far as that can be told without paying or asking anybody.
+
+        Raises:
+            SettingsError: something is missing or cannot be used; the sentence names the setting, never its value.
+        """
+        ...
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Make the one credential for a challenge that `terms.choose` or `terms.check` has let through.
 
@@ -112,3 +121,17 @@ class WalletSettings:
     recipients: frozenset[str] | None = None
     """The only recipients to pay, or None for any."""
     command_seconds: float = 300.0
+
+    def payer(self) -> str:
+        """Return what tells two payers apart without telling a secret: whose key or command pays, on which chain."""
+        secrets = (self.tempo_private_key, self.stripe_secret_key)
+        told = [
+            self.kind,
+            *("" if secret is None else secret.get_secret_value() for secret in secrets),
+            self.tempo_root_account or "",
+            str(self.tempo_chain_id) if self.kind in ("tempo", "command") else "",
+            self.stripe_payment_method or "",
+            self.command or "",
+            *sorted(self.methods),
+        ]
+        return hashlib.sha256("\0".join(["zinc-mcp wallet", *told]).encode()).hexdigest()[:16]

@@ -34,7 +34,7 @@ class AccountRail:
         self._fee_until = 0.0
         self.mode: Mode = mode
         self.origin = client.origin
-        self.account = fingerprint(api_key)
+        self.account = self.former_account = fingerprint(api_key)
 
     async def fee_cents(self) -> int:
         """Return the account's order fee (`GET /wallet/me`), asked once an hour; until it is told, the usual one."""

@@ -41,7 +41,20 @@ class AgentRail:
         fees_cents: tuple[int, int] = (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
         sign_seconds: float = 60.0,
         signs_only: bool = True,
+        payer: str = "",
     ) -> None:
+        """Remember what to pay with.
+
+        Args:
+            client: talks to Zinc.
+            wallet: signs.
+            mode: whether real money moves.
+            clock: seconds since the epoch.
+            fees_cents: the least and the most that a 402 may ask for above the ceiling.
+            sign_seconds: how long the wallet may take.
+            signs_only: whether it moves nothing by itself.
+            payer: tells this wallet from every other; `WalletSettings.payer`.
+        """
         self._client = client
         self._wallet = wallet
         self._clock = clock
@@ -50,7 +63,8 @@ class AgentRail:
         self.sign_seconds = sign_seconds
         self.signs_only = signs_only
         self.origin = client.origin
-        self.account = f"wallet {'+'.join(wallet.methods)}"[:64]
+        self.former_account = f"wallet {'+'.join(wallet.methods)}"[:64]
+        self.account = f"{self.former_account[:47]} {payer}" if payer else self.former_account
         # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
 
@@ -98,11 +112,19 @@ class AgentRail:
         recovery = {**quote.recovery, **paid.recovery, "reference": paid.reference}
         return Signed(SecretStr(value), paid.settle_by, recovery)
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders, leaving: Leaving) -> Order:
+    async def send_paid(
+        self,
+        body: bytes,
+        credential: SecretStr,
+        on_headers: OnHeaders,
+        leaving: Leaving,
+        on_conflict: OnHeaders | None = None,
+    ) -> Order:
         """Send the same bytes to the same URL, with the credential."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), leaving)
+        conflict = None if on_conflict is None else _lenient(on_conflict)
+        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), leaving, conflict)
         if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
             raise AssertionError
         return order

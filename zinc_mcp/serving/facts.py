@@ -6,19 +6,22 @@ street, postal code and telephone number that an order carries.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
+from zinc_mcp.api.prices import PriceComponents
+from zinc_mcp.api.product_urls import retailer_in
 from zinc_mcp.api.responses import (
     CaseSummary,
     ErrorDetails,
     Order,
     OrderItem,
-    PriceComponents,
     ReturnSummary,
     Tracking,
 )
-from zinc_mcp.api.retailer import retailer_of
+from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.entry import Entry, Mode
+from zinc_mcp.ordering.same_order import is_answered_wrongly
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.price import price_view
 from zinc_mcp.serving.views import (
@@ -30,12 +33,23 @@ from zinc_mcp.serving.views import (
     OrderView,
     ParcelView,
     ShipToView,
+    UnaskedView,
 )
 
 MAX_ITEMS = 10
 MAX_PARCELS = 5
 MAX_CHECKPOINTS = 3
 MAX_URL = 300
+MAX_NUMBERS = 30
+
+_NOT_COMING = {
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "cancelled_by_retailer": "cancelled",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+"""What Zinc says of an item that does not come (OrderItem.status, SDK 2026.9.18), and the word for it."""
 
 
 def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderView:
@@ -53,6 +67,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
     return OrderView(
         outcome=outcome,
         is_final=outcome in FINAL,
+        was_read=order is not None,
         order_id=_text((order.id if order else None) or (entry.order_id if entry else None), 100),
         key=entry.key if entry else None,
         status=_text((order.status if order else None) or (entry.status if entry else None), 60),
@@ -60,6 +75,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         retailer=_text(facts.get("retailer") or _retailer(order), 100),
         items=shown[:MAX_ITEMS],
         items_left_out=max(0, len(shown) - MAX_ITEMS) or None,
+        not_coming=_not_coming(order),
         ship_to=_ship_to(facts, order),
         price=price_view(entry, order, outcome),
         payment=bounded_facts(facts.get("payment") or {}) or None,
@@ -67,9 +83,29 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
         merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else [],
         failure=_failure(entry, order, said) if outcome in NOT_BOUGHT else None,
+        answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
         concessions=_concessions(order, said),
         returns=_returns(order),
     )
+
+
+def unasked_view(entry: Entry, error: ZincMcpError, now: float) -> UnaskedView:
+    """Return why Zinc could not say how an entry stands, and when the journal last wrote down how it does."""
+    as_of = datetime.fromtimestamp(entry.updated_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # A refusal of Zinc's to show an order is not a rejection of it.
+    code = "zinc_unavailable" if isinstance(error, OrderRejectedError) else error.code
+    ago = _ago(now - entry.updated_at)
+    return UnaskedView(code=code, reason=error.summary, as_of=as_of, ago=ago, next_step=error.next_step)
+
+
+def _ago(seconds: float) -> str | None:
+    if seconds < 0:
+        return None  # a clock was set: the moment itself is all that can be said
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "less than a minute ago"
 
 
 _Said = Callable[[object, int], str | None]
@@ -99,10 +135,7 @@ def _text(text: object, limit: int) -> str | None:
 
 
 def _retailer(order: Order | None) -> str | None:
-    try:
-        return retailer_of(order.items[0].url) if order and order.items else None
-    except (ValueError, UnicodeError):
-        return None
+    return retailer_in(order.items[0].url) if order and order.items else None
 
 
 def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemView]:
@@ -118,6 +151,14 @@ def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemVi
         )
         for row in cast(list[Mapping[str, Any]], rows if isinstance(rows, list) else [])
     ]
+
+
+def _not_coming(order: Order | None) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for number, item in enumerate(order.items if order else [], 1):
+        if (status := _NOT_COMING.get(item.status)) is not None:
+            found.setdefault(status, []).append(number)
+    return {status: numbers[:MAX_NUMBERS] for status, numbers in found.items()}
 
 
 def _item(item: OrderItem, order: Order, priced: PriceComponents | None, said: _Said) -> ItemView:

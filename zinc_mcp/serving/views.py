@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.ordering.entry import Mode, State
 
@@ -48,10 +48,16 @@ class PriceView(View):
     total_in_usd_cents: int | None = None
     zinc_fee_cents: int | None = None
     paid_cents: int | None = None
+    paid_up_front_cents: int | None = None
+    """What a payment wallet let go before anything was bought."""
+    refunded_cents: int | None = None
+    """What is proved to have come back of that."""
     max_price_cents: int | None = None
     held_cents: int | None = None
     expected_back_cents: int | None = None
     credited_cents: int | None = None
+    doubt: str | None = None
+    """`price_unclear`: Zinc's figures contradict themselves; `above_ceiling`: more was charged than allowed."""
     printed: dict[str, str] | None = None
 
 
@@ -82,6 +88,24 @@ class FailureView(View):
     facts: dict[str, Any] | None = None
 
 
+class UnaskedView(View):
+    """Why an order is shown as the journal last had it, and since when that is known."""
+
+    code: str
+    reason: str
+    as_of: str
+    ago: str | None = None
+    next_step: str = Field("", exclude=True)
+
+
+class RefusalView(View):
+    """Why nothing new would be ordered, beside an earlier order that is the answer."""
+
+    code: str
+    reason: str
+    next_step: str = Field("", exclude=True)
+
+
 class OrderView(View):
     """One order, as every tool of ours shows it."""
 
@@ -91,6 +115,11 @@ class OrderView(View):
     new_order: bool | None = None
     """For a placing call: whether this call opened the order, or an earlier one is the answer."""
     is_final: bool
+    new_orders: RefusalView | None = None
+    """For a placing call that an earlier order answers: why a new one would be refused just now."""
+    unasked: UnaskedView | None = None
+    was_read: bool = Field(False, exclude=True)
+    """Whether Zinc showed the order during this call: what is not shown here may exist all the same."""
     decide_at: str | None = None
     """Where the user can decide about an order that waits for them."""
     order_id: str | None = None
@@ -100,6 +129,8 @@ class OrderView(View):
     retailer: str | None = None
     items: list[ItemView] = []
     items_left_out: int | None = None
+    not_coming: dict[str, list[int]] = {}
+    """Items that were cancelled, failed or skipped: their numbers, from 1, by their status."""
     ship_to: ShipToView | None = None
     price: PriceView | None = None
     payment: dict[str, Any] | None = None
@@ -108,6 +139,8 @@ class OrderView(View):
     estimated_delivery: str | None = None
     merchant_order_ids: list[str] = []
     failure: FailureView | None = None
+    answered_wrongly: bool | None = None
+    """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]] = []
     returns: list[dict[str, Any]] = []
 

@@ -1,0 +1,342 @@
+"""A yes is for exactly the question that was shown: its entry, its words, its bytes, its payer, its time."""
+
+import dataclasses
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HandClock, OpenShop
+from deciding import no, yes
+from fake_zinc import FakeZinc
+from journals import entry_of, journal_of
+from wanted import BOOK, arguments, book, intent, order
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.ordering.approval import MOST_WAITING, question_of
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.ordering.entry import Entry, RailName
+from zinc_mcp.shop import Shop
+
+WriteConfig = Callable[[str], Path]
+LIVE = "zn_live_planted"
+
+
+@pytest.fixture(autouse=True)
+def ask_always(write_config: WriteConfig) -> None:
+    write_config('[policy]\napproval = "auto"\nmax_order = 100000\nmax_day = 1000000\n')
+
+
+async def asked(shop: Shop, wanted: Intent) -> Entry:
+    """Place an order that must be asked about, and return its entry."""
+    entry = entry_of(await shop.checkout.place(wanted))
+    assert question_of(entry) is not None
+    return entry
+
+
+def about(entry: Entry) -> QuestionRef:
+    reference = reference_of(entry)
+    assert reference is not None
+    return reference
+
+
+async def refusal(shop: Shop, decision: Decision, caller: str | None = None) -> str:
+    """Give a decision that must not be taken, and return why."""
+    with pytest.raises(RefusedError) as refused:
+        await shop.checkout.decide(decision, caller=caller)
+    return refused.value.code
+
+
+# Which question
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"api_key": LIVE},
+        {"api_key": "zn_test_planted-secret"},
+        {"api_key": None, "wallet": "sandbox"},
+    ],
+    ids=["a live order", "another test order", "another rail"],
+)
+async def test_a_yes_for_one_question_is_none_for_another_under_the_same_key(
+    open_test_shop: OpenShop, zinc: FakeZinc, second: dict[str, Any]
+) -> None:
+    rail: RailName = "agent" if second.get("wallet") else "account"
+    caller = "ada" if second.get("api_key") == "zn_test_planted-secret" else "local"
+    async with open_test_shop() as shop, open_test_shop(**second) as other:
+        small = await asked(shop, intent(idempotency_key="order-1", max_price=500))
+        large = Intent(caller, rail, order(products=book(9), max_price=24_000, idempotency_key="order-1"))
+        asked_later = await asked(other, large)
+        await shop.checkout.decide(yes(small))
+        assert [each["max_price"] for each in zinc.bodies()] == [500]
+        assert question_of(await other.checkout.entry_of(asked_later.id) or small) is not None, "it still stands"
+
+
+async def test_an_old_question_s_answer_is_none_for_the_next_question_of_the_same_entry(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    async with open_test_shop() as shop:
+        first = await asked(shop, intent())
+        near = await asked(shop, intent(products=[{"url": BOOK, "quantity": 2}]))
+        assert await refusal(shop, yes(first)) == "question_closed", "another order like it has come since"
+        anew = await shop.checkout.entry_of(first.id)
+        assert anew is not None
+        assert about(anew) != about(first)
+        assert await refusal(shop, yes(first)) == "question_closed"
+        assert zinc.posts == []
+        question = question_of(anew)
+        assert question is not None
+        assert "2 pieces" in question.near[0]
+        await shop.checkout.decide(yes(anew))
+        assert await refusal(shop, yes(near)) == "question_closed", "what it named as waiting has been sent since"
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("forged", ["id", "digest", "entry"])
+async def test_a_decision_that_names_anything_else_changes_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, forged: str
+) -> None:
+    async with open_test_shop() as shop:
+        entry, other = await asked(shop, intent()), await asked(shop, intent(products=book(2)))
+        changes: dict[str, dict[str, Any]] = {
+            "id": {"id": about(other).id},
+            "digest": {"digest": about(other).digest},
+            "entry": {"entry_id": other.id},
+        }
+        mixed = dataclasses.replace(about(entry), **changes[forged])
+        assert await refusal(shop, Decision(mixed, yes=True, how="page", who="local")) == "question_closed"
+        assert await refusal(shop, Decision(mixed, yes=False, how="page", who="local")) == "question_closed"
+        assert [question_of(each) is not None for each in await shop.checkout.waiting("local")] == [True, True]
+    assert zinc.posts == []
+
+
+async def test_practice_never_decides_about_a_live_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    async with open_test_shop(api_key=LIVE) as live, open_test_shop() as practice:
+        entry = await asked(live, intent())
+        assert await refusal(practice, yes(entry)) == "question_closed"
+        assert zinc.posts == []
+        await live.checkout.decide(yes(entry))
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("answer", [yes, no])
+async def test_an_answer_is_used_once(
+    open_test_shop: OpenShop, zinc: FakeZinc, answer: Callable[[Entry], Decision]
+) -> None:
+    async with open_test_shop() as shop:
+        entry = await asked(shop, intent())
+        await shop.checkout.decide(answer(entry))
+        assert await refusal(shop, yes(entry)) == "question_closed"
+        assert await refusal(shop, no(entry)) == "question_closed"
+    assert len(zinc.posts) == (answer is yes)
+
+
+# What it is bound to
+
+
+@pytest.mark.parametrize("tampered", ["body", "fee_cents", "origin"])
+async def test_what_is_not_as_it_was_shown_is_not_sent(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tampered: str
+) -> None:
+    async with open_test_shop(api_key=None) as terminal:
+        async with open_test_shop() as server:
+            entry = await asked(server, intent())
+        await terminal.checkout.decide(yes(entry))
+    with closing(sqlite3.connect(home / "journal.db")) as connection, connection:
+        other: dict[str, Any] = {
+            "body": (entry.body or b"").replace(b"5000", b"5001"),
+            "fee_cents": 900,
+            "origin": "https://elsewhere.example",
+        }
+        connection.execute(f"UPDATE zinc_entries SET {tampered} = ?", (other[tampered],))
+    async with open_test_shop() as server:
+        with pytest.raises(RefusedError) if tampered != "origin" else _nothing() as refused:
+            await server.checkout.send_approved()
+    assert refused is None or refused.value.code == "question_closed"
+    assert zinc.posts == []
+
+
+class _nothing:  # reads as `pytest.raises` does
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"wallet": "command", "wallet_command": "pay-a"}, {"wallet": "command", "wallet_command": "pay-b"}),
+        ({"api_key": "zn_test_one"}, {"api_key": "zn_test_two"}),
+    ],
+    ids=["another wallet", "another API key"],
+)
+async def test_a_yes_is_not_carried_out_by_another_payer(
+    open_test_shop: OpenShop, zinc: FakeZinc, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    rail: RailName = "agent" if "wallet" in before else "account"
+    async with open_test_shop(**before) as shop:
+        entry = await asked(shop, Intent("local", rail, order()))
+    async with open_test_shop(**after) as shop:
+        decided = entry_of(await shop.checkout.decide(yes(entry)))
+        await shop.checkout.send_approved()
+    assert decided.state == "waiting", "approved, and left to whoever pays as was shown"
+    assert zinc.posts == []
+
+
+# What has changed since it was asked
+
+
+@pytest.mark.parametrize("decider", [{}, {"api_key": None}], ids=["the server", "a terminal that cannot send"])
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ("max_day = 5099", "limit_exceeded"),
+        ("max_month = 5099", "limit_exceeded"),
+        ("max_orders_day = 0", "limit_exceeded"),
+        ("max_order = 5099", "limit_exceeded"),
+        ('retailers_blocked = ["amazon.com"]', "not_allowed"),
+        ('ship_to = "saved"', "not_allowed"),
+        ('rails = ["agent"]', "not_allowed"),
+        ("max_day = -1", "policy_invalid"),
+    ],
+)
+async def test_a_yes_meets_the_policy_as_it_stands_then(
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    write_config: WriteConfig,
+    home: Path,
+    policy: str,
+    code: str,
+    decider: dict[str, Any],
+) -> None:
+    async with open_test_shop() as shop, open_test_shop(**decider) as where:
+        entry = await asked(shop, intent())
+        write_config(f'[policy]\napproval = "auto"\n{policy}\n')
+        assert await refusal(where, yes(entry)) == code
+    assert zinc.posts == []
+    [refused] = journal_of(home)[0]
+    assert (refused.state, refused.counts_cents) == ("refused", 0)
+
+
+async def test_rolling_limits_count_what_came_after_the_question_and_not_the_entry_itself(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig
+) -> None:
+    async with open_test_shop() as shop:
+        first, second = await asked(shop, intent()), await asked(shop, intent(products=book(2)))
+        write_config('[policy]\napproval = "auto"\nmax_day = 10200\n')
+        await shop.checkout.decide(yes(first))
+        write_config('[policy]\napproval = "auto"\nmax_day = 10199\n')
+        assert await refusal(shop, yes(second)) == "limit_exceeded"
+    assert len(zinc.posts) == 1
+
+
+async def test_the_process_that_sends_holds_an_approved_order_against_its_own_limits(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig
+) -> None:
+    async with open_test_shop() as server:
+        entry = await asked(server, intent())
+    async with open_test_shop(api_key=None) as terminal:
+        await terminal.checkout.decide(yes(entry))
+    write_config('[policy]\napproval = "auto"\nmax_day = 5099\n')
+    async with open_test_shop() as server:
+        with pytest.raises(RefusedError) as refused:
+            await server.checkout.send_approved()
+    assert refused.value.code == "limit_exceeded"
+    assert zinc.posts == []
+
+
+# Orders that resemble it
+
+
+NEAR: list[dict[str, Any]] = [
+    {"products": [{"url": BOOK, "quantity": 2}]},
+    {"products": [{"url": BOOK}, *book(7)]},
+    {"products": [{"url": BOOK, "variant": [{"label": "Color", "value": "Red"}]}]},
+    {"products": [{"url": f"{BOOK}?smid=A1B2C3D4E5F6G7"}]},
+    {"products": [{"url": BOOK, "condition_in": ["New"], "quantity": 3}], "max_price": 900},
+]
+
+
+@pytest.mark.parametrize("wish", NEAR, ids=["two", "a filler", "a variant", "a seller", "a condition"])
+async def test_a_wish_that_holds_what_was_just_bought_is_asked_about_with_a_note(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    async with open_test_shop() as shop:
+        first = entry_of(await shop.checkout.place(intent()))
+        assert first.state == "accepted", "below approve_above"
+        second = await asked(shop, intent(**wish))
+        question = question_of(second)
+        assert question is not None
+        [note] = question.near
+        assert "1 piece for at most $50.00, 0 minutes ago" in note
+        assert note in question.text()
+        assert len(zinc.posts) == 1
+        await shop.checkout.decide(yes(second))
+    assert len(zinc.posts) == 2, "it is never refused"
+
+
+FAR: list[dict[str, Any]] = [
+    {"products": book(7)},
+    {"shipping_address": {**arguments()["shipping_address"], "address_line1": "14 Planted Street"}},
+    {"products": [{"url": "https://www.amazon.ca/dp/B07JGBW826"}]},
+]
+
+
+@pytest.mark.parametrize("wish", FAR, ids=["another product", "another place", "another country's shop"])
+async def test_another_wish_is_not_asked_about_below_the_threshold(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    async with open_test_shop() as shop:
+        await shop.checkout.place(intent())
+        assert entry_of(await shop.checkout.place(intent(**wish))).state == "accepted"
+    assert len(zinc.posts) == 2
+
+
+async def test_an_order_that_failed_or_is_a_day_old_is_no_reason_to_ask(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, clock: HandClock
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    async with open_test_shop() as shop:
+        first = entry_of(await shop.checkout.place(intent()))
+        zinc.advance(str(first.order_id), "order_failed")
+        await shop.checkout.look("local", first.key)
+        second = entry_of(await shop.checkout.place(intent(products=[{"url": BOOK, "quantity": 2}])))
+        assert second.state == "accepted"
+        clock.pass_seconds(86_401)
+        third = entry_of(await shop.checkout.place(intent(products=[{"url": BOOK, "quantity": 3}])))
+    assert third.state == "accepted"
+
+
+# How much is put before a person
+
+
+async def test_few_questions_of_one_caller_wait_at_once(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    async with open_test_shop() as shop:
+        waiting = [await asked(shop, intent(products=book(number))) for number in range(MOST_WAITING)]
+        with pytest.raises(RefusedError) as refused:
+            await shop.checkout.place(intent(products=book(50)))
+        assert refused.value.code == "too_many_waiting"
+        await asked(shop, intent("ada", products=book(50)))
+        await shop.checkout.decide(no(waiting[0]))
+        await asked(shop, intent(products=book(50)))
+    assert zinc.posts == []
+
+
+async def test_what_was_refused_for_too_many_questions_counts_for_nothing(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_shop() as shop:
+        for number in range(MOST_WAITING + 1):
+            try:
+                await shop.checkout.place(intent(products=book(number)))
+            except RefusedError:
+                pass
+    assert [entry.counts_cents for entry in journal_of(home)[0]] == [0, *[5100] * MOST_WAITING]
