@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from conftest import OpenShop
+from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from ordering.test_crash_consistency import NAMES, cut, place
 from wanted import book, intent, order
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering.approval import Decision
 from zinc_mcp.ordering.checkout import Intent
 
 
@@ -66,7 +66,7 @@ async def test_a_yes_is_not_acted_on_when_the_file_was_taken_away_meanwhile(
         asked = entry_of(await shop.checkout.place(intent()))
         deleted(home, tmp_path)
         with pytest.raises(JournalError):
-            await shop.checkout.decide(asked.key, Decision(yes=True, how="terminal", who="owner"))
+            await shop.checkout.decide(yes(asked, how="terminal"))
     assert not zinc.posts
 
 

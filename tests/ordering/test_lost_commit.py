@@ -136,7 +136,7 @@ async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_a
 ) -> None:
     proxy, address, straight = behind
     async with open_test_shop(journal=address, api_key=None, wallet="sandbox") as shop:
-        await shop.checkout.has_pin()  # the journal is open
+        await shop.checkout.has_pin("local")  # the journal is open
         proxy.passes, proxy.cuts = passes, 1
         nothing_was_sent(await place(shop, Intent("local", "agent", order())))
         [lost] = seen(straight, clock)
@@ -151,7 +151,7 @@ async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_
 ) -> None:
     proxy, address, straight = behind
     async with open_test_shop(journal=address, api_key=None, wallet="sandbox") as shop:
-        await shop.checkout.has_pin()
+        await shop.checkout.has_pin("local")
         proxy.passes, proxy.cuts = 3, 1
         told = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
         assert (told.state, told.counts_cents) == ("refused", 0)
