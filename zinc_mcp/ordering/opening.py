@@ -314,7 +314,17 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
     month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
     unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    beside = Before(None, None, 0.0, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
+    beside = Before(
+        paused=None,
+        clock=None,
+        newest=0.0,
+        newest_id=0,
+        twins=0,
+        day_cents=int(day[0]),
+        day_orders=int(day[1]),
+        month_cents=int(month[0]),
+        unproved_cents=unproved,
+    )
     _check(entry.rail, entry.reserved_cents, limits, beside)
 
 
