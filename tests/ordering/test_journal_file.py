@@ -52,7 +52,7 @@ async def test_nothing_is_opened_on_a_file_that_is_not_the_one_at_its_path_any_m
             )
             assert isinstance(told, JournalError)
             assert (told.code, told.money_may_have_moved) == ("journal_unavailable", False)
-            assert "nothing was sent" in told.summary
+            assert "Nothing was sent." in told.summary
             assert "replaced" in told.summary
     assert len(zinc.posts) == 1
 

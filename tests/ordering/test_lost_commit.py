@@ -94,7 +94,7 @@ def seen(address: str, clock: HandClock) -> list[Entry]:
 
 def nothing_was_sent(told: object) -> None:
     assert isinstance(told, JournalError), told
-    assert "nothing was sent" in told.summary
+    assert "Nothing was sent." in told.summary
     assert not told.money_may_have_moved
 
 
