@@ -146,7 +146,7 @@ class JournalError(ZincMcpError):
         if self.is_told:
             return self
         told = JournalError(
-            f"{self.summary.removesuffix('.')}, so nothing was sent.",
+            f"{self.summary} Nothing was sent.",
             self.next_step,
             code=self.code,
             facts=self.facts,

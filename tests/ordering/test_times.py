@@ -69,17 +69,18 @@ async def code_of(shop: Shop, wanted: Intent) -> str:
     clocks_wrong=st.tuples(*[st.sampled_from([0.0, *WRONG])] * 3),
     live=st.booleans(),
     idle=st.sampled_from([5.0, 700.0]),
+    limit=st.sampled_from([11_000, 90_000]),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_whatever_the_clocks_show_nothing_is_bought_twice_and_no_limit_is_passed(
-    tmp_path_factory: pytest.TempPathFactory, clocks_wrong: tuple[float, ...], live: bool, idle: float
+    tmp_path_factory: pytest.TempPathFactory, clocks_wrong: tuple[float, ...], live: bool, idle: float, limit: int
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     right = HandClock()
     zinc = FakeZinc(right, dated=True)
     # Practice asks nobody, however uncertain the clock is: what stands and counts must then hold by itself.
     approval = 'approval = "none"\n' if live else ""
-    (home / "zinc.toml").write_text(f"[policy]\n{approval}max_day = 11000\n", encoding="utf-8")
+    (home / "zinc.toml").write_text(f"[policy]\n{approval}max_day = {limit}\n", encoding="utf-8")
     from pydantic import SecretStr
 
     from zinc_mcp.settings import Settings
@@ -101,7 +102,7 @@ async def test_whatever_the_clocks_show_nothing_is_bought_twice_and_no_limit_is_
                     right.pass_seconds(idle)
     urls = [placed["items"][0]["url"] for placed in zinc.orders.values()]
     assert len(urls) == len(set(urls)), "no second purchase"
-    assert len(zinc.orders) * 5100 <= 11000, "no limit is passed"
+    assert len(zinc.orders) * 5100 <= limit, "no limit is passed"
     if live and all(abs(by) > 600 for by in clocks_wrong):
         assert not zinc.orders, "nothing new without a person"
 
@@ -184,17 +185,20 @@ async def test_an_idle_month_with_a_right_clock_asks_nobody_anything(
     zinc.dated = True
     home.mkdir(parents=True)
     (home / "zinc.toml").write_text('[policy]\napproval = "none"\n', encoding="utf-8")
-    began = clock.now
+    asleep = 0.0
 
     def uptime() -> tuple[str, float]:
-        return "boot", began if slept else clock.now
+        return "boot", clock.now - asleep
 
     async with open_test_shop(api_key="zn_live_planted", uptime=uptime) as shop:
         assert await code_of(shop, intent()) == "accepted"
+        clock.pass_seconds(2 * DAY)
+        assert await code_of(shop, intent(products=book(1))) == "accepted"
         clock.pass_seconds(30 * DAY)
+        asleep = 30 * DAY if slept else 0.0
         assert await code_of(shop, intent(products=book(2))) == "accepted"
         assert await code_of(shop, intent()) == "accepted", "a day later it may be bought again"
-    assert len(zinc.orders) == 3
+    assert len(zinc.orders) == 4
 
 
 async def test_answers_without_a_time_make_nothing_uncertain(

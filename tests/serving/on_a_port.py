@@ -33,7 +33,8 @@ TRANSPORTS: Sequence[str] = ("mcp", "sse")
 @asynccontextmanager
 async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
     """Serve an application on a socket while inside."""
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+    # No time of the machine's own on the answers: those of a fake Zinc go by the test's clock.
+    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, date_header=False)
     server = uvicorn.Server(config)
 
     async def serve() -> None:

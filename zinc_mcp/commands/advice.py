@@ -18,6 +18,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "limit_exceeded": "Raise the limit under [policy] in zinc.toml, or wait until earlier orders are older.",
     "not_allowed": "Change it under [policy] in zinc.toml if it should be allowed.",
     "paused": "End the pause once you know why it was set: RESUME",
+    "clock_uncertain": "Set the machine's clock right. If it is right, say so: RESUME",
     "policy_invalid": "Correct the [policy] table, or the variable that is named.",
     "settings_invalid": "Correct the setting and start again.",
     "approval_expired": "Have the agent place the order again: you are asked again then.",

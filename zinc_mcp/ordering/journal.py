@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.ordering import look_up_rows, opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
@@ -34,6 +34,7 @@ from zinc_mcp.ordering.entry import (
     State,
     Wanted,
 )
+from zinc_mcp.ordering.file import JournalFile
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.holder import may_still_run
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
@@ -58,6 +59,9 @@ class Journal:
         self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(clock, uptime)
+        self._file = JournalFile(engine)
+        self._never_sent: list[tuple[Entry, State]] = []
+        """Entries whose marking for sending may or may not have been written, with what they were before it."""
 
     @classmethod
     def open(
@@ -128,12 +132,14 @@ class Journal:
             asks: a person will be asked before anything is sent, or nothing real is bought.
 
         Raises:
+            JournalError: it failed, or its file is not the one that stands at its path any more.
             RefusedError: `paused`, `key_conflict`, `key_used`, or `clock_uncertain` where nobody would be asked.
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._writing() as connection:
+        with self._marking() as marked, self._writing() as connection:
             before = opening.looked_up(connection, draft, limits, earliest)
+            self._file.check(before.newest_id)
             rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
             if earlier is None and before.twins > 0:
@@ -147,12 +153,15 @@ class Journal:
             marks = None if sending is None or resembling else sending()
             lease = self._leases.lease(owner, lease_seconds)
             entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
-            return Resembling(entry) if resembling else entry
+            marked.append((entry, "waiting"))
+        self._file.wrote(entry.id)
+        return Resembling(entry) if resembling else entry
 
     def open_look_ups(
         self, drafts: Sequence[Draft], limits: Limits, *, owner: str, lease_seconds: float, **bounds: float
     ) -> list[tuple[Entry | None, bool]]:
         """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
+        self._file.check(self._file.newest)
         lease = self._leases.lease(owner, lease_seconds)
         now = self._times.earliest()
         with self._writing() as connection:
@@ -260,7 +269,9 @@ class Journal:
             RefusedError: when it would be sent: `paused`, or what the policy does not allow any more.
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
-        with self._writing(serial=to_be_sent) as connection:
+        if to_be_sent:
+            self._file.check(self._file.newest)
+        with self._marking() as marked, self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.why_paused(connection, entry))
                 if admission is not None and entry.state in ("waiting", "signing"):
@@ -270,7 +281,40 @@ class Journal:
                 rows.write_payment(connection, payment)
             if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:
                 rows.forget_credential(connection, entry.id)
+            if to_be_sent:
+                marked.append((moved, entry.state))
             return moved
+
+    def free_never_sent(self) -> None:
+        """Free the entries of which this process knows that they never were sent, as soon as the journal works again.
+
+        Their marking was committed, or not, and the word of that was lost: so nothing was sent. The lock is taken
+        first, which is free once whatever was under way has ended.
+        """
+        while self._never_sent:
+            entry, before = self._never_sent[0]
+            with self._writing() as connection:
+                now = self._clock()
+                row = connection.execute(*rows.one(entry.id)).first()
+                found = None if row is None else rows.entry_of(row)
+                same = ("key", "version", "updated_at", *FREE)
+                if found is not None and all(getattr(found, name) == getattr(entry, name) for name in same):
+                    freed = {**FREE, "sender": None}
+                    if before in FOREVER and (before != "signing" or found.state == "sending"):
+                        # An earlier attempt's doubt stands; a credential that never left is of no use any more.
+                        if before == "signing":
+                            rows.forget_credential(connection, entry.id, never_left=True)
+                        rows.change(connection, found, "unknown", "never sent this time", {}, freed, now)
+                    else:
+                        problem = {"code": "journal_unavailable", "summary": "The journal failed before it was sent."}
+                        freed |= {"counts_cents": 0, "spent_cents": 0, "problem": problem}
+                        rows.change(connection, found, "refused", "never sent", {}, freed, now)
+            self._never_sent.pop(0)
+
+    @property
+    def has_never_sent(self) -> bool:
+        """Whether `free_never_sent` has something to do."""
+        return bool(self._never_sent)
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
         """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
@@ -573,6 +617,16 @@ class Journal:
         if caller is not None:
             query = query.where(ENTRIES.c.caller == caller)
         return query if mode is None else query.where(ENTRIES.c.mode == mode)
+
+    @contextmanager
+    def _marking(self) -> Generator[list[tuple[Entry, State]]]:
+        """Remember what was marked in a transaction whose end is not known: whoever marked it sends nothing then."""
+        marked: list[tuple[Entry, State]] = []
+        try:
+            yield marked
+        except JournalError:
+            self._never_sent += marked
+            raise
 
     @contextmanager
     def _writing(self, *, serial: bool = True) -> Generator[sa.Connection]:

@@ -120,6 +120,7 @@ _BEFORE = sa.select(
     .scalar_subquery(),
     _kept("clock_accepted"),
     _NEWEST.correlate(None).scalar_subquery(),
+    sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
     _of_the_day(_ONE_ORDER),
@@ -137,6 +138,8 @@ class Before:
     """What the owner has accepted about the clocks."""
     newest: float
     """The latest time of an order that counts."""
+    newest_id: int
+    """The id of the newest entry of all."""
     twins: int
     """All entries there ever were for the same intention."""
     day_cents: int
@@ -311,7 +314,17 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
     month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
     unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    beside = Before(None, None, 0.0, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
+    beside = Before(
+        paused=None,
+        clock=None,
+        newest=0.0,
+        newest_id=0,
+        twins=0,
+        day_cents=int(day[0]),
+        day_orders=int(day[1]),
+        month_cents=int(month[0]),
+        unproved_cents=unproved,
+    )
     _check(entry.rail, entry.reserved_cents, limits, beside)
 
 

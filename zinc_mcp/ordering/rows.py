@@ -245,9 +245,13 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
     )
 
 
-def forget_credential(connection: sa.Connection, entry_id: int) -> None:
-    """Forget the credential of an entry that has ended, or whose end the owner has stated."""
-    connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(credential=None))
+def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: bool = False) -> None:
+    """Forget the credential of an entry that has ended, or whose end the owner has stated.
+
+    With `never_left` it is forgotten that there was one: nothing of it can settle.
+    """
+    values: dict[str, Any] = {"credential": None, **({"settle_by": None} if never_left else {})}
+    connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(values))
 
 
 def write_payment(connection: sa.Connection, payment: Payment) -> None:

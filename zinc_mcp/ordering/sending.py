@@ -128,6 +128,8 @@ class Sender:
                     await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
         except JournalError as error:
             attempt.error = self._told(attempt, error)
+            with suppress(JournalError):  # whatever was marked and never sent is freed with the next work that succeeds
+                await self._writer.run(lambda journal: None)
         except ZincMcpError as error:
             attempt.error = error
         except StaleEntryError as stale:

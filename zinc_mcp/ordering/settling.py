@@ -93,11 +93,6 @@ class Settling:
                         entry, state, what, to_send=True, admission=self.admission, payment=payment, **changes
                     )
                 )
-            except StaleEntryError as stale:
-                ours = ("version", entry.version + 1), *((name, changes[name]) for name in FREE)
-                if all(getattr(stale.current, name) == value for name, value in ours):
-                    return stale.current  # it was written, and the word of that was lost
-                raise
             except JournalError:
                 if pause is None:
                     raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from zinc_mcp.errors import JournalError
 from zinc_mcp.ordering.entry import Entry, Mode, State
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class Writer:
         if self._journal is None:
             self._journal = self._opener()
             self._glance = self._journal.glance()
+        if self._journal.has_never_sent:
+            # The journal's failure is told by the work itself, if it still fails.
+            with suppress(JournalError):
+                self._journal.free_never_sent()
         return work(self._journal)
 
     def _close(self) -> None:
@@ -95,5 +100,7 @@ class Writer:
             self._glance.close()
             self._glance = None
         if self._journal is not None:
+            with suppress(JournalError):
+                self._journal.free_never_sent()
             self._journal.close()
             self._journal = None
