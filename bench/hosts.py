@@ -69,7 +69,7 @@ class Nursery:
                 await asyncio.wait_for(process.wait(), 30)
 
     async def start(self, arguments: list[str], environ: Mapping[str, str], *, fresh: bool = False) -> "Process":
-        """Start `zinc_mcp sandbox ...` or a victim with these arguments and, besides, this environment."""
+        """Start a victim, or `zinc_mcp sandbox` or `orders`, with these arguments and, besides, this environment."""
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
         with self._log.open("ab") as log:
@@ -94,7 +94,8 @@ class Nursery:
         self, arguments: list[str], environ: Mapping[str, str], stdin: int, stdout: int, stderr: int
     ) -> int:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_"))}
-        program = ["-m", "zinc_mcp" if arguments[0] == "sandbox" else "bench.victim", *arguments]
+        ours = arguments[0] in ("sandbox", "orders")
+        program = ["-m", "zinc_mcp" if ours else "bench.victim", *arguments]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, env={**kept, **environ}, stdin=stdin, stdout=stdout, stderr=stderr
         )

@@ -26,10 +26,40 @@ DOUBT = frozenset({"sending", "unknown"})
 GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
 NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
 
-BROKEN = ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "changed bodies", "told wrongly")
-"""What breaks a promise. All of them must be zero."""
-BROKEN_BY_WALLET = ("second credentials", "paid twice", "paid another amount", "lies paid", "order keys lost")
+BROKEN = (
+    "duplicated",
+    "lost",
+    "limit overruns",
+    "wrong endings",
+    "false twins",
+    "changed bodies",
+    "told wrongly",
+    "answers about another order believed",
+    "told that nothing was sent, and it was",
+    "sent without a yes to these bytes",
+    "bought or spent by a wrong clock",
+    "bought or paid by a stopped process",
+)
+"""What breaks a promise. All of them must be zero; the last five are `bench.class_judge`'s."""
+BROKEN_BY_WALLET = (
+    "second credentials",
+    "paid twice",
+    "paid another amount",
+    "lies paid",
+    "order keys lost",
+    "paid past a limit",
+    "money told to come back, and not proved",
+    "wallets started again or too late",
+    "credentials kept after the end",
+)
 """What besides breaks one where a wallet pays."""
+
+
+_MOST_FINDINGS = 15
+"""Of each kind in a round, so many are said in words."""
+_MOST_SAID = 200
+EXCUSES = {"clock_uncertain": "a clock was uncertain"}
+"""Codes of refusals that only a person lifts, and what they mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +117,12 @@ class Verdict:
         self.credentials += other.credentials
         self.settlements += other.settlements
         self.unknown += other.unknown
-        self.findings += other.findings
+        self.findings += other.findings[: max(0, _MOST_SAID - len(self.findings))]
 
     def found(self, kind: str, what: str) -> None:
         """Count something, and say what it was."""
         self.counts[kind] += 1
-        if len(self.findings) < 60:
+        if self.counts[kind] <= _MOST_FINDINGS:
             self.findings.append(f"{kind}: {what}")
 
 
@@ -116,8 +146,10 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         journal: the journal's, or None for a client that keeps none.
         told: by the intention's number, every call of its agent and its answer.
     """
+    from bench.class_judge import judge_classes
+
     verdict = Verdict()
-    orders, attempts = read_ledger(ledger)
+    orders, attempts = read_ledgers(ledger)
     entries, events, paused = read_journal(journal) if journal is not None else ([], [], False)
     evidence = sorted_out(each, orders, attempts, entries, told)
     known = {order["order_id"]: order for order in orders}
@@ -135,10 +167,22 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         limits(verdict, each.limit_cents, entries, events, orders)
     if each.dialect == IGNORED:
         apart(verdict, paused, told, attempts)
+    if journal is not None:
+        judge_classes(verdict, each, journal.parent, list(evidence.values()), known, events)
     return verdict
 
 
 # Evidence
+
+
+def read_ledgers(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Read a sandbox's ledger and, where somebody has practised beside it, that of the built-in one."""
+    orders, attempts = read_ledger(path)
+    built_in = path.with_name("sandbox.db")
+    if built_in.exists():
+        more_orders, more_attempts = read_ledger(built_in)
+        orders, attempts = orders + more_orders, attempts + more_attempts
+    return orders, attempts
 
 
 def read_ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -235,6 +279,8 @@ def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known:
                 verdict.found("wrong endings", f"{named(one)}: rejected, but Zinc's ledger says {outcomes(own)}")
         elif state in ("refused", "declined") and own and not shared:
             verdict.found("wrong endings", f"{named(one)}: {state}, but Zinc's ledger says {outcomes(own)}")
+        elif state == "waiting" and each.kind == "questions" and not own:
+            verdict.counts["still waiting for an answer at the end"] += 1
         elif state in DOUBT or state == "waiting":
             at_zinc = any(order["idempotency_key"] == entry["key"] for order in one.orders)
             if state == "waiting" and own:
@@ -348,7 +394,11 @@ def _honest(verdict: Verdict, each: Round, one: Evidence, paused: bool) -> None:
     codes = {each.said.get("code") for each in one.told if each.said is not None}
     if states & DOUBT or "waiting" in states:
         return  # counted as unknown
-    if "rejected" in states:
+    if each.kind == "questions":
+        verdict.counts["not bought for want of a yes"] += 1
+    elif codes & set(EXCUSES):
+        verdict.counts[f"not bought: {EXCUSES[next(code for code in EXCUSES if code in codes)]}"] += 1
+    elif "rejected" in states:
         verdict.counts["rejected by Zinc"] += 1
     elif "limit_exceeded" in codes and each.limit_cents is not None:
         verdict.counts["refused by a limit"] += 1
