@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from zinc_mcp.serving.access import TOKEN_FILE
+
 Era = Literal["legacy", "modern"]
 Message = dict[str, Any]
 
@@ -124,14 +126,15 @@ class Stdio:
 class Http:
     """A server at `/mcp` of a port, by as many kept connections as there are calls at once."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
+        self._bearer = _bearer(token)
         self._idle: list[Connection] = []
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
         """See `Caller.call`."""
         body = _request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
-        headers = f"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
+        headers = f"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n{self._bearer}"
         connection = await _kept(self._idle, self._port)
         content = await connection.post("/mcp", body, headers)
         self._idle.append(connection)
@@ -148,8 +151,9 @@ class Http:
 class Sse:
     """A server at `/sse` of a port: requests by POST, all answers on one stream. The handshake era's transport."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
+        self._bearer = _bearer(token)
         self._idle: list[Connection] = []
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._next = 0
@@ -160,7 +164,7 @@ class Sse:
     async def opened(self) -> None:
         """Open the stream and shake hands."""
         self._stream = await Connection.opened(self._port)
-        self._path = await self._stream.subscribe("/sse")
+        self._path = await self._stream.subscribe("/sse", self._bearer)
         self._reading = asyncio.create_task(self._read(self._stream))
         await self._asked("initialize", HELLO)
         await self._post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
@@ -186,7 +190,7 @@ class Sse:
 
     async def _post(self, body: bytes) -> None:
         connection = await _kept(self._idle, self._port)
-        await connection.post(self._path, body)
+        await connection.post(self._path, body, self._bearer)
         self._idle.append(connection)
 
     async def _read(self, stream: "Connection") -> None:
@@ -231,9 +235,10 @@ class Connection:
             raise RuntimeError(f"{path} answered {status}: {content[:300]!r}")
         return content
 
-    async def subscribe(self, path: str) -> str:
+    async def subscribe(self, path: str, headers: str = "") -> str:
         """Open a stream of events and return the path that its first one names."""
-        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        head = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/event-stream\r\n{headers}\r\n"
+        self._writer.write(head.encode())
         await self._head()
         return (await self.event()).decode()
 
@@ -304,6 +309,11 @@ async def upstream() -> AsyncGenerator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def token_in(home: Path) -> str:
+    """Return the token that a server of ours without members made in its home."""
+    return (home / TOKEN_FILE).read_text(encoding="ascii").strip()
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -327,6 +337,10 @@ HELLO: Message = {
     "capabilities": {},
     "clientInfo": {"name": "bench", "version": "0"},
 }
+
+
+def _bearer(token: str | None) -> str:
+    return "" if token is None else f"Authorization: Bearer {token}\r\n"
 
 
 def _request(number: int, method: str, parameters: Message, era: Era) -> bytes:

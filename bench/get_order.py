@@ -20,7 +20,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.callers import Caller, Http, Sse, Stdio, free_port, listening, started, succeeded, upstream
+from bench.callers import (
+    Caller,
+    Http,
+    Sse,
+    Stdio,
+    free_port,
+    listening,
+    started,
+    succeeded,
+    token_in,
+    upstream,
+)
 from bench.figures import Figure, arguments, at_least, at_most, compared, in_turns, printed
 from bench.wanted import configured, order
 
@@ -124,7 +135,8 @@ async def _opened(
     where = f"127.0.0.1:{port}" if over_http[0] == "serve" else str(port)
     await stack.enter_async_context(started([*program, *over_http, where], variables))
     await listening(port)
-    caller = Sse(port) if transport == "SSE" else Http(port)
+    token = token_in(Path(variables["ZINC_MCP_HOME"])) if over_http[0] == "serve" else None
+    caller = Sse(port, token) if transport == "SSE" else Http(port, token)
     stack.callback(caller.close)
     if isinstance(caller, Sse):
         await caller.opened()

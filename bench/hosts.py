@@ -17,6 +17,8 @@ from typing import Any, Protocol, cast
 
 import httpx
 
+from bench.callers import token_in
+
 Said = dict[str, Any]
 """The structure of a tool result, with `is_error`."""
 
@@ -231,9 +233,10 @@ class StdioServer:
 class HttpServer:
     """A server on a port; each host that hangs up has a connection of its own."""
 
-    def __init__(self, process: Process, port: int, name: str) -> None:
+    def __init__(self, process: Process, port: int, name: str, home: Path) -> None:
         self.process = process
         self.name = name
+        self._home = home
         self._url = f"http://127.0.0.1:{port}/mcp"
         self._http = httpx.AsyncClient(trust_env=False, timeout=60.0, limits=httpx.Limits(max_connections=200))
 
@@ -243,9 +246,11 @@ class HttpServer:
         for _ in range(300):
             try:
                 await self._http.get(health)
-                return
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
+            else:
+                self._http.headers["Authorization"] = f"Bearer {token_in(self._home)}"
+                return
         raise RuntimeError("the server over HTTP did not come up")
 
     async def call(
@@ -280,7 +285,8 @@ async def stdio_server(
 async def http_server(nursery: Nursery, environ: Mapping[str, str], name: str = "http") -> HttpServer:
     """Start a server over HTTP and wait until it listens."""
     port = free_port()
-    server = HttpServer(await nursery.start(["http", str(port)], environ), port, name)
+    process = await nursery.start(["http", str(port)], environ)
+    server = HttpServer(process, port, name, Path(environ["ZINC_MCP_HOME"]))
     await server.ready()
     return server
 

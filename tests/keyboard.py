@@ -6,10 +6,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 def at_a_terminal(
-    words: Sequence[str], environ: Mapping[str, str], typed: Sequence[tuple[str, str]] = (), seconds: float = 40.0
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    typed: Sequence[tuple[str, str]] = (),
+    seconds: float = 40.0,
+    *,
+    program: Sequence[str] = (sys.executable, "-m", "zinc_mcp"),
+    cwd: Path | None = None,
 ) -> tuple[int, str]:
     """Run the program at a terminal; each of `typed` is what to wait for on the screen and what to type then.
 
@@ -25,7 +32,8 @@ def at_a_terminal(
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "zinc_mcp", *words],
+        [*program, *words],
+        cwd=cwd,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

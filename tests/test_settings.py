@@ -6,7 +6,7 @@ import pytest
 
 from zinc_mcp.configuration import read_config
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.settings import DEFAULT_API_URL, Settings, load_settings
+from zinc_mcp.settings import DEFAULT_API_URL, Settings, load_settings, warnings_about
 
 PLANTED = "zn_live_planted_5a1e"
 
@@ -73,6 +73,44 @@ def test_an_empty_or_unfilled_value_is_no_value(tmp_path: Path, unset: str) -> N
     settings = _settings(tmp_path, f'api_key = "{PLANTED}"\n', ZINC_API_KEY=unset, ZINC_API_URL=unset)
     assert settings.sources["api_key"] == "zinc.toml api_key"
     assert settings.api_url == DEFAULT_API_URL
+
+
+PLACEHOLDERS = (
+    "${ZINC_API_KEY}",
+    "${env:ZINC_API_KEY}",
+    "${input:zinc-key}",
+    "${ZINC_API_KEY:-}",
+    "{env:ZINC_API_KEY}",
+    "{{secrets.ZINC_API_KEY}}",
+    "{file:~/.secrets/zinc}",
+    "$ZINC_API_KEY",
+    "$env:ZINC_API_KEY",
+    "%ZINC_API_KEY%",
+    "<your key>",
+    "undefined",
+    "null",
+)
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_that_a_host_did_not_fill_in_is_no_value_and_is_named(tmp_path: Path, placeholder: str) -> None:
+    settings = _settings(
+        tmp_path, f'wallet = "{placeholder}"\n', ZINC_API_KEY=placeholder, ZINC_MCP_TOOLS=f" {placeholder} "
+    )
+    assert (settings.api_key, settings.tools, settings.wallet) == (None, None, None)
+    assert settings.unfilled == ("environment ZINC_API_KEY", "environment ZINC_MCP_TOOLS", "zinc.toml wallet")
+    assert all("was not filled in" in warning and placeholder not in warning for warning in warnings_about(settings))
+
+
+def test_a_setting_that_a_bundle_leaves_out_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    assert _settings(tmp_path, ZINC_API_KEY="${user_config.api_key}", ZINC_WALLET="").unfilled == ()
+
+
+@pytest.mark.parametrize("value", ["zn_live_a$b{c}", "a<b>", "nullify", "x${Y}"])
+def test_a_value_that_only_resembles_a_placeholder_is_a_value(tmp_path: Path, value: str) -> None:
+    settings = _settings(tmp_path, ZINC_API_KEY=value)
+    assert settings.api_key is not None
+    assert settings.unfilled == ()
 
 
 def test_the_sandbox_needs_no_key_and_is_its_own_mode(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ def main() -> NoReturn:
         else:
             _command()
     except ZincMcpError as error:
-        sys.stderr.write(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(error.next_step, 600)}\n")
+        from zinc_mcp.commands.advice import advice
+
+        sys.stderr.write(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(advice(error), 1200)}\n")
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -29,9 +31,11 @@ def _at_a_terminal() -> bool:
 
 def _serve() -> None:
     # A host waits for the first answer: neither the commands nor what they need is loaded on this road.
-    from zinc_mcp.settings import load_settings
+    from zinc_mcp.settings import load_settings, warnings_about
 
     settings = load_settings()
+    for warning in warnings_about(settings):
+        sys.stderr.write(f"zinc-mcp: {plain(warning, 300)}\n")
     from zinc_mcp.serving.stdio import run
 
     run(settings)
@@ -39,6 +43,6 @@ def _serve() -> None:
 
 def _command() -> None:
     from zinc_mcp.commands.program import program
-    from zinc_mcp.invocation import invocation
+    from zinc_mcp.invocation import started_as
 
-    program.main(prog_name=invocation())
+    program.main(prog_name=started_as())

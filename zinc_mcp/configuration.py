@@ -37,7 +37,13 @@ _OWN_VARIABLES = frozenset(
     "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
     "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER".split()
 )
-_UNFILLED = re.compile(r"^\$\{user_config\.[^}]*\}$")
+_UNFILLED = re.compile(
+    r"\$\{[^{}]*\}|\$env:\w+|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_]\w*%|\{\{[^{}]*\}\}|"
+    r"\{(?:env|input|config|file|secret|secrets)[:.][^{}]*\}|<[^<>]*>|undefined|null|None"
+)
+"""What hosts leave where they did not know a value: Claude's, VS Code's, Cursor's, opencode's and the shells' forms."""
+_OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
+"""What a bundle's host leaves of a setting that nobody has to give (MCPB, "user_config"): nothing is wrong there."""
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
 _CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
 _MAX_FILE_BYTES = 1024 * 1024
@@ -231,7 +237,22 @@ class Reader:
 
 
 def _unset(value: str) -> bool:
-    return not value or _UNFILLED.match(value) is not None
+    return not value or _UNFILLED.fullmatch(value) is not None
+
+
+def unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str) -> tuple[str, ...]:
+    """Return the settings that hold a placeholder which a host did not fill in, in words; each counts as not set."""
+    given: dict[str, object] = {
+        f"environment {name}": value for name, value in sorted(environ.items()) if name.startswith("ZINC_")
+    }
+    given |= {f"{file} {key}": value for key, value in document.items()}
+    return tuple(
+        place
+        for place, value in given.items()
+        if isinstance(value, str)
+        and _UNFILLED.fullmatch(value.strip()) is not None
+        and _OPTIONAL.fullmatch(value.strip()) is None
+    )
 
 
 def check_variables(environ: Mapping[str, str]) -> None:

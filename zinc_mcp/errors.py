@@ -6,7 +6,7 @@ ZincMcpError
 │   ├── InvalidArgumentsError    the arguments of a tool call
 │   └── LimitExceededError       a rolling limit of the owner
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
-├── ZincUnreachableError         nothing was sent: safe to repeat
+├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
 ├── OrderNotFoundError           no such order for this caller
 ├── OrderRejectedError           Zinc answered no: nothing was bought by this attempt
 │   └── OrderAlreadyExistsError  the idempotency key was used before: the earlier order stands
@@ -62,7 +62,11 @@ class Problem:
 
 
 class ZincMcpError(Exception):
-    """A failure we foresaw. `summary` says what happened, `next_step` what to do; both are ours from start to end.
+    """A failure we foresaw. `summary` says what happened, `next_step` what a model can do about it; both are ours.
+
+    One failure can end a placing call and a look-up: a `summary` says that nothing was sent only where no look-up can
+    end with it. What a failure means for a placing call is said by the result. In a terminal nobody reads `next_step`:
+    the owner is told `owner_step`, or what `commands.advice` has for the code.
 
     `facts` are codes and numbers; words from outside only as `zinc_message`, cleaned and bounded.
     `money_may_have_moved` is about this call.
@@ -80,10 +84,12 @@ class ZincMcpError(Exception):
         code: ErrorCode | None = None,
         facts: Mapping[str, Any] | None = None,
         problems: Sequence[Problem] = (),
+        owner_step: str | None = None,
     ) -> None:
         super().__init__(summary)
         self.summary = summary
         self.next_step = next_step or self.default_next_step
+        self.owner_step = owner_step
         self.code: ErrorCode = code or self.default_code
         self.facts: dict[str, Any] = dict(facts or {})
         self.problems = tuple(problems)
@@ -94,6 +100,10 @@ class SettingsError(ZincMcpError):
 
     default_code: ClassVar[ErrorCode] = "settings_invalid"
     default_next_step = "Correct the setting and start again."
+
+    def __init__(self, summary: str, next_step: str | None = None) -> None:
+        super().__init__(summary, next_step)
+        self.owner_step = self.next_step  # nobody but the owner ever reads it
 
 
 class RefusedError(ZincMcpError):
@@ -120,14 +130,14 @@ class JournalError(ZincMcpError):
     """The journal cannot be read or written. Without it nothing is sent."""
 
     default_code: ClassVar[ErrorCode] = "journal_unavailable"
-    default_next_step = "Tell the user: the journal must work again before anything can be bought."
+    default_next_step = "Tell the user that the journal has to work again; then call again."
 
 
 class ZincUnreachableError(ZincMcpError):
-    """No connection to Zinc: nothing was sent, so nothing was bought."""
+    """No connection to Zinc: nothing of this request was sent, so nothing was bought by it."""
 
     default_code: ClassVar[ErrorCode] = "zinc_unreachable"
-    default_next_step = "Nothing was sent. Call again in a minute with the same arguments."
+    default_next_step = "Call again in a minute with the same arguments."
 
 
 class OrderNotFoundError(ZincMcpError):

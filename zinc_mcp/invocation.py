@@ -1,47 +1,143 @@
-"""How this program was started, so that a command we print can be pasted as it stands."""
+"""How this program was started, so that a command we print works where it is pasted.
+
+It is pasted into a terminal that knows nothing of us: another PATH, another folder, none of the variables that the host
+set. So a printed command names the file that runs by its full path, and home, configuration and journal where they
+differ from what a terminal would find by itself.
+"""
 
 import os
+import re
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from zinc_mcp.configuration import environment_value
+
+# Which orders a command sees: everything else is read from the configuration or is not needed to decide.
+_PLACES = ("ZINC_MCP_HOME", "ZINC_MCP_CONFIG", "ZINC_MCP_JOURNAL_FILE")
+_JOURNAL = "ZINC_MCP_JOURNAL"
+_PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
+"""What neither PowerShell nor cmd takes for anything but text."""
 
 
-def invocation(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """Return what starts this program again: `zinc-mcp`, `uvx zinc-mcp`, `python -m zinc_mcp` or with a full path."""
-    program = Path((sys.argv if argv is None else argv)[0] or "zinc-mcp")
-    environment = os.environ if environ is None else environ
-    if program.name == "__main__.py" or program.name == "-m":
-        return f"{_interpreter(environment)} -m zinc_mcp"
-    if program.stem != "zinc-mcp":
-        return "zinc-mcp"  # started from a test or an embedding program: nothing truer is known
-    if _through_uvx(program, environment):
-        return "uvx zinc-mcp"
-    return _short("zinc-mcp", str(program), environment)
+def started_as(argv: Sequence[str] | None = None) -> str:
+    """Return what started this program, quoted for the shell: a script, or an interpreter with the module."""
+    return " ".join(_quoted(word) for word in _program(sys.argv if argv is None else argv))
 
 
-def _through_uvx(program: Path, environ: Mapping[str, str]) -> bool:
-    # uvx runs from an archive in uv's cache and tells its children where uv is; `uv run` runs from a project's .venv.
-    return "archive-v0" in program.parts or ("UV" in environ and "uv" in program.parts)
+def invocation(
+    argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None, *, windows: bool = os.name == "nt"
+) -> str:
+    """Return what a command of ours begins with: the variables that hold, then the program, quoted for the shell.
+
+    The shell is a POSIX one, and PowerShell on Windows, where a plain path works in cmd as well. A journal's address
+    that may hold a password is left out: `command` says so.
+    """
+    words = _program(sys.argv if argv is None else argv)
+    variables = _variables(os.environ if environ is None else environ, words)
+    if not windows:
+        assigned = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+        return " ".join([*assigned, *(shlex.quote(word) for word in words)])
+    assigned = [f"$env:{name}={_quoted(value, windows=True, always=True)};" for name, value in variables.items()]
+    started = [_quoted(word, windows=True) for word in words]
+    call = ["&"] if assigned or started[0].startswith("'") else []
+    return " ".join([*assigned, *call, *started])
 
 
-def _interpreter(environ: Mapping[str, str]) -> str:
-    own = Path(os.path.abspath(sys.executable))
-    for name in ("python", "python3"):
-        found = _found(name, environ)
-        # The same folder too: a virtual environment's python is a link to one that has other packages.
-        if found is not None and found.parent == own.parent and found.samefile(own):
-            return name
-    return shlex.quote(str(own))
+def command(*words: str, given: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
+    """Return a command of ours as it stands in a sentence, in backticks, and what else it needs to be typed.
+
+    Args:
+        words: the command and its options, which we wrote.
+        given: what a model or Zinc may have written, a key say: quoted, and never taken for an option.
+        environ: the process's own by default.
+    """
+    return f"`{command_line(*words, given=given, environ=environ)}`{setting_to_repeat(environ)}"
 
 
-def _short(name: str, path: str, environ: Mapping[str, str]) -> str:
-    if os.sep not in path or _found(name, environ) == Path(os.path.abspath(path)):
-        return name
-    return shlex.quote(os.path.abspath(path))
+def command_line(*words: str, given: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
+    """Return the same command bare, for a line of its own; say `setting_to_repeat` beside it."""
+    stop = ["--"] if any(word.startswith("-") for word in given) else []
+    return " ".join([invocation(environ=environ), *(_quoted(word) for word in (*words, *stop, *given))])
 
 
-def _found(name: str, environ: Mapping[str, str]) -> Path | None:
-    found = shutil.which(name, path=environ.get("PATH", os.defpath))
-    return Path(os.path.abspath(found)) if found is not None else None
+def setting_to_repeat(environ: Mapping[str, str] | None = None) -> str:
+    """Return what a printed command cannot carry because it may hold a password, as a remark, or nothing."""
+    url = environment_value(os.environ if environ is None else environ, _JOURNAL)
+    return f" (with {_JOURNAL} set as it is for the server)" if url and _may_hold_a_password(url) else ""
+
+
+def _program(argv: Sequence[str]) -> list[str]:
+    started = Path(argv[0] if argv and argv[0] else "zinc-mcp")
+    # The script of an environment, of `uv run` or of uvx is a file that runs by itself. Never by its name alone: a
+    # terminal may find another one under it, and `uvx zinc-mcp` would fetch whatever bears that name today.
+    if started.stem == "zinc-mcp" and os.sep in str(started):
+        return [os.path.abspath(started)]
+    return [os.path.abspath(sys.executable), "-m", "zinc_mcp"]
+
+
+def _variables(environ: Mapping[str, str], words: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if words[1:] and (places := _import_path(environ)):
+        found["PYTHONPATH"] = places
+    for name in _PLACES:
+        if value := environment_value(environ, name):
+            found[name] = _absolute(value, environ)
+    if "ZINC_MCP_HOME" not in found and (home := _home_of_this_process(environ)):
+        found["ZINC_MCP_HOME"] = home
+    journal = environment_value(environ, _JOURNAL)
+    if journal and not _may_hold_a_password(journal):
+        found[_JOURNAL] = journal
+    return found
+
+
+def _import_path(environ: Mapping[str, str]) -> str | None:
+    """Return the folder of this package, where the interpreter does not find it by itself: it is not installed."""
+    folder = str(Path(__file__).resolve().parents[1])
+    given = [os.path.abspath(place) for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if folder in (os.path.realpath(place) for place in given):
+        return os.pathsep.join(given)
+    # `python -m` puts the folder it was started in first.
+    return folder if sys.path and os.path.realpath(sys.path[0] or os.curdir) == folder else None
+
+
+def _home_of_this_process(environ: Mapping[str, str]) -> str | None:
+    """Return our folder where HOME is not the user's own, as in a container or a sandbox of the host."""
+    if os.name != "posix" or not (given := environ.get("HOME")):
+        return None
+    import pwd
+
+    try:
+        own = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        own = None
+    return (
+        None
+        if own is not None and os.path.abspath(own) == os.path.abspath(given)
+        else _absolute("~/.zinc-mcp", environ)
+    )
+
+
+def _absolute(path: str, environ: Mapping[str, str]) -> str:
+    if path.startswith("~/") and environ.get("HOME"):
+        path = os.path.join(environ["HOME"], path[2:])
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _may_hold_a_password(url: str) -> bool:
+    """Say whether a database's address has a place for one that is not certainly empty."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    if parts.scheme.partition("+")[0] == "sqlite":
+        return bool(parts.netloc or parts.query)
+    return ":" in parts.netloc.rpartition("@")[0] or bool(parts.query) or not parts.netloc
+
+
+def _quoted(word: str, *, windows: bool = os.name == "nt", always: bool = False) -> str:
+    if not windows:
+        return shlex.quote(word)
+    return word if _PLAIN.fullmatch(word) and not always else "'" + word.replace("'", "''") + "'"

@@ -5,13 +5,14 @@ import unicodedata
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _SPACES = "\t\n\v\f\r\x85\u2028\u2029"
-_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-"""Letters, marks and symbols that show nothing (Unicode, Default_Ignorable_Code_Point), and the empty Braille cell."""
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")
+"""Letters, marks and symbols that show nothing (Unicode, Default_Ignorable_Code_Point), the empty Braille cell and the
+null note."""
 
 
 def invisible(character: str) -> bool:
-    """Say whether a character shows nothing: control, format, bidirectional, surrogate, private or blank."""
-    return character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    """Say whether a character shows nothing: control, format, bidirectional, private, unassigned or blank."""
+    return character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp")
 
 
 def plain(text: object, limit: int = 200) -> str:
@@ -26,8 +27,7 @@ def plain(text: object, limit: int = 200) -> str:
     kept = "".join(
         " " if character in _SPACES else character
         for character in source
-        if character in _SPACES
-        or not (invisible(character) or _selects_a_variation(character) or unicodedata.category(character) == "Cn")
+        if character in _SPACES or not (invisible(character) or selects_a_variation(character))
     )
     kept = " ".join(kept.split())
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
@@ -40,6 +40,7 @@ def _as_text(text: object) -> str:
         return ""
 
 
-def _selects_a_variation(character: str) -> bool:
+def selects_a_variation(character: str) -> bool:
+    """Say whether a character only chooses how the one before it looks (Unicode, chapter 23.4)."""
     # In a row they spell hidden messages: there are 256 of them, one for each byte.
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from zinc_mcp.configuration import Reader, check_variables, path_of, read_config
+from zinc_mcp.configuration import Reader, check_variables, path_of, read_config, unfilled
 from zinc_mcp.errors import SettingsError
 
 DEFAULT_API_URL = "https://api.zinc.com"
@@ -51,6 +51,8 @@ class Settings:
     """Whether the approval page may be opened in a browser of this desktop."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where each setting came from, in words; never a value."""
+    unfilled: tuple[str, ...] = ()
+    """The settings that hold a host's placeholder instead of a value."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
@@ -87,7 +89,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     home_or_default = home or _default_home()
     config = named_config or home_or_default / "zinc.toml"
-    reader = Reader(environment, config, read_config(config))
+    document = read_config(config)
+    reader = Reader(environment, config, document)
     reader.sources["home"] = "environment ZINC_MCP_HOME" if home else "default"
     reader.sources["config"] = "environment ZINC_MCP_CONFIG" if named_config else "default"
     return Settings(
@@ -111,6 +114,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         wallet_fees=reader.cents_range("wallet_fees"),
         browser=reader.switch("browser", default=True),
         sources=MappingProxyType(reader.sources),
+        unfilled=unfilled(environment, document, config.name),
+    )
+
+
+def warnings_about(settings: Settings) -> tuple[str, ...]:
+    """Return what to tell whoever starts the program about its settings, a line each."""
+    return tuple(
+        f"{place} holds a placeholder that was not filled in, so it counts as not set." for place in settings.unfilled
     )
 
 

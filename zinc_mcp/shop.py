@@ -21,6 +21,7 @@ from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
+from zinc_mcp.ordering.pin import OWNER
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
@@ -67,7 +68,7 @@ class Shop:
             JournalError: the journal cannot be used.
         """
         self.policy()
-        await self.checkout.has_pin()
+        await self.checkout.has_pin(OWNER)
 
     async def saved(self, name: str) -> Address:
         """Return a saved shipping address.

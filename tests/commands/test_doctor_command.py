@@ -1,18 +1,27 @@
 """`zinc-mcp doctor` and `policy`: what is configured, what can work, what is wrong, and never a secret."""
 
+import ast
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import OpenShop
+from fake_zinc import FakeZinc
 from started import PLANTED, Started
 from wanted import book, intent
 
+from zinc_mcp import errors
+from zinc_mcp.commands.advice import BY_CODE, advice
+from zinc_mcp.errors import ErrorCode, RefusedError
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
 from zinc_mcp.serving.members import add_member
@@ -125,7 +134,7 @@ def test_no_secret_of_any_source_is_printed(tmp_path: Path) -> None:
     assert "api_key   set (zinc.toml api_key)" in ended.stdout
     assert "journal   PostgreSQL (zinc.toml journal)" in ended.stdout
     assert "WRONG journal:" in ended.stdout
-    assert "addresses: home" in ended.stdout
+    assert "addresses: 1 saved: home" in ended.stdout
     assert "Secret St" not in ended.stdout
 
 
@@ -209,3 +218,128 @@ def test_a_policy_that_cannot_be_understood_is_a_sentence(tmp_path: Path) -> Non
     ended = started.run("policy")
     assert ended.returncode == 1
     assert "max_order" in ended.stderr
+
+
+def test_addresses_saved_in_the_journal_are_counted(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    assert "addresses: none saved" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    fields = "--first-name A --last-name B --address-line1 1st --city York --state NY --postal-code 10001 --country US"
+    started.run("addresses", "add", "office", *fields.split(), "--phone-number", "2125550100")
+    assert "ok    addresses: 1 saved: office" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    started.configure(ADDRESS)
+    assert "ok    addresses: 2 saved: home, office" in started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+
+
+def test_a_wallet_whose_extra_is_missing_is_wrong(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "pytempo.py").write_text("raise ImportError\n", encoding="utf-8")
+    ended = started.process(
+        "-m",
+        "zinc_mcp",
+        "doctor",
+        ZINC_API_URL=NOBODY,
+        ZINC_WALLET="tempo",
+        ZINC_TEMPO_PRIVATE_KEY="0x" + "1" * 64,
+        PYTHONPATH=f"{tmp_path / 'blocked'}{os.pathsep}{started.environment['PYTHONPATH']}",
+    )
+    assert "WRONG place_agent_order: ZINC_WALLET is tempo, but its signer is not installed." in ended.stdout
+
+
+@pytest.mark.parametrize("key", ["0x" + "0" * 64, "f" * 64])
+def test_a_wallet_whose_key_can_sign_nothing_is_wrong_and_the_key_is_not_shown(tmp_path: Path, key: str) -> None:
+    pytest.importorskip("pytempo")
+    ended = Started(tmp_path).run("doctor", ZINC_API_URL=NOBODY, ZINC_WALLET="tempo", ZINC_TEMPO_PRIVATE_KEY=key)
+    assert "WRONG place_agent_order: ZINC_TEMPO_PRIVATE_KEY is not a private key that can sign." in ended.stdout
+    assert key not in ended.stdout + ended.stderr
+
+
+def test_a_wallet_whose_program_is_not_there_is_wrong(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    gone = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_WALLET="command", ZINC_WALLET_COMMAND="/no/such/wallet pay")
+    assert "WRONG place_agent_order: ZINC_WALLET_COMMAND names a program that cannot be found" in gone.stdout
+    there = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_WALLET="command", ZINC_WALLET_COMMAND=sys.executable)
+    assert "ok    place_agent_order: pays for real with the wallet command" in there.stdout
+
+
+async def test_doubt_is_found_however_many_orders_came_after_it(
+    open_test_shop: OpenShop, zinc: FakeZinc, tmp_path: Path, home: Path
+) -> None:
+    started = Started(tmp_path)
+    zinc.script = ["lose_before", "lose_before"]
+    async with open_test_shop() as shop:
+        doubted = (await shop.checkout.place(intent())).entry
+        await shop.checkout.place(intent(products=book(2)))
+    assert doubted is not None
+    with closing(sqlite3.connect(home / "journal.db")) as database:
+        columns = [row[1] for row in database.execute("pragma table_info(zinc_entries)") if row[1] not in ("id", "key")]
+        names = ", ".join(columns)
+        database.execute(
+            f"with recursive n(i) as (select 1 union all select i + 1 from n where i < 1500) "
+            f"insert into zinc_entries (key, {names}) select 'copy-' || i, {names} from zinc_entries, n where id = 2"
+        )
+        database.commit()
+    said = started.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    assert f"note  doubt: 1 order was sent or paid, and how it ended is not known: {doubted.key}" in said
+    assert f"orders show {doubted.key}\n" in said
+
+
+def test_a_placeholder_is_wrong_and_named_at_start_and_by_doctor(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    ended = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY="${env:ZINC_API_KEY}")
+    assert "WRONG settings: environment ZINC_API_KEY holds a placeholder that was not filled in" in ended.stdout
+    served = started.process("-m", "zinc_mcp", ZINC_API_KEY="{env:ZINC_API_KEY}", ZINC_MCP_SANDBOX="1")
+    assert "zinc-mcp: environment ZINC_API_KEY holds a placeholder" in served.stderr
+    assert served.stdout == ""
+
+
+# What the owner reads in a terminal is written for the owner
+
+
+MODELS_WORDS = re.compile(r"(?i)get_order|place_order|place_agent_order|(tell|ask) the user|the user |\bcall again")
+
+
+def test_there_is_advice_for_each_code_and_none_of_it_is_a_models() -> None:
+    assert set(BY_CODE) == set(get_args(ErrorCode))
+    for code in get_args(ErrorCode):
+        said = advice(RefusedError("No.", "Tell the user; call get_order.", code=code, facts={"key": "k-1"}))
+        assert said.endswith((".", "`")), said
+        assert not MODELS_WORDS.search(said)
+        assert not re.search("LOOK|RESUME|ORDERS", said)
+
+
+def test_what_a_command_refuses_is_said_to_the_owner() -> None:
+    models: list[str] = []
+    package = Path(errors.__file__).parent
+    for path in [*sorted((package / "commands").glob("*.py")), package / "serving" / "members.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("RefusedError", "OrderNotFoundError"):
+                words = {each.arg for each in node.keywords}
+                if len(node.args) > 1 or "next_step" in words:
+                    models.append(f"{path.name}:{node.lineno}")
+    assert models == []
+    shown = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted((package / "commands").glob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\berror\.next_step|wallet\.next_step", line)
+    ]
+    assert shown == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["orders", "show", "nothing"], "orders` lists them."),
+        (["orders", "resolve", "nothing", "--not-bought"], "orders` lists the keys."),
+        (["addresses", "remove", "nowhere"], "addresses list` prints the names"),
+        (["members", "remove", "nobody"], "members list` prints the names."),
+        (["members", "add", "No Name"], "Use 1 to 64 of a-z"),
+        (["approve", "nothing"], "Run it in a terminal of your own"),
+    ],
+)
+def test_a_refusal_in_a_terminal_says_what_the_owner_can_do(tmp_path: Path, words: list[str], said: str) -> None:
+    ended = Started(tmp_path).run(*words)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert not MODELS_WORDS.search(ended.stderr)

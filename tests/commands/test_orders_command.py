@@ -66,7 +66,8 @@ def test_one_order_is_shown_with_everything_that_happened_to_it(tmp_path: Path) 
     shown = started.run("orders", "show", entry.key).stdout
     assert "unknown" in shown
     assert "no answer (reason=timeout)" in shown
-    assert f"orders resolve {entry.key} --bought ID" in shown
+    assert f"orders resolve --bought ID {entry.key}\n" in shown
+    assert f"orders resolve --not-bought {entry.key}\n" in shown
     assert "Planted St" not in shown
 
 
@@ -144,7 +145,7 @@ def test_purge_forgets_what_is_old_and_finished(tmp_path: Path) -> None:
 
 def test_a_pause_is_shown_and_ended(tmp_path: Path) -> None:
     started = Started(tmp_path)
-    assert "`" in started.run("pause", "on holiday").stdout
+    assert started.run("pause", "on holiday").stdout.endswith("-m zinc_mcp resume\n")
     assert "Paused: on holiday." in started.run("orders").stdout
     assert "on holiday" in started.run("resume").stdout
     assert started.run("resume").stdout == "Nothing was paused.\n"

@@ -14,7 +14,7 @@ from wanted import book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import MOST_TRIES, hashed
+from zinc_mcp.ordering.pin import hashed
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
@@ -90,16 +90,16 @@ async def test_a_second_order_for_a_key_is_noticed_by_the_next_look_if_the_first
 
 
 async def test_while_the_last_pin_is_looked_at_no_further_one_is(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Callable[[str], Path]
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
     async with open_test_shop() as shop:
         waiting = entry_of(await shop.checkout.place(intent()))
-        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("2468"))
-            # As another process leaves it that has written the fifth try down and is still comparing it.
-            consent = {**(waiting.consent or {}), "pin_tries": MOST_TRIES}
-            journal.move(waiting, "waiting", "a PIN was tried", consent=consent)
+            # As another process leaves it that has written the last free try down and is still comparing it.
+            while (tried := journal.count_pin_try()) is not None and tried.free_at is None:
+                pass
         with pytest.raises(RefusedError) as refused:
             await shop.checkout.decide(yes(waiting, pin="2468"))
     assert refused.value.code == "approval_required"

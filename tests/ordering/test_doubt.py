@@ -104,6 +104,29 @@ async def test_an_order_named_by_a_conflict_is_taken_only_if_it_matches(
     assert entry_of(answer).state == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "state"),
+    [
+        ("https://www.target.com/p/-/A-12345678", "https://target.com/p/red-mug/-/A-12345678?lnk=x", "accepted"),
+        ("https://www.etsy.com/listing/1035684640", "https://www.etsy.com/uk/listing/1035684640/mug", "accepted"),
+        ("https://www.target.com/p/-/A-12345678", "https://www.target.com/p/-/A-12345679", "unknown"),
+        ("https://www.target.com/p/-/A-12345678", "http://?", "unknown"),
+    ],
+)
+async def test_an_order_named_by_a_conflict_is_ours_in_whatever_spelling_its_product_is_shown(
+    open_test_shop: OpenShop, zinc: FakeZinc, asked: str, shown: str, state: str
+) -> None:
+    zinc.listing = False
+    async with open_test_shop() as shop:
+        other = entry_of(await shop.checkout.place(intent(products=book(9))))
+        assert other.order_id is not None
+        zinc.orders[other.order_id]["metadata"] = {}
+        zinc.orders[other.order_id]["items"][0]["url"] = shown
+        zinc.script = [failure(409, "already_exists", identifier=other.order_id)] * 2
+        answer = await shop.checkout.place(intent(products=[{"url": asked}]))
+    assert entry_of(answer).state == state
+
+
 async def test_an_unknown_twin_is_never_bought_again(
     open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: object
 ) -> None:
@@ -142,10 +165,12 @@ async def test_a_paused_journal_does_not_repeat_either(open_test_shop: OpenShop,
         first = entry_of(await shop.checkout.place(intent()))
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.pause("stop")
-        with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent())
+        answer = await shop.checkout.place(intent())
         look = entry_of(await shop.checkout.look("local", first.key))
-    assert refused.value.code == "paused"
+    assert answer.earlier
+    assert answer.refusal is not None
+    assert answer.refusal.code == "paused"
+    assert entry_of(answer).id == first.id
     assert look.state == "unknown"
     assert len(zinc.posts) == 2
 
@@ -179,7 +204,7 @@ async def test_a_key_that_zinc_ignores_is_noticed_and_stops_everything(
 async def test_a_call_answers_in_time_and_the_order_is_found_later(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     zinc.script = ["hang"]
     async with open_test_shop(clocks=Clocks(answer=0.3, wire=3.0, poll=0.05)) as shop:
-        await shop.checkout.has_pin()  # the journal is open
+        await shop.checkout.has_pin("local")  # the journal is open
         with anyio.fail_after(2.9):
             answer = await shop.checkout.place(intent())
         assert entry_of(answer).state == "sending"

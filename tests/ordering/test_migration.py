@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from wanted import ADDRESS, order
 
 from zinc_mcp.ordering.database import SCHEMA_VERSION
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.tables import ADDRESSES, META, PAYMENTS
+from zinc_mcp.ordering.twin import to_bytes, twin_digest
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
 """As version 1 created them on PostgreSQL."""
@@ -82,6 +84,25 @@ def test_what_version_1_knew_is_known_afterwards(url: str) -> None:
     with Journal.open(url, clock=lambda: NOW + 60) as journal:  # and a second start changes nothing
         assert journal.addresses() == {"home": {"city": "New York"}}
         assert journal.entries()[0].state == "accepted"
+
+
+def test_an_order_from_before_the_upgrade_is_known_again_by_its_place(url: str) -> None:
+    before, after = order(), order(shipping_address={**ADDRESS, "address_line1": "12, Planted St."})
+    sent = {**ENTRY, "key": "k-2", "state": "accepted", "body": to_bytes(before, "k-2", "earlier")}
+    engine = sa.create_engine(_driven(url))
+    with engine.begin() as connection:
+        connection.execute(into("zinc_entries", sent), sent)
+    engine.dispose()
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:
+        twins = {entry.key: entry.twin for entry in journal.entries()}
+    assert twins == {"k-2": twin_digest("local", after), ENTRY["key"]: "twin"}, (
+        "what is no order today keeps its digest"
+    )
+
+
+def _driven(url: str) -> sa.URL:
+    parsed = sa.make_url(url)
+    return parsed.set(drivername="postgresql+psycopg") if parsed.get_backend_name() == "postgresql" else parsed
 
 
 def test_the_tables_are_then_those_of_a_new_journal(url: str, tmp_path: Path) -> None:

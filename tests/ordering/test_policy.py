@@ -175,6 +175,8 @@ def test_the_limit_of_one_order_holds_in_every_mode(mode: str) -> None:
 AMAZON = "https://www.amazon.com/dp/B07JGBW826"
 SMILE = "https://smile.amazon.com/dp/B07JGBW826"
 LOOKALIKE = "https://www.notamazon.com/dp/B07JGBW826"
+OTHER_DOMAIN = "https://amzn.com/B07JGBW826"
+"""Amazon's own as well."""
 CYRILLIC = "https://www.\u0430mazon.com/dp/B07JGBW826"
 
 
@@ -189,6 +191,9 @@ CYRILLIC = "https://www.\u0430mazon.com/dp/B07JGBW826"
         ("*.amazon.com", LOOKALIKE, False),
         ("amazon.com", LOOKALIKE, False),
         ("amazon.com", CYRILLIC, False),
+        ("amazon.com", OTHER_DOMAIN, True),
+        ("walmart.com", OTHER_DOMAIN, False),
+        ("walmart.com", "https://business.walmart.com/ip/123456789", False),
         ("amazon.com", "https://amazon.com.evil.example/dp/1", False),
         ("b\u00fccher.de", "https://www.xn--bcher-kva.de/item/1", True),
     ],
@@ -206,6 +211,9 @@ def test_only_allowed_retailers_pass(allowed: str, url: str, passes: bool) -> No
     [
         ("amazon.com", AMAZON, False),
         ("amazon.com", SMILE, False),
+        ("amazon.com", OTHER_DOMAIN, False),
+        ("amzn.com", OTHER_DOMAIN, False),
+        ("etsy.com", "https://potter.etsy.com/listing/1035684640", False),
         ("*.amazon.com", AMAZON, False),
         ("amazon.com", LOOKALIKE, True),
     ],

@@ -91,8 +91,8 @@ def replaced(value: Any, path: Path, new: object) -> Any:
     if not path:
         return new
     if isinstance(value, list):
-        first, *rest = cast(list[Any], value)
-        return [replaced(first, path, new), *rest]
+        rows = cast(list[Any], value)
+        return [replaced(rows[0], path, new), *rows[1:]]
     whole = dict(cast(Mapping[str, Any], value))
     whole[path[0]] = replaced(whole[path[0]], path[1:], new)
     return whole
@@ -120,7 +120,7 @@ def longer(path: Path, given: object, length: int) -> object:
         return {f"note {number}": text_of(50) for number in range(length // 60)} | {"long": text_of(length % 60)}
     if isinstance(given, list):
         if name.startswith("condition"):
-            return given
+            return cast(object, given)
         return [text_of(500, f"{number}-") for number in range(1, 2 + length // 500)]
     if name == "email":
         return f"{'a' * length}@example.com"
@@ -168,7 +168,8 @@ def missing(order: OrderCreate, text: str, *, saved: bool = False) -> list[str]:
     wire = order.to_wire()
     wire.pop("max_price")  # as money
     found = "".join(text.split())
-    sent = [*leaves(wire), *(wire.get("metadata") or {})]
+    names = cast(Mapping[str, object], wire.get("metadata") or {})
+    sent: list[str] = [*leaves(wire), *names]
     shown_as = str.maketrans({"\u201c": '"', "\u201d": '"', "\n": "⏎"})
     return [each for each in sent if "".join(each.translate(shown_as).split()) not in found]
 

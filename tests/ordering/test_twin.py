@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from wanted import ADDRESS, BOOK, arguments, order
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.api.retailer import objection_to
 from zinc_mcp.ordering.twin import (
     KEY_FIELD,
     TWIN_FIELD,
     body_digest,
     derived_key,
     given_key,
-    normalised_url,
     to_bytes,
     twin_digest,
 )
@@ -33,93 +31,6 @@ def at(**changes: Any) -> str:
 
 def of(*products: dict[str, Any]) -> str:
     return twin(products=list(products))
-
-
-# URLs
-
-SAME_PAGE = [
-    (
-        "https://www.amazon.com/dp/B07JGBW826",
-        "https://amazon.com/dp/B07JGBW826/",
-        "https://www.amazon.com:443/dp/b07jgbw826#reviews",
-        "https://smile.amazon.com/gp/product/B07JGBW826?psc=1&th=1",
-        "https://www.amazon.com/Some-Words/dp/B07JGBW826/ref=sr_1_3?crid=1&keywords=words&qid=5&sr=8-3&tag=x-20",
-        "https://www.amazon.com/Other-Words/dp/B07JGBW826?utm_source=x&pd_rd_w=y&pf_rd_p=z&_encoding=UTF8",
-        "https://www.amazon.com/gp/aw/d/B07JGBW826",
-    ),
-    (
-        "https://www.ebay.com/itm/123456789012?var=5",
-        "https://ebay.com/itm/A-Mouse/123456789012?_trkparms=a%3Db&hash=item1&var=5&mkcid=1",
-    ),
-    ("https://www.walmart.com/ip/123456789", "https://walmart.com/ip/A-Mouse/123456789?athbdg=L1600&from=/search"),
-    (
-        "https://shop.example/p/1?colour=red&size=m",
-        "https://SHOP.example/p/1/?size=m&colour=red",
-        "https://shop.example/p/1?size=m&utm_medium=cpc&gclid=abc&colour=red&fbclid=def&UTM_Term=x#top",
-        "https://shop.example/%70/1?%63olour=red&&size=m",
-    ),
-    ("https://shop.example/caf\u00e9?q=a+b", "https://shop.example/caf%c3%a9?q=a%20b"),
-    ("https://b\u00fccher.de/p/1", "https://xn--bcher-kva.de/p/1", "https://www.B\u00dcCHER.de/p/1"),
-]
-
-OTHER_PAGES = [
-    ("https://www.amazon.com/dp/B07JGBW826", "https://www.amazon.com/dp/B07JGBW827"),
-    ("https://www.amazon.com/dp/B07JGBW826", "https://www.amazon.de/dp/B07JGBW826"),
-    ("https://www.amazon.com/dp/B07JGBW826", "https://www.amazon.com/dp/B07JGBW826?smid=A1SELLER"),
-    ("https://www.amazon.com/dp/B07JGBW826?m=A1", "https://www.amazon.com/dp/B07JGBW826?m=A2"),
-    ("https://www.ebay.com/itm/123456789012?var=5", "https://www.ebay.com/itm/123456789012?var=6"),
-    ("https://www.walmart.com/ip/1234567", "https://www.walmart.com/ip/1234567?selectedSellerId=5"),
-    ("https://shop.example/p/1", "https://shop.example/p/2"),
-    ("https://shop.example/p/1", "https://shop.example/P/1"),
-    ("https://shop.example/p?id=1", "https://shop.example/p?id=2"),
-    ("https://shop.example/p?ref=1", "https://shop.example/p?ref=2"),  # in Spanish shops the product's number
-    ("https://shop.example/p?tag=red", "https://shop.example/p?tag=blue"),
-    ("https://shop.example/p?id=", "https://shop.example/p"),
-    ("https://shop.example/p?a=1&a=2", "https://shop.example/p?a=1"),
-    ("https://shop.example/p?a=1%26b=2", "https://shop.example/p?a=1&b=2"),
-    ("https://shop.example/p?a=1%2B1", "https://shop.example/p?a=1+1"),
-    ("https://shop.example/p%3Fa=1", "https://shop.example/p?a=1"),
-    ("https://shop.example/a%2Fb", "https://shop.example/a/b"),
-    ("https://shop.example/%83%8F", "https://shop.example/%83%90"),  # Shift JIS: not UTF-8, and not the same
-    ("https://shop.example/p?i=%FF", "https://shop.example/p?i=%FE"),
-    ("https://one.myshopify.com/products/mug", "https://two.myshopify.com/products/mug"),
-    ("https://evil.example/dp/B07JGBW826", "https://amazon.com/dp/B07JGBW826"),
-]
-
-
-@pytest.mark.parametrize("urls", SAME_PAGE, ids=lambda urls: urls[0])
-def test_one_product_page_in_many_spellings_is_one(urls: tuple[str, ...]) -> None:
-    assert all(objection_to(url) is None for url in urls)
-    assert len({normalised_url(url) for url in urls}) == 1
-
-
-@pytest.mark.parametrize(("one", "other"), OTHER_PAGES)
-def test_two_product_pages_are_two(one: str, other: str) -> None:
-    assert objection_to(one) is objection_to(other) is None
-    assert normalised_url(one) != normalised_url(other)
-
-
-url_parts = st.text(st.sampled_from("aZ9-._~%/?&=+#[]|:;@!$'()*,\\{}^<>\"\u00e9\u4e66") | st.characters(), max_size=30)
-
-
-@given(url_parts)
-def test_a_url_that_passed_has_one_normal_form(rest: str) -> None:
-    url = f"https://shop.example/{rest}"
-    if objection_to(url) is None:
-        normal = normalised_url(url)
-        assert normal.isascii()
-        assert normalised_url(f"https://{normal}") == normal
-
-
-@given(st.dictionaries(st.sampled_from(["a", "b", "id", "ref", "v\u00e9"]), st.text(max_size=5)), st.data())
-def test_the_order_of_parameters_does_not_matter(parameters: dict[str, str], data: st.DataObject) -> None:
-    names = data.draw(st.permutations(sorted(parameters)))
-    noise = data.draw(st.sampled_from(["", "&utm_source=x", "&gclid=1&fbclid=2"]))
-
-    def url(ordered: list[str]) -> str:
-        return "https://shop.example/p?" + "&".join(f"{name}={parameters[name].encode().hex()}" for name in ordered)
-
-    assert normalised_url(url(sorted(parameters))) == normalised_url(url(list(names)) + noise)
 
 
 # Twins
@@ -168,6 +79,9 @@ OTHER_SPELLINGS: dict[str, dict[str, Any]] = {
     "no state": {"state": None},
     "the longer ZIP code": {"postal_code": "10001-1234"},
     "an empty second line": {"address_line2": ""},
+    "punctuation": {"address_line1": "12, Planted Street."},
+    "a short street": {"address_line1": "12 Planted St"},
+    "another name of the city": {"city": "NYC"},
     "a line broken in two": {"address_line1": "12 Planted", "address_line2": "Street"},
 }
 OTHER_WORDS: dict[str, dict[str, Any]] = {
@@ -201,7 +115,6 @@ OTHER_INTENTIONS: dict[str, dict[str, Any]] = {
             "last_name": "Other",
             "address_line1": "13 Planted Street",
             "address_line2": "Apt 5",
-            "city": "Brooklyn",
             "postal_code": "10002",
             "country": "CA",
         }.items()
@@ -229,6 +142,40 @@ def test_another_caller_has_no_twin_here() -> None:
 
 def test_the_state_counts_outside_the_us() -> None:
     assert at(country="MX", state="JAL") != at(country="MX", state="MEX")
+
+
+def test_the_city_counts_where_the_postal_code_does_not_settle_it() -> None:
+    assert at(country="DE", postal_code="19055", city="Alfa") != at(country="DE", postal_code="19055", city="Beta")
+    assert at(city="Manhattan") == at()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+1.50", "-1.50"),
+        ("C", "C++"),
+        ("1/2", "12"),
+        ("Ros\u00e9", "Rose"),
+        ("10.5", "10 5"),
+        ("\U0001f44d", "\U0001f44e"),
+    ],
+)
+def test_values_of_an_option_that_differ_by_a_sign_are_two(one: str, other: str) -> None:
+    values = ([{"url": BOOK, "variant": [{"label": "Model", "value": value}]}] for value in (one, other))
+    assert len({twin(products=products) for products in values}) == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["gross\u200d", "GRO\u00df", "\uff27\uff32\uff2f\uff33\uff33", " gross  ", "gro\u00df\u200c"]
+)
+def test_values_of_an_option_that_look_alike_are_one(value: str) -> None:
+    values = ([{"url": BOOK, "variant": [{"label": "Model", "value": each}]}] for each in (value, "Gross"))
+    assert len({twin(products=products) for products in values}) == 1
+
+
+def test_an_option_that_is_named_twice_is_chosen_once() -> None:
+    once, twice = ([{"url": BOOK, "variant": [{"label": "Size", "value": "M"}] * times}] for times in (1, 2))
+    assert twin(products=once) == twin(products=twice)
 
 
 def test_a_digest_is_forty_hexadecimal_digits() -> None:

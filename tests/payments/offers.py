@@ -91,6 +91,9 @@ class CountingWallet:
     async def warm(self) -> None:
         """Nothing to load."""
 
+    async def check(self) -> None:
+        """Nothing can be missing."""
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Count and sign."""
         self.asked += 1

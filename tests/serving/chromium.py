@@ -95,6 +95,15 @@ class Person:
         """Return what the browser complains of (a policy that was violated, a resource that is missing)."""
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]
 
+    def hidden(self, name: str) -> str:
+        """Return what is hidden in the first form that has it."""
+        return str(self.driver.find_element("css selector", f"input[name={name}]").get_attribute("value"))
+
+    def cookies(self) -> list[str]:
+        """Return the names of all cookies that the browser keeps, whosever they are."""
+        found: Sequence[dict[str, Any]] = self.driver.execute_cdp_cmd("Network.getAllCookies", {})["cookies"]
+        return [str(cookie["name"]) for cookie in found]
+
     def forget(self) -> None:
         """Become another browser: no cookie is left."""
         self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from zinc_mcp.serving.access import TOKEN_FILE, local_token
 from zinc_mcp.serving.browser import Show
 from zinc_mcp.serving.door import Hosts
 from zinc_mcp.serving.http import build_app
@@ -48,6 +49,11 @@ async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[Non
             server.should_exit = True
 
 
+def token_in(home: Path) -> str:
+    """Return the owner's token, as they would give it to a host."""
+    return (home / TOKEN_FILE).read_text(encoding="ascii").strip()
+
+
 @asynccontextmanager
 async def served(
     shop: Shop, *, members_only: bool = False, members: Path | None = None, show: Show | None = None
@@ -57,8 +63,9 @@ async def served(
         port = listener.getsockname()[1]
         hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
         known = Members(members or shop.settings.home / "members.json")
+        local = None if members_only or known.known() else local_token(shop.settings.home)
         base = f"http://127.0.0.1:{port}"
-        async with listening(build_app(shop, hosts, known, members_only=members_only, base=base, show=show), listener):
+        async with listening(build_app(shop, hosts, known, local=local, base=base, show=show), listener):
             yield base
 
 
@@ -82,18 +89,21 @@ async def zinc_on_a_port(zinc: FakeZinc) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def connected(
-    origin: str, transport: str, mode: str, token: str | None = None, **headers: str
+    origin: str, transport: str, mode: str, token: str | None = None, *, asks: Any = None, **headers: str
 ) -> AsyncGenerator[Client]:
-    """Connect the SDK's client over Streamable HTTP (`mcp`) or SSE (`sse`)."""
+    """Connect the SDK's client over Streamable HTTP (`mcp`) or SSE (`sse`); `asks` answers dialogues."""
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     if transport == "sse":
-        async with Client(sse_client(f"{origin}/sse", headers=dict(headers)), mode=mode) as client:
+        wire = sse_client(f"{origin}/sse", headers=dict(headers))
+        async with Client(wire, mode=mode, elicitation_callback=asks) as client:
             yield client
         return
     async with (
         httpx2.AsyncClient(headers=headers, timeout=30) as http,
-        Client(streamable_http_client(f"{origin}/mcp", http_client=http), mode=mode) as client,
+        Client(
+            streamable_http_client(f"{origin}/mcp", http_client=http), mode=mode, elicitation_callback=asks
+        ) as client,
     ):
         yield client
 

@@ -1,26 +1,27 @@
 """The approval page as browsers talk to it: what opens it, who is turned away, what it says, what a decision does."""
 
+import html
 import json
 import re
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from serving.on_a_port import served
-from serving.visitor import Shown, Visitor, visitor
+from serving.on_a_port import served, token_in
+from serving.visitor import Shown, Visitor, fields, visitor, words
 from wanted import ADDRESS, BOOK, book, intent
 
+from zinc_mcp.ordering.decision import reference_of
 from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
 from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.browser import has_desktop, page_beside
 from zinc_mcp.serving.members import add_member, remove_member
@@ -57,7 +58,7 @@ async def asked(open_test_shop: OpenShop, **changes: Any) -> AsyncGenerator[Aske
 @asynccontextmanager
 async def opened(open_test_shop: OpenShop, **changes: Any) -> AsyncGenerator[tuple[Asked, Visitor]]:
     async with asked(open_test_shop, **changes) as question, visitor(question.shown.address) as person:
-        assert (await person.open(question.shown.secret)).status_code == 303
+        assert (await person.open(question.shown.secret)).status_code == 200
         yield question, person
 
 
@@ -66,24 +67,28 @@ async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(open_test_s
         before = await person.look()
         assert zinc.posts == []
         answer = await person.decide("yes")
-        after = await person.look()
+        after = words(answer.text)
         zinc.settle(next(iter(zinc.orders)), 4_000)
         later = await person.look()
     assert "Buy from amazon.com? $51.00 at most" in before
-    assert answer.status_code == 303
-    assert "Ordered" in after
-    assert "Bought The retailer has the order. Paid: $41.00" in later
+    assert answer.status_code == 200
+    assert "Ordered This was practice with a test key: nothing is really bought" in after
+    assert "no money moves. The retailer has the order. Paid: $41.00" in later
     assert len(zinc.posts) == 1
     assert question.said.startswith("The page where the user decides is open in their browser")
 
 
 async def test_a_no_on_the_page_is_final(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
     async with opened(open_test_shop) as (_, person):
-        csrf = await person.csrf()
-        await person.send(csrf=csrf, decision="no")
-        assert "Not bought The answer was no." in await person.look()
-        await person.send(csrf=csrf, decision="yes")
-        assert "Not bought" in await person.look()
+        old = person.page
+        assert "Not bought The answer was no." in words((await person.decide("no")).text)
+        person.page = old  # as a tab that still shows it
+        late = await person.decide("yes")
+        assert (late.status_code, "This question is closed" in late.text, "Not bought" in late.text) == (
+            409,
+            True,
+            True,
+        )
     assert zinc.posts == []
     assert journal_of(home)[0][0].counts_cents == 0
 
@@ -114,17 +119,19 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
     for part in (
         "Buy from amazon.com?",
         "$51.00 at most",
-        "$50.00 for items, tax and shipping, and $1.00 for Zinc",
-        "2 \u00d7 A book about fish",
+        "$50.00 for items, tax and shipping, and at most $1.00 for Zinc",
+        "2 \u00d7 product B07JGBW826 at amazon.com https://www.amazon.com/dp/B07JGBW826",
+        "Zinc says: “A book about fish”",
         "sold by “Fish & Sons”",
         "Listed at $14.99 each",
         "Looking this up cost $0.01",
-        "Color Red",
+        "With “Color” Red",
         "Ada Buyer 12 Planted Street New York NY 10001 US tel. 212-555-0147",
         "from the Zinc balance",
+        "Sent as a gift true",
         "Gift message Enjoy!",
         "Purchase order number PO-7",
-        "Notes sent along note = x",
+        "Note “note” x",
         "$449.00 in 24 hours $549.00 in 30 days 1 more order in 24 hours",
         "Buy for at most $51.00 Do not buy",
         "ends in 10 minutes",
@@ -140,60 +147,286 @@ async def test_an_earlier_twin_is_named_on_the_page(open_test_shop: OpenShop, cl
         again = entry_of(await question.shop.checkout.place(intent(max_price=6000)))
         await question.page.offer(again)
         async with visitor(question.shown.address) as other:
-            await other.open(question.shown.secret)
-            assert "The same was ordered 3 hours ago, and that order is accepted." in await other.look()
+            shown = words((await other.open(question.shown.secret)).text)
+    assert "The same was ordered 3 hours ago, and that order is accepted." in shown
 
 
-async def test_with_a_saved_address_the_page_shows_its_name_and_the_city(open_test_shop: OpenShop) -> None:
-    wanted = intent()
+async def test_with_a_saved_address_the_page_shows_name_city_and_country_and_the_rest_on_demand(
+    open_test_shop: OpenShop,
+) -> None:
+    wanted = intent(
+        shipping_address={**ADDRESS, "city": "Paris", "country": "FR", "state": None, "postal_code": "75001"}
+    )
     async with open_test_shop() as shop, page_beside(shop, show=(shown := Shown())) as page:
         answer = await shop.checkout.place(type(wanted)("local", "account", wanted.order, saved_as="home"))
         await page.offer(entry_of(answer))
         async with visitor(shown.address) as person:
-            await person.open(shown.secret)
-            text = await person.look()
-    assert "your saved address “home” , New York" in text
-    for private in ("Planted", "10001", "212-555"):
-        assert private not in text
+            markup = (await person.open(shown.secret)).text
+    closed = words(re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL))
+    assert "your saved address “home” , Ada Buyer , Paris , FR" in closed
+    for private in ("Planted", "75001", "212-555"):
+        assert private not in closed
+        assert private in words(markup)
+    assert "<details><summary>Show the whole address</summary>" in markup
 
 
-async def test_a_secret_works_once_and_only_for_its_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_an_order_of_any_length_stands_on_the_page_whole(open_test_shop: OpenShop) -> None:
+    urls = [f"https://shop.example/{number}/{'long-' * 30}end" for number in range(20)]
+    lines = [{"url": url, "quantity": 2} for url in urls]
+    notes = {f"note-{number}": f"{number} " + "word " * 40 + "end" for number in range(10)}
+    message = "Line one\n\n  indented   and spaced\n" + "Greetings! " * 15
+    wanted: dict[str, Any] = {"products": lines, "metadata": notes, "is_gift": True, "gift_message": message}
+    async with opened(open_test_shop, **wanted) as (_, person):
+        shown = html.unescape(person.page)
+        for part in (*urls, *notes.values(), message):
+            assert part.strip() in shown
+        assert len(person.page) > 8192, "what is asked may be longer than what a form may send"
+        assert "Ordered" in words((await person.decide("yes")).text)
+
+
+async def test_a_secret_works_once(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     async with asked(open_test_shop) as question, visitor(question.shown.address) as first:
         secret = question.shown.secret
-        other = entry_of(
-            await question.shop.checkout.place(intent(products=[{"url": "https://www.amazon.com/dp/B000000002"}]))
-        )
-        first_address = question.shown.address
-        await question.page.offer(other)
-        async with visitor(question.shown.address) as wrong_order:
-            assert (await wrong_order.open(secret)).status_code == 403
-        assert first.address == first_address
-        assert (await first.open(secret)).status_code == 303
-        async with visitor(first_address) as second:
-            again = await second.open(secret)
-            assert (again.status_code, "opened before" in again.text) == (403, True)
-            assert (await second.client.get(first_address)).status_code == 403
+        async with visitor(question.shown.address) as second:
             for tampered in ("", "x", secret[:-1], secret + "x", secret.swapcase()):
                 assert (await second.open(tampered)).status_code == 403
+            assert (await first.open(secret)).status_code == 200
+            for window in ("", "0" * 64, "1"):
+                again = await second.open(secret, window)
+                assert (again.status_code, "opened before" in again.text) == (403, True)
         assert "Buy from" in await first.look(), "the one who was let in stays in"
     assert zinc.posts == []
+
+
+async def test_a_reload_of_the_first_page_does_not_lose_the_person(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
+        secret = question.shown.secret
+        assert (await person.open(secret)).status_code == 200
+        first = person.page
+        clock.pass_seconds(900)
+        for _ in range(3):
+            assert "Nobody approved it in time." in words((await person.open(secret)).text)
+        person.page = first
+        assert "Nobody approved it in time." in await person.look(), "and the window before it still works"
+        clock.pass_seconds(1801)
+        assert (await person.open(secret)).status_code == 403, "a visit that ended stays ended"
+    assert zinc.posts == []
+
+
+async def test_without_the_script_of_the_file_the_secret_opens_once(open_test_shop: OpenShop) -> None:
+    async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
+        assert (await person.open(question.shown.secret, "")).status_code == 200
+        again = await person.open(question.shown.secret, "")
+        assert (again.status_code, "opened before" in again.text) == (403, True)
+        assert "a new window opens" in again.text
+
+
+async def test_no_cookie_is_set_and_none_shows_or_decides_anything(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    async with opened(open_test_shop) as (question, person):
+        visit = person.visit
+        own = {"Origin": person.origin}
+        assert list(person.client.cookies.jar) == []
+        names = ("visit", "zinc_approve", "zinc_approve_member", "secret", "token", "about")
+        stolen = "; ".join(f"{name}={value}" for name in names for value in (visit, question.shown.secret))
+        async with visitor(person.address) as neighbour:  # with all that the browser sends to any port of 127.0.0.1
+            cookies = {"Cookie": stolen, **own}
+            form = fields(person.page)
+            del form["visit"]
+            for answer in (
+                await neighbour.client.get(person.address, headers=cookies),
+                await neighbour.client.get(f"{person.address}?visit={visit}", headers=cookies),
+                await neighbour.client.post(person.address, data={**form, "decision": "yes"}, headers=cookies),
+                await neighbour.client.post(f"{person.address}?visit={visit}", data={"a": "b"}, headers=cookies),
+            ):
+                assert (answer.status_code, "Buy from" in answer.text, "amazon" in answer.text) == (403, False, False)
+        assert "set-cookie" not in (await person.decide("yes")).headers
+    assert len(zinc.posts) == 1
+
+
+async def test_a_get_shows_nothing_also_to_whom_the_page_is_open(open_test_shop: OpenShop) -> None:
+    async with opened(open_test_shop) as (_, person):
+        for path in ("", "1", "nothing", "999999999999999999999", "0", "1/2", "%2e%2e"):
+            answer = await person.client.get(f"{person.origin}/approve/{path}")
+            assert (answer.status_code, "It opens in the browser window that zinc-mcp opened" in answer.text) == (
+                403,
+                True,
+            )
+            assert 'name="visit"' not in answer.text
+
+
+async def test_a_visit_ends_half_an_hour_after_it_was_last_used(open_test_shop: OpenShop, clock: HandClock) -> None:
+    async with opened(open_test_shop) as (_, person):
+        for _ in range(3):
+            clock.pass_seconds(1799)
+            assert (await person.view()).status_code == 200
+        clock.pass_seconds(1801)
+        ended = await person.view()
+        assert (ended.status_code, "This page has ended" in ended.text) == (403, True)
+        clock.pass_seconds(-1801)
+        assert (await person.send(visit="")).status_code == 403
+
+
+async def test_all_that_waits_stands_on_one_page_each_with_its_own_answer(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    async with opened(open_test_shop) as (question, person):
+        later = [
+            entry_of(await question.shop.checkout.place(intent(products=book(number), max_price=1000 + number)))
+            for number in (1, 2)
+        ]
+        said = [await question.page.offer(entry) for entry in later]
+        assert len(question.shown.paths) == 1, "no second window"
+        assert all("press “Look again”" in each for each in said)
+        one = await person.look()
+        assert ("2 more wait for your answer" in one, one.count("Buy for at most")) == (True, 1)
+        everything = await person.look("/approve/")
+        amounts = re.findall(r"Buy for at most (\$[0-9.]+)", everything)
+        assert amounts == ["$11.02", "$11.01", "$51.00"], "the newest first"
+        await person.decide("yes", number=1)
+        await person.look("/approve/")
+        await person.decide("no", number=0)
+        assert "Nothing waits" not in await person.look("/approve/")
+        await person.decide("yes")
+        assert "Nothing waits for your answer" in await person.look("/approve/")
+    assert [post["max_price"] for post in map(body_of, zinc.posts)] == [1001, 5000]
+
+
+async def test_an_old_tab_decides_only_the_question_that_it_shows(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    wanted: dict[str, Any] = {"idempotency_key": "order-1", "max_price": 24_000}
+    async with opened(open_test_shop, **wanted) as (question, person):
+        old = person.page
+        await person.decide("no")
+        dear = entry_of(await question.shop.checkout.place(intent(**wanted)))
+        assert dear.key == question.entry.key
+        assert dear.id != question.entry.id
+        person.page = old
+        answer = await person.decide("yes")
+        assert (answer.status_code, "This question is closed" in answer.text) == (409, True)
+        assert "Not bought" in answer.text
+        form = fields(old)
+        crossed = await person.send(to=f"/approve/{dear.id}", **form, decision="yes")  # by the other order's address
+        assert (crossed.status_code, "This question is closed" in crossed.text) == (409, True)
+        assert zinc.posts == []
+        assert "Buy for at most $241.00" in await person.look("/approve/")
+
+
+@pytest.mark.parametrize("part", ["entry_id", "id", "digest"])
+async def test_an_answer_that_names_another_question_is_taken_by_none(
+    open_test_shop: OpenShop, zinc: FakeZinc, part: str
+) -> None:
+    async with opened(open_test_shop) as (question, person):
+        other = entry_of(await question.shop.checkout.place(intent(products=book(1))))
+        first, second = reference_of(question.entry), reference_of(other)
+        assert first is not None
+        assert second is not None
+        mixed = replace(first, **{part: getattr(second, part)}).sealed()
+        answer = await person.send(visit=person.visit, about=mixed, decision="yes")
+        assert answer.status_code == 409
+        for nothing in ("", "x", f"{first.sealed()}0", f" {first.sealed()}", "0.aaaaaaaa." + "0" * 64):
+            assert (await person.send(visit=person.visit, about=nothing, decision="yes")).status_code in (400, 404)
+        assert (await person.look("/approve/")).count("Buy for at most") == 2
+    assert zinc.posts == []
+
+
+async def test_practice_and_real_orders_under_one_key_are_two_questions(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    key = {"idempotency_key": "order-1"}
+    zinc.keys_honoured = False  # at Zinc a test key and a live one are two accounts
+    async with (
+        open_test_shop() as practice,
+        open_test_shop(api_key="zn_live_planted") as real,
+        page_beside(practice, show=(there := Shown())) as page,
+        page_beside(real, show=(here := Shown())) as real_page,
+    ):
+        rehearsal = entry_of(await practice.checkout.place(intent(**key, max_price=500)))
+        dear = entry_of(await real.checkout.place(intent(**key, max_price=24_000)))
+        assert dear.key == rehearsal.key
+        await page.offer(rehearsal)
+        await real_page.offer(dear)
+        async with visitor(there.address) as person, visitor(here.address) as owner:
+            await person.open(there.secret)
+            await owner.open(here.secret)
+            assert "$241.00" not in await person.look("/approve/"), "practice shows nothing that it cannot decide"
+            assert (await person.view(f"/approve/{dear.id}")).status_code == 404
+            about = fields(forms_with(owner.page, "about"))["about"]
+            taken = await person.send(visit=person.visit, about=about, decision="yes")
+            assert taken.status_code in (404, 409)
+            assert zinc.posts == []
+            await person.look("/approve/")
+            shown = words((await person.decide("yes")).text)
+            assert "This was practice with a test key: nothing is really bought" in shown
+            assert [post["max_price"] for post in map(body_of, zinc.posts)] == [500]
+            both = await owner.look("/approve/")
+            assert "Buy for at most $241.00" in both
+            assert "practice" not in words((await owner.decide("yes")).text).lower()
+    assert [post["max_price"] for post in map(body_of, zinc.posts)] == [500, 24_000]
+
+
+def forms_with(page: str, name: str) -> str:
+    found: list[str] = re.findall(r"<form.*?</form>", page, flags=re.DOTALL)
+    return next(form for form in found if f'name="{name}"' in form)
+
+
+def body_of(request: httpx.Request) -> dict[str, Any]:
+    return dict(json.loads(request.content))
+
+
+async def test_a_reload_after_an_answer_shows_what_became_of_it(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    async with opened(open_test_shop) as (_, person):
+        before = person.page
+        assert "Ordered" in words((await person.decide("yes")).text)
+        for _ in range(2):
+            person.page = before
+            again = await person.decide("yes")
+            assert (again.status_code, "Ordered" in again.text, "closed" in words(again.text)) == (200, True, False)
+    assert len(zinc.posts) == 1
+
+
+async def test_windows_are_opened_one_after_the_other_however_much_is_asked(
+    open_test_shop: OpenShop, clock: HandClock, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "page"\nmax_day = 10000000\n')
+    async with asked(open_test_shop) as question:
+        place = question.shop.checkout.place
+        more = [entry_of(await place(intent(products=book(number)))) for number in range(1, 5)]
+        entries = [question.entry, *more]
+        async with anyio.create_task_group() as tasks:
+            for entry in entries * 3:
+                tasks.start_soon(question.page.offer, entry)
+        assert len(question.shown.paths) == 1, "one is on its way"
+        clock.pass_seconds(61)
+        await question.page.offer(entries[1])
+        assert len(question.shown.paths) == 2, "the first never came up"
+        async with visitor(question.shown.address) as person:
+            await person.open(question.shown.secret)
+            for _ in range(3):
+                clock.pass_seconds(119)
+                await question.page.offer(entries[2])
+                await person.view()
+            assert len(question.shown.paths) == 2, "it is in use"
+            clock.pass_seconds(121)
+            await question.page.offer(entries[3])
+            assert len(question.shown.paths) == 3, "nobody has used it for two minutes"
+            assert f"/approve/{entries[3].id}" in question.shown.address
+            assert (await person.view()).status_code == 200, "and the older window still works"
 
 
 async def test_after_ten_minutes_neither_the_secret_nor_the_page_buys(
     open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     async with opened(open_test_shop) as (question, person):
-        csrf = await person.csrf()
-        other = entry_of(
-            await question.shop.checkout.place(intent(products=[{"url": "https://www.amazon.com/dp/B000000002"}]))
-        )
+        clock.pass_seconds(130)
+        other = entry_of(await question.shop.checkout.place(intent(products=book(2))))
         await question.page.offer(other)
+        assert len(question.shown.paths) == 2
         clock.pass_seconds(601)
         async with visitor(question.shown.address) as late:
             answer = await late.open(question.shown.secret)
             assert (answer.status_code, "The time is over" in answer.text) == (403, True)
-        await person.send(csrf=csrf, decision="yes")
-        assert "Nobody approved it in time." in await person.look()
+        assert "Nobody approved it in time." in words((await person.decide("yes")).text)
     assert zinc.posts == []
     assert journal_of(home)[0][1].counts_cents == 0
 
@@ -202,15 +435,15 @@ async def test_after_ten_minutes_neither_the_secret_nor_the_page_buys(
 async def test_a_decision_from_elsewhere_is_not_taken(
     open_test_shop: OpenShop, zinc: FakeZinc, origin: str | None
 ) -> None:
-    async with opened(open_test_shop) as (question, person):
-        csrf = await person.csrf()
+    async with opened(open_test_shop) as (_, person):
+        form = fields(forms_with(person.page, "about"))
+        about = {"about": form["about"]}
         for decision in ("yes", "no"):
-            assert (await person.send(origin, csrf=csrf, decision=decision)).status_code == 403
-        assert (await person.send(csrf="wrong", decision="yes")).status_code == 403
-        assert (await person.send(decision="yes")).status_code == 403
-        assert (await person.send(csrf=csrf, decision="maybe")).status_code == 400
-        async with visitor(question.shown.address) as stranger:  # who knows the token of the form, and has no cookie
-            assert (await stranger.send(csrf=csrf, decision="yes")).status_code == 403
+            assert (await person.send(origin, **form, decision=decision)).status_code == 403
+        assert (await person.send(origin, visit=person.visit)).status_code == 403
+        assert (await person.send(**about, visit="wrong", decision="yes")).status_code == 403
+        assert (await person.send(**about, decision="yes")).status_code == 403
+        assert (await person.send(**form, decision="maybe")).status_code == 400
         assert "Buy from" in await person.look()
     assert zinc.posts == []
 
@@ -218,15 +451,15 @@ async def test_a_decision_from_elsewhere_is_not_taken(
 async def test_a_secret_sent_by_another_site_opens_nothing(open_test_shop: OpenShop) -> None:
     async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
         assert (await person.send("https://evil.example", secret=question.shown.secret)).status_code == 403
-        assert (await person.open(question.shown.secret)).status_code == 303, "and it was not used up by that"
+        assert (await person.open(question.shown.secret)).status_code == 200, "and it was not used up by that"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.example"])
 async def test_under_another_name_there_is_no_page(open_test_shop: OpenShop, zinc: FakeZinc, host: str) -> None:
     async with opened(open_test_shop) as (_, person):
-        csrf = await person.csrf()
+        form = fields(forms_with(person.page, "about"))
         assert (await person.client.get(person.address, headers={"Host": host})).status_code == 421
-        assert (await person.send(host=host, csrf=csrf, decision="yes")).status_code == 421
+        assert (await person.send(host=host, **form, decision="yes")).status_code == 421
     assert zinc.posts == []
 
 
@@ -250,13 +483,14 @@ async def test_what_is_no_form_of_ours_is_not_read(open_test_shop: OpenShop) -> 
 
 async def test_every_answer_keeps_everything_else_out(open_test_shop: OpenShop) -> None:
     async with opened(open_test_shop) as (question, person):
-        stranger = await visitor_free(question.shown.address)
         answers = [
-            await person.client.get(person.address),
-            await person.send(csrf="wrong", decision="yes"),
+            await person.view(),
+            await person.send(visit="wrong", decision="yes"),
+            await person.send(visit=person.visit, about="", decision="yes"),
             await person.decide("no"),
-            await person.client.get(person.address),
-            stranger,
+            await person.view("/approve/"),
+            await person.view("/approve/77"),
+            await visitor_free(question.shown.address),
         ]
     for answer in answers:
         policy = answer.headers["content-security-policy"]
@@ -269,10 +503,7 @@ async def test_every_answer_keeps_everything_else_out(open_test_shop: OpenShop) 
         assert answer.headers["referrer-policy"] == "same-origin"
         assert "script" not in answer.text
         assert not re.search(r"(?:src|href)=\"(?!/approve/)", answer.text), "nothing from elsewhere"
-    cookie = person.client.cookies.jar
-    [kept] = list(cookie)
-    assert kept.has_nonstandard_attr("HttpOnly")
-    assert kept.get_nonstandard_attr("SameSite") == "lax"
+        assert "set-cookie" not in answer.headers
 
 
 async def visitor_free(address: str) -> Any:
@@ -284,17 +515,18 @@ async def test_a_stranger_learns_nothing_of_whether_there_is_an_order(open_test_
     async with asked(open_test_shop) as question:
         base = question.shown.address.partition("/approve/")[0]
         there = await visitor_free(question.shown.address)
-        not_there = await visitor_free(f"{base}/approve/nothing")
+        not_there = await visitor_free(f"{base}/approve/77")
     assert (there.status_code, there.text) == (not_there.status_code, not_there.text)
     assert there.status_code == 403
 
 
-async def test_the_file_is_gone_once_it_was_used_or_the_server_ends(open_test_shop: OpenShop, home: Path) -> None:
+async def test_the_file_is_gone_once_it_was_used_or_the_server_ends(
+    open_test_shop: OpenShop, home: Path, clock: HandClock
+) -> None:
     async with opened(open_test_shop) as (question, _):
         assert list(home.glob("*.html")) == []
-        other = entry_of(
-            await question.shop.checkout.place(intent(products=[{"url": "https://www.amazon.com/dp/B000000002"}]))
-        )
+        clock.pass_seconds(130)
+        other = entry_of(await question.shop.checkout.place(intent(products=book(2))))
         await question.page.offer(other)
         assert len(list(home.glob("*.html"))) == 1
     assert list(home.glob("*.html")) == []
@@ -304,7 +536,7 @@ async def test_a_page_is_put_before_the_person_once_however_often_the_model_asks
     async with asked(open_test_shop) as question:
         said = [await question.page.offer(question.entry) for _ in range(5)]
         assert len(question.shown.paths) == 1
-        assert set(said) == {question.said}
+        assert all(each.startswith("The page where the user decides is open in their browser") for each in said)
 
 
 async def test_without_a_browser_the_person_is_sent_to_a_terminal(open_test_shop: OpenShop, home: Path) -> None:
@@ -337,33 +569,13 @@ def test_a_browser_is_opened_only_where_the_person_sees_it(environ: dict[str, st
 async def test_many_presses_at_once_are_one_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     zinc.script = ["slow"]
     async with opened(open_test_shop) as (_, person):
-        csrf = await person.csrf()
+        form = fields(forms_with(person.page, "about"))
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
-                tasks.start_soon(lambda: person.send(csrf=csrf, decision="yes"))
-        await person.send(csrf=csrf, decision="yes")
+                tasks.start_soon(lambda: person.send(**form, decision="yes"))
+        await person.send(**form, decision="yes")
         assert "Ordered" in await person.look()
     assert len(zinc.posts) == 1
-
-
-async def test_the_pin_is_asked_for_and_counted(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
-) -> None:
-    async with opened(open_test_shop) as (_, person):
-        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
-            journal.set_pin(hashed("2468"))
-        shown = await person.look()
-        assert ("Your PIN" in shown, "forgotten" in shown) == (True, False)
-        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
-            journal.end_pin(clock() + 3700)
-        assert "Somebody said that the PIN is forgotten, so it ends in 2 hours." in await person.look()
-        for number, left in enumerate(("4 tries are left", "3 tries", "2 tries", "1 try is left")):
-            answer = await person.decide("yes", pin=f"000{number}")
-            assert (answer.status_code, left in answer.text) == (403, True)
-        assert (await person.decide("yes")).status_code == 403, "none at all is not a try"
-        await person.decide("yes", pin="9999")
-        assert "The PIN was wrong 5 times." in await person.look()
-    assert zinc.posts == []
 
 
 async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
@@ -386,10 +598,9 @@ async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop:
         entry = entry_of(await shop.checkout.place(intent(**wanted)))
         await page.offer(entry)
         async with visitor(shown.address) as person:
-            await person.open(shown.secret)
-            markup = (await person.client.get(person.address)).text
-    assert len(re.findall(r"<form\b", markup)) == 1
-    assert len(re.findall(r"<button\b", markup)) == 2
+            markup = (await person.open(shown.secret)).text
+    assert len(re.findall(r"<form\b", markup)) == 2
+    assert len(re.findall(r"<button\b", markup)) == 3
     assert not re.search(r"<(script|img|b)\b", markup)
     assert "&lt;script&gt;" in markup
     assert "{{7*7}}" in markup
@@ -411,26 +622,44 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
     async with open_test_shop() as shop, served(shop) as origin:
         entry = entry_of(await shop.checkout.place(intent("ada")))
-        address = address_of(origin, entry.key)
+        address = address_of(origin, entry.id)
         async with visitor(address) as ada, visitor(address) as bob:
             first = await ada.client.get(address)
             assert (first.status_code, "Sign in to decide" in first.text) == (401, True)
-            assert (await ada.send(token="zmcp_wrong")).status_code == 403
+            assert (await ada.sign_in("zmcp_wrong")).status_code == 403
             assert (await ada.send("https://evil.example", token=tokens["ada"])).status_code == 403
             assert (await ada.send("null", token=tokens["ada"])).status_code == 403
-            assert (await bob.send(token=tokens["bob"])).status_code == 303
-            assert (await bob.client.get(address)).status_code == 404
-            assert (await ada.send(token=f" {tokens['ada']} ")).status_code == 303
-            assert "Buy from amazon.com?" in await ada.look()
-            await ada.decide("yes")
-            assert "Ordered" in await ada.look()
+            assert (await bob.sign_in(tokens["bob"])).status_code == 404
+            assert (await ada.sign_in(f" {tokens['ada']} ")).status_code == 200
+            about = {"about": fields(forms_with(ada.page, "about"))["about"], "decision": "yes"}
+            assert (await bob.send(visit=bob.visit, **about)).status_code == 404
+            assert "Nothing waits" in await bob.look("/approve/")
+            assert zinc.posts == []
+            assert "Ordered" in words((await ada.decide("yes")).text)
             second = entry_of(await shop.checkout.place(intent("ada", products=book(2))))
-            assert "Buy from" in (await ada.client.get(address_of(origin, second.key))).text, "one sign-in for all"
+            assert "Buy from" in await ada.look(f"/approve/{second.id}"), "one sign-in for all"
+            assert (await bob.view(f"/approve/{second.id}")).status_code == 404
             remove_member(home / "members.json", "ada")
-            assert (await ada.client.get(address)).status_code == 401
+            assert (await ada.view()).status_code == 401
+            assert (await ada.decide("yes")).status_code == 401
+            add_member(home / "members.json", "ada")
+            assert (await ada.view()).status_code == 401, "the next holder of the name is somebody else"
     assert len(zinc.posts) == 1
     consent = journal_of(home)[0][-1].consent or {}
     assert (consent["decision"]["how"], consent["decision"]["who"]) == ("page", "ada")
+
+
+async def test_the_owner_s_visit_is_none_of_a_member_s_and_no_token_of_a_host_opens_the_owner_s_page(
+    open_test_shop: OpenShop, home: Path
+) -> None:
+    shown = Shown()
+    async with open_test_shop() as shop, served(shop, show=shown) as origin:
+        entry = entry_of(await shop.checkout.place(intent()))
+        async with visitor(address_of(origin, entry.id)) as host:
+            assert (await host.sign_in(token_in(home))).status_code == 403
+            assert (await host.send(visit=token_in(home))).status_code == 403
+            add_member(home / "members.json", "ada")
+            assert (await host.sign_in(token_in(home))).status_code == 403
 
 
 async def test_no_secret_of_the_page_is_logged(
@@ -438,11 +667,10 @@ async def test_no_secret_of_the_page_is_logged(
 ) -> None:
     caplog.set_level(0)
     async with opened(open_test_shop) as (question, person):
-        csrf = await person.csrf()
+        first = person.visit
         await person.open(question.shown.secret)
         await person.decide("yes", pin="2468-planted")
-        cookies = [str(kept.value) for kept in person.client.cookies.jar]
-        secrets = [question.shown.secret, csrf, *cookies, "2468-planted"]
+        secrets = [question.shown.secret, first, person.visit, "2468-planted"]
         assert all(secret not in question.said for secret in secrets)
     kept = (home / "journal.db").read_bytes().decode("latin-1") + json.dumps([str(each) for each in journal_of(home)])
     ours = "\n".join(

@@ -1,7 +1,8 @@
 """The approval page in a real Chromium: what a person does there, and what others try."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +21,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from wanted import ADDRESS, BOOK, intent
+from wanted import ADDRESS, BOOK, book, intent
 
+from zinc_mcp.ordering.decision import reference_of
+from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.browser import page_beside
+from zinc_mcp.shop import Shop
 
 T = TypeVar("T")
 
@@ -43,11 +48,14 @@ def ask_always(write_config: Callable[[str], Path]) -> None:
 class Before:
     """A person before an open page, and what stands behind it."""
 
-    def __init__(self, person: Person, shown: Shown, key: str) -> None:
+    def __init__(self, person: Person, shown: Shown, shop: Shop, page: Page, entry: Entry) -> None:
         self._person = person
         self.document = shown.documents[-1]
         self.address = shown.address
-        self.key = key
+        self.shop = shop
+        self.page = page
+        self.key = entry.key
+        self.entry_id = entry.id
 
     async def does(self, what: Callable[[Person], T]) -> T:
         """Do something at the browser, which blocks, while the page is served."""
@@ -59,7 +67,7 @@ class Before:
 
 @asynccontextmanager
 async def before(
-    chromium: Person, open_test_shop: OpenShop, *, key: str = "zn_test_1", **changes: Any
+    chromium: Person, open_test_shop: OpenShop, *, key: str = "zn_test_1", saved_as: str | None = None, **changes: Any
 ) -> AsyncGenerator[Before]:
     """Ask about an order and let the real browser open the page, by the real file."""
     shown = Shown()
@@ -70,10 +78,11 @@ async def before(
     products = [{"url": BOOK, "quantity": 2, "variant": [{"label": "Cover", "value": "Paperback"}]}]
     wanted = intent(products=products, **changes)
     await anyio.to_thread.run_sync(chromium.forget)
+    await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
     async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
-        entry = entry_of(await shop.checkout.place(wanted))
+        entry = entry_of(await shop.checkout.place(replace(wanted, saved_as=saved_as)))
         await page.offer(entry)
-        yield Before(chromium, shown, entry.key)
+        yield Before(chromium, shown, shop, page, entry)
         await anyio.to_thread.run_sync(chromium.go, "about:blank")
 
 
@@ -87,7 +96,7 @@ async def test_a_person_approves(chromium: Person, open_test_shop: OpenShop, zin
         await page.does(lambda person: person.press("Buy for at most $51.00"))
         await page.sees("Ordered")
         zinc.settle(next(iter(zinc.orders)), 4_000)
-        await page.does(lambda person: person.driver.refresh())
+        await page.does(lambda person: person.press("Look again"))
         await page.sees("Paid: $41.00")
         assert await page.does(lambda person: person.complaints()) == []
     assert len(zinc.posts) == 1
@@ -110,10 +119,12 @@ async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
     count = "return [...document.querySelectorAll('script, img, form, button')].map((each) => each.tagName).join()"
     async with before(chromium, open_test_shop, key="zn_live_1") as page:
         await page.sees('<script>document.title="x"</script><img src=x')
-        assert await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON,BUTTON"
+        assert (
+            await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON,BUTTON,FORM,BUTTON"
+        )
         await page.does(lambda person: person.press("Buy for"))
         await page.sees(f"Order {hostile[:100]} Key")
-        assert await page.does(lambda person: str(person.driver.execute_script(count))) == ""
+        assert await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON"
         assert await page.does(lambda person: str(person.driver.title)) == "Ordered · zinc-mcp"
         assert await page.does(lambda person: person.complaints()) == []
 
@@ -138,28 +149,85 @@ async def test_the_file_works_once_and_a_tampered_one_never(
         copy.write_text(page.document, encoding="utf-8")
         await page.does(lambda person: person.show(copy))
         await page.sees("This page was opened before")
-        await page.does(lambda person: person.driver.find_element("link text", "See how the order stands").click())
-        await page.sees("Buy from amazon.com?")
         secret = page.document.partition('name="secret" value="')[2].partition('"')[0]
         copy.write_text(page.document.replace(secret, secret.swapcase()), encoding="utf-8")
         await page.does(lambda person: person.show(copy))
         await page.sees("What should have opened it is not valid.")
-        await page.does(lambda person: person.forget())
         await page.does(lambda person: person.go(page.address))
         await page.sees("This page is closed")
     assert zinc.posts == []
 
 
-@asynccontextmanager
-async def evil_site(document: str) -> AsyncGenerator[int]:
-    import socket
+async def test_the_browser_keeps_no_cookie_and_sends_none_to_a_neighbour_s_port(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    sent: list[str | None] = []
 
-    async def answer(request: Request) -> Response:
-        return HTMLResponse(document)
+    async def note(request: Request) -> Response:
+        sent.append(request.headers.get("cookie"))
+        return HTMLResponse("noted")
+
+    async with before(chromium, open_test_shop) as page, at_a_port(note) as port:
+        await page.sees("Buy from amazon.com?")
+        await page.does(lambda person: person.press("Look again"))
+        await page.sees("Buy from amazon.com?")
+        assert await page.does(lambda person: person.cookies()) == []
+        await page.does(lambda person: person.go(f"http://127.0.0.1:{port}/"))
+        await page.sees("noted")
+        await page.does(lambda person: person.go(page.address))
+        await page.sees("This page is closed")
+    assert sent == [None]
+    assert zinc.posts == []
+
+
+async def test_all_that_waits_is_decided_in_one_window(
+    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    async with before(chromium, open_test_shop) as page:
+        await page.sees("Buy from amazon.com?")
+        second = entry_of(await page.shop.checkout.place(intent(products=book(2), max_price=2000)))
+        assert "press “Look again”" in await page.page.offer(second)
+        await page.does(lambda person: person.press("Look again"))
+        await page.sees("1 more waits for your answer")
+        await page.does(lambda person: person.press("See all that wait"))
+        await page.sees("Buy for at most $21.00")
+        await page.does(lambda person: person.press("Buy for at most $51.00"))
+        await page.sees("Ordered")
+        await page.does(lambda person: person.press("See all that wait"))
+        await page.sees("Buy for at most $21.00")
+        await page.does(lambda person: person.press("Do not buy"))
+        await page.sees("The answer was no.")
+        await page.does(lambda person: person.driver.refresh())
+        await page.sees("The answer was no.")
+        assert await page.does(lambda person: person.complaints()) == []
+    assert len(zinc.posts) == 1
+
+
+async def test_the_whole_saved_address_is_revealed_without_a_script(
+    chromium: Person, open_test_shop: OpenShop, write_config: Callable[[str], Path]
+) -> None:
+    fields = "\n".join(f'{name} = "{value}"' for name, value in ADDRESS.items())
+    write_config(f'[policy]\napproval = "page"\n[addresses.home]\n{fields}\n')
+    async with before(chromium, open_test_shop, saved_as="home") as page:
+        assert "12 Planted Street" not in await page.sees("your saved address “home”")
+        await page.does(lambda person: person.driver.find_element("tag name", "summary").click())
+        await page.sees("12 Planted Street")
+
+
+@asynccontextmanager
+async def at_a_port(answer: Callable[[Request], Awaitable[Response]]) -> AsyncGenerator[int]:
+    import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with listening(Starlette(routes=[Route("/", answer)]), listener):
             yield listener.getsockname()[1]
+
+
+def evil_site(document: str) -> AbstractAsyncContextManager[int]:
+    async def answer(request: Request) -> Response:
+        return HTMLResponse(document)
+
+    return at_a_port(answer)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "evil.example"])
@@ -168,12 +236,12 @@ async def test_another_site_cannot_press_the_buttons_nor_show_the_page_in_a_fram
 ) -> None:
     async with before(chromium, open_test_shop) as page:
         await page.sees("Buy from amazon.com?")
-        csrf = await page.does(
-            lambda person: str(person.driver.find_element("name", "csrf").get_attribute("value"))
-        )  # even if it were known
+        visit, about = [
+            await page.does(partial(Person.hidden, name=name)) for name in ("visit", "about")
+        ]  # even if they were known
         forged = (
-            f'<form method="post" action="{page.address}"><input name="csrf" value="{csrf}">'
-            '<button name="decision" value="yes">Win</button></form>'
+            f'<form method="post" action="{page.address}"><input name="visit" value="{visit}">'
+            f'<input name="about" value="{about}"><button name="decision" value="yes">Win</button></form>'
         )
         async with evil_site(forged) as port:
             await page.does(lambda person: person.go(f"http://{name}:{port}/"))
@@ -190,8 +258,9 @@ async def test_another_site_cannot_press_the_buttons_nor_show_the_page_in_a_fram
 
             assert "Buy from" not in await page.does(framed)
             await page.does(lambda person: person.complaints())
-        await page.does(lambda person: person.go(page.address))
-        await page.sees("Buy from amazon.com?")
+        entry = await page.shop.checkout.entry(page.key)
+        assert entry is not None
+        assert reference_of(entry) is not None, "the question still stands"
     assert zinc.posts == []
 
 
@@ -209,8 +278,9 @@ async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
 ) -> None:
     async with before(chromium, open_test_shop) as page:
         await page.sees("Buy from amazon.com?")
-        await page.does(lambda person: person.driver.refresh())
-        await page.sees("Buy from amazon.com?")
+        for _ in range(2):
+            await page.does(lambda person: person.driver.refresh())  # what the file sent is sent again
+            await page.sees("Buy from amazon.com?")
         await page.does(lambda person: person.press("Buy for"))
         await page.sees("Ordered")
         for _ in range(2):
@@ -230,14 +300,14 @@ async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop
         await page.does(lambda person: person.keys(ENTER, SPACE))
         assert zinc.posts == [], "what is typed before anything is chosen decides nothing"
         focused: list[str] = []
-        for _ in range(3):
+        for _ in range(4):
             await page.does(lambda person: person.keys(TAB))
             focused.append(await page.does(lambda person: person.focused()))
-        assert focused == ["pin", "Buy for at most $51.00", "Do not buy"]
+        assert focused == [f"pin-{page.entry_id}", "Buy for at most $51.00", "Do not buy", "Look again"]
         await page.does(lambda person: person.driver.refresh())
         await page.sees("Your PIN")
         await page.does(lambda person: person.keys(TAB, "1", "1", "1", "1", ENTER))
-        await page.sees("4 tries are left.")
+        await page.sees("That was not the PIN.")
         await page.does(lambda person: person.keys(TAB, "2", "4", "6", "8", TAB, ENTER))
         await page.sees("Ordered")
         assert await page.does(lambda person: person.focused()) == "Ordered", "a screen reader starts there"

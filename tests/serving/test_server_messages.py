@@ -161,6 +161,12 @@ LATER: dict[str, Callable[[str], Mapping[str, Any]]] = {
 }
 
 
+LOOK_AGAIN = json.dumps(", and to press “Look again” if they do not see this order")[1:-1]
+"""Said from the second order on, whatever its words are."""
+OF_ONE_PAGE = r'name="(?:visit|about)" value="[^"]*"|/approve/\d+|(?<=-)\d+(?=")'
+"""What differs between the pages of any two orders, whatever their words are."""
+
+
 @dataclass
 class Seen:
     """Everything a person and a model saw of one order, with its key and id replaced by words of one kind."""
@@ -201,30 +207,35 @@ class Bought:
         if answered is not None:
             zinc.script = [answered(text)]
             zinc.lists = [httpx.Response(500)] * 3
-        person.address = self._shown.address
-        assert (await person.open(self._shown.secret)).status_code == 303
-        question = (await person.client.get(person.address)).text
-        csrf = await person.csrf()
-        await person.send(csrf=csrf, decision="yes")
+        question = await self._page_of_what_waits()
+        await person.decide("yes")
         order_id = next(iter(set(zinc.orders) - before), "none")
         if later is not None:
             zinc.orders[order_id].update(later)
-        page = (await person.client.get(person.address)).text
+        [entry_id] = set(re.findall(r'action="/approve/(\d+)"', question))
+        page = re.sub(OF_ONE_PAGE, "", (await person.view(f"/approve/{entry_id}")).text)
         zinc.script, zinc.lists = [], []
         results.append(await self.client.call_tool("get_order", {"order_id": key}))
-        self._secrets |= {self._shown.secret, csrf, *(str(kept.value) for kept in person.client.cookies.jar)}
+        self._secrets |= {self._shown.secret, person.visit}
         for result in results:
             self.searched(result)
         show = self._started.run("orders", "show", key).stdout
         assert controls(show) == {"\n"}
-        question = re.sub(r'name="csrf" value="[^"]*"|\$[0-9,.]+ in 24 hours', "", question)
+        question = re.sub(OF_ONE_PAGE + r"|\$[0-9,.]+ in 24 hours", "", question)
         own = {key: "KEY", order_id: "ORDER", products[0]["url"].rsplit("/", 1)[-1]: "BOOK"}
         return Seen(
             page=renamed(page, own),
             dialogue=renamed(question, own),
             show=renamed(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN", show), own),
-            told=[json.loads(renamed(json.dumps(said(result)), own)) for result in results],
+            told=[json.loads(renamed(json.dumps(said(result)).replace(LOOK_AGAIN, ""), own)) for result in results],
         )
+
+    async def _page_of_what_waits(self) -> str:
+        person = self._person
+        if not person.page:
+            person.address = self._shown.address
+            assert (await person.open(self._shown.secret)).status_code == 200
+        return (await person.view("/approve/")).text
 
     def searched(self, result: CallToolResult) -> dict[str, Any]:
         """Return what a result says, having looked for secrets in it, and for anything that is not plain text."""
@@ -401,7 +412,7 @@ LOOK_UPS: dict[str, Callable[[str], dict[str, Any] | httpx.Response]] = {
     "a refusal": lambda text: httpx.Response(404, json={"error": {"code": text, "message": text}}),
     "a currency": lambda text: {"status": "completed", "price": 1, "currency_code": text},
 }
-ASCII_QUOTES = {ord(quote): "'" for quote in '“”"'}
+ASCII_QUOTES = dict.fromkeys(map(ord, "“”"), '"')
 
 
 @both_eras
@@ -429,7 +440,7 @@ async def test_a_dialogue_says_the_same_whatever_a_retailer_or_zinc_writes(
         if place != "a title and a seller":
             assert question == asked[0]
             continue
-        title, seller = (cut(message.visible.translate(ASCII_QUOTES), limit) for limit in (120, 80))
+        title, seller = (cut(message.visible.translate(ASCII_QUOTES), limit) for limit in (200, 100))
         expected = asked[0].replace(f"“{HARMLESS}”", f"“{title}”", 1).replace(f"“{HARMLESS}”", f"“{seller}”", 1)
         assert question == expected
 
@@ -517,10 +528,11 @@ async def test_what_a_model_writes_changes_nothing_of_the_question_but_its_own_f
                 continue  # refused before anybody is asked
             entry = entry_of(await shop.checkout.place(Intent("local", "account", order)))
             await page.offer(entry)
-            person.address = shown.address
-            await person.open(shown.secret)
-            markup = (await person.client.get(person.address)).text
-            pages.append(re.sub(r'name="csrf" value="[^"]*"', "", markup))
+            if not person.page:
+                person.address = shown.address
+                await person.open(shown.secret)
+            markup = (await person.view(f"/approve/{entry.id}")).text
+            pages.append(re.sub(OF_ONE_PAGE, "", markup))
             question = question_of(entry)
             assert question is not None
             dialogues.append(question.text())
@@ -530,5 +542,5 @@ async def test_what_a_model_writes_changes_nothing_of_the_question_but_its_own_f
         field = field_in(markup, pages[0])
         assert field is None or not set(field) & set("<>\"'")
         words_of_others = field_in(dialogue, dialogues[0])
-        assert words_of_others is None or not (set(words_of_others) & set('“”"\n') or controls(words_of_others))
+        assert words_of_others is None or not (set(words_of_others) & set("“”\n") or controls(words_of_others))
         assert controls(markup) <= {"\n"}

@@ -1,8 +1,12 @@
 """The server over HTTP, with real sockets: who is let in, whose order it is, and what breaks nothing."""
 
 import json
+import os
 import socket
+import stat
+import sys
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -12,18 +16,21 @@ import httpx2
 import pytest
 from conftest import OpenShop
 from fake_zinc import FakeZinc
+from mcp.types import ElicitRequestParams, ElicitResult
 from serving.as_a_host import both_eras, call, refused
-from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, served
+from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, listening, served, token_in
 from wanted import arguments
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.serving.access import TOKEN_FILE, local_token
 from zinc_mcp.serving.http import serve_http
 from zinc_mcp.serving.members import add_member, remove_member
+from zinc_mcp.serving.server import build_server
 from zinc_mcp.settings import Settings
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must not be served without members
 both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
-PATHS = ["/mcp", "/sse", "/messages/", "/readyz", "/nothing-here"]
+PATHS = ["/mcp", "/sse", "/messages/", "/nothing-here"]
 
 
 @pytest.fixture
@@ -46,10 +53,14 @@ async def plain_client(origin: str, token: str | None = None, **headers: str) ->
 
 @both_eras
 @both_transports
-async def test_on_loopback_nothing_more_is_needed(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, transport: str
+async def test_on_loopback_the_owner_s_token_is_all_that_is_needed(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, connected(origin, transport, mode) as client:
+    async with (
+        open_test_shop() as shop,
+        served(shop) as origin,
+        connected(origin, transport, mode, token_in(home)) as client,
+    ):
         placed = await call(client, "place_order", arguments())
         zinc.settle(placed["order_id"], 4_000)
         found = await call(client, "get_order", {"order_id": placed["key"], "wait_seconds": 5})
@@ -96,7 +107,7 @@ async def test_without_a_member_s_token_nobody_connects(
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_every_path_but_healthz_asks_for_a_token(
+async def test_every_path_but_those_of_watchdogs_asks_for_a_token(
     open_test_shop: OpenShop, team: dict[str, str], path: str
 ) -> None:
     wrong = [
@@ -116,6 +127,7 @@ async def test_every_path_but_healthz_asks_for_a_token(
                 assert answer.headers["www-authenticate"].startswith("Bearer")
         assert (await client.get(f"{path}?token={team['ada']}")).status_code == 401
         assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -123,8 +135,12 @@ async def test_every_path_but_healthz_asks_for_a_token(
 async def test_a_foreign_host_or_origin_is_refused(
     open_test_shop: OpenShop, members: Path, path: str, with_members: bool
 ) -> None:
-    token = add_member(members, "ada") if with_members else None
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin, token) as client:
+    member = add_member(members, "ada") if with_members else None
+    async with (
+        open_test_shop() as shop,
+        served(shop) as origin,
+        plain_client(origin, member or token_in(members.parent)) as client,
+    ):
         own = origin.removeprefix("http://")
         port = own.rpartition(":")[2]
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1:1", "127.0.0.1", f"{own}.evil.example", ""):
@@ -205,14 +221,18 @@ async def test_a_token_taken_back_counts_from_the_next_message_on(
             assert raised.value is not None
 
 
-async def test_a_change_of_the_members_counts_at_once_and_never_opens_the_door(
+async def opens_a_session(client: httpx2.AsyncClient, token: str) -> int:
+    headers = {**JSON, "Authorization": f"Bearer {token}"}
+    return (await client.post("/mcp", headers=headers, json=initialize())).status_code
+
+
+async def test_a_change_of_the_members_counts_at_once_and_lets_nobody_in_without_a_token(
     open_test_shop: OpenShop, members: Path, team: dict[str, str]
 ) -> None:
     async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
 
         async def status(name: str, token: str | None = None) -> int:
-            headers = {"Authorization": f"Bearer {token or team[name]}"}
-            return (await client.get("/readyz", headers=headers)).status_code
+            return await opens_a_session(client, token or team[name])
 
         assert await status("ada") == 200
         remove_member(members, "ada")
@@ -226,21 +246,76 @@ async def test_a_change_of_the_members_counts_at_once_and_never_opens_the_door(
         assert await status("bob") == 401
 
 
-async def test_a_first_member_shuts_an_open_door(open_test_shop: OpenShop, members: Path) -> None:
+async def test_a_first_member_ends_the_owner_s_token_for_good(
+    open_test_shop: OpenShop, members: Path, home: Path
+) -> None:
     async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
-        assert (await client.get("/readyz")).status_code == 200
-        add_member(members, "ada")
-        assert (await client.get("/readyz")).status_code == 401
+        owner = token_in(home)
+        assert await opens_a_session(client, owner) == 200
+        ada = add_member(members, "ada")
+        assert (await opens_a_session(client, owner), await opens_a_session(client, ada)) == (401, 200)
+        members.unlink()
+        assert (await opens_a_session(client, owner), await opens_a_session(client, ada)) == (401, 401)
 
 
-async def test_members_only_lets_nobody_in_while_there_are_none(open_test_shop: OpenShop) -> None:
+async def test_a_file_of_members_that_breaks_lets_the_owner_s_token_in_no_more(
+    open_test_shop: OpenShop, members: Path, home: Path
+) -> None:
+    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+        members.write_text("{broken", encoding="utf-8")
+        assert await opens_a_session(client, token_in(home)) == 401
+
+
+async def test_members_only_lets_nobody_in_while_there_are_none(open_test_shop: OpenShop, home: Path) -> None:
     async with (
         open_test_shop() as shop,
         served(shop, members_only=True) as origin,
         plain_client(origin) as client,
     ):
-        assert (await client.get("/readyz")).status_code == 401
+        local_token(home)
+        for token in ("x", "local", "zmcp_", token_in(home)):
+            assert await opens_a_session(client, token) == 401
         assert (await client.get("/healthz")).status_code == 200
+
+
+@both_transports
+@both_eras
+@pytest.mark.parametrize("token", [None, "", "zmcp_wrong", "local"])
+async def test_another_user_of_the_machine_neither_orders_nor_answers_nor_reads(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str, token: str | None
+) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
+    asked: list[str] = []
+
+    async def accept(context: object, parameters: ElicitRequestParams) -> ElicitResult:
+        asked.append(parameters.message)
+        return ElicitResult(action="accept", content={"approve": True})
+
+    async with open_test_shop(api_key="zn_live_planted") as shop, served(shop) as origin:
+        with pytest.raises(Exception) as raised:  # the SDK wraps it in groups of its own
+            async with connected(origin, transport, mode, token, asks=accept) as client:
+                await client.call_tool("place_order", arguments())
+        assert raised.value is not None
+        assert (asked, zinc.requests) == ([], [])
+        async with connected(origin, transport, mode, token_in(home), asks=accept) as owner:
+            placed = await call(owner, "place_order", arguments())
+    assert (placed["outcome"], len(asked), len(zinc.posts)) == ("accepted", 1, 1)
+
+
+@both_eras
+async def test_an_application_without_the_check_of_tokens_serves_nobody(
+    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+) -> None:
+    async with open_test_shop() as shop:
+        app = build_server(shop).streamable_http_app()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with listening(app, listener):
+                origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                async with connected(origin, "mcp", mode) as client:
+                    told = await refused(client, "place_order", arguments())
+    assert (told["code"], "carries no token" in str(told["summary"])) == ("not_allowed", True)
+    assert zinc.requests == []
 
 
 async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_shop: OpenShop, home: Path) -> None:
@@ -263,16 +338,20 @@ async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_shop: Ope
 @both_transports
 @both_eras
 async def test_ten_megabytes_of_metadata_get_an_answer_a_model_can_read(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, transport: str
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, connected(origin, transport, mode) as client:
+    async with (
+        open_test_shop() as shop,
+        served(shop) as origin,
+        connected(origin, transport, mode, token_in(home)) as client,
+    ):
         told = await refused(client, "place_order", arguments(metadata={"a": "x" * 10_000_000}))
     assert told["code"] == "invalid_arguments"
     assert zinc.requests == []
 
 
-async def test_a_body_without_end_is_cut_off(open_test_shop: OpenShop) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+async def test_a_body_without_end_is_cut_off(open_test_shop: OpenShop, home: Path) -> None:
+    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin, token_in(home)) as client:
         for path in ("/mcp", "/messages/"):
             answer = await client.post(path, headers=JSON, content=b" " * (17 * 1024 * 1024))
             assert answer.status_code == 413
@@ -281,17 +360,18 @@ async def test_a_body_without_end_is_cut_off(open_test_shop: OpenShop) -> None:
 @both_eras
 @both_transports
 async def test_a_connection_dropped_while_the_order_is_on_the_wire_leaves_one_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, transport: str
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     zinc.script = ["slow"]
     async with open_test_shop() as shop, served(shop) as origin:
+        token = token_in(home)
         with anyio.move_on_after(5):
-            async with connected(origin, transport, mode) as client, anyio.create_task_group() as tasks:
+            async with connected(origin, transport, mode, token) as client, anyio.create_task_group() as tasks:
                 tasks.start_soon(client.call_tool, "place_order", arguments())
                 while not zinc.posts:
                     await anyio.sleep(0.01)
                 tasks.cancel_scope.cancel()
-        async with connected(origin, transport, mode) as client:
+        async with connected(origin, transport, mode, token) as client:
             again = await call(client, "place_order", arguments())
     assert (again["new_order"], again["outcome"]) == (False, "accepted")
     assert len(zinc.orders) == len(zinc.posts) == 1
@@ -335,3 +415,38 @@ def test_an_address_that_is_taken_stops_the_start(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(SettingsError, match="Cannot listen"):
             serve_http(settings_in(home), "127.0.0.1", taken.getsockname()[1])
+
+
+def test_two_servers_that_start_at_once_have_one_token(home: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        tokens = list(pool.map(local_token, [home] * 32))
+    token = token_in(home)
+    assert all(each.matches(token) for each in tokens)
+    assert [path.name for path in home.iterdir()] == [TOKEN_FILE]
+    assert local_token(home).matches(token), "and the next start keeps it"
+    assert stat.S_IMODE((home / TOKEN_FILE).stat().st_mode) == 0o600
+    assert token not in repr(local_token(home)) + str(vars(local_token(home)))
+    assert not any(local_token(home).matches(wrong) for wrong in ("", token[:-1], token + "x", token.swapcase()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes of this kind")
+@pytest.mark.parametrize("what", ["readable", "writable", "link", "dangling", "folder", "pipe", "empty", "short"])
+def test_a_file_of_the_token_that_others_may_know_stops_the_start(home: Path, tmp_path: Path, what: str) -> None:
+    path = home / TOKEN_FILE
+    local_token(home)
+    secret = token_in(home)
+    if what in ("readable", "writable"):
+        path.chmod(0o604 if what == "readable" else 0o620)
+    elif what in ("empty", "short"):
+        path.write_text("" if what == "empty" else "zmcp_0", encoding="ascii")
+    else:
+        path.rename(elsewhere := tmp_path / "elsewhere")
+        if what == "folder":
+            path.mkdir(mode=0o700)
+        elif what == "pipe":
+            os.mkfifo(path, 0o600)
+        else:
+            path.symlink_to(elsewhere if what == "link" else tmp_path / "nothing")
+    with pytest.raises(SettingsError, match="cannot be used") as raised:
+        serve_http(settings_in(home), "127.0.0.1", 0)
+    assert secret not in raised.value.summary + raised.value.next_step

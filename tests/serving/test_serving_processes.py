@@ -24,7 +24,7 @@ from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from serving.as_a_host import both_eras, call
-from serving.on_a_port import JSON, initialize, zinc_on_a_port
+from serving.on_a_port import JSON, initialize, token_in, zinc_on_a_port
 from started import ROOT
 from wanted import arguments
 
@@ -236,6 +236,7 @@ async def test_serve_finishes_an_order_on_the_wire_before_it_ends(
         own = with_zinc(environment, zinc_origin)
         async with program(own, "serve", "--http", origin.removeprefix("http://")) as process:
             await until_it_answers(origin, client)
+            client.headers["Authorization"] = f"Bearer {token_in(Path(own['ZINC_MCP_HOME']))}"
             opened = await client.post(f"{origin}/mcp", headers=JSON, json=initialize())
             session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
             async with anyio.create_task_group() as tasks:
@@ -264,6 +265,9 @@ async def test_serve_finishes_an_order_on_the_wire_before_it_ends(
     assert listened[0] == "event: endpoint"
     assert b"Traceback" not in noise
     assert b"planted-secret" not in noise
+    assert b'the header "Authorization: Bearer TOKEN"' in noise
+    assert str(Path(own["ZINC_MCP_HOME"]) / "http-token").encode() in noise
+    assert token_in(Path(own["ZINC_MCP_HOME"])).encode() not in noise
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:

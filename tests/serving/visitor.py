@@ -1,13 +1,20 @@
-"""A browser without a screen: opens the file that opens the page, keeps cookies, sends the page's own forms."""
+"""A browser without a screen: opens the file that opens the page, keeps what stands on it, sends the page's own forms.
+
+It keeps cookies as browsers do; the page must need none.
+"""
 
 import html
 import re
 import stat
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+WINDOW = "0123456789abcdef" * 4
+"""What the opening document's script would make up."""
 
 
 class Shown:
@@ -27,50 +34,77 @@ class Shown:
     @property
     def address(self) -> str:
         """Where the last page is."""
-        return _attribute(self.documents[-1], "action")
+        return html.unescape(re.findall(r'<form[^>]* action="([^"]+)"', self.documents[-1])[0])
 
     @property
     def secret(self) -> str:
         """What opens the last page."""
-        return _attribute(self.documents[-1], "value")
+        return fields(self.documents[-1])["secret"]
+
+
+@dataclass
+class Form:
+    """One form of a page: where it goes, and what is hidden in it."""
+
+    action: str | None
+    fields: dict[str, str]
+    buttons: list[str]
 
 
 class Visitor:
-    """One browser at one address."""
+    """One browser window, and the page that it shows."""
 
     def __init__(self, client: httpx.AsyncClient, address: str) -> None:
         self.client = client
         self.address = address
+        self.page = ""
 
     @property
     def origin(self) -> str:
         """The page's own origin."""
         return self.address.partition("/approve/")[0]
 
-    async def send(self, origin: str | None = "", host: str | None = None, **form: str) -> httpx.Response:
+    @property
+    def visit(self) -> str:
+        """The token of this visit, as it stands in the page's forms."""
+        return fields(self.page)["visit"]
+
+    async def send(
+        self, origin: str | None = "", host: str | None = None, to: str | None = None, **form: str
+    ) -> httpx.Response:
         """Post a form; by default from the page's own origin, None for a browser that names none."""
         headers = {} if origin is None else {"Origin": origin or self.origin}
         if host is not None:
             headers["Host"] = host
-        return await self.client.post(self.address, data=form, headers=headers)
+        return await self.client.post(self.address if to is None else self.origin + to, data=form, headers=headers)
 
-    async def open(self, secret: str) -> httpx.Response:
+    async def open(self, secret: str, window: str = WINDOW) -> httpx.Response:
         """Come from the file, which has no origin."""
-        return await self.send("null", secret=secret)
+        return self._shows(await self.send("null", secret=secret, window=window))
 
-    async def look(self) -> str:
-        """Return what the page shows, which must be there."""
-        answer = await self.client.get(self.address)
+    async def sign_in(self, token: str) -> httpx.Response:
+        """Send the form in which members sign in."""
+        return self._shows(await self.send(token=token))
+
+    async def view(self, to: str | None = None) -> httpx.Response:
+        """Press the button that shows the page again, or the one that shows everything."""
+        return self._shows(await self.send(to=to, visit=self.visit))
+
+    async def look(self, to: str | None = None) -> str:
+        """Return what the page shows now, which must be there."""
+        answer = await self.view(to)
         assert answer.status_code == 200, answer.text
         return words(answer.text)
 
-    async def csrf(self) -> str:
-        """Return what stands in the page's form."""
-        return _attribute((await self.client.get(self.address)).text, "value")
+    async def decide(self, decision: str, number: int = 0, **more: str) -> httpx.Response:
+        """Press one of the buttons under a question of the page, by default under the first."""
+        form = [each for each in forms(self.page) if "about" in each.fields][number]
+        return self._shows(await self.send(to=form.action, **form.fields, decision=decision, **more))
 
-    async def decide(self, decision: str, **more: str) -> httpx.Response:
-        """Press one of the page's buttons."""
-        return await self.send(csrf=await self.csrf(), decision=decision, **more)
+    def _shows(self, answer: httpx.Response) -> httpx.Response:
+        if 'name="visit"' in answer.text:
+            self.page = answer.text
+        return answer
 
 
 @asynccontextmanager
@@ -86,7 +120,18 @@ def words(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-def _attribute(document: str, name: str) -> str:
-    found = re.search(rf'<(?:form|input)[^>]*\b{name}="([^"]+)"', document)
-    assert found is not None, words(document)
-    return html.unescape(found[1])
+def forms(page: str) -> list[Form]:
+    """Return the forms of a page."""
+    found = re.findall(r"<form([^>]*)>(.*?)</form>", page, flags=re.DOTALL)
+    return [Form(_attribute(head, "action"), fields(body), re.findall(r"<button", body)) for head, body in found]
+
+
+def fields(page: str) -> dict[str, str]:
+    """Return the hidden fields of a page or a form, the first of each name."""
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in reversed(hidden)}
+
+
+def _attribute(head: str, name: str) -> str | None:
+    found = re.search(rf'\b{name}="([^"]+)"', head)
+    return None if found is None else html.unescape(found[1])

@@ -205,7 +205,15 @@ def _ok(answer: WireAnswer) -> object:
 
 def _refuse_a_no(answer: WireAnswer) -> None:
     if 400 <= answer.status < 500:
-        raise _rejected(answer.status, read_failure(answer.json()))
+        failure = read_failure(answer.json())
+        raise OrderRejectedError(
+            failure.sentence_of_a_read(answer.status),
+            failure.next_step_of_a_read(answer.status),
+            status=answer.status,
+            zinc_code=failure.code,
+            facts=failure.facts,
+            problems=failure.problems,
+        )
     if not 200 <= answer.status < 300:
         raise unreadable()
 

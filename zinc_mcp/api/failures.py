@@ -59,6 +59,9 @@ _BY_STATUS: dict[int, str] = {
 }
 """What a status says by itself when the body names no code that we know."""
 
+_ABOUT_THE_KEY = frozenset({"unauthorized", "invalid_token", "token_expired", "forbidden", "rate_limit_exceeded"})
+"""Codes that mean the same for a read as for an order; the others speak of an order that is being placed."""
+
 _MAX_PROBLEMS = 20
 _MAX_STEPS = 10
 
@@ -84,8 +87,24 @@ class Failure:
         known = self._known(status)
         return known[1] if known else "Tell the user what Zinc objects to."
 
+    def sentence_of_a_read(self, status: int) -> str:
+        """Say what Zinc answered to a read, in our words."""
+        if self._of(status) in _ABOUT_THE_KEY:
+            return self.sentence(status)
+        code = "" if self.code == "other" else f", code {self.code}"
+        return f"Zinc would not show this (HTTP {status}{code})."
+
+    def next_step_of_a_read(self, status: int) -> str:
+        """Say what to do about a read that Zinc refused."""
+        if self._of(status) in _ABOUT_THE_KEY:
+            return self.next_step(status)
+        return "Call again in some minutes; if Zinc still refuses, tell the user."
+
+    def _of(self, status: int) -> str:
+        return _BY_STATUS.get(status, "other") if self.code == "other" else self.code
+
     def _known(self, status: int) -> tuple[str, str] | None:
-        code = _BY_STATUS.get(status, "other") if self.code == "other" else self.code
+        code = self._of(status)
         if code == "validation_error" and not self.problems:
             return "Zinc found the order invalid.", "Tell the user what Zinc objects to."
         return _SENTENCES.get(code)

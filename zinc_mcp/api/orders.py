@@ -6,6 +6,7 @@ Requests forbid unknown keys and serialise only what was set: both API versions 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
@@ -21,9 +22,10 @@ from pydantic import (
 )
 
 from zinc_mcp.api.countries import ALPHA_2
-from zinc_mcp.api.retailer import objection_to, retailer_of
+from zinc_mcp.api.letters import JOINERS, stray_joiner
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.money import Cents
-from zinc_mcp.prose import invisible
+from zinc_mcp.prose import invisible, selects_a_variation
 
 MAX_METADATA_BYTES = 8_192
 MAX_METADATA_DEPTH = 20
@@ -33,18 +35,24 @@ MAX_TEXT = 500
 RESERVED_METADATA = "zinc_mcp_"
 """Metadata keys with this prefix are ours: they are how an order is found again."""
 
-_JOINERS = "\u200c\u200d"
+_NOT_GIVEN = frozenset({"null", "None", "undefined"})
+"""What some hosts write, as a text, where they have no value. `Null` is a family name, so capitals count."""
+
+
+_HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+"""Selectors in a row, or of the kind of which there is one for every byte: they spell messages that nobody sees."""
 
 
 def unprintable(text: str, *, lines: bool = False) -> bool:
     """Say whether text holds control, bidirectional or other invisible characters.
 
-    Joiners are letters' business in several scripts and are allowed; line breaks only with `lines`.
+    Joiners are letters' business in several scripts and are allowed, and so is the one selector that makes a sign an
+    emoji; line breaks only with `lines`. Addresses are stricter.
     """
     if text.isascii() and text.isprintable():
         return False  # what most text is: no character of it needs to be looked at
-    allowed = _JOINERS + "\n\r" if lines else _JOINERS
-    return any(invisible(character) for character in text if character not in allowed)
+    allowed = JOINERS + "\n\r" if lines else JOINERS
+    return bool(_HIDING.search(text)) or any(invisible(character) for character in text if character not in allowed)
 
 
 def _plain(text: str) -> str:
@@ -60,8 +68,15 @@ def _plain_or_none(text: str | None) -> str | None:
 
 
 def _filled(text: str) -> str:
-    if not "".join(text.split()).strip(_JOINERS):
+    if not "".join(text.split()).strip(JOINERS):
         raise ValueError("must not be empty")
+    return text
+
+
+def _all_seen(text: str | None) -> str | None:
+    # Whatever is compared without being seen could make one address two, so it is not sent either.
+    if text is not None and (stray_joiner(text) or any(map(selects_a_variation, text))):
+        raise ValueError("contains invisible characters; send plain text")
     return text
 
 
@@ -99,12 +114,13 @@ class OrderProduct(Request):
     @field_validator("url")
     @classmethod
     def _product_page(cls, url: str) -> str:
-        if objection := objection_to(url):
-            raise ValueError(objection)
+        read_product_url(url)
         return url
 
 
 class Address(Request):
+    """Where an order goes. It is sent, shown and compared as it was given: what cannot be seen is refused."""
+
     first_name: str
     last_name: str
     address_line1: str = Field(description="At most 60 characters")
@@ -119,11 +135,19 @@ class Address(Request):
     _filled = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
         _filled
     )
+    _all_seen = field_validator("*")(_all_seen)
 
     @field_validator("address_line2", "state")
     @classmethod
     def _blank_is_none(cls, text: str | None) -> str | None:
-        return text if text and text.strip() else None
+        return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
+
+    @field_validator("first_name", "last_name", "address_line1", "postal_code")
+    @classmethod
+    def _is_given(cls, text: str) -> str:
+        if text.strip() in _NOT_GIVEN:
+            raise ValueError(f'must be the real value, not the text "{text.strip()}"')
+        return text
 
     @field_validator("address_line1", "address_line2")
     @classmethod
@@ -146,6 +170,13 @@ class Address(Request):
         if sum(character.isdigit() for character in phone) < 7:
             raise ValueError("must be a phone number with at least 7 digits")
         return phone
+
+    @model_validator(mode="after")
+    def _city_is_given(self) -> "Address":
+        # None is a town near Turin.
+        if self.city.strip() in _NOT_GIVEN and (self.city.strip(), self.country) != ("None", "IT"):
+            raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
+        return self
 
     @model_validator(mode="after")
     def _zip_in_the_us(self) -> "Address":
@@ -255,7 +286,7 @@ class OrderCreate(Request):
             raise ValueError("needs at least one product")
         if len(products) > MAX_PRODUCTS:
             raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
-        if len({retailer_of(product.url) for product in products}) > 1:
+        if len({read_product_url(product.url).retailer for product in products}) > 1:
             raise ValueError("come from several retailers; place one order for each retailer")
         return products
 
@@ -331,7 +362,7 @@ class OrderCreate(Request):
     @property
     def retailer(self) -> str:
         """The registrable domain all products are bought from."""
-        return retailer_of(self.products[0].url)
+        return read_product_url(self.products[0].url).retailer
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object to send: only what was set, no nulls (the newer API does not take them all)."""

@@ -96,7 +96,7 @@ class Wire:
             with anyio.fail_after(self._wire_seconds):
                 return await _exchange(transport, request, on_headers)
         except _nothing_sent() as error:
-            raise _unreachable() from error
+            raise ZincUnreachableError("Zinc could not be reached, so nothing was sent.") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise unanswered("no answer came in time", "timeout") from error
         except _NotReadError as error:
@@ -110,7 +110,7 @@ class Wire:
         """Read once and return the answer, whatever it says.
 
         Raises:
-            ZincUnreachableError: nothing was sent.
+            ZincUnreachableError: Zinc was not asked.
             UnreadableAnswerError: no whole answer came.
         """
         import httpx
@@ -137,7 +137,7 @@ class Wire:
         the environment, decompression) nothing may happen here, and it takes a third of the time of a request.
 
         Raises:
-            ZincUnreachableError: they cannot be opened, for want of certificates say: nothing was sent.
+            ZincUnreachableError: they cannot be opened, for want of certificates say.
         """
         if self._transport is None:
             import httpx
@@ -179,8 +179,9 @@ def bearer(api_key: SecretStr) -> dict[str, str]:
     if not secret or any(not 33 <= ord(character) <= 126 for character in secret):
         # A line break would start a header of its own, and the HTTP library's objection would quote the key.
         raise ZincUnreachableError(
-            "The API key holds characters that no API key has, so nothing was sent.",
+            "The API key holds characters that no API key has, so Zinc cannot be asked with it.",
             "Tell the user to correct ZINC_API_KEY.",
+            owner_step="Correct ZINC_API_KEY.",
         )
     return {"Authorization": f"Bearer {secret}"}
 
@@ -196,7 +197,7 @@ def unreadable() -> ZincMcpError:
 
 
 def _unreachable() -> ZincMcpError:
-    return ZincUnreachableError("Zinc could not be reached, so nothing was sent.")
+    return ZincUnreachableError("Zinc could not be reached.")
 
 
 @lru_cache(maxsize=64)

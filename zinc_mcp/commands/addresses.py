@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from zinc_mcp.api.orders import Address
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.addresses import saved_addresses
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.prose import plain
@@ -46,12 +47,16 @@ def _with_fields(command: Any) -> Any:
 def add(name: str, **given: str | None) -> None:
     """Save an address under NAME; asks for what is not given."""
     if not 1 <= len(name) <= 64 or plain(name, 64) != name:
-        raise RefusedError("That is no name for an address.", "Use 1 to 64 visible characters, such as home.")
+        raise RefusedError(
+            "That is no name for an address.", owner_step="Use 1 to 64 visible characters, such as home."
+        )
     settings = load_settings()
     in_file = saved_addresses(settings)
     with Journal.open(settings.journal_url) as journal:
         if name.casefold() in {kept.casefold() for kept in (*in_file, *journal.addresses())}:
-            raise RefusedError(f"An address is saved as {name} already.", "Remove it first, or use another name.")
+            raise RefusedError(
+                f"An address is saved as {name} already.", owner_step="Remove it first, or use another name."
+            )
         asked = all(value is None for value in given.values())
         fields = {field: _field(field, value, ask=asked) for field, value in given.items()}
         address = _checked({field: value for field, value in fields.items() if value})
@@ -81,7 +86,7 @@ def remove(name: str) -> None:
         if not journal.remove_address(name):
             raise RefusedError(
                 f"No address is saved as {plain(name, 64)} in the journal.",
-                "`addresses list` prints the names; what stands in zinc.toml is removed there.",
+                owner_step=f"{command('addresses', 'list')} prints the names; those of zinc.toml are removed there.",
             )
     click.echo(f"Removed {plain(name, 64)}.")
 
@@ -102,5 +107,6 @@ def _checked(fields: dict[str, str | None]) -> Address:
         field = ".".join(str(part) for part in first["loc"])
         wrong = first["msg"].removeprefix("Value error, ")
         raise RefusedError(
-            f"{f'{field}: ' if field else ''}{wrong[:1].lower()}{wrong[1:]}; nothing was saved.", "Correct it."
+            f"{f'{field}: ' if field else ''}{wrong[:1].lower()}{wrong[1:]}; nothing was saved.",
+            owner_step="Correct it and save it again.",
         ) from None

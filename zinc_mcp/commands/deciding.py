@@ -1,6 +1,5 @@
 """Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
 
-import shlex
 import sys
 import time
 from contextlib import suppress
@@ -8,9 +7,9 @@ from contextlib import suppress
 import anyio
 import click
 
-from zinc_mcp.commands.screen import show_line
+from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.approval import is_approved, question_of
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
@@ -35,7 +34,7 @@ def need_a_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise RefusedError(
             "This needs a terminal with a person at it, so nothing was changed.",
-            "Run it in a terminal of your own, without a pipe.",
+            owner_step="Run it in a terminal of your own, without a pipe.",
             code="approval_required",
         )
 
@@ -54,7 +53,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         # Practice and live orders, and those of several callers, may share a key: each is decided by itself.
         asked = journal.asked_under(key)
     if entry is None or entry.key != key:
-        raise OrderNotFoundError("No order with this key waits.", f"`{invocation()} orders` lists them.")
+        raise OrderNotFoundError("No order with this key waits.", owner_step=f"{command('orders')} lists them.")
     if not asked:
         click.echo("This order does not wait for an answer.")
         _tell(entry)
@@ -78,7 +77,7 @@ def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool
         try:
             return anyio.run(_decide, settings, Decision(about, yes=yes, how="terminal", who="owner", pin=pin))
         except RefusedError as error:
-            if error.code != "approval_required":
+            if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise
             has_pin = True  # it may have been set meanwhile
             click.echo(plain(error.summary, 300))
@@ -130,4 +129,5 @@ def _tell(entry: Entry) -> None:
     ending = ending_of(entry)
     show_line(f"{ending.title}. {' '.join(ending.sentences)}")
     if not ending.final:
-        show_line(f"`{invocation()} orders show {shlex.quote(plain(entry.key, 64))}` says how it goes on.")
+        show_line("This says how it goes on:")
+        show_command("orders", "show", given=[plain(entry.key, 64)])

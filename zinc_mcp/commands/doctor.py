@@ -15,15 +15,17 @@ import click
 
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.origin import check_origin
+from zinc_mcp.commands.advice import advice
+from zinc_mcp.commands.screen import show_command
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import started_as
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.addresses import saved_addresses
+from zinc_mcp.ordering.addresses import Kept, saved_addresses
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.prose import plain
-from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.settings import Settings, load_settings, warnings_about
 from zinc_mcp.shop import payment_wallet
 
 _ZINC_SECONDS = 5.0
@@ -37,6 +39,10 @@ class Finding:
     subject: str
     sentence: str
     advice: str = ""
+    command: tuple[str, ...] = ()
+    """One of ours that says more or ends it."""
+    given: tuple[str, ...] = ()
+    """What follows it and may have been written by a model."""
 
 
 @click.command()
@@ -46,7 +52,7 @@ def doctor() -> None:
     Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
     """
     settings = load_settings()
-    click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{invocation()}`, money: {settings.mode}\n")
+    click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{started_as()}`, money: {settings.mode}\n")
     for name, value in configured(settings):
         click.echo(f"  {name:<9} {value} ({settings.sources[name]})")
     click.echo("")
@@ -56,6 +62,8 @@ def doctor() -> None:
         click.echo(f"  {mark} {finding.subject}: {plain(finding.sentence, 600)}")
         if finding.advice:
             click.echo(f"        {plain(finding.advice, 600)}")
+        if finding.command:
+            show_command(*finding.command, given=finding.given)
     wrong = sum(finding.level == "wrong" for finding in findings)
     click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
     sys.exit(1 if wrong else 0)
@@ -79,6 +87,8 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what works and what does not, the cheapest look first."""
+    for warning in warnings_about(settings):
+        yield Finding("wrong", "settings", warning, "Fill it in where the host is configured, or remove it there.")
     yield from _file_mode(settings)
     policy = None
     try:
@@ -86,14 +96,18 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "policy", _limits(policy))
     except ZincMcpError as error:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
-    try:
-        names = ", ".join(plain(name, 40) for name in sorted(saved_addresses(settings)))
-        yield Finding("ok", "addresses", names or "none saved")
-    except ZincMcpError as error:
-        yield Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
     yield from _journal(settings)
     yield from _ways_to_buy(settings, policy)
     yield from _zinc(settings)
+
+
+def _addresses(settings: Settings, kept: Kept) -> Finding:
+    try:
+        names = sorted(saved_addresses(settings, kept))
+    except ZincMcpError as error:
+        return Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
+    named = ", ".join(plain(name, 40) for name in names[:20])
+    return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
 
 
 def _shown_origin(settings: Settings) -> str:
@@ -133,23 +147,31 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         with Journal.open(settings.journal_url) as journal:
             paused, has_pin, pin_ends = journal.paused(), journal.pin() is not None, journal.pin_ends()
-            doubtful = [entry for entry in journal.entries(1000) if entry.state == "unknown"]
+            count, doubtful = journal.doubtful(5)
+            kept = journal.addresses()
     except ZincMcpError as error:
-        yield Finding("wrong", "journal", error.summary, error.next_step)
+        yield _addresses(settings, {})
+        yield Finding("wrong", "journal", error.summary, advice(error))
         return
+    yield _addresses(settings, kept)
     yield Finding("ok", "journal", "it can be read and written")
     asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
     yield Finding("ok", "PIN", asked)
     if pin_ends is not None:
         yield Finding("note", "PIN", notice(pin_ends, time.time()))
     if paused is not None:
-        yield Finding("note", "pause", f"paused: {plain(paused)}", f"`{invocation()} resume` ends it.")
-    if doubtful:
+        yield Finding("note", "pause", f"paused: {plain(paused)}", "This ends it:", ("resume",))
+    if count:
+        orders = f"{count} order{' was' if count == 1 else 's were'}"
+        keys = ", ".join(plain(entry.key, 64) for entry in doubtful)
+        last = "" if count <= len(doubtful) else f", the last {len(doubtful)} of them"
         yield Finding(
             "note",
             "doubt",
-            f"{len(doubtful)} order(s) were sent and never answered: {', '.join(e.key for e in doubtful[:5])}",
-            f"`{invocation()} orders show KEY` says more.",
+            f"{orders} sent or paid, and how it ended is not known{last}: {keys}",
+            "This says more about one:",
+            ("orders", "show"),
+            (doubtful[0].key,),
         )
 
 
@@ -188,10 +210,21 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
     if policy.rails is not None and "agent" not in policy.rails:
         return Finding("note", subject, "the policy does not allow the rail agent")
     try:
-        payment_wallet(settings)
+        anyio.run(_check_wallet, settings)
     except ZincMcpError as error:
-        return Finding("wrong", subject, error.summary, error.next_step)
+        return Finding("wrong", subject, error.summary, advice(error))
     return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
+
+
+async def _check_wallet(settings: Settings) -> None:
+    """Open the wallet and have it say whether it could pay, as far as that can be told without paying."""
+    wallet = payment_wallet(settings)
+    if wallet is None:
+        return
+    try:
+        await wallet.check()
+    finally:
+        await wallet.aclose()
 
 
 def _asking(policy: Policy) -> str:
@@ -211,11 +244,11 @@ def _zinc(settings: Settings) -> Iterator[Finding]:
         check_origin(settings.api_url)
         health, wallet = anyio.run(partial(_ask_zinc, settings))
     except ZincMcpError as error:
-        yield Finding("wrong", "Zinc", error.summary, error.next_step)
+        yield Finding("wrong", "Zinc", error.summary, advice(error))
         return
     yield Finding("ok", "Zinc", f"reachable, health: {plain(health, 40)}")
     if isinstance(wallet, ZincMcpError):
-        yield Finding("wrong", "API key", wallet.summary, wallet.next_step)
+        yield Finding("wrong", "API key", wallet.summary, advice(wallet))
     elif wallet is not None:
         yield Finding("ok", "API key", _balance(wallet))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.members import add_member, list_members, remove_member
 from zinc_mcp.settings import load_settings
@@ -50,7 +51,13 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @click.pass_obj
 def remove(path: Path, name: str) -> None:
-    """Remove a member: the token stops working."""
+    """Remove a member: the token stops working, and a PIN of theirs is forgotten."""
     if not remove_member(path, name):
-        raise RefusedError(f"There is no member {plain(name, 60)}.", "`members list` prints the names.")
+        raise RefusedError(
+            f"There is no member {plain(name, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
+        )
     click.echo(f"Removed {plain(name, 60)}.")
+    from zinc_mcp.ordering.journal import Journal
+
+    with Journal.open(load_settings().journal_url) as journal:  # the next holder of the name does not inherit it
+        journal.set_pin(None, name)

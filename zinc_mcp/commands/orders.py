@@ -1,7 +1,6 @@
 """`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
 
 import json
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,9 +9,9 @@ from typing import Any, get_args
 
 import click
 
-from zinc_mcp.commands.screen import show_line
+from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Entry, Event, Mode
 from zinc_mcp.ordering.journal import Journal
@@ -42,7 +41,8 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         click.echo("No orders yet.")
     if paused is not None:
         click.echo("")
-        show_line(f"Paused: {plain(paused)}. `{invocation()} resume` ends it.")
+        show_line(f"Paused: {plain(paused)}. This ends it:")
+        show_command("resume")
 
 
 @orders.command()
@@ -54,7 +54,7 @@ def show(key_or_id: str, as_json: bool) -> None:
         entry = journal.find(key_or_id)
         if entry is None:
             raise OrderNotFoundError(
-                "No order with this key or id is in the journal.", f"`{invocation()} orders` lists them."
+                "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
             )
         events = journal.events(entry.id)
     if as_json:
@@ -66,13 +66,14 @@ def show(key_or_id: str, as_json: bool) -> None:
     for event in events:
         detail = ", ".join(f"{name}={plain(value, 120)}" for name, value in event.detail.items())
         show_line(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
-    if entry.state == "unknown":
-        key = shlex.quote(plain(entry.key, 64))
+    if entry.state in ("unknown", "paid_no_order"):
+        sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
+        key = [plain(entry.key, 64)]
         click.echo("")
-        show_line(
-            f"It was sent and never answered. If you know how it ended: `{invocation()} orders resolve {key} "
-            "--bought ID` or `--not-bought`."
-        )
+        show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")
+        show_command("orders", "resolve", "--bought", "ID", given=key)
+        show_line("If you know that it was not:")
+        show_command("orders", "resolve", "--not-bought", given=key)
 
 
 @orders.command()

@@ -2,7 +2,7 @@
 
 import click
 
-from zinc_mcp.invocation import invocation
+from zinc_mcp.commands.screen import show_command
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import load_settings
@@ -17,4 +17,5 @@ def pause(reason: str) -> None:
     """
     with Journal.open(load_settings().journal_url) as journal:
         journal.pause(plain(reason))
-    click.echo(f"Paused: {plain(reason)}. Nothing is placed or sent until `{invocation()} resume`.")
+    click.echo(f"Paused: {plain(reason)}. Nothing is placed or sent until you end it with:")
+    show_command("resume")

@@ -8,43 +8,58 @@ import click
 from zinc_mcp.commands.deciding import need_a_terminal
 from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, hashed, matches, notice
-from zinc_mcp.settings import load_settings
+from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, check_owner_pin, hashed, notice
+from zinc_mcp.prose import plain
+from zinc_mcp.serving.members import list_members
+from zinc_mcp.settings import Settings, load_settings
+
+_member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
 
 
 @click.group()
 def pin() -> None:
     """Set, remove or forget the PIN that every yes needs, on the page and in the terminal.
 
-    While one is set, hosts' own dialogues are not used: they cannot take a PIN.
+    While one is set, hosts' own dialogues are not used: they cannot take a PIN. Each member of a team can have one of
+    their own, set here, at the owner's terminal; from a member without one the owner's is asked.
     """
 
 
 @pin.command(name="set")
-def set_() -> None:
-    """Set a PIN of at least 4 characters; asks twice. Kept as a slow hash."""
+@_member
+def set_(member: str | None) -> None:
+    """Set a PIN of at least 6 characters; asks twice. Kept as a slow hash."""
     need_a_terminal()
-    with Journal.open(load_settings().journal_url) as journal:
-        _ask_for_the_old_one(journal)
+    settings = load_settings()
+    caller = _known(settings, member)
+    with Journal.open(settings.journal_url) as journal:
+        _ask_for_the_owner_s(journal)
         chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
         if len(chosen) < MIN_LENGTH:
-            raise RefusedError(f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", "Choose another.")
-        journal.set_pin(hashed(chosen))
-    click.echo("The PIN is set. Every yes needs it from now on.")
+            raise RefusedError(
+                f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", owner_step="Choose another."
+            )
+        journal.set_pin(hashed(chosen), caller)
+    whose = "Every yes" if member is None else f"Every yes of {plain(member, 60)}"
+    click.echo(f"The PIN is set. {whose} needs it from now on.")
 
 
 @pin.command()
-def remove() -> None:
+@_member
+def remove(member: str | None) -> None:
     """Remove the PIN."""
     need_a_terminal()
-    with Journal.open(load_settings().journal_url) as journal:
-        if journal.pin() is None:
+    settings = load_settings()
+    # Also of somebody who is no member any more.
+    caller = member or OWNER
+    with Journal.open(settings.journal_url) as journal:
+        if journal.pin(caller) is None:
             click.echo("No PIN is set.")
             return
-        _ask_for_the_old_one(journal)
-        journal.set_pin(None)
+        _ask_for_the_owner_s(journal)
+        journal.set_pin(None, caller)
     click.echo("The PIN is removed.")
 
 
@@ -68,8 +83,28 @@ def forget() -> None:
         show_line(notice(journal.pin_ends() or time.time(), time.time()))
 
 
-def _ask_for_the_old_one(journal: Journal) -> None:
-    kept = journal.pin()
-    if kept is not None and not matches(kept, click.prompt("Present PIN", hide_input=True)):
-        forgotten = f"Try again. If it is forgotten: `{invocation()} pin forget` lets it end a day later."
-        raise RefusedError("That is not the PIN; nothing was changed.", forgotten)
+def _known(settings: Settings, member: str | None) -> str:
+    """Return the caller whose PIN is meant.
+
+    Raises:
+        RefusedError: there is no such member.
+        SettingsError: the file of members cannot be used.
+    """
+    if member is None:
+        return OWNER
+    if member not in list_members(settings.home / "members.json"):
+        raise RefusedError(
+            f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
+        )
+    return member
+
+
+def _ask_for_the_owner_s(journal: Journal) -> None:
+    """Ask for the owner's PIN where one is set: whoever changes a PIN is the owner. Wrong ones count as for a yes."""
+    if journal.pin() is None:
+        return
+    try:
+        check_owner_pin(journal, click.prompt("Present PIN", hide_input=True), time.time())
+    except RefusedError as error:
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(f"{error.summary} Nothing was changed.", owner_step=forgotten) from None

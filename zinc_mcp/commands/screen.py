@@ -3,8 +3,11 @@
 import shutil
 import sys
 import unicodedata
+from collections.abc import Sequence
 
 import click
+
+from zinc_mcp.invocation import command_line, setting_to_repeat
 
 _GOES_ON = "      "
 
@@ -21,3 +24,13 @@ def show_line(line: str) -> None:
     if not line.isascii() and any(unicodedata.east_asian_width(character) in "WF" for character in line):
         width //= 2  # each may take two columns, and they are counted as one
     click.echo(click.wrap_text(line, width, subsequent_indent=_GOES_ON))
+
+
+def show_command(*words: str, given: Sequence[str] = ()) -> None:
+    """Print a command of ours on a line of its own, however long: broken in two it could not be pasted.
+
+    `given` is what a model may have written, as for `invocation.command`.
+    """
+    click.echo(f"  {command_line(*words, given=given)}")
+    if remark := setting_to_repeat():
+        click.echo(f" {remark}")

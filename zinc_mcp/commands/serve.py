@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from zinc_mcp.settings import load_settings
+from zinc_mcp.prose import plain
+from zinc_mcp.settings import load_settings, warnings_about
 
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -27,12 +28,16 @@ def serve(
 ) -> None:
     """Run the MCP server over HTTP: /mcp, /sse, /healthz.
 
-    On loopback nothing more is needed. Anywhere else it starts only with members, allowed hosts, and TLS or a proxy.
+    Clients send a token: a member's, or without members the owner's own, from the file `http-token` in the home, which
+    is made at the first start. On loopback nothing more is needed. Anywhere else it starts only with members, allowed
+    hosts, and TLS or a proxy.
     """
     host, port = _host_and_port(address)
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     settings = load_settings()
+    for warning in warnings_about(settings):
+        click.echo(plain(warning, 300), err=True)
     from zinc_mcp.serving.http import serve_http
 
     serve_http(

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product, product_of
+from zinc_mcp.api.product_urls import read_product_url, shop_product
+from zinc_mcp.api.products import LOOK_UP_CENTS, Product
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.money import printed
-from zinc_mcp.ordering import pin
 from zinc_mcp.ordering.admission import noted
 from zinc_mcp.ordering.decision import Decision, closed, digest_of, new_question_id, reference_of
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.pin import OWNER, check_pin
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.question import Question, question_about
 from zinc_mcp.ordering.rail import Rail
@@ -136,9 +136,11 @@ class Approval:
         said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": workings.clock()}
         if not decision.yes:
             return await workings.writer.run(lambda journal: journal.decline(about, caller, said))
-        entry = await self._with_pin(entry, decision)
-        if entry.state == "declined":
-            return entry
+        if decision.how == "terminal":  # which is always the owner's
+            await check_pin(workings.writer, OWNER, "terminal", decision.pin, workings.clock())
+        else:  # a host's dialogue never takes a PIN
+            given = decision.pin if decision.how == "page" else None
+            await check_pin(workings.writer, caller or OWNER, "page", given, workings.clock())
         until = workings.clock() + workings.clocks.approval
         taken = await workings.writer.run(
             lambda journal: journal.approve(about, caller, said, until, workings.admission)
@@ -188,37 +190,6 @@ class Approval:
         except RefusedError as error:
             await self._refuse(entry, error)
 
-    async def _with_pin(self, entry: Entry, decision: Decision) -> Entry:
-        """Hold a yes against the owner's PIN, where one is set.
-
-        A try is written down before it is looked at, so that however many come at once, no more are looked at.
-
-        Raises:
-            RefusedError: `approval_required`.
-        """
-        writer = self._workings.writer
-        kept = await writer.run(lambda journal: journal.pin())
-        if kept is None:
-            return entry
-        given = decision.pin
-        if not given:
-            raise _needs_pin("The owner's PIN is needed, on the approval page or in a terminal.")
-        consent = entry.consent or {}
-        tries = int(consent.get("pin_tries", 0)) + 1
-        if tries > pin.MOST_TRIES:  # the last one is being looked at just now
-            raise _needs_pin(f"The PIN was tried {pin.MOST_TRIES} times.")
-        entry = await writer.move(entry, "waiting", "a PIN was tried", consent={**consent, "pin_tries": tries})
-        if await anyio.to_thread.run_sync(pin.matches, kept, given):
-            if await writer.run(lambda journal: journal.pin_ends()) is not None:
-                await writer.run(lambda journal: journal.end_pin(None))  # whoever knows it has not forgotten it
-            return entry
-        if tries < pin.MOST_TRIES:
-            left = pin.MOST_TRIES - tries
-            raise _needs_pin(f"That was not the PIN. {left} {'try is' if left == 1 else 'tries are'} left.")
-        problem = {"code": "declined", "summary": f"The PIN was wrong {pin.MOST_TRIES} times."}
-        said = {"yes": False, "how": decision.how, "who": decision.who, "at": self._workings.clock()}
-        return await writer.run(lambda journal: journal.decline(decision.about, None, said, problem))
-
     async def _refuse(self, entry: Entry, error: RefusedError) -> None:
         problem = {"code": error.code, "summary": error.summary}
         await self._workings.writer.move(
@@ -240,7 +211,7 @@ class Approval:
         with anyio.move_on_after(LOOK_UP_SECONDS):
             async with anyio.create_task_group() as tasks:
                 for index, line in enumerate(order.products[:10]):
-                    if known := product_of(line.url):
+                    if known := shop_product(read_product_url(line.url)):
                         tasks.start_soon(look, index, *known)
         return found
 
@@ -274,10 +245,6 @@ def _is_what_was_shown(entry: Entry, rail: Rail) -> bool:
     consent = entry.consent or {}
     question = Question.model_validate(consent.get("question"))
     return consent.get("digest") == _digest(question, entry, rail)
-
-
-def _needs_pin(summary: str) -> RefusedError:
-    return RefusedError(summary, "Nothing was sent; the question still stands.", code="approval_required")
 
 
 def _how_it_stands(twin: Entry, now: float) -> str:

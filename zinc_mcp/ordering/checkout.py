@@ -9,19 +9,33 @@ import anyio
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.ordering import looking, pin
+from zinc_mcp.ordering import looking
 from zinc_mcp.ordering.admission import limits_of
 from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer, Earlier
-from zinc_mcp.ordering.entry import Draft, Entry, RailName, Resembling, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.pin import PinAsked
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
+
+_ABOUT_NEW_ORDERS = frozenset(
+    {
+        "paused",
+        "not_allowed",
+        "limit_exceeded",
+        "policy_invalid",
+        "account_not_configured",
+        "wallet_not_configured",
+        "too_many_waiting",
+    }
+)
+"""Codes of refusals that say nothing about an order that was placed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,15 @@ class Checkout:
             OrderRejectedError: Zinc said no; nothing was bought.
             JournalError: the journal failed; `money_may_have_moved` says whether something was sent.
         """
+        try:
+            return await self._bought(intent)
+        except RefusedError as refusal:
+            earlier = await self._despite(refusal, intent)
+            if earlier is None:
+                raise
+            return earlier
+
+    async def _bought(self, intent: Intent) -> Answer:
         workings = self._workings
         deadline = time.monotonic() + workings.clocks.answer
         rail = workings.rail(intent.rail)
@@ -151,8 +174,9 @@ class Checkout:
         return entry if entry is not None and caller in (None, entry.caller) else None
 
     async def waiting(self, caller: str) -> list[Entry]:
-        """Return the entries of a caller whose question stands, oldest first."""
-        return await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+        waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
+        return [entry for entry in waiting if not (entry.mode == "live" and self._workings.practises)]
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start work of this process that outlives the call which started it; it ends with the process."""
@@ -177,20 +201,39 @@ class Checkout:
         """Return the time by which questions and answers expire."""
         return self._workings.clock()
 
-    async def has_pin(self) -> bool:
-        """Say whether the owner has set a PIN, without which nothing is approved."""
-        return await self._workings.writer.run(lambda journal: journal.pin()) is not None
+    async def has_pin(self, caller: str) -> bool:
+        """Say whether a caller's yes needs a PIN: their own, otherwise the owner's."""
+        return await self.asked_pin(caller) is not None
 
-    async def pin_notice(self) -> str | None:
-        """Return what whoever is asked for the PIN has to know about it."""
-        ends = await self._workings.writer.run(lambda journal: journal.pin_ends())
-        return None if ends is None else pin.notice(ends, self.now())
+    async def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs, or None."""
+        return await self._workings.writer.run(lambda journal: journal.asked_pin(caller))
 
     async def look(
         self, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: looking.Progress | None = None
     ) -> Answer:
         """Look an order up; see `looking.look`. Looking up never buys."""
         return await looking.look(self._workings, caller, handle, wait_seconds=wait_seconds, progress=progress)
+
+    async def _despite(self, refusal: RefusedError, intent: Intent) -> Answer | None:
+        """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
+        # Not one that says something about this intention itself, or that came after it was opened: a payment's.
+        if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
+            return None
+        key = intent.order.idempotency_key
+        wanted = Wanted(
+            caller=intent.caller,
+            twin=twin_digest(intent.caller, intent.order),
+            given_key=None if key is None else given_key(intent.caller, key),
+            body_digest=body_digest(intent.order),
+        )
+        rails = self._workings.rails
+        own = rails.get(intent.rail)
+        # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
+        modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
+        if own is None:
+            modes |= {rail.mode: None for rail in rails.values()}
+        return await self._earlier.despite(refusal, wanted, list(modes))
 
     async def _waiting(self, rail: Rail) -> list[Entry]:
         waiting = await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))

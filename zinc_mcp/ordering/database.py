@@ -16,6 +16,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.ordering.entry import FOREVER
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import (
     ADDRESSES,
@@ -28,9 +29,11 @@ from zinc_mcp.ordering.tables import (
     UNFINISHED_INDEX,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 15
-_DAMAGED = "The journal's file is damaged, so nothing was sent. Keep it: it says what was bought."
+RENEWED = 2000
+"""How many of the newest entries get a new digest: far more than one window holds."""
+_DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 
 # Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
 _NETWORK = frozenset("nfs nfs4 cifs smb smb2 smb3 smbfs afs ncpfs 9p ceph glusterfs fuse.sshfs webdav davfs".split())
@@ -59,7 +62,9 @@ def connect(url: str) -> sa.Engine:
             )
         except ImportError:
             raise JournalError(
-                "A PostgreSQL journal needs the extra `postgres`.", "Install zinc-mcp[postgres] and start again."
+                "A PostgreSQL journal needs the extra `postgres`.",
+                "Tell the user to install zinc-mcp[postgres] and to start again.",
+                owner_step="Install zinc-mcp[postgres] and start again.",
             ) from None
     raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
 
@@ -81,7 +86,8 @@ def create(engine: sa.Engine, now: float) -> None:
         if found > SCHEMA_VERSION:
             raise JournalError(
                 "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
-                "Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
+                "Tell the user to upgrade zinc-mcp, or to point ZINC_MCP_JOURNAL at another journal.",
+                owner_step="Upgrade zinc-mcp, or point ZINC_MCP_JOURNAL at another journal.",
             )
         for version in range(found + 1, SCHEMA_VERSION + 1):
             _MIGRATIONS[version](connection)
@@ -115,6 +121,22 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
     PINS.create(connection)
 
 
+def _renew_twins(connection: sa.Connection) -> None:
+    """Version 6: products and places are compared by other rules, so that open and recent orders get today's digest.
+
+    Without it an order from before the upgrade would not be known again within its window.
+    """
+    from zinc_mcp.ordering.twin import twin_of_body  # only here: the rules are not needed to open a journal
+
+    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.twin, ENTRIES.c.body)
+    newest = sa.select(*columns).order_by(ENTRIES.c.id.desc()).limit(RENEWED)
+    in_doubt = sa.select(*columns).where(ENTRIES.c.state.in_(FOREVER))
+    for row in (*connection.execute(newest).all(), *connection.execute(in_doubt).all()):
+        twin = twin_of_body(row.caller, row.body) if row.body is not None else None
+        if twin is not None and twin != row.twin:
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == row.id).values(twin=twin))
+
+
 def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
     definition = CreateColumn(column).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
@@ -125,6 +147,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     3: _add_addresses,
     4: _add_steady_leases,
     5: _add_questions_and_proofs,
+    6: _renew_twins,
 }
 
 
@@ -138,7 +161,7 @@ def explained() -> Generator[None]:
     except sqlite3.Error as error:
         raise JournalError(_sentence(str(error))) from None
     except sa_exc.SQLAlchemyError as error:
-        raise JournalError(f"The journal failed ({type(error).__name__}), so nothing was sent.") from None
+        raise JournalError(f"The journal failed ({type(error).__name__}).") from None
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise JournalError(_DAMAGED) from None
 
@@ -171,7 +194,8 @@ def _prepare(path: Path) -> None:
         if kind := _network_kind(path.parent):
             raise JournalError(
                 f"The journal's folder lies on a network file system ({kind}), where its locks do not hold.",
-                "Set ZINC_MCP_HOME to a local folder, or ZINC_MCP_JOURNAL to a PostgreSQL database.",
+                "Tell the user to set ZINC_MCP_HOME to a local folder, or ZINC_MCP_JOURNAL to a PostgreSQL database.",
+                owner_step="Set ZINC_MCP_HOME to a local folder, or ZINC_MCP_JOURNAL to a PostgreSQL database.",
             )
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -179,7 +203,8 @@ def _prepare(path: Path) -> None:
     except OSError as error:
         raise JournalError(
             f"The journal's file cannot be opened for writing ({error.strerror}).",
-            "Make the folder writable, or set ZINC_MCP_HOME to one that is.",
+            "Tell the user to make the folder writable, or to set ZINC_MCP_HOME to one that is.",
+            owner_step="Make the folder writable, or set ZINC_MCP_HOME to one that is.",
         ) from None
 
 
@@ -205,15 +230,15 @@ def _network_kind(folder: Path) -> str | None:
 def _sentence(raw: str) -> str:
     known = raw.lower()
     if "disk is full" in known or "no space" in known or "disk full" in known:
-        return "The journal's disk is full, so nothing was sent."
+        return "The journal's disk is full."
     if "readonly" in known or "read-only" in known or "permission denied" in known:
-        return "The journal cannot be written (read-only), so nothing was sent."
+        return "The journal cannot be written (read-only)."
     if "malformed" in known or "not a database" in known or "corrupt" in known:
         return _DAMAGED
     if "locked" in known or "busy" in known:
-        return "Another process kept the journal busy for too long, so nothing was sent."
+        return "Another process kept the journal busy for too long."
     if "unable to open" in known:
-        return "The journal's file cannot be opened, so nothing was sent."
+        return "The journal's file cannot be opened."
     if "connection" in known or "connect" in known:
-        return "The journal's database cannot be reached, so nothing was sent."
-    return "The journal failed, so nothing was sent."
+        return "The journal's database cannot be reached."
+    return "The journal failed."

@@ -3,18 +3,24 @@
 import hashlib
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
-from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, StaleEntryError, Standing
+from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
+
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.journal import Journal
 
 _KEY = re.compile("[!-~]{1,36}")
 
@@ -29,6 +35,10 @@ class Answer:
     """As Zinc showed it during this call, if it was read."""
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
+    refusal: RefusedError | None = None
+    """Why nothing new would be ordered just now, where an earlier order is the answer all the same."""
+    unasked: ZincMcpError | None = None
+    """Why Zinc could not say how the order stands: the entry is as the journal last had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,42 @@ class Earlier:
         if standing.same_key or twin.body_digest == draft.body_digest or age < workings.clocks.repeat:
             return Answer(twin, order, earlier=True)
         return Repeat(twin)
+
+    async def despite(self, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
+        """Return the earlier order that stands for what is refused now; None when there is none.
+
+        Whatever refuses new orders (a pause, a limit, the policy, a way to pay that is missing) changes nothing about
+        one that was placed. Nothing is sent: a doubt is not ended by the same bytes while they are refused.
+        """
+        workings = self._workings
+        try:
+            for mode in modes:
+                found = await workings.writer.run(
+                    partial(_standing, wanted=wanted, mode=mode, window=workings.clocks.twin)
+                )
+                if found is None or self._may_be_bought_again(found, wanted):
+                    continue
+                if await workings.reconciler.clear_abandoned(found):
+                    continue
+                rail = workings.rails.get(found.rail)
+                order = None
+                if rail is not None and workings.sender.running(found) is None:
+                    found, order = await workings.refreshed(found, rail)
+                if found.state in STANDING:
+                    return Answer(found, order, earlier=True, refusal=refusal)
+        except JournalError:
+            pass  # the refusal holds in any case
+        return None
+
+    def _may_be_bought_again(self, found: Entry, wanted: Wanted) -> bool:
+        """Say whether the policy takes the intention for a new one, so that it is the refusal that counts."""
+        age = self._workings.clock() - found.opened_at
+        if found.body_digest == wanted.body_digest or age < self._workings.clocks.repeat or found.state in FOREVER:
+            return False
+        try:
+            return self._workings.policy().repeat == "allow"
+        except RefusedError:
+            return False
 
     async def outcome(self, attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
         """Wait for an attempt of this process until the deadline, and say how it stands.
@@ -176,6 +222,10 @@ class Earlier:
         except (StaleEntryError, RefusedError):
             return None
         return await self.outcome(attempt, deadline, earlier=True)
+
+
+def _standing(journal: "Journal", *, wanted: Wanted, mode: Mode, window: float) -> Entry | None:
+    return journal.standing(wanted, mode, window)
 
 
 def _key_of(order: Order) -> str:

@@ -24,6 +24,10 @@ _WORDS: dict[State, tuple[str, str]] = {
     "declined": ("Not bought", "The answer was no. Nothing was sent."),
     "paid_no_order": ("Paid, and no order is known", "The wallet has paid, and Zinc shows no order for it."),
 }
+_PRACTICE = {
+    "sandbox": "This was practice: nothing is really bought, and no money moves.",
+    "test": "This was practice with a test key: nothing is really bought, and no money moves.",
+}
 _MOVING: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
 
 
@@ -48,6 +52,8 @@ def ending_of(entry: Entry) -> Ending:
         sentences.append(f"At most {printed(entry.ceiling_cents + entry.fee_cents)} is debited.")
     elif entry.state == "placed" and entry.spent_cents is not None:
         sentences.append(f"Paid: {printed(entry.spent_cents)}, Zinc's fee included.")
+    if entry.mode != "live" and entry.state not in ("refused", "declined"):
+        sentences.insert(0, _PRACTICE[entry.mode])
     summary = (entry.problem or {}).get("summary")
     if summary and entry.state in ("refused", "rejected", "failed", "declined"):
         sentences.append(plain(summary, 300))

@@ -136,6 +136,17 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What tells an intention from others."""
+
+    caller: str
+    twin: str
+    given_key: str | None
+    """The key as it would go on the wire, when the caller gave one."""
+    body_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One change of an entry: nothing is overwritten without one."""
 

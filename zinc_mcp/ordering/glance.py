@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.entry import Entry, Mode
 from zinc_mcp.ordering.rows import entry_of, found, one
 from zinc_mcp.ordering.statements import spelled
 
@@ -38,13 +38,13 @@ class Glance:
         except sqlite3.Error:
             return None
 
-    def find(self, handle: str, caller: str | None) -> Entry | None:
+    def find(self, handle: str, caller: str | None, mode: Mode | None = None) -> Entry | None:
         """See `Journal.find`.
 
         Raises:
             NothingSeenError: the file could not be read.
         """
-        return self._first(*found(handle, caller, None))
+        return self._first(*found(handle, caller, mode))
 
     def read(self, entry_id: int) -> Entry:
         """See `Journal.read`.

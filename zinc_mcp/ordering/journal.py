@@ -14,7 +14,8 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering import opening, questions, rows
+from zinc_mcp.invocation import command
+from zinc_mcp.ordering import opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.decision import QuestionRef, reference_of
@@ -30,11 +31,14 @@ from zinc_mcp.ordering.entry import (
     StaleEntryError,
     Standing,
     State,
+    Wanted,
 )
 from zinc_mcp.ordering.glance import Glance
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.ordering.questions import Taken
+from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.twin import derived_key
@@ -170,16 +174,10 @@ class Journal:
         with self._reading() as connection:
             return opening.near_twins(connection, entry, self._clock() - window_seconds)
 
-    def decline(
-        self,
-        about: QuestionRef,
-        caller: str | None,
-        said: Mapping[str, Any],
-        problem: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
         """Take a no; see `questions.decline`."""
         with self._writing() as connection:
-            return questions.decline(connection, about, caller, said, problem, self._clock())
+            return questions.decline(connection, about, caller, said, self._clock())
 
     def approve(
         self, about: QuestionRef, caller: str | None, said: Mapping[str, Any], until: float, admission: Admission
@@ -246,7 +244,7 @@ class Journal:
         return None if row is None else rows.entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """Find an entry by its key or by Zinc's order id; the newest when several match."""
+        """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
         query, given = rows.found(handle, caller, mode)
         with self._reading() as connection:
             row = connection.execute(query, given).first()
@@ -281,6 +279,19 @@ class Journal:
         query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, ENTRIES.c.counts_cents > 0).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
+
+    def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
+        """Return the earlier entry that stands for an intention, if there is one; `standing.standing`."""
+        with self._reading() as connection:
+            return standing(connection, wanted, mode, self._clock() - window_seconds)
+
+    def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
+        """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
+        doubtful = ENTRIES.c.state.in_(["unknown", "paid_no_order"])
+        newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            count = connection.execute(sa.select(sa.func.count()).where(doubtful)).scalar_one()
+            return int(count), [rows.entry_of(row) for row in connection.execute(newest)]
 
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""
@@ -326,28 +337,40 @@ class Journal:
         with self._reading() as connection:
             return rows.meta(connection, "paused")
 
-    def pin(self) -> str | None:
-        """Return what is kept of the owner's PIN (`ordering.pin`), or None when none is set or it has ended."""
+    def pin(self, caller: str = OWNER) -> str | None:
+        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
         with self._reading() as connection:
-            kept, ends = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
-        return None if ends is not None and float(ends) <= self._clock() else kept
+            return pins.own_pin(connection, caller, self._clock())
 
-    def pin_ends(self) -> float | None:
-        """Return when the PIN ends, where somebody has said that it is forgotten."""
+    def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
         with self._reading() as connection:
-            ends = rows.meta(connection, "pin_ends")
-        return None if ends is None or float(ends) <= self._clock() else float(ends)
+            return pins.asked_pin(connection, caller, self._clock())
 
-    def set_pin(self, kept: str | None) -> None:
+    def pin_ends(self, caller: str = OWNER) -> float | None:
+        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            return pins.pin_ends(connection, caller, self._clock())
+
+    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
         """Keep another PIN, or none."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin", kept)
-            rows.set_meta(connection, "pin_ends", None)
+            pins.set_pin(connection, caller, kept)
 
-    def end_pin(self, at: float | None) -> None:
-        """Let the PIN end then, or stay."""
+    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
+        """Let a PIN end then, or stay."""
         with self._writing() as connection:
-            rows.set_meta(connection, "pin_ends", None if at is None else repr(at))
+            pins.end_pin(connection, caller, at)
+
+    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
+        """Write a try at a PIN down before it is looked at; see `pins.count_try`."""
+        with self._writing() as connection:
+            return pins.count_try(connection, caller, place, self._clock() if now is None else now)
+
+    def pin_was_right(self, tried: PinTry) -> None:
+        """Forget the wrong ones before a right one; see `pins.was_right`."""
+        with self._writing() as connection:
+            pins.was_right(connection, tried)
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given."""
@@ -395,12 +418,16 @@ class Journal:
             query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
             row = connection.execute(query).first()
             if row is None:
-                raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+                raise RefusedError(
+                    "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+                )
             entry = rows.entry_of(row)
             if entry.state not in FOREVER:
-                raise RefusedError(f"This order is not in doubt: it is {entry.state}.", "Nothing needs to be resolved.")
+                raise RefusedError(
+                    f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
+                )
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
-                raise RefusedError("This order is being sent just now.", "Try again in two minutes.")
+                raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
             what, detail = "resolved by the owner", {"bought": order_id}
             if order_id is not None:
                 bought = {**FREE, "order_id": order_id}

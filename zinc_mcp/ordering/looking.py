@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import OrderNotFoundError, ZincMcpError
+from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.ordering.earlier import Answer
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.entry import FOREVER, Entry, Mode
+from zinc_mcp.ordering.rail import Rail, is_paying
+from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.workings import Workings
 
 Progress = Callable[[str], Awaitable[None]]
@@ -21,12 +23,15 @@ async def look(
 ) -> Answer:
     """Look an order up by our key or Zinc's id; with `wait_seconds` (at most 25) wait that long for news.
 
+    An order of this journal is shown as last known where Zinc cannot say how it stands (`Answer.unasked`).
+
     Raises:
         OrderNotFoundError: no such order for this caller.
-        ZincUnreachableError, UnreadableAnswerError: Zinc could not be asked and there is nothing to show.
+        ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc cannot say, and nothing is known here.
+        JournalError: the journal cannot be read.
     """
     deadline = time.monotonic() + min(wait_seconds, workings.clocks.answer)
-    entry = await workings.writer.find(handle, caller=caller)
+    entry = await _known(workings, caller, handle)
     if entry is None:
         return await _look_elsewhere(workings, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)
@@ -34,6 +39,7 @@ async def look(
     order: Order | None = None
     told: str | None = None
     while True:
+        unasked: ZincMcpError | None = None
         try:
             if rail is not None and entry.state != "waiting":
                 entry, seen = await workings.reconciler.refresh(entry, rail)
@@ -41,12 +47,13 @@ async def look(
             else:
                 await workings.reconciler.clear_abandoned(entry)
                 entry = await workings.reread(entry)
-        except ZincMcpError:
-            if time.monotonic() >= deadline and order is None:
-                raise
+        except ZincMcpError as error:
+            unasked = error
         left = deadline - time.monotonic()
         if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
-            return Answer(entry, order)
+            if order is not None:
+                return Answer(entry, order)
+            return Answer(entry, unasked=unasked or await _why_not_asked(workings, entry, rail))
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
@@ -62,6 +69,47 @@ def is_over(entry: Entry, order: Order | None) -> bool:
         return False
     shipments = order.tracking_numbers
     return bool(shipments) and all(tracking.status in ("delivered", "undeliverable") for tracking in shipments)
+
+
+async def _known(workings: Workings, caller: str, handle: str) -> Entry | None:
+    """Return the entry that a handle names: by Zinc's id, then by a key of this process's own kind of money."""
+    entry = await workings.writer.find(handle, caller=caller)
+    modes: list[Mode] = [rail.mode for rail in workings.rails.values()]
+    if entry is None or entry.order_id == handle or entry.mode in modes:
+        return entry
+    # The newest with this key is of another mode: practice hides no order that is real, nor the other way about.
+    for mode in modes:
+        own = await workings.writer.find(handle, caller=caller, mode=mode)
+        if own is not None:
+            return own
+    return entry
+
+
+async def _why_not_asked(workings: Workings, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
+    """Say why an order that Zinc has was not read, where nothing failed; None where there is nothing to ask about."""
+    if entry.order_id is None and entry.state not in FOREVER:
+        return None
+    if rail is None or not is_ours(entry, rail):
+        return UnreadableAnswerError(
+            "The order was placed in a way that is not set up here (another key, wallet, mode or address of Zinc).",
+            "Tell the user to look it up where it was ordered.",
+        )
+    if entry.order_id is None:
+        return None  # in doubt: Zinc was asked, and showed nothing
+    if is_paying(rail):
+        try:
+            payment = await workings.writer.run(lambda journal: journal.payment(entry.id))
+        except JournalError as error:
+            return error
+        if payment is None or payment.order_key is None:
+            return UnreadableAnswerError(
+                "The order is read with a key of its own, and that key is not kept here.",
+                "Tell the user to ask Zinc about the order, with its id.",
+            )
+    return UnreadableAnswerError(
+        "Zinc knows no order with this id for this key just now.",
+        "Call get_order again in some minutes; if it stays so, tell the user to ask Zinc with the order's id.",
+    )
 
 
 async def _look_elsewhere(

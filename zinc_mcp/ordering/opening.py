@@ -38,6 +38,7 @@ _STANDING_TWINS = (
     .order_by(ENTRIES.c.id.desc())
 )
 
+_KNOWN_ORDER = sa.select(ENTRIES.c.id).where(ENTRIES.c.order_id == sa.bindparam("order_id")).limit(1)
 
 _COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -117,7 +118,8 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
-        RefusedError: `key_conflict`, the key belongs to another order; `key_used`, Zinc has seen it and it ended.
+        RefusedError: `key_conflict`, the key belongs to another order or is an order's id, whoever's; `key_used`, Zinc
+            has seen it and it ended.
     """
     if draft.given_key is None:
         return None
@@ -129,6 +131,12 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     )
     row = connection.execute(query).first()
     if row is None:
+        if connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key}).first() is not None:
+            raise RefusedError(
+                "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
+                "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
+                code="key_conflict",
+            )
         return None
     named = entry_of(row)
     if named.body_digest != draft.body_digest:
@@ -215,12 +223,12 @@ def _check(asked: int, limits: Limits, day_cents: int, month_cents: int, day_ord
             left = max(0, cents - held)
             raise LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
-                f"{period} has {printed(left)} left. Nothing was sent.",
+                f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
     if limits.orders_day is not None and day_orders >= limits.orders_day:
         raise LimitExceededError(
-            f"The limit of {limits.orders_day} orders in 24 hours is reached. Nothing was sent.",
+            f"The limit of {limits.orders_day} orders in 24 hours is reached.",
             facts={"limit_orders": limits.orders_day, "orders": day_orders, "period": "24 hours"},
         )
 

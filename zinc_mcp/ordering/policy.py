@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zinc_mcp.api.countries import ALPHA_2
+from zinc_mcp.api.hosts import ascii_host
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.api.retailer import host_of
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.configuration import environment_value, read_config
 from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
 from zinc_mcp.settings import Settings
@@ -193,7 +195,7 @@ def _environment_limit(environ: Mapping[str, str], variable: str) -> int | None:
 def _invalid(summary: str) -> RefusedError:
     return RefusedError(
         f"The owner's policy cannot be used, so no order is placed. {summary}",
-        "Tell the user to correct it; `zinc-mcp doctor` checks it. Nothing was sent.",
+        f"Tell the user to correct it; {command('doctor')} checks it.",
         code="policy_invalid",
     )
 
@@ -213,15 +215,23 @@ def _wrong_rail(policy: Policy, rail: RailName) -> RefusedError | None:
 
 
 def _wrong_retailer(policy: Policy, order: OrderCreate) -> RefusedError | None:
-    for host in sorted({host_of(product.url) for product in order.products}):
-        if any(_matches(pattern.removeprefix("*."), host, below=True) for pattern in policy.retailers_blocked):
+    addresses = [read_product_url(product.url) for product in order.products]
+    for host, shop in sorted({(address.host, address.shop_host) for address in addresses}):
+        # An alias below the shop's own host is named as the patterns say; one of another domain counts as the shop.
+        names = {host} if host.endswith(f".{shop}") else {host, shop}
+        if any(
+            _matches(pattern.removeprefix("*."), name, below=True)
+            for pattern in policy.retailers_blocked
+            for name in names
+        ):
             return _not_allowed(
                 f"The owner's policy blocks the retailer {host}.",
                 "Offer the user the product at another retailer, or tell them that `retailers_blocked` stops it.",
             )
         if policy.retailers_allowed is not None and not any(
-            _matches(pattern.removeprefix("*."), host, below=pattern.startswith("*."))
+            _matches(pattern.removeprefix("*."), name, below=pattern.startswith("*."))
             for pattern in policy.retailers_allowed
+            for name in names
         ):
             return _not_allowed(
                 f"The owner's policy does not allow the retailer {host}.",
@@ -234,7 +244,7 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
-            'Give shipping_address as {"saved": name}. The user saves addresses with `zinc-mcp addresses add`.',
+            f'Give shipping_address as {{"saved": name}}. The user saves addresses with {command("addresses", "add")}.',
         )
     country = order.shipping_address.country
     if policy.countries is not None and country not in policy.countries:
@@ -298,7 +308,7 @@ def _pattern(pattern: str) -> str:
     """Return a host pattern in the one spelling that hosts are compared in."""
     stars = "*." if pattern.startswith("*.") else ""
     try:
-        host = host_of(f"https://{pattern.strip().removeprefix('*.')}")
+        host = ascii_host(pattern.strip().removeprefix("*."))
     except (ValueError, UnicodeError):
         host = ""
     if not _HOST.fullmatch(host) or any(character in pattern for character in "/@:?#"):

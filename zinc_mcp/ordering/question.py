@@ -11,8 +11,9 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.api.orders import Address, OrderCreate
-from zinc_mcp.api.products import Product, product_of
-from zinc_mcp.api.retailer import host_of
+from zinc_mcp.api.places import shown_lines
+from zinc_mcp.api.product_urls import read_product_url
+from zinc_mcp.api.products import Product
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Mode, RailName
@@ -224,17 +225,23 @@ def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
         for option in cast(list[Mapping[str, Any]], rest.pop("variant", None) or [])
     ]
     known = product if product is not None and product.status == "completed" else None
-    named = product_of(url)
+    address = read_product_url(url)
+    # What a page shows is its own offer: not that of another seller or variant that the address picks.
+    offered = known if known and not (address.chooses_seller or address.chooses_variant) else None
     return Line(
         # The host in ASCII, so that a look-alike in another script shows as the punycode it is.
-        host=host_of(url),
+        host=address.host,
         url=url,
-        product_id=named[1] if named else None,
+        product_id=address.product_id,
         quantity=quantity,
-        options=[*options, *((_label(path), value) for path, value in _leaves(rest))],
+        options=[
+            *((f"The address chooses {quoted(name)}", value) for name, value in address.choices),
+            *options,
+            *((_label(path), value) for path, value in _leaves(rest)),
+        ],
         title=plain(known.title, 200) if known and known.title else None,
-        seller=plain(known.seller, 100) if known and known.seller else None,
-        price_cents=known.price if known and (known.currency_code or "USD") == "USD" else None,
+        seller=plain(offered.seller, 100) if offered and offered.seller else None,
+        price_cents=offered.price if offered and (offered.currency_code or "USD") == "USD" else None,
     )
 
 
@@ -243,17 +250,7 @@ _IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "
 
 def _ship_to(address: Address, wire: Mapping[str, Any]) -> list[str]:
     rest = {name: value for name, value in wire.items() if name not in (*_IN_AN_ADDRESS, "country", "phone_number")}
-    parts = (
-        f"{address.first_name} {address.last_name}",
-        address.address_line1,
-        address.address_line2,
-        address.city,
-        f"{address.state or ''} {address.postal_code}".strip(),
-        address.country,
-        f"tel. {address.phone_number}",
-        *(f"{_label(path)}: {value}" for path, value in _leaves(rest)),
-    )
-    return [part for part in parts if part]
+    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in _leaves(rest))]
 
 
 def _saved_ship_to(address: Address) -> list[str]:

@@ -71,7 +71,6 @@ def decline(
     about: QuestionRef,
     caller: str | None,
     said: Mapping[str, Any],
-    problem: Mapping[str, Any] | None,
     now: float,
 ) -> Entry:
     """Take a no.
@@ -81,9 +80,7 @@ def decline(
     """
     entry = _standing(connection, about, caller)
     changes: dict[str, Any] = {"consent": {**(entry.consent or {}), "decision": dict(said)}, **FREE}
-    if problem is not None:
-        changes["problem"] = dict(problem)
-    what = f"declined ({said['how']})" if problem is None else "declined: too many wrong PINs"
+    what = f"declined ({said['how']})"
     return rows.change(connection, entry, "declined", what, {}, {**changes, "counts_cents": 0, "spent_cents": 0}, now)
 
 

@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal, Protocol, TypeGuard, cast
 
 from pydantic import SecretStr
 
+from zinc_mcp.api.product_urls import comparable
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, normalised_url
+from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 
 
 class Rail(Protocol):
@@ -180,11 +181,8 @@ def is_the_order(order: Order, body: Mapping[str, Any]) -> bool:
         return all(order.metadata.get(name) == ours.get(name) for name in (KEY_FIELD, TWIN_FIELD))
     asked: Counter[str] = Counter()
     for product in cast(list[Mapping[str, Any]], body.get("products") or []):
-        asked[normalised_url(str(product.get("url")))] += int(product.get("quantity", 1))
+        asked[comparable(str(product.get("url")))] += int(product.get("quantity", 1))
     shown: Counter[str] = Counter()
     for item in order.items:
-        try:
-            shown[normalised_url(item.url)] += item.quantity
-        except (ValueError, UnicodeError):
-            return False
+        shown[comparable(item.url)] += item.quantity
     return shown == asked

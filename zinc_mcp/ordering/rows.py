@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
@@ -38,7 +39,7 @@ def one(entry_id: int) -> tuple[sa.Select[Any], Mapping[str, Any]]:
 
 
 def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for the newest entry with this key or order id, and its values."""
+    """Return the query for the entry with this order id, otherwise for the newest with this key, and its values."""
     asked = {"handle": handle, "caller": caller, "mode": mode}
     given = {name: value for name, value in asked.items() if value is not None}
     return _found(frozenset(given)), given
@@ -49,7 +50,8 @@ def _found(given: frozenset[str]) -> sa.Select[Any]:
     query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED))
     for name in sorted(given - {"handle"}):
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
-    return query.order_by(ENTRIES.c.id.desc()).limit(1)
+    by_its_id = sa.case((ENTRIES.c.order_id == _NAMED, 0), else_=1)
+    return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
@@ -192,8 +194,8 @@ def refuse_when_paused(why: str | None) -> None:
     """
     if why is not None:
         raise RefusedError(
-            "Ordering is paused, so nothing was sent.",
-            "Tell the user: `zinc-mcp resume` ends the pause once they have looked into it.",
+            "Ordering is paused.",
+            f"Tell the user: {command('resume')} ends the pause once they have looked into it.",
             code="paused",
         )
 

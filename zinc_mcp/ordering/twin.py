@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import re
-import unicodedata
 import uuid
-from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote, unquote, urlsplit
 
-from zinc_mcp.api.orders import RESERVED_METADATA, Address, OrderCreate, OrderProduct, canonical
-from zinc_mcp.api.retailer import host_of, retailer_of
+from pydantic import ValidationError
+
+from zinc_mcp.api.letters import fold_label
+from zinc_mcp.api.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
+from zinc_mcp.api.places import near_place_of, place_of
+from zinc_mcp.api.product_urls import read_product_url
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.entry import Entry
 
@@ -20,81 +20,6 @@ TWIN_FIELD = f"{RESERVED_METADATA}twin"
 _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
 
-_TRACKING = frozenset(
-    "gclid gbraid wbraid dclid gad_source gad_campaignid fbclid msclkid yclid twclid ttclid igshid srsltid mc_cid "
-    "mc_eid _ga _gl spm clickid irclickid irgwc wmlspartner cjevent cjdata ranmid raneaid ransiteid affid afid".split()
-)
-"""Parameters that only say where a visitor came from. `ref`, `tag` and the like are not here: in some shops they are
-the product's own number."""
-
-_TRACKING_PREFIXES = ("utm_", "hsa_", "mkt_")
-
-
-@dataclass(frozen=True, slots=True)
-class _Shop:
-    """A shop whose product pages carry the product's number in the path: it is the product, not the words around it."""
-
-    page: re.Pattern[str]
-    form: str
-    kept: frozenset[str]
-    """Parameters that choose another offer or another variant; every other one is where the visitor came from."""
-
-
-_SHOPS = {
-    "amazon": _Shop(
-        re.compile(
-            r"/(?:dp|gp/product|gp/aw/d|gp/offer-listing|exec/obidos/asin)/([a-z0-9]{10})(?:/|$)", re.IGNORECASE
-        ),
-        "/dp/{}",
-        frozenset({"smid", "m"}),  # which seller
-    ),
-    "ebay": _Shop(re.compile(r"^/itm/(?:[^/]+/)?(\d{9,15})$"), "/itm/{}", frozenset({"var"})),
-    "walmart": _Shop(
-        re.compile(r"^/ip/(?:[^/]+/)?(\d{5,15})$"), "/ip/{}", frozenset({"selectedsellerid", "selectedofferid"})
-    ),
-}
-_ESCAPED = re.compile("%([0-9a-fA-F]{2})")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-
-
-def normalised_url(url: str) -> str:
-    """Return a product URL without what does not change the product: scheme, `www.`, tracking, fragment, order.
-
-    In shops that number their products, the number is the product; the words before it and the session after it are
-    not. It never decodes what may be a delimiter or another encoding: two pages are never spelled alike.
-
-    Raises:
-        ValueError: if there is no usable host.
-    """
-    parts = urlsplit(url)
-    host, retailer = host_of(url), retailer_of(url)
-    path = _respelled(parts.path).rstrip("/")
-    fields = [field for field in parts.query.split("&") if field and not _tracks(_name(field))]
-    shop = _SHOPS.get(retailer.partition(".")[0])
-    if shop is not None and (product := shop.page.search(path)):
-        host, path = retailer, shop.form.format(product[1].upper())
-        fields = [field for field in fields if _name(field) in shop.kept]
-    query = "&".join(sorted(_respelled(field.replace("+", "%20")) for field in fields))
-    return f"{host}{path}?{query}" if query else f"{host}{path}"
-
-
-def _respelled(text: str) -> str:
-    """Return text of a URL in the one spelling of RFC 3986, section 6.2.2: only what needs an escape has one."""
-
-    def unescaped(escape: re.Match[str]) -> str:
-        character = chr(int(escape[1], 16))
-        return character if character in _UNRESERVED else escape[0].upper()
-
-    return quote(_ESCAPED.sub(unescaped, text), safe="%!$&'()*+,;=:@/?[]|", errors="replace")
-
-
-def _name(field: str) -> str:
-    return unquote(field.partition("=")[0]).lower()
-
-
-def _tracks(name: str) -> bool:
-    return name in _TRACKING or name.startswith(_TRACKING_PREFIXES)
-
 
 def twin_digest(caller: str, order: OrderCreate) -> str:
     """Return the digest that is equal for the same intention: who, where to, and what.
@@ -103,30 +28,49 @@ def twin_digest(caller: str, order: OrderCreate) -> str:
     """
     wanted: dict[str, int] = {}
     for product in order.products:
-        line = canonical([normalised_url(product.url), _variant(product)]).decode()
+        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, _ship_to(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
 
 
 def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
-    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing.
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
+    what is only likely to be another spelling of the place.
     """
-    ship_to = _ship_to(order.shipping_address)
+    ship_to = near_place_of(order.shipping_address)
     products = sorted({_product(line) for line in order.products})
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def twin_of_body(caller: str, body: bytes) -> str | None:
+    """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
+    try:
+        return twin_digest(caller, _order_in(body))
+    except ValueError:  # bytes of an earlier version may hold what is refused today
+        return None
 
 
 def order_of(entry: Entry) -> OrderCreate:
     """Return the order that an entry's bytes are.
 
     Raises:
-        RefusedError: they were purged.
+        RefusedError: they were purged, or an older version took what this one does not.
     """
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
-    body: dict[str, Any] = json.loads(entry.body)
+    try:
+        return _order_in(entry.body)
+    except ValidationError:
+        raise RefusedError(
+            "The order was written by an older version with something that is refused today, so it is not sent.",
+            "Place the order again; the answer says what to change.",
+        ) from None
+
+
+def _order_in(sent: bytes) -> OrderCreate:
+    body: dict[str, Any] = json.loads(sent)
     metadata: dict[str, Any] = body.pop("metadata", None) or {}
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
     return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
@@ -172,30 +116,12 @@ def _essence(value: Any) -> Any:
 
 
 def _product(line: OrderProduct) -> str:
-    return normalised_url(line.url).partition("?")[0]
+    return read_product_url(line.url).product
 
 
-def _variant(product: OrderProduct) -> list[list[str]]:
-    return sorted([_folded(option.label), _folded(option.value)] for option in product.variant or [])
-
-
-def _ship_to(address: Address) -> list[str]:
-    # Where a name or a line is broken in two does not matter, and in the US the ZIP code says the state: "NY" and
-    # "New York", 10001 and 10001-1234 are one place.
-    in_the_us = address.country == "US"
-    fields = (
-        f"{address.first_name} {address.last_name}",
-        f"{address.address_line1} {address.address_line2 or ''}",
-        address.city,
-        "" if in_the_us else address.state or "",
-        address.postal_code[:5] if in_the_us else address.postal_code,
-        address.country,
-    )
-    return [_folded(text) for text in fields]
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def _variant(product: OrderProduct) -> list[tuple[str, str]]:
+    # What is chosen twice is chosen once.
+    return sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
 
 
 def _digest(value: Any) -> str:

@@ -70,13 +70,13 @@ class Workings:
             return rail
         if name == "agent":
             raise RefusedError(
-                "No payment wallet is set up, so nothing can be paid with one. Nothing was sent.",
+                "No payment wallet is set up, so nothing can be paid with one.",
                 "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
                 "(ZINC_API_KEY).",
                 code="wallet_not_configured",
             )
         raise RefusedError(
-            "No Zinc API key is configured, so no order can be placed. Nothing was sent.",
+            "No Zinc API key is configured, so no order can be placed.",
             "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
             code="account_not_configured",
         )

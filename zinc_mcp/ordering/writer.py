@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from zinc_mcp.ordering.entry import Entry, State
+from zinc_mcp.ordering.entry import Entry, Mode, State
 
 if TYPE_CHECKING:
     from zinc_mcp.ordering.admission import Admission
@@ -41,14 +41,15 @@ class Writer:
         self.used.set()
         return done
 
-    async def find(self, handle: str, *, caller: str | None = None) -> Entry | None:
+    async def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """`Journal.find`, without waiting for the thread where that can be.
 
         Raises:
             JournalError: as `run`.
         """
         return await self._seen(
-            lambda glance: glance.find(handle, caller), lambda journal: journal.find(handle, caller=caller)
+            lambda glance: glance.find(handle, caller, mode),
+            lambda journal: journal.find(handle, caller=caller, mode=mode),
         )
 
     async def read(self, entry_id: int) -> Entry:

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -65,6 +66,15 @@ class CommandWallet:
 
     async def warm(self) -> None:
         """Nothing to load: the program is started when it is needed."""
+
+    async def check(self) -> None:
+        """Look for the program; it is not started.
+
+        Raises:
+            SettingsError: there is none that can be started.
+        """
+        if shutil.which(self._argv[0]) is None:
+            raise SettingsError("ZINC_WALLET_COMMAND names a program that cannot be found or started.")
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Start the program once and take its payload."""

@@ -55,6 +55,9 @@ class PracticeWallet:
     async def warm(self) -> None:
         """Nothing is slow here."""
 
+    async def check(self) -> None:
+        """Nothing can be missing."""
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Sign the challenge."""
         if challenge.method != METHOD:

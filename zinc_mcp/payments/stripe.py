@@ -67,6 +67,9 @@ class StripeWallet:
     async def warm(self) -> None:
         """Nothing is slow to load."""
 
+    async def check(self) -> None:
+        """Nothing more than the form of the keys can be told without spending."""
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Issue one token: this seller, this amount, until the challenge expires."""
         recovery: dict[str, Any] = {

@@ -145,6 +145,18 @@ class TempoWallet:
         """Import the signer in a thread."""
         await to_thread.run_sync(load)
 
+    async def check(self) -> None:
+        """Load the signer and make the key's account.
+
+        Raises:
+            SettingsError: the extra is not installed, or nothing can be signed with the key.
+        """
+        signer = await to_thread.run_sync(load)
+        try:
+            await to_thread.run_sync(self._address, signer)
+        except (ValueError, TypeError):
+            raise SettingsError("ZINC_TEMPO_PRIVATE_KEY is not a private key that can sign.") from None
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Sign one transfer. Nothing is broadcast: what is thrown away here can never settle."""
         try:

@@ -73,6 +73,14 @@ class PaymentWallet(Protocol):
         """Load what is slow to load, off the event loop. Called once at start; `pay` works without it."""
         ...
 
+    async def check(self) -> None:
+        """Say whether it could pay, as far as that can be told without paying or asking anybody.
+
+        Raises:
+            SettingsError: something is missing or cannot be used; the sentence names the setting, never its value.
+        """
+        ...
+
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Make the one credential for a challenge that `terms.choose` or `terms.check` has let through.
 

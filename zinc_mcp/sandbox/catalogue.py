@@ -7,7 +7,8 @@ one thing that the documents say can happen and that Zinc's own sandbox never sh
 import hashlib
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from zinc_mcp.api.product_urls import ProductUrlError, comparable, read_product_url, retailer_in
 
 PREFIX = "https://zinc.com/shop/products/"
 
@@ -167,10 +168,12 @@ def scenario_of(url: str) -> Scenario:
 
     The sandbox checks no URLs (sandbox page), so a shop's real product page can be practised on as well.
     """
-    parts = urlsplit(url)
-    page = f"https://{(parts.hostname or '').removeprefix('www.')}{parts.path.rstrip('/')}"
-    if page.startswith(f"{PREFIX}test-"):
-        return SCENARIOS.get(page, _NO_SUCH_PRODUCT)
+    try:
+        address = read_product_url(url)
+    except ProductUrlError:
+        return _ORDINARY
+    if address.shop_host == "zinc.com" and address.product_id is not None and address.product_id.startswith("test-"):
+        return SCENARIOS.get(f"{PREFIX}{address.product_id}", _NO_SUCH_PRODUCT)
     return _ORDINARY
 
 
@@ -179,7 +182,7 @@ def title_of(url: str) -> str:
     scenario = scenario_of(url)
     if scenario.hostile:
         return HOSTILE
-    return scenario.title or f"Product {_draw(url):06x} of {urlsplit(url).hostname}"
+    return scenario.title or f"Product {_draw(url):06x} of {retailer_in(url)}"
 
 
 def unit_price(url: str) -> int:
@@ -206,5 +209,4 @@ def listed() -> dict[str, list[dict[str, Any]]]:
 
 
 def _draw(url: str) -> int:
-    parts = urlsplit(url)
-    return int.from_bytes(hashlib.sha256(f"{parts.hostname}{parts.path}".encode()).digest()[:3])
+    return int.from_bytes(hashlib.sha256(comparable(url).encode()).digest()[:3])

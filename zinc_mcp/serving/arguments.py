@@ -4,7 +4,6 @@ The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped
 that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
 """
 
-import difflib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
@@ -15,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zinc_mcp.api.orders import Address, OrderCreate
 from zinc_mcp.errors import InvalidArgumentsError, Problem
 from zinc_mcp.prose import plain
+from zinc_mcp.serving.hints import hint
+from zinc_mcp.serving.shapes import model_at, settled
 
 MAX_WAIT_SECONDS = 25
 MAX_ARGUMENTS = 64
@@ -22,6 +23,7 @@ MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 20_000
 MAX_DEPTH = 32
 MAX_PROBLEMS = 10
+CENTS_EXAMPLE = "6000 for $60.00"
 
 _REASONS = {
     "missing": "is required",
@@ -100,9 +102,13 @@ async def read_order(
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    arguments = _bounded(given, OrderCreate)
+    arguments = settled(OrderCreate, _bounded(given, OrderCreate))
     name = None
     address = arguments.get("shipping_address")
+    if isinstance(address, dict):
+        address = cast(dict[str, Any], address)
+        if address.get("saved", "") is None:  # not given, as any other null
+            del address["saved"]
     if isinstance(address, dict) and "saved" in address:
         # Told apart before validation: as a union, every mistake in an address would be reported twice.
         try:
@@ -119,7 +125,7 @@ def read_lookup(given: Mapping[str, Any]) -> OrderLookup:
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    lookup = _validated(OrderLookup, _bounded(given, OrderLookup))
+    lookup = _validated(OrderLookup, settled(OrderLookup, _bounded(given, OrderLookup)))
     if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
         raise _invalid([Problem("order_id", "must be an id or a key, without spaces")])
     return lookup
@@ -200,7 +206,7 @@ def _takes_structure(model: type[BaseModel], name: str) -> bool:
 def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
     shown = list(dict.fromkeys(problems))
     count = len(shown)
-    summary = f"Nothing was sent: {'one argument' if count == 1 else f'{count} arguments'} must change."
+    summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
     if count > MAX_PROBLEMS:
         summary = f"{summary} The first {MAX_PROBLEMS} are listed."
     return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
@@ -211,7 +217,8 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str,
     for found in error.errors(include_url=False, include_input=False):
         place = (*prefix, *found["loc"])
         if found["type"] == "extra_forbidden":
-            problems.append(Problem(_path(place), _not_known(str(place[-1]), model, place)))
+            within = None if model is _Saved else model_at(model, place[:-1])
+            problems.append(Problem(_path(place), hint(str(place[-1]), within)))
         elif found["type"] == "value_error":
             # A rule that looks at several fields names the one it is about: "postal_code: a US ZIP code is ...".
             objection = found["msg"].removeprefix("Value error, ")
@@ -221,14 +228,10 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str,
             else:
                 problems.append(Problem(_path(place), objection))
         else:
-            words = _REASONS.get(found["type"], "is not valid")
-            problems.append(Problem(_path(place), words.format_map(found.get("ctx", {}))))
+            words = _REASONS.get(found["type"], "is not valid").format_map(found.get("ctx", {}))
+            cents = f"{words}; US cents, {CENTS_EXAMPLE}" if place[-1:] == ("max_price",) else words
+            problems.append(Problem(_path(place), cents))
     return problems
-
-
-def _not_known(name: str, model: type[BaseModel], place: Sequence[int | str]) -> str:
-    near = difflib.get_close_matches(name[:60], model.model_fields, n=1) if len(place) == 1 else []
-    return f"is not an argument; did you mean {near[0]}?" if near else "is not known here; leave it out"
 
 
 def _path(place: Sequence[int | str]) -> str:

@@ -92,7 +92,7 @@ async def asked(
     if entry is None or about is None:
         return answer, None
     # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
-    if shop.policy().approval == "page" or not can_ask(ctx) or await shop.checkout.has_pin():
+    if shop.policy().approval == "page" or not can_ask(ctx) or await shop.checkout.has_pin(caller):
         return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier)
     if len(text := question.text()) > DIALOGUE_CHARACTERS:
         return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=_TOO_LONG)

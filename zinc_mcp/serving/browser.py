@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.serving.asking import Page, Terminal, in_a_terminal
 from zinc_mcp.serving.members import LOCAL
-from zinc_mcp.serving.passes import SECRET_SECONDS, Passes
+from zinc_mcp.serving.visits import SECRET_SECONDS, Visits
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 SHOW_SECONDS = 3.0
 """How long a browser may take to be started; one that is still busy then is taken for open."""
 AGAIN_SECONDS = 60.0
-"""A page that nobody opened is put before the person again after this, when the order is called for again."""
+"""A window that was opened and shows nothing after this is taken for lost."""
+OPEN_SECONDS = 120.0
+"""A window that nobody used for so long is taken for closed or out of sight: what is asked then opens another one.
+So a model that asks much opens a window every two minutes at most."""
 
 Show = Callable[[Path], bool]
 """Opens a file in the person's browser; False when that did not work."""
@@ -44,37 +47,44 @@ class BrowserPage:
     """Puts questions before the owner in a browser, and tells members where to find theirs."""
 
     def __init__(
-        self, shop: "Shop", passes: Passes, base: Callable[[], Awaitable[str]], *, show: Show | None = None
+        self, shop: "Shop", visits: Visits, base: Callable[[], Awaitable[str]], *, show: Show | None = None
     ) -> None:
         """Remember how to reach the person.
 
         Args:
             shop: whose home the file is written to.
-            passes: makes the secrets.
+            visits: makes the secrets.
             base: returns the origin the page is served on, serving it first if need be.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
         """
         self._home = shop.settings.home
-        self._passes = passes
+        self._clock = shop.checkout.now
+        self._visits = visits
         self._base = base
         allowed = shop.settings.browser and has_desktop(os.environ)
         self._show = show or (show_in_browser if allowed else None)
-        self._shown: dict[str, float] = {}
+        self._one = anyio.Lock()
+        self._opened_at: float | None = None
         self._files: dict[Path, float] = {}
 
     async def offer(self, entry: Entry) -> str:
-        """Open the page of an entry, and return a sentence that says where the person can decide."""
+        """See that the person has a window with the page, and return a sentence that says where they can decide."""
         from zinc_mcp.serving.page import address_of
 
         if entry.caller != LOCAL:
-            return f"Ask the user to open {address_of(await self._base(), entry.key)} and to sign in with their token."
-        if self._show is None or entry.key in (".", ".."):
+            return f"Ask the user to open {address_of(await self._base(), entry.id)} and to sign in with their token."
+        if self._show is None:
             return await Terminal().offer(entry)
-        if not self._passes.opened(entry.key) and not await self._opened(entry.key, self._show):
-            return await Terminal().offer(entry)
+        async with self._one:  # of two questions at once, the second finds the window of the first
+            already = self._is_open()
+            if not already and not await self._opened(entry, self._show):
+                return await Terminal().offer(entry)
+        where = "tell them to look there"
+        if already:
+            where += ", and to press “Look again” if they do not see this order"
         return (
-            "The page where the user decides is open in their browser; tell them to look there. Without it they can "
-            f"run {in_a_terminal(entry)} in a terminal of their own."
+            f"The page where the user decides is open in their browser; {where}. Without it they can run "
+            f"{in_a_terminal(entry)} in a terminal of their own."
         )
 
     def forget(self) -> None:
@@ -82,27 +92,30 @@ class BrowserPage:
         for path in list(self._files):
             self._remove(path)
 
-    async def _opened(self, key: str, show: Show) -> bool:
-        now = time.monotonic()
-        if now - self._shown.get(key, -AGAIN_SECONDS) < AGAIN_SECONDS:
+    def _is_open(self) -> bool:
+        if self._visits.is_used(LOCAL, OPEN_SECONDS):
             return True
+        # The browser may take a while.
+        return self._opened_at is not None and 0 <= self._clock() - self._opened_at < AGAIN_SECONDS
+
+    async def _opened(self, entry: Entry, show: Show) -> bool:
         try:
-            path = await self._written(key, await self._base())
+            path = await self._written(entry, await self._base())
         except OSError:
             return False
         if not await anyio.to_thread.run_sync(show, path, abandon_on_cancel=True):
             self._remove(path)
             return False
-        self._shown[key] = now
+        self._opened_at = self._clock()
         return True
 
-    async def _written(self, key: str, base: str) -> Path:
+    async def _written(self, entry: Entry, base: str) -> Path:
         from zinc_mcp.serving.page import address_of
         from zinc_mcp.serving.sheet import opener
 
         path = self._home / _FILES.replace("*", secrets.token_hex(8))
-        secret = self._passes.mint(key, lambda: self._remove(path))
-        document = opener(address_of(base, key), secret)
+        secret = self._visits.mint(lambda: self._remove(path))
+        document = opener(address_of(base, entry.id), secret)
         for old, until in list(self._files.items()):
             if time.monotonic() > until:
                 self._remove(old)
@@ -120,9 +133,9 @@ class BrowserPage:
 async def page_beside(shop: "Shop", *, show: Show | None = None) -> AsyncGenerator[Page]:
     """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
     async with anyio.create_task_group() as tasks:
-        passes = Passes(shop.checkout.now)
-        serving = _OwnServer(shop, passes, tasks)
-        page = BrowserPage(shop, passes, serving.base, show=show)
+        visits = Visits(shop.checkout.now)
+        serving = _OwnServer(shop, visits, tasks)
+        page = BrowserPage(shop, visits, serving.base, show=show)
         tasks.start_soon(_tidied, shop.settings.home)
         try:
             yield page
@@ -170,9 +183,9 @@ _busy: list["subprocess.Popen[bytes]"] = []
 class _OwnServer:
     """Serves the page on loopback, from its first use on."""
 
-    def __init__(self, shop: "Shop", passes: Passes, tasks: TaskGroup) -> None:
+    def __init__(self, shop: "Shop", visits: Visits, tasks: TaskGroup) -> None:
         self._shop = shop
-        self._passes = passes
+        self._visits = visits
         self._tasks = tasks
         self._one = anyio.Lock()
         self._base: str | None = None
@@ -194,7 +207,7 @@ class _OwnServer:
         from zinc_mcp.serving.door import Hosts
         from zinc_mcp.serving.page import ApprovalPage
 
-        return Starlette(routes=[ApprovalPage(self._shop, Hosts([name], schemes=("http",)), self._passes).route()])
+        return Starlette(routes=[ApprovalPage(self._shop, Hosts([name], schemes=("http",)), self._visits).route()])
 
 
 async def _tidied(home: Path) -> None:

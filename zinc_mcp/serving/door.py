@@ -1,4 +1,4 @@
-"""The door of the HTTP server: which Host and Origin it answers to, and whose token a request carries."""
+"""The entry of the HTTP server: which Host and Origin it answers to, and whose token a request carries."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.serving.members import Members, let_in
+from zinc_mcp.serving.access import LocalToken
+from zinc_mcp.serving.members import LOCAL, Members, let_in
 
-OPEN_PATH = "/healthz"
-"""The one path that asks for nothing."""
+HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
+OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
+"""What watchdogs ask, without a token and by any name. The answers say nothing about orders."""
 
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
@@ -54,20 +56,22 @@ class Hosts:
 
 
 class Door:
-    """ASGI middleware: refuses a foreign Host or Origin, and a request without a member's token once there are members.
+    """ASGI middleware: refuses a foreign Host or Origin, and every request without a token.
 
-    Who was let in stands in the scope of that one request; nothing is remembered for a session.
+    The token is a member's; while there are no members it is the owner's own. Whose it was stands in the scope of that
+    one request; nothing is remembered for a session.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, members_only: bool = False) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, local: LocalToken | None = None) -> None:
+        """Remember whom to let in; without `local` members only, even when there are none."""
         self._app = app
         self._hosts = hosts
         self._members = members
-        self._members_only = members_only
+        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
-        if scope["type"] == "http" and scope["path"] != OPEN_PATH:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             objection = self._objection(scope)
             if objection is not None:
                 await objection(scope, receive, send)
@@ -82,23 +86,27 @@ class Door:
             return None
         if any(not self._hosts.allow_origin(origin) for origin in _headers(scope, b"origin")):
             return JSONResponse({"error": "invalid_origin"}, 403)
-        try:
-            # Once there were members there is no way back to an open door but a restart.
-            self._members_only = self._members_only or bool(self._members.known())
-            if not self._members_only:
-                return None
-            name = self._members.named_by(_token(scope))
-        except SettingsError as error:
-            logger.error("%s", error.summary)
-            name = None
+        name = self._named_by(_token(scope))
         if name is None:
             return JSONResponse(
-                {"error": "invalid_token", "error_description": "A member's token is needed."},
+                {"error": "invalid_token", "error_description": "A token of this server is needed."},
                 401,
                 {"WWW-Authenticate": 'Bearer realm="zinc-mcp", error="invalid_token"'},
             )
         let_in(scope, name)
         return None
+
+    def _named_by(self, token: str) -> str | None:
+        try:
+            if self._members.known():
+                self._local = None  # for good: that the members are gone does not make anybody the owner
+            name = self._members.named_by(token)
+        except SettingsError as error:
+            logger.error("%s", error.summary)
+            return None
+        if name is None and self._local is not None and self._local.matches(token):
+            return LOCAL
+        return name
 
 
 def _bare(name: str) -> bool:

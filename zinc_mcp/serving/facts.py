@@ -6,8 +6,10 @@ street, postal code and telephone number that an order carries.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
+from zinc_mcp.api.product_urls import retailer_in
 from zinc_mcp.api.responses import (
     CaseSummary,
     ErrorDetails,
@@ -17,7 +19,7 @@ from zinc_mcp.api.responses import (
     ReturnSummary,
     Tracking,
 )
-from zinc_mcp.api.retailer import retailer_of
+from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.entry import Entry, Mode
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.price import price_view
@@ -30,6 +32,7 @@ from zinc_mcp.serving.views import (
     OrderView,
     ParcelView,
     ShipToView,
+    UnaskedView,
 )
 
 MAX_ITEMS = 10
@@ -53,6 +56,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
     return OrderView(
         outcome=outcome,
         is_final=outcome in FINAL,
+        was_read=order is not None,
         order_id=_text((order.id if order else None) or (entry.order_id if entry else None), 100),
         key=entry.key if entry else None,
         status=_text((order.status if order else None) or (entry.status if entry else None), 60),
@@ -70,6 +74,25 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         concessions=_concessions(order, said),
         returns=_returns(order),
     )
+
+
+def unasked_view(entry: Entry, error: ZincMcpError, now: float) -> UnaskedView:
+    """Return why Zinc could not say how an entry stands, and when the journal last wrote down how it does."""
+    as_of = datetime.fromtimestamp(entry.updated_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # A refusal of Zinc's to show an order is not a rejection of it.
+    code = "zinc_unavailable" if isinstance(error, OrderRejectedError) else error.code
+    ago = _ago(now - entry.updated_at)
+    return UnaskedView(code=code, reason=error.summary, as_of=as_of, ago=ago, next_step=error.next_step)
+
+
+def _ago(seconds: float) -> str | None:
+    if seconds < 0:
+        return None  # a clock was set: the moment itself is all that can be said
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "less than a minute ago"
 
 
 _Said = Callable[[object, int], str | None]
@@ -99,10 +122,7 @@ def _text(text: object, limit: int) -> str | None:
 
 
 def _retailer(order: Order | None) -> str | None:
-    try:
-        return retailer_of(order.items[0].url) if order and order.items else None
-    except (ValueError, UnicodeError):
-        return None
+    return retailer_in(order.items[0].url) if order and order.items else None
 
 
 def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemView]:

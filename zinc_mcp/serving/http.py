@@ -20,14 +20,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
+from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.browser import BrowserPage, Show
-from zinc_mcp.serving.door import OPEN_PATH, Door, Hosts
+from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
 from zinc_mcp.serving.page import ApprovalPage
-from zinc_mcp.serving.passes import Passes
 from zinc_mcp.serving.server import build_server, log_to_stderr
+from zinc_mcp.serving.visits import Visits
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def serve_http(
         opener: opens the shop in another way than `open_shop`, as a fault campaign does.
 
     Raises:
-        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used.
+        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used,
+            the one with the owner's token (`access.local_token`) among them.
     """
     known = Members(members or settings.home / "members.json")
     exposed = behind_proxy or bool(allowed_hosts) or not _is_loopback(host)
@@ -79,11 +81,12 @@ def serve_http(
         _check_tls(*tls)
     log_to_stderr()
     logger.setLevel(logging.INFO)
+    local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
     hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
     with _listening(host, port) as listener:
         base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
-        anyio.run(_serve, settings, listener, hosts, known, has_members or exposed, tls, opener, base)
+        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base)
 
 
 def build_app(
@@ -91,7 +94,7 @@ def build_app(
     hosts: Hosts,
     members: Members,
     *,
-    members_only: bool = False,
+    local: LocalToken | None = None,
     base: str | None = None,
     show: Show | None = None,
 ) -> Starlette:
@@ -100,8 +103,8 @@ def build_app(
     Args:
         shop: stays open while the application runs.
         hosts: the names clients may reach it by.
-        members: who may use it; while there are none, everybody who reaches it.
-        members_only: let nobody in without a token, even when there are no members (any more).
+        members: who may use it.
+        local: the token of the owner, who may use it while there are no members; without one nobody may then.
         base: the origin people reach the approval page by; without one they decide in a terminal.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
@@ -128,14 +131,14 @@ def build_app(
 
     return Starlette(
         routes=[
-            Route(OPEN_PATH, healthy),
-            Route("/readyz", ready),
+            Route(HEALTH_PATH, healthy),
+            Route(READY_PATH, ready),
             *routes,
             *streamable.routes,
             *sse.routes,
         ],
         middleware=[
-            Middleware(Door, hosts=hosts, members=members, members_only=members_only),
+            Middleware(Door, hosts=hosts, members=members, local=local),
             Middleware(_OneAnswer),
         ],
         lifespan=lifespan,
@@ -147,13 +150,13 @@ def _page(
 ) -> tuple[Page | None, list[Route]]:
     if base is None:
         return None, []
-    passes = Passes(shop.checkout.now)
+    visits = Visits(shop.checkout.now)
 
     async def served() -> str:
         return base
 
-    approval = ApprovalPage(shop, hosts, passes, members, secure=base.startswith("https:"))
-    return BrowserPage(shop, passes, served, show=show), [approval.route()]
+    approval = ApprovalPage(shop, hosts, visits, members)
+    return BrowserPage(shop, visits, served, show=show), [approval.route()]
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -200,7 +203,7 @@ def _check_exposed(
 ) -> None:
     missing: list[str] = []
     if not has_members:
-        missing.append(f"members (`{invocation()} members add NAME`; {members} has none)")
+        missing.append(f"members ({command('members', 'add', 'NAME')}; {members} has none)")
     if not allowed_hosts:
         missing.append("the names clients reach it by (--allow-host)")
     if tls is None and not behind_proxy:
@@ -246,7 +249,7 @@ async def _serve(
     listener: socket.socket,
     hosts: Hosts,
     members: Members,
-    members_only: bool,
+    local: LocalToken | None,
     tls: tuple[Path, Path] | None,
     opener: "Opener | None",
     base: str,
@@ -256,7 +259,7 @@ async def _serve(
     # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
     async with (opener or open_shop)(settings) as shop:
         config = uvicorn.Config(
-            build_app(shop, hosts, members, members_only=members_only, base=base),
+            build_app(shop, hosts, members, local=local, base=base),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -274,6 +277,12 @@ async def _serve(
             f"[{address[0]}]" if ":" in address[0] else address[0],
             address[1],
         )
+        if local is not None:
+            logger.info(
+                'clients send the header "Authorization: Bearer TOKEN"; the token is in the file %s, which only you '
+                "can read, and stays the same until you remove that file",
+                settings.home / TOKEN_FILE,
+            )
         with _signals_survived():
             await uvicorn.Server(config).serve(sockets=[listener])
 

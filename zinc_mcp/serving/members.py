@@ -1,4 +1,4 @@
-"""Who may use a team server: names and hashed bearer tokens, and the door that asks for one."""
+"""Who may use a team server: names and hashed bearer tokens."""
 
 import hashlib
 import hmac
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 
 LOCAL = "local"
-"""The caller on stdio, and over HTTP while there are no members."""
+"""The owner: the caller on stdio, and over HTTP while there are no members (`serving.access`)."""
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -86,7 +86,7 @@ def add_member(path: Path, name: str) -> str:
     if not _NAME.fullmatch(name) or name == LOCAL:
         raise RefusedError(
             "That is not a member's name.",
-            f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
+            owner_step=f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
             code="invalid_arguments",
         )
     token = _PREFIX + secrets.token_urlsafe(32)
@@ -94,7 +94,7 @@ def add_member(path: Path, name: str) -> str:
         if name in hashes:
             raise RefusedError(
                 f"There is a member {name} already.",
-                "To give them a new token, remove them first.",
+                owner_step="To give them a new token, remove them first.",
                 code="invalid_arguments",
             )
         hashes[name] = _hash(token)
@@ -112,7 +112,7 @@ def remove_member(path: Path, name: str) -> bool:
 
 
 def member_of(scope: Mapping[str, Any]) -> str | None:
-    """Return the member whose token this HTTP request carried."""
+    """Return whose token this HTTP request carried: a member's name, or `local`."""
     return scope.get(_SCOPE_KEY)
 
 
@@ -193,5 +193,5 @@ def _write(path: Path, hashes: Mapping[str, str]) -> None:
 def _unusable(path: Path, why: str) -> SettingsError:
     return SettingsError(
         f"The file of members cannot be used ({why}): {path}",
-        f"Correct it, or remove it and make it anew with `{invocation()} members add NAME`.",
+        f"Correct it, or remove it and make it anew with {command('members', 'add', 'NAME')}.",
     )

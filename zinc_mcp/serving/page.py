@@ -1,17 +1,17 @@
-"""The approval page at /approve/KEY: what would be bought, a yes or a no, and what became of it.
+"""The approval page: what waits for a visitor's decision, a yes or a no to each, and what became of it.
 
-No script, nothing from elsewhere, nothing cached. Whoever has no pass learns nothing, not even whether there is such an
-order. The model never sees this page: no tool result carries what opens it.
+`/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
+cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
+page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries what
+opens it.
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
@@ -20,10 +20,11 @@ from zinc_mcp.ordering.approval import question_of, seconds_to_decide
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.pin import PinAsked
 from zinc_mcp.serving.door import PAGE_PATH, Hosts
-from zinc_mcp.serving.members import LOCAL, Members
-from zinc_mcp.serving.passes import VISIT_SECONDS, NoPassError, Passes, Visit
-from zinc_mcp.serving.sheet import headers, sheet
+from zinc_mcp.serving.members import Members
+from zinc_mcp.serving.sheet import sheet
+from zinc_mcp.serving.visits import NoVisitError, Visit, Visits
 
 if TYPE_CHECKING:
     from zinc_mcp.shop import Shop
@@ -34,167 +35,80 @@ SOON_SECONDS = 3.0
 
 Form = Mapping[str, str]
 
-_MEMBERS_COOKIE = "zinc_approve_member"
-
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
     "over": ("The time is over", "This page could be opened for ten minutes."),
     "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it."),
+    "ended": ("This page has ended", "It was not used for half an hour, or the server was started anew."),
 }
 
 
 class ApprovalPage:
     """Serves the pages of one shop's waiting orders."""
 
-    def __init__(
-        self, shop: "Shop", hosts: Hosts, passes: Passes, members: Members | None = None, *, secure: bool = False
-    ) -> None:
+    def __init__(self, shop: "Shop", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
         """Remember who may come in.
 
         Args:
             shop: takes the decisions.
             hosts: the names browsers may reach this page by.
-            passes: secrets and visits.
+            visits: secrets and visits.
             members: who may sign in; None where there is one owner.
-            secure: it is reached over TLS, so that its cookie may travel over nothing else.
         """
         self._shop = shop
         self._hosts = hosts
-        self._passes = passes
+        self._visits = visits
         self._members = members
-        self._secure = secure
 
     def route(self) -> Route:
         """Return the one route, for an application."""
-        return Route(f"{PAGE_PATH}{{key:path}}", self.answer, methods=["GET", "POST"])
+        return Route(f"{PAGE_PATH}{{entry:path}}", self.answer, methods=["GET", "POST"])
 
     async def answer(self, request: Request) -> Response:
         """Answer one request. Host and Origin are what a web page elsewhere cannot choose (DNS rebinding, CSRF)."""
-        key = str(request.path_params["key"])
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
             return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
         if request.method != "POST":
-            return await self._show(request, key)
+            return self._stranger("none")
         form = await _form(request)
         if form is None:
             return _closed("Not understood", "What was sent is not this page's form.", 400)
         origins = request.headers.getlist("origin")
         own = len(origins) == 1 and self._hosts.allow_origin(origins[0])
-        if "secret" in form and (own or origins in ([], ["null"])):
-            return self._open(key, form["secret"])  # from a file, which has no origin
-        if not own:
+        if not own and not ("secret" in form and origins in ([], ["null"])):  # a file has no origin
             return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
-        if "token" in form:
-            return self._sign_in(key, form["token"])
-        return await self._decide(request, key, form)
-
-    def _open(self, key: str, secret: str) -> Response:
         try:
-            return self._let_in(key, _cookie_name(key), self._passes.redeem(key, secret))
-        except NoPassError as error:
-            title, sentence = _CLOSED[error.why]
-            return _closed(title, sentence, 403, key=key)
-
-    def _sign_in(self, key: str, token: str) -> Response:
-        try:
-            name = self._members.named_by(token.strip()) if self._members is not None else None
+            token = self._let_in(form)
+            visit = None if token is None else self._visits.visit(token, self._members)
+        except NoVisitError as error:
+            return _closed(*_CLOSED[error.why], 403)
         except SettingsError:
-            name = None
-        if name is None:
+            token = visit = None
+        if token is None and "token" in form:
             return sheet("sign_in.html", 403, wrong=True)
-        return self._let_in(key, _MEMBERS_COOKIE, self._passes.sign_in(name))
-
-    def _let_in(self, key: str, name: str, cookie: str) -> Response:
-        answer = _to(key)
-        answer.set_cookie(
-            name,
-            cookie,
-            max_age=int(VISIT_SECONDS),
-            path=PAGE_PATH,
-            httponly=True,
-            samesite="lax",
-            secure=self._secure,
-        )
-        return answer
-
-    async def _show(self, request: Request, key: str) -> Response:
-        visit = self._visit(request, key)
-        if visit is None:
-            if self._has_members():
-                return sheet("sign_in.html", 401, wrong=False)
-            return _closed(*_CLOSED["none"], 403)
+        if token is None or visit is None:
+            return self._stranger("ended")
+        view = _View(self._shop, token, visit)
         try:
-            entry = await self._entry(visit, key)
-            if entry is None:
-                return _closed("No such order", "There is no order here to decide on.", 404)
-            return await self._page(entry, visit)
+            chosen = _entry_id(str(request.path_params["entry"]))
+            return await (view.decided(form) if "decision" in form else view.shown(chosen))
         except ZincMcpError as error:
-            return _closed("This cannot be shown now", error.summary, 503)
+            return _closed("This cannot be shown now", error.summary, 503, token=token)
 
-    async def _decide(self, request: Request, key: str, form: Form) -> Response:
-        visit = self._visit(request, key)
-        given = form.get("csrf", "").encode("utf-8", "surrogatepass")
-        if visit is None or not hmac.compare_digest(given, visit.csrf.encode()):
-            return _closed("Not from this page", "The answer was not taken. Open the page anew.", 403, key=key)
-        said = form.get("decision")
-        if said not in ("yes", "no"):
-            return _closed("Not understood", "An answer is yes or no.", 400, key=key)
-        caller = visit.member or LOCAL
-        about = QuestionRef.unsealed(form.get("about", ""))
-        if about is None:
-            return _closed("Not understood", "What was sent is not this page's form.", 400, key=key)
-        decision = Decision(about, yes=said == "yes", how="page", who=caller, pin=form.get("pin") or None)
-        try:
-            await self._shop.checkout.decide(decision, caller=caller, wait_seconds=SOON_SECONDS)
-        except RefusedError as error:
-            entry = await self._shop.checkout.entry(key, caller=caller)
-            if error.code == "approval_required" and entry is not None:
-                return await self._page(entry, visit, objection=error.summary)
-        except ZincMcpError as error:
-            entry = await self._shop.checkout.entry(key, caller=caller)
-            if entry is None or question_of(entry) is not None:
-                return _closed("The answer was not taken", error.summary, 503, key=key)
-        return _to(key)
+    def _let_in(self, form: Form) -> str | None:
+        """Return the token of the visit: of a new one where a secret or a member's token came, or the one given."""
+        if "secret" in form:
+            return self._visits.redeem(form["secret"], form.get("window", ""))
+        if "token" in form:
+            return None if self._members is None else self._visits.sign_in(self._members, form["token"].strip())
+        return form.get("visit", "")
 
-    async def _entry(self, visit: Visit, key: str) -> Entry | None:
-        """Return the entry as it stands, brought up to date where Zinc can be asked."""
-        checkout, caller = self._shop.checkout, visit.member or LOCAL
-        entry = await checkout.entry(key, caller=caller)
-        if entry is None:
-            return None
-        try:
-            return (await checkout.look(caller, key)).entry or entry
-        except ZincMcpError:
-            return entry
-
-    async def _page(self, entry: Entry, visit: Visit, *, objection: str | None = None) -> Response:
-        question = question_of(entry)
-        if question is None:
-            return sheet("ending.html", 200, ending=ending_of(entry), entry=entry, command=invocation())
-        return sheet(
-            "question.html",
-            200 if objection is None else 403,
-            question=question,
-            about=reference.sealed() if (reference := reference_of(entry)) is not None else "",
-            csrf=visit.csrf,
-            seconds=seconds_to_decide(entry, self._shop.checkout.now()),
-            pin=await self._shop.checkout.has_pin(),
-            pin_notice=await self._shop.checkout.pin_notice(),
-            objection=objection,
-        )
-
-    def _visit(self, request: Request, key: str) -> Visit | None:
-        cookies = [request.cookies.get(name, "") for name in (_cookie_name(key), _MEMBERS_COOKIE)]
-        visit = next((found for cookie in cookies if (found := self._passes.visit(cookie, key))), None)
-        if visit is None or visit.member is None:
-            return visit
-        try:
-            # A member who was removed meanwhile decides nothing any more.
-            return visit if self._members is not None and visit.member in self._members.known() else None
-        except SettingsError:
-            return None
+    def _stranger(self, why: str) -> Response:
+        if self._has_members():
+            return sheet("sign_in.html", 401, wrong=False)
+        return _closed(*_CLOSED[why], 403)
 
     def _has_members(self) -> bool:
         try:
@@ -203,23 +117,143 @@ class ApprovalPage:
             return True
 
 
-def address_of(base: str, key: str) -> str:
+class _View:
+    """What one visit sees and does."""
+
+    def __init__(self, shop: "Shop", token: str, visit: Visit) -> None:
+        self._checkout = shop.checkout
+        self._token = token
+        self._visitor = visit.visitor
+
+    async def shown(self, chosen: int | None) -> Response:
+        """Return the page of one order, or of all that wait."""
+        waiting = await self._waiting()
+        if chosen is None:
+            return await self._page(waiting, [])
+        entry = await self._checkout.entry_of(chosen, caller=self._visitor)
+        if entry is None:
+            sentence = "There is no order here to decide on."
+            return _closed("No such order", sentence, 404, token=self._token)
+        return await self._one(entry, waiting)
+
+    async def decided(self, form: Form) -> Response:
+        """Take a decision about the question that the form was shown with, and return how its order stands."""
+        about = QuestionRef.unsealed(form.get("about", ""))
+        said = form["decision"]
+        if about is None or said not in ("yes", "no"):
+            return _closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
+        entry = await self._checkout.entry_of(about.entry_id, caller=self._visitor)
+        if entry is None:
+            return await self.shown(about.entry_id)
+        decision = Decision(about, yes=said == "yes", how="page", who=self._visitor, pin=form.get("pin") or None)
+        objection = closed = None
+        try:
+            await self._checkout.decide(decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
+        except RefusedError as error:
+            if error.code != "question_closed":
+                objection = error.summary
+            elif not _is_known(entry, decision):
+                closed = error.summary
+        except ZincMcpError as error:
+            entry = await self._current(entry)
+            if question_of(entry) is not None:
+                return _closed("The answer was not taken", error.summary, 503, token=self._token)
+        return await self._one(await self._current(entry), await self._waiting(), objection=objection, closed=closed)
+
+    async def _one(
+        self, entry: Entry, waiting: list[Entry], *, objection: str | None = None, closed: str | None = None
+    ) -> Response:
+        others = [each for each in waiting if each.id != entry.id]
+        if question_of(entry) is None:
+            entry, objection = await self._followed(entry), None  # how it ended says why
+        elif len(others) == len(waiting) and seconds_to_decide(entry, self._checkout.now()) <= 0:
+            return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
+        elif len(others) == len(waiting):
+            sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
+            return _closed("Not here", sentence, 404, token=self._token)
+        status = 403 if objection is not None else 409 if closed is not None else 200
+        return await self._page([entry], others, status=status, objection=objection, closed=closed)
+
+    async def _page(
+        self,
+        entries: list[Entry],
+        others: list[Entry],
+        *,
+        status: int = 200,
+        objection: str | None = None,
+        closed: str | None = None,
+    ) -> Response:
+        now = self._checkout.now()
+        asked = await self._checkout.asked_pin(self._visitor)
+        return sheet(
+            "waiting.html",
+            status,
+            visit=self._token,
+            parts=[_part(entry, now) for entry in entries],
+            others=[_part(entry, now) for entry in others],
+            path=PAGE_PATH,
+            pin=asked is not None,
+            pin_notices=_notices(asked, now),
+            objection=objection,
+            closed=closed,
+            command=invocation(),
+        )
+
+    async def _waiting(self) -> list[Entry]:
+        """Return what waits for this visitor, the newest first."""
+        return [*reversed(await self._checkout.waiting(self._visitor))]
+
+    async def _current(self, entry: Entry) -> Entry:
+        return await self._checkout.entry_of(entry.id, caller=self._visitor) or entry
+
+    async def _followed(self, entry: Entry) -> Entry:
+        """Return an entry brought up to date where Zinc can be asked."""
+        try:
+            found = (await self._checkout.look(self._visitor, entry.order_id or entry.key)).entry
+        except ZincMcpError:
+            return entry
+        return found if found is not None and found.id == entry.id else entry
+
+
+def address_of(base: str, entry_id: int) -> str:
     """Return where the page of an order is. It holds no secret."""
-    return f"{base}{PAGE_PATH}{quote(key, safe='')}"
+    return f"{base}{PAGE_PATH}{entry_id}"
 
 
-def _to(key: str) -> Response:
-    return RedirectResponse(address_of("", key), 303, headers())
+def _part(entry: Entry, now: float) -> Mapping[str, object]:
+    reference = reference_of(entry)
+    return {
+        "entry": entry,
+        "question": question_of(entry),
+        "about": "" if reference is None else reference.sealed(),
+        "seconds": seconds_to_decide(entry, now),
+        "ending": ending_of(entry),
+    }
 
 
-def _closed(title: str, sentence: str, status: int, *, key: str | None = None) -> Response:
-    way = address_of("", key) if key is not None else None
-    return sheet("closed.html", status, title=title, sentence=sentence, way=way)
+def _notices(asked: PinAsked | None, now: float) -> list[str]:
+    return [] if asked is None else asked.notices("page", now)
 
 
-def _cookie_name(key: str) -> str:
-    # One for each order: several pages may be open, and cookies are shared by all ports of a host.
-    return f"zinc_approve_{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+def _is_known(entry: Entry, decision: Decision) -> bool:
+    """Say whether this very answer to this very question was taken before: a page that is reloaded sends it again."""
+    consent = entry.consent or {}
+    taken: Mapping[str, object] = consent.get("decision") or {}
+    same = (consent.get("id"), consent.get("digest")) == (decision.about.id, decision.about.digest)
+    return same and taken.get("yes") == decision.yes and taken.get("how") == decision.how
+
+
+def _closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
+    return sheet(
+        "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
+    )
+
+
+def _entry_id(path: str) -> int | None:
+    """Return the entry that a path names; None for all that wait, and 0 for what can be no entry."""
+    if not path:
+        return None
+    return int(path) if path.isascii() and path.isdecimal() and len(path) <= 18 else 0
 
 
 async def _form(request: Request) -> Form | None:

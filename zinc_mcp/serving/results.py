@@ -4,6 +4,7 @@ Half of the hosts show the model the text, the other half the structure; both th
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from zinc_mcp.errors import (
     RefusedError,
     ZincMcpError,
 )
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.facts import bounded_facts
 from zinc_mcp.serving.sentences import Call
@@ -85,13 +86,13 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
             # A read that Zinc refuses is not an order that Zinc rejected.
             code="zinc_unavailable" if call == "look" and isinstance(error, OrderRejectedError) else error.code,
             outcome=_ending(error, call),
-            summary=error.summary,
+            summary=_summary(error, call),
             next_step=error.next_step,
             money_may_have_moved=error.money_may_have_moved,
             key=None if key is None else plain(key, 100),
             order_id=None if order_id is None else plain(order_id, 100),
             problems=[
-                {"field": plain(each.field, 120), "reason": plain(each.reason, 200)} for each in error.problems[:10]
+                {"field": plain(each.field, 120), "reason": plain(each.reason, 400)} for each in error.problems[:10]
             ],
             facts=bounded_facts(facts) or None,
         ),
@@ -124,11 +125,12 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
         next_step = (
             f"Do not order again. Call get_order with order_id {key}, and tell the user the reference {reference}."
             if key
-            else f"Do not order again. Tell the user the reference {reference}, and that `{invocation()} orders` lists "
+            else f"Do not order again. Tell the user the reference {reference}, and that {command('orders')} lists "
             "what was sent."
         )
     else:
-        summary = "Something unexpected went wrong; nothing was bought by this call."
+        unchanged = "the order is not changed by that" if call == "look" else "nothing was bought by this call"
+        summary = f"Something unexpected went wrong; {unchanged}."
         next_step = f"Tell the user the reference {reference}, which finds it in the server's log."
     return shown(
         ErrorView(
@@ -142,6 +144,22 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
         ),
         failed=True,
     )
+
+
+_SAID = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought)|nothing was paid|was not sent")
+
+
+def _summary(error: ZincMcpError, call: Call) -> str:
+    """Return what happened and, for a placing call that sent nothing, that it did not.
+
+    Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
+    """
+    sent = (
+        error.money_may_have_moved or isinstance(error, OrderRejectedError | OrderNotFoundError) or "key" in error.facts
+    )
+    if call == "look" or sent or _SAID.search(error.summary):
+        return error.summary
+    return f"{error.summary} Nothing was sent."
 
 
 def _ending(error: ZincMcpError, call: Call) -> Ending:

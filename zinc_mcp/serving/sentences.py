@@ -3,8 +3,9 @@
 import re
 from typing import Literal
 
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
-from zinc_mcp.serving.views import OrderView
+from zinc_mcp.serving.views import OrderView, UnaskedView
 
 Call = Literal["place", "look"]
 
@@ -76,7 +77,23 @@ def told(view: OrderView, call: Call) -> OrderView:
     before = [_EARLIER] if view.new_order is False else []
     if view.mode != "live":
         before.append(_PRACTICE[view.mode])
-    return view.model_copy(update={"summary": " ".join([*before, summary]), "next_step": next_step})
+    if view.unasked is not None:
+        summary, next_step = _as_last_known(view, view.unasked, summary, next_step)
+    after: list[str] = []
+    if view.new_orders is not None:
+        after.append(f"A new order would be refused just now: {view.new_orders.reason}")
+        next_step = f"{next_step} About new orders: {view.new_orders.next_step}"
+    return view.model_copy(update={"summary": " ".join([*before, summary, *after]), "next_step": next_step})
+
+
+def _as_last_known(view: OrderView, unasked: UnaskedView, summary: str, next_step: str) -> tuple[str, str]:
+    """Return the sentences about an order that Zinc could not be asked about: what was known, since when, and why."""
+    since = f"{unasked.ago} ({unasked.as_of})" if unasked.ago else f"at {unasked.as_of}"
+    summary = f"How the order stands now could not be found out: {unasked.reason} As last known {since}: {summary}"
+    if view.is_final and view.outcome != "placed":
+        return summary, next_step  # nothing that Zinc could say now would change what is to be done
+    again = "Do not order again. " if view.outcome in ("signing", "sending", "unknown", "paid_no_order") else ""
+    return summary, f"{again}{unasked.next_step}"
 
 
 def handle_of(view: OrderView) -> str | None:
@@ -119,7 +136,7 @@ def _words(view: OrderView) -> tuple[str, str]:
             return (
                 "The payment was taken and no order is known for it: money has moved.",
                 "Do not order again. Tell the user to ask Zinc with the key and the payment's reference; "
-                "`zinc-mcp orders resolve` then settles it here.",
+                f"{command('orders', 'show', given=[view.key] if view.key else [])} then says how to settle it here.",
             )
         case "sending":
             return (
@@ -155,7 +172,8 @@ def _cost(view: OrderView) -> str:
     price = view.price
     if price is None or price.paid_cents is None:
         most = _amount(view, "held")
-        return f" The price is not reported yet; at most {most} is debited." if most else ""
+        unreported = "The price is not reported yet; at" if view.was_read else "At"
+        return f" {unreported} most {most} is debited." if most else ""
     back = price.expected_back_cents
     returned = f"; {printed(back)} of what was held comes back" if back else ""
     if back and view.payment is not None:
@@ -170,6 +188,8 @@ def _given_back(view: OrderView) -> str:
 
 def _shipping(view: OrderView) -> str:
     statuses = {parcel.status for parcel in view.tracking}
+    if not statuses and not view.was_read:
+        return ""
     if not statuses:
         return " It has no tracking number yet."
     if statuses == {"delivered"}:

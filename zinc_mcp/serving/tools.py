@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import question_of
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.decision import QuestionRef
@@ -21,10 +21,11 @@ from zinc_mcp.prose import plain
 from zinc_mcp.serving import asking
 from zinc_mcp.serving.arguments import read_lookup, read_order
 from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.facts import order_view
+from zinc_mcp.serving.facts import order_view, unasked_view
 from zinc_mcp.serving.members import LOCAL, member_of
 from zinc_mcp.serving.results import crashed, failed, in_doubt, shown
 from zinc_mcp.serving.sentences import told
+from zinc_mcp.serving.views import RefusalView
 
 if TYPE_CHECKING:
     from zinc_mcp.shop import Shop
@@ -57,7 +58,7 @@ def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
         deadline = time.monotonic() + shop.checkout.answer_seconds
         answer = await shop.checkout.place(intent)
         question = question_of(answer.entry) if answer.entry is not None else None
-        if question is None:
+        if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
             return _placed(answer, shop)
         outcome = await asking.asked(shop, page, answer, question, ctx, intent.caller, deadline)
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], shop, outcome[1])
@@ -91,7 +92,11 @@ def looking(shop: "Shop") -> Tool:
             answer = await shop.checkout.look(
                 caller_of(ctx), lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
             )
-            return shown(told(order_view(answer.entry, answer.order, shop.settings.mode), "look"))
+            view = order_view(answer.entry, answer.order, shop.settings.mode)
+            if answer.entry is not None and answer.unasked is not None:
+                unasked = unasked_view(answer.entry, answer.unasked, shop.checkout.now())
+                view = view.model_copy(update={"unasked": unasked})
+            return shown(told(view, "look"))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
@@ -101,17 +106,29 @@ def looking(shop: "Shop") -> Tool:
 
 
 def caller_of(ctx: Context) -> str:
-    """Return who calls: the member whose token came with this very message, otherwise `local`.
+    """Return who calls: `local` on stdio; over HTTP whoever's token came with this very message.
 
     Never the session's: a session id may be known to more people than the one who opened it.
+
+    Raises:
+        RefusedError: no token came with a message over HTTP, so that nobody is known who could order or approve.
     """
     request = ctx.request_context.request
-    return LOCAL if request is None else member_of(request.scope) or LOCAL
+    if request is None:
+        return LOCAL
+    caller = member_of(request.scope)
+    if caller is None:
+        raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
+    return caller
 
 
 def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolResult:
     view = order_view(answer.entry, answer.order, shop.settings.mode)
     view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
+    if answer.refusal is not None:
+        refusal = answer.refusal
+        new_orders = RefusalView(code=refusal.code, reason=refusal.summary, next_step=refusal.next_step)
+        view = view.model_copy(update={"new_orders": new_orders})
     view = told(view, "place")
     return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
 

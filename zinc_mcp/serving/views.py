@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.ordering.entry import Mode, State
 
@@ -82,6 +82,24 @@ class FailureView(View):
     facts: dict[str, Any] | None = None
 
 
+class UnaskedView(View):
+    """Why an order is shown as the journal last had it, and since when that is known."""
+
+    code: str
+    reason: str
+    as_of: str
+    ago: str | None = None
+    next_step: str = Field("", exclude=True)
+
+
+class RefusalView(View):
+    """Why nothing new would be ordered, beside an earlier order that is the answer."""
+
+    code: str
+    reason: str
+    next_step: str = Field("", exclude=True)
+
+
 class OrderView(View):
     """One order, as every tool of ours shows it."""
 
@@ -91,6 +109,11 @@ class OrderView(View):
     new_order: bool | None = None
     """For a placing call: whether this call opened the order, or an earlier one is the answer."""
     is_final: bool
+    new_orders: RefusalView | None = None
+    """For a placing call that an earlier order answers: why a new one would be refused just now."""
+    unasked: UnaskedView | None = None
+    was_read: bool = Field(False, exclude=True)
+    """Whether Zinc showed the order during this call: what is not shown here may exist all the same."""
     decide_at: str | None = None
     """Where the user can decide about an order that waits for them."""
     order_id: str | None = None

@@ -1,0 +1,132 @@
+"""What holds for addresses of any shop: visitors' parameters, parameters that choose, short links and redirects.
+
+The visitors' parameters are those that at least two of four public lists of link-cleaning rules (ClearURLs, tidy-url,
+adfilt, Brave) drop on every host, and those whose names can mean nothing else. `ref`, `tag`, `id` and the like are not
+among them: in some shops they are the product's own number.
+"""
+
+import re
+
+_VISITORS = frozenset(
+    "itm_source itm_medium itm_campaign itm_content itm_term int_source gclid gclsrc gbraid wbraid dclid gad_source "
+    "gad_campaignid srsltid fbclid fb_action_ids fb_source fb_ref msclkid yclid ysclid twclid ttclid _gl mc_cid mc_eid "
+    "mc_tc mkt_tok _hsenc _hsmi __hssc __hstc __hsfp hsctatracking vero_id vero_conv oly_enc_id oly_anon_id wickedid "
+    "rb_clickid s_cid _openstat _kx _bhlid ml_subscriber ml_subscriber_hash _branch_match_id _branch_referrer irgwc "
+    "cm_mmc cm_re cm_sp wt_mc wt_zmc sms_click sms_source sms_uph cmpid _ga spm irclickid ck_subscriber_id h_sid h_slt "
+    "igshid igsh epik cjevent cjdata ranmid raneaid ransiteid awc sscid clickref wmlspartner dm_i rdt_cid li_fat_id "
+    "sccid".split()
+)
+_VISITORS_BEGIN = ("utm_", "mtm_", "pk_", "ga_", "hsa_", "otm_", "hmb_", "shrsl_", "cm_mmca")
+
+_PERHAPS_VISITORS = frozenset(
+    "ref referrer referer tag source src from campaign clickid click_id afid affid aff_id cid trk mcid emcid "
+    "admitad_uid tduid sharedid subid".split()
+)
+"""They mean a visitor in most shops and the product or a choice in some: kept, but two that differ only in these are
+near twins."""
+
+_SHOPIFY_VISITORS = frozenset(
+    "_pos _sid _ss _psq _fid _v _x pr_prod_strat pr_rec_id pr_rec_pid pr_ref_pid pr_seq shpxid nosto nosto_source "
+    "syclid".split()
+)
+_SURE_SHOPIFY_VISITORS = frozenset({"ref", "currency", "country"})
+
+_VARIANT = frozenset(
+    "variant variantid variant_id var color colour size style piid preselect selected option options sku skuid "
+    "sku_id".split()
+)
+_VARIANT_BEGIN = ("option", "attribute_", "attribute[", "dwvar_", "variation", "selected")
+_OFFER = frozenset(
+    "seller sellerid seller_id smid offer offerid offer_id condition selling_plan sellingplan subscription "
+    "merchant".split()
+)
+
+_SHORT = frozenset(
+    "a.co amzn.to amzn.eu amzn.asia amzn.in amzn.com amzlink.to amzlink.eu ebay.us ebay.to walmrt.us w-mt.co tgt.biz "
+    "bby.me thd.co low.es etsy.me bit.ly bitly.com j.mp tinyurl.com t.co goo.gl maps.app.goo.gl ow.ly buff.ly is.gd "
+    "v.gd rb.gy cutt.ly shorturl.at lnkd.in geni.us buy.geni.us fave.co rstyle.me shopstyle.it liketk.it ltk.app.link "
+    "linktr.ee dlvr.it trib.al s.click.aliexpress.com pin.it fb.me youtu.be tiny.cc t.ly rebrand.ly shope.ee".split()
+)
+_SHORT_END = (".page.link", ".app.link", ".app.goo.gl")
+_REDIRECT = frozenset(
+    "awin1.com zenaps.com click.linksynergy.com linksynergy.walmart.com anrdoezrs.net dpbolvw.net jdoqocy.com "
+    "kqzyfj.com tkqlhce.com shareasale.com pntra.com pntrac.com pntrs.com pjtra.com pjatr.com gopjn.com "
+    "c.pepperjamnetwork.com avantlink.com tradedoubler.com clk.tradedoubler.com track.effiliation.com adtraction.com "
+    "track.adtraction.com prf.hn track.webgains.com go.skimresources.com go.redirectingat.com redirect.viglink.com "
+    "shop-links.co narrativ.com howl.me digidip.net ck.jp.ap.valuecommerce.com rd.bizrate.com rd.connexity.net "
+    "cat.criteo.com ad.doubleclick.net bttn.io target.georiot.com l.facebook.com lm.facebook.com l.instagram.com "
+    "out.reddit.com t.umblr.com urldefense.com click.pstmrk.it rover.ebay.com s.amazon-adsystem.com "
+    "deeplink-bh.datafeedfile.com goto.target.com goto.walmart.com affil.walmart.com web.archive.org".split()
+)
+_REDIRECT_END = (
+    ".7eer.net",
+    ".evyy.net",
+    ".pxf.io",
+    ".sjv.io",
+    ".ojrq.net",
+    ".attfm2.net",
+    ".vzew.net",
+    ".qflm.net",
+    ".iyhh.net",
+    ".safelinks.protection.outlook.com",
+    ".cdn.ampproject.org",
+    ".translate.goog",
+    ".awstrack.me",
+    ".digidip.net",
+)
+_TARGETS = frozenset(
+    "url u rd murl ued mpre location redirect redirect_url redirecturl redirect_to redirect_uri redir dest destination "
+    "target goto deeplink vc_url btn_url adurl gr_url urllink _td_deeplink".split()
+)
+_SCHEME = re.compile(r"https?:[/\\]", re.IGNORECASE)
+_BARE_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}/", re.IGNORECASE)
+_NO_SCHEME = re.compile(r"[/\\]{2}[a-z0-9-]+\.[a-z]", re.IGNORECASE)
+
+
+def is_visitors(name: str) -> bool:
+    """Say whether a parameter, in lower case, only says where a visitor came from, in any shop."""
+    return name in _VISITORS or name.startswith(_VISITORS_BEGIN)
+
+
+def is_perhaps_visitors(name: str) -> bool:
+    """Say whether a parameter, in lower case, says where a visitor came from in most shops."""
+    return name in _PERHAPS_VISITORS
+
+
+def is_shopify_visitors(name: str, *, sure: bool) -> bool:
+    """Say whether a parameter, in lower case, is a visitor's on a Shopify page; `sure`: the shop is certainly one."""
+    return name in _SHOPIFY_VISITORS or (sure and name in _SURE_SHOPIFY_VISITORS)
+
+
+def chooses_variant(name: str) -> bool:
+    """Say whether a parameter, in lower case, usually chooses a variant."""
+    return name in _VARIANT or name.startswith(_VARIANT_BEGIN)
+
+
+def chooses_offer(name: str) -> bool:
+    """Say whether a parameter, in lower case, usually chooses a seller, a condition or a subscription."""
+    return name in _OFFER
+
+
+def is_short(host: str) -> bool:
+    """Say whether a host has short links."""
+    return host in _SHORT or host.endswith(_SHORT_END)
+
+
+def is_redirect(host: str) -> bool:
+    """Say whether a host only leads on to other pages."""
+    return host in _REDIRECT or host.endswith(_REDIRECT_END)
+
+
+def leads_on(name: str, value: str) -> bool:
+    """Say whether a parameter, its name in lower case and its value without escapes, holds the address of a page."""
+    return (
+        carries_address(value)
+        or _NO_SCHEME.match(value) is not None
+        or (name in _TARGETS and (value[:1] in ("/", "\\") or _BARE_HOST.match(value) is not None))
+    )
+
+
+def carries_address(text: str) -> bool:
+    """Say whether a text without escapes holds an absolute address."""
+    return _SCHEME.search(text) is not None

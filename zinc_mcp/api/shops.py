@@ -1,0 +1,358 @@
+"""The table of shops: where each has its product pages, and what of an address chooses a variant or another offer.
+
+One row a shop. It holds what public lists of link-cleaning rules (ClearURLs, tidy-url, adfilt, Brave) and public
+programs that read these shops say of their addresses. A page is written as a form: `<id>` is the shop's number,
+`<slug>` one segment of words, `<any>` one or more segments, `<language>` a folder such as `en` or `en-ca`, `<_:...>` a
+regular expression, and `[...]` may be missing. `<store>` names a shop within the shop, `<suffix>` belongs to the
+number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the
+query. Forms fit the whole path; the case of their words does not matter.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Product pages that share one series of numbers."""
+
+    number: str
+    """A regular expression for the number, as it is spelled after `case`."""
+    plain: str
+    """The shortest address of a page; it is itself one of the forms."""
+    forms: tuple[str, ...] = ()
+    case: Literal["upper", "lower", "kept"] = "upper"
+    certain: str = ""
+    """A number that words are never mistaken for, where the numbers above may be words as well."""
+    width: int = 0
+    """Numbers that are shorter have zeros in front (GTIN-14)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shop:
+    """One row. Names of parameters are in lower case; one that ends with `*` is a beginning."""
+
+    hosts: tuple[str, ...]
+    """Each is a shop of its own: other stock, prices and sellers."""
+    series: tuple[Series, ...]
+    aliases: tuple[str, ...] = ()
+    """Hosts below the shop's own that are the same shop, besides `www`, `m` and `mobile`; `*` is each one."""
+    variant: tuple[str, ...] = ()
+    """Parameters that choose a variant."""
+    offer: tuple[str, ...] = ()
+    """Parameters that choose a seller, a condition or another offer."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Parameters that are another name of one above."""
+    repeats: tuple[str, ...] = ()
+    """Parameters above that only repeat the number of the path, unless they name another."""
+    no_product: tuple[str, ...] = ()
+    """Forms that look like product pages and are none."""
+    complete: bool = True
+    """Whether every product page has one of the forms; what has none is then refused."""
+    trail: tuple[str, ...] = ()
+    """Where the forms are not complete: parameters that say only where a visitor came from."""
+    keeps_rest: bool = False
+    """Whether parameters that no row names belong to the product."""
+    part_of: str | None = None
+    """The host of the shop that this one's pages belong to, if that is another."""
+
+
+_AMAZON_ASIN = "[A-Z0-9]{10}"
+_SESSION = "<_:(?:ref(?:=[^/]*)?|[0-9]{3}-[0-9]{7}-[0-9]{7}|[a-z0-9_]+-2[0-9])>"
+_AFTER_ASIN = f"[/{_SESSION}][/{_SESSION}][/{_SESSION}]"
+_AMAZON_FORMS = (
+    "[/<slug>]/dp/<id>",
+    "/dp/product/<id>",
+    "[/<slug>]/gp/product/<id>",
+    "/gp/product/glance/<id>",
+    "/gp/product/glance/-/<id>",
+    "/gp/aw/d/<id>",
+    "/gp/aw/ol/<id>",
+    "/gp/offer-listing/<id>",
+    "/product/<id>",
+    "/d/<id>",
+    "/o/asin/<id>",
+    "/exec/obidos/asin/<id>",
+    "/exec/obidos/tg/detail/-/<id>",
+)
+_NUMBER = "[1-9][0-9]{0,14}"
+
+SHOPS = (
+    Shop(
+        hosts=tuple(
+            f"amazon.{country}"
+            for country in "com ca com.mx com.br co.uk ie de fr it es nl se pl com.be com.tr ae sa eg in sg com.au "
+            "co.jp cn co.za".split()
+        ),
+        aliases=("smile",),
+        series=(
+            Series(
+                _AMAZON_ASIN,
+                "/dp/{id}",
+                tuple(f"[/-/<language>]{form}{_AFTER_ASIN}" for form in _AMAZON_FORMS),
+                certain="B0[A-Z0-9]{8}|[0-9]{9}[0-9X]",
+            ),
+        ),
+        # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.
+        variant=("gpo",),  # the amount of a gift card
+        offer=("smid", "condition", "offerlistingid", "offeringid", "almbrandid"),
+        renamed=(("m", "smid"),),
+    ),
+    Shop(
+        hosts=("amzn.com",),
+        part_of="amazon.com",
+        series=(Series("B0[A-Z0-9]{8}|[0-9]{9}[0-9X]", "/dp/{id}", ("/<id>",)),),
+    ),
+    Shop(
+        hosts=tuple(
+            f"ebay.{country}"
+            for country in "com ca co.uk de fr it es at ch ie nl be pl com.au com.sg com.my ph com.hk".split()
+        ),
+        aliases=("cgi",),
+        series=(
+            Series(
+                "[1-9][0-9]{8,14}",
+                "/itm/{id}",
+                (
+                    "/itm/<slug>/<id>",
+                    "/ulk/itm/<id>",
+                    "/ws/ebayisapi.dll?item=<id>",
+                    # The number of the path is the catalogue's; the listing is in the query.
+                    "/p[/<slug>]/<beside:[0-9]+>?iid=<id>",
+                ),
+            ),
+        ),
+        variant=("var",),
+    ),
+    Shop(
+        hosts=("walmart.com", "business.walmart.com"),
+        series=(Series("[1-9][0-9]{3,14}", "/ip/{id}", ("/ip/<slug>/<id>",)),),
+        offer=("selectedsellerid", "selectedofferid", "conditiongroupcode"),
+    ),
+    Shop(
+        hosts=("walmart.ca",),
+        series=(
+            Series(
+                "(?=[A-Z]*[0-9])[A-Z0-9]{12}|6000[0-9]{8,11}",
+                "/ip/{id}",
+                ("[/<_:en|fr>]/ip/<id>", "[/<_:en|fr>]/ip/<slug>/<id>"),
+            ),
+        ),
+        offer=("selectedsellerid", "selectedofferid"),
+    ),
+    Shop(
+        hosts=("walmart.com.mx", "super.walmart.com.mx"),
+        series=(Series("[0-9]{8,14}", "/ip/{id}", ("/ip/<slug>/<id>", "/ip/<slug>/<slug>/<id>"), width=14),),
+        offer=("selectedsellerid", "selectedofferid"),
+    ),
+    Shop(
+        hosts=("target.com",),
+        series=(Series(_NUMBER, "/p/-/A-{id}", ("/p/<slug>/-/A-<id>", "/p/A-<id>", "/p/<slug>/A-<id>")),),
+        variant=("preselect",),
+        repeats=("preselect",),
+    ),
+    Shop(
+        hosts=("bestbuy.com",),
+        series=(
+            Series(
+                "[1-9][0-9]{3,9}",
+                "/sku/{id}",
+                (
+                    "/sku/<id>/<offer:openbox>",
+                    "/site/<id>.p[/<offer:openbox>]",
+                    "/site/<slug>/<id>.p[/<offer:openbox>]",
+                    "/site/olspage.jsp?skuid=<id>",
+                    "/product/<slug>/<_:[A-Z0-9]{8,12}>/sku/<id>[/<offer:openbox>]",
+                ),
+            ),
+            Series(
+                "(?=[A-Z]*[0-9])[A-Z][A-Z0-9]{7,11}", "/product/-/{id}", ("/product/<slug>/<id>[/<offer:openbox>]",)
+            ),
+        ),
+        variant=("skuid",),
+        offer=("condition", "openbox"),
+        repeats=("skuid",),
+        no_product=("/site/<_:reviews|questions|promo|combo>/<any>",),
+    ),
+    Shop(
+        hosts=("bestbuy.ca",),
+        series=(
+            Series(
+                _NUMBER,
+                "/en-ca/product/{id}",
+                ("/<language>/<_:product|produit>/<id>", "/<language>/<_:product|produit>/<slug>/<id>"),
+            ),
+        ),
+        complete=False,
+    ),
+    Shop(
+        hosts=("homedepot.com",),
+        series=(Series("[1-9][0-9]{5,11}", "/p/{id}", ("/p/<slug>/<id>", "/pep/<slug>/<id>", "/pep/<id>")),),
+        no_product=("/p/<_:reviews|questions|rental>/<any>",),
+    ),
+    Shop(
+        hosts=("homedepot.ca",),
+        series=(Series("[1-9][0-9]{5,11}", "/product/{id}", ("/product/<slug>/<id>",)),),
+        complete=False,
+    ),
+    Shop(
+        hosts=("lowes.com",),
+        series=(Series("[1-9][0-9]{3,14}", "/pd/{id}", ("/pd/<slug>/<id>", "/p/<slug>/<id>")),),
+    ),
+    Shop(
+        hosts=("acehardware.com",),
+        series=(
+            Series("[0-9]{4,8}[A-Z]?", "/p/{id}", ("/departments/<any>/<id>",)),
+            Series("[0-9]+", "/product/index.jsp?productId={id}"),
+        ),
+    ),
+    Shop(
+        hosts=("costco.com", "costco.ca"),
+        series=(
+            Series(
+                "[1-9][0-9]{5,11}", "/p/-/{id}", ("/p/-/<slug>/<id>", "/<_:[^/]*>.product.<id>.html", "/p/<slug>/<id>")
+            ),
+        ),
+    ),
+    Shop(
+        hosts=(
+            "wayfair.com",
+            "wayfair.ca",
+            "wayfair.co.uk",
+            "allmodern.com",
+            "jossandmain.com",
+            "birchlane.com",
+            "perigold.com",
+        ),
+        series=(
+            Series(
+                "[A-Z]{1,4}[0-9]{3,12}",
+                "/pdp/{id}.html",
+                (
+                    "[/<any>]/pdp/<_:[^/]*-><id>.html",
+                    "[/<any>]/pdp/<id>.html",
+                    "/v/product/show_pdp?sku=<id>",
+                    "[/<any>]/<_:[^/]*>~<id>.html",
+                ),
+            ),
+        ),
+        variant=("piid",),
+    ),
+    Shop(
+        hosts=("newegg.com", "newegg.ca", "neweggbusiness.com"),
+        series=(
+            Series(
+                "N82E168[0-9]{8}|9SI[A-Z0-9]{4,14}|[A-Z0-9]{3}-[A-Z0-9]{4}-[A-Z0-9]{5}",
+                "/p/{id}",
+                ("/<slug>/p/<id>", "/product/product.aspx?item=<id>"),
+            ),
+        ),
+        offer=("item",),
+        repeats=("item",),
+    ),
+    Shop(
+        hosts=("macys.com", "bloomingdales.com"),
+        series=(Series(_NUMBER, "/shop/product?ID={id}", ("/shop/product/<slug>?ID=<id>",)),),
+        variant=("swatchcolor", "swatch"),
+    ),
+    Shop(
+        hosts=("kohls.com",),
+        series=(
+            Series(
+                "[0-9]+",
+                "/product/prd-{id}",
+                (
+                    "/product/prd-<id>/<slug>",
+                    "/product/prd-<id>.jsp",
+                    "/kohlsStore/PRD~<id>[/<slug>]",
+                    "/kohlsStore/<any>/PRD~<id>[/<slug>]",
+                ),
+            ),
+        ),
+        variant=("skuid", "color"),
+    ),
+    Shop(
+        hosts=("staples.com",),
+        series=(Series("[A-Z0-9]+", "/product_{id}", ("/<slug>/product_<id>",)),),
+    ),
+    Shop(
+        hosts=("bhphotovideo.com",),
+        series=(
+            Series(
+                "[0-9]+-[A-Z0-9]+",
+                "/c/product/{id}",
+                ("/c/product/<id>/<any>", "/bnh/controller/home?sku=<id:[0-9]+>&is=<suffix:[A-Z0-9]+>"),
+            ),
+        ),
+    ),
+    Shop(
+        hosts=("chewy.com",),
+        series=(Series("[1-9][0-9]{2,8}", "/dp/{id}", ("/<slug>/dp/<id>",)),),
+    ),
+    Shop(
+        hosts=("etsy.com",),
+        aliases=("*",),
+        series=(Series(_NUMBER, "/listing/{id}", ("[/<language>]/listing/<id>", "[/<language>]/listing/<id>/<slug>")),),
+        variant=("variation0", "variation1", "variation2", "variation3"),
+    ),
+    Shop(
+        hosts=("1800flowers.com",),
+        aliases=("ww11", "ww31", "m.ww11", "m.ww31"),
+        # A category's address can end in digits as well; nobody can order one.
+        series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
+        no_product=("/international/<any>",),
+        complete=False,
+        trail=("r", "dataset", "cm_cid", "cm_mmc"),
+    ),
+    Shop(
+        hosts=("pokemoncenter.com",),
+        series=(
+            Series(
+                "[0-9]+-[0-9]+(?:-[0-9]+)?",
+                "/product/{id}",
+                ("[/<store:[a-z]{2}-[a-z]{2}>]/product/<id>[/<slug>]",),
+            ),
+        ),
+    ),
+    Shop(
+        hosts=("walgreens.com",),
+        series=(
+            Series("(?:prod)?[0-9]+", "/store/c/-/ID={id}-product", ("/store/c/<slug>/ID=<id>-product",), case="lower"),
+        ),
+    ),
+    Shop(
+        hosts=("apple.com",),
+        series=(
+            Series(
+                "[A-Z0-9]{5,9}/[A-Z]",
+                "/shop/product/{id}",
+                (
+                    "[/<store:[a-z]{2}(?:-[a-z]+)?(?:/[a-z]{2})?>]/shop/product/<id>[/<slug>]",
+                    "[/<store:[a-z]{2}(?:-[a-z]+)?(?:/[a-z]{2})?>]/xc/product/<id>",
+                ),
+            ),
+        ),
+        # A page that configures a product says the choice in words of its path.
+        complete=False,
+        trail=("fnode", "cid", "afid", "aos_*", "at", "ct", "itsct", "itscg", "pt", "mt", "uo", "app", "ls"),
+    ),
+    Shop(
+        hosts=("zinc.com",),
+        series=(Series("[A-Za-z0-9_-]+", "/shop/products/{id}", case="kept"),),
+        keeps_rest=True,
+        complete=False,
+    ),
+)
+
+LOOKED_UP = {
+    "amazon.com": ("amazon", "[A-Z0-9]{10}"),
+    "amazon.co.uk": ("amazon-uk", "[A-Z0-9]{10}"),
+    "amazon.ca": ("amazon-ca", "[A-Z0-9]{10}"),
+    "amazon.de": ("amazon-de", "[A-Z0-9]{10}"),
+    "amazon.com.mx": ("amazon-mx", "[A-Z0-9]{10}"),
+    "amazon.fr": ("amazon-fr", "[A-Z0-9]{10}"),
+    "walmart.com": ("walmart", "[0-9]+"),
+    "bestbuy.com": ("bestbuy", "[A-Z][A-Z0-9]+"),  # the BSIN, not the SKU
+    "etsy.com": ("etsy", "[0-9]+"),
+}
+"""Zinc's name of a shop whose products it looks up, and the numbers it takes (SDK 2026.10.16, `GET /products/{id}`)."""

@@ -1,0 +1,95 @@
+"""The owner's token for a server over HTTP that has no members.
+
+Loopback is open to every user of the machine, so a connection is never taken for the owner's without it. It is kept in
+a file of the home that only the owner can read, and is given to hosts by that file: it is never printed.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from zinc_mcp.errors import SettingsError
+
+TOKEN_FILE = "http-token"  # noqa: S105  # the name of the file
+
+_PREFIX = "zmcp_"
+_TOKEN = re.compile(r"zmcp_[A-Za-z0-9_-]{32,200}")
+_MOST_BYTES = 1024
+
+
+class LocalToken:
+    """One token of the caller `local`, kept as a hash."""
+
+    def __init__(self, token: str) -> None:
+        self._hash = _hash(token)
+
+    def matches(self, given: str) -> bool:
+        """Say whether this is the token, in a time that tells nothing about it."""
+        return hmac.compare_digest(self._hash, _hash(given))
+
+
+def local_token(home: Path) -> LocalToken:
+    """Return the token in the home's file, which is made when it is missing and kept for the next start.
+
+    Raises:
+        SettingsError: the file cannot be made or read, others can read or write it, or it holds no token of ours.
+    """
+    path = home / TOKEN_FILE
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path)
+        return LocalToken(_read(path))
+    except OSError as error:
+        raise _unusable(path, error.strerror or "input/output error") from None
+
+
+def _make(path: Path) -> None:
+    # Written whole under another name and then linked: of two servers that start at once, both read the same token.
+    if path.is_symlink() or path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{_PREFIX}{secrets.token_urlsafe(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise _unusable(path, "not a file")
+        if os.name == "posix":
+            if found.st_uid != os.geteuid():
+                raise _unusable(path, "another user's")
+            if found.st_mode & 0o077:
+                raise _unusable(path, "other users can read or write it")
+        content = file.read(_MOST_BYTES).decode("ascii", "replace").strip()
+    if not _TOKEN.fullmatch(content):
+        raise _unusable(path, "it holds no token of ours")
+    return content
+
+
+def _hash(token: str) -> bytes:
+    # A token is 32 random bytes: nothing is gained by a slow hash.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _unusable(path: Path, why: str) -> SettingsError:
+    return SettingsError(
+        f"The file with the token for HTTP cannot be used ({why}): {path}",
+        "Remove it and start again: the next start makes a new token, which hosts need from then on.",
+    )
