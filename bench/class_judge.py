@@ -137,10 +137,7 @@ def _with_a_yes(verdict: Verdict, evidence: Collection[Evidence], decisions: Pat
         if "result" in each:
             verdict.counts[f"answers that were {'taken' if each['result'] == 'taken' else 'not taken'}"] += 1
     for one in evidence:
-        asked = {
-            (entry["key"], entry["body_digest"]): json.loads(entry["consent"] or "{}").get("id")
-            for entry in one.entries
-        }
+        asked = {json.loads(entry["consent"] or "{}").get("id") for entry in one.entries}
         for post in one.posts:
             if not _could_buy(post):
                 continue

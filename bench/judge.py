@@ -8,13 +8,14 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from bench.agents import Told
+from bench.classes import PRACTICE
 from bench.plan import CANCELLED, FAILING, IGNORED, PACE, REJECTED, Intention, Round
 
 FEE = 100
@@ -55,6 +56,9 @@ BROKEN_BY_WALLET = (
 """What besides breaks one where a wallet pays."""
 
 
+PRACTISED = "practised: "
+"""Before keys of the built-in sandbox: one key may stand for an order there and for another one here."""
+_BUILT_IN = "https://sandbox.invalid"
 _MOST_FINDINGS = 15
 """Of each kind in a round, so many are said in words."""
 _MOST_SAID = 200
@@ -181,6 +185,8 @@ def read_ledgers(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     built_in = path.with_name("sandbox.db")
     if built_in.exists():
         more_orders, more_attempts = read_ledger(built_in)
+        for row in (*more_orders, *more_attempts):
+            row["idempotency_key"] = f"{PRACTISED}{row['idempotency_key']}"
         orders, attempts = orders + more_orders, attempts + more_attempts
     return orders, attempts
 
@@ -209,6 +215,8 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         paused = database.execute("select value from zinc_meta where name = 'paused'").fetchone()
     for entry in entries:
         entry["identity"] = _identity(json.loads(entry["body"]))
+        if entry["origin"] == _BUILT_IN:
+            entry["key"] = f"{PRACTISED}{entry['key']}"
     return entries, events, paused is not None
 
 
@@ -226,7 +234,7 @@ def sorted_out(
     told: Mapping[int, Sequence[Told]],
 ) -> dict[str, Evidence]:
     """Return everything there is about each intention, by its identity."""
-    found = {wish.identity: Evidence(wish, told=told.get(wish.number, ())) for wish in each.intentions}
+    found = {wish.identity: Evidence(wish, told=_told_to(wish, told)) for wish in each.intentions}
     whose: dict[str, str] = {}
     for order in orders:
         found[order["identity"]].orders.append(order)
@@ -240,6 +248,18 @@ def sorted_out(
         if identity is not None:
             found[identity].posts.append(attempt)
     return found
+
+
+def _told_to(wish: Intention, told: Mapping[int, Sequence[Told]]) -> Sequence[Told]:
+    calls = told.get(wish.number, ())
+    if wish.line2 != PRACTICE:
+        return calls
+    return [
+        replace(call, said={**call.said, "key": f"{PRACTISED}{call.said['key']}"})
+        if call.said is not None and call.said.get("key") is not None
+        else call
+        for call in calls
+    ]
 
 
 # Counting
