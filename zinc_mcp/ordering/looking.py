@@ -15,6 +15,9 @@ from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.workings import Workings
 
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.journal import Journal
+
 Progress = Callable[[str], Awaitable[None]]
 
 _FINAL = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
