@@ -38,6 +38,8 @@ AT_ONCE = 8
 PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
 TRIES_MORE = 4
 """How often whoever was to die at a step and did not is tried again."""
+PROOF_SECONDS = 6.0
+"""Seconds after a payment's end in which nobody's word is taken that it never was (`ordering.payment`)."""
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
 
@@ -171,7 +173,7 @@ class Campaign:
             "agent" in each.rails and not people
         ):  # whoever pays anew because the first payment lapsed may be left in doubt again
             for _ in range(self._evenings):
-                over = CHALLENGE_SECONDS + 1 if any(agent.doubtful for agent in agents) else LEASES_OVER
+                over = CHALLENGE_SECONDS + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
                 await self._evening(nursery, environ, agents, over)
         return agents, zinc
 

@@ -25,6 +25,7 @@ OVER = {**dict.fromkeys(FAILING, 3.0), **dict.fromkeys(CANCELLED, 8.0)}
 LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
 DOUBT = frozenset({"sending", "unknown"})
 GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
+ENDED_BY_ZINC = frozenset({"failed", "cancelled"})
 NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
 
 BROKEN = (
@@ -450,8 +451,12 @@ def limits(
     worst = 0
     for event in events:
         entry = of[event["entry_id"]]
-        if event["state"] in GIVEN_BACK:
+        if event["state"] in ENDED_BY_ZINC and entry["authorised_cents"] is not None:
+            counted[entry["id"]] = entry["authorised_cents"]  # a wallet paid before: nothing proves that it came back
+        elif event["state"] in GIVEN_BACK:
             counted[entry["id"]] = 0
+        elif event["state"] == "placed" and entry["authorised_cents"] is not None:
+            counted[entry["id"]] = entry["authorised_cents"]
         elif event["state"] == "placed" and entry["spent_cents"] is not None:
             counted[entry["id"]] = min(entry["spent_cents"], entry["reserved_cents"])
         else:

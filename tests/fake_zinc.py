@@ -16,6 +16,7 @@ from payments.payees import Payee
 from zinc_mcp.payments.practice import issue, verify
 from zinc_mcp.payments.receipt import to_payment_receipt
 
+Changed = Callable[[dict[str, Any]], dict[str, Any]]
 Step = str | httpx.Response | Exception
 Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given", "given_truncated"]
 """Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
@@ -58,6 +59,10 @@ class FakeZinc:
     replays: bool = False
     """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
+    shown_when_placed: Changed = dict
+    """What a 201 shows of the order that was placed."""
+    shown_when_read: Changed = dict
+    """What a read of one order shows of it."""
 
     def transport(self) -> httpx.MockTransport:
         """Return this fake as the network."""
@@ -110,7 +115,7 @@ class FakeZinc:
             order = None
         if order is None:
             return failure(404, "not_found")
-        return httpx.Response(200, json=order)
+        return httpx.Response(200, json=self.shown_when_read(order))
 
     async def _post(self, request: httpx.Request) -> httpx.Response:
         step = self.script.pop(0) if self.script else "ok"
@@ -133,7 +138,7 @@ class FakeZinc:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
         if step == "500_after":
             return failure(500, "internal_error")
-        return httpx.Response(201, json=order)
+        return httpx.Response(201, json=self.shown_when_placed(order))
 
     async def _agent(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
@@ -162,7 +167,11 @@ class FakeZinc:
             return failure(500, "internal_error")
         if step == "truncated":
             return httpx.Response(201, headers=headers, stream=_Truncated())
-        return httpx.Response(201, json=order, headers=headers if step != "no_headers" else {})
+        if step == "conflict_after":
+            conflict = failure(409, "already_exists", order_id=order["id"])
+            return httpx.Response(409, content=conflict.content, headers={"X-Api-Key": headers["X-Api-Key"]})
+        shown = self.shown_when_placed(order)
+        return httpx.Response(201, json=shown, headers=headers if step != "no_headers" else {})
 
     def _replayed(self, body: dict[str, Any]) -> httpx.Response:
         [order] = [order for order in self.orders.values() if order["idempotency_key"] == body["idempotency_key"]]

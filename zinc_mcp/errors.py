@@ -124,6 +124,8 @@ class LimitExceededError(RefusedError):
 
     default_code: ClassVar[ErrorCode] = "limit_exceeded"
     default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
+    period_seconds: float | None = 86_400.0
+    """Over which time what counts against it is counted; None is for ever."""
 
 
 class JournalError(ZincMcpError):

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zinc_mcp.api.answers import Answer, Currency, Open, Text
-from zinc_mcp.api.responses import Order, PriceComponents
+from zinc_mcp.api.prices import CartItem, LineItem, PriceComponents
+from zinc_mcp.api.products import Product
+from zinc_mcp.api.responses import Order
 
 AT = "2026-06-26T10:00:00Z"
 ID = "0b6f3c1e-6f0a-4c55-9a55-2a1c0f6f7b11"
@@ -414,6 +416,15 @@ def test_text_can_always_be_written_down() -> None:
 )
 def test_what_was_charged_is_known_only_in_us_cents(components: dict[str, Any], charged: int | None) -> None:
     assert placed(**components).charged_cents == charged
+
+
+@pytest.mark.parametrize("amount", ["1500", "15.00", 15.0, 1500.0, True, " 1500 ", "1_500", [1500]])
+def test_an_amount_is_a_whole_number_or_nothing(amount: object) -> None:
+    components = placed(total=4900, cart_items=[{"unit_price": amount}], line_items=[{"amount": amount}])
+    assert components.cart_items == [CartItem()]
+    assert components.line_items == [LineItem()]
+    assert read(max_price=amount).max_price is None
+    assert Product.model_validate({"title": "A book", "price": amount}) == Product(title="A book")
 
 
 def test_a_currency_that_is_prose_is_not_kept() -> None:

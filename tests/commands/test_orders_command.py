@@ -1,10 +1,12 @@
 """`zinc-mcp orders`, `pause` and `resume` on a real journal."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from keyboard import at_a_terminal
 from started import Started
 
 from zinc_mcp.ordering.entry import Draft, Entry, Limits
@@ -158,3 +160,44 @@ def test_a_journal_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
     ended = started.run("orders")
     assert ended.returncode == 1
     assert "journal" in ended.stderr
+
+
+def _failed_by_wallet(journal: Journal) -> Entry:
+    entry = journal.move(_opened(journal), "sending", "sent", authorised_cents=5100, rail="agent")
+    return journal.move(entry, "failed", "Zinc says order_failed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_owner_says_in_a_terminal_what_has_come_back(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _failed_by_wallet(journal)
+    assert "$51.00 up front, $0.00 back" in started.run("orders").stdout
+    code, screen = at_a_terminal(["orders", "refunded", entry.key, "2000"], started.environment)
+    assert (code, "$20.00 has come back; $31.00 counts" in screen) == (0, True)
+    code, screen = at_a_terminal(["orders", "refunded", entry.key, "5101"], started.environment)
+    assert (code, "At most $51.00 can come back" in screen) == (1, True)
+    with _journal(started) as journal:
+        assert journal.read(entry.id).counts_cents == 3100
+
+
+def test_without_a_terminal_nobody_says_what_has_come_back(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entry = _failed_by_wallet(journal)
+    ended = started.process("-m", "zinc_mcp", "orders", "refunded", entry.key, "5100")
+    assert ended.returncode == 1
+    assert "terminal" in ended.stderr
+    with _journal(started) as journal:
+        assert journal.read(entry.id).counts_cents == 5100
+
+
+def test_a_pause_of_one_caller_is_shown_and_ended_like_any(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        journal.pause("charged too much", _opened(journal))
+    assert "Paused: charged too much." in started.run("orders").stdout
+    assert "Paused: charged too much" in started.run("policy").stdout
+    assert "charged too much" in started.run("doctor").stdout
+    assert "charged too much" in started.run("resume").stdout
+    assert started.run("resume").stdout == "Nothing was paused.\n"

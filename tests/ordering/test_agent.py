@@ -146,13 +146,17 @@ async def test_an_order_given_for_nothing_whose_answer_is_cut_short_is_found_by_
     assert zinc.settlements == []
 
 
-async def test_a_second_402_is_never_paid(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_a_second_402_is_never_paid(open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock) -> None:
     fresh = httpx.Response(402, headers={"WWW-Authenticate": 'Payment id="x"'}, json={})
     zinc.script = [fresh, fresh]
     async with open_test_shop(api_key=None, wallet="sandbox") as shop:
         entry = entry_of(await shop.checkout.place(intent()))
         assert entry.state == "unknown", "a no after the credential proves nothing"
         zinc.payments_over = True
+        clock.pass_seconds(290)
+        early = entry_of(await shop.checkout.look("local", entry.key))
+        assert early.state == "unknown", "nobody's clock but ours says that the payment's time is over"
+        clock.pass_seconds(20)
         proved = entry_of(await shop.checkout.look("local", entry.key))
         again = await shop.checkout.place(intent())
     assert (proved.state, proved.counts_cents) == ("rejected", 0)

@@ -100,6 +100,22 @@ def test_an_order_from_before_the_upgrade_is_known_again_by_its_place(url: str) 
     )
 
 
+def test_what_a_wallet_was_allowed_to_take_is_known_afterwards(url: str) -> None:
+    facts = json.dumps({"payment": {"method": "stripe", "authorised_cents": 5050}})
+    rows = [
+        {**ENTRY, "key": "paid", "rail": "agent", "state": "failed", "facts": facts},
+        {**ENTRY, "key": "unpaid", "rail": "agent", "state": "refused"},
+    ]
+    engine = sa.create_engine(_driven(url))
+    with engine.begin() as connection:
+        connection.execute(into("zinc_entries", ENTRY), rows)
+    engine.dispose()
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:
+        known = {entry.key: entry.authorised_cents for entry in journal.entries()}
+        assert journal.refunded("paid", 5000).counts_cents == 50
+    assert known == {"paid": 5050, "unpaid": None, ENTRY["key"]: None}
+
+
 def _driven(url: str) -> sa.URL:
     parsed = sa.make_url(url)
     return parsed.set(drivername="postgresql+psycopg") if parsed.get_backend_name() == "postgresql" else parsed

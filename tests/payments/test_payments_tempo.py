@@ -139,9 +139,12 @@ async def test_unpaid_is_proved_by_a_block_past_the_end_and_by_nothing_less(node
     wallet = _wallet(rpc)
     _, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     assert paid.settle_by - time.time() < 121
+    late = float(paid.recovery["valid_before"]) + 31
     for ahead, expected in ((0.0, OPEN), (61.0, OPEN), (75.0, UNPAID)):
         node.ahead = ahead
-        assert await wallet.fate(paid.recovery, now=time.time()) == expected
+        assert await wallet.fate(paid.recovery, now=late) == expected
+    for by_our_clock in (time.time(), late - 31, late - 2):
+        assert await wallet.fate(paid.recovery, now=by_our_clock) == OPEN, "a chain that is ahead proves nothing alone"
     for broken in (
         "eth_chainId",
         "eth_blockNumber",
@@ -150,12 +153,12 @@ async def test_unpaid_is_proved_by_a_block_past_the_end_and_by_nothing_less(node
         "eth_getLogs",
     ):
         node.broken = {broken}
-        assert await wallet.fate(paid.recovery, now=time.time()) == OPEN
+        assert await wallet.fate(paid.recovery, now=late) == OPEN
     node.broken, node.chain_id = set(), 4217
-    assert await wallet.fate(paid.recovery, now=time.time()) == OPEN
+    assert await wallet.fate(paid.recovery, now=late) == OPEN
     node.chain_id = MODERATO
     for facts in ({}, {**paid.recovery, "from_block": None}, {**paid.recovery, "memo": 7}):
-        assert await wallet.fate(facts, now=time.time()) == OPEN
+        assert await wallet.fate(facts, now=late) == OPEN
     await wallet.aclose()
 
 

@@ -41,10 +41,13 @@ async def post_agent_order(
     body: bytes,
     credential: tuple[str, SecretStr] | None,
     on_headers: OnPaidHeaders,
+    on_conflict: OnPaidHeaders | None = None,
 ) -> Order | PaymentAsked:
     """Send the order once, unpaid or with a credential (header name and value).
 
-    A 402 to an unpaid request is what it asks for; to a paid one it is a rejection like any other.
+    `on_conflict` is called with the same headers of a 409 that says that the order is there already, where they came
+    (langchain-samples/restock-agent takes an order id and an `X-Api-Key` for the documented form). A 402 to an unpaid
+    request is what it asks for; to a paid one it is a rejection like any other.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
@@ -52,9 +55,13 @@ async def post_agent_order(
     """
 
     async def keep(status: int, headers: httpx.Headers) -> None:
-        if 200 <= status < 300:
-            key = headers.get("x-api-key", "").strip()
-            await on_headers(SecretStr(key) if 0 < len(key) <= MAX_KEY else None, headers.get("payment-receipt"))
+        accepted = 200 <= status < 300
+        key = headers.get("x-api-key", "").strip()
+        order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
+        if accepted:
+            await on_headers(order_key, headers.get("payment-receipt"))
+        elif status == HTTPStatus.CONFLICT and on_conflict is not None and order_key is not None:
+            await on_conflict(order_key, headers.get("payment-receipt"))
 
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
     answer = await client.post_order(path, body, sent, keep)

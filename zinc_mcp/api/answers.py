@@ -28,12 +28,6 @@ MAX_ROWS = 1_000
 """Rows of any list that are read; no order has more."""
 
 
-def _not_a_switch(value: object) -> object:
-    if isinstance(value, bool):  # would be read as one cent
-        raise ValueError("is not an amount")
-    return value
-
-
 def _code(value: object) -> object:
     # Never taken for dollars, and never shown: XXX is ISO 4217's code for no currency at all.
     if value is None or value == "":
@@ -62,9 +56,12 @@ def _storable(content: object) -> object:
         return {}
 
 
-Amount = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=-(10**12), le=10**12)]
-"""Minor units of a currency; what could not be one in a lifetime is not stored."""
-Credit = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0, le=10**12)]
+Amount = Annotated[int, Field(strict=True, ge=-(10**12), le=10**12)]
+"""Minor units of a currency; what could not be one in a lifetime is not stored.
+
+Whole integers only: "49.00" and 49.0 may be dollars, and `true` is no amount.
+"""
+Credit = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL."""

@@ -3,7 +3,7 @@
 A look-up costs one cent with a live key (SDK 2026.9.18) and nothing with a test key.
 """
 
-from zinc_mcp.api.answers import Answer, Text
+from zinc_mcp.api.answers import Amount, Answer, Text
 
 LOOK_UP_CENTS = 1
 
@@ -14,7 +14,7 @@ class Product(Answer):
     status: Text = "completed"
     title: Text | None = None
     brand: Text | None = None
-    price: int | None = None
+    price: Amount | None = None
     seller_name: Text | None = None
     shop_name: Text | None = None
     currency_code: Text | None = None

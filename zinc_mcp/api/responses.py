@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Currency, Moment, Open, Rows, Text
+from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Moment, Open, Rows, Text
 from zinc_mcp.api.orders import canonical
+from zinc_mcp.api.prices import PriceComponents
 
 Stage = Literal["accepted", "placed", "failed", "cancelled"]
 
@@ -75,49 +76,6 @@ class ErrorDetails(Answer):
     address_validation_reasons: Rows[Text] = []
     field_errors: Rows[FieldError] = []
     line_rejections: Rows[LineRejection] = []
-
-
-class CartItem(Answer):
-    name: Text | None = None
-    product_id: Text | None = None
-    quantity: Count | None = None
-    unit_price: Amount | None = None
-    line_total: Amount | None = None
-
-
-class LineItem(Answer):
-    description: Text | None = None
-    amount: Amount | None = None
-    category: Text | None = None
-
-
-class PriceComponents(Answer):
-    """Retailer figures in minor units of `currency`. Sums are not asserted: the sources disagree on the formula."""
-
-    subtotal: Amount | None = None
-    tax: Amount | None = None
-    shipping: Amount | None = None
-    discount: Amount | None = None
-    fees: Amount | None = None
-    total: Amount | None = None
-    converted_payment_total: Amount | None = None
-    currency: Currency = None
-    payment_currency: Currency = None
-    cart_items: Rows[CartItem] | None = None
-    line_items: Rows[LineItem] | None = None
-    breakdown_recorded: bool | None = None
-    """False: subtotal, tax and shipping are placeholders and only the total counts. None means true."""
-
-    @property
-    def charged_cents(self) -> int | None:
-        """What was charged for the order, in US cents, or None when it is not stated in US dollars."""
-        for amount, currency in (
-            (self.converted_payment_total, self.payment_currency or self.currency),
-            (self.total, self.currency),
-        ):
-            if amount is not None and amount >= 0 and (currency or "USD") == "USD":
-                return amount
-        return None
 
 
 class MerchantOrder(Answer):

@@ -146,7 +146,7 @@ def _limits(policy: Policy) -> str:
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         with Journal.open(settings.journal_url) as journal:
-            paused, has_pin, pin_ends = journal.paused(), journal.pin() is not None, journal.pin_ends()
+            pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
             count, doubtful = journal.doubtful(5)
             kept = journal.addresses()
     except ZincMcpError as error:
@@ -159,8 +159,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "PIN", asked)
     if pin_ends is not None:
         yield Finding("note", "PIN", notice(pin_ends, time.time()))
-    if paused is not None:
-        yield Finding("note", "pause", f"paused: {plain(paused)}", "This ends it:", ("resume",))
+    for why in pauses:
+        yield Finding("note", "pause", f"paused: {plain(why)}", "This ends it:", ("resume",))
     if count:
         orders = f"{count} order{' was' if count == 1 else 's were'}"
         keys = ", ".join(plain(entry.key, 64) for entry in doubtful)

@@ -9,12 +9,14 @@ from typing import Any, get_args
 
 import click
 
+from zinc_mcp.commands.deciding import need_a_terminal
 from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Entry, Event, Mode
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.settle import NOT_BOUGHT, told_of
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import load_settings
 
@@ -31,7 +33,7 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
     if context.invoked_subcommand is not None:
         return
     with _journal() as journal:
-        entries, paused = journal.entries(limit, mode=mode), journal.paused()
+        entries, pauses = journal.entries(limit, mode=mode), journal.pauses()
     if as_json:
         click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
         return
@@ -39,9 +41,9 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         show_line(row)
     if not entries:
         click.echo("No orders yet.")
-    if paused is not None:
+    for why in pauses:
         click.echo("")
-        show_line(f"Paused: {plain(paused)}. This ends it:")
+        show_line(f"Paused: {plain(why)}. This ends it:")
         show_command("resume")
 
 
@@ -98,6 +100,18 @@ def resolve(key: str, order_id: str | None, not_bought: bool) -> None:
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
 
 
+@orders.command()
+@click.argument("key")
+@click.argument("cents", type=click.IntRange(min=0))
+def refunded(key: str, cents: int) -> None:
+    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over."""
+    need_a_terminal()
+    with _journal() as journal:
+        entry = journal.refunded(key, cents)
+    left = f"{printed(entry.counts_cents)} counts against the limits"
+    show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
+
+
 def _journal() -> Journal:
     return Journal.open(load_settings().journal_url)
 
@@ -120,9 +134,12 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _money(entry: Entry) -> str:
-    if entry.spent_cents is not None:
-        return printed(entry.spent_cents)
-    return f"up to {printed(entry.ceiling_cents + entry.fee_cents)}"
+    told = told_of(entry)
+    if told.paid_cents is not None:
+        return printed(told.paid_cents)
+    if told.up_front_cents is not None and entry.state in NOT_BOUGHT:
+        return f"{printed(told.up_front_cents)} up front, {printed(told.refunded_cents or 0)} back"
+    return f"up to {printed(told.held_cents)}"
 
 
 def _lines(entry: Entry) -> list[tuple[str, str]]:

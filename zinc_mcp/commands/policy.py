@@ -15,12 +15,13 @@ from zinc_mcp.prose import plain
 from zinc_mcp.serving.members import LOCAL, list_members
 from zinc_mcp.settings import load_settings
 
-_MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month"})
+_MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month", "max_unproved", "max_lookups_day"})
 _WHEN_NONE = {
     "approval": "not chosen",
     "approve_above": "always ask",
     "max_month": "no limit",
     "max_orders_day": "no limit",
+    "max_unproved": "as max_day",
     "retailers_allowed": "any",
     "countries": "any",
     "rails": "any",
@@ -39,7 +40,7 @@ def policy() -> None:
     for name, value, source in rows:
         click.echo(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
     with Journal.open(settings.journal_url) as journal:
-        kept, has_pin, paused = journal.addresses(), journal.pin() is not None, journal.paused()
+        kept, has_pin, pauses = journal.addresses(), journal.pin() is not None, journal.pauses()
         pin_ends = journal.pin_ends()
         used = {
             caller: [journal.counted(caller, settings.mode, seconds) for seconds in (DAY_SECONDS, MONTH_SECONDS)]
@@ -54,8 +55,8 @@ def policy() -> None:
     click.echo(f"Used of the limits ({settings.mode}){own}:")
     for caller, (day, month) in used.items():
         click.echo(f"  {plain(caller, 64)}: {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
-    if paused is not None:
-        click.echo(f"Paused: {plain(paused)}")
+    for why in pauses:
+        click.echo(f"Paused: {plain(why)}")
 
 
 def _used(cents: int, orders: int) -> str:

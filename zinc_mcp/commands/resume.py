@@ -11,6 +11,6 @@ from zinc_mcp.settings import load_settings
 def resume() -> None:
     """End a pause."""
     with Journal.open(load_settings().journal_url) as journal:
-        reason = journal.paused()
+        reasons = journal.pauses()
         journal.resume()
-    click.echo("Nothing was paused." if reason is None else f"Resumed. It was paused: {plain(reason)}.")
+    click.echo(f"Resumed. It was paused: {plain('; '.join(reasons))}." if reasons else "Nothing was paused.")

@@ -61,7 +61,7 @@ class Admission:
 
 def limits_of(policy: Policy) -> Limits:
     """Return the rolling limits of a policy."""
-    return Limits(policy.max_day, policy.max_month, policy.max_orders_day)
+    return Limits(policy.max_day, policy.max_month, policy.max_orders_day, policy.most_unproved)
 
 
 def how_far(entry: Entry) -> str:

@@ -1,19 +1,16 @@
 """A person's yes: when one is due, what it is asked about, and what a decision does. Single use, bounded in time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import anyio
-
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.api.product_urls import read_product_url, shop_product
-from zinc_mcp.api.products import LOOK_UP_CENTS, Product
-from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.admission import noted
 from zinc_mcp.ordering.decision import Decision, closed, digest_of, new_question_id, reference_of
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.look_ups import look_up
 from zinc_mcp.ordering.pin import OWNER, check_pin
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.question import Question, question_about
@@ -22,7 +19,6 @@ from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.twin import order_of
 from zinc_mcp.ordering.workings import Workings
 
-LOOK_UP_SECONDS = 5.0
 MOST_WAITING = 6
 """Questions of one caller that may wait at once: what is put before a person stays little enough to be read."""
 
@@ -76,18 +72,17 @@ class Approval:
             RefusedError: `too_many_waiting`, `order_too_large`.
         """
         workings = self._workings
-        products = await self._look_up(order, workings.rails.get(entry.rail))
+        looked = await look_up(workings, entry.caller, order, workings.rails.get(entry.rail), policy)
         held, orders = await workings.writer.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
         held_month, _ = await workings.writer.run(
             lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS)
         )
         now = workings.clock()
-        told = sum(product is not None for product in products)
         before = await workings.writer.run(lambda journal: journal.near_twins(entry, workings.clocks.twin))
         twin = next((each for each in before if each.twin == entry.twin), None)
         question = question_about(
             order,
-            products,
+            looked.products,
             rail=entry.rail,
             mode=entry.mode,
             fee_cents=entry.fee_cents,
@@ -97,7 +92,7 @@ class Approval:
             saved_as=saved_as,
             twin=None if twin is None else _how_it_stands(twin, now),
             near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
-            look_up_cents=LOOK_UP_CENTS * told if entry.mode == "live" else 0,
+            look_up_cents=looked.cost_cents,
         )
         consent = {
             "how": "asked",
@@ -195,25 +190,6 @@ class Approval:
         await self._workings.writer.move(
             entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
         )
-
-    async def _look_up(self, order: OrderCreate, rail: Rail | None) -> Sequence[Product | None]:
-        """Ask Zinc for titles and prices, all at once and not for long; what it cannot tell is None."""
-        found: list[Product | None] = [None] * len(order.products)
-        if rail is None:
-            return found
-
-        async def look(index: int, retailer: str, product_id: str) -> None:
-            try:
-                found[index] = await rail.product(retailer, product_id)
-            except ZincMcpError:
-                pass
-
-        with anyio.move_on_after(LOOK_UP_SECONDS):
-            async with anyio.create_task_group() as tasks:
-                for index, line in enumerate(order.products[:10]):
-                    if known := shop_product(read_product_url(line.url)):
-                        tasks.start_soon(look, index, *known)
-        return found
 
 
 def is_approved(entry: Entry) -> bool:

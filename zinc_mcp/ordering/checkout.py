@@ -103,11 +103,11 @@ class Checkout:
             try:
                 with anyio.CancelScope(shield=True):  # never between opening and sending
                     opened = await self._opened(draft, rail, policy, consent, again)
-            except LimitExceededError:
+            except LimitExceededError as full:
                 if made_room:
                     raise
                 made_room = True
-                await self._earlier.make_room(draft)
+                await self._earlier.make_room(draft, full)
             except StaleEntryError:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):

@@ -27,6 +27,7 @@ from zinc_mcp.ordering.tables import (
     PINS,
     TABLES,
     UNFINISHED_INDEX,
+    UNPROVED_INDEX,
 )
 
 SCHEMA_VERSION = 6
@@ -117,6 +118,13 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
     columns = (ENTRIES.c.kind, ENTRIES.c.authorised_cents, ENTRIES.c.refunded_cents, ENTRIES.c.zinc_at)
     for column in columns:
         _add_column(connection, column)
+    UNPROVED_INDEX.create(connection)
+    agents = sa.select(ENTRIES.c.id, ENTRIES.c.facts).where(ENTRIES.c.rail == "agent")
+    for entry_id, facts in connection.execute(agents).all():
+        authorised = json.loads(facts).get("payment", {}).get("authorised_cents")
+        if type(authorised) is int:
+            known = {"authorised_cents": authorised}
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == entry_id).values(known))
     NEAR_TWINS.create(connection)
     PINS.create(connection)
 

@@ -1,28 +1,27 @@
 """An earlier order for the same intention: waited for, brought up to date, and taken for the answer while it stands."""
 
-import hashlib
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import ago, question_of
 from zinc_mcp.ordering.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.ordering.rail import Rail
+from zinc_mcp.ordering.same_order import must_be, told_key, wanted
 from zinc_mcp.ordering.settling import Attempt
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.ordering.twin import TWIN_FIELD
 from zinc_mcp.ordering.workings import Workings
 
 if TYPE_CHECKING:
     from zinc_mcp.ordering.journal import Journal
 
-_KEY = re.compile("[!-~]{1,36}")
+_REFRESHED_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +165,28 @@ class Earlier:
             facts={"key": twin.key, "order_id": twin.order_id, "earlier_outcome": twin.state},
         )
 
-    async def make_room(self, draft: Draft) -> None:
-        """Before a full limit refuses, ask Zinc what became of the orders that fill it."""
+    async def make_room(self, draft: Draft, full: LimitExceededError) -> None:
+        """Before a full limit refuses, ask Zinc what became of the orders that fill it, the newest first.
+
+        Those that are still open come before the others, and all of it takes no longer than a refusal may wait.
+        """
         workings = self._workings
-        entries = await workings.writer.run(
-            lambda journal: journal.unfinished(mode=draft.mode, caller=draft.caller, limit=20)
-        )
-        async with anyio.create_task_group() as tasks:
-            for entry in entries:
-                rail = workings.rails.get(entry.rail)
-                if entry.state == "waiting":
-                    await workings.reconciler.clear_abandoned(entry)
-                elif rail is not None:
-                    tasks.start_soon(workings.refreshed, entry, rail)
+        seconds = full.period_seconds
+        entries = await workings.writer.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
+        some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
+
+        async def refresh(entry: Entry, rail: Rail) -> None:
+            async with some_at_once:
+                await workings.refreshed(entry, rail)
+
+        with anyio.move_on_after(workings.clocks.refresh):
+            async with anyio.create_task_group() as tasks:
+                for entry in entries:
+                    rail = workings.rails.get(entry.rail)
+                    if entry.state == "waiting":
+                        await workings.reconciler.clear_abandoned(entry)
+                    elif rail is not None:
+                        tasks.start_soon(refresh, entry, rail)
 
     async def adopt_listed(self, draft: Draft, rail: Rail) -> None:
         """While the journal is younger than the window, take over what Zinc lists for this twin.
@@ -199,14 +207,18 @@ class Earlier:
                 listed = await rail.find(TWIN_FIELD, draft.twin)
         except (ZincMcpError, TimeoutError):
             return  # a derived key still meets its first use at Zinc
+        wish = wanted(draft)
         for order in listed:
-            await self._adopt(draft, order)
+            if must_be(order, wish):
+                await self._adopt(draft, order)
 
     async def _adopt(self, draft: Draft, order: Order) -> None:
+        if order.max_price is not None:
+            draft = replace(draft, ceiling_cents=order.max_price)  # as it was placed, and not as it is wanted now
         now = self._workings.clock()
         created = order.created_at.timestamp() if order.created_at is not None else now
         if order.stage in ("accepted", "placed") and now - created < self._workings.clocks.twin:
-            key = _key_of(order)
+            key = told_key(order)
             await self._workings.writer.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
 
     async def _doubted(self, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
@@ -226,11 +238,3 @@ class Earlier:
 
 def _standing(journal: "Journal", *, wanted: Wanted, mode: Mode, window: float) -> Entry | None:
     return journal.standing(wanted, mode, window)
-
-
-def _key_of(order: Order) -> str:
-    """Return the key a listed order was placed with, or one for it: what a person could not type is no key."""
-    for told in (order.metadata.get(KEY_FIELD), order.id):
-        if isinstance(told, str) and _KEY.fullmatch(told):
-            return told
-    return hashlib.sha256(order.id.encode()).hexdigest()[:36]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.approval import is_approved, question_of
 from zinc_mcp.ordering.entry import Entry, State
+from zinc_mcp.ordering.settle import problem_of, told_of
 from zinc_mcp.prose import plain
 
 _WORDS: dict[State, tuple[str, str]] = {
@@ -50,15 +51,29 @@ def ending_of(entry: Entry) -> Ending:
     sentences = [sentence]
     if entry.state in ("sending", "unknown", "accepted"):
         sentences.append(f"At most {printed(entry.ceiling_cents + entry.fee_cents)} is debited.")
-    elif entry.state == "placed" and entry.spent_cents is not None:
-        sentences.append(f"Paid: {printed(entry.spent_cents)}, Zinc's fee included.")
     if entry.mode != "live" and entry.state not in ("refused", "declined"):
         sentences.insert(0, _PRACTICE[entry.mode])
+    sentences += _of_money(entry)
     summary = (entry.problem or {}).get("summary")
     if summary and entry.state in ("refused", "rejected", "failed", "declined"):
         sentences.append(plain(summary, 300))
     bought = entry.state in ("signing", "sending", "unknown", "accepted", "placed", "paid_no_order")
     return Ending(title, tuple(sentences), final=entry.state not in _MOVING, bought=bought)
+
+
+def _of_money(entry: Entry) -> list[str]:
+    told, sentences = told_of(entry), list[str]()
+    if told.doubt is not None:
+        sentences.append(str((problem_of(told.doubt) or {})["summary"]))
+    if entry.state == "placed" and told.paid_cents is not None:
+        sentences.append(f"Paid: {printed(told.paid_cents)}, Zinc's fee included.")
+    if entry.state in ("failed", "cancelled", "rejected") and told.up_front_cents is not None:
+        sentences.append(f"{printed(told.up_front_cents)} was paid up front by wallet.")
+        if told.refunded_cents:
+            sentences.append(f"{printed(told.refunded_cents)} of it has come back.")
+    if told.up_front_cents is not None and told.expected_back_cents:
+        sentences.append(f"{printed(told.expected_back_cents)} should come back, which is not proved.")
+    return sentences
 
 
 def _while_waiting(entry: Entry) -> tuple[str, tuple[str, ...]]:

@@ -102,7 +102,8 @@ class Entry:
     authorised_cents: int | None
     """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
     refunded_cents: int | None
-    """What is proved to have come back of it: a credit that was observed, the chain, or the owner's word."""
+    """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
+    owner's word. `ordering.settle` decides it."""
     seen: str | None
     """Digest of what Zinc last showed, so that a look can tell news from no news."""
     consent: Mapping[str, Any] | None
@@ -165,6 +166,8 @@ class Limits:
     day_cents: int | None = None
     month_cents: int | None = None
     orders_day: int | None = None
+    unproved_cents: int | None = None
+    """What may have been paid up front by wallet, ended without an order, and not be proved to have come back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,14 @@ opens an entry runs under one lock per journal, so that limits and twins are dec
 
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import command
-from zinc_mcp.ordering import opening, pins, questions, rows
+from zinc_mcp.ordering import look_up_rows, opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.decision import QuestionRef, reference_of
@@ -38,6 +37,7 @@ from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.ordering.questions import Taken
+from zinc_mcp.ordering.settle import OWNERS_WORD, refunded_by_owner, without_order
 from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
@@ -130,6 +130,14 @@ class Journal:
             entry = rows.insert(connection, draft, key, now, lease=lease, sending=marks)
             return Resembling(entry) if resembling else entry
 
+    def open_look_ups(
+        self, drafts: Sequence[Draft], limits: Limits, *, owner: str, lease_seconds: float, **bounds: float
+    ) -> list[tuple[Entry | None, bool]]:
+        """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
+        lease = self._leases.lease(owner, lease_seconds)
+        with self._writing() as connection:
+            return look_up_rows.opened(connection, drafts, limits, lease=lease, now=self._clock(), **bounds)
+
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
         with self._writing() as connection:
@@ -141,7 +149,12 @@ class Journal:
             if known is not None:
                 return rows.entry_of(known)
             entry = rows.insert(connection, draft, key, opened_at)
-            changes = {"order_id": order_id, "status": status, "attempts": 1, "first_sent_at": opened_at}
+            changes: dict[str, Any] = {
+                "order_id": order_id,
+                "status": status,
+                "attempts": 1,
+                "first_sent_at": opened_at,
+            }
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
 
@@ -215,7 +228,7 @@ class Journal:
         to_be_sent = state in ("signing", "sending") and entry.state != state
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
-                rows.refuse_when_paused(rows.meta(connection, "paused"))
+                rows.refuse_when_paused(rows.why_paused(connection, entry))
                 if admission is not None and entry.state in ("waiting", "signing"):
                     admission.check(connection, entry, self._clock())
             return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
@@ -252,7 +265,7 @@ class Journal:
 
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
         """List entries, newest first."""
-        query = self._list(sa.true(), caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
+        query = self._list(rows.IS_ORDER, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
             return [rows.entry_of(row) for row in connection.execute(query)]
 
@@ -260,7 +273,8 @@ class Journal:
         self, states: Collection[State] = OPEN, *, mode: Mode, caller: str | None = None, limit: int = 100
     ) -> list[Entry]:
         """List entries that somebody still has to move on, oldest first."""
-        query = self._list(ENTRIES.c.state.in_(states), caller, mode).order_by(ENTRIES.c.id).limit(limit)
+        of_orders = sa.and_(ENTRIES.c.state.in_(states), rows.IS_ORDER)
+        query = self._list(of_orders, caller, mode).order_by(ENTRIES.c.id).limit(limit)
         with self._reading() as connection:
             return [rows.entry_of(row) for row in connection.execute(query)]
 
@@ -273,6 +287,12 @@ class Journal:
         """Return (cents, orders) that count against a caller's limits over the last `seconds`."""
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._clock() - seconds)
+
+    def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
+        """List the orders that fill a limit; see `opening.filling`."""
+        since = None if seconds is None else self._clock() - seconds
+        with self._reading() as connection:
+            return opening.filling(connection, caller, mode, since)
 
     def callers(self, mode: Mode) -> list[str]:
         """List who has orders that count against their limits, or once did."""
@@ -322,20 +342,26 @@ class Journal:
 
     # The owner's words
 
-    def pause(self, reason: str) -> None:
-        """Stop all placing and sending by every process on this journal, until `resume`."""
+    def pause(self, reason: str, of: Entry | None = None) -> None:
+        """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
         with self._writing() as connection:
-            rows.set_meta(connection, "paused", reason[:500])
+            name = "paused" if of is None else rows.pause_of(of.caller, of.mode, of.rail)
+            rows.set_meta(connection, name, reason[:500])
 
     def resume(self) -> None:
-        """End a pause."""
+        """End every pause."""
         with self._writing() as connection:
-            rows.set_meta(connection, "paused", None)
+            rows.end_pauses(connection)
 
     def paused(self) -> str | None:
-        """Return why the journal is paused, or None."""
+        """Return why the whole journal is paused, or None."""
         with self._reading() as connection:
             return rows.meta(connection, "paused")
+
+    def pauses(self) -> list[str]:
+        """Return why the journal, or one caller of it on one rail, is paused."""
+        with self._reading() as connection:
+            return rows.pauses(connection)
 
     def pin(self, caller: str = OWNER) -> str | None:
         """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
@@ -400,7 +426,7 @@ class Journal:
         with self._writing() as connection:
             found = [rows.entry_of(row) for row in connection.execute(query)]
             for entry in found:
-                kept = {name: entry.facts[name] for name in ("retailer",) if name in entry.facts}
+                kept = {name: entry.facts[name] for name in ("retailer", OWNERS_WORD) if name in entry.facts}
                 # The question repeats the address; who decided, and how, stays.
                 consent = {name: part for name, part in (entry.consent or {}).items() if name != "question"} or None
                 changes = {"body": None, "facts": kept, "consent": consent}
@@ -415,13 +441,7 @@ class Journal:
         """
         now = self._clock()
         with self._writing() as connection:
-            query = sa.select(ENTRIES).where(ENTRIES.c.key == key).order_by(ENTRIES.c.id.desc()).limit(1)
-            row = connection.execute(query).first()
-            if row is None:
-                raise RefusedError(
-                    "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
-                )
-            entry = rows.entry_of(row)
+            entry = self._with_key(connection, key)
             if entry.state not in FOREVER:
                 raise RefusedError(
                     f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
@@ -433,10 +453,30 @@ class Journal:
                 bought = {**FREE, "order_id": order_id}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            not_bought = {**FREE, "spent_cents": 0, "counts_cents": 0, "problem": problem}
+            was_asked = rows.read_payment(connection, entry.id) is not None
+            not_bought = {**FREE, **without_order(entry, wallet_was_asked=was_asked), "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
+    def refunded(self, key: str, cents: int) -> Entry:
+        """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.
+
+        Raises:
+            RefusedError: no such entry, it has not ended, or more is said to have come back than was paid.
+        """
+        with self._writing() as connection:
+            entry = self._with_key(connection, key)
+            changes, detail = refunded_by_owner(entry, cents), {"refunded_cents": cents}
+            what = "the owner says what has come back"
+            return rows.change(connection, entry, entry.state, what, detail, changes, self._clock())
+
     # Plumbing
+
+    def _with_key(self, connection: sa.Connection, key: str) -> Entry:
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
+        row = connection.execute(query).first()
+        if row is None:
+            raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+        return rows.entry_of(row)
 
     def _list(self, which: sa.ColumnElement[bool], caller: str | None, mode: Mode | None) -> sa.Select[Any]:
         query = sa.select(ENTRIES).where(which)

@@ -13,6 +13,7 @@ from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import FOREVER, Entry, Mode
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
+from zinc_mcp.ordering.same_order import as_read
 from zinc_mcp.ordering.workings import Workings
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ async def _look_elsewhere(
         raise OrderNotFoundError("No order with this id or key is known here.")
     first: str | None = None
     while True:
-        order = await rail.read(handle)
+        order = as_read(await rail.read(handle), handle)
         seen = order.digest
         first = first or seen
         left = deadline - time.monotonic()

@@ -1,28 +1,33 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
+    OPEN,
     STANDING,
     Draft,
     Entry,
     Limits,
     Mode,
+    RailName,
     Standing,
     State,
 )
-from zinc_mcp.ordering.rows import entry_of
+from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS
+from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS, UNPROVED
 
+_MOST_FILLING = 100
+"""Orders that are brought up to date before a full limit refuses."""
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
 # Built once: building a query takes longer than the database does to answer it.
@@ -47,12 +52,15 @@ _COUNTING = (
     ENTRIES.c.counts_cents > 0,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_COUNTED = sa.select(_CENTS, sa.func.count()).where(*_COUNTING)
+_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(sa.case((IS_ORDER, 1), else_=0)), 0)).where(*_COUNTING)
 _COUNTED_BESIDE = _COUNTED.where(ENTRIES.c.id != sa.bindparam("but"))
+_UNPROVED = sa.select(_CENTS).where(
+    ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
+)
 
 _STANDING = (
     ENTRIES.c.state.in_(STANDING),
-    ENTRIES.c.kind == "order",
+    IS_ORDER,
     sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
 )
 _OWN = sa.select(NEAR_TWINS.c.digest).where(NEAR_TWINS.c.entry_id == sa.bindparam("id"))
@@ -81,12 +89,19 @@ def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
 
 
+_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
+"""Look-ups count as money and not as orders."""
+
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
 _BEFORE = sa.select(
-    sa.select(META.c.value).where(META.c.name == "paused").scalar_subquery(),
+    sa.select(META.c.value)
+    .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
+    .order_by(META.c.name)
+    .limit(1)
+    .scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
-    _of_the_day(sa.literal_column("1", sa.Integer)),
+    _of_the_day(_ONE_ORDER),
     _CENTS,
 ).where(*_COUNTING)
 
@@ -104,14 +119,21 @@ class Before:
     """What counts against the caller's limits over 24 hours."""
     month_cents: int
     """The same over 30 days, where they are limited."""
+    unproved_cents: int = 0
+    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
 
 
 def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
     """Look up what has a say in whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
-    paused, *counted = execute(connection, _BEFORE, {**_intention(draft), "day": day, "since": since}).fetchone()
-    return Before(paused, *map(int, counted))
+    own_pause = pause_of(draft.caller, draft.mode, draft.rail)
+    given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
+    paused, *counted = execute(connection, _BEFORE, given).fetchone()
+    before = Before(paused, *map(int, counted))
+    if draft.rail == "agent" and limits.unproved_cents is not None:
+        return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
+    return before
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -193,13 +215,35 @@ def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
     return connection.execute(_RESEMBLES, {"digests": draft.near, "since": since}).first() is not None
 
 
+def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | None) -> list[Entry]:
+    """List the orders that fill a limit, the newest first, and before them those that are still open.
+
+    They count against a caller since then; without `since`, they were paid up front, ended without an order, and are
+    not proved to have come back.
+    """
+    counts = UNPROVED if since is None else sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > since)
+    is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
+        .order_by(is_over, ENTRIES.c.id.desc())
+        .limit(_MOST_FILLING)
+    )
+    return [entry_of(row) for row in connection.execute(query)]
+
+
+def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+    """Return what was paid up front, however long ago, for what ended without an order, and is not proved back."""
+    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])
+
+
 def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
     """Check that the rolling limits admit what a draft may cost.
 
     Raises:
         LimitExceededError: one does not.
     """
-    _check(draft.ceiling_cents + draft.fee_cents, limits, before.day_cents, before.month_cents, before.day_orders)
+    _check(draft.rail, draft.ceiling_cents + draft.fee_cents, limits, before)
 
 
 def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:
@@ -211,25 +255,41 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     given = {"mode": entry.mode, "caller": entry.caller, "but": entry.id}
     day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
     month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
-    _check(entry.reserved_cents, limits, int(day[0]), int(month[0]), int(day[1]))
+    unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
+    beside = Before(None, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
+    _check(entry.rail, entry.reserved_cents, limits, beside)
 
 
-def _check(asked: int, limits: Limits, day_cents: int, month_cents: int, day_orders: int) -> None:
-    for period, cents, held in (
-        ("24 hours", limits.day_cents, day_cents),
-        ("30 days", limits.month_cents, month_cents),
+def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
+    for period, seconds, cents, held in (
+        ("24 hours", DAY_SECONDS, limits.day_cents, before.day_cents),
+        ("30 days", MONTH_SECONDS, limits.month_cents, before.month_cents),
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
-            raise LimitExceededError(
+            full = LimitExceededError(
                 f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
                 f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )
-    if limits.orders_day is not None and day_orders >= limits.orders_day:
+            full.period_seconds = seconds
+            raise full
+    if rail == "agent" and limits.unproved_cents is not None and before.unproved_cents > limits.unproved_cents:
+        full = LimitExceededError(
+            f"{printed(before.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
+            "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
+            f"{printed(limits.unproved_cents)}.",
+            "Tell the user to look whether it came back; "
+            f"{command('orders', 'refunded', 'KEY', 'CENTS')} in a terminal then says so for each order. "
+            "place_order, which pays from a Zinc balance, is not stopped by this.",
+            facts={"limit_cents": limits.unproved_cents, "unproved_cents": before.unproved_cents},
+        )
+        full.period_seconds = None
+        raise full
+    if limits.orders_day is not None and before.day_orders >= limits.orders_day:
         raise LimitExceededError(
             f"The limit of {limits.orders_day} orders in 24 hours is reached.",
-            facts={"limit_orders": limits.orders_day, "orders": day_orders, "period": "24 hours"},
+            facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
         )
 
 

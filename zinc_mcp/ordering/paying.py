@@ -6,12 +6,14 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import SecretStr
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import (
+    OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
     RefusedError,
@@ -24,6 +26,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
+from zinc_mcp.ordering.same_order import as_answer, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
@@ -76,7 +79,9 @@ class Payer:
             signed = await rail.sign(quote)
         except WalletSilentError as silent:
             await self._write(dataclasses.replace(payment, recovery={**quote.recovery, **silent.recovery}))
-            await self._settling.doubted(attempt, "the wallet gave no clear answer")
+            # Whatever it may have made lets as much go, and nobody can take it back here.
+            authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
+            await self._settling.doubted(attempt, "the wallet gave no clear answer", **authorised)
             await self.prove(attempt, rail)
             if attempt.entry.state == "unknown":
                 await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
@@ -107,7 +112,8 @@ class Payer:
             return
         attempt.error = None
         try:
-            order = await rail.send_paid(entry.body, payment.credential, self._keep(entry))
+            keep, keep_of_conflict = self._keep(entry), self._keep(entry, accepted=False)
+            order = as_answer(await rail.send_paid(entry.body, payment.credential, keep, keep_of_conflict), entry)
         except ZincUnreachableError as error:
             if entry.attempts > 1:
                 await self._settling.doubted(attempt, "no connection for the repeat")
@@ -117,7 +123,9 @@ class Payer:
         except (OrderRejectedError, OrderOutcomeUnknownError) as error:
             self._checkpoint("answered")
             reason = error.facts.get("zinc_code") or error.facts.get("reason")
-            await self._settling.doubted(attempt, f"no order for the payment: {reason}")
+            await self._settling.doubted(attempt, f"no order for the payment: {reason}", **told_loudly(error))
+            if isinstance(error, OrderAlreadyExistsError):
+                await self._named(entry, error.identifiers)
             await self._reopened(attempt)
             found = await self._found(entry, rail)
             if found is not None:
@@ -159,6 +167,8 @@ class Payer:
             raise RefusedError("The order's content was purged, so it cannot be sent.")
         try:
             quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(entry))
+            if isinstance(quote, Order):
+                quote = as_answer(quote, entry)
         except OrderRejectedError as error:
             error.facts["key"] = entry.key
             await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
@@ -208,23 +218,34 @@ class Payer:
             first_sent_at=now,
             counted_at=max(now, entry.counted_at),
             fee_cents=quote.fee_cents,
+            authorised_cents=quote.amount_cents,
             **self._settling.lease(self._clocks.wire + self._clocks.lease_margin),
             facts={**entry.facts, "payment": payment},
         )
 
-    def _keep(self, entry: Entry) -> OnHeaders:
+    def _keep(self, entry: Entry, *, accepted: bool = True) -> OnHeaders:
         async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
             """Save what came with the headers: without it a lost body would lose the order."""
 
             def kept(payment: Payment | None) -> Payment:
                 payment = payment or Payment(entry.id, self._clock())
-                recovery = {**payment.recovery, **({"receipt": receipt} if receipt else {})}
-                return dataclasses.replace(payment, recovery=recovery, order_key=order_key or payment.order_key)
+                return payment.with_headers(order_key, receipt, accepted=accepted)
 
             await self._writer.run(lambda journal: journal.change_payment(entry.id, kept))
             self._checkpoint("headers")
 
         return keep
+
+    async def _named(self, entry: Entry, order_ids: Sequence[str]) -> None:
+        """Keep the ids under which a 409 said that the order is to be found."""
+
+        def named(payment: Payment | None) -> Payment | None:
+            found = [order_id for order_id in order_ids if order_id != entry.key]
+            if payment is None or not found:
+                return None
+            return dataclasses.replace(payment, recovery={**payment.recovery, "named": found})
+
+        await self._writer.run(lambda journal: journal.change_payment(entry.id, named))
 
     async def _reopened(self, attempt: Attempt) -> None:
         """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""

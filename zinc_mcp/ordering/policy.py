@@ -43,6 +43,11 @@ class Policy(BaseModel):
     max_month: Limit | None = None
     max_orders_day: Limit | None = None
     """How many orders in 24 hours."""
+    max_unproved: Limit | None = None
+    """What may have been paid up front by wallet, ended with nothing bought, and not be proved to have come back; None
+    is as much as `max_day`. Above it the agent rail stops until the owner speaks (`zinc-mcp orders refunded`)."""
+    max_lookups_day: Limit = 100
+    """What looking products up for a question may cost in 24 hours."""
     retailers_allowed: tuple[str, ...] | None = None
     retailers_blocked: tuple[str, ...] = ()
     countries: tuple[str, ...] | None = None
@@ -53,6 +58,11 @@ class Policy(BaseModel):
     """Stripe Connect: the money of somebody else's customer."""
     retailer_accounts: Switch = False
     paid_notifications: Switch = False
+
+    @property
+    def most_unproved(self) -> int:
+        """What `max_unproved` comes to."""
+        return self.max_day if self.max_unproved is None else self.max_unproved
 
     @field_validator("retailers_allowed", "retailers_blocked")
     @classmethod

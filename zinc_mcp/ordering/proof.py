@@ -1,21 +1,22 @@
 """What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks.
 
-An order's own key comes with a 201 alone, so whoever has one knows that the order exists, found or not. And money that
-moved is not given up while the same credential may still bring its order.
+An order's own key that came with a 201 says that the order exists, found or not; one that came with a 409 says so only
+once it has shown the order. Money that moved is not given up while the same credential may still bring its order, and
+nobody's clock alone proves that it can never be taken: ours must be past the credential's end as well.
 """
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.rail import Ending, PayingRail, is_the_order
+from zinc_mcp.ordering.rail import Ending, PayingRail
+from zinc_mcp.ordering.same_order import is_named, must_be, wanted
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
 
@@ -31,11 +32,21 @@ async def find_paid(writer: Writer, rail: PayingRail, entry: Entry) -> Order | N
     payment = await writer.run(lambda journal: journal.payment(entry.id))
     if payment is None or payment.order_key is None or entry.body is None:
         return None
-    body = json.loads(entry.body)
-    for order in await rail.find_paid(KEY_FIELD, entry.key, payment.order_key):
-        if is_the_order(order, body):
+    wish = wanted(entry)
+    for order_id in payment.named:
+        try:
+            order = await rail.read_paid(order_id, payment.order_key)
+        except (OrderNotFoundError, OrderRejectedError):
+            continue
+        if is_named(order, order_id) and must_be(order, wish):
             return order
-    return None
+    try:
+        listed = await rail.find_paid(KEY_FIELD, entry.key, payment.order_key)
+    except OrderRejectedError:
+        if payment.is_key_proof:
+            raise
+        return None  # a key that came with a 409 and that Zinc does not know is no key
+    return next((order for order in listed if must_be(order, wish)), None)
 
 
 async def proven(writer: Writer, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
@@ -47,12 +58,15 @@ async def proven(writer: Writer, rail: PayingRail, entry: Entry, now: float) -> 
         payment = await writer.run(lambda journal: journal.payment(entry.id))
         if payment is None:
             return "unpaid", None  # the wallet was never asked
-        if payment.order_key is not None:
+        if payment.is_key_proof:
             return "open", None
         if payment.settle_by is None and rail.signs_only:
             return "unpaid", None  # a credential is on disk before it leaves us, and this one never was
         ending = await rail.fate(payment.recovery, payment.credential)
-        return ("open" if ending == "settled" and payment.may_go_again(now) else ending), None
+        too_early = (ending == "settled" and payment.may_go_again(now)) or (
+            ending == "unpaid" and payment.may_settle(now)
+        )
+        return ("open" if too_early else ending), None
     except ZincMcpError as trouble:
         logger.info("what became of a payment cannot be told just now: %s", trouble.code)
         return "open", None

@@ -1,18 +1,15 @@
 """A rail is a way to buy: it can send, find again and read. It holds no policy and no state."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeGuard, cast
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 
 from pydantic import SecretStr
 
-from zinc_mcp.api.product_urls import comparable
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 
 
 class Rail(Protocol):
@@ -142,8 +139,13 @@ class PayingRail(Rail, Protocol):
         """
         ...
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
-        """Send the same bytes to the same URL with the credential; raises as `send`."""
+    async def send_paid(
+        self, body: bytes, credential: SecretStr, on_headers: OnHeaders, on_conflict: OnHeaders | None = None
+    ) -> Order:
+        """Send the same bytes to the same URL with the credential; raises as `send`.
+
+        `on_conflict` is called with what came with a 409 that says that the order is there already.
+        """
         ...
 
     async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
@@ -166,23 +168,3 @@ class PayingRail(Rail, Protocol):
 def is_paying(rail: Rail) -> TypeGuard[PayingRail]:
     """Say whether a rail pays each order by wallet."""
     return hasattr(rail, "send_paid")
-
-
-def is_the_order(order: Order, body: Mapping[str, Any]) -> bool:
-    """Say whether an order that Zinc shows is the one these bytes asked for.
-
-    Our own metadata settles it where Zinc shows it: the key is one order's, the twin digest covers ship-to and lines.
-    Without it (an order named only by a 409) the price ceiling and every line must agree.
-    """
-    ours = cast(Mapping[str, Any], body.get("metadata") or {})
-    if order.max_price is not None and order.max_price != body.get("max_price"):
-        return False
-    if KEY_FIELD in order.metadata:
-        return all(order.metadata.get(name) == ours.get(name) for name in (KEY_FIELD, TWIN_FIELD))
-    asked: Counter[str] = Counter()
-    for product in cast(list[Mapping[str, Any]], body.get("products") or []):
-        asked[comparable(str(product.get("url")))] += int(product.get("quantity", 1))
-    shown: Counter[str] = Counter()
-    for item in order.items:
-        shown[comparable(item.url)] += item.quantity
-    return shown == asked

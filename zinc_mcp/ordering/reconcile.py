@@ -1,6 +1,5 @@
 """Looking up: what became of an order. Looking up never buys."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -11,7 +10,9 @@ from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
-from zinc_mcp.ordering.rail import Ending, Rail, is_paying, is_the_order
+from zinc_mcp.ordering.rail import Ending, Rail, is_paying
+from zinc_mcp.ordering.same_order import as_read, is_answered_wrongly, is_named, must_be, wanted
+from zinc_mcp.ordering.settle import doubt_of, nothing_taken, problem_of, settled
 from zinc_mcp.ordering.twin import KEY_FIELD
 from zinc_mcp.ordering.writer import Writer
 
@@ -34,7 +35,8 @@ class Reconciler:
         """Bring an entry up to date with Zinc; the order is what Zinc showed, or None if it was not read.
 
         Raises:
-            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now.
+            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now, or it
+                answered with another order.
         """
         if not is_ours(entry, rail):
             return entry, None
@@ -48,7 +50,7 @@ class Reconciler:
             return entry, None
         if order is None:
             return entry, None
-        entry = await self.apply(entry, order, rail)
+        entry = await self.apply(entry, as_read(order, entry.order_id, entry), rail)
         if entry.attempts > 1 and entry.id not in self._counted:
             await self.stop_if_keys_are_ignored(entry, rail)  # the first count may not have been answered
         return entry, order
@@ -60,6 +62,7 @@ class Reconciler:
             if not changes:
                 return entry
             state = cast(State, changes.pop("state"))
+            await self.stop_if_above_ceiling(entry, changes)
             try:
                 entry = await self._writer.move(
                     entry, state, what or f"Zinc says {order.status[:60]}", **changes, **more
@@ -75,9 +78,9 @@ class Reconciler:
         """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
         if entry.body is None:
             return None
-        body = cast(Mapping[str, Any], json.loads(entry.body))
+        wish = wanted(entry)
         for order in await rail.find(KEY_FIELD, entry.key):
-            if is_the_order(order, body):
+            if must_be(order, wish):
                 return order
         for identifier in identifiers:
             if identifier == entry.key:
@@ -86,9 +89,20 @@ class Reconciler:
                 order = await rail.read(identifier)
             except (OrderNotFoundError, OrderRejectedError):
                 continue
-            if is_the_order(order, body):
+            if is_named(order, identifier) and must_be(order, wish):
                 return order
         return None
+
+    async def stop_if_above_ceiling(self, entry: Entry, changes: Mapping[str, Any]) -> None:
+        """Pause an entry's caller on its rail when Zinc has charged more than the order allowed, the first time."""
+        if changes.get("problem") != problem_of("above_ceiling") or doubt_of(entry) == "above_ceiling":
+            return
+        reason = f"Zinc charged more than an order's max_price allows ({entry.key})"
+        logger.error("%s; its caller's orders on this rail are paused", reason)
+        try:
+            await self._writer.run(lambda journal: journal.pause(reason, entry))
+        except JournalError as error:
+            logger.error("the pause could not be written down: %s", error.summary)
 
     async def stop_if_keys_are_ignored(self, entry: Entry, rail: Rail) -> bool:
         """Pause everything when Zinc shows two orders for one key: then no key protects anybody any more."""
@@ -172,7 +186,7 @@ class Reconciler:
         elif entry.state == "unknown" and ending == "unpaid":
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"
-            entry = await self._moved(entry, "rejected", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+            entry = await self._moved(entry, "rejected", what, **nothing_taken(entry), problem=problem, **FREE)
         if is_paying(rail) and entry.state not in DOUBTFUL:
             await forget_credential(self._writer, entry.id)  # whoever has overtaken us may still be sending it
         return entry, order
@@ -204,23 +218,17 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     state: State = order.stage
     if state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
         state = entry.state  # a lagging read does not undo an ending
-    spent = entry.spent_cents
-    if state in ("failed", "cancelled"):
-        spent = 0
-    elif state == "placed" and order.job_result is not None and order.job_result.price_components is not None:
-        charged = order.job_result.price_components.charged_cents
-        if charged is not None:
-            spent = max(0, charged + entry.fee_cents - order.credited_cents)
-    counts = entry.reserved_cents if spent is None else spent
+    money = settled(entry, state, order)
     found: dict[str, Any] = {
         "order_id": order.id,
         "status": order.status,
-        "spent_cents": spent,
-        "counts_cents": counts,
+        **money.columns,
         "seen": order.digest,
     }
+    problem = problem_of(money.doubt)
+    was_doubtful = (entry.state in FOREVER and not is_answered_wrongly(entry)) or doubt_of(entry) is not None
+    if problem is not None or was_doubtful:
+        found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
-    if entry.state == "paid_no_order":
-        found["problem"] = None  # the order is known after all
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}

@@ -1,5 +1,6 @@
 """Rows of the journal: an entry read, inserted and changed, each change with its event; and its payment."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, RailName, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.statements import execute
@@ -20,6 +21,9 @@ from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, NEAR_TWINS, PAYMENTS
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
 _BLANK: Mapping[str, Any] = dict.fromkeys(_COLUMNS)
+
+IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
+"""Look-ups stand in the same table, and in no list of orders."""
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
@@ -47,7 +51,7 @@ def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select
 
 @cache
 def _found(given: frozenset[str]) -> sa.Select[Any]:
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED))
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED), IS_ORDER)
     for name in sorted(given - {"handle"}):
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
     by_its_id = sa.case((ENTRIES.c.order_id == _NAMED, 0), else_=1)
@@ -184,6 +188,29 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
     connection.execute(sa.delete(META).where(META.c.name == name))
     if value is not None:
         connection.execute(sa.insert(META), {"name": name, "value": value})
+
+
+def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
+    """Return under which name a pause of one caller on one rail is kept."""
+    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
+
+
+def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
+    """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
+    own = pause_of(entry.caller, entry.mode, entry.rail)
+    query = sa.select(META.c.value).where(META.c.name.in_(["paused", own])).order_by(META.c.name).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def pauses(connection: sa.Connection) -> list[str]:
+    """Return why everything, or one caller on one rail, is paused."""
+    query = sa.select(META.c.value).where(META.c.name.startswith("paused")).order_by(META.c.name)
+    return list(connection.execute(query).scalars())
+
+
+def end_pauses(connection: sa.Connection) -> None:
+    """End every pause."""
+    connection.execute(sa.delete(META).where(META.c.name.startswith("paused")))
 
 
 def refuse_when_paused(why: str | None) -> None:

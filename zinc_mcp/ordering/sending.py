@@ -20,6 +20,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import Reconciler, is_ours
+from zinc_mcp.ordering.same_order import as_answer, is_answered_wrongly, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Sender:
             is_ours(entry, rail)
             and entry.body is not None
             and entry.first_sent_at is not None
+            and not is_answered_wrongly(entry)
             and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
             and (not is_paying(rail) or await self._payer.may_repeat(entry))
         )
@@ -138,7 +140,7 @@ class Sender:
         first = entry.attempts == 1
         attempt.error = None
         try:
-            order = await rail.send(entry.body)
+            order = as_answer(await rail.send(entry.body), entry)
         except OrderAlreadyExistsError as error:
             self._checkpoint("answered")
             await self._landed(attempt, rail, error)
@@ -160,7 +162,7 @@ class Sender:
             return
         except OrderOutcomeUnknownError as error:
             self._checkpoint("answered")
-            await self._settling.doubted(attempt, f"no answer: {error.facts.get('reason')}")
+            await self._settling.doubted(attempt, f"no answer: {error.facts.get('reason')}", **told_loudly(error))
             await self._found(attempt, rail)
             return
         self._checkpoint("answered")

@@ -14,6 +14,7 @@ from zinc_mcp.ordering.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, St
 from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler, news
+from zinc_mcp.ordering.settle import nothing_taken
 from zinc_mcp.ordering.writer import Writer
 
 Checkpoint = Callable[[str], None]
@@ -62,6 +63,7 @@ class Settling:
         """Zinc has it: settle the money on what the order shows."""
         attempt.order = order
         changes = news(attempt.entry, order)
+        await self._reconciler.stop_if_above_ceiling(attempt.entry, changes)
         await self.settle(attempt, changes.pop("state"), what, **changes, **more)
         self.checkpoint("accepted")
         if attempt.entry.attempts > 1:
@@ -70,14 +72,14 @@ class Settling:
     async def ended(self, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
         """Nothing was bought: give the money back, and `error` is what the waiting calls are told."""
         problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
-        await self.settle(attempt, state, what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+        await self.settle(attempt, state, what, **nothing_taken(attempt.entry), problem=problem, **FREE)
         if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
             attempt.error = error
         self.checkpoint("ended")
 
-    async def doubted(self, attempt: Attempt, what: str) -> None:
+    async def doubted(self, attempt: Attempt, what: str, **more: Any) -> None:
         """It may or may not have landed; the entry stays in our hands while we look."""
-        await self.settle(attempt, "unknown", what, **self.lease(self.clocks.looking_lease))
+        await self.settle(attempt, "unknown", what, **self.lease(self.clocks.looking_lease), **more)
         self.checkpoint("unknown")
 
     async def settle(self, attempt: Attempt, state: State, what: str, **changes: Any) -> None:
@@ -103,7 +105,7 @@ class Settling:
                 if settled and not landed_after_all:
                     return entry
                 if landed_after_all:
-                    changes["problem"] = None
+                    changes.setdefault("problem", None)
                 if state in ("rejected", "refused"):
                     return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
 

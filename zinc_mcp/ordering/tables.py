@@ -105,6 +105,11 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 _UNFINISHED = ENTRIES.c.state.in_(["waiting", "signing", "sending", "unknown", "accepted"])
 _COUNTING = ENTRIES.c.counts_cents > 0
 
+UNPROVED = sa.text(
+    "rail = 'agent' AND counts_cents > 0 AND state IN ('failed', 'cancelled', 'rejected', 'paid_no_order')"
+)
+"""Paid up front, ended without an order, and not proved to have come back: literal text, so that the index is used."""
+
 # A key that was refused before anything was sent may be used again: nobody but us has seen it.
 sa.Index(
     "zinc_entries_key",
@@ -118,6 +123,14 @@ sa.Index(
 sa.Index("zinc_entries_handle", ENTRIES.c.key)
 sa.Index("zinc_entries_order", ENTRIES.c.order_id)
 sa.Index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
+UNPROVED_INDEX = sa.Index(
+    "zinc_entries_unproved",
+    ENTRIES.c.mode,
+    ENTRIES.c.caller,
+    ENTRIES.c.counts_cents,
+    sqlite_where=UNPROVED,
+    postgresql_where=UNPROVED,
+)
 UNFINISHED_INDEX = sa.Index(
     "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
 )

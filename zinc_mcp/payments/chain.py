@@ -18,6 +18,8 @@ TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145
 
 _GRACE_SECONDS = 10
 """A node behind a balancer may lag: the head must be this far past the end of validity."""
+_OWN_GRACE_SECONDS = 30.0
+"""And this machine's clock this far: a node that is ahead, or lies, must not make a live transfer look dead."""
 _BLOCKS = 5_000
 """More blocks than a chain can make in the minutes a transaction is valid; a bound that nodes accept for logs."""
 _SECONDS = 10.0
@@ -56,11 +58,12 @@ class TempoNode:
         data = "0x70a08231" + account.removeprefix("0x").lower().rjust(64, "0")
         return _number(await self._ask("eth_call", [{"to": token, "data": data}, "latest"]))
 
-    async def fate(self, recovery: Mapping[str, Any]) -> Fate:
+    async def fate(self, recovery: Mapping[str, Any], now: float) -> Fate:
         """Say what became of a transfer, from the facts that were noted when it was signed.
 
         The block comes first: whatever it or an earlier one holds is then there to be found. Unpaid is proved by a
-        block past the end of validity, and neither a receipt nor a log up to it.
+        block past the end of validity and neither a receipt nor a log up to it, once our own clock (`now`) is past
+        that end as well.
 
         Raises:
             ChainError: if the node cannot be asked, or the facts are not ours.
@@ -71,7 +74,8 @@ class TempoNode:
         last = min(await self.head(), facts["from_block"] + _BLOCKS)
         block = await self._ask("eth_getBlockByNumber", [hex(last), False])
         stamp = _number(cast(Mapping[str, Any], block).get("timestamp") if isinstance(block, dict) else None)
-        is_over = stamp > facts["valid_before"] + _GRACE_SECONDS
+        end = facts["valid_before"]
+        is_over = stamp > end + _GRACE_SECONDS and now > end + _OWN_GRACE_SECONDS
         reference = recovery.get("tx_hash")
         if isinstance(reference, str) and _HASH.fullmatch(reference):
             receipt = await self._ask("eth_getTransactionReceipt", [reference])

@@ -25,6 +25,8 @@ METHOD = "stripe"
 
 _KEY_KEPT_SECONDS = 23 * 3600.0
 """Stripe keeps an idempotency key for at least 24 hours."""
+_OWN_GRACE_SECONDS = 30.0
+"""Our own clock must be this far past a token's end before Stripe's no to it proves anything."""
 _SECRET_KEY = re.compile(r"(?:rk|sk)_(?:live|test)_[A-Za-z0-9_]{8,250}")
 _PAYMENT_METHOD = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]{1,250}")
 
@@ -109,12 +111,12 @@ class StripeWallet:
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
         """Read the token: consumed is settled; revoked or expired with nothing taken is unpaid."""
         token = await self._token(recovery, now, credential)
-        return fate_of(await self._issuer.read(token), now) if isinstance(token, str) else token
+        return _fate_of(await self._issuer.read(token), recovery, now) if isinstance(token, str) else token
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
         """Revoke the token, unless it is spent. Unpaid is proved a minute later, by `fate`."""
         token = await self._token(recovery, now, credential)
-        return fate_of(await self._issuer.revoke(token), now) if isinstance(token, str) else token
+        return _fate_of(await self._issuer.revoke(token), recovery, now) if isinstance(token, str) else token
 
     async def aclose(self) -> None:
         """Close the connection to Stripe."""
@@ -168,7 +170,14 @@ class StripeWallet:
             return answer.token if known in (None, _digest("token", answer.token)) else OPEN
         # Refused for its end in the past: then the first request never arrived, and nothing was ever issued.
         never_issued = answer.status == 400 and known is None and not answer.is_of_another_request
-        return UNPAID if never_issued else OPEN
+        return UNPAID if never_issued and now > expires_at + _OWN_GRACE_SECONDS else OPEN
+
+
+def _fate_of(token: Mapping[str, Any], recovery: Mapping[str, Any], now: float) -> Fate:
+    issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
+    if type(issued_at) is not int or type(expires_at) is not int:
+        issued_at = expires_at = 0
+    return fate_of(token, now, issued_at=issued_at, expires_at=expires_at)
 
 
 def _is_limited(token: Mapping[str, Any], recovery: Mapping[str, Any]) -> bool:

@@ -142,14 +142,15 @@ class TokenIssuer:
             raise NoAnswerError(sent=True) from None
 
 
-def fate_of(token: Mapping[str, Any], now: float) -> Fate:
-    """Say what a token's own words prove."""
+def fate_of(token: Mapping[str, Any], now: float, *, issued_at: float, expires_at: float) -> Fate:
+    """Say what a token's own words prove; those about time only together with our own clock."""
     taken = member(member(token, "usage_details"), "amount_captured").get("value")
     reason, when = token.get("deactivated_reason"), token.get("deactivated_at")
     if reason == "consumed" or (type(taken) is int and taken > 0):
         return Fate("settled")
     if reason in ("revoked", "expired") and taken == 0 and type(when) is int:
-        return UNPAID if now - when >= _SETTLING_SECONDS else OPEN
+        since = max(when, expires_at if reason == "expired" else issued_at)
+        return UNPAID if now - since >= _SETTLING_SECONDS else OPEN
     # `resolved` is the seller's own word, and may mean a charge outside Stripe.
     return OPEN
 

@@ -202,9 +202,9 @@ class TempoWallet:
         )
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Ask the chain, whose own clock counts."""
+        """Ask the chain, whose clock and ours must both be past the transfer's end to call it unpaid."""
         try:
-            return await self._node.fate(recovery)
+            return await self._node.fate(recovery, now)
         except ChainError:
             return OPEN
 

@@ -109,11 +109,14 @@ class AgentRail:
         recovery = {**quote.recovery, **paid.recovery, "reference": paid.reference}
         return Signed(SecretStr(value), paid.settle_by, recovery)
 
-    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnHeaders) -> Order:
+    async def send_paid(
+        self, body: bytes, credential: SecretStr, on_headers: OnHeaders, on_conflict: OnHeaders | None = None
+    ) -> Order:
         """Send the same bytes to the same URL, with the credential."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers))
+        lenient_on_conflict = None if on_conflict is None else _lenient(on_conflict)
+        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), lenient_on_conflict)
         if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
             raise AssertionError
         return order

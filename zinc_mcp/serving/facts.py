@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from zinc_mcp.api.prices import PriceComponents
 from zinc_mcp.api.product_urls import retailer_in
 from zinc_mcp.api.responses import (
     CaseSummary,
     ErrorDetails,
     Order,
     OrderItem,
-    PriceComponents,
     ReturnSummary,
     Tracking,
 )
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.entry import Entry, Mode
+from zinc_mcp.ordering.same_order import is_answered_wrongly
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.price import price_view
 from zinc_mcp.serving.views import (
@@ -39,6 +40,16 @@ MAX_ITEMS = 10
 MAX_PARCELS = 5
 MAX_CHECKPOINTS = 3
 MAX_URL = 300
+MAX_NUMBERS = 30
+
+_NOT_COMING = {
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "cancelled_by_retailer": "cancelled",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+"""What Zinc says of an item that does not come (OrderItem.status, SDK 2026.9.18), and the word for it."""
 
 
 def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderView:
@@ -64,6 +75,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         retailer=_text(facts.get("retailer") or _retailer(order), 100),
         items=shown[:MAX_ITEMS],
         items_left_out=max(0, len(shown) - MAX_ITEMS) or None,
+        not_coming=_not_coming(order),
         ship_to=_ship_to(facts, order),
         price=price_view(entry, order, outcome),
         payment=bounded_facts(facts.get("payment") or {}) or None,
@@ -71,6 +83,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
         merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else [],
         failure=_failure(entry, order, said) if outcome in NOT_BOUGHT else None,
+        answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
         concessions=_concessions(order, said),
         returns=_returns(order),
     )
@@ -138,6 +151,14 @@ def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemVi
         )
         for row in cast(list[Mapping[str, Any]], rows if isinstance(rows, list) else [])
     ]
+
+
+def _not_coming(order: Order | None) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for number, item in enumerate(order.items if order else [], 1):
+        if (status := _NOT_COMING.get(item.status)) is not None:
+            found.setdefault(status, []).append(number)
+    return {status: numbers[:MAX_NUMBERS] for status, numbers in found.items()}
 
 
 def _item(item: OrderItem, order: Order, priced: PriceComponents | None, said: _Said) -> ItemView:

@@ -1,6 +1,7 @@
 """What a tool result says about an order: our own words, made of amounts and ids, never of anybody's prose."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from zinc_mcp.invocation import command
@@ -15,6 +16,10 @@ _ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
+
+_WRONG_ANSWER = (
+    "WARNING: Zinc answered it with another order, which was not taken for this one; the user should ask Zinc about it."
+)
 
 _PRACTICE = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
@@ -74,6 +79,8 @@ def told(view: OrderView, call: Call) -> OrderView:
     summary, next_step = _words(view)
     if view.outcome in ("signing", "sending", "unknown") and call == "place":
         summary = f"{summary} Money may have moved."
+    if view.answered_wrongly:
+        summary = f"{summary} {_WRONG_ANSWER}"
     before = [_EARLIER] if view.new_order is False else []
     if view.mode != "live":
         before.append(_PRACTICE[view.mode])
@@ -114,11 +121,12 @@ def _words(view: OrderView) -> tuple[str, str]:
             most = _amount(view, "held")
             ceiling = f" At most {most} is debited, Zinc's fee included." if most else ""
             return (
-                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}",
+                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}{_not_coming(view)}",
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
             )
         case "placed":
-            return f"The retailer has {order}.{_cost(view)}{_shipping(view)}", _after_placing(view, look)
+            summary = f"The retailer has {order}.{_not_coming(view)}{_cost(view)}{_shipping(view)}"
+            return f"{summary}{_warning(view)}", _after_placing(view, look)
         case "failed":
             reason, next_step = _failure(view)
             return f"Nothing was bought: {order} failed because {reason}.{_given_back(view)}", next_step
@@ -134,7 +142,7 @@ def _words(view: OrderView) -> tuple[str, str]:
             )
         case "paid_no_order":
             return (
-                "The payment was taken and no order is known for it: money has moved.",
+                f"The payment{_of_up_front(view)} was taken and no order is known for it: money has moved.",
                 "Do not order again. Tell the user to ask Zinc with the key and the payment's reference; "
                 f"{command('orders', 'show', given=[view.key] if view.key else [])} then says how to settle it here.",
             )
@@ -157,9 +165,11 @@ def _words(view: OrderView) -> tuple[str, str]:
                 f"{view.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
             )
         case "rejected":
-            return "Zinc did not accept the order: nothing was bought.", "Change what failure names, then order again."
+            next_step = "Change what failure names, then order again." if _says_why(view) else "Tell the user."
+            return f"Zinc did not accept the order: nothing was bought.{_given_back(view)}", next_step
         case "refused":
-            return "The order was not sent: nothing was bought.", "See failure for the reason."
+            next_step = "See failure for the reason." if _says_why(view) else "Tell the user."
+            return "The order was not sent: nothing was bought.", next_step
         case "declined":
             return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
 
@@ -170,20 +180,70 @@ def _amount(view: OrderView, name: str) -> str | None:
 
 def _cost(view: OrderView) -> str:
     price = view.price
+    most = _amount(view, "held")
+    if price is not None and price.doubt == "price_unclear":
+        ceiling = f" {most}, the most it may cost, counts until that is clear." if most else ""
+        return f" The price is unclear: what Zinc says of it contradicts itself.{ceiling}"
     if price is None or price.paid_cents is None:
-        most = _amount(view, "held")
         unreported = "The price is not reported yet; at" if view.was_read else "At"
         return f" {unreported} most {most} is debited." if most else ""
     back = price.expected_back_cents
     returned = f"; {printed(back)} of what was held comes back" if back else ""
-    if back and view.payment is not None:
+    if back and price.paid_up_front_cents is not None:
         returned = f"; {printed(back)} of what was paid up front should come back, which is not proved yet"
     return f" Paid: {_amount(view, 'paid')}, Zinc's fee included{returned}."
 
 
+def _warning(view: OrderView) -> str:
+    """Say loudly that more was charged than was allowed."""
+    price = view.price
+    if price is None or price.doubt != "above_ceiling":
+        return ""
+    return (
+        f" WARNING: that is more than max_price allows ({_amount(view, 'max_price')}, without Zinc's fee). Further "
+        "orders paid this way are paused until the user has looked into it (`zinc-mcp resume`)."
+    )
+
+
 def _given_back(view: OrderView) -> str:
-    back = view.price.expected_back_cents if view.price else None
-    return f" The {printed(back)} that was held comes back." if back else ""
+    price = view.price
+    if price is None:
+        return ""
+    back = price.expected_back_cents
+    if price.paid_up_front_cents is None:
+        return f" The {printed(back)} that was held comes back." if back else ""
+    refunded = f"; {_amount(view, 'refunded')} of it has come back" if price.refunded_cents else ""
+    due = f"; {printed(back)} should come back, which is not proved" if back else ""
+    return f" {_amount(view, 'paid_up_front')} was paid up front by wallet{refunded}{due}."
+
+
+def _of_up_front(view: OrderView) -> str:
+    amount = _amount(view, "paid_up_front")
+    return f" of {amount}" if amount else ""
+
+
+def _not_coming(view: OrderView) -> str:
+    """Name the items that were cancelled, failed or skipped, by their numbers in `items`."""
+    named = [
+        f"{_items(numbers)} {'was' if len(numbers) == 1 else 'were'} {status}"
+        if status != "failed"
+        else f"{_items(numbers)} failed"
+        for status, numbers in sorted(view.not_coming.items())
+    ]
+    if not named:
+        return ""
+    count = sum(map(len, view.not_coming.values()))
+    all_of_them = count >= len(view.items) + (view.items_left_out or 0)
+    return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}."
+
+
+def _items(numbers: Sequence[int]) -> str:
+    return f"item{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+
+
+def _says_why(view: OrderView) -> bool:
+    failure = view.failure
+    return failure is not None and failure.model_dump(exclude_defaults=True) != {}
 
 
 def _shipping(view: OrderView) -> str:
@@ -207,6 +267,8 @@ def _after_placing(view: OrderView, look: str) -> str:
     statuses = {parcel.status for parcel in view.tracking}
     if statuses == {"delivered"}:
         return "Nothing more to do."
+    if view.price is not None and view.price.doubt == "above_ceiling":
+        return "Tell the user at once. Do not order anything else."
     if view.new_order is False:
         return f"Tell the user that it was ordered before. Call {look} for news of the delivery."
     return f"Tell the user. Call {look} another day for news of the delivery."
@@ -214,6 +276,7 @@ def _after_placing(view: OrderView, look: str) -> str:
 
 def _failure(view: OrderView) -> tuple[str, str]:
     code = (view.failure.code if view.failure else None) or ""
-    unknown = ("the retailer or Zinc could not carry it out", "Tell the user what failure says.")
+    what = "what failure says" if _says_why(view) else "that no reason was given"
+    unknown = ("the retailer or Zinc could not carry it out", f"Tell the user {what}.")
     reason, next_step = _FAILURES.get(_ALSO_CALLED.get(code, code), unknown)
     return reason, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."

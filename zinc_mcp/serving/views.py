@@ -48,10 +48,16 @@ class PriceView(View):
     total_in_usd_cents: int | None = None
     zinc_fee_cents: int | None = None
     paid_cents: int | None = None
+    paid_up_front_cents: int | None = None
+    """What a payment wallet let go before anything was bought."""
+    refunded_cents: int | None = None
+    """What is proved to have come back of that."""
     max_price_cents: int | None = None
     held_cents: int | None = None
     expected_back_cents: int | None = None
     credited_cents: int | None = None
+    doubt: str | None = None
+    """`price_unclear`: Zinc's figures contradict themselves; `above_ceiling`: more was charged than allowed."""
     printed: dict[str, str] | None = None
 
 
@@ -123,6 +129,8 @@ class OrderView(View):
     retailer: str | None = None
     items: list[ItemView] = []
     items_left_out: int | None = None
+    not_coming: dict[str, list[int]] = {}
+    """Items that were cancelled, failed or skipped: their numbers, from 1, by their status."""
     ship_to: ShipToView | None = None
     price: PriceView | None = None
     payment: dict[str, Any] | None = None
@@ -131,6 +139,8 @@ class OrderView(View):
     estimated_delivery: str | None = None
     merchant_order_ids: list[str] = []
     failure: FailureView | None = None
+    answered_wrongly: bool | None = None
+    """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]] = []
     returns: list[dict[str, Any]] = []
 

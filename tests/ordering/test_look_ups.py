@@ -1,0 +1,183 @@
+"""Looking up what a question is about is spending: journalled, limited, remembered, never in the way of an order."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from conftest import HandClock, OpenShop
+from deciding import no, yes
+from fake_zinc import FakeZinc, failure
+from journals import entry_of
+from wanted import book, order
+
+from zinc_mcp.errors import OrderNotFoundError
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.shop import Shop
+
+DAY = 86_400.0
+LIVE = "zn_live_planted"
+Config = Callable[[str], Path]
+
+
+def wish(*numbers: int, caller: str = "local", **changes: Any) -> Intent:
+    products = [product for number in numbers for product in book(number)]
+    return Intent(caller, "account", order(products=products, **changes))
+
+
+def sold(zinc: FakeZinc, *numbers: int) -> None:
+    for number in numbers:
+        zinc.products[f"B{number:09d}"] = {"status": "completed", "title": f"Book {number}", "price": 1000 + number}
+
+
+def paid(zinc: FakeZinc) -> list[str]:
+    return [request.url.path for request in zinc.requests if request.url.path.startswith("/products/")]
+
+
+async def asked(shop: Shop, intent: Intent) -> tuple[Entry, list[str | None], int]:
+    entry = entry_of(await shop.checkout.place(intent))
+    question = question_of(entry)
+    assert question is not None
+    return entry, [line.title for line in question.lines], question.look_up_cents
+
+
+async def declined(shop: Shop, intent: Intent) -> list[str | None]:
+    entry, titles, _ = await asked(shop, intent)
+    await shop.checkout.decide(no(entry))
+    return titles
+
+
+def counted(home: Path, clock: HandClock, caller: str = "local") -> tuple[int, int]:
+    with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+        return journal.counted(caller, "live", DAY)
+
+
+async def test_questions_that_nobody_says_yes_to_cost_no_more_than_the_budget_of_look_ups(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+) -> None:
+    write_config("[policy]\nmax_lookups_day = 7\n")
+    sold(zinc, *range(40))
+    async with open_test_shop(api_key=LIVE) as shop:
+        titles = [await declined(shop, wish(*range(4 * each, 4 * each + 4))) for each in range(4)]
+        assert len(paid(zinc)) == 7
+        assert counted(home, clock) == (7, 0), "money, and no orders"
+        assert [sum(title is not None for title in each) for each in titles] == [4, 3, 0, 0]
+        assert await declined(shop, wish(30, caller="ada")) == ["Book 30"], "each caller has a budget"
+        clock.pass_seconds(DAY + 1)
+        assert await declined(shop, wish(39)) == ["Book 39"]
+
+
+async def test_a_budget_of_nothing_asks_without_a_title(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Config
+) -> None:
+    write_config("[policy]\nmax_lookups_day = 0\n")
+    sold(zinc, 1)
+    async with open_test_shop(api_key=LIVE) as shop:
+        _, titles, cost = await asked(shop, wish(1))
+    assert (titles, cost, paid(zinc)) == ([None], 0, [])
+
+
+async def test_a_look_up_counts_under_the_limits_and_is_left_out_where_they_are_full(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+) -> None:
+    write_config("[policy]\nmax_day = 5101\n")
+    sold(zinc, 1, 2)
+    async with open_test_shop(api_key=LIVE) as shop:
+        _, titles, cost = await asked(shop, wish(1, 2))
+    assert (titles, cost) == (["Book 1", None], 1)
+    assert counted(home, clock) == (5101, 1)
+
+
+async def test_a_product_is_not_paid_for_twice_within_ten_minutes_whatever_process_asks(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    sold(zinc, 1, 2)
+    async with open_test_shop(api_key=LIVE) as shop, open_test_shop(api_key=LIVE) as other:
+        _, titles, cost = await asked(shop, wish(1))
+        assert (titles, cost) == (["Book 1"], 1)
+        _, titles, cost = await asked(other, wish(1, 2, caller="ada"))
+        assert (titles, cost) == (["Book 1", "Book 2"], 1)
+        clock.pass_seconds(590)
+        await declined(shop, wish(1, 1, max_price=4000))
+        assert len(paid(zinc)) == 2
+        clock.pass_seconds(20)
+        await declined(shop, wish(1, 1, max_price=3000))
+    assert paid(zinc) == ["/products/B000000001", "/products/B000000002", "/products/B000000001"]
+
+
+async def test_two_questions_at_once_pay_once_and_both_have_the_title(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+    sold(zinc, 1)
+    found: list[list[str | None]] = []
+    async with open_test_shop(api_key=LIVE) as shop, anyio.create_task_group() as tasks:
+
+        async def ask(each: Intent) -> None:
+            found.append((await asked(shop, each))[1])
+
+        for quantity in (1, 2, 3):
+            products = [{**book(1)[0], "quantity": quantity}]
+            tasks.start_soon(ask, Intent("local", "account", order(products=products)))
+    assert found == [["Book 1"]] * 3
+    assert len(paid(zinc)) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        (failure(404, "not_found"), 0),
+        (httpx.Response(402, json={"detail": "wallet is empty"}), 0),
+        (httpx.Response(500), 1),
+        (httpx.Response(200, html="<h1>hello</h1>"), 1),
+    ],
+    ids=["404", "402", "500", "html"],
+)
+async def test_what_zinc_cannot_tell_is_no_error_and_counts_unless_zinc_said_no(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, answer: httpx.Response, counts: int
+) -> None:
+    zinc.products["B000000001"] = answer
+    async with open_test_shop(api_key=LIVE) as shop:
+        assert await declined(shop, wish(1)) == [None]
+        assert await declined(shop, wish(1, max_price=4000)) == [None]
+    assert counted(home, clock) == (counts, 0)
+    assert len(paid(zinc)) == 1
+
+
+async def test_a_look_up_is_no_order_in_any_list(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+) -> None:
+    write_config("[policy]\nmax_orders_day = 1\n")
+    sold(zinc, 1, 2)
+    async with open_test_shop(api_key=LIVE) as shop:
+        await declined(shop, wish(1, 2))
+        entry, _, _ = await asked(shop, wish(1))
+        decided = await shop.checkout.decide(yes(entry))
+        assert entry_of(decided).state == "accepted", "look-ups take no place of orders"
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+            listed = journal.entries()
+            everything = [journal.read(number) for number in range(1, 5)]
+            unfinished = journal.unfinished(mode="live")
+        [look_up, *_] = [each for each in everything if each.kind == "look_up"]
+        with pytest.raises(OrderNotFoundError):
+            await shop.checkout.look("ada", look_up.key)
+        assert await shop.checkout.entry(look_up.key) is None
+    assert [each.kind for each in everything].count("look_up") == 2
+    assert {each.kind for each in listed} == {"order"}
+    assert unfinished == [entry_of(decided)]
+    assert (look_up.state, look_up.spent_cents, look_up.facts["product"]["title"]) == ("placed", 1, "Book 1")
+
+
+async def test_with_a_test_key_a_look_up_costs_nothing_and_is_not_written_down(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Config
+) -> None:
+    write_config('[policy]\napproval = "page"\nmax_lookups_day = 0\n')
+    sold(zinc, 1)
+    async with open_test_shop() as shop:
+        _, titles, cost = await asked(shop, wish(1))
+    assert (titles, cost) == (["Book 1"], 0)
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        assert journal.read(1).kind == "order"
+        assert journal.counted("local", "test", 10 * 365 * DAY)[1] <= 1
