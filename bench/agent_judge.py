@@ -332,8 +332,10 @@ def _keys(verdict: Verdict, each: Round, one: Evidence, money: _Money) -> None:
             and post["outcome"] in ("created", "replayed_201")
             and post["fault"] in heads
         ]
-        if arrived and money.struck.get(one.intention.number) in _PAST_HEADERS and len(one.entries) == 1:
-            verdict.found("order keys lost", f"{named(one)}: killed after the headers, and their key is not there")
+        # A process whose journal fails lives on, and writes it down later.
+        keeps = each.kind == "journal" or money.struck.get(one.intention.number) in _PAST_HEADERS
+        if arrived and keeps and len(one.entries) == 1:
+            verdict.found("order keys lost", f"{named(one)}: the headers came, and their key is not there")
 
 
 # What the agent was told, and whether it got what it wanted

@@ -41,8 +41,8 @@ _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 OWN = "own"
 """The name of a server that one intention has for itself."""
-_MENDED = 1.5
-"""Seconds that a process still has whose journal works again, to write down what it could not."""
+_MENDED, _MENDED_AFTER = 1.5, 8.0
+"""Seconds that a process still has, and has in all, whose journal works again, to write down what it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,7 @@ class Agent:
             **self._at_its_step(),
         }
         server = await stdio_server(self.nursery, {**self.environ, **special}, OWN)
+        began = time.monotonic()
         call = asyncio.create_task(self._place(server, racer.words))
         if wish.how in ("others", "owner"):
             await self._while_stopped(server, call)
@@ -202,7 +203,7 @@ class Agent:
         if wish.behaviour == "jumps" or wish.how in ("full", "locked"):
             await self.until_settled([server], 4 if wish.how else 3)
         if wish.how in ("full", "locked"):
-            await asyncio.sleep(_MENDED)
+            await asyncio.sleep(max(_MENDED, began + _MENDED_AFTER - time.monotonic()))
         stopping = asyncio.create_task(server.stop())
         while not stopping.done():
             if wish.how in ("others", "owner"):  # who comes by its step only now may not stay there

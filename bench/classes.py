@@ -12,7 +12,7 @@ import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 
-from bench.plan import IGNORED, Draw, Intention, Kind, Racer, Rail, Round
+from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round
 from zinc_mcp.sandbox.strangers import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "journal", "questions", "clocks", "stops")
@@ -35,7 +35,7 @@ BUSY_SECONDS = 0.5
 STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
     "account": {
         "journal": ("sending:1", "leaving:1", "answered:1", "unknown:1", "accepted:1"),
-        "stops": ("sending:1", "sending:1", "leaving:1", "answered:1", "unknown:1"),
+        "stops": ("sending:1", "leaving:1", "answered:1", "unknown:1"),
     },
     "agent": {
         "journal": ("signing:1", "asking:1", "signed:1", "sending:1", "leaving:2", "headers:1", "answered:1"),
@@ -108,13 +108,16 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
             wishes = _asked(source, wishes)
         case "clocks":
             wishes = [_by_far_clock(source, wish) for wish in wishes]
-            if source.random() < 0.5:
+            if source.random() < 0.35:
                 limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
         case _:
             steps = STEPS[rail][kind]
             first = source.randrange(len(steps))
+            # One lock in a round: it keeps everybody else out as well.
+            hows: Sequence[How] = ["others", "owner"] if kind == "stops" else ["locked", *["full"] * SIZES[kind]]
             wishes = [
-                _at_step(source, kind, steps[(first + nth) % len(steps)], wish) for nth, wish in enumerate(wishes)
+                _at_step(source, kind, steps[(first + nth) % len(steps)], hows[nth % len(hows)], wish)
+                for nth, wish in enumerate(wishes)
             ]
     return dataclasses.replace(
         drawn,
@@ -207,12 +210,11 @@ def _by_far_clock(source: random.Random, wish: Intention) -> Intention:
     )
 
 
-def _at_step(source: random.Random, kind: Kind, step: str, wish: Intention) -> Intention:
+def _at_step(source: random.Random, kind: Kind, step: str, how: How, wish: Intention) -> Intention:
     needs_doubt = step.startswith("unknown")
     fault = source.choice(["drop_after", "http_500_after", "drop_before"]) if needs_doubt else wish.fault
     if step.startswith("answered") and fault in ("drop_before", "drop_after"):
         fault = "http_500_after"
-    how = source.choice(["full", "full", "locked"]) if kind == "journal" else source.choice(["others", "owner"])
     racers = wish.racers[:1] if kind == "stops" or source.random() < 0.7 else wish.racers[:2]
     return dataclasses.replace(
         wish, fault=fault, faults=(fault,), step=step, how=how, hazard=f"{how} at {step}", racers=racers, kill=""

@@ -294,6 +294,9 @@ def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known:
         shared = any(other is not entry and other["key"] == entry["key"] for other in one.entries)
         if state in LANDED:
             landed(verdict, one, entry, known)
+        elif state == "rejected" and by_owner(entry):
+            if any(post["outcome"] == "created" for post in own):
+                verdict.found("wrong endings", f"{named(one)}: its owner's word was taken, and it was bought")
         elif state == "rejected":
             said_no = [post for post in own if is_a_no(post)]
             if any(post["outcome"] == "created" for post in own) or not said_no:
@@ -338,6 +341,11 @@ def can_be(state: str, wish: Intention) -> bool:
             return wish.scenario in CANCELLED
         case _:
             return wish.scenario not in REJECTED
+
+
+def by_owner(entry: Mapping[str, Any]) -> bool:
+    """Say whether an entry ended by its owner's word."""
+    return "resolved_not_bought" in (entry["problem"] or "")
 
 
 def is_a_no(post: Mapping[str, Any]) -> bool:
