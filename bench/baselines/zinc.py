@@ -134,6 +134,9 @@ TYPICAL: dict[str, Any] = {
 """A placed order of one item on its way, with every field that Zinc gives (OpenAPI 2026-06-26)."""
 
 _TYPICAL = json.dumps(TYPICAL).encode()
+_PLACED: dict[str, bytes] = {}
+MOST_PLACED = 256
+"""Orders whose reads show what was sent with them."""
 
 
 class Zinc(asyncio.Protocol):
@@ -182,13 +185,17 @@ def answer(head: str, body: bytes) -> tuple[bytes, bytes]:
             "job_result": None,
             "merchant_order_ids": [],
         }
+        if len(_PLACED) < MOST_PLACED:
+            shown = {name: accepted[name] for name in ("id", "max_price", "metadata")}
+            _PLACED[accepted["id"]] = json.dumps({**TYPICAL, **shown}).encode()
         return b"201 Created", json.dumps(accepted).encode()
     if path.startswith("/wallet/me"):
         return b"200 OK", b'{"balance":10000000,"order_fee_cents":100}'
     if path.startswith("/orders?"):
         return b"200 OK", b'{"orders":[],"total":0}'
-    # Under the id that was asked for, as everybody gives it.
-    return b"200 OK", _TYPICAL.replace(ORDER_ID.encode(), path.rpartition("/")[2].partition("?")[0].encode())
+    order_id = path.rpartition("/")[2].partition("?")[0]
+    # Under the id that was asked for, as everybody gives it, and with the metadata it was placed with.
+    return b"200 OK", _PLACED.get(order_id) or _TYPICAL.replace(ORDER_ID.encode(), order_id.encode())
 
 
 async def main() -> None:

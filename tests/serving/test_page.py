@@ -132,7 +132,7 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "Gift message Enjoy!",
         "Purchase order number PO-7",
         "Note “note” x",
-        "$449.00 in 24 hours $549.00 in 30 days 1 more order in 24 hours",
+        "$448.99 in 24 hours $548.99 in 30 days 1 more order in 24 hours",
         "Buy for at most $51.00 Do not buy",
         "ends in 10 minutes",
     ):
@@ -229,18 +229,19 @@ async def test_no_cookie_is_set_and_none_shows_or_decides_anything(open_test_sho
         own = {"Origin": person.origin}
         assert list(person.client.cookies.jar) == []
         names = ("visit", "zinc_approve", "zinc_approve_member", "secret", "token", "about")
-        stolen = "; ".join(f"{name}={value}" for name in names for value in (visit, question.shown.secret))
+        form = fields(forms_with(person.page, "about"))
+        del form["visit"]
         async with visitor(person.address) as neighbour:  # with all that the browser sends to any port of 127.0.0.1
-            cookies = {"Cookie": stolen, **own}
-            form = fields(person.page)
-            del form["visit"]
-            for answer in (
-                await neighbour.client.get(person.address, headers=cookies),
-                await neighbour.client.get(f"{person.address}?visit={visit}", headers=cookies),
-                await neighbour.client.post(person.address, data={**form, "decision": "yes"}, headers=cookies),
-                await neighbour.client.post(f"{person.address}?visit={visit}", data={"a": "b"}, headers=cookies),
-            ):
-                assert (answer.status_code, "Buy from" in answer.text, "amazon" in answer.text) == (403, False, False)
+            for value in (visit, question.shown.secret):
+                cookies = {"Cookie": "; ".join(f"{name}={value}" for name in names), **own}
+                for answer in (
+                    await neighbour.client.get(person.address, headers=cookies),
+                    await neighbour.client.get(f"{person.address}?visit={visit}", headers=cookies),
+                    await neighbour.client.post(person.address, data={**form, "decision": "yes"}, headers=cookies),
+                    await neighbour.client.post(f"{person.address}?visit={visit}", data={"a": "b"}, headers=cookies),
+                ):
+                    shown = "Buy from" in answer.text or "amazon" in answer.text
+                    assert (answer.status_code, shown) == (403, False)
         assert "set-cookie" not in (await person.decide("yes")).headers
     assert len(zinc.posts) == 1
 

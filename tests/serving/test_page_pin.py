@@ -85,7 +85,7 @@ async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
             number += 1
             entry = await placed(shop, number)
             await person.look(f"/approve/{entry.id}")
-            for _ in range(3):
+            for _ in range(5 if number == 1 else 2):
                 answer = await person.decide("yes", pin=next(guesses))
                 assert answer.status_code == 403
                 if "That was not the PIN." in answer.text:
@@ -93,9 +93,9 @@ async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
                 else:
                     assert "this one was not looked at. The next PIN is looked at in" in answer.text
             await person.decide("no")
-            clock.pass_seconds(20)
+            clock.pass_seconds(50)
         assert looked_at[0] == 0
-        assert len(looked_at) <= 12, "in the first hour, of some five hundred that were sent"
+        assert len(looked_at) <= 12, "in the first hour, of the many that were sent"
         later = [at for at in looked_at if at > 1800]
         assert len(later) <= 3, "and a few an hour from then on"
         assert all(sum(minute <= at < minute + 60 for at in looked_at) <= 1 for minute in range(60, 3600, 60)), (

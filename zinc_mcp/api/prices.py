@@ -6,6 +6,7 @@ Amounts are whole minor units. Whatever contradicts itself is not settled on: `c
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, cast
 
 from pydantic import Field
@@ -69,12 +70,12 @@ class PriceComponents(Answer):
         given = [found.get(name) for name in _AMOUNTS]
         return {**found, "unreadable": any(amount is not None and type(amount) is not int for amount in given)}
 
-    @property
+    @cached_property
     def charged_cents(self) -> int | None:
         """What was charged for the order, in US cents; None when that is not stated, or not clear."""
         return None if self.is_unclear else self._stated_cents
 
-    @property
+    @cached_property
     def is_unclear(self) -> bool:
         """Whether the figures contradict themselves or each other, so that nothing can be settled on them."""
         return (

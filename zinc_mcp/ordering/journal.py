@@ -14,6 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering import look_up_rows, opening, pins, questions, rows
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
@@ -475,7 +476,9 @@ class Journal:
         query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
         row = connection.execute(query).first()
         if row is None:
-            raise RefusedError("No order with this key is in the journal.", "See `orders` for the keys.")
+            raise RefusedError(
+                "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+            )
         return rows.entry_of(row)
 
     def _list(self, which: sa.ColumnElement[bool], caller: str | None, mode: Mode | None) -> sa.Select[Any]:

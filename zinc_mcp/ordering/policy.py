@@ -45,7 +45,7 @@ class Policy(BaseModel):
     """How many orders in 24 hours."""
     max_unproved: Limit | None = None
     """What may have been paid up front by wallet, ended with nothing bought, and not be proved to have come back; None
-    is as much as `max_day`. Above it the agent rail stops until the owner speaks (`zinc-mcp orders refunded`)."""
+    is as much as `max_day`. Above it the agent rail stops until the owner says what came back."""
     max_lookups_day: Limit = 100
     """What looking products up for a question may cost in 24 hours."""
     retailers_allowed: tuple[str, ...] | None = None

@@ -47,8 +47,7 @@ def ask(connection: sa.Connection, entry: Entry, consent: Mapping[str, Any], mos
     others = [each for each in waiting(connection, entry.caller, now) if each.id != entry.id]
     if len(others) >= most:
         raise RefusedError(
-            f"{len(others)} orders wait for the user's decision already, so nothing more is put before them. "
-            "Nothing was sent.",
+            f"{len(others)} orders wait for the user's decision already, so nothing more is put before them.",
             "Ask the user to decide about those first, then call again.",
             code="too_many_waiting",
             facts={"waiting": [each.key for each in others]},

@@ -160,13 +160,6 @@ def problem_of(doubt: Doubt | None) -> Mapping[str, Any] | None:
     return None if doubt is None else {"code": doubt, "summary": _SENTENCES[doubt]}
 
 
-def unproved_cents(entry: Entry) -> int:
-    """Return how much was paid up front for an entry that ended without an order, and is not proved to be back."""
-    if entry.authorised_cents is None or entry.state not in _ENDED or entry.state == "placed":
-        return 0
-    return max(0, entry.authorised_cents - (entry.refunded_cents or 0))
-
-
 def _unbought(authorised: int, refunded: int | None) -> Settlement:
     left = max(0, authorised - (refunded or 0))
     return Settlement(None if refunded is None else left, left, refunded)

@@ -5,7 +5,6 @@ Only a yes sends anything, and everything but a no leads to the page or the term
 """
 
 import logging
-import shlex
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,7 +17,7 @@ from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from pydantic import BaseModel, Field, ValidationError
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.invocation import invocation
+from zinc_mcp.invocation import command
 from zinc_mcp.ordering.approval import question_of, seconds_to_decide
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.earlier import Answer
@@ -72,8 +71,8 @@ class Terminal:
 
 
 def in_a_terminal(entry: Entry) -> str:
-    """Return the command to decide with. A model may have written the key, and it is pasted into a shell."""
-    return f"`{invocation()} approve {shlex.quote(entry.key)}` (or `decline`)"
+    """Return the command to decide with. A model may have written the key; it is quoted for the shell."""
+    return f"{command('approve', given=[entry.key])} (or `decline`)"
 
 
 async def asked(

@@ -201,7 +201,7 @@ def _warning(view: OrderView) -> str:
         return ""
     return (
         f" WARNING: that is more than max_price allows ({_amount(view, 'max_price')}, without Zinc's fee). Further "
-        "orders paid this way are paused until the user has looked into it (`zinc-mcp resume`)."
+        f"orders paid this way are paused until the user has looked into it ({command('resume')})."
     )
 
 
