@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any, Literal
 
 import anyio
@@ -63,10 +64,12 @@ class FakeZinc:
     """What a 201 shows of the order that was placed."""
     shown_when_read: Changed = dict
     """What a read of one order shows of it."""
+    dated: bool = False
+    """Whether answers carry the time, by `clock`."""
 
     def transport(self) -> httpx.MockTransport:
         """Return this fake as the network."""
-        return httpx.MockTransport(self._handle)
+        return httpx.MockTransport(self._answer)
 
     @property
     def posts(self) -> list[httpx.Request]:
@@ -86,6 +89,12 @@ class FakeZinc:
         components = {"subtotal": total, "tax": 0, "shipping": 0, "total": total, "currency": "USD"}
         self.advance(order_id, "order_placed", job_result={"success": True, "price_components": components})
 
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        response = await self._handle(request)
+        if self.dated:
+            response.headers["Date"] = formatdate(self.clock(), usegmt=True)
+        return response
+
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         if request.method == "POST" and self.on_post is not None:
@@ -96,6 +105,8 @@ class FakeZinc:
             return await self._post(request)
         if request.url.path.startswith("/practice/settlements/"):
             return self._settlement(request.url.path.rsplit("/", 1)[-1])
+        if request.url.path == "/health":
+            return httpx.Response(200, json={"status": "up"})
         if request.url.path == "/wallet/me":
             return httpx.Response(200, json={"balance": 10_000_000, "order_fee_cents": self.fee_cents})
         if request.url.path.startswith("/products/"):

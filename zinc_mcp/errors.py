@@ -29,6 +29,7 @@ ErrorCode = Literal[
     "limit_exceeded",
     "not_allowed",
     "paused",
+    "clock_uncertain",
     "policy_invalid",
     "settings_invalid",
     "approval_expired",
@@ -129,10 +130,58 @@ class LimitExceededError(RefusedError):
 
 
 class JournalError(ZincMcpError):
-    """The journal cannot be read or written. Without it nothing is sent."""
+    """The journal cannot be read or written. Without it nothing is sent.
+
+    `summary` is the cause alone. What follows from it only the code knows that was about to send or had sent:
+    `before_sending` and `in_doubt` add that.
+    """
 
     default_code: ClassVar[ErrorCode] = "journal_unavailable"
     default_next_step = "Tell the user that the journal has to work again; then call again."
+    is_told = False
+    """Whether `summary` says what follows from it."""
+
+    def before_sending(self) -> "JournalError":
+        """Return this failure as one before which nothing was sent; one whose consequence is told stays as it is."""
+        if self.is_told:
+            return self
+        told = JournalError(
+            f"{self.summary.removesuffix('.')}, so nothing was sent.",
+            self.next_step,
+            code=self.code,
+            facts=self.facts,
+            owner_step=self.owner_step,
+        )
+        told.is_told = True
+        return told
+
+    def in_doubt(self, happened: str, key: str, **facts: object) -> "JournalError":
+        """Return this failure as one after which it is not known here what became of the order with this key.
+
+        Args:
+            happened: what did happen, as a clause, such as `The order was sent`.
+            key: finds the order again.
+            facts: what else is known, such as the order's id.
+        """
+        if self.is_told:
+            return self
+        told = JournalError(
+            f"{happened}, but the journal could not be used then. {self.summary}",
+            "Do not order again. Tell the user to mend the journal; get_order with the key finds out what happened.",
+            code="outcome_unknown",
+            facts={"key": key, **{name: value for name, value in facts.items() if value is not None}},
+        )
+        told.money_may_have_moved = True
+        told.is_told = True
+        return told
+
+    def after_a_no(self, answered: str, key: str) -> "JournalError":
+        """Return this failure as one after which nothing was bought, whatever the journal says."""
+        if self.is_told:
+            return self
+        told = JournalError(f"{answered}, but the journal could not write it down. {self.summary}", facts={"key": key})
+        told.is_told = True
+        return told
 
 
 class ZincUnreachableError(ZincMcpError):

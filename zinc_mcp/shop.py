@@ -26,6 +26,7 @@ from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
 from zinc_mcp.ordering.settling import Checkpoint, Settling
+from zinc_mcp.ordering.times import Times
 from zinc_mcp.ordering.workings import Workings
 from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
@@ -115,10 +116,11 @@ async def open_shop(
     def open_journal() -> Journal:
         from zinc_mcp.ordering.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
 
-        return Journal.open(settings.journal_url, clock=clock, uptime=uptime)
+        return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
     writer = Writer(open_journal)
-    client = _client(settings, transport, clocks)
+    times = Times(clock, clock if uptime is None else lambda: uptime()[1])
+    client = _client(settings, transport, clocks, times)
     wallet = payment_wallet(settings, client, wallet_transport)
     rails: dict[RailName, Rail] = {}
     if settings.sandbox or settings.api_key is not None:
@@ -141,7 +143,7 @@ async def open_shop(
             payer=_wallet_settings(settings).payer(),
         )
     leases = LeaseClock(clock, uptime)
-    reconciler = Reconciler(writer, clocks, leases, owner)
+    reconciler = Reconciler(writer, clocks, leases, owner, times)
     try:
         async with anyio.create_task_group() as tasks:
             admission = Admission(lambda: read_policy(settings), clocks.twin)
@@ -160,9 +162,11 @@ async def open_shop(
                 checkpoint=checkpoint,
                 admission=admission,
                 tasks=tasks,
+                times=times,
             )
             checkout = Checkout(workings)
             tasks.start_soon(_sweep, workings, checkout)
+            tasks.start_soon(reconciler.unwritten.keep_writing)
             if wallet is not None:
                 tasks.start_soon(wallet.warm)
             try:
@@ -170,6 +174,7 @@ async def open_shop(
             finally:
                 with anyio.CancelScope(shield=True):
                     await sender.drained()
+                    await reconciler.unwritten.write_all()
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
@@ -201,14 +206,14 @@ async def _sweep(workings: Workings, checkout: Checkout) -> None:
         await workings.bell.wait(min(clocks.heed, left) if undecided else left)
 
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks) -> ZincClient:
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
     if not settings.sandbox:
-        return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire)
+        return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire, heard=times.heard)
     if transport is None:
         from zinc_mcp.sandbox import Sandbox
 
         transport = Sandbox(settings.home / "sandbox.db").transport()
-    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire)
+    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, heard=times.heard)
 
 
 def payment_wallet(

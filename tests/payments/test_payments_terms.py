@@ -172,7 +172,7 @@ async def _row(values: list[str], *, date: str | None = None, clock: float = NOW
     try:
         quote = await rail.quote(BODY, 2500, 100, kept)
         assert isinstance(quote, Quote)
-        await rail.send_paid(BODY, (await rail.sign(quote)).credential, kept)
+        await rail.send_paid(BODY, (await rail.sign(quote)).credential, kept, lambda: None)
     except (PaymentRefusedError, InvalidChallengeError) as error:
         refused = error
     await client.aclose()

@@ -5,7 +5,6 @@ Sources: Create MPP Order (OpenAPI 2026-04-27); `?method=` since 2026-06-26. The
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient, placed_order
 from zinc_mcp.api.responses import Order
+from zinc_mcp.api.wire import Leaving, dated
 
 MAX_KEY = 500
 
@@ -41,6 +41,7 @@ async def post_agent_order(
     body: bytes,
     credential: tuple[str, SecretStr] | None,
     on_headers: OnPaidHeaders,
+    leaving: Leaving | None = None,
     on_conflict: OnPaidHeaders | None = None,
 ) -> Order | PaymentAsked:
     """Send the order once, unpaid or with a credential (header name and value).
@@ -64,15 +65,7 @@ async def post_agent_order(
             await on_conflict(order_key, headers.get("payment-receipt"))
 
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
-    answer = await client.post_order(path, body, sent, keep)
+    answer = await client.post_order(path, body, sent, keep, leaving)
     if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
-        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), _dated(answer.headers.get("date")))
+        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), dated(answer.headers.get("date")))
     return placed_order(answer)
-
-
-def _dated(text: str | None) -> float | None:
-    """Read a `Date` header (RFC 9110, section 6.6.1); None when there is none that can be read."""
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None

@@ -18,6 +18,8 @@ from zinc_mcp.api.responses import Order, order_in
 from zinc_mcp.api.wire import (
     READ_SECONDS,
     WIRE_SECONDS,
+    Heard,
+    Leaving,
     OnHeaders,
     Wire,
     WireAnswer,
@@ -48,6 +50,7 @@ class ZincClient:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
+        heard: Heard | None = None,
     ) -> None:
         """Prepare a client for `origin`, as `check_origin` takes it; see `Wire` for the rest. Nothing is connected yet.
 
@@ -55,13 +58,15 @@ class ZincClient:
             SettingsError: if `origin` is neither https nor loopback.
         """
         self.origin = check_origin(origin)
-        self._wire = Wire(self.origin, transport=transport, wire_seconds=wire_seconds, read_seconds=read_seconds)
+        self._wire = Wire(
+            self.origin, transport=transport, wire_seconds=wire_seconds, read_seconds=read_seconds, heard=heard
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._wire.aclose()
 
-    async def create_order(self, body: bytes, api_key: SecretStr) -> Order:
+    async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
         """Send `POST /orders` once with exactly these bytes.
 
         Raises:
@@ -70,13 +75,18 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self.post_order("/orders", body, bearer(api_key)))
+        return placed_order(await self.post_order("/orders", body, bearer(api_key), leaving=leaving))
 
     async def post_order(
-        self, path: str, body: bytes, headers: Mapping[str, str], on_headers: OnHeaders | None = None
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        on_headers: OnHeaders | None = None,
+        leaving: Leaving | None = None,
     ) -> WireAnswer:
         """Send one placing request with exactly these bytes; see `Wire.post`."""
-        return await self._wire.post(path, body, headers, on_headers)
+        return await self._wire.post(path, body, headers, on_headers, leaving)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.

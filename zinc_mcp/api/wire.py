@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +28,12 @@ _ALWAYS_SENT = {
     "Accept-Encoding": "identity",
     "Connection": "keep-alive",
 }
+
+Leaving = Callable[[], None]
+"""Called right before the first byte of a placing request leaves; what it raises stops that byte, and is raised."""
+
+Heard = Callable[[float | None], None]
+"""Called with the time of an answer (`Date`), in seconds since the epoch; None when it carries none."""
 
 OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 
@@ -60,6 +67,7 @@ class Wire:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
+        heard: Heard | None = None,
     ) -> None:
         """Prepare; nothing is connected yet.
 
@@ -68,21 +76,30 @@ class Wire:
             transport: stands for the network in tests and in the built-in sandbox.
             wire_seconds: the most one placing request may take, from connecting to the last byte.
             read_seconds: the same for reads.
+            heard: called with the time that each answer carries.
         """
         self._origin = origin
+        self._heard = heard
         self._wire_seconds = wire_seconds
         self._read_seconds = read_seconds
         # Short of the whole, or a connection that never came about would count as an order in doubt.
         connecting = min(10.0, wire_seconds / 4)
         self._timeouts = {"connect": connecting, "pool": connecting, "read": wire_seconds, "write": wire_seconds}
         self._transport = transport
+        self._given = transport is not None
 
     async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], on_headers: OnHeaders | None = None
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        on_headers: OnHeaders | None = None,
+        leaving: Leaving | None = None,
     ) -> WireAnswer:
         """Send one placing request with exactly these bytes and return the answer, whatever it says.
 
-        `on_headers` is awaited as soon as the headers have arrived, before the body is read.
+        `on_headers` is awaited as soon as the headers have arrived, before the body is read. `leaving` is called when
+        the connection stands and before the first byte goes out on it.
 
         Raises:
             ZincUnreachableError: nothing was sent.
@@ -92,9 +109,14 @@ class Wire:
 
         transport = self._connections()  # before what follows takes a failure for one of the wire
         request = self._request("POST", path, {"Content-Type": "application/json", **headers}, body)
+        if leaving is not None:
+            if self._given:
+                leaving()
+            else:
+                request.extensions["trace"] = _before_the_first_byte(leaving)
         try:
             with anyio.fail_after(self._wire_seconds):
-                return await _exchange(transport, request, on_headers)
+                return await _exchange(transport, request, on_headers, self._heard)
         except _nothing_sent() as error:
             raise ZincUnreachableError("Zinc could not be reached, so nothing was sent.") from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -119,7 +141,7 @@ class Wire:
         request = self._request("GET", path, headers, parameters=parameters)
         try:
             with anyio.fail_after(self._read_seconds):
-                return await _exchange(transport, request)
+                return await _exchange(transport, request, None, self._heard)
         except _nothing_sent() as error:
             raise _unreachable() from error
         except (httpx.HTTPError, OSError, _NotReadError) as error:
@@ -186,6 +208,14 @@ def bearer(api_key: SecretStr) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
+def dated(text: str | None) -> float | None:
+    """Read a `Date` header (RFC 9110, section 6.6.1); None when there is none that can be read."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def unanswered(how: str, reason: str) -> ZincMcpError:
     """Return the failure of a placing request that was sent and that no usable answer came to."""
     return OrderOutcomeUnknownError(f"The order was sent, but {how}.", facts={"reason": reason})
@@ -209,10 +239,15 @@ def _url(address: str) -> httpx.URL:
 
 
 async def _exchange(
-    transport: httpx.AsyncBaseTransport, request: httpx.Request, on_headers: OnHeaders | None = None
+    transport: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    on_headers: OnHeaders | None = None,
+    heard: Heard | None = None,
 ) -> WireAnswer:
     response = await transport.handle_async_request(request)
     try:
+        if heard is not None:
+            heard(dated(response.headers.get("date")))
         if on_headers is not None:
             await on_headers(response.status_code, response.headers)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -225,6 +260,16 @@ async def _exchange(
         return WireAnswer(response.status_code, response.headers, _without_secret(bytes(content), request.headers))
     finally:
         await response.aclose()
+
+
+def _before_the_first_byte(leaving: Leaving) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """Return what the HTTP library calls at each step of a request (httpcore, "Extensions", "trace")."""
+
+    async def step(name: str, _info: Mapping[str, Any]) -> None:
+        if name == "http11.send_request_headers.started":
+            leaving()
+
+    return step
 
 
 class _NotReadError(Exception):

@@ -91,12 +91,13 @@ def purge(days: float) -> None:
 @click.argument("key")
 @click.option("--bought", "order_id", metavar="ID", help="It was bought: Zinc's order id.")
 @click.option("--not-bought", is_flag=True, help="It was not bought; its money is free again.")
-def resolve(key: str, order_id: str | None, not_bought: bool) -> None:
+@click.option("--holder-ended", is_flag=True, help="With --not-bought: the process that was sending it has ended.")
+def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool) -> None:
     """Settle an order in doubt: the owner's last word."""
     if (order_id is not None) == not_bought:
         raise click.UsageError("Say either --bought ID or --not-bought.")
     with _journal() as journal:
-        entry = journal.resolve(key, order_id=order_id)
+        entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended)
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
 
 

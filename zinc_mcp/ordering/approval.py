@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.admission import noted
 from zinc_mcp.ordering.decision import Decision, closed, digest_of, new_question_id, reference_of
@@ -94,13 +94,16 @@ class Approval:
             near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
             look_up_cents=looked.cost_cents,
         )
+        if doubt := entry.facts.get("clock_uncertain"):
+            clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
+            question = question.model_copy(update={"extras": (clock, *question.extras)})
         consent = {
             "how": "asked",
             "id": new_question_id(),
             "digest": _digest(question, entry, entry),
             "question": question.model_dump(mode="json"),
             "noted": noted(before),
-            "until": now + workings.clocks.approval,
+            **workings.until(workings.clocks.approval),
         }
         asked = await workings.writer.run(lambda journal: journal.ask(entry, consent, MOST_WAITING))
         workings.bell.ring()
@@ -136,22 +139,25 @@ class Approval:
         else:  # a host's dialogue never takes a PIN
             given = decision.pin if decision.how == "page" else None
             await check_pin(workings.writer, caller or OWNER, "page", given, workings.clock())
-        until = workings.clock() + workings.clocks.approval
-        taken = await workings.writer.run(
-            lambda journal: journal.approve(about, caller, said, until, workings.admission)
-        )
-        if taken.refusal is not None:
-            raise taken.refusal
-        if taken.unnoted:
-            await self._asked_anew(taken.entry)
-            raise RefusedError(
-                "Since the question was asked, another order like it has come, so the answer was not taken.",
-                "The question is asked again and says so; the user decides about that one.",
-                code="question_closed",
-                facts={"key": taken.entry.key},
+        until = workings.until(workings.clocks.approval)
+        try:
+            taken = await workings.writer.run(
+                lambda journal: journal.approve(about, caller, said, until, workings.admission)
             )
-        workings.checkpoint("approved")
-        return await self.send_approved(taken.entry)
+            if taken.refusal is not None:
+                raise taken.refusal
+            if taken.unnoted:
+                await self._asked_anew(taken.entry)
+                raise RefusedError(
+                    "Since the question was asked, another order like it has come, so the answer was not taken.",
+                    "The question is asked again and says so; the user decides about that one.",
+                    code="question_closed",
+                    facts={"key": taken.entry.key},
+                )
+            workings.checkpoint("approved")
+            return await self.send_approved(taken.entry)
+        except JournalError as error:  # the yes may have been written down, and then some process acts on it
+            raise error.in_doubt("The answer was yes", entry.key) from error
 
     async def send_approved(self, entry: Entry) -> Entry:
         """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.ordering import looking
 from zinc_mcp.ordering.admission import limits_of
 from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
@@ -94,11 +94,20 @@ class Checkout:
         if refusal is not None:
             raise refusal
         draft = self._draft(intent, rail, fee_cents)
+        await workings.hear_the_time(rail)
+        try:
+            return await self._placed(draft, intent, rail, policy, deadline)
+        except JournalError as error:
+            if error.is_told:
+                raise
+            return await self._earlier.despite_the_journal(error, draft)
+
+    async def _placed(self, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float) -> Answer:
         await self._earlier.adopt_listed(draft, rail)
         again: dict[int, Entry] = {}
-        made_room = False
+        made_room = uncertain = False
         while True:
-            consent = self._consent(draft, policy, again)
+            consent = None if uncertain else self._consent(draft, policy, again)
             opened: Attempt | Entry | Resembling | Standing | None = None
             try:
                 with anyio.CancelScope(shield=True):  # never between opening and sending
@@ -108,12 +117,21 @@ class Checkout:
                     raise
                 made_room = True
                 await self._earlier.make_room(draft, full)
+            except RefusedError as error:
+                if error.code != "clock_uncertain":
+                    raise
+                await self._workings.writer.run(lambda journal: journal.note_clock())
+                if policy.approval in ("host", "none"):  # nobody would be asked by us
+                    raise
+                uncertain = True
             except StaleEntryError:
                 continue  # cleared away by somebody whose clock runs ahead: open anew
             if isinstance(opened, Attempt):
                 return await self._earlier.outcome(opened, deadline, earlier=False)
             if isinstance(opened, Entry | Resembling):
                 entry = opened if isinstance(opened, Entry) else opened.entry
+                if "clock_uncertain" in entry.facts:
+                    await self._workings.writer.run(lambda journal: journal.note_clock())
                 return Answer(await self._asked(entry, intent, policy))
             if opened is not None:
                 found = await self._earlier.answer(opened, draft, deadline)
@@ -139,7 +157,11 @@ class Checkout:
         """
         wait_seconds = self._workings.clocks.answer if wait_seconds is None else wait_seconds
         deadline = time.monotonic() + wait_seconds
-        return await self._followed(await self._approval.decide(decision, caller=caller), deadline, earlier=False)
+        try:
+            entry = await self._approval.decide(decision, caller=caller)
+        except JournalError as error:
+            raise error.before_sending() from error
+        return await self._followed(entry, deadline, earlier=False)
 
     async def await_decision(self, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
         """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
@@ -152,9 +174,12 @@ class Checkout:
         Raises:
             ZincMcpError: what the sending ended with; see `place`.
         """
-        entry = await self._earlier.decided(entry, deadline)
-        if is_approved(entry):
-            entry = await self._approval.send_approved(entry)
+        try:
+            entry = await self._earlier.decided(entry, deadline)
+            if is_approved(entry):
+                entry = await self._approval.send_approved(entry)
+        except JournalError as error:
+            raise error.in_doubt("A person was asked, who may have said yes", entry.key) from error
         return await self._followed(entry, deadline, earlier=earlier)
 
     async def send_approved(self) -> bool:
@@ -308,6 +333,7 @@ class Checkout:
                 again=frozenset(again),
                 sending=marks if at_once else None,
                 unless_resembling=consent is not None and consent["how"] == BELOW,
+                asks=consent is None or consent["how"] == "practice",
             )
         )
         if isinstance(opened, Standing | Resembling):
@@ -351,5 +377,8 @@ class Checkout:
         if attempt is not None:
             return await self._earlier.outcome(attempt, deadline, earlier=earlier)
         if question_of(entry) is None:
-            entry = await self._earlier.moved_elsewhere(entry, deadline)
+            try:
+                entry = await self._earlier.moved_elsewhere(entry, deadline)
+            except JournalError as error:
+                raise error.in_doubt("It was being sent by another process", entry.key) from error
         return Answer(entry, earlier=earlier)

@@ -115,7 +115,13 @@ def _add_steady_leases(connection: sa.Connection) -> None:
 
 def _add_questions_and_proofs(connection: sa.Connection) -> None:
     """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
-    columns = (ENTRIES.c.kind, ENTRIES.c.authorised_cents, ENTRIES.c.refunded_cents, ENTRIES.c.zinc_at)
+    columns = (
+        ENTRIES.c.kind,
+        ENTRIES.c.authorised_cents,
+        ENTRIES.c.refunded_cents,
+        ENTRIES.c.zinc_at,
+        ENTRIES.c.sender,
+    )
     for column in columns:
         _add_column(connection, column)
     UNPROVED_INDEX.create(connection)
@@ -161,7 +167,10 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
 
 @contextmanager
 def explained() -> Generator[None]:
-    """Turn the database's failures into `JournalError`s; parameters (addresses!) never get into them."""
+    """Turn the database's failures into `JournalError`s, which name the cause and no consequence.
+
+    Parameters (addresses!) never get into them.
+    """
     try:
         yield
     except sa_exc.DBAPIError as error:

@@ -55,7 +55,24 @@ class Earlier:
         self._journal_is_old = False
 
     async def answer(self, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
-        """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew."""
+        """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew.
+
+        Raises:
+            ZincMcpError: what an attempt of this process at it ended with.
+            JournalError: the journal failed while that order is in doubt.
+        """
+        twin = standing.entry
+        try:
+            return await self._answer(standing, draft, deadline)
+        except JournalError as error:
+            known = self._workings.reconciler.unwritten.known(twin.id)
+            if known is not None:
+                return Answer(known.entry, known.order, earlier=True)
+            if error.is_told or twin.state in FOREVER:
+                raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+            return Answer(twin, earlier=True)
+
+    async def _answer(self, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
         workings = self._workings
         twin = standing.entry
         if await workings.reconciler.clear_abandoned(twin):
@@ -77,7 +94,7 @@ class Earlier:
             return None
         if twin.state in FOREVER or twin.state == "waiting":
             return Answer(twin, order, earlier=True)
-        age = workings.clock() - twin.opened_at
+        age = workings.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
         if standing.same_key or twin.body_digest == draft.body_digest or age < workings.clocks.repeat:
             return Answer(twin, order, earlier=True)
         return Repeat(twin)
@@ -108,9 +125,29 @@ class Earlier:
             pass  # the refusal holds in any case
         return None
 
+    async def despite_the_journal(self, error: JournalError, draft: Draft) -> Answer:
+        """Return the earlier order for the same, as far as this process or a journal that can only be read knows it.
+
+        Raises:
+            JournalError: `error` with its consequence: nothing was sent, or the earlier order is in doubt.
+        """
+        workings = self._workings
+        known = workings.reconciler.unwritten.twin_of(draft)
+        if known is not None:
+            return Answer(known.entry, known.order, earlier=True)
+        try:
+            twin = await workings.writer.run(lambda journal: journal.standing_twin(draft, workings.clocks.twin))
+        except JournalError:
+            twin = None
+        if twin is None or (twin.state == "waiting" and twin.lease_owner == workings.owner):  # this call's own
+            raise error.before_sending() from error
+        if twin.state in FOREVER:
+            raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+        return Answer(twin, earlier=True)
+
     def _may_be_bought_again(self, found: Entry, wanted: Wanted) -> bool:
         """Say whether the policy takes the intention for a new one, so that it is the refusal that counts."""
-        age = self._workings.clock() - found.opened_at
+        age = self._workings.times.earliest() - found.opened_at
         if found.body_digest == wanted.body_digest or age < self._workings.clocks.repeat or found.state in FOREVER:
             return False
         try:
@@ -215,7 +252,7 @@ class Earlier:
     async def _adopt(self, draft: Draft, order: Order) -> None:
         if order.max_price is not None:
             draft = replace(draft, ceiling_cents=order.max_price)  # as it was placed, and not as it is wanted now
-        now = self._workings.clock()
+        now = self._workings.times.earliest()
         created = order.created_at.timestamp() if order.created_at is not None else now
         if order.stage in ("accepted", "placed") and now - created < self._workings.clocks.twin:
             key = told_key(order)

@@ -80,6 +80,8 @@ class Entry:
     lease_boot: str | None
     lease_taken: float | None
     lease_seconds: float | None
+    sender: str | None
+    """The process that was going to send it and has not said since what came of that (`ordering.holder`)."""
     ceiling_cents: int
     fee_cents: int
     reserved_cents: int

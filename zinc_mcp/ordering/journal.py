@@ -20,6 +20,7 @@ from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.database import connect, create, explained
 from zinc_mcp.ordering.decision import QuestionRef, reference_of
 from zinc_mcp.ordering.entry import (
+    DOUBTFUL,
     FOREVER,
     OPEN,
     Draft,
@@ -34,6 +35,7 @@ from zinc_mcp.ordering.entry import (
     Wanted,
 )
 from zinc_mcp.ordering.glance import Glance
+from zinc_mcp.ordering.holder import may_still_run
 from zinc_mcp.ordering.lease import FREE, LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
@@ -42,20 +44,33 @@ from zinc_mcp.ordering.settle import OWNERS_WORD, refunded_by_owner, without_ord
 from zinc_mcp.ordering.standing import standing
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
+from zinc_mcp.ordering.times import FUTURE_SECONDS, Clock, Times
 from zinc_mcp.ordering.twin import derived_key
 
 
 class Journal:
     """One journal, open. Times are seconds since the epoch, money is US cents."""
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], float], uptime: Uptime | None) -> None:
+    def __init__(
+        self, engine: sa.Engine, clock: Callable[[], float], uptime: Uptime | None, times: Times | None = None
+    ) -> None:
         self._engine = engine
+        self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(clock, uptime)
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float] = time.time, uptime: Uptime | None = machine_uptime) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        uptime: Uptime | None = machine_uptime,
+        times: Times | None = None,
+    ) -> Self:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
+
+        `times` also knows Zinc's.
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, or made by a newer
@@ -68,7 +83,7 @@ class Journal:
             except BaseException:
                 engine.dispose()
                 raise
-        return cls(engine, clock, uptime)
+        return cls(engine, clock, uptime, times)
 
     def close(self) -> None:
         """Close the connections."""
@@ -97,6 +112,7 @@ class Journal:
         again: Collection[int] = (),
         sending: Callable[[], Mapping[str, Any]] | None = None,
         unless_resembling: bool = False,
+        asks: bool = True,
     ) -> Entry | Standing | Resembling:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
@@ -109,26 +125,28 @@ class Journal:
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
             sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
             unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
+            asks: a person will be asked before anything is sent, or nothing real is bought.
 
         Raises:
-            RefusedError: `paused`, `key_conflict` or `key_used`.
+            RefusedError: `paused`, `key_conflict`, `key_used`, or `clock_uncertain` where nobody would be asked.
             LimitExceededError: a rolling limit does not admit it.
         """
-        now = self._clock()
+        now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         with self._writing() as connection:
-            before = opening.looked_up(connection, draft, limits, now)
+            before = opening.looked_up(connection, draft, limits, earliest)
             rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
             if earlier is None and before.twins > 0:
-                earlier = opening.standing_twin(connection, draft, now - window_seconds, again)
+                earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
                 return earlier
             opening.check_limits(draft, limits, before)
+            draft = opening.with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
-            resembling = unless_resembling and opening.resembles(connection, draft, now - window_seconds)
+            resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
             marks = None if sending is None or resembling else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            entry = rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
             return Resembling(entry) if resembling else entry
 
     def open_look_ups(
@@ -136,8 +154,9 @@ class Journal:
     ) -> list[tuple[Entry | None, bool]]:
         """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
         lease = self._leases.lease(owner, lease_seconds)
+        now = self._times.earliest()
         with self._writing() as connection:
-            return look_up_rows.opened(connection, drafts, limits, lease=lease, now=self._clock(), **bounds)
+            return look_up_rows.opened(connection, drafts, limits, lease=lease, now=now, **bounds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
@@ -149,7 +168,7 @@ class Journal:
             ).first()
             if known is not None:
                 return rows.entry_of(known)
-            entry = rows.insert(connection, draft, key, opened_at)
+            entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at)
             changes: dict[str, Any] = {
                 "order_id": order_id,
                 "status": status,
@@ -186,7 +205,7 @@ class Journal:
     def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
         """Return the standing orders within the window that are the same as an entry, or hold one of its products."""
         with self._reading() as connection:
-            return opening.near_twins(connection, entry, self._clock() - window_seconds)
+            return opening.near_twins(connection, entry, self._times.earliest() - window_seconds)
 
     def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
         """Take a no; see `questions.decline`."""
@@ -194,11 +213,19 @@ class Journal:
             return questions.decline(connection, about, caller, said, self._clock())
 
     def approve(
-        self, about: QuestionRef, caller: str | None, said: Mapping[str, Any], until: float, admission: Admission
+        self,
+        about: QuestionRef,
+        caller: str | None,
+        said: Mapping[str, Any],
+        until: Mapping[str, Any],
+        admission: Admission,
     ) -> Taken:
         """Take a yes; see `questions.approve`."""
         with self._writing() as connection:
-            return questions.approve(connection, about, caller, said, until, admission, self._clock())
+            earliest = self._times.earliest()
+            return questions.approve(
+                connection, about, caller, said, until, admission, now=self._clock(), earliest=earliest
+            )
 
     # Moving on
 
@@ -210,29 +237,40 @@ class Journal:
         *,
         detail: Mapping[str, Any] | None = None,
         admission: Admission | None = None,
+        to_send: bool = False,
+        payment: Payment | None = None,
         **changes: Any,
     ) -> Entry:
         """Move an entry on from exactly the version given.
 
+        An entry that ends keeps no credential: it is forgotten in the same transaction.
+
         Args:
             entry: the version to move on from.
             state: where to.
-            what: for the event.
+            what: for the event: why, in a few words.
             detail: for the event.
             admission: checks the whole policy again where the entry is going to be sent for the first time.
+            to_send: it is going to be sent, or its wallet asked, right after; so it is whenever it gets such a state.
+            payment: is written in the same transaction.
             **changes: columns that change.
 
         Raises:
             StaleEntryError: somebody else moved it first.
             RefusedError: when it would be sent: `paused`, or what the policy does not allow any more.
         """
-        to_be_sent = state in ("signing", "sending") and entry.state != state
+        to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         with self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.why_paused(connection, entry))
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    admission.check(connection, entry, self._clock())
-            return rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
+                    admission.check(connection, entry, self._times.earliest())
+            moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
+            if payment is not None:
+                rows.write_payment(connection, payment)
+            if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:
+                rows.forget_credential(connection, entry.id)
+            return moved
 
     def claim(self, entry: Entry, owner: str, seconds: float) -> Entry | None:
         """Take the lease of an entry that nobody holds; None when somebody does (we ourselves too) or it moved."""
@@ -287,11 +325,11 @@ class Journal:
     def counted(self, caller: str, mode: Mode, seconds: float) -> tuple[int, int]:
         """Return (cents, orders) that count against a caller's limits over the last `seconds`."""
         with self._reading() as connection:
-            return opening.counted(connection, caller, mode, self._clock() - seconds)
+            return opening.counted(connection, caller, mode, self._times.earliest() - seconds)
 
     def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
         """List the orders that fill a limit; see `opening.filling`."""
-        since = None if seconds is None else self._clock() - seconds
+        since = None if seconds is None else self._times.earliest() - seconds
         with self._reading() as connection:
             return opening.filling(connection, caller, mode, since)
 
@@ -304,7 +342,7 @@ class Journal:
     def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
         """Return the earlier entry that stands for an intention, if there is one; `standing.standing`."""
         with self._reading() as connection:
-            return standing(connection, wanted, mode, self._clock() - window_seconds)
+            return standing(connection, wanted, mode, self._times.earliest() - window_seconds)
 
     def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
         """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
@@ -319,10 +357,16 @@ class Journal:
         with self._reading() as connection:
             return opening.count_twins(connection, draft) > 0
 
+    def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
+        """Return the earlier entry for the same intention that still stands."""
+        with self._reading() as connection:
+            standing = opening.standing_twin(connection, draft, self._times.earliest() - window_seconds, ())
+        return None if standing is None else standing.entry
+
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
         with self._reading() as connection:
-            return self._clock() - float(rows.meta(connection, "created_at") or 0.0)
+            return self._times.earliest() - float(rows.meta(connection, "created_at") or 0.0)
 
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""
@@ -353,6 +397,31 @@ class Journal:
         """End every pause."""
         with self._writing() as connection:
             rows.end_pauses(connection)
+
+    def note_clock(self) -> None:
+        """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
+        with self._writing() as connection:
+            newest = opening.newest(connection)
+            rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
+
+    def accept_clock(self) -> bool:
+        """Take this machine's clock for right as it stands; say whether anything was uncertain about it.
+
+        An entry that a wrong clock has put into the future counts from then on from the time that Zinc gave it.
+        """
+        now = self._clock()
+        with self._writing() as connection:
+            noted = rows.meta(connection, "clock_noted")
+            if noted is None:
+                return False
+            rows.set_meta(connection, "clock_noted", None)
+            rows.set_meta(connection, "clock_accepted", noted)
+            for entry in opening.from_the_future(connection, now + FUTURE_SECONDS):
+                if entry.zinc_at is not None and entry.zinc_at <= now + FUTURE_SECONDS:
+                    times = {"opened_at": entry.opened_at, "counted_at": entry.counted_at}
+                    right = {name: min(at, entry.zinc_at) for name, at in times.items()}
+                    rows.change(connection, entry, entry.state, "clock put right by the owner", times, right, now)
+        return True
 
     def paused(self) -> str | None:
         """Return why the whole journal is paused, or None."""
@@ -434,11 +503,14 @@ class Journal:
                 rows.change(connection, entry, entry.state, "purged", {}, changes, now)
         return len(found)
 
-    def resolve(self, key: str, *, order_id: str | None) -> Entry:
+    def resolve(self, key: str, *, order_id: str | None, holder_ended: bool = False) -> Entry:
         """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
 
+        `holder_ended`: the owner states that the process which was sending it has ended.
+
         Raises:
-            RefusedError: no such entry, it is not in doubt, or it is still being sent.
+            RefusedError: no such entry, it is not in doubt, it is still being sent, or it is said not to be bought
+                while the process that was sending it may still run, and send it.
         """
         now = self._clock()
         with self._writing() as connection:
@@ -449,13 +521,28 @@ class Journal:
                 )
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
                 raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
+            same_machine = self._engine.dialect.name == "sqlite"  # on a network folder there is no such journal
+            if order_id is None and entry.sender is not None and not holder_ended:
+                if may_still_run(entry.sender, same_machine=same_machine):
+                    raise RefusedError(
+                        "The process that was sending this order may still run, and could send it after all.",
+                        owner_step="Stop that server, or, if it ran elsewhere and has ended, say so with "
+                        "--holder-ended.",
+                    )
             what, detail = "resolved by the owner", {"bought": order_id}
+            if entry.rail == "agent":
+                rows.forget_credential(connection, entry.id)
             if order_id is not None:
-                bought = {**FREE, "order_id": order_id}
+                bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
             was_asked = rows.read_payment(connection, entry.id) is not None
-            not_bought = {**FREE, **without_order(entry, wallet_was_asked=was_asked), "problem": problem}
+            not_bought = {
+                **FREE,
+                "sender": None,
+                **without_order(entry, wallet_was_asked=was_asked),
+                "problem": problem,
+            }
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
     def refunded(self, key: str, cents: int) -> Entry:

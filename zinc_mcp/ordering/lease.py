@@ -64,13 +64,18 @@ class LeaseClock:
             "lease_seconds": seconds,
         }
 
-    def is_held(self, entry: Entry) -> bool:
-        """Say whether an entry is in somebody's hands, ours included; nobody guesses whether a process is dead."""
+    def left(self, entry: Entry) -> float:
+        """Return for how many seconds an entry is still in the hands of whoever holds it; 0.0 when in nobody's."""
         if entry.lease_until is None:
-            return False
+            return 0.0
         if self.uptime is not None and entry.lease_taken is not None and entry.lease_seconds is not None:
             boot, now = self.uptime()
             if boot == entry.lease_boot:
+                gone = now - entry.lease_taken
                 # Before it was taken: where a boot has no name of its own, that is how a restart shows.
-                return 0.0 <= now - entry.lease_taken < entry.lease_seconds
-        return entry.lease_until > self.clock()
+                return max(0.0, entry.lease_seconds - gone) if gone >= 0.0 else 0.0
+        return max(0.0, entry.lease_until - self.clock())
+
+    def is_held(self, entry: Entry) -> bool:
+        """Say whether an entry is in somebody's hands, ours included; nobody guesses whether a process is dead."""
+        return self.left(entry) > 0.0

@@ -37,7 +37,14 @@ async def look(
         JournalError: the journal cannot be read.
     """
     deadline = time.monotonic() + min(wait_seconds, workings.clocks.answer)
-    entry = await _known(workings, caller, handle)
+    kept = workings.reconciler.unwritten.find(handle, caller)
+    try:
+        entry = await _known(workings, caller, handle)
+    except JournalError:
+        if kept is None:
+            raise
+        return Answer(kept.entry, kept.order)
+    entry = entry or (None if kept is None else kept.entry)
     if entry is None:
         return await _look_elsewhere(workings, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)

@@ -38,7 +38,11 @@ _STANDING_TWINS = (
     .where(*_SAME_INTENTION)
     .where(
         ENTRIES.c.state.in_(STANDING),
-        sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
+        sa.or_(
+            ENTRIES.c.opened_at > sa.bindparam("since"),
+            ENTRIES.c.zinc_at > sa.bindparam("since"),
+            ENTRIES.c.state.in_(FOREVER),
+        ),
     )
     .order_by(ENTRIES.c.id.desc())
 )
@@ -61,7 +65,11 @@ _UNPROVED = sa.select(_CENTS).where(
 _STANDING = (
     ENTRIES.c.state.in_(STANDING),
     IS_ORDER,
-    sa.or_(ENTRIES.c.opened_at > sa.bindparam("since"), ENTRIES.c.state.in_(FOREVER)),
+    sa.or_(
+        ENTRIES.c.opened_at > sa.bindparam("since"),
+        ENTRIES.c.zinc_at > sa.bindparam("since"),
+        ENTRIES.c.state.in_(FOREVER),
+    ),
 )
 _OWN = sa.select(NEAR_TWINS.c.digest).where(NEAR_TWINS.c.entry_id == sa.bindparam("id"))
 _NEAR = (
@@ -89,8 +97,19 @@ def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
 
 
+def _kept(name: str) -> sa.ScalarSelect[str]:
+    return sa.select(META.c.value).where(META.c.name == name).scalar_subquery()
+
+
 _ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
 """Look-ups count as money and not as orders."""
+
+# The end of the index that the limits go by.
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(
+    ENTRIES.c.mode == sa.bindparam("mode"),
+    ENTRIES.c.caller == sa.bindparam("caller"),
+    ENTRIES.c.counts_cents > sa.literal_column("0"),
+)
 
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
 _BEFORE = sa.select(
@@ -99,6 +118,8 @@ _BEFORE = sa.select(
     .order_by(META.c.name)
     .limit(1)
     .scalar_subquery(),
+    _kept("clock_accepted"),
+    _NEWEST.correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
     _of_the_day(ENTRIES.c.counts_cents),
     _of_the_day(_ONE_ORDER),
@@ -112,6 +133,10 @@ class Before:
 
     paused: str | None
     """Why nothing may be opened."""
+    clock: str | None
+    """What the owner has accepted about the clocks."""
+    newest: float
+    """The latest time of an order that counts."""
     twins: int
     """All entries there ever were for the same intention."""
     day_cents: int
@@ -129,11 +154,41 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     since = day if limits.month_cents is None else now - MONTH_SECONDS
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
     given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
-    paused, *counted = execute(connection, _BEFORE, given).fetchone()
-    before = Before(paused, *map(int, counted))
+    paused, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
+    before = Before(paused, clock, float(newest), *map(int, counted))
     if draft.rail == "agent" and limits.unproved_cents is not None:
         return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
     return before
+
+
+def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
+    """Return a draft that says what is uncertain about the time it was opened at, for whoever is asked about it.
+
+    Raises:
+        RefusedError: `clock_uncertain`, and nobody would be asked.
+    """
+    if doubt is None:
+        return draft
+    if not asks:
+        raise RefusedError(
+            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time.",
+            "Tell the user to set the machine's clock right, or, if it is right, to run "
+            f"{command('resume')} in a terminal.",
+            code="clock_uncertain",
+        )
+    return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
+
+
+def newest(connection: sa.Connection) -> float:
+    """Return the latest time of any order that counts."""
+    query = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(ENTRIES.c.counts_cents > 0)
+    return float(connection.execute(query).scalar_one())
+
+
+def from_the_future(connection: sa.Connection, now: float) -> list[Entry]:
+    """List the entries whose own times lie after `now`."""
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.opened_at > now, ENTRIES.c.counted_at > now))
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -256,7 +311,7 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
     month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
     unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    beside = Before(None, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
+    beside = Before(None, None, 0.0, 0, int(day[0]), int(day[1]), int(month[0]), unproved)
     _check(entry.rail, entry.reserved_cents, limits, beside)
 
 

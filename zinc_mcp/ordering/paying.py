@@ -6,13 +6,17 @@ second 402 is never paid. A 402 or any other no after the credential proves noth
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import anyio
+from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import (
+    JournalError,
     OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
@@ -21,11 +25,11 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.entry import Entry, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.proof import find_paid, forget_credential, paid_no_order, proven, with_reference
-from zinc_mcp.ordering.rail import OnHeaders, PayingRail, Quote, WalletSilentError
+from zinc_mcp.ordering.proof import find_paid, paid_no_order, proven, with_reference, without_credential
+from zinc_mcp.ordering.rail import LeaseOverError, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
 from zinc_mcp.ordering.same_order import as_answer, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 
@@ -38,20 +42,21 @@ class Payer:
     def __init__(self, settling: Settling) -> None:
         self._settling = settling
         self._writer = settling.writer
+        self._unwritten = settling.unwritten
         self._clocks = settling.clocks
         self._clock = settling.clock
         self._checkpoint = settling.checkpoint
 
     async def marked(self, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
-        """Make it durable that the wallet is going to be asked.
+        """Make it durable that the order is going to be priced and paid for.
 
         Raises:
             StaleEntryError, RefusedError: as `Journal.move`.
         """
-        lease = self._settling.lease(self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin)
+        marks = self._settling.about_to_send(self._clocks.wire + rail.sign_seconds + self._clocks.lease_margin)
         admission = self._settling.admission
         marked = await self._writer.move(
-            entry, "signing", "asking for the price", admission=admission, **lease, **changes
+            entry, "signing", "asking for the price", admission=admission, **marks, **changes
         )
         self._checkpoint("signing")
         return marked
@@ -59,7 +64,7 @@ class Payer:
     async def may_repeat(self, entry: Entry) -> bool:
         """Say whether the credential may still go again."""
         payment = await self._payment(entry)
-        return payment is not None and payment.may_go_again(self._clock())
+        return payment is not None and payment.may_go_again(self._settling.times.latest())
 
     async def paid(self, attempt: Attempt, rail: PayingRail) -> bool:
         """Get the price, check it, and have the wallet sign once; say whether there is something to send.
@@ -71,85 +76,90 @@ class Payer:
         quote = await self._quoted(attempt, rail)
         if quote is None:
             return False
-        entry = attempt.entry
-        payment = Payment(entry.id, self._clock(), recovery=quote.recovery)
-        await self._write(payment)
-        self._checkpoint("asking")
-        try:
-            signed = await rail.sign(quote)
-        except WalletSilentError as silent:
-            await self._write(dataclasses.replace(payment, recovery={**quote.recovery, **silent.recovery}))
-            # Whatever it may have made lets as much go, and nobody can take it back here.
-            authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
-            await self._settling.doubted(attempt, "the wallet gave no clear answer", **authorised)
-            await self.prove(attempt, rail)
-            if attempt.entry.state == "unknown":
-                await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
+        signed = await self._signed(attempt, rail, quote)
+        if signed is None:
             return False
-        except RefusedError as error:
-            await self._settling.ended(attempt, "refused", "the wallet did not pay", error)
-            return False
-        payment = dataclasses.replace(
-            payment, credential=signed.credential, settle_by=signed.settle_by, recovery=signed.recovery
+        payment = attempt.payment = Payment(
+            attempt.entry.id, self._clock(), signed.credential, signed.settle_by, signed.recovery
         )
-        await self._write(payment)
         self._checkpoint("signed")
         try:
-            attempt.entry = await self._marked_sending(entry, quote)
+            attempt.entry = await self._marked_sending(attempt.entry, quote, payment)
         except RefusedError as error:  # paused, or not allowed any more; the credential has not left us
-            await self._unused(payment, rail)
+            await self._unused(attempt, rail)
             await self._settling.ended(attempt, "refused", f"not sent: {error.code}", error)
             return False
+        except StaleEntryError as stale:
+            await self._overtaken(attempt, rail, stale.current)
+            return False
+        except JournalError:
+            await self._unused(attempt, rail)
+            raise
         self._checkpoint("sending")
         return True
 
     async def send(self, attempt: Attempt, rail: PayingRail) -> None:
         """Send the bytes with their one credential, and sort the answer by what it proves."""
-        entry = attempt.entry
-        payment = await self._payment(entry)
-        if payment is None or payment.credential is None or entry.body is None:
+        first = attempt.payment is not None and attempt.entry.attempts == 1
+        if not first:
+            attempt.payment = await self._payment(attempt.entry)
+        payment, body = attempt.payment, attempt.entry.body
+        if payment is None or payment.credential is None or body is None:
             await self._settling.doubted(attempt, "the credential is not there any more")
             return
         attempt.error = None
-        try:
-            keep, keep_of_conflict = self._keep(entry), self._keep(entry, accepted=False)
-            order = as_answer(await rail.send_paid(entry.body, payment.credential, keep, keep_of_conflict), entry)
-        except ZincUnreachableError as error:
-            if entry.attempts > 1:
-                await self._settling.doubted(attempt, "no connection for the repeat")
-                return
-            await self._unused(payment, rail)
-            await self._settling.ended(attempt, "refused", "no connection: the credential was not sent", error)
-        except (OrderRejectedError, OrderOutcomeUnknownError) as error:
-            self._checkpoint("answered")
-            reason = error.facts.get("zinc_code") or error.facts.get("reason")
-            await self._settling.doubted(attempt, f"no order for the payment: {reason}", **told_loudly(error))
-            if isinstance(error, OrderAlreadyExistsError):
-                await self._named(entry, error.identifiers)
-            await self._reopened(attempt)
-            found = await self._found(entry, rail)
-            if found is not None:
-                facts = await with_reference(self._writer, entry)
-                await self._settling.accepted(attempt, rail, found, "found at Zinc", facts=facts)
-        else:
-            self._checkpoint("answered")
-            facts = await with_reference(self._writer, entry)
-            await self._settling.accepted(attempt, rail, order, "paid and accepted by Zinc", facts=facts)
-        if attempt.entry.order_id is not None:
-            await forget_credential(self._writer, attempt.entry.id)
+        while True:
+            try:
+                await self._settling.hold(attempt, self._clocks.wire)
+                order = as_answer(await self._sent(attempt, rail, body, payment.credential), attempt.entry)
+            except LeaseOverError:
+                continue
+            except StaleEntryError as stale:
+                if not first:
+                    raise
+                await self._overtaken(attempt, rail, stale.current)
+            except RefusedError as error:  # paused while we stood still
+                if first:
+                    await self._unused(attempt, rail)
+                    await self._settling.ended(attempt, "refused", "paused before sending", error)
+                else:
+                    await self._settling.doubted(attempt, "paused before the repeat")
+            except ZincUnreachableError as error:
+                if first:
+                    await self._unused(attempt, rail)
+                    await self._settling.ended(attempt, "refused", "no connection: the credential was not sent", error)
+                else:
+                    await self._settling.doubted(attempt, "no connection for the repeat")
+            except (OrderRejectedError, OrderOutcomeUnknownError) as error:
+                self._checkpoint("answered")
+                reason = error.facts.get("zinc_code") or error.facts.get("reason")
+                await self._settling.doubted(attempt, f"no order for the payment: {reason}", **told_loudly(error))
+                if isinstance(error, OrderAlreadyExistsError):
+                    await self._named(attempt, error.identifiers)
+                await self._reopened(attempt)
+                found = await self._found(attempt.entry, rail)
+                if found is not None:
+                    facts = with_reference(attempt.entry, attempt.payment)
+                    await self._settling.accepted(attempt, rail, found, "found at Zinc", facts=facts)
+            else:
+                self._checkpoint("answered")
+                facts = with_reference(attempt.entry, attempt.payment)
+                await self._settling.accepted(attempt, rail, order, "paid and accepted by Zinc", facts=facts)
+            return
 
     async def prove(self, attempt: Attempt, rail: PayingRail) -> None:
         """Find out what became of a payment without an order, and settle the entry if that can be told."""
         entry = attempt.entry
-        ending, order = await proven(self._writer, rail, entry, self._clock())
+        ending, order = await proven(self._unwritten, rail, entry, self._clock())
         if order is not None:
-            facts = await with_reference(self._writer, entry)
+            facts = with_reference(entry, await self._payment(entry))
             await self._settling.accepted(attempt, rail, order, "found at Zinc", facts=facts)
         elif ending == "settled":
-            known = await paid_no_order(self._writer, entry)
+            known = paid_no_order(entry, await self._payment(entry))
             await self._settling.settle(attempt, "paid_no_order", "paid, and no order is known", **known)
         elif ending == "unpaid":
-            await self._released(entry, rail)
+            attempt.payment = await self._payment(entry)
+            await self._unused(attempt, rail)
             error = OrderRejectedError(
                 "Zinc did not take the payment, and it can no longer be taken: nothing was bought.",
                 "Call again to try it with a new payment.",
@@ -158,15 +168,13 @@ class Payer:
                 facts={"key": entry.key},
             )
             await self._settling.ended(attempt, "rejected", "the payment was not taken", error)
-        if attempt.entry.state not in ("sending", "unknown"):
-            await forget_credential(self._writer, attempt.entry.id)
 
     async def _quoted(self, attempt: Attempt, rail: PayingRail) -> Quote | None:
         entry = attempt.entry
         if entry.body is None:
             raise RefusedError("The order's content was purged, so it cannot be sent.")
         try:
-            quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(entry))
+            quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(attempt))
             if isinstance(quote, Order):
                 quote = as_answer(quote, entry)
         except OrderRejectedError as error:
@@ -195,9 +203,9 @@ class Payer:
 
     async def _given(self, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
         """Keep an order that Zinc gave for nothing, and whose own key came although its answer was lost."""
-        payment = await self._payment(attempt.entry)
-        if payment is None or payment.order_key is None:
+        if attempt.payment is None or attempt.payment.order_key is None:
             return False
+        attempt.left = True
         await self._settling.doubted(attempt, f"an order without a payment: {reason}")
         found = await self._found(attempt.entry, rail)
         if found is not None:
@@ -206,24 +214,83 @@ class Payer:
             await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
         return True
 
-    async def _marked_sending(self, entry: Entry, quote: Quote) -> Entry:
-        now = self._clock()
-        payment = {"method": quote.method, "authorised_cents": quote.amount_cents, "fee_cents": quote.fee_cents}
-        return await self._writer.move(
-            entry,
-            "sending",
-            "sending with the payment",
-            admission=self._settling.admission,
-            attempts=1,
-            first_sent_at=now,
-            counted_at=max(now, entry.counted_at),
-            fee_cents=quote.fee_cents,
-            authorised_cents=quote.amount_cents,
-            **self._settling.lease(self._clocks.wire + self._clocks.lease_margin),
-            facts={**entry.facts, "payment": payment},
-        )
+    async def _signed(self, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:
+        """Have the wallet make its one credential; None where there is none, which is written down then.
 
-    def _keep(self, entry: Entry, *, accepted: bool = True) -> OnHeaders:
+        That it is being asked is durable before it starts, and only whoever makes it so on the entry as they left it
+        asks it: another process, or this one after it stood still, finds the entry moved.
+        """
+        entry = attempt.entry
+        payment = Payment(entry.id, self._clock(), recovery=quote.recovery)
+        seconds = rail.sign_seconds + self._clocks.wire
+        marks = self._settling.about_to_send(seconds + self._clocks.lease_margin)
+        try:
+            attempt.entry = await self._writer.run(
+                lambda journal: journal.move(
+                    entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks
+                )
+            )
+            self._checkpoint("asking")
+            await self._settling.hold(attempt, rail.sign_seconds)
+            attempt.left = True
+            self._checkpoint("leaving")
+            return await rail.sign(quote)
+        except StaleEntryError as stale:
+            await self._settling.never_left(attempt, stale.current)
+        except WalletSilentError as silent:
+            await self._learnt(attempt, silent.recovery)
+            # Whatever it may have made lets as much go, and nobody can take it back here.
+            authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
+            await self._settling.doubted(attempt, "the wallet gave no clear answer", **authorised)
+            await self.prove(attempt, rail)
+            if attempt.entry.state == "unknown":
+                await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
+        except RefusedError as error:
+            paused = error.code == "paused"
+            what = "paused before the wallet was asked" if paused else "the wallet did not pay"
+            await self._settling.ended(attempt, "refused", what, error)
+        return None
+
+    async def _marked_sending(self, entry: Entry, quote: Quote, payment: Payment) -> Entry:
+        """Write the credential down and mark its entry for sending, both or neither: it leaves us after that."""
+        now = self._clock()
+        told = {"method": quote.method, "authorised_cents": quote.amount_cents, "fee_cents": quote.fee_cents}
+        changes = {
+            "attempts": 1,
+            "first_sent_at": now,
+            "counted_at": max(self._settling.times.latest(), entry.counted_at),
+            "zinc_at": self._settling.times.zinc() or entry.zinc_at,
+            "fee_cents": quote.fee_cents,
+            "authorised_cents": quote.amount_cents,
+            "facts": {**entry.facts, "payment": told},
+            **self._settling.about_to_send(self._clocks.wire + self._clocks.lease_margin),
+        }
+        return await self._settling.marked(entry, "sending", "sending with the payment", payment, changes)
+
+    async def _sent(self, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr) -> Order:
+        """Send once. What came with the head of the answer is written down while its body is read, and kept if not."""
+        answer: Order | None = None
+        failure: Exception | None = None
+        async with anyio.create_task_group() as writing:
+            try:
+                answer = await rail.send_paid(
+                    body,
+                    credential,
+                    self._keep(attempt, writing),
+                    partial(self._settling.leaving, attempt),
+                    self._keep(attempt, writing, accepted=False),
+                )
+            except Exception as error:  # raised below: out of here it would come in a group
+                failure = error
+        if failure is not None:
+            raise failure
+        if answer is None:
+            raise AssertionError
+        return answer
+
+    def _keep(self, attempt: Attempt, writing: TaskGroup | None = None, *, accepted: bool = True) -> OnHeaders:
+        entry = attempt.entry
+
         async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
             """Save what came with the headers: without it a lost body would lose the order."""
 
@@ -231,52 +298,66 @@ class Payer:
                 payment = payment or Payment(entry.id, self._clock())
                 return payment.with_headers(order_key, receipt, accepted=accepted)
 
-            await self._writer.run(lambda journal: journal.change_payment(entry.id, kept))
-            self._checkpoint("headers")
+            async def save() -> None:
+                await self._unwritten.change_payment(entry.id, kept)
+                self._checkpoint("headers")
+
+            attempt.payment = kept(attempt.payment)
+            if writing is None:
+                await save()
+            else:
+                writing.start_soon(save)
 
         return keep
 
-    async def _named(self, entry: Entry, order_ids: Sequence[str]) -> None:
+    async def _named(self, attempt: Attempt, order_ids: Sequence[str]) -> None:
         """Keep the ids under which a 409 said that the order is to be found."""
+        found = [order_id for order_id in order_ids if order_id != attempt.entry.key]
+        if found and attempt.payment is not None:
+            await self._learnt(attempt, {"named": found})
 
-        def named(payment: Payment | None) -> Payment | None:
-            found = [order_id for order_id in order_ids if order_id != entry.key]
-            if payment is None or not found:
-                return None
-            return dataclasses.replace(payment, recovery={**payment.recovery, "named": found})
+    async def _learnt(self, attempt: Attempt, recovery: Mapping[str, Any]) -> None:
+        def learnt(payment: Payment | None) -> Payment:
+            payment = payment or Payment(attempt.entry.id, self._clock())
+            return dataclasses.replace(payment, recovery={**payment.recovery, **recovery})
 
-        await self._writer.run(lambda journal: journal.change_payment(entry.id, named))
+        attempt.payment = learnt(attempt.payment)
+        await self._unwritten.change_payment(attempt.entry.id, learnt)
 
     async def _reopened(self, attempt: Attempt) -> None:
         """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""
-        payment = await self._payment(attempt.entry)
-        if attempt.entry.state == "paid_no_order" and payment is not None and payment.order_key is not None:
+        if attempt.entry.state == "paid_no_order" and attempt.payment is not None and attempt.payment.order_key:
             attempt.entry = await self._writer.move(
                 attempt.entry, "unknown", "the order's key came after all", problem=None
             )
 
     async def _found(self, entry: Entry, rail: PayingRail) -> Order | None:
         try:
-            return await find_paid(self._writer, rail, entry)
+            return await find_paid(self._unwritten, rail, entry)
         except ZincMcpError as trouble:
             logger.info("the look-up after a lost answer failed: %s", trouble.code)
             return None
 
-    async def _released(self, entry: Entry, rail: PayingRail) -> None:
-        payment = await self._payment(entry)
-        if payment is not None:
-            await self._unused(payment, rail)
+    async def _overtaken(self, attempt: Attempt, rail: PayingRail, current: Entry) -> None:
+        """Let go of a credential that never left us, whose entry somebody else has moved on while we stood still."""
+        if current.attempts <= 1 and not self._settling.is_held(current):  # else another process may be sending it
+            await self._unused(attempt, rail)
+        if rail.signs_only:
+            await self._settling.never_left(attempt, current)
+        else:
+            attempt.entry = current  # its wallet may have moved money by itself: that is looked up
 
-    async def _unused(self, payment: Payment, rail: PayingRail) -> None:
-        """Take back an authorisation whose credential never left this process."""
+    async def _unused(self, attempt: Attempt, rail: PayingRail) -> None:
+        """Take back an authorisation whose credential never left this process, and forget the credential."""
+        payment = attempt.payment
+        if payment is None:
+            return
         try:
             await rail.release(payment.recovery, payment.credential)
         except ZincMcpError as trouble:
             logger.info("an unused authorisation could not be taken back: %s", trouble.code)
-        await forget_credential(self._writer, payment.entry_id)
+        attempt.payment = dataclasses.replace(payment, credential=None, settle_by=None)
+        await self._unwritten.change_payment(payment.entry_id, partial(without_credential, recovery=payment.recovery))
 
     async def _payment(self, entry: Entry) -> Payment | None:
-        return await self._writer.run(lambda journal: journal.payment(entry.id))
-
-    async def _write(self, payment: Payment) -> None:
-        await self._writer.run(lambda journal: journal.write_payment(payment))
+        return await self._unwritten.payment(entry.id)

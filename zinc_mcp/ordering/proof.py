@@ -8,7 +8,7 @@ nobody's clock alone proves that it can never be taken: ours must be past the cr
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
@@ -23,13 +23,21 @@ from zinc_mcp.ordering.writer import Writer
 logger = logging.getLogger(__name__)
 
 
-async def find_paid(writer: Writer, rail: PayingRail, entry: Entry) -> Order | None:
+class Payments(Protocol):
+    """Payments as this process knows them."""
+
+    async def payment(self, entry_id: int) -> Payment | None:
+        """Return an entry's payment, or None when its wallet was never asked."""
+        ...
+
+
+async def find_paid(payments: Payments, rail: PayingRail, entry: Entry) -> Order | None:
     """Look for an entry's order with the API key that came with it, if one came.
 
     Raises:
         ZincMcpError: Zinc could not be asked just now.
     """
-    payment = await writer.run(lambda journal: journal.payment(entry.id))
+    payment = await payments.payment(entry.id)
     if payment is None or payment.order_key is None or entry.body is None:
         return None
     wish = wanted(entry)
@@ -49,13 +57,13 @@ async def find_paid(writer: Writer, rail: PayingRail, entry: Entry) -> Order | N
     return next((order for order in listed if must_be(order, wish)), None)
 
 
-async def proven(writer: Writer, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
+async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
     """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
     try:
-        order = await find_paid(writer, rail, entry)
+        order = await find_paid(payments, rail, entry)
         if order is not None:
             return "settled", order
-        payment = await writer.run(lambda journal: journal.payment(entry.id))
+        payment = await payments.payment(entry.id)
         if payment is None:
             return "unpaid", None  # the wallet was never asked
         if payment.is_key_proof:
@@ -75,23 +83,32 @@ async def proven(writer: Writer, rail: PayingRail, entry: Entry, now: float) -> 
 async def forget_credential(writer: Writer, entry_id: int) -> None:
     """Forget an entry's credential, which is of no use any more."""
 
-    def forgotten(payment: Payment | None) -> Payment | None:
-        if payment is None or payment.credential is None:
-            return None
-        return dataclasses.replace(payment, credential=None)
-
     await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))
 
 
-async def with_reference(writer: Writer, entry: Entry) -> Mapping[str, Any]:
+def forgotten(payment: Payment | None) -> Payment | None:
+    """Return a payment without its credential; None where it has none."""
+    if payment is None or payment.credential is None:
+        return None
+    return dataclasses.replace(payment, credential=None)
+
+
+def without_credential(payment: Payment | None, recovery: Mapping[str, Any]) -> Payment | None:
+    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate."""
+    if payment is None:
+        return None
+    return dataclasses.replace(payment, credential=None, settle_by=None, recovery={**payment.recovery, **recovery})
+
+
+def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
     """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
-    recovery = await _recovery(writer, entry)
+    recovery = _recovery(payment)
     return _with_payment(entry, reference=recovery.get("receipt") or recovery.get("reference"))
 
 
-async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
+def paid_no_order(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
     """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
-    recovery = await _recovery(writer, entry)
+    recovery = _recovery(payment)
     reference = recovery.get("receipt") or recovery.get("reference")
     facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))
     return {
@@ -105,8 +122,7 @@ async def paid_no_order(writer: Writer, entry: Entry) -> Mapping[str, Any]:
     }
 
 
-async def _recovery(writer: Writer, entry: Entry) -> Mapping[str, Any]:
-    payment = await writer.run(lambda journal: journal.payment(entry.id))
+def _recovery(payment: Payment | None) -> Mapping[str, Any]:
     return {} if payment is None else payment.recovery
 
 

@@ -88,11 +88,23 @@ def approve(
     about: QuestionRef,
     caller: str | None,
     said: Mapping[str, Any],
-    until: float,
+    until: Mapping[str, Any],
     admission: Admission,
+    *,
     now: float,
+    earliest: float,
 ) -> Taken:
     """Take a yes: look for orders like it that have come since, check the whole policy, and mark the entry.
+
+    Args:
+        connection: of a writing transaction.
+        about: the question that was answered.
+        caller: whose it must be; None for the owner, who decides about everybody's.
+        said: the decision, as the journal keeps it.
+        until: what a consent keeps about when the yes is over.
+        admission: the policy as it stands.
+        now: seconds since the epoch, by our clock.
+        earliest: the same by whichever witness says that less time has gone by; limits and twins go by it.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`.
@@ -105,18 +117,18 @@ def approve(
             code="approval_expired",
         )
     consent = entry.consent or {}
-    unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, now)
+    unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, earliest)
     if unnoted:
         return Taken(entry, unnoted=tuple(unnoted))
     try:
         rows.refuse_when_paused(rows.meta(connection, "paused"))
-        admission.check(connection, entry, now)
+        admission.check(connection, entry, earliest)
     except RefusedError as error:
         problem = {"code": error.code, "summary": error.summary}
         changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}
         refused = rows.change(connection, entry, "refused", f"refused: {error.code}", {}, changes, now)
         return Taken(refused, refusal=error)
-    approved = {"consent": {**consent, "decision": dict(said), "until": until}}
+    approved = {"consent": {**consent, "decision": dict(said), **until}}
     return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
 
 

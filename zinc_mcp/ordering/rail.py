@@ -11,6 +11,9 @@ from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
 
+Leaving = Callable[[], None]
+"""Called right before the first byte leaves; what it raises stops that byte, and is raised."""
+
 
 class Rail(Protocol):
     """One way to buy, bound to one origin and one account."""
@@ -44,7 +47,11 @@ class Rail(Protocol):
         """Return what Zinc adds to an order, as far as can be told quickly."""
         ...
 
-    async def send(self, body: bytes) -> Order:
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer something that costs nothing: each answer carries the time. Failures are no trouble."""
+        ...
+
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Put exactly these bytes on the wire once.
 
         Raises:
@@ -72,6 +79,10 @@ OnHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
 
 Ending = Literal["settled", "unpaid", "open"]
 """What is proved about a payment: money moved, it never can any more, or neither."""
+
+
+class LeaseOverError(Exception):
+    """The time to send was over before the first byte left: nothing was sent. Never leaves `ordering`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +151,12 @@ class PayingRail(Rail, Protocol):
         ...
 
     async def send_paid(
-        self, body: bytes, credential: SecretStr, on_headers: OnHeaders, on_conflict: OnHeaders | None = None
+        self,
+        body: bytes,
+        credential: SecretStr,
+        on_headers: OnHeaders,
+        leaving: Leaving,
+        on_conflict: OnHeaders | None = None,
     ) -> Order:
         """Send the same bytes to the same URL with the credential; raises as `send`.
 

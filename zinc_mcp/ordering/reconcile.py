@@ -7,13 +7,15 @@ from typing import Any, cast
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import DOUBTFUL, FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
-from zinc_mcp.ordering.proof import forget_credential, paid_no_order, proven, with_reference
+from zinc_mcp.ordering.proof import paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying
 from zinc_mcp.ordering.same_order import as_read, is_answered_wrongly, is_named, must_be, wanted
 from zinc_mcp.ordering.settle import doubt_of, nothing_taken, problem_of, settled
+from zinc_mcp.ordering.times import APART_SECONDS, Times
 from zinc_mcp.ordering.twin import KEY_FIELD
+from zinc_mcp.ordering.unwritten import Unwritten
 from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -22,12 +24,14 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Keeps entries true to what Zinc says: finds orders in doubt, reads known ones, settles the money."""
 
-    def __init__(self, writer: Writer, clocks: Clocks, leases: LeaseClock, owner: str) -> None:
+    def __init__(self, writer: Writer, clocks: Clocks, leases: LeaseClock, owner: str, times: Times) -> None:
         self._writer = writer
         self._clocks = clocks
         self._clock = leases.clock
+        self.times = times
         self._leases = leases
         self._owner = owner
+        self.unwritten = Unwritten(writer)
         self._counted: set[int] = set()
         """Entries sent more than once for whose keys this process has counted Zinc's orders."""
 
@@ -38,8 +42,13 @@ class Reconciler:
             ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now, or it
                 answered with another order.
         """
+        known = self.unwritten.known(entry.id)
+        if known is not None:
+            if not await self.unwritten.written(entry.id):
+                return known.entry, known.order
+            entry = await self._writer.read(entry.id)
         if not is_ours(entry, rail):
-            return entry, None
+            return entry, None if known is None else known.order
         if entry.state in FOREVER:
             return await self._look_up(entry, rail)
         if entry.order_id is None:
@@ -61,6 +70,7 @@ class Reconciler:
             changes = news(entry, order)
             if not changes:
                 return entry
+            changes |= self.landed(entry, order)
             state = cast(State, changes.pop("state"))
             await self.stop_if_above_ceiling(entry, changes)
             try:
@@ -73,6 +83,16 @@ class Reconciler:
             if entry.attempts > 1:
                 await self.stop_if_keys_are_ignored(entry, rail)
             return entry
+
+    def landed(self, entry: Entry, order: Order) -> dict[str, Any]:
+        """Return what changes in an entry when its order is first seen: when it came to be, by Zinc's own clock."""
+        if entry.order_id is not None:
+            return {}
+        at = order.created_at.timestamp() if order.created_at is not None else self.times.zinc()
+        if at is None:
+            return {}
+        at = min(at, self.times.latest())
+        return {"zinc_at": at, "counted_at": max(entry.counted_at, at)}
 
     async def find_landed(self, entry: Entry, rail: Rail, identifiers: Sequence[str] = ()) -> Order | None:
         """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
@@ -147,8 +167,11 @@ class Reconciler:
         """
         if entry.state != "waiting":
             return False
-        until: float | None = (entry.consent or {}).get("until")
-        if (until is not None and until > self._clock()) or self._leases.is_held(entry):
+        consent = entry.consent or {}
+        until: float | None = consent.get("until")
+        zinc_until, zinc = consent.get("zinc_until"), self.times.zinc()
+        over = zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
+        if (until is not None and until > self._clock() and not over) or self._leases.is_held(entry):
             return False
         asked = entry.consent is not None
         problem = {
@@ -174,28 +197,27 @@ class Reconciler:
             entry = await self._moved(entry, "unknown", "the sending process did not come back", **FREE)
         ending: Ending = "open"
         if is_paying(rail):
-            ending, order = await proven(self._writer, rail, entry, self._clock())
+            ending, order = await proven(self.unwritten, rail, entry, self._clock())
         else:
             order = await self.find_landed(entry, rail)
         if order is not None:
-            more = {"facts": await with_reference(self._writer, entry)} if is_paying(rail) else {}
+            more = {"facts": with_reference(entry, await self.unwritten.payment(entry.id))} if is_paying(rail) else {}
             entry = await self.apply(entry, order, rail, "found at Zinc", **more)
         elif entry.state == "unknown" and ending == "settled":
             what = "paid, and no order is known"
-            entry = await self._moved(entry, "paid_no_order", what, **await paid_no_order(self._writer, entry))
+            known = paid_no_order(entry, await self.unwritten.payment(entry.id))
+            entry = await self._moved(entry, "paid_no_order", what, **known)
         elif entry.state == "unknown" and ending == "unpaid":
             problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
             what = "the payment was not taken"
             entry = await self._moved(entry, "rejected", what, **nothing_taken(entry), problem=problem, **FREE)
-        if is_paying(rail) and entry.state not in DOUBTFUL:
-            await forget_credential(self._writer, entry.id)  # whoever has overtaken us may still be sending it
         return entry, order
 
     async def _read(self, entry: Entry, order_id: str, rail: Rail) -> Order | None:
         """Read an order; one that was paid by wallet is read with its own key."""
         if not is_paying(rail):
             return await rail.read(order_id)
-        payment = await self._writer.run(lambda journal: journal.payment(entry.id))
+        payment = await self.unwritten.payment(entry.id)
         if payment is None or payment.order_key is None:
             return None
         return await rail.read_paid(order_id, payment.order_key)

@@ -77,6 +77,7 @@ def insert(
     key: str,
     now: float,
     *,
+    zinc_at: float | None = None,
     lease: Mapping[str, Any] = FREE,
     sending: Mapping[str, Any] | None = None,
 ) -> Entry:
@@ -102,8 +103,9 @@ def insert(
         "counts_cents": reserved,
         "attempts": 0,
         "opened_at": now,
-        "counted_at": now,
+        "counted_at": now if zinc_at is None else max(now, zinc_at),
         "updated_at": now,
+        "zinc_at": zinc_at,
         "facts": draft.facts,
     }
     if sending is not None:
@@ -241,6 +243,11 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
         recovery=json.loads(row.recovery),
         order_key=None if row.order_key is None else SecretStr(row.order_key),
     )
+
+
+def forget_credential(connection: sa.Connection, entry_id: int) -> None:
+    """Forget the credential of an entry that has ended, or whose end the owner has stated."""
+    connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(credential=None))
 
 
 def write_payment(connection: sa.Connection, payment: Payment) -> None:

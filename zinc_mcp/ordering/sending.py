@@ -1,6 +1,8 @@
 """Sending: the exact bytes of an entry on the wire, in a task of the process, and what the answer proves."""
 
 import logging
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,13 +17,14 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.entry import Entry, StaleEntryError
+from zinc_mcp.ordering.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.paying import Payer
-from zinc_mcp.ordering.rail import Rail, is_paying
+from zinc_mcp.ordering.rail import LeaseOverError, Rail, is_paying
 from zinc_mcp.ordering.reconcile import Reconciler, is_ours
 from zinc_mcp.ordering.same_order import as_answer, is_answered_wrongly, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
+from zinc_mcp.ordering.times import APART_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +58,9 @@ class Sender:
         Raises:
             StaleEntryError: somebody else moved the entry first.
             RefusedError: `paused`.
+            JournalError: it could not be made durable, so this attempt sends nothing.
         """
-        attempt = Attempt(entry)
+        attempt = Attempt(entry, left=entry.state in DOUBTFUL)
         with anyio.CancelScope(shield=True):
             if is_paying(rail) and entry.state == "waiting":
                 attempt.entry = await self._payer.marked(entry, rail, **changes)
@@ -67,8 +71,9 @@ class Sender:
 
     def first_marks(self, counted_at: float = 0.0) -> dict[str, Any]:
         """Return what changes in an entry that is going to be sent for the first time."""
-        now = self._clock()
-        return {"attempts": 1, "first_sent_at": now, "counted_at": max(now, counted_at), **self._lease()}
+        times, zinc = self._settling.times, self._settling.times.zinc()
+        stamps = {"first_sent_at": self._clock(), "counted_at": max(times.latest(), counted_at)}
+        return {"attempts": 1, **stamps, **({} if zinc is None else {"zinc_at": zinc}), **self._marks()}
 
     def send_marked(self, entry: Entry, rail: Rail) -> Attempt:
         """Send an entry whose first sending was made durable with its opening, in a task of the process."""
@@ -86,17 +91,24 @@ class Sender:
         return (
             is_ours(entry, rail)
             and entry.body is not None
-            and entry.first_sent_at is not None
             and not is_answered_wrongly(entry)
-            and 0 <= self._clock() - entry.first_sent_at <= self._clocks.repeat
+            and self._is_recent(entry)
             and (not is_paying(rail) or await self._payer.may_repeat(entry))
         )
 
-    def _lease(self) -> dict[str, Any]:
-        return self._settling.lease(self._clocks.wire + self._clocks.lease_margin)
+    def _is_recent(self, entry: Entry) -> bool:
+        """Say whether an entry was first sent a short while ago, by our clock and by Zinc's."""
+        if entry.first_sent_at is None:
+            return False
+        ours, zinc = self._clock() - entry.first_sent_at, self._settling.times.zinc()
+        theirs = 0.0 if zinc is None or entry.zinc_at is None else zinc - entry.zinc_at
+        return 0 <= ours <= self._clocks.repeat and -APART_SECONDS <= theirs <= self._clocks.repeat
+
+    def _marks(self) -> dict[str, Any]:
+        return self._settling.about_to_send(self._clocks.wire + self._clocks.lease_margin)
 
     async def _marked(self, entry: Entry, what: str, **changes: Any) -> Entry:
-        marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._lease()
+        marks = self.first_marks(entry.counted_at) if entry.first_sent_at is None else self._marks()
         marks |= {"attempts": entry.attempts + 1, **changes}
         marked = await self._writer.move(entry, "sending", what, admission=self._settling.admission, **marks)
         self._checkpoint("sending")
@@ -114,6 +126,8 @@ class Sender:
                     await self._payer.prove(attempt, rail)
                 if attempt.entry.state == "unknown":
                     await self._settling.settle(attempt, "unknown", "left in doubt", **FREE)
+        except JournalError as error:
+            attempt.error = self._told(attempt, error)
         except ZincMcpError as error:
             attempt.error = error
         except StaleEntryError as stale:
@@ -130,17 +144,43 @@ class Sender:
             self._attempts.pop(attempt.entry.id, None)
             attempt.done.set()
 
+    def _told(self, attempt: Attempt, error: JournalError) -> JournalError:
+        return error.in_doubt("The order was sent", attempt.entry.key) if attempt.left else error.before_sending()
+
     async def _send(self, attempt: Attempt, rail: Rail) -> None:
         if is_paying(rail):
             await self._payer.send(attempt, rail)
             return
+        while await self._held(attempt):
+            with suppress(LeaseOverError):
+                await self._send_by_account(attempt, rail)
+                return
+
+    async def _held(self, attempt: Attempt) -> bool:
+        """Say whether an entry is in our hands for one more request; if not, what became of it is written down."""
+        try:
+            await self._settling.hold(attempt, self._clocks.wire)
+        except StaleEntryError as stale:
+            if attempt.left:
+                raise
+            await self._settling.never_left(attempt, stale.current)
+            return False
+        except RefusedError as error:  # paused while we stood still
+            if attempt.left:
+                await self._settling.doubted(attempt, "paused before the repeat")
+            else:
+                await self._settling.ended(attempt, "refused", "paused before sending", error)
+            return False
+        return True
+
+    async def _send_by_account(self, attempt: Attempt, rail: Rail) -> None:
         entry = attempt.entry
         if entry.body is None:
             raise RefusedError("The order's content was purged, so it cannot be sent.")
         first = entry.attempts == 1
         attempt.error = None
         try:
-            order = as_answer(await rail.send(entry.body), entry)
+            order = as_answer(await rail.send(entry.body, partial(self._settling.leaving, attempt)), entry)
         except OrderAlreadyExistsError as error:
             self._checkpoint("answered")
             await self._landed(attempt, rail, error)
@@ -183,9 +223,9 @@ class Sender:
 
     async def _marked_again(self, attempt: Attempt, rail: Rail) -> bool:
         """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
-        if not attempt.wanted or not await self.may_repeat(attempt.entry, rail):
-            return False
         try:
+            if not attempt.wanted or not await self.may_repeat(attempt.entry, rail):
+                return False
             attempt.entry = await self._marked(attempt.entry, "sending the same bytes again")
         except (RefusedError, JournalError):
             return False  # the first attempt's doubt stands

@@ -18,6 +18,6 @@ def standing(connection: sa.Connection, wanted: Wanted, mode: Mode, since: float
         named = connection.execute(standing.where(ENTRIES.c.key == wanted.given_key).limit(1)).first()
         if named is not None and entry_of(named).body_digest == wanted.body_digest:
             return entry_of(named)
-    lasting = sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.state.in_(FOREVER))
+    lasting = sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.zinc_at > since, ENTRIES.c.state.in_(FOREVER))
     row = connection.execute(standing.where(ENTRIES.c.twin == wanted.twin, lasting).limit(1)).first()
     return None if row is None else entry_of(row)

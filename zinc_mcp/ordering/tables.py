@@ -32,6 +32,7 @@ ENTRIES = sa.Table(
     sa.Column("lease_boot", sa.String(64)),
     sa.Column("lease_taken", sa.Double),
     sa.Column("lease_seconds", sa.Double),
+    sa.Column("sender", sa.String(160)),
     sa.Column("ceiling_cents", sa.BigInteger, nullable=False),
     sa.Column("fee_cents", sa.BigInteger, nullable=False),
     sa.Column("reserved_cents", sa.BigInteger, nullable=False),

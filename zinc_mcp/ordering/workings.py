@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,6 +18,7 @@ from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.reconcile import Reconciler
 from zinc_mcp.ordering.sending import Sender
 from zinc_mcp.ordering.settling import Checkpoint
+from zinc_mcp.ordering.times import APART_SECONDS, Times
 from zinc_mcp.ordering.writer import Writer
 
 
@@ -56,6 +58,7 @@ class Workings:
     """What is checked again before anything is sent."""
     tasks: TaskGroup
     """Where work runs that outlives the call which started it."""
+    times: Times
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""
 
@@ -85,6 +88,20 @@ class Workings:
     def practises(self) -> bool:
         """Say whether this process can only practise: then it decides about no live order."""
         return bool(self.rails) and all(rail.mode != "live" for rail in self.rails.values())
+
+    def until(self, seconds: float) -> dict[str, Any]:
+        """Return, for a consent, when it is over: by our clock and by Zinc's."""
+        zinc = self.times.zinc()
+        return {"until": self.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}
+
+    async def hear_the_time(self, rail: Rail) -> None:
+        """Have Zinc tell the time where this process has not heard it yet, or where it differs much from ours.
+
+        Clocks that only run stand still while a machine sleeps: it is only believed that they differ once Zinc has
+        been asked just now.
+        """
+        if not self.times.answered or abs(self.times.apart_seconds()) > APART_SECONDS:
+            await rail.ask_the_time()
 
     async def reread(self, entry: Entry) -> Entry:
         """Return an entry as it stands now."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from contextlib import suppress
 
 import anyio
 from pydantic import SecretStr
@@ -11,11 +12,13 @@ from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
+from zinc_mcp.ordering.rail import Leaving
 
 ORDER_FEE_CENTS = 100
 """What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""
 
 _FEE_SECONDS = 3.0
+_TIME_SECONDS = 3.0
 _FEE_KEPT_SECONDS = 3600.0
 
 
@@ -46,9 +49,14 @@ class AccountRail:
                 self._fee_cents = told
         return self._fee_cents
 
-    async def send(self, body: bytes) -> Order:
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer `GET /health`, which is public and free."""
+        with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
+            await self._client.get_health()
+
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Place the order; see `ZincClient.create_order` for what it raises."""
-        return await self._client.create_order(body, self._api_key)
+        return await self._client.create_order(body, self._api_key, leaving)
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
         """List this account's orders with one metadata pair."""

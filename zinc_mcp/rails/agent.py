@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 import anyio
@@ -12,15 +13,17 @@ from zinc_mcp.api.agent_orders import PaymentAsked, agent_path, post_agent_order
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
-from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.rail import Ending, OnHeaders, Quote, Signed, WalletSilentError
+from zinc_mcp.ordering.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
 from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
+
+_TIME_SECONDS = 3.0
 
 
 class AgentRail:
@@ -110,13 +113,18 @@ class AgentRail:
         return Signed(SecretStr(value), paid.settle_by, recovery)
 
     async def send_paid(
-        self, body: bytes, credential: SecretStr, on_headers: OnHeaders, on_conflict: OnHeaders | None = None
+        self,
+        body: bytes,
+        credential: SecretStr,
+        on_headers: OnHeaders,
+        leaving: Leaving,
+        on_conflict: OnHeaders | None = None,
     ) -> Order:
         """Send the same bytes to the same URL, with the credential."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        lenient_on_conflict = None if on_conflict is None else _lenient(on_conflict)
-        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), lenient_on_conflict)
+        conflict = None if on_conflict is None else _lenient(on_conflict)
+        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), leaving, conflict)
         if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
             raise AssertionError
         return order
@@ -139,7 +147,12 @@ class AgentRail:
         """List what the order's own key can see."""
         return await self._client.find_orders(metadata_key, value, order_key)
 
-    async def send(self, body: bytes) -> Order:
+    async def ask_the_time(self) -> None:
+        """Have Zinc answer `GET /health`, which is public and free."""
+        with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
+            await self._client.get_health()
+
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Never used: this rail sends nothing without a payment."""
         _not_without_payment()
 

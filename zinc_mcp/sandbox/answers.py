@@ -1,11 +1,33 @@
 """Answers in the dialect's spelling: JSON, error envelopes, and FastAPI's complaints."""
 
 import json
+from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.sandbox.dialect import Dialect
+
+
+class Dated:
+    """Puts the sandbox's own time on every answer, as servers do (RFC 9110, section 6.6.1)."""
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", formatdate(self._clock(), usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", ()), date]}
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 class AnsweredError(Exception):

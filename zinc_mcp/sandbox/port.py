@@ -38,6 +38,7 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
             access_log=False,  # uvicorn's own goes to stdout
             log_config=None,
             server_header=False,
+            date_header=False,  # the sandbox has a clock of its own
         )
         server = _Server(config, lambda: ready(listening.getsockname()[1]) if ready else None)
         try:

@@ -63,12 +63,14 @@ class Sandbox:
         """The ASGI app. A drop needs a connection to cut: serve it with `port.serve` or use `transport()`."""
         if self._app is None:
             # Starlette and the endpoints are loaded when somebody practises, not when somebody lists tools.
+            from zinc_mcp.sandbox.answers import Dated
             from zinc_mcp.sandbox.app import build_app
             from zinc_mcp.sandbox.offers import PAYEES, Offers
 
             till = self._opened()
             offers = Offers(till, self.dialect, self._payees or PAYEES, self.challenge_seconds)
             self._app = build_app(self._ledger, till, offers, self.dialect, self.pace, self.clock, self._settle)
+            self._app.add_middleware(Dated, clock=self.clock)
         return self._app
 
     def transport(self) -> "httpx.AsyncBaseTransport":

@@ -1,0 +1,86 @@
+"""A process that places one order and stands still (SIGSTOP) at a step, as a machine under load or a debugger does it.
+
+`python buyer.py REQUEST`: JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with
+how many seconds all clocks of the machine have gone on meanwhile.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.lease import machine_uptime
+from zinc_mcp.settings import Settings
+from zinc_mcp.shop import Shop, open_shop
+
+CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+
+
+def ahead(path: Path) -> float:
+    """Return how many seconds the clocks have gone on while nobody waited."""
+    return float(path.read_text(encoding="ascii") or 0)
+
+
+def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Shop]:
+    """Open a shop on the machine of a request."""
+    gone = Path(request["ahead"])
+    boot, _ = machine_uptime()
+    command = request["wallet_command"]
+    settings = Settings(
+        home=Path(request["home"]),
+        config=Path(request["home"]) / "zinc.toml",
+        api_key=SecretStr("zn_test_stopped") if request["rail"] == "account" else None,
+        api_url=request["origin"],
+        wallet=None if request["rail"] == "account" else "command" if command else "sandbox",
+        wallet_command=command,
+        browser=False,
+    )
+    return open_shop(
+        settings,
+        clocks=CLOCKS,
+        clock=lambda: time.time() + ahead(gone),
+        uptime=lambda: (boot, time.monotonic() + ahead(gone)),
+        checkpoint=checkpoint,
+    )
+
+
+async def place(shop: Shop, request: dict[str, Any]) -> str:
+    """Place the order once; say how it ended."""
+    wanted = Intent("local", request["rail"], OrderCreate.model_validate(request["order"]))
+    try:
+        answer = await shop.checkout.place(wanted)
+    except ZincMcpError as error:
+        return error.code
+    return answer.entry.state if answer.entry is not None else "none"
+
+
+async def main(request: dict[str, Any]) -> None:
+    """Place one order and stand still on the way."""
+    left: int = request["nth"]
+
+    def at(step: str) -> None:
+        nonlocal left
+        left -= step == request["step"]
+        if left == 0 and step == request["step"]:
+            left = -1
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    async with opened(request, at) as shop:
+        ended = await place(shop, request)
+    sys.stdout.write(ended)
+
+
+if __name__ == "__main__":
+    anyio.run(main, json.loads(sys.argv[1]))

@@ -1,0 +1,232 @@
+"""Clocks that are wrong: what stands and what counts goes by Zinc's time as well, and without it a person is asked."""
+
+import dataclasses
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from conftest import HandClock, OpenShop
+from deciding import yes
+from fake_zinc import FakeZinc
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journals import entry_of, journal_of
+from wanted import book, intent, order
+
+from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.shop import Shop, open_shop
+
+HOUR, DAY = 3_600.0, 86_400.0
+WRONG = [sign * by for by in (HOUR, DAY, 25 * HOUR, 30 * DAY, 6 * 365 * DAY) for sign in (1, -1)]
+
+
+class Wrong(HandClock):
+    """A machine's clock that is wrong by `by` seconds."""
+
+    def __init__(self, right: HandClock, by: float = 0.0) -> None:
+        self._right = right
+        self.by = by
+
+    @property
+    def now(self) -> float:  # type: ignore[override]
+        return self._right.now + self.by
+
+
+Machine = Callable[..., AsyncGenerator[Shop]]
+
+
+@pytest.fixture
+def machine(open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path) -> Callable[..., object]:
+    """Open a process on a machine whose clock is wrong; what only runs is right."""
+    zinc.dated = True
+
+    @asynccontextmanager
+    async def opened(
+        wrong: Wrong, *, live: bool = True, policy: str = 'approval = "none"', **more: object
+    ) -> AsyncGenerator[Shop]:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "zinc.toml").write_text(f"[policy]\n{policy}\n", encoding="utf-8")
+        given = {"api_key": "zn_live_planted" if live else "zn_test_planted", **more}
+        async with open_test_shop(clock=wrong, uptime=lambda: ("boot", clock.now), **given) as shop:
+            yield shop
+
+    return opened
+
+
+async def code_of(shop: Shop, wanted: Intent) -> str:
+    try:
+        return entry_of(await shop.checkout.place(wanted)).state
+    except ZincMcpError as error:
+        return error.code
+
+
+@given(
+    clocks_wrong=st.tuples(*[st.sampled_from([0.0, *WRONG])] * 3),
+    live=st.booleans(),
+    idle=st.sampled_from([5.0, 700.0]),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+async def test_whatever_the_clocks_show_nothing_is_bought_twice_and_no_limit_is_passed(
+    tmp_path_factory: pytest.TempPathFactory, clocks_wrong: tuple[float, ...], live: bool, idle: float
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    right = HandClock()
+    zinc = FakeZinc(right, dated=True)
+    # Practice asks nobody, however uncertain the clock is: what stands and counts must then hold by itself.
+    approval = 'approval = "none"\n' if live else ""
+    (home / "zinc.toml").write_text(f"[policy]\n{approval}max_day = 11000\n", encoding="utf-8")
+    from pydantic import SecretStr
+
+    from zinc_mcp.settings import Settings
+
+    key = SecretStr("zn_live_planted" if live else "zn_test_planted")
+    configured = Settings(home=home, config=home / "zinc.toml", api_key=key, browser=False)
+    wrong = Wrong(right)
+    times = Clocks(answer=5.0, wire=5.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+    wished = [intent(), intent(products=book(1)), intent(products=book(2)), intent(products=book(3))]
+    for process in (clocks_wrong[:2], clocks_wrong[2:]):
+        wrong.by = process[0]
+        async with open_shop(
+            configured, transport=zinc.transport(), clocks=times, clock=wrong, uptime=lambda: ("boot", right.now)
+        ) as shop:
+            for by in process:
+                wrong.by = by
+                for wanted in wished:
+                    await code_of(shop, wanted)
+                    right.pass_seconds(idle)
+    urls = [placed["items"][0]["url"] for placed in zinc.orders.values()]
+    assert len(urls) == len(set(urls)), "no second purchase"
+    assert len(zinc.orders) * 5100 <= 11000, "no limit is passed"
+    if live and all(abs(by) > 600 for by in clocks_wrong):
+        assert not zinc.orders, "nothing new without a person"
+
+
+@pytest.mark.parametrize("by", WRONG)
+async def test_a_clock_far_from_zincs_opens_nothing_where_nobody_is_asked(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, by: float, home: Path
+) -> None:
+    wrong = Wrong(clock, by)
+    async with machine(wrong) as shop:
+        with pytest.raises(RefusedError, match="resume") as refused:
+            await shop.checkout.place(intent())
+        assert (refused.value.code, refused.value.money_may_have_moved) == ("clock_uncertain", False)
+        assert not zinc.posts
+        wrong.by = 0.0  # somebody sets it right
+        assert await code_of(shop, intent()) == "accepted"
+
+
+async def test_the_agent_rail_asks_zinc_for_the_time_before_it_opens(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    async with machine(Wrong(clock, 2 * DAY), live=False, api_key=None, wallet="sandbox") as shop:
+        assert await code_of(shop, Intent("local", "agent", order())) == "clock_uncertain"
+    assert [request.url.path for request in zinc.requests][:1] == ["/health"]
+    assert not zinc.posts
+
+
+async def test_a_person_can_be_asked_about_an_uncertain_clock_and_may_say_yes(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    policy = 'approval = "auto"\napprove_above = 20000'
+    async with machine(Wrong(clock, -DAY), policy=policy) as shop:
+        asked = entry_of(await shop.checkout.place(intent()))
+        question = question_of(asked)
+        assert question is not None
+        assert "clock is uncertain" in question.text()
+        assert not zinc.posts
+        await shop.checkout.decide(yes(asked, how="terminal"))
+    assert len(zinc.orders) == 1
+
+
+async def test_the_owner_takes_the_clock_for_right_in_a_terminal(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    wrong = Wrong(clock, HOUR)
+    async with machine(wrong) as shop:
+        assert await code_of(shop, intent()) == "clock_uncertain"
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=wrong) as journal:
+            assert journal.accept_clock()
+            assert not journal.accept_clock()
+        assert await code_of(shop, intent()) == "accepted"
+        wrong.by = 3 * HOUR
+        assert await code_of(shop, intent(products=book(2))) == "clock_uncertain", "another clock is not accepted"
+
+
+async def test_an_entry_from_the_future_makes_the_clock_uncertain_until_the_owner_has_seen_it(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    ahead = Wrong(clock, 30 * DAY)
+    policy = 'approval = "page"'
+    async with machine(ahead, policy=policy) as shop:
+        asked = entry_of(await shop.checkout.place(intent()))
+        await shop.checkout.decide(yes(asked, how="terminal"))
+    ahead.by = 0.0
+    async with machine(ahead) as shop:
+        assert await code_of(shop, intent(products=book(2))) == "clock_uncertain"
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=ahead) as journal:
+            assert journal.accept_clock()
+        assert await code_of(shop, intent(products=book(2))) == "accepted"
+    [_, first] = journal_of(home)[0]
+    assert abs(first.counted_at - clock.now) < DAY, "it counts from the time that Zinc gave it"
+
+
+@pytest.mark.parametrize("slept", [True, False])
+async def test_an_idle_month_with_a_right_clock_asks_nobody_anything(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, slept: bool
+) -> None:
+    """A machine that sleeps stops the clock that only runs, and Zinc is asked again before that is held against it."""
+    zinc.dated = True
+    home.mkdir(parents=True)
+    (home / "zinc.toml").write_text('[policy]\napproval = "none"\n', encoding="utf-8")
+    began = clock.now
+
+    def uptime() -> tuple[str, float]:
+        return "boot", began if slept else clock.now
+
+    async with open_test_shop(api_key="zn_live_planted", uptime=uptime) as shop:
+        assert await code_of(shop, intent()) == "accepted"
+        clock.pass_seconds(30 * DAY)
+        assert await code_of(shop, intent(products=book(2))) == "accepted"
+        assert await code_of(shop, intent()) == "accepted", "a day later it may be bought again"
+    assert len(zinc.orders) == 3
+
+
+async def test_answers_without_a_time_make_nothing_uncertain(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.dated = False
+    async with machine(Wrong(clock, 6 * 365 * DAY)) as shop:
+        assert await code_of(shop, intent()) == "accepted"
+
+
+@pytest.mark.parametrize("by", [25 * HOUR, -25 * HOUR])
+async def test_a_question_is_over_when_either_clock_says_so(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, by: float, clocks: Clocks
+) -> None:
+    wrong = Wrong(clock)
+    async with machine(wrong, policy='approval = "page"') as shop:
+        asked = entry_of(await shop.checkout.place(intent()))
+        wrong.by = by
+        clock.pass_seconds(2 * clocks.approval + 60)
+        with pytest.raises(RefusedError):
+            await shop.checkout.decide(yes(asked, how="terminal"))
+    assert not zinc.posts
+
+
+async def test_an_answer_that_was_lost_is_not_sent_again_later_than_zinc_allows(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, clocks: Clocks
+) -> None:
+    wrong = Wrong(clock)
+    zinc.script = ["lose_before", "lose_before"]
+    async with machine(wrong, live=False, policy="", clocks=dataclasses.replace(clocks, answer=1.0)) as shop:
+        assert await code_of(shop, intent()) == "unknown"
+        sent = len(zinc.posts)
+        clock.pass_seconds(3 * HOUR)
+        wrong.by = -3 * HOUR + 60  # set back meanwhile: by this clock a minute has gone by
+        assert await code_of(shop, intent()) == "unknown"
+        assert len(zinc.posts) == sent
