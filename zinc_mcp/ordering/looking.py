@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,9 +13,6 @@ from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.same_order import as_read
 from zinc_mcp.ordering.workings import Workings
-
-if TYPE_CHECKING:
-    from zinc_mcp.ordering.journal import Journal
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -123,22 +118,6 @@ async def _why_not_asked(workings: Workings, entry: Entry, rail: Rail | None) ->
         "Zinc knows no order with this id for this key just now.",
         "Call get_order again in some minutes; if it stays so, tell the user to ask Zinc with the order's id.",
     )
-
-
-async def _known(workings: Workings, caller: str, handle: str) -> Entry | None:
-    """Find the entry of a handle. A key may stand for an order and for one in practice: ours is in a mode of ours."""
-    entry = await workings.writer.find(handle, caller=caller)
-    modes = {rail.mode for rail in workings.rails.values()}
-    if entry is None or entry.mode in modes or not modes:
-        return entry
-    own = [
-        await workings.writer.run(partial(_in_mode, handle=handle, caller=caller, mode=mode)) for mode in sorted(modes)
-    ]
-    return max(filter(None, own), key=lambda each: each.id, default=entry)
-
-
-def _in_mode(journal: "Journal", *, handle: str, caller: str, mode: Mode) -> Entry | None:
-    return journal.find(handle, caller=caller, mode=mode)
 
 
 async def _look_elsewhere(
