@@ -18,7 +18,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.approval import MOST_WAITING, question_of
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.entry import Entry, RailName
 from zinc_mcp.shop import Shop
 
 WriteConfig = Callable[[str], Path]
@@ -65,7 +65,7 @@ async def refusal(shop: Shop, decision: Decision, caller: str | None = None) -> 
 async def test_a_yes_for_one_question_is_none_for_another_under_the_same_key(
     open_test_shop: OpenShop, zinc: FakeZinc, second: dict[str, Any]
 ) -> None:
-    rail = "agent" if second.get("wallet") else "account"
+    rail: RailName = "agent" if second.get("wallet") else "account"
     caller = "ada" if second.get("api_key") == "zn_test_planted-secret" else "local"
     async with open_test_shop() as shop, open_test_shop(**second) as other:
         small = await asked(shop, intent(idempotency_key="order-1", max_price=500))
@@ -179,7 +179,7 @@ class _nothing:  # reads as `pytest.raises` does
 async def test_a_yes_is_not_carried_out_by_another_payer(
     open_test_shop: OpenShop, zinc: FakeZinc, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    rail = "agent" if "wallet" in before else "account"
+    rail: RailName = "agent" if "wallet" in before else "account"
     async with open_test_shop(**before) as shop:
         entry = await asked(shop, Intent("local", rail, order()))
     async with open_test_shop(**after) as shop:

@@ -54,7 +54,7 @@ OTHERS: dict[str, Callable[[Shown], Shown]] = {
     "another quantity": without_metadata(items=[item(BOOK, 9)]),
     "another shop": without_metadata(items=[item("https://www.amazon.de/dp/B07JGBW826")]),
     "no address of a page": without_metadata(items=[item("http://[")]),
-    "another city": without_metadata(shipping_address={**ADDRESS, "city": "Minsk"}),
+    "another city": without_metadata(shipping_address={**ADDRESS, "city": "Minsk", "postal_code": "20002"}),
     "another country": without_metadata(shipping_address={**ADDRESS, "country": "BY"}),
     "another door": without_metadata(shipping_address={"address_line1": "13 Planted Street"}),
     "another person": without_metadata(shipping_address={"first_name": "Eve", "last_name": "Buyer"}),
@@ -169,8 +169,8 @@ async def test_a_read_that_is_answered_with_another_order_changes_nothing(
     async with open_test_shop(wallet="sandbox") as shop:
         entry = entry_of(await shop.checkout.place(by_wallet() if rail == "agent" else by_balance()))
         zinc.shown_when_read = lambda shown: change({**shown, "status": "order_failed"})
-        with pytest.raises(UnreadableAnswerError):
-            await shop.checkout.look("local", entry.key)
+        looked = await shop.checkout.look("local", entry.key)
+        assert isinstance(looked.unasked, UnreadableAnswerError)
         again = await shop.checkout.place(by_balance(max_price=6000))
     assert again.earlier
     assert len(zinc.orders) == 1
@@ -302,8 +302,8 @@ async def test_a_purged_order_is_still_told_from_another(
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             assert journal.purge(-1) == 1
         zinc.shown_when_read = OTHERS["another key"]
-        with pytest.raises(UnreadableAnswerError):
-            await shop.checkout.look("local", entry.key)
+        looked = await shop.checkout.look("local", entry.key)
+        assert isinstance(looked.unasked, UnreadableAnswerError)
         zinc.shown_when_read = without_metadata(status="cancelled")
         assert entry_of(await shop.checkout.look("local", entry.key)).state == "cancelled"
 

@@ -112,8 +112,9 @@ async def test_a_clock_far_from_zincs_opens_nothing_where_nobody_is_asked(
 ) -> None:
     wrong = Wrong(clock, by)
     async with machine(wrong) as shop:
-        with pytest.raises(RefusedError, match="resume") as refused:
+        with pytest.raises(RefusedError) as refused:
             await shop.checkout.place(intent())
+        assert "resume" in refused.value.next_step
         assert (refused.value.code, refused.value.money_may_have_moved) == ("clock_uncertain", False)
         assert not zinc.posts
         wrong.by = 0.0  # somebody sets it right

@@ -96,10 +96,12 @@ def shop_product(address: ProductAddress) -> tuple[str, str] | None:
 
 
 def comparable(url: str) -> str:
-    """Return an address's canonical form, or the address itself where it cannot be read: what Zinc or an old journal
-    names need not be readable to be equal."""
+    """Return an address's canonical form, or the address itself where it cannot be read.
+
+    What Zinc or an old journal names need not be what is ordered today to be equal to it, nor be secured by TLS.
+    """
     try:
-        return read_product_url(url).canonical
+        return read_product_url(f"https://{url[7:]}" if url[:7].lower() == "http://" else url).canonical
     except ProductUrlError:
         return url
 
