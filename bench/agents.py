@@ -201,7 +201,7 @@ class Agent:
             self._break(server)
         await call
         if wish.behaviour == "jumps" or wish.how in ("full", "locked"):
-            await self.until_settled([server], 4 if wish.how else 3)
+            await self.until_settled([server], 10 if wish.how else 3)
         if wish.how in ("full", "locked"):
             await asyncio.sleep(max(_MENDED, began + _MENDED_AFTER - time.monotonic()))
         stopping = asyncio.create_task(server.stop())
