@@ -16,16 +16,13 @@ from typing import Any
 from bench.agent_plan import CHALLENGE_SECONDS, REFUSED
 from bench.agents import Told
 from bench.class_judge import judge_authorised, judge_classes
+from bench.evidence import PRACTISED, Evidence, Unknown, Verdict, read_journal, read_ledgers, sorted_out
 from bench.judge import (
     DOUBT,
     EXCUSES,
     FEE,
     LANDED,
     OVER,
-    PRACTISED,
-    Evidence,
-    Unknown,
-    Verdict,
     apart,
     count,
     duplicates,
@@ -35,9 +32,6 @@ from bench.judge import (
     named,
     outcomes,
     posts_against_entries,
-    read_journal,
-    read_ledgers,
-    sorted_out,
     told_rightly,
 )
 from bench.plan import IGNORED, PACE, Round

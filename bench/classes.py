@@ -12,7 +12,7 @@ import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 
-from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round
+from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round, Words
 from zinc_mcp.sandbox.strangers import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "journal", "questions", "clocks", "stops")
@@ -22,6 +22,7 @@ LEAST_SHARE = 150
 """A dialect with fewer intentions than this has no rounds of these classes unless they are asked for."""
 _IN_TURN = 2
 """Of the classes that take long, each dialect but the default has so many."""
+_QUICK: tuple[Kind, ...] = ("answers", "failing")
 _SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
@@ -44,6 +45,10 @@ STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
 }
 """Where the journal fails or the process stops. By wallet the first thing to leave is the wallet's question."""
 
+_RESOLVING: Sequence[How] = ("others", "owner")
+_FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")
+"""One lock in a round: it keeps everybody else out as well."""
+_ASKING: Sequence[Words] = ("key", "key", "all", "same")
 PRACTICE = "Practice"
 """In the address of what is only practised, in rounds of questions."""
 
@@ -58,8 +63,9 @@ def classes_of(place: int, dialect: str, rail: Rail, share: int) -> Sequence[Kin
     """Return the classes of which a dialect has a round, by its place among all of them."""
     if share < LEAST_SHARE or dialect == IGNORED:
         return ()
-    slow = _SLOW if dialect == "default" else [_SLOW[(place * _IN_TURN + nth) % len(_SLOW)] for nth in range(_IN_TURN)]
-    return (*_of(rail, ("answers", "failing")), *slow)
+    start = place * _IN_TURN % len(_SLOW)
+    slow = _SLOW if dialect == "default" else (_SLOW + _SLOW)[start : start + _IN_TURN]
+    return (*_of(rail, _QUICK), *slow)
 
 
 def asked_for(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
@@ -74,8 +80,8 @@ def asked_for(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
     return _of(rail, kinds)
 
 
-def _of(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
-    return [kind for kind in kinds if rail == "agent" or kind != "failing"]
+def _of(rail: Rail, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    return tuple(kind for kind in kinds if rail == "agent" or kind != "failing")
 
 
 def class_rounds(
@@ -113,8 +119,7 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
         case _:
             steps = STEPS[rail][kind]
             first = source.randrange(len(steps))
-            # One lock in a round: it keeps everybody else out as well.
-            hows: Sequence[How] = ["others", "owner"] if kind == "stops" else ["locked", *["full"] * SIZES[kind]]
+            hows = _RESOLVING if kind == "stops" else _FAILING
             wishes = [
                 _at_step(source, kind, steps[(first + nth) % len(steps)], hows[nth % len(hows)], wish)
                 for nth, wish in enumerate(wishes)
@@ -177,7 +182,7 @@ def _asked(source: random.Random, wishes: Sequence[Intention]) -> list[Intention
     for place, wish in enumerate(wishes):
         key = f"asked-{wishes[place - place % 2].seed}"
         practice = place % 2 == 1
-        words = source.choice(["key", "key", "all", "same"])
+        words = source.choice(_ASKING)
         server = source.randrange(2) if practice else source.randrange(4)
         found.append(
             dataclasses.replace(

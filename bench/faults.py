@@ -28,8 +28,9 @@ from bench.agent_plan import AGENT, CHALLENGE_SECONDS
 from bench.agents import TURNS, Agent, Told
 from bench.classes import PRACTICE, asked_for
 from bench.coverage import Coverage
+from bench.evidence import BROKEN, BROKEN_BY_WALLET, Verdict
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
-from bench.judge import BROKEN, BROKEN_BY_WALLET, Verdict, judge
+from bench.judge import judge
 from bench.plan import ACCOUNT, IGNORED, PACE, Kind, Plan, Rail, Round, again
 from zinc_mcp.ordering.journal import Journal
 

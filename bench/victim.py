@@ -66,7 +66,7 @@ def serve(transport: str, port: int = 0) -> None:
     if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
         from zinc_mcp.ordering import database
 
-        database.BUSY_SECONDS = float(seconds)  # pyright: ignore[reportAttributeAccessIssue]
+        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
     if (file := os.environ.get("VICTIM_WALLETS")) is not None:
         _write_down_payments(Path(file))
     opener = partial(open_shop, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
@@ -89,12 +89,12 @@ def _write_down_payments(file: Path) -> None:
     pay = PracticeWallet.pay
 
     async def written_down(self: PracticeWallet, *given: Any, **named: Any) -> Any:
-        key = anyio.get_current_task().name.rpartition(" ")[2]  # `sending KEY`
+        key = str(anyio.get_current_task().name).rpartition(" ")[2]  # `sending KEY`
         with file.open("a", encoding="ascii") as starts:
             starts.write(json.dumps([time.time(), key]) + "\n")
         return await pay(self, *given, **named)
 
-    PracticeWallet.pay = written_down
+    setattr(PracticeWallet, "pay", written_down)  # noqa: B010  # what is counted is the wallet itself
 
 
 def _clock() -> Callable[[], float]:
