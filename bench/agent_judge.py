@@ -15,14 +15,14 @@ from typing import Any
 
 from bench.agent_plan import CHALLENGE_SECONDS, REFUSED
 from bench.agents import Told
+from bench.class_judge import judge_authorised, judge_classes
+from bench.evidence import PRACTISED, Evidence, Unknown, Verdict, read_journal, read_ledgers, sorted_out
 from bench.judge import (
     DOUBT,
+    EXCUSES,
     FEE,
     LANDED,
     OVER,
-    Evidence,
-    Unknown,
-    Verdict,
     apart,
     count,
     duplicates,
@@ -32,9 +32,6 @@ from bench.judge import (
     named,
     outcomes,
     posts_against_entries,
-    read_journal,
-    read_ledger,
-    sorted_out,
     told_rightly,
 )
 from bench.plan import IGNORED, PACE, Round
@@ -85,7 +82,7 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
         ended_at: when the last question was asked.
     """
     verdict = Verdict()
-    orders, attempts = read_ledger(folder / "ledger.db")
+    orders, attempts = read_ledgers(folder / "ledger.db")
     entries, events, paused = read_journal(folder / "journal.db")
     money = _money(folder, orders, ended_at)
     evidence = sorted_out(each, orders, attempts, entries, told)
@@ -117,8 +114,10 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
         taken = sum(one["amount_cents"] for one in money.settlements if one["outcome"] == "no_order")
         paid = [order for order in orders if order["order_id"] not in money.free]
         limits(verdict, each.limit_cents, entries, events, paid, taken)
+    judge_authorised(verdict, each, evidence.values(), money.settlements)
     if each.dialect == IGNORED:
         apart(verdict, paused, told, attempts)
+    judge_classes(verdict, each, folder, evidence.values(), known, events)
     return verdict
 
 
@@ -126,9 +125,16 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
 
 
 def _money(folder: Path, orders: Sequence[Mapping[str, Any]], ended_at: float) -> _Money:
-    with closing(sqlite3.connect(folder / "ledger.db")) as ledger:
-        ledger.row_factory = sqlite3.Row
-        settlements = [dict(row) for row in ledger.execute("select * from settlements order by seq")]
+    settlements: list[dict[str, Any]] = []
+    for name in ("ledger.db", "sandbox.db"):
+        if not (folder / name).exists():
+            continue
+        with closing(sqlite3.connect(folder / name)) as ledger:
+            ledger.row_factory = sqlite3.Row
+            rows = [dict(row) for row in ledger.execute("select * from settlements order by seq")]
+        for row in rows if name == "sandbox.db" else ():
+            row["idempotency_key"] = f"{PRACTISED}{row['idempotency_key']}"
+        settlements += rows
     with closing(sqlite3.connect(folder / "journal.db")) as journal:
         journal.row_factory = sqlite3.Row
         payments = {row["entry_id"]: dict(row) for row in journal.execute("select * from zinc_payments")}
@@ -257,6 +263,8 @@ def _entries(
                 verdict.found("wrong endings", f"{named(one)}: paid_no_order, and nothing was taken: {outcomes(posts)}")
             elif payment.get("order_key") is not None and paid[0]["order_id"] is not None:
                 verdict.found("wrong endings", f"{named(one)}: paid_no_order, and the order's own key is there")
+        elif state == "waiting" and each.kind == "questions" and not posts:
+            verdict.counts["still waiting for an answer at the end"] += 1
         elif state in _DOUBT:
             verdict.counts["unknown at the end"] += 1
             verdict.unknown.append(_doubt(each, one, entry, posts, paid, money))
@@ -318,8 +326,10 @@ def _keys(verdict: Verdict, each: Round, one: Evidence, money: _Money) -> None:
             and post["outcome"] in ("created", "replayed_201")
             and post["fault"] in heads
         ]
-        if arrived and money.struck.get(one.intention.number) in _PAST_HEADERS and len(one.entries) == 1:
-            verdict.found("order keys lost", f"{named(one)}: killed after the headers, and their key is not there")
+        # A process whose journal fails lives on, and writes it down later.
+        keeps = each.kind == "journal" or money.struck.get(one.intention.number) in _PAST_HEADERS
+        if arrived and keeps and len(one.entries) == 1:
+            verdict.found("order keys lost", f"{named(one)}: the headers came, and their key is not there")
 
 
 # What the agent was told, and whether it got what it wanted
@@ -346,7 +356,11 @@ def _honest(verdict: Verdict, each: Round, one: Evidence) -> None:
     codes = {call.said.get("code") for call in one.told if call.said is not None}
     if states & _DOUBT or "waiting" in states or "paid_no_order" in states:
         return  # counted
-    if "rejected" in states:
+    if each.kind == "questions":
+        verdict.counts["not bought for want of a yes"] += 1
+    elif codes & set(EXCUSES):
+        verdict.counts[f"not bought: {EXCUSES[next(code for code in EXCUSES if code in codes)]}"] += 1
+    elif "rejected" in states:
         verdict.counts["rejected by Zinc"] += 1
     elif "limit_exceeded" in codes and each.limit_cents is not None:
         verdict.counts["refused by a limit"] += 1

@@ -8,6 +8,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
+from bench.classes import class_rounds, classes_of
 from bench.plan import FAULTS as ACCOUNT_FAULTS
 from bench.plan import WALLETS_ALONE, Draw, Intention, Kind, Parts, Plan, Round
 from zinc_mcp.sandbox.dialect import Dialect
@@ -55,7 +56,7 @@ def all_dialects() -> list[str]:
     return [name for name in Dialect.named() if name == "default" or name.partition("=")[0] in _ASKED_HERE]
 
 
-def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
+def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[Kind] = ()) -> list[Round]:
     """Return a campaign of that many intentions; see `bench.plan.drawn`.
 
     From about 1,000 on every fault meets every kill point in some dialect, from about 20,000 on in each.
@@ -65,6 +66,12 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
     rounds: list[Round] = []
     for place, dialect in enumerate(dialects):
         share = intentions // len(dialects) + (1 if place < intentions % len(dialects) else 0)
+        if kinds:
+            rounds += class_rounds(draw, len(rounds), dialect, "agent", kinds, share)
+            continue
+        classes = class_rounds(draw, len(rounds), dialect, "agent", classes_of(place, dialect, "agent", share))
+        rounds += classes
+        share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _PARTS)
     return rounds
 

@@ -7,8 +7,10 @@ handle for, in the same or in other words, and stops once it was told how it end
 import asyncio
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,19 @@ _LIES_HEARD = 3
 """After so many payment requests that were not to be paid an agent leaves it."""
 _PEEK = 0.01
 """Seconds between two looks whether who is to die has begun."""
+_LEASES_OVER = 3.0
+"""Seconds after which whoever was stopped at a step holds nothing any more (`bench.victim.CLOCKS`)."""
+_LATE = 1.5
+"""Seconds after its answer in which a process may still come to its step."""
+_STOPPED_TURNS = 5
+"""How often the others ask while a process is stopped."""
 _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
+
+
+OWN = "own"
+"""The name of a server that one intention has for itself."""
+_MENDED, _MENDED_AFTER = 1.5, 8.0
+"""Seconds that a process still has, and has in all, whose journal works again, to write down what it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,11 @@ class Agent:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
         await self.until_settled(self.servers, self.turns)
-        if self.settled and self._source.random() < 0.25:
+        if self.intention.far_after:
+            await self._by_far_clock(2)
+        if self.intention.follows and self.intention.hazard:
+            await self.look(self._a_server(self.servers))
+        if self.intention.hazard or (self.settled and self._source.random() < 0.25):
             await self._place(self._a_server(self.servers), self._source.choice(_WORDS), tool=self._a_tool())
         if self.intention.follows:
             await self.look(self._a_server(self.servers))
@@ -97,7 +115,8 @@ class Agent:
         last = self._last()
         if last is None or self._tries_once_more(last):
             return False
-        return last["outcome"] in _KNOWN or last.get("code") in _STOPS or self._has_heard_enough(last)
+        stops = _STOPS - {"key_conflict"} if self.intention.given else _STOPS  # which another order's question may hold
+        return last["outcome"] in _KNOWN or last.get("code") in stops or self._has_heard_enough(last)
 
     @property
     def doubtful(self) -> bool:
@@ -143,7 +162,7 @@ class Agent:
     async def _begin(self, racer: Racer) -> None:
         wish = self.intention
         match wish.behaviour:
-            case "patient" if not wish.kill:
+            case "patient" if not wish.kill and not wish.step:
                 await self._race(racer)
             case "cancels" | "hangs_up":
                 over_http = wish.behaviour == "hangs_up"
@@ -153,7 +172,7 @@ class Agent:
                 await self._in_its_own_process(racer)
 
     async def _race(self, racer: Racer) -> None:
-        if self.intention.kill:
+        if self.intention.kill or self.intention.step:
             await self._under_way.wait()
         await asyncio.sleep(racer.after)
         await self._place(self.servers[racer.server], racer.words)
@@ -166,19 +185,76 @@ class Agent:
             "VICTIM_KILL": wish.kill,
             "VICTIM_CLOCK": wish.clock,
             "VICTIM_BEGUN": str(begun),
+            **self._at_its_step(),
         }
-        server = await stdio_server(self.nursery, {**self.environ, **special}, "own")
+        server = await stdio_server(self.nursery, {**self.environ, **special}, OWN)
+        began = time.monotonic()
         call = asyncio.create_task(self._place(server, racer.words))
+        if wish.how in ("others", "owner"):
+            await self._while_stopped(server, call)
         # Who only comes second passes no step to die at.
-        while wish.kill and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
+        while (wish.kill or wish.step) and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
             await asyncio.sleep(_PEEK)
         self._under_way.set()
         if wish.behaviour in ("closes_stdin", "terminates", "kills"):
             await asyncio.sleep(wish.delay)
             self._break(server)
         await call
-        if wish.behaviour == "jumps":
-            await self.until_settled([server], 3)
+        if wish.behaviour == "jumps" or wish.how in ("full", "locked"):
+            await self.until_settled([server], 10 if wish.how else 3)
+        if wish.how in ("full", "locked"):
+            await asyncio.sleep(max(_MENDED, began + _MENDED_AFTER - time.monotonic()))
+        stopping = asyncio.create_task(server.stop())
+        while not stopping.done():
+            if wish.how in ("others", "owner"):  # who comes by its step only now may not stay there
+                server.process.signal(signal.SIGCONT)
+            await asyncio.wait([stopping], timeout=0.2)
+
+    def _at_its_step(self) -> dict[str, str]:
+        wish = self.intention
+        match wish.how:
+            case "full" | "locked":
+                return {"VICTIM_JOURNAL": wish.step, "VICTIM_HOW": wish.how}
+            case "others" | "owner":
+                return {"VICTIM_STOP": wish.step}
+            case _:
+                return {}
+
+    async def _while_stopped(self, server: StdioServer, call: "asyncio.Task[None]") -> None:
+        """Let a process stop at its step until its lease is over, and others (first its owner) go on meanwhile."""
+        wish = self.intention
+        mark = f"{wish.number} "
+        struck = Path(self.environ["VICTIM_STRUCK"])
+        late = 0.0
+        while not _has_line(struck, mark):
+            if call.done() and (late := late + _PEEK) > _LATE:
+                return
+            await asyncio.sleep(_PEEK)
+        await asyncio.sleep(_LEASES_OVER)
+        if wish.how == "owner":
+            for key in self._keys_as_the_owner_sees_them():
+                await self._look(self._a_server(self.servers), key)
+                await self._resolved(key)
+        for _ in range(_STOPPED_TURNS):
+            await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
+        server.process.signal(signal.SIGCONT)
+
+    async def _resolved(self, key: str) -> None:
+        """Have the owner say in a terminal that it was not bought, which nobody can know who has only waited."""
+        process = await self.nursery.start(["orders", "resolve", key, "--not-bought"], self.environ)
+        await process.ended()
+
+    def _keys_as_the_owner_sees_them(self) -> list[str]:
+        wanted = f"item={self.intention.family}&"
+        with closing(sqlite3.connect(Path(self.environ["ZINC_MCP_HOME"]) / "journal.db")) as journal:
+            rows = journal.execute("select key from zinc_entries where instr(cast(body as text), ?)", (wanted,))
+            return [str(key) for (key,) in rows]
+
+    async def _by_far_clock(self, times: int) -> None:
+        special = {"VICTIM_NUMBER": str(self.intention.number), "VICTIM_CLOCK": self.intention.clock}
+        server = await stdio_server(self.nursery, {**self.environ, **special}, OWN)
+        for _ in range(times):
+            await self._place(server, self._source.choice(_WORDS), tool=self._a_tool())
         await server.stop()
 
     def _break(self, server: StdioServer) -> None:
@@ -205,3 +281,7 @@ class Agent:
         began = time.monotonic()
         said = await server.call(tool, arguments, patience=PATIENCE, cancel_after=cancel_after)
         self.told.append(Told(tool, words, server.name, said, time.time(), time.monotonic() - began))
+
+
+def _has_line(file: Path, start: str) -> bool:
+    return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())

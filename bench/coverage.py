@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
+from bench.classes import CLASSES
 from bench.plan import Intention, Plan, Round
 
 Cell = tuple[str, str, str]
@@ -18,16 +19,25 @@ class Coverage:
         self._plan = plan
         self.armed: Counter[Cell] = Counter()
         self.struck: Counter[Cell] = Counter()
+        self.meant: Counter[tuple[str, str]] = Counter()
+        """By class and what it does to an intention (`bench.classes`): what was to befall one."""
+        self.befell: Counter[tuple[str, str]] = Counter()
 
     def note(self, each: Round, struck: Path) -> None:
         """Count a round; in the file `struck` stand the numbers of the intentions whose process died."""
         wishes = {wish.number: wish for wish in each.intentions}
+        if each.kind in CLASSES:
+            at_steps = _numbers(struck)
+            for wish in each.intentions:
+                self.meant[each.kind, wish.hazard] += 1
+                self.befell[each.kind, wish.hazard] += not wish.step or wish.number in at_steps
+            return
         for wish in each.intentions:
             self.armed[_cell(each, wish)] += 1
             if not wish.kill:
                 self.struck[_cell(each, wish)] += 1
-        for line in struck.read_text(encoding="ascii").splitlines() if struck.exists() else []:
-            self.struck[_cell(each, wishes[int(line.split()[0])])] += 1
+        for number in _numbers(struck):
+            self.struck[_cell(each, wishes[number])] += 1
 
     @property
     def missed(self) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -79,7 +89,17 @@ class Coverage:
         for fault in self._plan.faults:
             cells = [self._hit([(fault, dialect, what) for dialect in dialects]) for what in columns]
             lines.append(f"{fault:25} {f'all {len(dialects)}':34}" + "".join(f"{cell:>13}" for cell in cells))
-        return [*lines, "", *self.summary()]
+        return [*lines, "", *self.summary(), *self._classes()]
+
+    def _classes(self) -> list[str]:
+        found: list[str] = []
+        for kind in CLASSES:
+            cells = sorted(cell for cell in self.meant if cell[0] == kind)
+            if cells:
+                meant, befell = (sum(of[cell] for cell in cells) for of in (self.meant, self.befell))
+                found += ["", f"Class {kind}: {meant} intentions, {befell} struck"]
+                found += [f"  {what:40} {self.befell[kind, what]:6} of {self.meant[kind, what]}" for _, what in cells]
+        return found
 
     def _hit(self, cells: Sequence[Cell]) -> str:
         struck = sum(self.struck[cell] for cell in cells)
@@ -93,6 +113,11 @@ class Coverage:
     def _is_passed(self, fault: str, what: str) -> bool:
         passes = self._plan.passes
         return passes is not None and self._is_foreseen(what) and passes(fault, what)
+
+
+def _numbers(struck: Path) -> list[int]:
+    lines = struck.read_text(encoding="ascii").splitlines() if struck.exists() else []
+    return [int(line.split()[0]) for line in lines]
 
 
 def _cell(each: Round, wish: Intention) -> Cell:

@@ -4,8 +4,8 @@
 
 Real server processes over stdio and HTTP, a real socket to a sandbox process, every fault and every dialect, a
 `kill -9` at every step of the checkout, one to four processes that race with the same intention in other words, hosts
-that cancel or hang up, clocks that jump, a Zinc that goes away and comes back. Then `bench.judge` reads Zinc's own
-ledger and the journals. The exit status is 1 when a promise was broken.
+that cancel or hang up, clocks that jump, a Zinc that goes away and comes back; and the classes of `bench.classes`. Then
+`bench.judge` reads Zinc's own ledger and the journals. The exit status is 1 when a promise was broken.
 """
 
 import argparse
@@ -26,10 +26,12 @@ from pathlib import Path
 from bench.agent_judge import judge_paid
 from bench.agent_plan import AGENT, CHALLENGE_SECONDS
 from bench.agents import TURNS, Agent, Told
+from bench.classes import PRACTICE, asked_for
 from bench.coverage import Coverage
+from bench.evidence import BROKEN, BROKEN_BY_WALLET, Verdict
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
-from bench.judge import BROKEN, BROKEN_BY_WALLET, Verdict, judge
-from bench.plan import ACCOUNT, IGNORED, PACE, Plan, Rail, Round, again
+from bench.judge import judge
+from bench.plan import ACCOUNT, IGNORED, PACE, Kind, Plan, Rail, Round, again
 from zinc_mcp.ordering.journal import Journal
 
 AT_ONCE = 8
@@ -60,9 +62,11 @@ class Campaign:
         self.racing = 0
         """Intentions that more than one process began with at once."""
 
-    async def run(self, seed: int, intentions: int, dialects: Sequence[str], at_once: int) -> None:
+    async def run(
+        self, seed: int, intentions: int, dialects: Sequence[str], at_once: int, kinds: Sequence[Kind] = ()
+    ) -> None:
         """Run the plan's rounds, a few at a time, and then more of them for the steps that nobody died at."""
-        rounds = self._plan.drawn(seed, intentions, dialects)
+        rounds = self._plan.drawn(seed, intentions, dialects, kinds)
         async with Nursery.opened(self._folder / "servers.log") as nursery:
             await self._all(nursery, rounds, at_once)
             done = len(rounds)
@@ -123,8 +127,11 @@ class Campaign:
             **({"ZINC_API_KEY": "zn_test_campaign"} if "account" in each.rails else {}),
             **({"ZINC_WALLET": "sandbox"} if "agent" in each.rails else {}),
             "ZINC_MCP_MAX_DAY": str(each.limit_cents or 10**11),
+            "ZINC_MCP_BROWSER": "0",
             "VICTIM_STRUCK": str(folder / "struck"),
-            **({"VICTIM_REPEAT": str(each.repeat_seconds)} if each.repeat_seconds is not None else {}),
+            "VICTIM_WALLETS": str(folder / "wallets"),
+            **({"VICTIM_CLOCKS": f"repeat={each.repeat_seconds}"} if each.repeat_seconds is not None else {}),
+            **dict(each.settings),
         }
         fresh = int(each.name.split("-")[0]) % 10 == 0  # some are started as a host does it, from nothing
         servers: list[Server] = [
@@ -132,7 +139,11 @@ class Campaign:
             await stdio_server(nursery, environ),
             *await asyncio.gather(http_server(nursery, environ), http_server(nursery, environ)),
         ]
-        agents = [Agent(wish, each.price, nursery, environ, servers, self._turns) for wish in each.intentions]
+        people, practice = await _people(nursery, each, environ, folder) if each.kind == "questions" else ([], [])
+        agents = [
+            Agent(wish, each.price, nursery, environ, practice if wish.line2 == PRACTICE else servers, self._turns)
+            for wish in each.intentions
+        ]
         slots, half_done = asyncio.Semaphore(AT_ONCE), asyncio.Event()
         to_go = len(agents) // 2
 
@@ -150,13 +161,18 @@ class Campaign:
             if each.outage:
                 await half_done.wait()
                 zinc = await _outage(nursery, each, folder, zinc, address)
-        if "agent" not in each.rails:
+        if "agent" not in each.rails and not people:
             await self._evening(nursery, environ, agents, LEASES_OVER)
         if each.dialect == IGNORED:  # that a key was ignored is seen when an order is looked at, and some looks fail
             for server in servers:
                 await asyncio.gather(*(agent.look(server) for agent in agents))
-        await asyncio.gather(*(server.stop() for server in servers))
-        if "agent" in each.rails:  # whoever pays anew because the first payment lapsed may be left in doubt again
+        for person in people:
+            person.close_stdin()
+            await person.ended()
+        await asyncio.gather(*(server.stop() for server in [*servers, *practice]))
+        if (
+            "agent" in each.rails and not people
+        ):  # whoever pays anew because the first payment lapsed may be left in doubt again
             for _ in range(self._evenings):
                 over = CHALLENGE_SECONDS + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
                 await self._evening(nursery, environ, agents, over)
@@ -175,6 +191,22 @@ class Campaign:
             for agent in late:
                 tasks.create_task(agent.until_settled([server], 2, place_every=2))
         await server.stop()
+
+
+async def _people(
+    nursery: Nursery, each: Round, environ: Mapping[str, str], folder: Path
+) -> tuple[list[Process], list[Server]]:
+    """Start whoever answers questions (two at a page, one in a terminal), and servers that practise."""
+    practising = {**environ, "ZINC_MCP_SANDBOX": "1"}
+    cannot_pay = {name: value for name, value in environ.items() if name not in ("ZINC_API_KEY", "ZINC_WALLET")}
+    people = [
+        await nursery.start(
+            ["people"],
+            {**somebody, "VICTIM_DECISIONS": str(folder / "decisions"), "VICTIM_SEED": f"{each.name} {place}"},
+        )
+        for place, somebody in enumerate((environ, practising, cannot_pay))
+    ]
+    return people, [await stdio_server(nursery, practising, "practice") for _ in range(2)]
 
 
 async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, address: str) -> Process:
@@ -260,6 +292,9 @@ def main() -> int:
     parser.add_argument("--intentions", type=int, default=400)
     parser.add_argument("--rail", choices=list(PLANS), default="account")
     parser.add_argument("--dialect", default="all", help="`all`, or one as the sandbox spells it; `;` between several")
+    parser.add_argument(
+        "--kinds", default="", help="only rounds of these classes (`bench.classes`); `,` between several"
+    )
     parser.add_argument("--at-once", type=int, help="rounds at a time (2; where payments must lapse 5)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
     parser.add_argument("--evenings", type=int, default=2, help="how often payments are waited for to lapse (2)")
@@ -274,7 +309,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
     campaign = Campaign(plan, folder, keep=chosen.keep, turns=chosen.turns, evenings=chosen.evenings)
-    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once))
+    kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds))
     verdict = campaign.verdict
     print(report(campaign, rail, full=not chosen.brief))
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
@@ -286,6 +322,7 @@ def main() -> int:
             "credentials": dict(verdict.credentials),
             "settlements": dict(verdict.settlements),
             "struck": sorted({f"{fault} {what}" for fault, _, what in campaign.coverage.struck}),
+            "classes": [[*cell, times] for cell, times in sorted(campaign.coverage.befell.items())],
             "missed": campaign.coverage.missed,
             "unforeseen": campaign.coverage.unforeseen,
             "racing": campaign.racing,

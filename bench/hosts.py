@@ -5,8 +5,10 @@ and a host that hangs up in the middle of a call is not something such a library
 """
 
 import asyncio
+import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -36,6 +38,7 @@ _HEADERS = {
 _CONNECTION_CLOSED = -32000
 """What the SDK still says to a host that has closed the server's stdin in the middle of a call."""
 _LINE = 4 * 1024 * 1024
+_PORTS = itertools.count(secrets.randbelow(12_000))
 
 
 class Nursery:
@@ -71,7 +74,7 @@ class Nursery:
                 await asyncio.wait_for(process.wait(), 30)
 
     async def start(self, arguments: list[str], environ: Mapping[str, str], *, fresh: bool = False) -> "Process":
-        """Start `zinc_mcp sandbox ...` or a victim with these arguments and, besides, this environment."""
+        """Start a victim, or `zinc_mcp sandbox` or `orders`, with these arguments and, besides, this environment."""
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
         with self._log.open("ab") as log:
@@ -96,7 +99,8 @@ class Nursery:
         self, arguments: list[str], environ: Mapping[str, str], stdin: int, stdout: int, stderr: int
     ) -> int:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_"))}
-        program = ["-m", "zinc_mcp" if arguments[0] == "sandbox" else "bench.victim", *arguments]
+        ours = arguments[0] in ("sandbox", "orders")
+        program = ["-m", "zinc_mcp" if ours else "bench.victim", *arguments]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, env={**kept, **environ}, stdin=stdin, stdout=stdout, stderr=stderr
         )
@@ -305,9 +309,17 @@ async def practice_zinc(
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that nobody is given in the moment before it is listened on.
+
+    The system hands out those above 32767 by itself, to every connection; another campaign counts from elsewhere.
+    """
+    while True:
+        port = 20_000 + next(_PORTS) % 12_000
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
 
 
 def _request(number: int, tool: str, arguments: Mapping[str, Any]) -> bytes:

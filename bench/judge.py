@@ -3,18 +3,14 @@
 It shares no code with the program that it judges: SQL, JSON and the plan are all it knows.
 """
 
-import json
-import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from bench.agents import Told
+from bench.evidence import Evidence, Unknown, Verdict, read_journal, read_ledgers, sorted_out
 from bench.plan import CANCELLED, FAILING, IGNORED, PACE, REJECTED, Intention, Round
 
 FEE = 100
@@ -27,85 +23,8 @@ GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"
 ENDED_BY_ZINC = frozenset({"failed", "cancelled"})
 NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
 
-BROKEN = ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "changed bodies", "told wrongly")
-"""What breaks a promise. All of them must be zero."""
-BROKEN_BY_WALLET = ("second credentials", "paid twice", "paid another amount", "lies paid", "order keys lost")
-"""What besides breaks one where a wallet pays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An intention whose end is not known when the campaign ends, and what the truth is."""
-
-    fault: str
-    dialect: str
-    kill: str
-    behaviour: str
-    at_zinc: bool
-    posts: tuple[str, ...]
-    """What Zinc's ledger says of each POST."""
-
-    @property
-    def why(self) -> str:
-        """Say why nobody can know better."""
-        if self.at_zinc:
-            return "it landed, and no look-up of this dialect finds it"
-        if not self.posts:
-            return "journalled as sent and killed, or Zinc was away, before it arrived; nobody asked again in time"
-        if len(self.posts) == 1:
-            return "its answer was lost, and nobody asked again in time"
-        if self.posts[-1].startswith(("rejected", "not_accepted_rate", "not_accepted_unauth")):
-            return "its answer was lost, and a no to a repeat proves nothing"
-        return "every answer was lost"
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What one round, or all of them together, came to."""
-
-    counts: Counter[str] = field(default_factory=Counter[str])
-    keys: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many idempotency keys of theirs reached Zinc."""
-    posts: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many POSTs of theirs reached Zinc."""
-    unknown: list[Unknown] = field(default_factory=list[Unknown])
-    findings: list[str] = field(default_factory=list[str])
-    credentials: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many payment credentials of theirs reached Zinc."""
-    settlements: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many payments of theirs were taken."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether a promise was broken."""
-        return any(self.counts[name] for name in (*BROKEN, *BROKEN_BY_WALLET))
-
-    def add(self, other: "Verdict") -> None:
-        """Take another verdict into this one."""
-        self.counts += other.counts
-        self.keys += other.keys
-        self.posts += other.posts
-        self.credentials += other.credentials
-        self.settlements += other.settlements
-        self.unknown += other.unknown
-        self.findings += other.findings
-
-    def found(self, kind: str, what: str) -> None:
-        """Count something, and say what it was."""
-        self.counts[kind] += 1
-        if len(self.findings) < 60:
-            self.findings.append(f"{kind}: {what}")
-
-
-@dataclass(slots=True)
-class Evidence:
-    """One intention: what Zinc has of it, what the journal says, what its agent was told."""
-
-    intention: Intention
-    orders: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    posts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    entries: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    told: Sequence[Told] = ()
+EXCUSES = {"clock_uncertain": "a clock was uncertain"}
+"""Codes of refusals that only a person lifts, and what they mean."""
 
 
 def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Sequence[Told]]) -> Verdict:
@@ -117,8 +36,10 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         journal: the journal's, or None for a client that keeps none.
         told: by the intention's number, every call of its agent and its answer.
     """
+    from bench.class_judge import judge_classes
+
     verdict = Verdict()
-    orders, attempts = read_ledger(ledger)
+    orders, attempts = read_ledgers(ledger)
     entries, events, paused = read_journal(journal) if journal is not None else ([], [], False)
     evidence = sorted_out(each, orders, attempts, entries, told)
     known = {order["order_id"]: order for order in orders}
@@ -136,67 +57,9 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         limits(verdict, each.limit_cents, entries, events, orders)
     if each.dialect == IGNORED:
         apart(verdict, paused, told, attempts)
+    if journal is not None:
+        judge_classes(verdict, each, journal.parent, list(evidence.values()), known, events)
     return verdict
-
-
-# Evidence
-
-
-def read_ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Read the orders and the POSTs of a sandbox's ledger."""
-    with closing(sqlite3.connect(path)) as database:
-        database.row_factory = sqlite3.Row
-        orders = [dict(row) for row in database.execute("select * from orders order by seq")]
-        attempts = [dict(row) for row in database.execute("select * from attempts order by seq")]
-    for order in orders:
-        order["body"] = json.loads(order["body"])
-        order["identity"] = _identity(order["body"])
-    return orders, attempts
-
-
-def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
-    """Read the entries and events of a journal, and whether it is paused."""
-    if not path.exists():
-        return [], [], False
-    with closing(sqlite3.connect(path)) as database:
-        database.row_factory = sqlite3.Row
-        entries = [dict(row) for row in database.execute("select * from zinc_entries order by id")]
-        # In the order in which they were written, whatever each writer's clock said.
-        events = [dict(row) for row in database.execute("select * from zinc_events order by rowid")]
-        paused = database.execute("select value from zinc_meta where name = 'paused'").fetchone()
-    for entry in entries:
-        entry["identity"] = _identity(json.loads(entry["body"]))
-    return entries, events, paused is not None
-
-
-def _identity(body: Mapping[str, Any]) -> str:
-    product: Mapping[str, Any] = body["products"][0]
-    item = dict(parse_qsl(urlsplit(str(product["url"])).query)).get("item", "?")
-    return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
-
-
-def sorted_out(
-    each: Round,
-    orders: Sequence[dict[str, Any]],
-    attempts: Sequence[dict[str, Any]],
-    entries: Sequence[dict[str, Any]],
-    told: Mapping[int, Sequence[Told]],
-) -> dict[str, Evidence]:
-    """Return everything there is about each intention, by its identity."""
-    found = {wish.identity: Evidence(wish, told=told.get(wish.number, ())) for wish in each.intentions}
-    whose: dict[str, str] = {}
-    for order in orders:
-        found[order["identity"]].orders.append(order)
-        whose[order["idempotency_key"]] = order["identity"]
-    for entry in entries:
-        found[entry["identity"]].entries.append(entry)
-        whose[entry["key"]] = entry["identity"]
-    of = {order["order_id"]: order["identity"] for order in orders}
-    for attempt in attempts:
-        identity = whose.get(attempt["idempotency_key"]) or of.get(attempt["order_id"])
-        if identity is not None:
-            found[identity].posts.append(attempt)
-    return found
 
 
 # Counting
@@ -230,12 +93,17 @@ def _entries_against_orders(verdict: Verdict, each: Round, one: Evidence, known:
         shared = any(other is not entry and other["key"] == entry["key"] for other in one.entries)
         if state in LANDED:
             landed(verdict, one, entry, known)
+        elif state == "rejected" and by_owner(entry):
+            if any(post["outcome"] == "created" for post in own):
+                verdict.found("wrong endings", f"{named(one)}: its owner's word was taken, and it was bought")
         elif state == "rejected":
             said_no = [post for post in own if is_a_no(post)]
             if any(post["outcome"] == "created" for post in own) or not said_no:
                 verdict.found("wrong endings", f"{named(one)}: rejected, but Zinc's ledger says {outcomes(own)}")
         elif state in ("refused", "declined") and own and not shared:
             verdict.found("wrong endings", f"{named(one)}: {state}, but Zinc's ledger says {outcomes(own)}")
+        elif state == "waiting" and each.kind == "questions" and not own:
+            verdict.counts["still waiting for an answer at the end"] += 1
         elif state in DOUBT or state == "waiting":
             at_zinc = any(order["idempotency_key"] == entry["key"] for order in one.orders)
             if state == "waiting" and own:
@@ -272,6 +140,11 @@ def can_be(state: str, wish: Intention) -> bool:
             return wish.scenario in CANCELLED
         case _:
             return wish.scenario not in REJECTED
+
+
+def by_owner(entry: Mapping[str, Any]) -> bool:
+    """Say whether an entry ended by its owner's word."""
+    return "resolved_not_bought" in (entry["problem"] or "")
 
 
 def is_a_no(post: Mapping[str, Any]) -> bool:
@@ -349,7 +222,11 @@ def _honest(verdict: Verdict, each: Round, one: Evidence, paused: bool) -> None:
     codes = {each.said.get("code") for each in one.told if each.said is not None}
     if states & DOUBT or "waiting" in states:
         return  # counted as unknown
-    if "rejected" in states:
+    if each.kind == "questions":
+        verdict.counts["not bought for want of a yes"] += 1
+    elif codes & set(EXCUSES):
+        verdict.counts[f"not bought: {EXCUSES[next(code for code in EXCUSES if code in codes)]}"] += 1
+    elif "rejected" in states:
         verdict.counts["rejected by Zinc"] += 1
     elif "limit_exceeded" in codes and each.limit_cents is not None:
         verdict.counts["refused by a limit"] += 1

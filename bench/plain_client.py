@@ -19,8 +19,9 @@ from typing import Any
 import anyio
 import httpx
 
+from bench.evidence import Verdict
 from bench.hosts import Nursery, practice_zinc
-from bench.judge import Verdict, judge
+from bench.judge import judge
 from bench.plan import PACE, Intention, drawn
 
 TRIES = 3

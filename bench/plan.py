@@ -33,7 +33,8 @@ FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-Kind = Literal["kills", "hosts", "limits", "rails"]
+Kind = Literal["kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops"]
+How = Literal["", "full", "locked", "others", "owner"]
 Rail = Literal["account", "agent"]
 Tool = Literal["place_order", "place_agent_order"]
 Words = Literal["same", "key", "price", "tracking", "all"]
@@ -111,6 +112,16 @@ class Intention:
     """Whether its agent tries the other rail while it is in doubt."""
     persists: bool = False
     """Whether its agent places it once more when it was rejected."""
+    hazard: str = ""
+    """What its class of rounds does to it, in the words of the tables (`bench.classes`)."""
+    step: str = ""
+    """`STEP:N` at which its journal fails or its process is stopped."""
+    how: How = ""
+    """How the journal fails, or who goes on while the process is stopped: the others, or first its owner."""
+    far_after: bool = False
+    """Whether a process with the far clock comes after it was placed."""
+    given: str = ""
+    """The idempotency key of its calls that give one, where it shares it with another intention."""
 
     @property
     def identity(self) -> str:
@@ -135,7 +146,7 @@ class Intention:
         if words in ("price", "all"):
             arguments["max_price"] = price + 1 + self.seed % 50
         if words in ("key", "all"):
-            arguments["idempotency_key"] = f"{words}-{self.seed}-{self.number}"
+            arguments["idempotency_key"] = self.given or f"{words}-{self.seed}-{self.number}"
         return arguments
 
 
@@ -160,6 +171,8 @@ class Round:
     intentions: tuple[Intention, ...] = field(repr=False)
     rails: tuple[Rail, ...] = ("account",)
     """Which rails the servers are set up for."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """What else stands in the servers' environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +183,8 @@ class Plan:
     """By their names in the tables."""
     kill_points: Sequence[str]
     dialects: Sequence[str]
-    drawn: Callable[[int, int, Sequence[str]], list[Round]]
-    """Given a seed, a number of intentions and dialects."""
+    drawn: Callable[[int, int, Sequence[str], Sequence[Kind]], list[Round]]
+    """Given a seed, a number of intentions, dialects, and classes if there shall be no other rounds."""
     passes: Callable[[str, str], bool] | None = None
     """Whether who meets a fault comes by a kill point, in every dialect; None: not foreseen, only counted."""
 
@@ -227,19 +240,28 @@ def all_dialects() -> list[str]:
     return [name for name in Dialect.named() if name.partition("=")[0] not in WALLETS_ALONE]
 
 
-def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[Round]:
+def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[Kind] = ()) -> list[Round]:
     """Return a campaign of that many intentions, spread evenly over the dialects.
 
     Args:
         seed: where all chance comes from.
-        intentions: how many in all; from about 500 a dialect on, every fault meets every kill point in it.
+        intentions: how many in all; from about 600 a dialect on, every fault meets every kill point in it.
         dialects: as `Dialect.parse` spells them, and `default`.
+        kinds: of `bench.classes`; if any, there are rounds of these alone.
     """
+    from bench.classes import class_rounds, classes_of
+
     draw = Draw(random.Random(seed))
     shares = _shares(intentions, dialects)
     rounds: list[Round] = []
-    for dialect, share in zip(dialects, shares, strict=True):
+    for place, (dialect, share) in enumerate(zip(dialects, shares, strict=True)):
         draw.shuffle_cells()
+        if kinds:
+            rounds += class_rounds(draw, len(rounds), dialect, "account", kinds, share)
+            continue
+        classes = class_rounds(draw, len(rounds), dialect, "account", classes_of(place, dialect, "account", share))
+        rounds += classes
+        share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _STOPS_SOON if dialect == IGNORED else _PARTS)
     return rounds
 

@@ -6,8 +6,14 @@ is in the environment:
     VICTIM_KILL    STEP:N     `kill -9` of itself when the checkout passes that step for the N-th time
     VICTIM_BEGUN   FILE       what it makes when it passes the first step
     VICTIM_STRUCK  FILE       where it writes, before it dies, that it did
+    VICTIM_STOP    STEP:N     the same, but it stops itself (SIGSTOP)
+    VICTIM_JOURNAL STEP:N     the same, but its journal fails for a while, as VICTIM_HOW says (`bench.hazards`)
+    VICTIM_BUSY    SECONDS    how long it waits while another process has locked the journal
     VICTIM_CLOCK   AT:BY,...  AT seconds after the start its clock stands BY seconds beside the real one
-    VICTIM_REPEAT  SECONDS    how long identical bytes may go again (the product's ten minutes by default)
+    VICTIM_CLOCKS  NAME=SECONDS,...  more of the product's times, such as `repeat`, as `Clocks` names them
+    VICTIM_WALLETS FILE       where it writes each time that it asks its wallet to pay, and for which key
+
+`python -m bench.victim people` is somebody who answers questions (`bench.people`).
 
 `python -m bench.victim nursery` imports the program once and then forks: a process of its own, with its own standard
 streams, for each line it reads. Two thousand restarts would otherwise take longer than everything else together.
@@ -29,6 +35,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+import anyio
+
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.settings import load_settings
 
@@ -41,6 +49,7 @@ CLOCKS = Clocks(
     looking_lease=1.5,
     refresh=0.5,
     sweep=5.0,
+    heed=0.5,
     poll=0.4,
     peek=0.2,
 )
@@ -49,42 +58,43 @@ CLOCKS = Clocks(
 
 def serve(transport: str, port: int = 0) -> None:
     """Serve over `stdio` or `http` until the host is done with it, or the switch is pulled."""
+    from bench.hazards import checkpoint
     from zinc_mcp.serving.http import serve_http
     from zinc_mcp.serving.stdio import run
     from zinc_mcp.shop import open_shop
 
-    given = os.environ.get("VICTIM_REPEAT")
-    clocks = CLOCKS if given is None else _with_repeat(float(given))
-    opener = partial(open_shop, clocks=clocks, clock=_clock(), checkpoint=_checkpoint())
+    if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
+        from zinc_mcp.ordering import database
+
+        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
+    if (file := os.environ.get("VICTIM_WALLETS")) is not None:
+        _write_down_payments(Path(file))
+    opener = partial(open_shop, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
     if transport == "stdio":
         run(load_settings(), opener)
     else:
         serve_http(load_settings(), "127.0.0.1", port, opener=opener)
 
 
-def _with_repeat(seconds: float) -> Clocks:
-    return Clocks(**{name: getattr(CLOCKS, name) for name in Clocks.__slots__} | {"repeat": seconds})
+def _clocks() -> Clocks:
+    given = [part.partition("=") for part in os.environ.get("VICTIM_CLOCKS", "").split(",") if part]
+    changed = {name: float(seconds) for name, _, seconds in given}
+    return Clocks(**{name: getattr(CLOCKS, name) for name in Clocks.__slots__} | changed)
 
 
-def _checkpoint() -> Callable[[str], None]:
-    step, _, nth = os.environ.get("VICTIM_KILL", "").partition(":")
-    left = int(nth or 1)
-    begun = os.environ.get("VICTIM_BEGUN")
+def _write_down_payments(file: Path) -> None:
+    """Have each start of the practice wallet written down with the key of what it pays for."""
+    from zinc_mcp.payments.practice import PracticeWallet
 
-    def passed(name: str) -> None:
-        nonlocal left, begun
-        if begun:
-            Path(begun).touch()
-            begun = None
-        if name != step:
-            return
-        left -= 1
-        if left == 0:
-            with open(os.environ["VICTIM_STRUCK"], "a", encoding="ascii") as struck:
-                struck.write(f"{os.environ['VICTIM_NUMBER']} {step}\n")
-            os.kill(os.getpid(), signal.SIGKILL)
+    pay = PracticeWallet.pay
 
-    return passed
+    async def written_down(self: PracticeWallet, *given: Any, **named: Any) -> Any:
+        key = str(anyio.get_current_task().name).rpartition(" ")[2]  # `sending KEY`
+        with file.open("a", encoding="ascii") as starts:
+            starts.write(json.dumps([time.time(), key]) + "\n")
+        return await pay(self, *given, **named)
+
+    setattr(PracticeWallet, "pay", written_down)  # noqa: B010  # what is counted is the wallet itself
 
 
 def _clock() -> Callable[[], float]:
@@ -175,7 +185,7 @@ def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
                 del os.environ[name]
         os.environ.update(request["environ"])
         arguments: list[str] = request["arguments"]
-        if arguments[0] == "sandbox":
+        if arguments[0] in ("sandbox", "orders"):
             from zinc_mcp.cli import main as zinc_mcp
 
             sys.argv = ["zinc-mcp", *arguments]
@@ -199,6 +209,10 @@ def main(arguments: list[str]) -> None:
             nursery(socket.socket(fileno=int(descriptor)))
         case ["http", port]:
             serve("http", int(port))
+        case ["people"]:
+            from bench.people import run
+
+            run(_clocks(), _clock())
         case _:
             serve("stdio")
 

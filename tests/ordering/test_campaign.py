@@ -69,6 +69,57 @@ def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp
     assert found["racing"] >= 4
 
 
+CLASSES = (
+    "answers about another order believed",
+    "told that nothing was sent, and it was",
+    "sent without a yes to these bytes",
+    "bought or spent by a wrong clock",
+    "bought or paid by a stopped process",
+    "paid past a limit",
+    "money told to come back, and not proved",
+    "wallets started again or too late",
+    "credentials kept after the end",
+    "second credentials",
+    "paid twice",
+    "order keys lost",
+)
+
+
+def befallen(found: dict[str, Any]) -> dict[str, int]:
+    """Return by class how many intentions it has befallen, where no promise was broken."""
+    for broken in CLASSES:
+        assert found["counts"].get(broken, 0) == 0, found["findings"]
+    times: dict[str, int] = {}
+    for kind, _, number in found["classes"]:
+        times[kind] = times.get(kind, 0) + number
+    return times
+
+
+def test_one_intention_stays_one_purchase_through_false_answers_old_questions_far_clocks_and_stops(
+    tmp_path: Path,
+) -> None:
+    kinds = "answers,questions,clocks,stops"
+    found = campaign(tmp_path, "--kinds", kinds, "--seed", "7", "--intentions", "24", "--at-once", "4")
+    times = befallen(found)
+    assert times["answers"] == times["questions"] == times["clocks"] == 6
+    assert times["stops"] >= 3
+    assert found["counts"]["POSTs with a yes to exactly these bytes"] >= 1
+    assert found["counts"]["answers that were not taken"] >= 5, "old and doubled answers were given"
+
+
+def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_stops(tmp_path: Path) -> None:
+    kinds = "answers,failing,journal,stops"
+    found = campaign(
+        tmp_path, "--rail", "agent", "--kinds", kinds, "--seed", "7", "--intentions", "24", "--at-once", "4",
+        "--evenings", "0",
+    )  # fmt: skip
+    times = befallen(found)
+    assert times["answers"] == times["failing"] == 6
+    assert times["journal"] >= 2
+    assert times["stops"] >= 3
+    assert found["counts"]["wallets started"] >= 3
+
+
 def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -> None:
     ended = run("bench.plain_client", "--seed", "11", "--intentions", "40")
     assert ended.returncode == 1, ended.stdout + ended.stderr

@@ -1,6 +1,7 @@
 """What the fault campaign and the crash tests found, each as the smallest test that shows it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,8 @@ from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
 
@@ -87,6 +90,45 @@ async def test_a_second_order_for_a_key_is_noticed_by_the_next_look_if_the_first
         with pytest.raises(RefusedError) as refused:
             await shop.checkout.place(intent(products=book(3)))
     assert refused.value.code == "paused"
+
+
+async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhile(
+    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, clocks: Clocks, home: Path
+) -> None:
+    zinc.script = ["hang"]
+    hasty = replace(clocks, wire=0.4)
+    answers: list[Answer] = []
+    found: list[Answer] = []
+    async with open_test_shop(clocks=hasty) as late, open_test_shop() as other, anyio.create_task_group() as tasks:
+
+        async def place() -> None:
+            answers.append(await late.checkout.place(intent()))
+
+        tasks.start_soon(place)
+        with anyio.fail_after(3):
+            while not zinc.orders:
+                await anyio.sleep(0.01)
+        clock.pass_seconds(60)
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+            [sending] = journal.entries()
+        found.append(await other.checkout.look("local", sending.key))
+    [told, meanwhile] = [entry_of(answer) for answer in (*answers, *found)]
+    assert meanwhile.state == "accepted"
+    assert (told.state, told.order_id) == ("accepted", meanwhile.order_id)
+
+
+@pytest.mark.parametrize("key", ["mine", None], ids=["a key of the caller's", "a key of ours"])
+async def test_a_key_that_also_stands_for_an_order_in_practice_is_looked_up_in_its_own_mode(
+    open_test_shop: OpenShop, zinc: FakeZinc, key: str | None
+) -> None:
+    async with open_test_shop() as shop:
+        placed = entry_of(await shop.checkout.place(intent(idempotency_key=key)))
+        async with open_test_shop(api_key=None, sandbox=True) as practising:
+            wanted = intent(products=book(3), idempotency_key=placed.key)
+            practised = entry_of(await practising.checkout.place(wanted))
+            assert practised.key == placed.key
+            assert entry_of(await practising.checkout.look("local", placed.key)).id == practised.id
+        assert entry_of(await shop.checkout.look("local", placed.key)).id == placed.id
 
 
 async def test_while_the_last_pin_is_looked_at_no_further_one_is(

@@ -12,6 +12,7 @@ from sandbox.practising import customer, on_a_port, order, placed, read
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.strangers import OTHERS, STRANGER
 
 # fault, whether an order comes of it, what the client sees in process, and on a port where that differs
 FAULTS: list[tuple[str, bool, Any, Any]] = [
@@ -207,3 +208,23 @@ async def test_the_answer_to_a_drop_can_still_be_found() -> None:
 
 def _environment() -> dict[str, str]:
     return {"PYTHONPATH": ":".join(sys.path)}
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+async def test_an_answer_about_another_order_differs_in_what_its_name_says_and_the_order_stands(name: str) -> None:
+    async with customer(Sandbox(pace=1000)) as client:
+        url = f"success?fault={name}&read_fault={name},none&list_fault={name}"
+        shown = (await client.post("/orders", json=order(url, idempotency_key="k"))).json()
+        [listed] = (await client.get("/orders")).json()["orders"]
+        order_id = listed["id"] if name != "other_order" else None
+        if order_id is not None:
+            assert (await client.get(f"/orders/{order_id}")).json()["status"] == "order_failed"
+            honest = (await client.get(f"/orders/{order_id}")).json()
+            assert honest["status"] != "order_failed", "only what is shown has changed"
+            assert (shown["id"] == order_id) == (name == "other_content")
+            assert (listed["max_price"] != honest["max_price"]) == (name in ("other_price", "other_content"))
+            there = listed["shipping_address"] != honest["shipping_address"]
+            assert there == (name in ("other_address", "other_content"))
+        is_theirs = [STRANGER in item["url"] for item in (*shown["items"], *listed["items"])]
+        assert is_theirs == [name in ("other_goods", "other_content", "other_order")] * 2
+        assert "zinc_mcp_key" not in shown["metadata"] or shown["metadata"]["zinc_mcp_key"] == "stranger"

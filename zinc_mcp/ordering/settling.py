@@ -146,7 +146,8 @@ class Settling:
         attempt.order = order
         changes = {**news(attempt.entry, order), **self._reconciler.landed(attempt.entry, order)}
         await self._reconciler.stop_if_above_ceiling(attempt.entry, changes)
-        await self.settle(attempt, changes.pop("state"), what, **changes, **more)
+        state = changes.pop("state", attempt.entry.state)  # no change: somebody else has written all of it down
+        await self.settle(attempt, state, what, **changes, **more)
         self.checkpoint("accepted")
         if attempt.entry.attempts > 1:
             await self._reconciler.stop_if_keys_are_ignored(attempt.entry, rail)

@@ -24,6 +24,11 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     hang             no answer ever comes
     truncated        the head and half of the body, then the connection is closed
     huge             the head of the answer and 8 MB of JSON that never ends
+Accepted, and the answer shows an order that is not the one asked for (`strangers`; a 201 under an id that is not ours
+unless it says so, reads under the id that was asked for, and as failed; an answer without an order stays as it is):
+    other_order      another order altogether, under its own id
+    other_content    all of another order, its metadata too, under the id of ours
+    other_goods, other_price, other_address  no metadata, and other products, another `max_price`, another place
 
 On the agent rail `?fault=` acts on the paid POSTs ("not accepted": nothing is settled; "accepted": settled and
 ordered), and knows two more:
@@ -60,6 +65,8 @@ from urllib.parse import parse_qsl, urlsplit
 import anyio
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
+
+from zinc_mcp.sandbox.strangers import OTHERS, others_answer
 
 CONNECTION = "zinc_mcp.sandbox.connection"
 """Where the ASGI scope carries the connection that a fault may cut."""
@@ -138,6 +145,8 @@ def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> 
         return Fault(name, _HANG_SECONDS)
     if name in BEFORE or name in AFTER or name in _MORE.get((parameter, rail), ()):
         return Fault(name)
+    if name in OTHERS and parameter != "pay_fault":
+        return Fault(name)
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))
     raise UnknownFaultError(f"there is no fault {name!r}")
@@ -199,6 +208,8 @@ def spoilt(fault: Fault, answer: Response, envelope: Envelope, pace: float) -> R
             return RedirectResponse(_ELSEWHERE, 307)
         case "html_402":
             return HTMLResponse("<!doctype html><title>402 Payment Required</title>", 402)
+        case name if name in OTHERS:
+            return others_answer(name, answer)
         case "html_200":
             return HTMLResponse("<!doctype html><title>Zinc</title><h1>Welcome</h1>")
         case _:

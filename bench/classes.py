@@ -1,0 +1,226 @@
+"""Rounds of one class each: what else can go wrong with an intention, drawn from the same seed.
+
+answers    Zinc answers about another order (T4)
+failing    orders that a wallet has paid for fail or are cancelled (C7)
+journal    the journal cannot be written for a while, from some step on (W1)
+questions  people answer current, old and doubled questions, under one key in two modes (C1)
+clocks     a process's clock stands an hour to six years beside the true one (R1)
+stops      a process is stopped at a step for longer than its lease, and continued (R2)
+"""
+
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+
+from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round, Words
+from zinc_mcp.sandbox.strangers import OTHERS
+
+CLASSES: tuple[Kind, ...] = ("answers", "failing", "journal", "questions", "clocks", "stops")
+SIZES: Mapping[Kind, int] = {"answers": 24, "failing": 24, "journal": 8, "questions": 12, "clocks": 16, "stops": 8}
+"""Intentions in a round."""
+LEAST_SHARE = 150
+"""A dialect with fewer intentions than this has no rounds of these classes unless they are asked for."""
+_IN_TURN = 2
+"""Of the classes that take long, each dialect but the default has so many."""
+_QUICK: tuple[Kind, ...] = ("answers", "failing")
+_SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
+
+HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
+FAR = {"an hour": HOUR, "a day": DAY, "25 hours": 25 * HOUR, "a month": 30 * DAY, "six years": 6 * YEAR}
+"""How far a clock stands beside the true one, either way."""
+LOCKED_SECONDS, FULL_SECONDS = 4.0, 2.5
+"""How long another process keeps the journal locked, or the disk is full: longer than all tries to write together."""
+BUSY_SECONDS = 0.5
+"""How long a process of such a round waits for another one's lock."""
+
+STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
+    "account": {
+        "journal": ("sending:1", "leaving:1", "answered:1", "unknown:1", "accepted:1"),
+        "stops": ("sending:1", "leaving:1", "answered:1", "unknown:1"),
+    },
+    "agent": {
+        "journal": ("signing:1", "asking:1", "signed:1", "sending:1", "leaving:2", "headers:1", "answered:1"),
+        "stops": ("signing:1", "asking:1", "signed:1", "sending:1", "leaving:2", "headers:1", "answered:1"),
+    },
+}
+"""Where the journal fails or the process stops. By wallet the first thing to leave is the wallet's question."""
+
+_RESOLVING: Sequence[How] = ("others", "owner")
+_FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")
+"""One lock in a round: it keeps everybody else out as well."""
+_ASKING: Sequence[Words] = ("key", "key", "all", "same")
+PRACTICE = "Practice"
+"""In the address of what is only practised, in rounds of questions."""
+
+_SETTINGS: Mapping[Kind, Mapping[str, str]] = {
+    # Whoever is told of a failure after all tries is told of it by the call itself.
+    "journal": {"VICTIM_CLOCKS": "answer=7", "VICTIM_BUSY": str(BUSY_SECONDS)},
+    "questions": {"VICTIM_CLOCKS": "approval=4,heed=0.2", "ZINC_MCP_APPROVAL": "auto"},
+}
+
+
+def classes_of(place: int, dialect: str, rail: Rail, share: int) -> Sequence[Kind]:
+    """Return the classes of which a dialect has a round, by its place among all of them."""
+    if share < LEAST_SHARE or dialect == IGNORED:
+        return ()
+    start = place * _IN_TURN % len(_SLOW)
+    slow = _SLOW if dialect == "default" else (_SLOW + _SLOW)[start : start + _IN_TURN]
+    return (*_of(rail, _QUICK), *slow)
+
+
+def asked_for(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
+    """Return those of these kinds that there are on a rail.
+
+    Raises:
+        ValueError: for one that there is on neither.
+    """
+    for kind in kinds:
+        if kind not in CLASSES:
+            raise ValueError(f"no such class: {kind!r}; there are {', '.join(CLASSES)}")
+    return _of(rail, kinds)
+
+
+def _of(rail: Rail, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    return tuple(kind for kind in kinds if rail == "agent" or kind != "failing")
+
+
+def class_rounds(
+    draw: Draw, first: int, dialect: str, rail: Rail, kinds: Sequence[Kind], intentions: int | None = None
+) -> list[Round]:
+    """Draw a round of each of these classes, or as many as it takes for so many intentions of all together."""
+    rounds: list[Round] = []
+    left = {kind: SIZES[kind] if intentions is None else max(2, intentions // len(kinds)) for kind in kinds}
+    for kind in kinds:
+        while left[kind] > 0:
+            now = min(left[kind], SIZES[kind])
+            rounds.append(class_round(draw, f"{first + len(rounds):03}-{kind}", dialect, rail, kind, now))
+            left[kind] -= now
+    return rounds
+
+
+def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, size: int) -> Round:
+    """Draw one round of a class."""
+    drawn = draw.round(name, dialect, kind, size)
+    source = draw.source
+    wishes = [_plain(source, wish) for wish in drawn.intentions]
+    limit: int | None = None
+    match kind:
+        case "answers":
+            wishes = [_answered(source, wish) for wish in wishes]
+        case "failing":
+            wishes = [_failing(source, wish) for wish in wishes]
+            limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
+        case "questions":
+            wishes = _asked(source, wishes)
+        case "clocks":
+            wishes = [_by_far_clock(source, wish) for wish in wishes]
+            if source.random() < 0.35:
+                limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
+        case _:
+            steps = STEPS[rail][kind]
+            first = source.randrange(len(steps))
+            hows = _RESOLVING if kind == "stops" else _FAILING
+            wishes = [
+                _at_step(source, kind, steps[(first + nth) % len(steps)], hows[nth % len(hows)], wish)
+                for nth, wish in enumerate(wishes)
+            ]
+    return dataclasses.replace(
+        drawn,
+        intentions=tuple(wishes),
+        limit_cents=limit,
+        outage=False,
+        repeat_seconds=None,
+        old_journal=drawn.old_journal and kind != "clocks",
+        settings=tuple(_SETTINGS.get(kind, {}).items()),
+    )
+
+
+def _plain(source: random.Random, wish: Intention) -> Intention:
+    """Return an intention with which nothing goes wrong yet but, now and then, its answers."""
+    faults = source.choices(["none", "drop_after", "http_500_after", "drop_before", "slow"], [8, 1, 1, 1, 1])
+    return dataclasses.replace(
+        wish,
+        fault=faults[0],
+        faults=tuple(faults),
+        pay_faults=(),
+        look_faults=(),
+        scenario="success" if source.random() < 0.85 else "never-decided",
+        kill="",
+        clock="",
+        behaviour="patient",
+        persists=False,
+    )
+
+
+def _answered(source: random.Random, wish: Intention) -> Intention:
+    others = sorted(OTHERS)
+    looks = tuple(source.choice([*others, *others, "none"]) for _ in range(source.randint(1, 3)))
+    if source.random() < 0.5:
+        fault = source.choice(others)
+        faults = (fault, *(["none", source.choice(others)] if source.random() < 0.3 else []))
+        looks = looks if source.random() < 0.4 else ()
+        variant = f"201 of {fault}"
+    else:
+        fault = source.choice(["none", "drop_after", "http_500_after", "truncated"])
+        faults, variant = (fault,), f"looks after {fault}"
+    scenario = source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
+    return dataclasses.replace(
+        wish, scenario=scenario, fault=fault, faults=faults, look_faults=looks, hazard=variant, follows=True
+    )
+
+
+def _failing(source: random.Random, wish: Intention) -> Intention:
+    scenario = source.choices(["out-of-stock", "price-exceeded", "cancelled-by-retailer", "success"], [55, 20, 15, 10])[
+        0
+    ]
+    return dataclasses.replace(wish, scenario=scenario, hazard=scenario, follows=True, persists=source.random() < 0.5)
+
+
+def _asked(source: random.Random, wishes: Sequence[Intention]) -> list[Intention]:
+    """Give each key to two intentions: one that would be bought, and one in practice, of other goods."""
+    found: list[Intention] = []
+    for place, wish in enumerate(wishes):
+        key = f"asked-{wishes[place - place % 2].seed}"
+        practice = place % 2 == 1
+        words = source.choice(_ASKING)
+        server = source.randrange(2) if practice else source.randrange(4)
+        found.append(
+            dataclasses.replace(
+                wish,
+                faults=("none",),
+                fault="none",
+                scenario="success",
+                line2=PRACTICE if practice else wish.line2,
+                given=key,
+                hazard="asked in practice" if practice else "asked",
+                racers=(Racer(server, words, 0.0),),
+            )
+        )
+    return found
+
+
+def _by_far_clock(source: random.Random, wish: Intention) -> Intention:
+    name, seconds = source.choice(list(FAR.items()))
+    ahead = source.random() < 0.5
+    by = seconds if ahead else -seconds
+    when = source.choice(["before", "before", "between", "after", "after"])
+    clock = f"{source.uniform(0.2, 1.5):.2f}:{by}" if when == "between" else f"0:{by}"
+    return dataclasses.replace(
+        wish,
+        clock=clock,
+        behaviour="patient" if when == "after" else "jumps",
+        far_after=when == "after",
+        hazard=f"{name} {'ahead' if ahead else 'behind'}, {when}",
+        racers=wish.racers[:1],
+    )
+
+
+def _at_step(source: random.Random, kind: Kind, step: str, how: How, wish: Intention) -> Intention:
+    needs_doubt = step.startswith("unknown")
+    fault = source.choice(["drop_after", "http_500_after", "drop_before"]) if needs_doubt else wish.fault
+    if step.startswith("answered") and fault in ("drop_before", "drop_after"):
+        fault = "http_500_after"
+    racers = wish.racers[:1] if kind == "stops" or source.random() < 0.7 else wish.racers[:2]
+    return dataclasses.replace(
+        wish, fault=fault, faults=(fault,), step=step, how=how, hazard=f"{how} at {step}", racers=racers, kill=""
+    )

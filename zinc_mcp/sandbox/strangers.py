@@ -1,0 +1,85 @@
+"""Answers about an order that is not the one asked for: another one, or ours with somebody else's goods in it."""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from starlette.responses import Response
+
+_Json = dict[str, Any]
+
+STRANGER = "item=stranger"
+"""In the address of every product of an order that is not the caller's: where it shows up, it was believed."""
+
+_URL = f"https://zinc.com/shop/products/test-success?{STRANGER}"
+_TROUBLE = "product_out_of_stock"
+
+
+def _goods(order: _Json) -> _Json:
+    return {**order, "metadata": {}, "items": [{**item, "url": _URL} for item in order["items"]]}
+
+
+def _price(order: _Json) -> _Json:
+    return {**order, "metadata": {}, "max_price": order["max_price"] + 1_000}
+
+
+def _address(order: _Json) -> _Json:
+    place = {**order["shipping_address"], "address_line1": "1 Stranger Road", "postal_code": "94105", "state": "CA"}
+    return {**order, "metadata": {}, "shipping_address": place}
+
+
+def _content(order: _Json) -> _Json:
+    theirs = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}
+    return {**_address(_price(_goods(order))), "metadata": theirs}
+
+
+_CHANGES: Mapping[str, Callable[[_Json], _Json]] = {
+    "other_order": _content,
+    "other_content": _content,
+    "other_goods": _goods,
+    "other_price": _price,
+    "other_address": _address,
+}
+OTHERS = frozenset(_CHANGES)
+"""The faults of this kind; see `sandbox.faults`."""
+
+
+def others_answer(name: str, answer: Response) -> Response:
+    """Return an answer with each of its orders made another; one that shows no order stays as it is.
+
+    A 201 has an id that is not the order's; a read keeps the id that was asked for, but for `other_order`, and shows an
+    order that has failed.
+    """
+    content: Any = json.loads(bytes(answer.body))
+    if not isinstance(content, dict):
+        return answer
+    shown = cast(_Json, content)
+    placing = answer.status_code == 201
+    if "orders" in shown:
+        changed = {**shown, "orders": [_made_another(name, order, placing=False) for order in shown["orders"]]}
+    elif "shipping_address" in shown:
+        changed = _made_another(name, shown, placing=placing)
+    else:
+        return answer
+    headers = {each: value for each, value in answer.headers.items() if each not in ("content-length", "content-type")}
+    return Response(json.dumps(changed), answer.status_code, headers, media_type="application/json")
+
+
+def _made_another(name: str, order: _Json, *, placing: bool) -> _Json:
+    changed = _CHANGES[name](order)
+    if name == "other_order" or (placing and name != "other_content"):
+        changed["id"] = str(uuid.uuid5(uuid.UUID(order["id"]), "stranger"))
+    return changed if placing else _failed(changed)
+
+
+def _failed(order: _Json) -> _Json:
+    result: _Json = {
+        **(order["job_result"] or {}),
+        "success": False,
+        "error": "The product is out of stock.",
+        "error_type": _TROUBLE,
+        "price_components": None,
+    }
+    items = [{**item, "status": "failed"} for item in order["items"]]
+    return {**order, "status": "order_failed", "job_result": result, "items": items, "tracking_numbers": []}
