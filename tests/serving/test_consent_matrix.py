@@ -194,7 +194,12 @@ async def told(connected: AbstractAsyncContextManager[Client], person: Somebody,
         host.start_soon(leave, host.cancel_scope)
         facts = said(await client.call_tool("place_order", arguments(products=book(number))))
         outcome = str(facts.get("code") or facts["outcome"])
-        if person.kind == "answers late" and person.era == "legacy" and outcome in ("sending", "accepted"):
+        if (
+            person.kind == "answers late"
+            and person.read
+            and outcome in ("sending", "accepted")
+            and person.era == "legacy"
+        ):
             outcome = "waiting"  # a quick answer on a slow machine comes before the tool's own
         if outcome == "waiting":
             await person.has_a_page()  # a busy machine's browser may start after the answer, and before the server ends
