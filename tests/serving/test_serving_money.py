@@ -163,4 +163,4 @@ async def test_the_owners_limit_for_unproved_money_has_its_own_sentence(
         stopped = await refused(client, "place_agent_order", arguments(products=book(2)))
     assert (stopped["code"], stopped["outcome"]) == ("limit_exceeded", "refused")
     assert "$51.00 was paid up front by wallet" in stopped["summary"]
-    assert "zinc-mcp orders refunded" in stopped["next_step"]
+    assert "orders refunded KEY CENTS" in stopped["next_step"]
