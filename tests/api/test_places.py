@@ -298,3 +298,38 @@ def test_a_family_may_be_called_null_and_a_town_none() -> None:
     assert address(first_name="ADA", last_name="NULL").last_name == "NULL"
     assert address("IT", city="None", postal_code="10060").city == "None"
     assert address("IT", city="NONE", postal_code="10060").city == "NONE"
+
+
+NO_CODE = [
+    ("CO", "-", "Bogotá", "Cali"),
+    ("PA", "-", "Colón", "David"),
+    ("KE", ".", "Nairobi", "Mombasa"),
+    ("JM", "--", "Kingston", "Montego Bay"),
+    ("AE", "00000", "Dubai", "Sharjah"),
+    ("QA", "00000", "Doha", "Al Khor"),
+    ("HK", "000000", "Kowloon", "Central"),
+    ("MO", "999078", "Macau", "Taipa"),
+    ("US", "00000", "Athol", "Bayview"),
+    ("ZW", "0000", "Harare", "Bulawayo"),
+]
+
+
+@pytest.mark.parametrize(("country", "code", "one", "other"), NO_CODE)
+def test_where_there_is_no_postal_code_the_city_counts(country: str, code: str, one: str, other: str) -> None:
+    def place(city: str) -> tuple[str, ...]:
+        address = {"first_name": "Ada", "last_name": "Buyer", "address_line1": "12 First Street", "city": city}
+        whole = {**address, "country": country, "postal_code": code, "phone_number": "2125550147"}
+        return place_of(Address.model_validate(whole))
+
+    assert place(one) != place(other)
+
+
+def test_a_first_name_ends_where_it_ends() -> None:
+    def named(first: str, last: str) -> tuple[str, ...]:
+        rest = {"address_line1": "1 Main St", "city": "Springfield", "state": "IL", "postal_code": "62704"}
+        return place_of(
+            Address.model_validate({"first_name": first, "last_name": last, "phone_number": "2125550147", **rest})
+        )
+
+    assert named("Ann", "Alee") != named("Anna", "Lee")
+    assert named("Mary Ann", "Lee") == named("Mary", "Ann Lee")

@@ -6,9 +6,10 @@ Each hostile message is compared with a harmless one in the same place: nothing 
 import html
 import json
 import re
+import sqlite3
 import unicodedata
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -359,15 +360,18 @@ async def test_the_words_about_an_order_change_nothing_that_a_person_reads(buyin
             assert_harmless(await bought.seen(message.text, later=LATER[place](message.text)), harmless, message)
 
 
-async def test_an_order_s_id_stays_in_its_field_of_the_page(buying: Buying) -> None:
-    def accepted(text: str) -> Step:
-        return httpx.Response(201, json={"id": text[:100], "status": text[:60]})
-
-    async with buying() as bought:
-        harmless = await bought.seen(HARMLESS, answered=accepted)
-        assert "Ordered" in words(harmless.page)
-        for message in list(MESSAGES.values())[:-1]:
-            assert_harmless(await bought.seen(message.text, answered=accepted), harmless, message, on_the_page=100)
+@pytest.mark.parametrize(
+    "words", ["../wallet/me", "a/b?x=1#", "<b>", "\u202e\nid", "", " ", *(message.text[:100] for message in TOGETHER)]
+)
+async def test_an_order_whose_id_could_lead_elsewhere_is_not_taken(
+    open_test_shop: OpenShop, zinc: FakeZinc, words: str
+) -> None:
+    zinc.script = [httpx.Response(201, json={"id": words, "status": "pending"})] * 2
+    zinc.listing = False
+    async with open_test_shop() as shop, host(shop, "auto") as client:
+        told = said(await client.call_tool("place_order", arguments()))
+    assert (told["outcome"], told["money_may_have_moved"]) == ("unknown", True)
+    assert told.get("order_id") is None
 
 
 async def test_an_id_that_could_be_words_is_in_none_of_our_sentences(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
@@ -384,11 +388,11 @@ async def test_what_a_database_cannot_hold_does_not_lose_an_accepted_order(
     open_test_shop: OpenShop, zinc: FakeZinc, postgres: Any
 ) -> None:
     result = {"error": "\0", "error_type": "\0\ud800"}
-    order = {"id": "ord\0\ud800", "status": "\0\ud800", "job_result": result}
+    order = {"id": "ord-1", "status": "\0\ud800", "job_result": result}
     zinc.script = [httpx.Response(201, text=json.dumps(order))]
     async with open_test_shop(journal=postgres.get_uri()) as shop, host(shop, "auto") as client:
         told = said(await client.call_tool("place_order", arguments()))
-    assert (told["outcome"], told["order_id"], told["status"]) == ("accepted", "ord??", "??")
+    assert (told["outcome"], told["order_id"], told["status"]) == ("accepted", "ord-1", "??")
 
 
 class Dialogue:
@@ -453,7 +457,7 @@ async def test_an_order_that_zinc_lists_under_a_hostile_key_is_shown_as_text(
         for number, message in enumerate(MESSAGES.values(), 100):
             wanted = arguments(products=book(number))
             twin = twin_digest("local", OrderCreate.model_validate(wanted))
-            row = {"id": message.text[:90] + str(number), "status": message.text[:60]}
+            row = {"id": f"ord-{number}", "status": message.text[:60]}
             listed = {**row, "metadata": {TWIN_FIELD: twin, KEY_FIELD: message.text}}
             zinc.lists = [httpx.Response(200, json={"orders": [listed]})]
             told = bought.searched(await bought.client.call_tool("place_order", wanted))
@@ -484,8 +488,12 @@ async def test_what_a_402_says_changes_nothing_that_a_person_reads(buying: Buyin
             assert_harmless(await bought.seen(message.text, tool="place_agent_order"), harmless, message)
 
 
-async def test_a_receipt_s_reference_stays_in_its_field(buying: Buying) -> None:
+async def test_a_receipt_s_reference_stays_in_its_field(buying: Buying, home: Path) -> None:
     def paid(text: str) -> Step:
+        # No other order may have the id that each of these has: it would be taken for an answer about that one.
+        if (home / "journal.db").exists():
+            with closing(sqlite3.connect(home / "journal.db")) as journal, journal:
+                journal.execute("UPDATE zinc_entries SET order_id = NULL")
         receipt = to_payment_receipt("sandbox", text[:900], "2026-11-21T00:00:00Z")
         order = {"id": "ord_1", "status": "pending"}
         return httpx.Response(201, json=order, headers={"X-Api-Key": "zn_live_order-1", "Payment-Receipt": receipt})

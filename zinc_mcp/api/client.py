@@ -14,7 +14,7 @@ from zinc_mcp.api.answers import MAX_ROWS
 from zinc_mcp.api.failures import Failure, read_failure
 from zinc_mcp.api.origin import check_origin
 from zinc_mcp.api.products import Product
-from zinc_mcp.api.responses import Order, order_in
+from zinc_mcp.api.responses import ORDER_ID, Order, order_in
 from zinc_mcp.api.wire import (
     READ_SECONDS,
     WIRE_SECONDS,
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 MAX_PAGES = 10
 """Pages of a list that are read where Zinc does not filter it."""
 
-# What may stand in a path as one segment that nothing on the way takes for another path.
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+_ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
 
 

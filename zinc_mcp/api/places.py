@@ -34,7 +34,9 @@ def place_of(address: Address) -> tuple[str, ...]:
     whole = tables.CODE_PARTS.get(country)
     if whole is not None and (parts := re.fullmatch(whole, code)):
         code = parts[1]
-    settled = re.fullmatch(tables.CODE_SETTLES.get(country, "$^"), code) is not None
+    settles = tables.CODE_SETTLES.get(country)
+    # A filler in place of a code (00000) settles nothing, whatever digits a code has.
+    settled = settles is not None and bool(re.fullmatch(settles, code)) and not re.fullmatch(tables.FILLERS, code)
     return (
         _name(country, address),
         _street(country, address, settled=settled),
@@ -84,7 +86,8 @@ def _name(country: str, address: Address) -> str:
         words = words[1:]
     if country in tables.FAMILY_NAME_FIRST and len(words) == 2:
         words.sort()
-    return joined([(" ", word) for word in words])
+    # `Mc Donald` is `McDonald`, and `Ann Alee` is not `Anna Lee`: the first name ends where it ends.
+    return " ".join([*words[:1], joined([(" ", word) for word in words[1:]])])
 
 
 def _is_title(country: str, word: str) -> bool:

@@ -82,6 +82,7 @@ class PriceComponents(Answer):
             self.unreadable
             or any(amount < 0 for name in _AMOUNTS if (amount := getattr(self, name)) is not None)
             or not self._adds_up
+            or self._is_paid_in_other_money
             or not self._is_in_proportion
         )
 
@@ -115,6 +116,12 @@ class PriceComponents(Answer):
         most = known + (self.fees or 0) + sum(amount for amount in adjustments if amount > 0)
         is_whole = all(part is not None for part in parts)
         return total >= least - _ROUNDING and (not is_whole or total <= most + _ROUNDING)
+
+    @property
+    def _is_paid_in_other_money(self) -> bool:
+        """Whether it was paid in another currency than the total's, and what it came to there is not told."""
+        currencies = {self.currency or "USD", self.payment_currency or self.currency or "USD"}
+        return len(currencies) > 1 and "USD" in currencies and self.converted_payment_total is None
 
     @property
     def _is_in_proportion(self) -> bool:

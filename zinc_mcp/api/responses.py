@@ -6,13 +6,14 @@ Zinc, is not read. How lenient reading is: `api.answers`.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Moment, Open, Rows, Text
+from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Currency, Moment, Open, Rows, Text
 from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.prices import PriceComponents
 
@@ -146,6 +147,13 @@ class ReturnItem(Answer):
     quantity: Count = 1
 
 
+ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
+"""What may stand in a path as one segment that nothing on the way takes for another path; Zinc's ids are UUIDs."""
+
+_NOTHING_GIVEN_BACK = frozenset({"open", "requested", "pending", "denied", "rejected"})
+"""States of a return in which its credit is 0 (ReturnResponse, SDK 2026.10.16), and what others call them."""
+
+
 class ReturnSummary(Answer):
     id: Text = ""
     status: Text = "open"
@@ -157,6 +165,14 @@ class ReturnSummary(Answer):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     credited_amount: Credit = 0
+    currency: Currency = Field(None, exclude=True)
+    """Undocumented: credits are US cents; one that says otherwise is not counted."""
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether an amount that it shows can be US cents that were given back."""
+        said = self.status.casefold() if "status" in self.model_fields_set else ""
+        return (self.currency or "USD") == "USD" and said not in _NOTHING_GIVEN_BACK
 
 
 class CaseSummary(Answer):
@@ -168,6 +184,13 @@ class CaseSummary(Answer):
     updated_at: Moment | None = None
     closed_at: Moment | None = None
     credited_amount: Credit = 0
+    currency: Currency = Field(None, exclude=True)
+    """Undocumented: credits are US cents; one that says otherwise is not counted."""
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether an amount that it shows can be US cents that were given back; also an open case may have given."""
+        return (self.currency or "USD") == "USD" and self.status.casefold() not in ("denied", "rejected")
 
 
 class ConnectInfo(Answer):
@@ -212,10 +235,14 @@ class Notifications(Answer):
     delivered: bool | None = None
 
 
+_ORDER_ID = re.compile(ORDER_ID)
+_ON_ITS_WAY = frozenset({"shipped", "in_transit", "out_for_delivery", "available_for_pickup", "delivered"})
+
+
 class Order(Answer):
     """One order as `GET /orders/{id}` and the 201 of both POSTs give it."""
 
-    id: Text = Field(min_length=1, max_length=100)
+    id: Text
     status: Text = Field(min_length=1, max_length=60)
     max_price: Amount | None = None
     attempts: Count = 0
@@ -237,6 +264,13 @@ class Order(Answer):
     merchant_order_ids: Rows[Text] = []
     fulfillment: Fulfillment | None = None
     customer_notifications: Notifications | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _a_segment(cls, text: str) -> str:
+        if not _ORDER_ID.fullmatch(text):
+            raise ValueError("is not an order's id")
+        return text
 
     @property
     def stage(self) -> Stage:
@@ -262,8 +296,39 @@ class Order(Answer):
 
     @property
     def credited_cents(self) -> int:
-        """What returns and cases have given back so far: running totals, in cents."""
-        return sum(each.credited_amount for each in self.returns) + sum(each.credited_amount for each in self.cases)
+        """What returns and cases have given back so far: running totals, in cents, each return and case once."""
+        credited: dict[tuple[str, str], int] = {}
+        for number, each in enumerate((*self.returns, *self.cases)):
+            if each.is_credit:
+                name = (type(each).__name__, each.id or f"number {number}")
+                credited[name] = max(credited.get(name, 0), each.credited_amount)
+        return sum(credited.values())
+
+    @property
+    def credits_are_unclear(self) -> bool:
+        """Whether an amount is shown as given back by what says of itself that nothing was, or in other money."""
+        return any(each.credited_amount > 0 and not each.is_credit for each in (*self.returns, *self.cases))
+
+    @property
+    def ending_is_unclear(self) -> bool:
+        """Whether what is shown speaks against the end that the status names.
+
+        An order that failed has no retailer's number, no price that was charged and nothing on its way (OrderResponse,
+        SDK 2026.10.16); one that was cancelled may have had the first two.
+        """
+        result = self.job_result
+        if self.stage == "placed":
+            return result is not None and result.success is False
+        is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
+            (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
+        )
+        if self.stage == "cancelled":
+            return is_on_its_way
+        if self.stage != "failed":
+            return False
+        charged = result.price_components.charged_cents if result is not None and result.price_components else None
+        succeeded = result is not None and result.success is True
+        return is_on_its_way or succeeded or bool(charged) or bool(self.merchant_order_ids or self.tracking_numbers)
 
 
 _MOST_REMEMBERED = 16 * 1024

@@ -94,9 +94,9 @@ SHOPS = (
             ),
         ),
         # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.
-        variant=("gpo",),  # the amount of a gift card
+        variant=("gpo", "customid"),  # the amount of a gift card, what is engraved
         offer=("smid", "condition", "offerlistingid", "offeringid", "almbrandid"),
-        renamed=(("m", "smid"),),
+        renamed=(("m", "smid"), ("seller", "smid"), ("merchant", "smid")),
     ),
     Shop(
         hosts=("amzn.com",),
@@ -253,7 +253,7 @@ SHOPS = (
     Shop(
         hosts=("macys.com", "bloomingdales.com"),
         series=(Series(_NUMBER, "/shop/product?ID={id}", ("/shop/product/<slug>?ID=<id>",)),),
-        variant=("swatchcolor", "swatch"),
+        variant=("swatchcolor", "swatch", "upc_id"),
     ),
     Shop(
         hosts=("kohls.com",),

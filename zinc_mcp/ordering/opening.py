@@ -47,7 +47,11 @@ _STANDING_TWINS = (
     .order_by(ENTRIES.c.id.desc())
 )
 
-_KNOWN_ORDER = sa.select(ENTRIES.c.id).where(ENTRIES.c.order_id == sa.bindparam("order_id")).limit(1)
+_KNOWN_ORDER = (
+    sa.select(ENTRIES.c.id)
+    .where(sa.or_(ENTRIES.c.order_id == sa.bindparam("order_id"), ENTRIES.c.order_id == sa.bindparam("folded")))
+    .limit(1)
+)
 
 _COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -211,7 +215,10 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     )
     row = connection.execute(query).first()
     if row is None:
-        if connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key}).first() is not None:
+        if (
+            connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key, "folded": draft.given_key.lower()}).first()
+            is not None
+        ):
             raise RefusedError(
                 "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
                 "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",

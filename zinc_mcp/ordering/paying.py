@@ -30,7 +30,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.proof import find_paid, paid_no_order, proven, with_reference, without_credential
 from zinc_mcp.ordering.rail import LeaseOverError, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
-from zinc_mcp.ordering.same_order import as_answer, told_loudly
+from zinc_mcp.ordering.same_order import told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,8 @@ class Payer:
         while True:
             try:
                 await self._settling.hold(attempt, self._clocks.wire)
-                order = as_answer(await self._sent(attempt, rail, body, payment.credential), attempt.entry)
+                answer = await self._sent(attempt, rail, body, payment.credential)
+                order = await self._settling.as_answer(answer, attempt.entry)
             except LeaseOverError:
                 continue
             except StaleEntryError as stale:
@@ -176,7 +177,7 @@ class Payer:
         try:
             quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, self._keep(attempt))
             if isinstance(quote, Order):
-                quote = as_answer(quote, entry)
+                quote = await self._settling.as_answer(quote, entry)
         except OrderRejectedError as error:
             error.facts["key"] = entry.key
             await self._settling.ended(attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)

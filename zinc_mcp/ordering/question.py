@@ -76,6 +76,15 @@ class Question(BaseModel):
     notes: Sequence[str] = ()
     """What else a person should know before they decide."""
     look_up_cents: int = 0
+    charged_to_customer: bool = False
+    """Stripe Connect: the card of somebody else's customer pays, with a markup on top."""
+
+    @property
+    def paid(self) -> str:
+        """How it is paid, in words."""
+        if self.charged_to_customer:
+            return "by your customer's card, with your markup on top, which no limit here sees"
+        return paid_by(self.rail)
 
     @property
     def most_cents(self) -> int:
@@ -118,7 +127,7 @@ class Question(BaseModel):
             said += [f"  {quoted(part)}" for part in self.ship_to]
         said += [f"{label}: {quoted(value)}" for label, value in self.extras]
         said.append(
-            f"Paid {paid_by(self.rail)}: at most {printed(self.ceiling_cents)} for items, tax and shipping, plus "
+            f"Paid {self.paid}: at most {printed(self.ceiling_cents)} for items, tax and shipping, plus "
             f"at most {printed(self.fee_cents)} for Zinc."
         )
         if self.limits_left:
@@ -207,6 +216,7 @@ def question_about(
         near=near,
         notes=notes,
         look_up_cents=look_up_cents,
+        charged_to_customer=order.payment is not None and order.payment.mode == "connect",
     )
     if len(question.text().encode()) > MOST_BYTES:
         raise RefusedError(

@@ -107,7 +107,7 @@ def approve(
         earliest: the same by whichever witness says that less time has gone by; limits and twins go by it.
 
     Raises:
-        RefusedError: `question_closed`, `approval_expired`.
+        RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
     """
     entry = _standing(connection, about, caller)
     if _until(entry) <= now:
@@ -120,6 +120,12 @@ def approve(
     unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, earliest)
     if unnoted:
         return Taken(entry, unnoted=tuple(unnoted))
+    if said["how"] == "elicitation" and admission.policy().approval == "page":
+        raise RefusedError(
+            "The owner's policy takes answers on the page or in a terminal only, so this one was not taken.",
+            "Nothing was sent; the question still stands.",
+            code="approval_required",
+        )
     try:
         rows.refuse_when_paused(rows.meta(connection, "paused"))
         admission.check(connection, entry, earliest)

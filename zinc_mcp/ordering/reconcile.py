@@ -238,7 +238,9 @@ def is_ours(entry: Entry, rail: Rail) -> bool:
 def news(entry: Entry, order: Order) -> dict[str, Any]:
     """Return what an order's state changes in its entry (with `state`), or nothing when all of it is known."""
     state: State = order.stage
-    if state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
+    if order.ending_is_unclear:
+        state = "placed" if "placed" in (state, entry.state) else "accepted"  # it stands until that is clear
+    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
         state = entry.state  # a lagging read does not undo an ending
     money = settled(entry, state, order)
     found: dict[str, Any] = {

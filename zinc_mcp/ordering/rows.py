@@ -34,6 +34,7 @@ _CHANGED = sa.update(ENTRIES).where(
 _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
 _NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
+_FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
@@ -44,17 +45,19 @@ def one(entry_id: int) -> tuple[sa.Select[Any], Mapping[str, Any]]:
 
 def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:
     """Return the query for the entry with this order id, otherwise for the newest with this key, and its values."""
-    asked = {"handle": handle, "caller": caller, "mode": mode}
+    asked = {"handle": handle, "folded": handle.lower(), "caller": caller, "mode": mode}
     given = {name: value for name, value in asked.items() if value is not None}
     return _found(frozenset(given)), given
 
 
 @cache
 def _found(given: frozenset[str]) -> sa.Select[Any]:
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, ENTRIES.c.order_id == _NAMED), IS_ORDER)
-    for name in sorted(given - {"handle"}):
+    # Zinc's ids are UUIDs, which are compared without case.
+    is_its_id = sa.or_(ENTRIES.c.order_id == _NAMED, ENTRIES.c.order_id == _FOLDED)
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, is_its_id), IS_ORDER)
+    for name in sorted(given - {"handle", "folded"}):
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
-    by_its_id = sa.case((ENTRIES.c.order_id == _NAMED, 0), else_=1)
+    by_its_id = sa.case((is_its_id, 0), else_=1)
     return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
 
 

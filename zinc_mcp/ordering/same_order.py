@@ -99,10 +99,18 @@ def as_answer(order: Order, entry: Entry) -> Order:
     Raises:
         OrderOutcomeUnknownError: it is not, so that it is not known what became of ours.
     """
-    if may_be(order, wanted(entry)) and (entry.order_id is None or is_named(order, entry.order_id)):
+    wish = wanted(entry)
+    # An end is not believed of an answer that shows nothing of ours: it would free the money.
+    is_ours = must_be(order, wish) if order.stage in ("failed", "cancelled") else may_be(order, wish)
+    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
         return order
+    raise another_order(entry)
+
+
+def another_order(entry: Entry) -> OrderOutcomeUnknownError:
+    """Return the failure of a request that was answered with an order that is not the one sent."""
     logger.error("Zinc answered %s with another order", entry.key)
-    raise OrderOutcomeUnknownError(
+    return OrderOutcomeUnknownError(
         "The order was sent, and Zinc answered with another one.", facts={"reason": ANOTHER_ORDER}
     )
 

@@ -22,7 +22,7 @@ from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.paying import Payer
 from zinc_mcp.ordering.rail import LeaseOverError, Rail, is_paying
 from zinc_mcp.ordering.reconcile import Reconciler, is_ours
-from zinc_mcp.ordering.same_order import as_answer, is_answered_wrongly, told_loudly
+from zinc_mcp.ordering.same_order import is_answered_wrongly, told_loudly
 from zinc_mcp.ordering.settling import Attempt, Settling
 from zinc_mcp.ordering.times import APART_SECONDS
 
@@ -182,7 +182,8 @@ class Sender:
         first = entry.attempts == 1
         attempt.error = None
         try:
-            order = as_answer(await rail.send(entry.body, partial(self._settling.leaving, attempt)), entry)
+            answer = await rail.send(entry.body, partial(self._settling.leaving, attempt))
+            order = await self._settling.as_answer(answer, entry)
         except OrderAlreadyExistsError as error:
             self._checkpoint("answered")
             await self._landed(attempt, rail, error)

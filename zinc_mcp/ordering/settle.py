@@ -16,7 +16,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Entry, State
 
-Doubt = Literal["price_unclear", "above_ceiling"]
+Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
 
 OWNERS_WORD = "refunded_by_owner_cents"
 """In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
@@ -28,6 +28,7 @@ _ENDED: frozenset[State] = frozenset(
 
 _SENTENCES: Mapping[Doubt, str] = {
     "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",
+    "ending_unclear": "What Zinc says of how the order ended contradicts itself, so nothing is settled on it.",
     "above_ceiling": "Zinc says that more was charged than the order's max_price allows.",
 }
 
@@ -71,10 +72,13 @@ class Told:
 def settled(entry: Entry, state: State, order: Order) -> Settlement:
     """Return the money of an entry in `state`, where Zinc shows our order like this."""
     refunded, let_go = _refunded(entry, order), entry.authorised_cents
+    if order.ending_is_unclear:
+        held = max(entry.reserved_cents, let_go or 0)
+        return Settlement(None, held, entry.refunded_cents, "ending_unclear")
     if state in ("failed", "cancelled"):
         if let_go is None:
             return Settlement(0, 0, refunded)
-        if order.credited_cents > let_go:
+        if order.credits_are_unclear or order.credited_cents > let_go:
             return replace(_unbought(let_go, entry.refunded_cents), doubt="price_unclear")
         return _unbought(let_go, refunded)
     priced = order.job_result.price_components if order.job_result is not None and state == "placed" else None
@@ -87,9 +91,9 @@ def settled(entry: Entry, state: State, order: Order) -> Settlement:
         above = charged is not None and charged > entry.ceiling_cents
         doubt = "price_unclear" if priced.is_unclear else "above_ceiling" if above else None
     most = spent if spent is not None else let_go if let_go is not None else entry.reserved_cents
-    if order.credited_cents > most:
+    if order.credits_are_unclear or order.credited_cents > most:
         refunded, doubt = entry.refunded_cents, "price_unclear"
-        spent = None  # more has come back than was ever paid: neither is believed
+        spent = None  # more has come back than was paid, or what cannot have: neither is believed
     held = entry.reserved_cents if let_go is None else max(let_go, spent or 0)
     counts = held if let_go is not None or spent is None else spent
     back = 0 if spent is None and let_go is None else refunded or 0

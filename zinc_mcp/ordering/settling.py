@@ -16,6 +16,7 @@ from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.rail import LeaseOverError, Rail
 from zinc_mcp.ordering.reconcile import Reconciler, news
+from zinc_mcp.ordering.same_order import another_order, as_answer, is_named
 from zinc_mcp.ordering.settle import nothing_taken
 from zinc_mcp.ordering.writer import Writer
 
@@ -140,6 +141,24 @@ class Settling:
             attempt.entry = await self.writer.move(current, "refused", "never sent", **changes)
         except StaleEntryError as stale:
             attempt.entry = stale.current
+
+    async def as_answer(self, order: Order, entry: Entry) -> Order:
+        """Return the order that a placing request was answered with, if it is the one that was sent.
+
+        Raises:
+            OrderOutcomeUnknownError: it is not, or its id is another entry's, so that it is not known what became of
+                ours.
+        """
+        order = as_answer(order, entry)
+        try:
+            known = await self.writer.find(order.id)
+        except JournalError:
+            return order  # what was answered is written down as soon as the journal works
+        if known is None or known.id == entry.id or known.order_id is None:
+            return order
+        if is_named(order, known.order_id) and (known.mode, known.origin) == (entry.mode, entry.origin):
+            raise another_order(entry)
+        return order
 
     async def accepted(self, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
         """Zinc has it: settle the money on what the order shows."""

@@ -48,6 +48,11 @@ _NOT_COMING = {
     "cancelled_by_retailer": "cancelled",
     "failed": "failed",
     "skipped": "skipped",
+    "unavailable": "unavailable",
+    "out_of_stock": "out of stock",
+    "rejected": "rejected",
+    "refunded": "refunded",
+    "returned": "returned",
 }
 """What Zinc says of an item that does not come (OrderItem.status, SDK 2026.9.18), and the word for it."""
 
@@ -156,7 +161,7 @@ def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemVi
 def _not_coming(order: Order | None) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for number, item in enumerate(order.items if order else [], 1):
-        if (status := _NOT_COMING.get(item.status)) is not None:
+        if (status := _NOT_COMING.get(item.status.casefold())) is not None:
             found.setdefault(status, []).append(number)
     return {status: numbers[:MAX_NUMBERS] for status, numbers in found.items()}
 

@@ -120,6 +120,11 @@ def _words(view: OrderView) -> tuple[str, str]:
         case "accepted":
             most = _amount(view, "held")
             ceiling = f" At most {most} is debited, Zinc's fee included." if most else ""
+            if view.price is not None and view.price.doubt == "ending_unclear":
+                return (
+                    f"How {order} ended is unclear: what Zinc says of it contradicts itself.{ceiling}",
+                    f"Do not order again. Tell the user to ask Zinc about it; call {look} another day.",
+                )
             return (
                 f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}{_not_coming(view)}",
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
@@ -181,9 +186,10 @@ def _amount(view: OrderView, name: str) -> str | None:
 def _cost(view: OrderView) -> str:
     price = view.price
     most = _amount(view, "held")
-    if price is not None and price.doubt == "price_unclear":
+    if price is not None and price.doubt in ("price_unclear", "ending_unclear"):
         ceiling = f" {most}, the most it may cost, counts until that is clear." if most else ""
-        return f" The price is unclear: what Zinc says of it contradicts itself.{ceiling}"
+        what = "price" if price.doubt == "price_unclear" else "ending"
+        return f" The {what} is unclear: what Zinc says of it contradicts itself.{ceiling}"
     if price is None or price.paid_cents is None:
         unreported = "The price is not reported yet; at" if view.was_read else "At"
         return f" {unreported} most {most} is debited." if most else ""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.responses import HTMLResponse, Response
 
 from zinc_mcp.money import printed
-from zinc_mcp.ordering.question import paid_by
 from zinc_mcp.prose import plain
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     style = _text("sheet.css")
-    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style), "paid_by": paid_by}  # noqa: S704  # ours
+    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style)}  # noqa: S704  # ours
     cast(dict[str, Any], environment.globals).update(ours)
     environment.filters.update(money=printed, plain=plain, ours=Markup)
     return environment
