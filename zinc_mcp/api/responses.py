@@ -295,10 +295,14 @@ class Order(Answer):
         return hashlib.sha256(canonical(changing)).hexdigest()[:16]
 
     @property
+    def _given_back(self) -> "list[ReturnSummary | CaseSummary]":
+        return [*self.returns, *self.cases]
+
+    @property
     def credited_cents(self) -> int:
         """What returns and cases have given back so far: running totals, in cents, each return and case once."""
         credited: dict[tuple[str, str], int] = {}
-        for number, each in enumerate((*self.returns, *self.cases)):
+        for number, each in enumerate(self._given_back):
             if each.is_credit:
                 name = (type(each).__name__, each.id or f"number {number}")
                 credited[name] = max(credited.get(name, 0), each.credited_amount)
@@ -307,7 +311,7 @@ class Order(Answer):
     @property
     def credits_are_unclear(self) -> bool:
         """Whether an amount is shown as given back by what says of itself that nothing was, or in other money."""
-        return any(each.credited_amount > 0 and not each.is_credit for each in (*self.returns, *self.cases))
+        return any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
 
     @property
     def ending_is_unclear(self) -> bool:
