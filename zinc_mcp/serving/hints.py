@@ -45,7 +45,7 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
     },
     "OrderProduct": {
         "url": "link product_url uri href page product_link asin sku product_id id seller seller_id merchant offer_id",
-        "quantity": "qty count amount number units pieces how_many num copies",
+        "quantity": "qty qnty count units pieces how_many copies",
         "variant": "variants options option selected_options attributes variation variations variant_options specs "
         "color colour size style flavor flavour pattern model edition material scent format capacity",
         "condition_in": "condition conditions allowed_conditions",
