@@ -115,7 +115,7 @@ async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
 ) -> None:
     hostile = '</code></dl><script>document.title="x"</script><img src=x onerror=alert(1)><form method=post><button>y'
     zinc.products["B07JGBW826"] = {"status": "completed", "title": hostile, "seller_name": hostile}
-    zinc.script = [httpx.Response(201, json={"id": hostile[:100], "status": hostile[:60]})]
+    zinc.script = [httpx.Response(201, json={"id": "ord-1", "status": hostile[:60]})]
     count = "return [...document.querySelectorAll('script, img, form, button')].map((each) => each.tagName).join()"
     async with before(chromium, open_test_shop, key="zn_live_1") as page:
         await page.sees('<script>document.title="x"</script><img src=x')
@@ -123,7 +123,7 @@ async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
             await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON,BUTTON,FORM,BUTTON"
         )
         await page.does(lambda person: person.press("Buy for"))
-        await page.sees(f"Order {hostile[:100]} Key")
+        await page.sees("Order ord-1 Key")
         assert await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON"
         assert await page.does(lambda person: str(person.driver.title)) == "Ordered · zinc-mcp"
         assert await page.does(lambda person: person.complaints()) == []
