@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ from zinc_mcp.ordering.entry import (
 from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
 from zinc_mcp.ordering.statements import execute
 from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS, UNPROVED
+from zinc_mcp.ordering.twin import near_digests, order_of
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
@@ -75,14 +77,14 @@ _STANDING = (
         ENTRIES.c.state.in_(FOREVER),
     ),
 )
-_OWN = sa.select(NEAR_TWINS.c.digest).where(NEAR_TWINS.c.entry_id == sa.bindparam("id"))
+_HOLDS_ONE = NEAR_TWINS.c.digest.in_(sa.bindparam("digests", expanding=True))
 _NEAR = (
     sa.select(ENTRIES)
     .where(
         *_STANDING,
         ENTRIES.c.id != sa.bindparam("id"),
         sa.or_(
-            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(NEAR_TWINS.c.digest.in_(_OWN))),
+            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE)),
             sa.and_(*_SAME_INTENTION),
         ),
     )
@@ -92,7 +94,7 @@ _NEAR = (
 _RESEMBLES = (
     sa.select(ENTRIES.c.id)
     .join(NEAR_TWINS, NEAR_TWINS.c.entry_id == ENTRIES.c.id)
-    .where(*_STANDING, NEAR_TWINS.c.digest.in_(sa.bindparam("digests", expanding=True)))
+    .where(*_STANDING, _HOLDS_ONE)
     .limit(1)
 )
 
@@ -269,7 +271,18 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) ->
 
 def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[Entry]:
     """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
-    given = {"id": entry.id, "twin": entry.twin, "caller": entry.caller, "mode": entry.mode, "since": since}
+    try:
+        digests = near_digests(entry.caller, entry.mode, order_of(entry))
+    except RefusedError:  # of a body that was purged, or that is no order today, only the same is known
+        digests = ()
+    given: dict[str, Any] = {
+        "id": entry.id,
+        "twin": entry.twin,
+        "caller": entry.caller,
+        "mode": entry.mode,
+        "since": since,
+    }
+    given["digests"] = digests
     return [entry_of(row) for row in connection.execute(_NEAR, given)]
 
 

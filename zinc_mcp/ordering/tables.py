@@ -88,6 +88,7 @@ NEAR_TWINS = sa.Table(
     TABLES,
     sa.Column("digest", sa.String(64), primary_key=True),
     sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,  # its key is all of it: one page less in each commit
 )
 
 PINS = sa.Table(
