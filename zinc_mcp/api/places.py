@@ -47,12 +47,12 @@ def place_of(address: Address) -> tuple[str, ...]:
     )
 
 
-def near_place_of(address: Address) -> tuple[str, ...]:
+def near_place_of(address: Address, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """Return what is equal even where it is only likely that two addresses are one: name, numbers, code and country.
 
-    It is for asking a person, never for taking one order for another.
+    It is for asking a person, never for taking one order for another. `place` is its `place_of`, where that is known.
     """
-    name, *_, code, country = place_of(address)
+    name, *_, code, country = place or place_of(address)
     lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
     return (_DIGRAPH.sub(r"\1", name), *sorted(_NUMBERS.findall(lines)), code, country)
 

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.api.places import place_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.ordering import looking
 from zinc_mcp.ordering.admission import limits_of
@@ -268,7 +269,8 @@ class Checkout:
 
     def _draft(self, intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         order = intent.order
-        twin = twin_digest(intent.caller, order)
+        place = place_of(order.shipping_address)
+        twin = twin_digest(intent.caller, order, place)
         key = order.idempotency_key
         address = order.shipping_address
         ship_to = {"city": address.city, "country": address.country}
@@ -297,7 +299,7 @@ class Checkout:
             ceiling_cents=order.max_price,
             fee_cents=fee_cents,
             facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
-            near=near_digests(intent.caller, rail.mode, order),
+            near=near_digests(intent.caller, rail.mode, order, place),
         )
 
     def _consent(self, draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> Mapping[str, Any] | None:

@@ -127,11 +127,24 @@ class _InForce:
 
 _Stamp = tuple[int, int, int]
 _read_files: dict[Path, tuple[_Stamp, Mapping[str, Any]]] = {}
+_NO_TABLE: Mapping[str, Any] = {}
+_in_force_before: dict[Path, tuple[Mapping[str, Any], list[str | None], _InForce]] = {}
+"""What a table of a file and the variables came to: asked for several times an order, and mostly the same."""
 
 
 def _in_force(settings: Settings, environ: Mapping[str, str] | None) -> _InForce:
     environment = os.environ if environ is None else environ
     table = _policy_table(settings.config)
+    variables = [environment.get(name) for name in (*_LIMIT_VARIABLES.values(), _APPROVAL_VARIABLE)]
+    known = _in_force_before.get(settings.config)
+    if known is not None and known[0] is table and known[1] == variables:
+        return known[2]
+    found = _combined(settings, environment, table)
+    _in_force_before[settings.config] = (table, variables, found)
+    return found
+
+
+def _combined(settings: Settings, environment: Mapping[str, str], table: Mapping[str, Any]) -> _InForce:
     given = _validated(table, settings.config)
     sources = {key: settings.config.name if key in table else "default" for key in Policy.model_fields}
     changed: dict[str, Any] = {}
@@ -157,7 +170,7 @@ def _policy_table(config: Path) -> Mapping[str, Any]:
             if known is not None:
                 # Falling back to the defaults would lift whatever limits stood in it.
                 raise _invalid(f"{config} was there when this process started and is gone.")
-            return {}
+            return _NO_TABLE
         if known is not None and known[0] == stamp:
             return known[1]
         try:

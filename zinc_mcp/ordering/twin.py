@@ -21,25 +21,26 @@ _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
 
 
-def twin_digest(caller: str, order: OrderCreate) -> str:
+def twin_digest(caller: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> str:
     """Return the digest that is equal for the same intention: who, where to, and what.
 
     Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number.
+    `place` is `place_of` the shipping address, where that is known.
     """
     wanted: dict[str, int] = {}
     for product in order.products:
         line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, place or place_of(order.shipping_address), sorted(wanted.items())])
 
 
-def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
+def near_digests(caller: str, mode: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
     Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
     what is only likely to be another spelling of the place.
     """
-    ship_to = near_place_of(order.shipping_address)
+    ship_to = near_place_of(order.shipping_address, place)
     products = sorted({_product(line) for line in order.products})
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
 
