@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zinc_mcp.ordering.earlier import Answer
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.entry import Entry, Event
 from zinc_mcp.ordering.journal import Journal
 

@@ -20,14 +20,16 @@ from zinc_mcp.ordering.addresses import AddressBook
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
 from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.decide import send_all_approved
+from zinc_mcp.ordering.holder import this_process
 from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
+from zinc_mcp.ordering.look_up import sweep
 from zinc_mcp.ordering.pin import OWNER
 from zinc_mcp.ordering.policy import Policy, read_policy
-from zinc_mcp.ordering.reconcile import Reconciler
-from zinc_mcp.ordering.sending import Sender
-from zinc_mcp.ordering.settling import Checkpoint, Settling
+from zinc_mcp.ordering.process import Checkpoint, Process
+from zinc_mcp.ordering.send import wait_until_sent
 from zinc_mcp.ordering.times import Times
-from zinc_mcp.ordering.workings import Workings
+from zinc_mcp.ordering.unwritten import Unwritten
 from zinc_mcp.ordering.writer import Writer
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 
@@ -142,39 +144,37 @@ async def open_shop(
             signs_only=not by_program,
             payer=_wallet_settings(settings).payer(),
         )
-    leases = LeaseClock(clock, uptime)
-    reconciler = Reconciler(writer, clocks, leases, owner, times)
+
+    def policy() -> Policy:
+        return read_policy(settings)
+
     try:
         async with anyio.create_task_group() as tasks:
-            admission = Admission(lambda: read_policy(settings), clocks.twin)
-            settling = Settling(writer, reconciler, clocks, leases, owner, checkpoint, admission)
-            sender = Sender(settling, reconciler, tasks)
-            workings = Workings(
+            process = Process(
                 rails=rails,
-                writer=writer,
-                sender=sender,
-                reconciler=reconciler,
-                policy=lambda: read_policy(settings),
+                journal=writer,
+                unwritten=Unwritten(writer),
+                policy=policy,
                 clocks=clocks,
-                clock=clock,
-                leases=leases,
-                owner=owner,
-                checkpoint=checkpoint,
-                admission=admission,
-                tasks=tasks,
                 times=times,
+                leases=LeaseClock(clock, uptime),
+                owner=owner,
+                holder=this_process(),
+                admission=Admission(policy, clocks.twin),
+                checkpoint=checkpoint,
+                tasks=tasks,
             )
-            checkout = Checkout(workings)
-            tasks.start_soon(_sweep, workings, checkout)
-            tasks.start_soon(reconciler.unwritten.keep_writing)
+            checkout = Checkout(process)
+            tasks.start_soon(_sweep, process)
+            tasks.start_soon(process.unwritten.keep_writing)
             if wallet is not None:
                 tasks.start_soon(wallet.warm)
             try:
                 yield Shop(settings, checkout, AddressBook(settings, writer))
             finally:
                 with anyio.CancelScope(shield=True):
-                    await sender.drained()
-                    await reconciler.unwritten.write_all()
+                    await wait_until_sent(process)
+                    await process.unwritten.write_all()
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
@@ -184,26 +184,26 @@ async def open_shop(
                 await wallet.aclose()
 
 
-async def _sweep(workings: Workings, checkout: Checkout) -> None:
+async def _sweep(process: Process) -> None:
     """Look up what is in doubt and send what was approved, when the journal is first used and now and again.
 
     While people have something to decide, which they may do in another process, it is looked for often.
     """
-    await workings.writer.used.wait()
-    clocks = workings.clocks
+    await process.journal.used.wait()
+    clocks = process.clocks
     due = 0.0
     while True:
         undecided = False
         try:
             if time.monotonic() >= due:
                 due = time.monotonic() + clocks.sweep
-                for rail in workings.rails.values():
-                    await workings.reconciler.sweep(rail, rail.mode)
-            undecided = await checkout.send_approved()
+                for rail in process.rails.values():
+                    await sweep(process, rail, rail.mode)
+            undecided = await send_all_approved(process)
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
         left = max(0.0, due - time.monotonic())
-        await workings.bell.wait(min(clocks.heed, left) if undecided else left)
+        await process.asked.wait(min(clocks.heed, left) if undecided else left)
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:

@@ -19,9 +19,9 @@ from wanted import BOOK, book, intent
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.decision import Decision
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
 

@@ -14,8 +14,8 @@ from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
 

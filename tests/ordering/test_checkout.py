@@ -18,8 +18,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
 

@@ -24,8 +24,8 @@ from sqlalchemy import event
 from wanted import book, intent, order
 
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import Entry, Event
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.serving.results import failed

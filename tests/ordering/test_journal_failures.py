@@ -14,8 +14,8 @@ from serving.as_a_host import host, said
 from wanted import arguments, intent, order
 
 from zinc_mcp.errors import JournalError, OrderRejectedError
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.earlier import Answer
 
 BY_WALLET = Intent("local", "agent", order())
 HOW = ["read-only", "failing"]

@@ -28,9 +28,9 @@ from pydantic import SecretStr
 from wanted import intent
 
 from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import Shop, open_shop
 

@@ -15,7 +15,8 @@ from journals import entry_of, journal_of
 from wanted import BOOK, arguments, book, intent, order
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import MOST_WAITING, question_of
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.ask import MOST_WAITING
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.entry import Entry, RailName

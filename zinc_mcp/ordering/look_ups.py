@@ -20,8 +20,8 @@ from zinc_mcp.errors import OrderRejectedError, ZincMcpError, ZincUnreachableErr
 from zinc_mcp.ordering.entry import Draft, Entry, Limits, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.policy import Policy
+from zinc_mcp.ordering.process import Process
 from zinc_mcp.ordering.rail import Rail, is_paying
-from zinc_mcp.ordering.workings import Workings
 
 LOOK_UP_SECONDS = 5.0
 REMEMBERED_SECONDS = 600.0
@@ -41,7 +41,7 @@ class LookedUp:
     """What was paid for it just now."""
 
 
-async def look_up(workings: Workings, caller: str, order: OrderCreate, rail: Rail | None, policy: Policy) -> LookedUp:
+async def look_up(process: Process, caller: str, order: OrderCreate, rail: Rail | None, policy: Policy) -> LookedUp:
     """Ask Zinc for titles and prices, all at once and for at most `LOOK_UP_SECONDS`. Never fails."""
     if rail is None:
         return LookedUp([None] * len(order.products), 0)
@@ -53,7 +53,7 @@ async def look_up(workings: Workings, caller: str, order: OrderCreate, rail: Rai
         found = await _for_nothing(rail, wanted)
     elif wanted:
         try:
-            found, cost_cents = await _for_money(workings, caller, rail, policy, wanted)
+            found, cost_cents = await _for_money(process, caller, rail, policy, wanted)
         except ZincMcpError:
             pass  # the journal's: whoever asks the question will say so
     products: list[Product | None] = [None if each is None else found.get(each) for each in named]
@@ -74,15 +74,15 @@ async def _for_nothing(rail: Rail, wanted: Sequence[_Named]) -> Mapping[_Named, 
 
 
 async def _for_money(
-    workings: Workings, caller: str, rail: Rail, policy: Policy, wanted: Sequence[_Named]
+    process: Process, caller: str, rail: Rail, policy: Policy, wanted: Sequence[_Named]
 ) -> tuple[Mapping[_Named, Product], int]:
     drafts = [_draft(caller, rail, named) for named in wanted]
     limits = Limits(policy.max_day, policy.max_month)
-    opened = await workings.writer.run(
+    opened = await process.journal.run(
         lambda journal: journal.open_look_ups(
             drafts,
             limits,
-            owner=workings.owner,
+            owner=process.owner,
             lease_seconds=LOOK_UP_SECONDS,
             budget_cents=policy.max_lookups_day,
             remembered_seconds=REMEMBERED_SECONDS,
@@ -92,13 +92,13 @@ async def _for_money(
     paid: set[_Named] = set()
 
     async def ask(named: _Named, entry: Entry) -> None:
-        found[named] = await _asked(workings, rail, named, entry)
+        found[named] = await _asked(process, rail, named, entry)
         paid.add(named)
 
     async def remember(named: _Named, entry: Entry) -> None:
-        while entry.state == "sending" and workings.leases.is_held(entry):
-            await anyio.sleep(workings.clocks.peek)
-            entry = await workings.reread(entry)
+        while entry.state == "sending" and process.leases.is_held(entry):
+            await anyio.sleep(process.clocks.peek)
+            entry = await process.journal.read(entry.id)
         if entry.facts.get("product") is not None:
             found[named] = Product.model_validate(entry.facts["product"])
 
@@ -112,7 +112,7 @@ async def _for_money(
     return found, LOOK_UP_CENTS * len(paid)
 
 
-async def _asked(workings: Workings, rail: Rail, named: _Named, entry: Entry) -> Product:
+async def _asked(process: Process, rail: Rail, named: _Named, entry: Entry) -> Product:
     """Ask Zinc, and settle what it cost.
 
     Raises:
@@ -138,7 +138,7 @@ async def _asked(workings: Workings, rail: Rail, named: _Named, entry: Entry) ->
                 "facts": {**entry.facts, **known},
                 **FREE,
             }
-            await workings.writer.move(entry, state, what, **changes)
+            await process.journal.move(entry, state, what, **changes)
 
 
 async def _quietly(job: Callable[[_Named, Entry], Awaitable[None]], named: _Named, entry: Entry) -> None:

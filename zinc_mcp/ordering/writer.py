@@ -29,6 +29,7 @@ class Writer:
         self._journal: Journal | None = None
         self._glance: Glance | None = None
         self._one = anyio.CapacityLimiter(1)
+        self._is_old = False
         self.used = anyio.Event()
         """Set once the journal has been used."""
 
@@ -71,6 +72,16 @@ class Writer:
             JournalError, RefusedError: as `Journal.move`.
         """
         return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
+
+    async def is_older_than(self, seconds: float) -> bool:
+        """Say whether the journal was made longer ago than that; asked again only while it was not.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        if not self._is_old:
+            self._is_old = await self.run(lambda journal: journal.age_seconds()) > seconds
+        return self._is_old
 
     async def aclose(self) -> None:
         """Close the journal if it was opened."""

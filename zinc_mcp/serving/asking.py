@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field, ValidationError
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.ordering.approval import question_of, seconds_to_decide
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, Question
 

@@ -12,9 +12,9 @@ from mcp.types import CallToolResult, InputRequiredResult
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.decision import QuestionRef
-from zinc_mcp.ordering.earlier import Answer
 from zinc_mcp.ordering.entry import RailName
 from zinc_mcp.ordering.twin import body_digest
 from zinc_mcp.prose import plain

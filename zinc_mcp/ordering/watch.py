@@ -7,12 +7,12 @@ import anyio
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.ordering.earlier import Answer
+from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.entry import FOREVER, Entry, Mode
+from zinc_mcp.ordering.look_up import clear_abandoned, is_ours, refresh
+from zinc_mcp.ordering.process import Process
 from zinc_mcp.ordering.rail import Rail, is_paying
-from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.same_order import as_read
-from zinc_mcp.ordering.workings import Workings
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -20,7 +20,7 @@ _FINAL = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
 
 
 async def look(
-    workings: Workings, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: Progress | None = None
+    process: Process, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: Progress | None = None
 ) -> Answer:
     """Look an order up by our key or Zinc's id; with `wait_seconds` (at most 25) wait that long for news.
 
@@ -31,42 +31,42 @@ async def look(
         ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc cannot say, and nothing is known here.
         JournalError: the journal cannot be read.
     """
-    deadline = time.monotonic() + min(wait_seconds, workings.clocks.answer)
-    kept = workings.reconciler.unwritten.find(handle, caller)
+    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    kept = process.unwritten.find(handle, caller)
     try:
-        entry = await _known(workings, caller, handle)
+        entry = await _known(process, caller, handle)
     except JournalError:
         if kept is None:
             raise
         return Answer(kept.entry, kept.order)
     entry = entry or (None if kept is None else kept.entry)
     if entry is None:
-        return await _look_elsewhere(workings, caller, handle, deadline, progress)
+        return await _look_elsewhere(process, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)
-    rail = workings.rails.get(entry.rail)
+    rail = process.rails.get(entry.rail)
     order: Order | None = None
     told: str | None = None
     while True:
         unasked: ZincMcpError | None = None
         try:
             if rail is not None and entry.state != "waiting":
-                entry, seen = await workings.reconciler.refresh(entry, rail)
+                entry, seen = await refresh(process, entry, rail)
                 order = seen or order
             else:
-                await workings.reconciler.clear_abandoned(entry)
-                entry = await workings.reread(entry)
+                await clear_abandoned(process, entry)
+                entry = await process.journal.read(entry.id)
         except ZincMcpError as error:
             unasked = error
         left = deadline - time.monotonic()
         if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
                 return Answer(entry, order)
-            return Answer(entry, unasked=unasked or await _why_not_asked(workings, entry, rail))
+            return Answer(entry, unasked=unasked or await _why_not_asked(process, entry, rail))
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
             await progress(status)
-        await _pause(workings, entry, min(workings.clocks.poll, left))
+        await _pause(process, entry, min(process.clocks.poll, left))
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -79,21 +79,21 @@ def is_over(entry: Entry, order: Order | None) -> bool:
     return bool(shipments) and all(tracking.status in ("delivered", "undeliverable") for tracking in shipments)
 
 
-async def _known(workings: Workings, caller: str, handle: str) -> Entry | None:
+async def _known(process: Process, caller: str, handle: str) -> Entry | None:
     """Return the entry that a handle names: by Zinc's id, then by a key of this process's own kind of money."""
-    entry = await workings.writer.find(handle, caller=caller)
-    modes: list[Mode] = [rail.mode for rail in workings.rails.values()]
+    entry = await process.journal.find(handle, caller=caller)
+    modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
         return entry
     # The newest with this key is of another mode: practice hides no order that is real, nor the other way about.
     for mode in modes:
-        own = await workings.writer.find(handle, caller=caller, mode=mode)
+        own = await process.journal.find(handle, caller=caller, mode=mode)
         if own is not None:
             return own
     return entry
 
 
-async def _why_not_asked(workings: Workings, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
+async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
     """Say why an order that Zinc has was not read, where nothing failed; None where there is nothing to ask about."""
     if entry.order_id is None and entry.state not in FOREVER:
         return None
@@ -106,7 +106,7 @@ async def _why_not_asked(workings: Workings, entry: Entry, rail: Rail | None) ->
         return None  # in doubt: Zinc was asked, and showed nothing
     if is_paying(rail):
         try:
-            payment = await workings.writer.run(lambda journal: journal.payment(entry.id))
+            payment = await process.journal.run(lambda journal: journal.payment(entry.id))
         except JournalError as error:
             return error
         if payment is None or payment.order_key is None:
@@ -121,10 +121,10 @@ async def _why_not_asked(workings: Workings, entry: Entry, rail: Rail | None) ->
 
 
 async def _look_elsewhere(
-    workings: Workings, caller: str, handle: str, deadline: float, progress: Progress | None
+    process: Process, caller: str, handle: str, deadline: float, progress: Progress | None
 ) -> Answer:
     """Read an order this journal does not know, for the local caller: it was placed elsewhere with the same key."""
-    rail = workings.rails.get("account")
+    rail = process.rails.get("account")
     if caller != "local" or rail is None:
         raise OrderNotFoundError("No order with this id or key is known here.")
     first: str | None = None
@@ -137,11 +137,11 @@ async def _look_elsewhere(
             return Answer(None, order)
         if progress is not None:
             await progress(order.status)
-        await anyio.sleep(min(workings.clocks.poll, left))
+        await anyio.sleep(min(process.clocks.poll, left))
 
 
-async def _pause(workings: Workings, entry: Entry, seconds: float) -> None:
-    attempt = workings.sender.running(entry)
+async def _pause(process: Process, entry: Entry, seconds: float) -> None:
+    attempt = process.attempts.get(entry.id)
     if attempt is None:
         await anyio.sleep(seconds)
         return

@@ -1,0 +1,192 @@
+"""A person's decision about one question: taken once, and on a yes the order is sent."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from zinc_mcp.errors import JournalError, RefusedError
+from zinc_mcp.ordering.approval import is_approved, question_of
+from zinc_mcp.ordering.ask import ask, is_what_was_shown, until
+from zinc_mcp.ordering.attempt import Answer
+from zinc_mcp.ordering.decision import Decision, closed
+from zinc_mcp.ordering.entry import Entry, Mode, StaleEntryError
+from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.ordering.look_up import clear_abandoned, is_ours
+from zinc_mcp.ordering.pin import OWNER, check_pin
+from zinc_mcp.ordering.process import Process
+from zinc_mcp.ordering.repeats import await_attempt, await_decided, await_move
+from zinc_mcp.ordering.send import start
+from zinc_mcp.ordering.twin import order_of
+
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.journal import Journal
+
+
+async def decide(
+    process: Process, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
+) -> Answer:
+    """Take a person's decision about one question, send its order on a yes, and say how it stands.
+
+    A decision about a question that does not stand, or after the time to decide, buys nothing. What comes of a yes
+    is waited for as long as for any answer, or `wait_seconds`; sending goes on in any case.
+
+    Raises:
+        RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
+            not allow any more.
+        ZincMcpError: what the sending ended with; see `place`.
+    """
+    wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
+    deadline = time.monotonic() + wait_seconds
+    try:
+        entry = await _take(process, decision, caller=caller)
+    except JournalError as error:
+        raise error.before_sending() from error
+    return await _followed(process, entry, deadline, earlier=False)
+
+
+async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
+    """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
+
+    Args:
+        entry: waits for the decision.
+        earlier: an earlier call has opened it.
+        deadline: by `time.monotonic`, when to say how it stands in any case.
+
+    Raises:
+        ZincMcpError: what the sending ended with; see `place`.
+    """
+    try:
+        entry = await await_decided(process, entry, deadline)
+        if is_approved(entry):
+            entry = await send_approved(process, entry)
+    except JournalError as error:
+        raise error.in_doubt("A person was asked, who may have said yes", entry.key) from error
+    return await _followed(process, entry, deadline, earlier=earlier)
+
+
+async def questions_for(process: Process, caller: str) -> list[Entry]:
+    """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+    waiting = await process.journal.run(lambda journal: journal.waiting(caller))
+    return [entry for entry in waiting if not (entry.mode == "live" and process.practises)]
+
+
+async def send_all_approved(process: Process) -> bool:
+    """Send what people have approved and no process has sent yet; say whether they have more to decide."""
+    undecided = False
+    for rail in process.rails.values():
+        waiting = await process.journal.run(partial(_waiting, mode=rail.mode))
+        for entry in waiting:
+            if not is_ours(entry, rail):
+                continue
+            if question_of(entry) is not None:
+                undecided = True
+            elif is_approved(entry) and not await clear_abandoned(process, entry):
+                await send_approved(process, entry)
+    return undecided
+
+
+async def _take(process: Process, decision: Decision, *, caller: str | None = None) -> Entry:
+    """Take a decision in the journal; return how its entry stands after it.
+
+    A yes sends it at once where this process has the rail, otherwise the next process that has it does. A decision
+    about any other question than the one that stands changes nothing.
+
+    Raises:
+        RefusedError: `question_closed`, the question does not stand (any more), or was asked anew because another
+            order like it has come; `approval_expired`; `approval_required` (the PIN is missing or wrong; the
+            question still stands); or a reason that has come up since the question was asked.
+    """
+    about = decision.about
+    entry = await process.journal.run(lambda journal: journal.asked_about(about, caller))
+    if entry is None or (entry.mode == "live" and process.practises):
+        raise closed()
+    if await clear_abandoned(process, entry):
+        raise RefusedError(
+            "The time to approve this order is over, so nothing was sent.",
+            "Place the order again to be asked again.",
+            code="approval_expired",
+        )
+    said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": process.times.clock()}
+    if not decision.yes:
+        return await process.journal.run(lambda journal: journal.decline(about, caller, said))
+    if decision.how == "terminal":  # which is always the owner's
+        await check_pin(process.journal, OWNER, "terminal", decision.pin, process.times.clock())
+    else:  # a host's dialogue never takes a PIN
+        given = decision.pin if decision.how == "page" else None
+        await check_pin(process.journal, caller or OWNER, "page", given, process.times.clock())
+    over = until(process)
+    try:
+        taken = await process.journal.run(lambda journal: journal.approve(about, caller, said, over, process.admission))
+        if taken.refusal is not None:
+            raise taken.refusal
+        if taken.unnoted:
+            await _asked_anew(process, taken.entry)
+            raise RefusedError(
+                "Since the question was asked, another order like it has come, so the answer was not taken.",
+                "The question is asked again and says so; the user decides about that one.",
+                code="question_closed",
+                facts={"key": taken.entry.key},
+            )
+        process.checkpoint("approved")
+        return await send_approved(process, taken.entry)
+    except JournalError as error:  # the yes may have been written down, and then some process acts on it
+        raise error.in_doubt("The answer was yes", entry.key) from error
+
+
+async def send_approved(process: Process, entry: Entry) -> Entry:
+    """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.
+
+    Raises:
+        RefusedError: `paused`, or what the policy does not allow any more; the entry is refused for good, since a
+            yes is used once.
+    """
+    rail = process.rails.get(entry.rail)
+    if not is_approved(entry) or rail is None or not is_ours(entry, rail):
+        return entry
+    try:
+        if not is_what_was_shown(entry, rail):
+            raise closed()
+        # By the policy of the process that sends: a terminal without the rail may know other limits.
+        return (await start(process, entry, rail, what="sending what was approved")).entry
+    except StaleEntryError as stale:
+        return stale.current
+    except RefusedError as error:
+        try:
+            await _refuse(process, entry, error)
+        except StaleEntryError as stale:  # another process was faster, with a policy of its own
+            return stale.current
+        raise
+
+
+async def _asked_anew(process: Process, entry: Entry) -> None:
+    """Ask again about an entry whose question has become untrue."""
+    ship_to: Mapping[str, Any] = entry.facts.get("ship_to", {})
+    try:
+        await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
+    except RefusedError as error:
+        await _refuse(process, entry, error)
+
+
+async def _refuse(process: Process, entry: Entry, error: RefusedError) -> None:
+    problem = {"code": error.code, "summary": error.summary}
+    await process.journal.move(
+        entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
+    )
+
+
+async def _followed(process: Process, entry: Entry, deadline: float, *, earlier: bool) -> Answer:
+    """Say what became of an entry after a decision, as far as it comes out before the deadline."""
+    attempt = process.attempts.get(entry.id)
+    if attempt is not None:
+        return await await_attempt(attempt, deadline, earlier=earlier)
+    if question_of(entry) is None:
+        try:
+            entry = await await_move(process, entry, deadline)
+        except JournalError as error:
+            raise error.in_doubt("It was being sent by another process", entry.key) from error
+    return Answer(entry, earlier=earlier)
+
+
+def _waiting(journal: "Journal", *, mode: Mode) -> list[Entry]:
+    return journal.unfinished({"waiting"}, mode=mode)
