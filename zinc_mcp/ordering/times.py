@@ -23,7 +23,7 @@ class Times:
     """The clocks of one process. Times are seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
-        """`steady` shows seconds from some moment on, and cannot be set; without it the machine's, or a test's clock."""
+        """`steady` shows seconds from some moment on and cannot be set: the machine's, where a test has no clocks."""
         self.clock = clock
         steady = steady or (time.monotonic if clock is time.time else clock)
         self._steady = steady
