@@ -1,19 +1,23 @@
 """Answers that speak against themselves, and ids of other orders: nothing is freed, and nothing bought twice."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import OpenShop
 from deciding import yes
-from fake_zinc import FakeZinc
+from fake_zinc import FakeZinc, Step
 from journals import entry_of, journal_of
 from serving.as_a_host import host, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.decision import Decision, reference_of
 
 PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total": 4900, "currency": "USD"}}
@@ -171,3 +175,21 @@ async def test_a_dialogue_s_yes_counts_no_more_once_the_owner_wants_the_page(
         assert (refused.value.code, zinc.posts) == ("approval_required", [])
         await shop.checkout.decide(yes(entry, how="page"))
     assert len(zinc.posts) == 1, "the question still stood"
+
+
+@pytest.mark.parametrize("script", [[], ["lose_after"]], ids=["answered", "found after a lost answer"])
+async def test_an_order_is_told_by_its_own_id_only_once_the_journal_finds_it_by_that_id(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks, script: list[Step]
+) -> None:
+    """Another process would else read whatever Zinc shows under that id, and could hold it against nothing."""
+    zinc.script = list(script)
+    async with open_test_shop(clocks=replace(clocks, answer=0.8)) as shop:
+        await shop.checkout.look("local", (entry_of(await shop.checkout.place(intent(products=book(2))))).key)
+        with closing(sqlite3.connect(home / "journal.db", isolation_level=None, check_same_thread=False)) as busy:
+            zinc.meanwhile = lambda: busy.execute("BEGIN IMMEDIATE")
+            answer = await shop.checkout.place(intent())
+            assert answer.order is None
+            assert entry_of(answer).order_id is None
+            busy.execute("ROLLBACK")
+        later = await shop.checkout.look("local", entry_of(answer).key, wait_seconds=5)
+        assert entry_of(later).order_id in zinc.orders
