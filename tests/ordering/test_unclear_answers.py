@@ -193,3 +193,16 @@ async def test_an_order_is_told_by_its_own_id_only_once_the_journal_finds_it_by_
             busy.execute("ROLLBACK")
         later = await shop.checkout.look("local", entry_of(answer).key, wait_seconds=5)
         assert entry_of(later).order_id in zinc.orders
+
+
+async def test_a_look_by_an_id_that_only_zinc_knows_finds_the_entry_that_the_order_names(
+    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+) -> None:
+    zinc.script, zinc.listing = ["lose_after", "lose_before"], False
+    async with open_test_shop(clocks=replace(clocks, answer=0.8)) as shop:
+        doubted = entry_of(await shop.checkout.place(intent()))
+        assert (doubted.state, doubted.order_id) == ("unknown", None)
+        [order_id] = zinc.orders
+        zinc.listing = True
+        seen = entry_of(await shop.checkout.look("local", order_id))
+    assert (seen.key, seen.state, seen.order_id) == (doubted.key, "accepted", order_id)

@@ -13,6 +13,7 @@ from zinc_mcp.ordering.look_up import clear_abandoned, is_ours, refresh
 from zinc_mcp.ordering.process import Process
 from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.same_order import as_read
+from zinc_mcp.ordering.twin import KEY_FIELD
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -130,6 +131,9 @@ async def _look_elsewhere(
     first: str | None = None
     while True:
         order = as_read(await rail.read(handle), handle)
+        ours = await _named_in(process, caller, order)
+        if ours is not None:  # in doubt here until now: it is held against what was sent
+            return await look(process, caller, ours.key, wait_seconds=deadline - time.monotonic(), progress=progress)
         seen = order.digest
         first = first or seen
         left = deadline - time.monotonic()
@@ -138,6 +142,13 @@ async def _look_elsewhere(
         if progress is not None:
             await progress(order.status)
         await anyio.sleep(min(process.clocks.poll, left))
+
+
+async def _named_in(process: Process, caller: str, order: Order) -> Entry | None:
+    """Return the entry whose key an order names, if that entry has no order yet."""
+    key = order.metadata.get(KEY_FIELD)
+    entry = await process.journal.find(key, caller=caller) if isinstance(key, str) else None
+    return entry if entry is not None and entry.key == key and entry.order_id is None else None
 
 
 async def _pause(process: Process, entry: Entry, seconds: float) -> None:
