@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.admission import noted
 from zinc_mcp.ordering.decision import Decision, closed, digest_of, new_question_id, reference_of
-from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, StaleEntryError
+from zinc_mcp.ordering.entry import (
+    DAY_SECONDS,
+    MONTH_SECONDS,
+    Entry,
+    Mode,
+    StaleEntryError,
+    UnreadableEntryError,
+)
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.look_ups import look_up
 from zinc_mcp.ordering.pin import OWNER, check_pin
@@ -45,10 +54,12 @@ BELOW = "below approve_above"
 
 
 def question_of(entry: Entry) -> Question | None:
-    """Return the question that an entry waits for an answer to, or None when it waits for none."""
-    if reference_of(entry) is None:
-        return None
-    return Question.model_validate((entry.consent or {})["question"])
+    """Return the question that an entry waits for an answer to, or None when it waits for none.
+
+    Raises:
+        UnreadableEntryError: it waits for an answer, and what was asked cannot be read.
+    """
+    return None if reference_of(entry) is None else _kept_question(entry)
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:
@@ -185,7 +196,7 @@ class Approval:
 
     async def _asked_anew(self, entry: Entry) -> None:
         """Ask again about an entry whose question has become untrue."""
-        ship_to: Mapping[str, Any] = entry.facts.get("ship_to", {})
+        ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
         try:
             await self.ask(entry, order_of(entry), self._workings.policy(), saved_as=ship_to.get("saved"))
         except RefusedError as error:
@@ -224,9 +235,14 @@ def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
 
 
 def _is_what_was_shown(entry: Entry, rail: Rail) -> bool:
-    consent = entry.consent or {}
-    question = Question.model_validate(consent.get("question"))
-    return consent.get("digest") == _digest(question, entry, rail)
+    return (entry.consent or {}).get("digest") == _digest(_kept_question(entry), entry, rail)
+
+
+def _kept_question(entry: Entry) -> Question:
+    try:
+        return Question.model_validate((entry.consent or {}).get("question"))
+    except ValidationError:
+        raise UnreadableEntryError(entry.id, "consent, question") from None
 
 
 def _how_it_stands(twin: Entry, now: float) -> str:
@@ -235,6 +251,7 @@ def _how_it_stands(twin: Entry, now: float) -> str:
 
 
 def _described(near: Entry, now: float) -> str:
-    pieces = sum(int(item.get("quantity", 1)) for item in near.facts.get("items", []))
+    counted = [item.get("quantity", 1) for item in near.facts.get("items") or []]
+    pieces = sum(each for each in counted if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
     return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import command
+
 DAY_SECONDS = 86_400.0
 MONTH_SECONDS = 30 * DAY_SECONDS
 
@@ -185,6 +188,20 @@ class Resembling:
     """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
 
     entry: Entry
+
+
+class UnreadableEntryError(JournalError):
+    """The journal's row of one entry holds what no version of this program writes. Other entries go on without it."""
+
+    def __init__(self, entry_id: int, column: str) -> None:
+        super().__init__(
+            f"Entry {entry_id} of the journal cannot be read ({column}).",
+            "Tell the user that this one entry is damaged; other orders can be placed and looked up as usual.",
+            owner_step=f"{command('doctor')} lists what cannot be read. Put a backup of the journal in its place, or "
+            "ask Zinc about that order.",
+        )
+        self.entry_id = entry_id
+        self.column = column
 
 
 class StaleEntryError(Exception):
