@@ -1,5 +1,6 @@
 """The road of an intention: open, decide, send, settle. The only code that may cause a purchase."""
 
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -15,15 +16,30 @@ from zinc_mcp.ordering.admission import limits_of
 from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
 from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer, Earlier
-from zinc_mcp.ordering.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
+from zinc_mcp.ordering.entry import (
+    Draft,
+    Entry,
+    Mode,
+    RailName,
+    Resembling,
+    StaleEntryError,
+    Standing,
+    UnreadableEntryError,
+    Wanted,
+    tell_unreadable,
+)
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.pin import PinAsked
 from zinc_mcp.ordering.policy import Policy, objection
 from zinc_mcp.ordering.rail import Rail, is_paying
-from zinc_mcp.ordering.reconcile import is_ours
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
+
+logger = logging.getLogger(__name__)
+
+_A_PAGE = 100
+"""Entries that are read at once; all are read, page by page."""
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -33,6 +49,7 @@ _ABOUT_NEW_ORDERS = frozenset(
         "policy_invalid",
         "account_not_configured",
         "wallet_not_configured",
+        "wallet_unavailable",
         "too_many_waiting",
     }
 )
@@ -187,12 +204,33 @@ class Checkout:
         """Send what people have approved and no process has sent yet; say whether they have more to decide."""
         undecided = False
         for rail in self._workings.rails.values():
-            for entry in await self._waiting(rail):
-                if question_of(entry) is not None:
-                    undecided = True
-                elif is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
-                    await self._approval.send_approved(entry)
+            after = 0
+            while True:
+                waiting = await self._waiting(rail, after)
+                for entry in waiting:
+                    undecided |= await self._sent_if_approved(entry)
+                if len(waiting) < _A_PAGE:
+                    break
+                after = waiting[-1].id
         return undecided
+
+    async def _sent_if_approved(self, entry: Entry) -> bool:
+        """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
+        try:
+            if question_of(entry) is not None:
+                return True
+            if is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
+                await self._approval.send_approved(entry)
+        except UnreadableEntryError as error:
+            tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+            await self._workings.reconciler.clear_abandoned(entry)
+        except RefusedError as error:
+            logger.info("entry %d was approved and not sent: %s", entry.id, error.code)
+        except JournalError:
+            raise
+        except Exception as error:
+            logger.error("entry %d was approved and could not be sent (%s)", entry.id, type(error).__name__)
+        return False
 
     async def entry_of(self, entry_id: int, *, caller: str | None = None) -> Entry | None:
         """Return an entry as the journal has it; None when there is none for this caller."""
@@ -202,7 +240,16 @@ class Checkout:
     async def waiting(self, caller: str) -> list[Entry]:
         """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
         waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
-        return [entry for entry in waiting if not (entry.mode == "live" and self._workings.practises)]
+        return [entry for entry in waiting if self._is_asked_here(entry)]
+
+    def _is_asked_here(self, entry: Entry) -> bool:
+        if entry.mode == "live" and self._workings.practises:
+            return False
+        try:
+            return question_of(entry) is not None
+        except UnreadableEntryError as error:
+            tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+            return False
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start work of this process that outlives the call which started it; it ends with the process."""
@@ -226,6 +273,14 @@ class Checkout:
     def now(self) -> float:
         """Return the time by which questions and answers expire."""
         return self._workings.clock()
+
+    async def check_journal(self) -> None:
+        """Do nothing if orders could be written down.
+
+        Raises:
+            JournalError: the journal cannot be used, or only be read.
+        """
+        await self._workings.writer.run(lambda journal: journal.check_writable())
 
     async def has_pin(self, caller: str) -> bool:
         """Say whether a caller's yes needs a PIN: their own, otherwise the owner's."""
@@ -261,9 +316,10 @@ class Checkout:
             modes |= {rail.mode: None for rail in rails.values()}
         return await self._earlier.despite(refusal, wanted, list(modes))
 
-    async def _waiting(self, rail: Rail) -> list[Entry]:
-        waiting = await self._workings.writer.run(lambda journal: journal.unfinished({"waiting"}, mode=rail.mode))
-        return [entry for entry in waiting if is_ours(entry, rail)]
+    async def _waiting(self, rail: Rail, after: int) -> list[Entry]:
+        return await self._workings.writer.run(
+            lambda journal: journal.unfinished({"waiting"}, mode=rail.mode, by=rail, after=after, limit=_A_PAGE)
+        )
 
     # Opening
 

@@ -8,12 +8,15 @@ waiting → signing → sending ...                                   paid by wa
 unknown → paid_no_order                                           money moved, and no order is known for it
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import command
+
+logger = logging.getLogger(__name__)
 
 DAY_SECONDS = 86_400.0
 MONTH_SECONDS = 30 * DAY_SECONDS
@@ -202,6 +205,19 @@ class UnreadableEntryError(JournalError):
         )
         self.entry_id = entry_id
         self.column = column
+
+
+_MOST_TOLD = 1000
+_told: set[object] = set()
+"""Rows that this process has logged: a sweep that meets one each minute says so once."""
+
+
+def tell_unreadable(table: str, row: tuple[object, ...], why: str) -> None:
+    """Log that a row cannot be read, once in a process; never what it holds."""
+    if (table, row) not in _told and len(_told) < _MOST_TOLD:
+        _told.add((table, row))
+        named = ", ".join(str(part)[:40] for part in row)
+        logger.warning("row %s of %s cannot be read (%s), so it is left out", named, table, why)
 
 
 class StaleEntryError(Exception):

@@ -110,6 +110,11 @@ class OwnedJournal(OpenJournal):
         with self._reading() as connection:
             return dict(rows_of(connection, sa.select(ADDRESSES), None, (ADDRESSES.c.name,), _address_of))
 
+    def address_names(self) -> list[str]:
+        """Return the names of all addresses saved here, readable or not."""
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(ADDRESSES.c.name)).scalars())
+
     def save_address(self, name: str, fields: Mapping[str, Any]) -> bool:
         """Save an address under a name; False when one is saved under it, in upper or lower case."""
         with self._writing() as connection:

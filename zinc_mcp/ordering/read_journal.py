@@ -1,7 +1,7 @@
 """What can be read in a journal, and payments, which are changed by whoever reads them."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import sqlalchemy as sa
 
@@ -13,16 +13,20 @@ from zinc_mcp.ordering.entry import (
     Event,
     Mode,
     State,
+    UnreadableEntryError,
     Wanted,
 )
 from zinc_mcp.ordering.open_journal import OpenJournal
 from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.records import entries_of, entry_of, page_of
+from zinc_mcp.ordering.records import entries_of, entry_of, page_of, rows_of
 from zinc_mcp.ordering.standing import standing
-from zinc_mcp.ordering.tables import COUNTING, ENTRIES, UNFINISHED
+from zinc_mcp.ordering.tables import ANY_MODE, COUNTING, ENTRIES, UNFINISHED
 
 if TYPE_CHECKING:
     from zinc_mcp.ordering.rail import Rail
+
+
+_SLICE = 500
 
 
 class ReadJournal(OpenJournal):
@@ -92,6 +96,35 @@ class ReadJournal(OpenJournal):
                     break
                 after = last
         return found
+
+    def unreadable(self, newest: int = 10_000) -> list[UnreadableEntryError]:
+        """List the rows that cannot be read, among the newest entries and those that somebody still has to move on."""
+        found: dict[int, UnreadableEntryError] = {}
+        page: list[int] = []
+
+        def read(row: Sequence[Any]) -> None:
+            page.append(row[0])
+            try:
+                entry_of(row)
+            except UnreadableEntryError as error:
+                found[row[0]] = error
+
+        def failed(name: Sequence[Any]) -> None:
+            page.append(name[0])
+            found[name[0]] = UnreadableEntryError(name[0], "all of it")
+
+        with self._reading() as connection:
+            before = connection.execute(sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0))).scalar_one() + 1
+            for _ in range(0, newest, _SLICE):
+                query = sa.select(ENTRIES).where(ENTRIES.c.id < before).order_by(ENTRIES.c.id.desc()).limit(_SLICE)
+                page.clear()
+                rows_of(connection, query, None, (ENTRIES.c.id,), read, failed)
+                if not page:
+                    break
+                before = min(page)
+            query = sa.select(ENTRIES).where(ANY_MODE, UNFINISHED).limit(newest)
+            rows_of(connection, query, None, (ENTRIES.c.id,), read, failed)
+        return [found[entry_id] for entry_id in sorted(found)]
 
     def events(self, entry_id: int) -> list[Event]:
         """List what happened to an entry, in order."""

@@ -1,13 +1,14 @@
 """Looking up: what became of an order. Looking up never buys."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import FOREVER, Entry, RailName, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE, LeaseClock
 from zinc_mcp.ordering.proof import paid_no_order, proven, with_reference
 from zinc_mcp.ordering.rail import Ending, Rail, is_paying
@@ -19,6 +20,11 @@ from zinc_mcp.ordering.unwritten import Unwritten
 from zinc_mcp.ordering.writer import Writer
 
 logger = logging.getLogger(__name__)
+
+MOST_SWEPT = 500
+"""Entries of one rail that one round of a sweep looks at; the next round goes on after them."""
+_TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
+_TO_COUNT: frozenset[State] = frozenset({"accepted"})
 
 
 class Reconciler:
@@ -34,6 +40,8 @@ class Reconciler:
         self.unwritten = Unwritten(writer)
         self._counted: set[int] = set()
         """Entries sent more than once for whose keys this process has counted Zinc's orders."""
+        self._swept: dict[tuple[RailName, frozenset[State]], int] = {}
+        """After which entry the next round of a sweep begins."""
 
     async def refresh(self, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
         """Bring an entry up to date with Zinc; the order is what Zinc showed, or None if it was not read.
@@ -141,24 +149,47 @@ class Reconciler:
             logger.error("the pause could not be written down: %s", error.summary)
         return True
 
-    async def sweep(self, rail: Rail, mode: Mode) -> None:
-        """Look up everything in doubt, clear away what was opened and never sent, and see whether keys are honoured."""
-        for entry in await self._writer.run(
-            lambda journal: journal.unfinished({"waiting", "signing", "sending", "unknown"}, mode=mode)
-        ):
-            if not is_ours(entry, rail):
-                continue
-            try:
+    async def sweep(self, rail: Rail) -> None:
+        """Look up what is in doubt, clear away what was opened and never sent, and see whether keys are honoured.
+
+        At most `MOST_SWEPT` of each in one round, which begins where the last one ended.
+        """
+        for entry in await self._next(rail, _TO_LOOK_UP):
+            with self._one_alone(entry):
                 if entry.state == "waiting":
                     await self.clear_abandoned(entry)
                 else:
                     await self.refresh(entry, rail)
-            except ZincMcpError as error:
-                logger.info("a look-up has to wait: %s", error.code)
         # Whoever sent twice looks for a second order at once, but may have been killed before, or not been answered.
-        for entry in await self._writer.run(lambda journal: journal.unfinished({"accepted"}, mode=mode, limit=1000)):
-            if entry.attempts > 1 and entry.id not in self._counted and is_ours(entry, rail):
-                await self.stop_if_keys_are_ignored(entry, rail)
+        for entry in await self._next(rail, _TO_COUNT):
+            if entry.id not in self._counted:
+                with self._one_alone(entry):
+                    await self.stop_if_keys_are_ignored(entry, rail)
+
+    async def _next(self, rail: Rail, states: frozenset[State]) -> list[Entry]:
+        swept = (rail.name, states)
+        entries = await self._writer.run(
+            lambda journal: journal.unfinished(
+                states,
+                mode=rail.mode,
+                by=rail,
+                sent_again=states is _TO_COUNT,
+                after=self._swept.get(swept, 0),
+                limit=MOST_SWEPT,
+            )
+        )
+        self._swept[swept] = entries[-1].id if len(entries) == MOST_SWEPT else 0
+        return entries
+
+    @contextmanager
+    def _one_alone(self, entry: Entry) -> Generator[None]:
+        """Let whatever is wrong with one entry be its own matter: the others, and the process, go on."""
+        try:
+            yield
+        except ZincMcpError as error:
+            logger.info("a look-up has to wait: %s", error.code)
+        except Exception as error:
+            logger.error("entry %d could not be looked up (%s)", entry.id, type(error).__name__)
 
     async def clear_abandoned(self, entry: Entry) -> bool:
         """Refuse a waiting entry whose process never came to send it, or that nobody decided about in time.

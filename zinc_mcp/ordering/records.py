@@ -5,19 +5,24 @@ anybody from the others.
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from zinc_mcp.ordering.entry import Entry, Kind, Mode, RailName, State, UnreadableEntryError
+from zinc_mcp.ordering.entry import (
+    Entry,
+    Kind,
+    Mode,
+    RailName,
+    State,
+    UnreadableEntryError,
+    tell_unreadable,
+)
 from zinc_mcp.ordering.tables import ENTRIES
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 _JSON = ("facts", "consent", "problem")
 _COLUMNS = tuple(ENTRIES.c.keys())
@@ -53,10 +58,6 @@ _NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
 _MOST_SHAPES = 1000
 _seen_shapes: set[tuple[type, ...]] = set()
 """Which types the columns of a row had that was in order: looking at each again would take longer than reading it."""
-_MOST_TOLD = 1000
-_told: set[object] = set()
-"""Rows that this process has logged: a sweep that meets one each minute says so once."""
-
 
 def entry_of(row: Sequence[Any]) -> Entry:
     """Return the entry that a row of the entries' table holds, all its columns in the table's order.
@@ -159,14 +160,6 @@ def number_or_none(value: object) -> float | None:
     if not isinstance(value, int | float) or not abs(value) < MOST_SECONDS:
         raise ValueError
     return float(value)
-
-
-def tell_unreadable(table: str, row: tuple[object, ...], why: str) -> None:
-    """Log that a row cannot be read, once in a process; never what it holds."""
-    if (table, row) not in _told and len(_told) < _MOST_TOLD:
-        _told.add((table, row))
-        named = ", ".join(str(part)[:40] for part in row)
-        logger.warning("row %s of %s cannot be read (%s), so it is left out", named, table, why)
 
 
 def _check_types(row: Sequence[Any]) -> None:

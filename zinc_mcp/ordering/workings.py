@@ -61,6 +61,8 @@ class Workings:
     times: Times
     bell: Bell = field(default_factory=Bell)
     """Rings when a person has been asked: from then on a decision may come from any process."""
+    unusable: Mapping[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
+    """Ways to buy that are set up and cannot be used for new orders, with the reason; it is looked at each time."""
 
     def rail(self, name: RailName) -> Rail:
         """Return a way to buy.
@@ -69,6 +71,14 @@ class Workings:
             RefusedError: it is not set up; the sentence says what is missing.
         """
         rail = self.rails.get(name)
+        unusable = self.unusable.get(name)
+        if unusable is not None:
+            raise RefusedError(
+                f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
+                f"Tell the user: {unusable.owner_step or unusable.next_step}",
+                code="wallet_unavailable",
+                owner_step=unusable.owner_step,
+            )
         if rail is not None:
             return rail
         if name == "agent":
