@@ -17,7 +17,7 @@ import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
-from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.ordering.addresses import AddressBook
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
@@ -214,6 +214,8 @@ async def _sweep(workings: Workings, checkout: Checkout) -> None:
                 for rail in workings.rails.values():
                     await workings.reconciler.sweep(rail)
             undecided = await checkout.send_approved()
+        except RefusedError:
+            undecided = True  # one was; others may wait for a decision
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
         except Exception as error:  # what nobody foresaw must not end the server, and again after each restart

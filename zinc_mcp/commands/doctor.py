@@ -188,7 +188,7 @@ def _journal(settings: Settings) -> Iterator[Finding]:
 
 
 def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
-    """Return what is unreadable: entries' rows, and the question and the order of what somebody still has to move on."""
+    """Return what is unreadable: entries' rows, and the question and order of what somebody still has to move on."""
     found = {error.entry_id: error for error in journal.unreadable()}
     for mode in get_args(Mode):
         for entry in journal.unfinished(mode=mode, limit=1000):

@@ -201,20 +201,28 @@ class Checkout:
         return await self._followed(entry, deadline, earlier=earlier)
 
     async def send_approved(self) -> bool:
-        """Send what people have approved and no process has sent yet; say whether they have more to decide."""
+        """Send what people have approved and no process has sent yet; say whether they have more to decide.
+
+        Raises:
+            RefusedError: one of them may not be sent any more; the others were looked at all the same.
+            JournalError: the journal failed.
+        """
         undecided = False
+        refused: list[RefusedError] = []
         for rail in self._workings.rails.values():
             after = 0
             while True:
                 waiting = await self._waiting(rail, after)
                 for entry in waiting:
-                    undecided |= await self._sent_if_approved(entry)
+                    undecided |= await self._sent_if_approved(entry, refused)
                 if len(waiting) < _A_PAGE:
                     break
                 after = waiting[-1].id
+        if refused:
+            raise refused[0]
         return undecided
 
-    async def _sent_if_approved(self, entry: Entry) -> bool:
+    async def _sent_if_approved(self, entry: Entry, refused: list[RefusedError]) -> bool:
         """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
         try:
             if question_of(entry) is not None:
@@ -225,7 +233,7 @@ class Checkout:
             tell_unreadable("zinc_entries", (error.entry_id,), error.column)
             await self._workings.reconciler.clear_abandoned(entry)
         except RefusedError as error:
-            logger.info("entry %d was approved and not sent: %s", entry.id, error.code)
+            refused.append(error)
         except JournalError:
             raise
         except Exception as error:
