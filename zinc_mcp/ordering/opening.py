@@ -39,7 +39,9 @@ _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
 # Built once: building a query takes longer than the database does to answer it.
-_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in ("twin", "caller", "mode"))
+_INTENTION = ("twin", "caller", "mode")
+_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
+_TWIN = ENTRIES.alias("twin_of")
 _TWINS = sa.select(sa.func.count()).where(*_SAME_INTENTION)
 # What its state says may be unreadable: then it stands, and whoever reads it says so.
 _STANDING_TWINS = (
@@ -90,9 +92,12 @@ _NEAR = (
     .where(
         *_STANDING,
         ENTRIES.c.id != sa.bindparam("id"),
-        sa.or_(
-            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE)),
-            sa.and_(*_SAME_INTENTION),
+        # One set of ids: PostgreSQL reads the whole table for "in this set, or of that twin".
+        ENTRIES.c.id.in_(
+            sa.union_all(
+                sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE),
+                sa.select(_TWIN.c.id).where(*(_TWIN.c[name] == sa.bindparam(name) for name in _INTENTION)),
+            )
         ),
     )
     .order_by(ENTRIES.c.id.desc())

@@ -107,6 +107,8 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 
 # The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
+IS_ORDER = sa.text("kind = 'order'")
+"""Look-ups stand in the same table, and in no list of orders."""
 UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
 """Somebody still has to move it on: `entry.OPEN`."""
 ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
@@ -155,7 +157,9 @@ sa.Index(
     sqlite_where=COUNTING,
     postgresql_where=COUNTING,
 )
-LISTED_INDEX = sa.Index("zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.kind, ENTRIES.c.id)
+LISTED_INDEX = sa.Index(
+    "zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.id, sqlite_where=IS_ORDER, postgresql_where=IS_ORDER
+)
 FORGETTABLE_INDEX = sa.Index(
     "zinc_entries_forgettable", ENTRIES.c.updated_at, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE
 )
