@@ -74,6 +74,7 @@ class Checkout:
         self._workings = workings
         self._earlier = Earlier(workings)
         self._approval = Approval(workings)
+        self._told: set[object] = set()
 
     async def place(self, intent: Intent) -> Answer:
         """Buy what is wanted, unless it was bought already; answers within `Clocks.answer` seconds.
@@ -230,7 +231,7 @@ class Checkout:
             if is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
                 await self._approval.send_approved(entry)
         except UnreadableEntryError as error:
-            tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+            tell_unreadable(self._told, "zinc_entries", (error.entry_id,), error.column)
             await self._workings.reconciler.clear_abandoned(entry)
         except RefusedError as error:
             refused.append(error)
@@ -256,7 +257,7 @@ class Checkout:
         try:
             return question_of(entry) is not None
         except UnreadableEntryError as error:
-            tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+            tell_unreadable(self._told, "zinc_entries", (error.entry_id,), error.column)
             return False
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

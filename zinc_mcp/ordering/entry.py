@@ -208,14 +208,15 @@ class UnreadableEntryError(JournalError):
 
 
 _MOST_TOLD = 1000
-_told: set[object] = set()
-"""Rows that this process has logged: a sweep that meets one each minute says so once."""
 
 
-def tell_unreadable(table: str, row: tuple[object, ...], why: str) -> None:
-    """Log that a row cannot be read, once in a process; never what it holds."""
-    if (table, row) not in _told and len(_told) < _MOST_TOLD:
-        _told.add((table, row))
+def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why: str) -> None:
+    """Log that a row cannot be read, and never what it holds; `told` are those that were logged before.
+
+    A sweep that meets it each minute says so once.
+    """
+    if (table, row) not in told and len(told) < _MOST_TOLD:
+        told.add((table, row))
         named = ", ".join(str(part)[:40] for part in row)
         logger.warning("row %s of %s cannot be read (%s), so it is left out", named, table, why)
 

@@ -48,8 +48,10 @@ _STANDING_TWINS = (
     sa.select(ENTRIES)
     .where(*_SAME_INTENTION)
     .where(
-        ENTRIES.c.state.not_in(_ENDED),
+        sa.or_(ENTRIES.c.state.is_(None), ENTRIES.c.state.not_in(_ENDED)),
         sa.or_(
+            ENTRIES.c.opened_at.is_(None),
+            ENTRIES.c.state.is_(None),
             ENTRIES.c.opened_at > sa.bindparam("since"),
             ENTRIES.c.zinc_at > sa.bindparam("since"),
             ENTRIES.c.state.not_in(STANDING - FOREVER),

@@ -123,7 +123,7 @@ def rows_of(
 
     `key` are the columns that name one row of it; `failed` is called with those of a row that the database cannot read.
     """
-    table = key[0].table
+    table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
     try:
         found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
     except sa_exc.DBAPIError as error:
@@ -137,15 +137,15 @@ def rows_of(
                 found += connection.execute(sa.select(*query.selected_columns).where(*these)).fetchall()
             except sa_exc.DBAPIError:
                 failed(name)
-                tell_unreadable(str(getattr(table, "name", table)), tuple(name), "the database cannot read it")
+                tell_unreadable(told, table, tuple(name), "the database cannot read it")
     kept: list[T] = []
     for row in found:
         try:
             kept.append(read(row))
         except UnreadableEntryError as error:
-            tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+            tell_unreadable(told, "zinc_entries", (error.entry_id,), error.column)
         except (ValueError, TypeError, RecursionError) as error:
-            tell_unreadable(str(getattr(table, "name", table)), tuple(row[: len(key)]), type(error).__name__)
+            tell_unreadable(told, table, tuple(row[: len(key)]), type(error).__name__)
     return kept
 
 
