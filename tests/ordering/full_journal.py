@@ -38,7 +38,8 @@ def fill(url: str, entries: int, now: float, **changes: Any) -> None:
         connection.execute(sa.insert(NEAR_TWINS), [{"digest": f"n{row['id']}", "entry_id": row["id"]} for row in rows])
         paid = {"asked_at": now, "credential": None, "recovery": "{}", "order_key": "zn_live_the-orders-own-key"}
         agents = [row["id"] for row in rows if row["rail"] == "agent"]
-        connection.execute(sa.insert(PAYMENTS), [{"entry_id": entry_id, **paid} for entry_id in agents])
+        if agents:
+            connection.execute(sa.insert(PAYMENTS), [{"entry_id": entry_id, **paid} for entry_id in agents])
         if engine.dialect.name == "postgresql":
             longest = "SELECT setval(pg_get_serial_sequence('zinc_entries', 'id'), (SELECT max(id) FROM zinc_entries))"
             connection.exec_driver_sql(longest)

@@ -36,7 +36,7 @@ def spoil(home: Path, key: str, column: str, value: object) -> None:
         database.execute("PRAGMA writable_schema=RESET")
         which = "id" if column not in tables else "entry_id"
         database.execute(
-            f"UPDATE {tables.get(column, 'zinc_entries')} SET {column} = ? "  # noqa: S608
+            f"UPDATE {tables.get(column, 'zinc_entries')} SET {column} = ? "
             f"WHERE {which} = (SELECT id FROM zinc_entries WHERE key = ?)",
             (value, key),
         )
@@ -171,9 +171,9 @@ async def test_more_unreadable_rows_than_a_round_looks_at_hide_none_after_them(
             chosen = ", ".join(
                 {"key": f"'k{number}'", "twin": f"'t{number}'", "facts": "'{'"}.get(name, name) for name in columns
             )
-            database.execute(f"INSERT INTO zinc_entries ({listed}) SELECT {chosen} FROM zinc_entries WHERE id = 1")  # noqa: S608
+            database.execute(f"INSERT INTO zinc_entries ({listed}) SELECT {chosen} FROM zinc_entries WHERE id = 1")
         chosen = ", ".join({"key": "'late'", "twin": "'late'"}.get(name, name) for name in columns)
-        database.execute(f"INSERT INTO zinc_entries ({listed}) SELECT {chosen} FROM zinc_entries WHERE id = 1")  # noqa: S608
+        database.execute(f"INSERT INTO zinc_entries ({listed}) SELECT {chosen} FROM zinc_entries WHERE id = 1")
         database.execute("UPDATE zinc_entries SET lease_owner = NULL, lease_until = NULL, lease_boot = NULL")
         database.commit()
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
