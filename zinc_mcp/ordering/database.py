@@ -98,8 +98,11 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         # Nothing is begun for us: a read is one statement, and that is a transaction of its own. Each further one is a
         # turn of the interpreter's lock, which under load takes longer than the read.
         connection.isolation_level = None
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if not tables or any(name.startswith("zinc_") for (name,) in tables):  # else it is somebody else's: not a byte
+            connection.execute("PRAGMA journal_mode=WAL").close()
         # What is deleted or overwritten is gone: not every build of SQLite does that by itself.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1", "foreign_keys=ON", "secure_delete=ON"):
+        for pragma in ("synchronous=FULL", "fullfsync=1", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     event.listen(engine, "connect", on_connect)  # no event of a statement: each would be asked about at every one
