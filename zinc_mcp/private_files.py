@@ -58,7 +58,6 @@ def writable_by_others(path: Path) -> Path | None:
     """
     if os.name != "posix":
         return None
-    shared: Path | None = None
     steps = list(_steps(path))
     for number, at in enumerate(steps):
         try:
@@ -66,13 +65,11 @@ def writable_by_others(path: Path) -> Path | None:
         except OSError:
             return None  # nothing is there
         if _is_foreign(found.st_uid):
-            return at if shared is None else shared
-        shared = None
+            return at
         if stat.S_ISLNK(found.st_mode) or not _others_write(at, found):
             continue
         if not stat.S_ISDIR(found.st_mode) or not found.st_mode & stat.S_ISVTX or number == len(steps) - 1:
             return at
-        shared = at
     return None
 
 

@@ -184,7 +184,9 @@ def _alone(path: Path) -> Generator[None]:
 
 def _write(path: Path, hashes: Mapping[str, str]) -> None:
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600 at most
+        if os.name == "posix":
+            os.fchmod(handle, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump({"members": dict(sorted(hashes.items()))}, file, indent=1)
             file.flush()
