@@ -14,7 +14,7 @@ import pytest
 import zinc_mcp
 
 PACKAGE = Path(zinc_mcp.__file__).parent
-LEAVES = frozenset({"money", "errors", "prose", "configuration", "settings", "invocation"})
+LEAVES = frozenset({"money", "errors", "prose", "configuration", "settings", "invocation", "private_files"})
 ANYTHING = None
 
 # What each room may import of ours besides itself; the leaves are everybody's.

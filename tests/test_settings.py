@@ -146,11 +146,6 @@ def test_no_repr_of_settings_shows_a_secret(tmp_path: Path) -> None:
         ("tools = [1]", "zinc.toml tools"),
         ("tools = []", "zinc.toml tools"),
         ("tools = ['place_ordr']", "Did you mean place_order?"),
-        ("wallet = 'gold'", "zinc.toml wallet"),
-        ("wallet_fees = 'a dollar'", "zinc.toml wallet_fees"),
-        ("wallet_fees = '100-50'", "zinc.toml wallet_fees"),
-        ("wallet_fees = 1.5", "zinc.toml wallet_fees"),
-        ("tempo_chain_id = 'main'", "zinc.toml tempo_chain_id"),
         ("policy = 5", "[policy]"),
         ("addresses = 'home'", "[addresses]"),
         ("journal = 'mysql://x'", "zinc.toml journal"),
@@ -164,11 +159,35 @@ def test_a_wrong_line_in_the_file_stops_the_start_and_is_named(tmp_path: Path, t
 
 
 @pytest.mark.parametrize(
+    ("toml", "named"),
+    [
+        ("wallet = 'gold'", "zinc.toml wallet"),
+        ("wallet_fees = 'a dollar'", "zinc.toml wallet_fees"),
+        ("wallet_fees = '100-50'", "zinc.toml wallet_fees"),
+        ("wallet_fees = 1.5", "zinc.toml wallet_fees"),
+        ("tempo_chain_id = 'main'", "zinc.toml tempo_chain_id"),
+        ("tempo_private_key_file = 'nowhere'", "zinc.toml tempo_private_key_file"),
+        (f"tempo_rpc_url = 'https://{PLANTED}@node'", "zinc.toml tempo_rpc_url"),
+        (f"stripe_secret_key = '{PLANTED} x'", "zinc.toml stripe_secret_key"),
+        (f"wallet = '{PLANTED}'", "zinc.toml wallet"),
+    ],
+)
+def test_what_is_wrong_with_the_wallet_alone_is_named_and_stops_nothing_else(
+    tmp_path: Path, toml: str, named: str
+) -> None:
+    settings = _settings(tmp_path, toml, ZINC_API_KEY="zn_test_1")
+    assert settings.api_key is not None
+    assert settings.wallet is None
+    [warning] = warnings_about(settings)
+    assert named in warning
+    assert PLANTED not in warning
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("ZINC_MCP_SANDBOX", PLANTED),
         ("ZINC_MCP_TOOLS", ","),
-        ("ZINC_WALLET", PLANTED),
         ("ZINC_API_KEY", f"{PLANTED}\nx: y"),
         ("ZINC_API_KEY", f"{PLANTED}é"),
         ("ZINC_API_KEY_FILE", PLANTED),

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.private_files import writable_by_others
 
 _VARIABLES = {
     "api_key": "ZINC_API_KEY",
@@ -53,8 +55,10 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return the parsed file, or an empty mapping when there is none.
 
     Raises:
-        SettingsError: if it cannot be read, is not TOML, or has a top-level key we do not know.
+        SettingsError: if it cannot be read, others can write to it, it is not TOML, or has a top-level key we do not
+            know.
     """
+    check_owners_alone(path, "configuration")
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise SettingsError(f"{path} is larger than 1 MB, which no configuration is.")
@@ -85,6 +89,24 @@ def read_config(path: Path) -> dict[str, Any]:
     return document
 
 
+class InsecureFileError(SettingsError):
+    """Others can write to what the owner's word is read from: nothing of it is believed."""
+
+
+def check_owners_alone(path: Path, what: str) -> None:
+    """Check that nobody else can change what stands at a path.
+
+    Raises:
+        InsecureFileError: others can write to it, or to a folder on the way to it.
+    """
+    others = writable_by_others(path)
+    if others is not None:
+        raise InsecureFileError(
+            f"Other users of this machine can write to {others}, and so change what this program takes for its {what}.",
+            f"Take that right from them: chmod go-w {shlex.quote(str(others))}. Then look at what is in it.",
+        )
+
+
 def environment_value(environ: Mapping[str, str], name: str) -> str | None:
     """Return a variable's value, or None when it is unset, empty, or a placeholder that a host left unfilled."""
     value = environ.get(name, "").strip()
@@ -102,6 +124,9 @@ class Reader:
         self._config = config
         self._document = document
         self.sources: dict[str, str] = {}
+        holds_secrets = any(isinstance(document.get(name), str) for name in _SECRETS) or "addresses" in document
+        self.secret_files: list[Path] = [config] if holds_secrets else []
+        """The files that hold what nobody else should read."""
 
     def text(self, key: str) -> str | None:
         """Return text, or None where nothing is set."""
@@ -213,12 +238,17 @@ class Reader:
             value, place = found
             if not isinstance(value, str):
                 raise SettingsError(f"{place} must be text in quotes.")
-            secret = _read_secret(value, self._config.parent, place) if named else value.strip()
+            secret = self._read_secret(value, place) if named else value.strip()
             if objection := objection_to(secret):
                 raise SettingsError(f"{place} {objection}.")
             self.sources[key] = place
             return SecretStr(secret)
         return None
+
+    def _read_secret(self, value: str, place: str) -> str:
+        path, secret = _read_secret(value, self._config.parent, place)
+        self.secret_files.append(path)
+        return secret
 
     def _find(self, key: str) -> tuple[object, str] | None:
         found = self._environment(_VARIABLES[key]) or self._file(key)
@@ -290,10 +320,15 @@ def path_of(environ: Mapping[str, str], name: str) -> Path | None:
         raise SettingsError(f"environment {name} is not a usable path.") from error
 
 
-def _read_secret(value: str, base: Path, place: str) -> str:
+def _read_secret(value: str, base: Path, place: str) -> tuple[Path, str]:
     # The path is not repeated: who sets KEY_FILE to the key itself must not find it in a log.
     try:
         path = base / Path(value).expanduser()
+        if writable_by_others(path) is not None:
+            raise InsecureFileError(
+                f"Other users of this machine can write to the file that {place} names, or to a folder it lies in.",
+                "Take that right from them (chmod go-w), and make sure that it holds your own secret.",
+            )
         if path.stat().st_size > 64 * 1024:
             raise SettingsError(f"The file that {place} names is too large to hold a secret.")
         secret = path.read_text(encoding="utf-8-sig").strip()
@@ -304,4 +339,4 @@ def _read_secret(value: str, base: Path, place: str) -> str:
         raise SettingsError(f"The file that {place} names is not text.") from None
     if not secret:
         raise SettingsError(f"The file that {place} names is empty.")
-    return secret
+    return path, secret

@@ -39,6 +39,7 @@ ErrorCode = Literal[
     "order_too_large",
     "account_not_configured",
     "wallet_not_configured",
+    "wallet_unavailable",
     "declined",
     "journal_unavailable",
     "zinc_unreachable",

@@ -5,12 +5,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from zinc_mcp.configuration import Reader, check_variables, path_of, read_config, unfilled
+from zinc_mcp.configuration import (
+    InsecureFileError,
+    Reader,
+    check_owners_alone,
+    check_variables,
+    path_of,
+    read_config,
+    unfilled,
+)
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.private_files import readable_by_others
 
 DEFAULT_API_URL = "https://api.zinc.com"
 TOOLS = ("place_order", "place_agent_order", "get_order")
@@ -53,6 +62,10 @@ class Settings:
     """Where each setting came from, in words; never a value."""
     unfilled: tuple[str, ...] = ()
     """The settings that hold a host's placeholder instead of a value."""
+    wallet_trouble: tuple[str, str] | None = None
+    """What is wrong with a setting of the payment wallet, and what to do about it: then there is no wallet."""
+    readable: tuple[Path, ...] = ()
+    """Files that hold a secret and that other users of this machine can read."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
@@ -75,7 +88,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and `zinc.toml`.
 
     Raises:
-        SettingsError: if a key is unknown, a value has the wrong type, or a file cannot be read.
+        SettingsError: if a key is unknown, a value has the wrong type, a file cannot be read, or others can write to
+            one, to the home, or to a folder on the way. What is wrong with the payment wallet alone is kept
+            (`Settings.wallet_trouble`): everything else works without one.
     """
     environment = os.environ if environ is None else environ
     check_variables(environment)
@@ -89,10 +104,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     home_or_default = home or _default_home()
     config = named_config or home_or_default / "zinc.toml"
+    check_owners_alone(home_or_default, "home folder")
     document = read_config(config)
     reader = Reader(environment, config, document)
     reader.sources["home"] = "environment ZINC_MCP_HOME" if home else "default"
     reader.sources["config"] = "environment ZINC_MCP_CONFIG" if named_config else "default"
+    wallet, trouble = _wallet(reader)
     return Settings(
         home=home_or_default,
         config=config,
@@ -101,28 +118,46 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         sandbox=reader.switch("sandbox"),
         journal=reader.secret("journal", _database_url),
         tools=reader.names("tools", TOOLS),
-        wallet=reader.choice("wallet", WALLETS),
-        tempo_private_key=reader.secret("tempo_private_key", _header_value),
-        tempo_root_account=reader.text("tempo_root_account"),
-        tempo_rpc_url=reader.address("tempo_rpc_url"),
-        tempo_chain_id=reader.number("tempo_chain_id"),
-        stripe_secret_key=reader.secret("stripe_secret_key", _header_value),
-        stripe_payment_method=reader.text("stripe_payment_method"),
-        wallet_command=reader.text("wallet_command"),
-        wallet_methods=reader.words("wallet_methods"),
-        wallet_recipients=reader.words("wallet_recipients"),
-        wallet_fees=reader.cents_range("wallet_fees"),
+        **wallet,
+        wallet_trouble=trouble,
         browser=reader.switch("browser", default=True),
         sources=MappingProxyType(reader.sources),
         unfilled=unfilled(environment, document, config.name),
+        readable=tuple(path for path in dict.fromkeys(reader.secret_files) if readable_by_others(path)),
     )
+
+
+def _wallet(reader: Reader) -> tuple[dict[str, Any], tuple[str, str] | None]:
+    """Read what is set about the payment wallet; nothing of it, and why, where some of it is wrong."""
+    try:
+        return {
+            "wallet": reader.choice("wallet", WALLETS),
+            "tempo_private_key": reader.secret("tempo_private_key", _header_value),
+            "tempo_root_account": reader.text("tempo_root_account"),
+            "tempo_rpc_url": reader.address("tempo_rpc_url"),
+            "tempo_chain_id": reader.number("tempo_chain_id"),
+            "stripe_secret_key": reader.secret("stripe_secret_key", _header_value),
+            "stripe_payment_method": reader.text("stripe_payment_method"),
+            "wallet_command": reader.text("wallet_command"),
+            "wallet_methods": reader.words("wallet_methods"),
+            "wallet_recipients": reader.words("wallet_recipients"),
+            "wallet_fees": reader.cents_range("wallet_fees"),
+        }, None
+    except InsecureFileError:
+        raise
+    except SettingsError as error:
+        return {}, (error.summary, error.next_step)
 
 
 def warnings_about(settings: Settings) -> tuple[str, ...]:
     """Return what to tell whoever starts the program about its settings, a line each."""
-    return tuple(
+    told = [
         f"{place} holds a placeholder that was not filled in, so it counts as not set." for place in settings.unfilled
-    )
+    ]
+    told += [f"Other users of this machine can read {path}, which holds a secret." for path in settings.readable]
+    if settings.wallet_trouble is not None and not settings.sandbox:
+        told.append(f"{settings.wallet_trouble[0]} Until it is corrected, place_agent_order cannot pay.")
+    return tuple(told)
 
 
 def _default_home() -> Path:

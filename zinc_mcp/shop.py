@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.ordering.addresses import AddressBook
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.checkout import Checkout
@@ -24,7 +26,6 @@ from zinc_mcp.ordering.decide import send_all_approved
 from zinc_mcp.ordering.holder import this_process
 from zinc_mcp.ordering.lease import LeaseClock, Uptime, machine_uptime
 from zinc_mcp.ordering.look_up import sweep
-from zinc_mcp.ordering.pin import OWNER
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.process import Checkpoint, Process
 from zinc_mcp.ordering.send import wait_until_sent
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 SANDBOX_ORIGIN = "https://sandbox.invalid"
 """Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
 
@@ -54,6 +57,10 @@ class Shop:
     settings: Settings
     checkout: Checkout
     addresses: AddressBook
+    unusable: Mapping[RailName, ZincMcpError] = field(default_factory=dict["RailName", ZincMcpError])
+    """Ways to buy that are set up and cannot be used, with the reason."""
+    can_buy: Callable[[], bool] = lambda: True
+    """Says whether there is a way to buy that can be used."""
 
     def policy(self) -> Policy:
         """Return what the owner allows now.
@@ -64,14 +71,18 @@ class Shop:
         return read_policy(self.settings)
 
     async def check_ready(self) -> None:
-        """Do nothing if orders could be placed: the policy can be read and the journal answers.
+        """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
 
         Raises:
             RefusedError: `policy_invalid`.
-            JournalError: the journal cannot be used.
+            JournalError: the journal cannot be used, or only be read.
+            SettingsError: the only way to pay that is set up cannot be used.
         """
         self.policy()
-        await self.checkout.has_pin(OWNER)
+        await self.checkout.check_journal()
+        if not self.can_buy():
+            for error in self.unusable.values():
+                raise error
 
     async def saved(self, name: str) -> Address:
         """Return a saved shipping address.
@@ -108,7 +119,7 @@ async def open_shop(
         checkpoint: called at every step a crash could fall on.
 
     Raises:
-        SettingsError: the API's address cannot be used.
+        SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
         RefusedError: `policy_invalid`.
     """
     read_policy(settings)  # a policy that cannot be read stops the start, not the first order
@@ -123,8 +134,9 @@ async def open_shop(
     writer = Writer(open_journal)
     times = Times(clock, clock if uptime is None else lambda: uptime()[1])
     client = _client(settings, transport, clocks, times)
-    wallet = payment_wallet(settings, client, wallet_transport)
     rails: dict[RailName, Rail] = {}
+    unusable: dict[RailName, ZincMcpError] = {}
+    wallet = _usable_wallet(settings, client, wallet_transport, unusable)
     if settings.sandbox or settings.api_key is not None:
         key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
         rails["account"] = AccountRail(client, key, settings.mode)
@@ -163,14 +175,16 @@ async def open_shop(
                 admission=Admission(policy, clocks.twin),
                 checkpoint=checkpoint,
                 tasks=tasks,
+                unusable=unusable,
             )
             checkout = Checkout(process)
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
             if wallet is not None:
-                tasks.start_soon(wallet.warm)
+                tasks.start_soon(_warmed, wallet, unusable)
             try:
-                yield Shop(settings, checkout, AddressBook(settings, writer))
+                can_buy = partial(_can_buy, rails, unusable)
+                yield Shop(settings, checkout, AddressBook(settings, writer), unusable, can_buy)
             finally:
                 with anyio.CancelScope(shield=True):
                     await wait_until_sent(process)
@@ -198,12 +212,51 @@ async def _sweep(process: Process) -> None:
             if time.monotonic() >= due:
                 due = time.monotonic() + clocks.sweep
                 for rail in process.rails.values():
-                    await sweep(process, rail, rail.mode)
+                    await sweep(process, rail)
             undecided = await send_all_approved(process)
+        except RefusedError:
+            undecided = True  # one was; others may wait for a decision
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
+        except Exception as error:  # what nobody foresaw must not end the server, and again after each restart
+            logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
         left = max(0.0, due - time.monotonic())
         await process.asked.wait(min(clocks.heed, left) if undecided else left)
+
+
+def _usable_wallet(
+    settings: Settings,
+    client: ZincClient,
+    transport: httpx.AsyncBaseTransport | None,
+    unusable: dict[RailName, ZincMcpError],
+) -> PaymentWallet | None:
+    """Open the payment wallet; one that cannot be opened is told, and everything else works without it."""
+    try:
+        return payment_wallet(settings, client, transport)
+    except Exception as error:
+        unusable["agent"] = _why_unusable(error)
+        return None
+
+
+async def _warmed(wallet: PaymentWallet, unusable: dict[RailName, ZincMcpError]) -> None:
+    try:
+        await wallet.warm()
+    except Exception as error:
+        unusable["agent"] = _why_unusable(error)
+
+
+def _why_unusable(error: Exception) -> ZincMcpError:
+    if not isinstance(error, ZincMcpError):  # of a library, and it may quote what it was given
+        what = type(error).__name__
+        error = SettingsError(
+            f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
+        )
+    logger.warning("place_agent_order cannot pay: %s %s", error.summary, error.owner_step or error.next_step)
+    return error
+
+
+def _can_buy(rails: Mapping[RailName, Rail], unusable: Mapping[RailName, ZincMcpError]) -> bool:
+    return bool(rails.keys() - unusable.keys())
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
@@ -224,6 +277,8 @@ def payment_wallet(
     Raises:
         SettingsError: something that the wallet needs is missing or malformed.
     """
+    if settings.wallet_trouble is not None and not settings.sandbox:
+        raise SettingsError(*settings.wallet_trouble)
     kind = "sandbox" if settings.sandbox else settings.wallet
     if kind is None:
         return None

@@ -28,6 +28,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "order_too_large": "Have the agent place smaller orders.",
     "account_not_configured": "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
     "wallet_not_configured": "Set ZINC_WALLET and what it needs.",
+    "wallet_unavailable": "Correct what the payment wallet needs and start again; if nothing is wrong, try later.",
     "declined": "Nothing was bought.",
     "journal_unavailable": "The journal has to work again before anything can be bought.",
     "zinc_unreachable": "Check the network and ZINC_API_URL, and try again in a minute.",

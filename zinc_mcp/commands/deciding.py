@@ -14,7 +14,7 @@ from zinc_mcp.money import printed
 from zinc_mcp.ordering.approval import is_approved, question_of
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.ordering.entry import Entry, UnreadableEntryError
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.question import Question
@@ -59,7 +59,11 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         _tell(entry)
         return
     for each in asked:
-        question, about = question_of(each), reference_of(each)
+        try:
+            question, about = question_of(each), reference_of(each)
+        except UnreadableEntryError as error:
+            click.echo(plain(error.summary, 300), err=True)
+            continue
         if question is None or about is None:
             continue
         _show(question)

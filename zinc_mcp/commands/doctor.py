@@ -1,14 +1,13 @@
 """`zinc-mcp doctor`: what is configured, what can work, and what to do about what cannot. Never a secret."""
 
-import os
-import stat
+import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 import click
@@ -17,18 +16,23 @@ from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.origin import check_origin
 from zinc_mcp.commands.advice import advice
 from zinc_mcp.commands.screen import show_command
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.addresses import Kept, saved_addresses
+from zinc_mcp.ordering.approval import question_of
+from zinc_mcp.ordering.entry import Mode, UnreadableEntryError
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, read_policy
+from zinc_mcp.ordering.twin import order_of
 from zinc_mcp.prose import plain
-from zinc_mcp.settings import Settings, load_settings, warnings_about
+from zinc_mcp.settings import Settings, load_settings
 from zinc_mcp.shop import payment_wallet
 
 _ZINC_SECONDS = 5.0
+_MOST_SHOWN = 10
+_AGAIN = "Install zinc-mcp with the wallet's extra again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,12 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what works and what does not, the cheapest look first."""
-    for warning in warnings_about(settings):
-        yield Finding("wrong", "settings", warning, "Fill it in where the host is configured, or remove it there.")
-    yield from _file_mode(settings)
+    for place in settings.unfilled:
+        sentence = f"{place} holds a placeholder that was not filled in, so it counts as not set."
+        yield Finding("wrong", "settings", sentence, "Fill it in where the host is configured, or remove it there.")
+    for path in settings.readable:
+        sentence = f"Other users of this machine can read {path}, which holds a secret."
+        yield Finding("note", "config", sentence, f"chmod 600 {shlex.quote(str(path))}")
     policy = None
     try:
         policy = read_policy(settings)
@@ -101,11 +108,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _zinc(settings)
 
 
-def _addresses(settings: Settings, kept: Kept) -> Finding:
+def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) -> Finding:
     try:
         names = sorted(saved_addresses(settings, kept))
     except ZincMcpError as error:
         return Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
+    known = {name.casefold() for name in names}
+    wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
+    if wrong:
+        sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
+        remove = ("addresses", "remove")
+        return Finding("wrong", "addresses", sentence, "Remove it and add it again:", remove, (wrong[0],))
     named = ", ".join(plain(name, 40) for name in names[:20])
     return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
 
@@ -123,17 +136,6 @@ def _shown_journal(settings: Settings) -> str:
     return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
 
 
-def _file_mode(settings: Settings) -> Iterator[Finding]:
-    holds_key = settings.sources.get("api_key", "").startswith(settings.config.name)
-    if os.name == "posix" and holds_key and stat.S_IMODE(settings.config.stat().st_mode) & 0o077:
-        yield Finding(
-            "note",
-            "config",
-            "The file holds an API key and other users of this machine can read it.",
-            f"chmod 600 {plain(settings.config)}",
-        )
-
-
 def _limits(policy: Policy) -> str:
     month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
     count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
@@ -148,13 +150,23 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         with Journal.open(settings.journal_url) as journal:
             pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
             count, doubtful = journal.doubtful(5)
-            kept = journal.addresses()
+            kept, names = journal.addresses(), journal.address_names()
+            unreadable = _unreadable(journal)
+            is_read_only = journal.is_read_only
     except ZincMcpError as error:
         yield _addresses(settings, {})
         yield Finding("wrong", "journal", error.summary, advice(error))
         return
-    yield _addresses(settings, kept)
-    yield Finding("ok", "journal", "it can be read and written")
+    yield _addresses(settings, kept, names)
+    if is_read_only:
+        sentence = "It can be read and not written, so nothing can be ordered."
+        yield Finding("wrong", "journal", sentence, "Make the journal's folder and file writable.")
+    else:
+        yield Finding("ok", "journal", "it can be read and written")
+    for error in unreadable[:_MOST_SHOWN]:
+        yield Finding("wrong", "journal", error.summary, "Other orders go on without it. Keep a copy of the journal.")
+    if len(unreadable) > _MOST_SHOWN:
+        yield Finding("wrong", "journal", f"{len(unreadable) - _MOST_SHOWN} more of its entries cannot be read.")
     asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
     yield Finding("ok", "PIN", asked)
     if pin_ends is not None:
@@ -173,6 +185,23 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             ("orders", "show"),
             (doubtful[0].key,),
         )
+
+
+def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
+    """Return what is unreadable: entries' rows, and the question and order of what somebody still has to move on."""
+    found = {error.entry_id: error for error in journal.unreadable()}
+    for mode in get_args(Mode):
+        for entry in journal.unfinished(mode=mode, limit=1000):
+            try:
+                question_of(entry)
+                if entry.body is None:
+                    raise UnreadableEntryError(entry.id, "body")
+                order_of(entry)
+            except UnreadableEntryError as error:
+                found[entry.id] = error
+            except RefusedError:
+                found[entry.id] = UnreadableEntryError(entry.id, "body")
+    return [found[entry_id] for entry_id in sorted(found)]
 
 
 def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
@@ -203,7 +232,7 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
     subject = "place_agent_order"
     if settings.mode == "sandbox":
         return Finding("ok", subject, "practises with imaginary money; nothing is bought")
-    if settings.wallet is None:
+    if settings.wallet is None and settings.wallet_trouble is None:
         return Finding("note", subject, "no payment wallet (ZINC_WALLET) is set up; it says how to set one up")
     if policy is None:
         return Finding("wrong", subject, "refuses while the policy cannot be used.")
@@ -213,6 +242,8 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
         anyio.run(_check_wallet, settings)
     except ZincMcpError as error:
         return Finding("wrong", subject, error.summary, advice(error))
+    except Exception as error:  # of a library that is installed and cannot be loaded
+        return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
     return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
 
 

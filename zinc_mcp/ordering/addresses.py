@@ -4,6 +4,7 @@ They stand in `zinc.toml` or in the journal. Of two with one name, the file's is
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -40,14 +41,21 @@ class AddressBook:
         if any(_alike(name, saved) for saved in in_file):
             return chosen(in_file, name)
         kept = await self._writer.run(lambda journal: journal.addresses())
-        return chosen(saved_addresses(self._settings, kept), name)
+        addresses = saved_addresses(self._settings, kept)
+        for saved in kept.keys() - addresses.keys():
+            if _alike(name, saved):
+                return _address(saved, kept[saved], "the journal")
+        return chosen(addresses, name)
 
 
 def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, Address]:
     """Return the addresses under `[addresses.NAME]` in `zinc.toml`, and those of `kept` that have other names.
 
+    One of `kept` that is no address Zinc would take is left out: it stands in nobody's way who means another.
+
     Raises:
-        RefusedError: `settings_invalid`, if one of them is not an address Zinc would take. It names the field only.
+        RefusedError: `settings_invalid`, if one of the file's is not an address Zinc would take. It names the field
+            only.
     """
     try:
         tables: Mapping[str, Any] = read_config(settings.config).get("addresses", {})
@@ -56,7 +64,8 @@ def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, A
     addresses = {name: _address(name, table, settings.config.name) for name, table in tables.items()}
     for name, table in (kept or {}).items():
         if not any(_alike(name, saved) for saved in tables):
-            addresses[name] = _address(name, table, "the journal")
+            with suppress(RefusedError):
+                addresses[name] = _address(name, table, "the journal")
     return addresses
 
 

@@ -41,7 +41,7 @@ class Admission:
             order_of(entry),
             rail=entry.rail,
             mode=entry.mode,
-            saved="saved" in entry.facts.get("ship_to", {}),
+            saved="saved" in (entry.facts.get("ship_to") or {}),
             fee_cents=entry.fee_cents,
         )
         if refusal is not None:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from zinc_mcp.ordering.decision import reference_of
-from zinc_mcp.ordering.entry import Entry, Mode
+from zinc_mcp.ordering.entry import Entry, Mode, UnreadableEntryError
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.question import Question
 
@@ -31,10 +33,24 @@ BELOW = "below approve_above"
 
 
 def question_of(entry: Entry) -> Question | None:
-    """Return the question that an entry waits for an answer to, or None when it waits for none."""
-    if reference_of(entry) is None:
-        return None
-    return Question.model_validate((entry.consent or {})["question"])
+    """Return the question that an entry waits for an answer to, or None when it waits for none.
+
+    Raises:
+        UnreadableEntryError: it waits for an answer, and what was asked cannot be read.
+    """
+    return None if reference_of(entry) is None else kept_question(entry)
+
+
+def kept_question(entry: Entry) -> Question:
+    """Return the question that is frozen in an entry, answered or not.
+
+    Raises:
+        UnreadableEntryError: there is none that can be read.
+    """
+    try:
+        return Question.model_validate((entry.consent or {}).get("question"))
+    except ValidationError:
+        raise UnreadableEntryError(entry.id, "consent, question") from None
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.admission import noted
-from zinc_mcp.ordering.approval import ago
+from zinc_mcp.ordering.approval import ago, kept_question
 from zinc_mcp.ordering.decision import digest_of, new_question_id
 from zinc_mcp.ordering.entry import DAY_SECONDS, MONTH_SECONDS, Entry
 from zinc_mcp.ordering.look_ups import look_up
@@ -77,9 +77,7 @@ def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
 
 def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
     """Say whether sending an entry by a rail of this process is what its question was about."""
-    consent = entry.consent or {}
-    question = Question.model_validate(consent.get("question"))
-    return consent.get("digest") == _digest(question, entry, rail)
+    return (entry.consent or {}).get("digest") == _digest(kept_question(entry), entry, rail)
 
 
 def _how_it_stands(twin: Entry, now: float) -> str:
@@ -88,7 +86,8 @@ def _how_it_stands(twin: Entry, now: float) -> str:
 
 
 def _described(near: Entry, now: float) -> str:
-    pieces = sum(int(item.get("quantity", 1)) for item in near.facts.get("items", []))
+    counted = [item.get("quantity", 1) for item in near.facts.get("items") or []]
+    pieces = sum(each for each in counted if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
     return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"
 

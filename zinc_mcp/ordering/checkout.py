@@ -57,6 +57,14 @@ class Checkout:
     def now(self) -> float:
         return self._process.times.clock()
 
+    async def check_journal(self) -> None:
+        """Do nothing if orders could be written down.
+
+        Raises:
+            JournalError: the journal cannot be used, or only be read.
+        """
+        await self._process.journal.run(lambda journal: journal.check_writable())
+
     async def has_pin(self, caller: str) -> bool:
         return await self.asked_pin(caller) is not None
 

@@ -1,5 +1,6 @@
 """A person's decision about one question: taken once, and on a yes the order is sent."""
 
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -10,17 +11,23 @@ from zinc_mcp.ordering.approval import is_approved, question_of
 from zinc_mcp.ordering.ask import ask, is_what_was_shown, until
 from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.decision import Decision, closed
-from zinc_mcp.ordering.entry import Entry, Mode, StaleEntryError
+from zinc_mcp.ordering.entry import Entry, StaleEntryError, UnreadableEntryError, tell_unreadable
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.look_up import clear_abandoned, is_ours
 from zinc_mcp.ordering.pin import OWNER, check_pin
 from zinc_mcp.ordering.process import Process
+from zinc_mcp.ordering.rail import Rail
 from zinc_mcp.ordering.repeats import await_attempt, await_decided, await_move
 from zinc_mcp.ordering.send import start
 from zinc_mcp.ordering.twin import order_of
 
 if TYPE_CHECKING:
     from zinc_mcp.ordering.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+_A_PAGE = 100
+"""Entries that are read at once; all are read, page by page."""
 
 
 async def decide(
@@ -68,22 +75,63 @@ async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadl
 async def questions_for(process: Process, caller: str) -> list[Entry]:
     """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
     waiting = await process.journal.run(lambda journal: journal.waiting(caller))
-    return [entry for entry in waiting if not (entry.mode == "live" and process.practises)]
+    return [entry for entry in waiting if _is_asked_here(process, entry)]
+
+
+def _is_asked_here(process: Process, entry: Entry) -> bool:
+    if entry.mode == "live" and process.practises:
+        return False
+    try:
+        return question_of(entry) is not None
+    except UnreadableEntryError as error:
+        tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+        return False
 
 
 async def send_all_approved(process: Process) -> bool:
-    """Send what people have approved and no process has sent yet; say whether they have more to decide."""
+    """Send what people have approved and no process has sent yet; say whether they have more to decide.
+
+    Raises:
+        RefusedError: one of them may not be sent any more; the others were looked at all the same.
+        JournalError: the journal failed.
+    """
     undecided = False
+    refused: list[RefusedError] = []
     for rail in process.rails.values():
-        waiting = await process.journal.run(partial(_waiting, mode=rail.mode))
-        for entry in waiting:
-            if not is_ours(entry, rail):
-                continue
-            if question_of(entry) is not None:
-                undecided = True
-            elif is_approved(entry) and not await clear_abandoned(process, entry):
-                await send_approved(process, entry)
+        after = 0
+        while True:
+            waiting = await process.journal.run(partial(_waiting, by=rail, after=after))
+            for entry in waiting:
+                undecided |= await _sent_if_approved(process, entry, refused)
+            if len(waiting) < _A_PAGE:
+                break
+            after = waiting[-1].id
+    if refused:
+        raise refused[0]
     return undecided
+
+
+def _waiting(journal: "Journal", *, by: Rail, after: int) -> list[Entry]:
+    return journal.unfinished({"waiting"}, mode=by.mode, by=by, after=after, limit=_A_PAGE)
+
+
+async def _sent_if_approved(process: Process, entry: Entry, refused: list[RefusedError]) -> bool:
+    """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
+    try:
+        if question_of(entry) is not None:
+            return True
+        if is_approved(entry) and not await clear_abandoned(process, entry):
+            await send_approved(process, entry)
+    except UnreadableEntryError as error:
+        tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+        await clear_abandoned(process, entry)
+    except RefusedError as error:
+        refused.append(error)
+    except JournalError:
+        raise
+    except Exception as error:
+        logger.error("entry %d was approved and could not be sent (%s)", entry.id, type(error).__name__)
+    return False
 
 
 async def _take(process: Process, decision: Decision, *, caller: str | None = None) -> Entry:
@@ -161,7 +209,7 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
 
 async def _asked_anew(process: Process, entry: Entry) -> None:
     """Ask again about an entry whose question has become untrue."""
-    ship_to: Mapping[str, Any] = entry.facts.get("ship_to", {})
+    ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
     try:
         await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
@@ -186,7 +234,3 @@ async def _followed(process: Process, entry: Entry, deadline: float, *, earlier:
         except JournalError as error:
             raise error.in_doubt("It was being sent by another process", entry.key) from error
     return Answer(entry, earlier=earlier)
-
-
-def _waiting(journal: "Journal", *, mode: Mode) -> list[Entry]:
-    return journal.unfinished({"waiting"}, mode=mode)

@@ -8,9 +8,15 @@ waiting → signing → sending ...                                   paid by wa
 unknown → paid_no_order                                           money moved, and no order is known for it
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import command
+
+logger = logging.getLogger(__name__)
 
 DAY_SECONDS = 86_400.0
 MONTH_SECONDS = 30 * DAY_SECONDS
@@ -185,6 +191,34 @@ class Resembling:
     """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
 
     entry: Entry
+
+
+class UnreadableEntryError(JournalError):
+    """The journal's row of one entry holds what no version of this program writes. Other entries go on without it."""
+
+    def __init__(self, entry_id: int, column: str) -> None:
+        super().__init__(
+            f"Entry {entry_id} of the journal cannot be read ({column}).",
+            "Tell the user that this one entry is damaged; other orders can be placed and looked up as usual.",
+            owner_step=f"{command('doctor')} lists what cannot be read. Put a backup of the journal in its place, or "
+            "ask Zinc about that order.",
+        )
+        self.entry_id = entry_id
+        self.column = column
+
+
+_MOST_TOLD = 1000
+
+
+def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why: str) -> None:
+    """Log that a row cannot be read, and never what it holds; `told` are those that were logged before.
+
+    A sweep that meets it each minute says so once.
+    """
+    if (table, row) not in told and len(told) < _MOST_TOLD:
+        told.add((table, row))
+        named = ", ".join(str(part)[:40] for part in row)
+        logger.warning("row %s of %s cannot be read (%s), so it is left out", named, table, why)
 
 
 class StaleEntryError(Exception):

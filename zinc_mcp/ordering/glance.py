@@ -12,7 +12,8 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from zinc_mcp.ordering.entry import Entry, Mode
-from zinc_mcp.ordering.rows import entry_of, found, one
+from zinc_mcp.ordering.records import entry_of
+from zinc_mcp.ordering.rows import found, one
 from zinc_mcp.ordering.statements import spelled
 
 
@@ -43,6 +44,7 @@ class Glance:
 
         Raises:
             NothingSeenError: the file could not be read.
+            UnreadableEntryError: the entry that was found cannot be read.
         """
         return self._first(*found(handle, caller, mode))
 

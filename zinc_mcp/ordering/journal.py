@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering import look_up_rows, opening, questions, rows
+from zinc_mcp.ordering import look_up_rows, opening, questions, rows, schema
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.decision import QuestionRef, reference_of
 from zinc_mcp.ordering.entry import (
@@ -25,12 +25,14 @@ from zinc_mcp.ordering.entry import (
     StaleEntryError,
     Standing,
     State,
+    UnreadableEntryError,
 )
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.owned_journal import OwnedJournal
 from zinc_mcp.ordering.payment import Payment
 from zinc_mcp.ordering.questions import Taken
 from zinc_mcp.ordering.read_journal import ReadJournal
+from zinc_mcp.ordering.records import entries_of, entry_of
 from zinc_mcp.ordering.tables import ENTRIES
 from zinc_mcp.ordering.twin import derived_key
 
@@ -72,8 +74,9 @@ class Journal(ReadJournal, OwnedJournal):
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._marking() as marked, self._writing() as connection:
+        with self._marking() as marked, self._writing(reads_schema=True) as connection:
             before = opening.looked_up(connection, draft, limits, earliest)
+            schema.check(before.schema)
             self._file.check(before.newest_id)
             rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
@@ -111,7 +114,7 @@ class Journal(ReadJournal, OwnedJournal):
                 )
             ).first()
             if known is not None:
-                return rows.entry_of(known)
+                return entry_of(known)
             entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at)
             changes: dict[str, Any] = {
                 "order_id": order_id,
@@ -143,7 +146,7 @@ class Journal(ReadJournal, OwnedJournal):
         """Return the entries with this key whose question stands, whosever they are, oldest first."""
         query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ENTRIES.c.state == "waiting").order_by(ENTRIES.c.id)
         with self._reading() as connection:
-            found = [rows.entry_of(row) for row in connection.execute(query)]
+            found = entries_of(connection, query.limit(100))
         return [entry for entry in found if reference_of(entry) is not None]
 
     def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
@@ -206,7 +209,7 @@ class Journal(ReadJournal, OwnedJournal):
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         self._file.check(self._file.newest)
-        with self._marking() as marked, self._writing(serial=to_be_sent) as connection:
+        with self._marking() as marked, self._writing(serial=to_be_sent, reads_schema=True) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.why_paused(connection, entry))
                 if admission is not None and entry.state in ("waiting", "signing"):
@@ -231,7 +234,10 @@ class Journal(ReadJournal, OwnedJournal):
             with self._writing() as connection:
                 now = self._clock()
                 row = connection.execute(*rows.one(entry.id)).first()
-                found = None if row is None else rows.entry_of(row)
+                try:
+                    found = None if row is None else entry_of(row)
+                except UnreadableEntryError:
+                    found = None
                 same = ("key", "version", "updated_at", *FREE)
                 if found is not None and all(getattr(found, name) == getattr(entry, name) for name in same):
                     freed = {**FREE, "sender": None}

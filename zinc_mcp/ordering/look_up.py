@@ -1,14 +1,15 @@
 """Looking up: what became of an order. Looking up never buys."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import anyio
 
 from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
-from zinc_mcp.ordering.entry import FOREVER, Entry, Mode, StaleEntryError, State
+from zinc_mcp.ordering.entry import FOREVER, Entry, StaleEntryError, State
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.process import Process
 from zinc_mcp.ordering.proof import paid_no_order, proven, with_reference
@@ -19,6 +20,11 @@ from zinc_mcp.ordering.times import APART_SECONDS
 from zinc_mcp.ordering.twin import KEY_FIELD
 
 logger = logging.getLogger(__name__)
+
+MOST_SWEPT = 500
+"""Entries of one rail that one round of a sweep looks at; the next round goes on after them."""
+_TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
+_TO_COUNT: frozenset[State] = frozenset({"accepted"})
 
 
 async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
@@ -145,24 +151,45 @@ async def stop_if_keys_are_ignored(process: Process, entry: Entry, rail: Rail) -
     return True
 
 
-async def sweep(process: Process, rail: Rail, mode: Mode) -> None:
-    """Look up everything in doubt, clear away what was opened and never sent, and see whether keys are honoured."""
-    for entry in await process.journal.run(
-        lambda journal: journal.unfinished({"waiting", "signing", "sending", "unknown"}, mode=mode)
-    ):
-        if not is_ours(entry, rail):
-            continue
-        try:
+async def sweep(process: Process, rail: Rail) -> None:
+    """Look up what is in doubt, clear away what was opened and never sent, and see whether keys are honoured.
+
+    At most `MOST_SWEPT` of each in one round, which begins where the last one ended.
+    """
+    for entry in await _next_to_sweep(process, rail, _TO_LOOK_UP):
+        with _one_alone(entry):
             if entry.state == "waiting":
                 await clear_abandoned(process, entry)
             else:
                 await refresh(process, entry, rail)
-        except ZincMcpError as error:
-            logger.info("a look-up has to wait: %s", error.code)
-    # Whoever sent twice looks for a second order at once, but may have been killed before, or not been answered.
-    for entry in await process.journal.run(lambda journal: journal.unfinished({"accepted"}, mode=mode, limit=1000)):
-        if entry.attempts > 1 and entry.id not in process.counted and is_ours(entry, rail):
-            await stop_if_keys_are_ignored(process, entry, rail)
+    # The process that sent twice looks for a second order at once, but may have been killed before, or not answered.
+    for entry in await _next_to_sweep(process, rail, _TO_COUNT):
+        if entry.id not in process.counted:
+            with _one_alone(entry):
+                await stop_if_keys_are_ignored(process, entry, rail)
+
+
+async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State]) -> list[Entry]:
+    after = process.swept.get((rail.name, states), 0)
+    sent_again = states is _TO_COUNT
+    entries = await process.journal.run(
+        lambda journal: journal.unfinished(
+            states, mode=rail.mode, by=rail, sent_again=sent_again, after=after, limit=MOST_SWEPT
+        )
+    )
+    process.swept[rail.name, states] = entries[-1].id if len(entries) == MOST_SWEPT else 0
+    return entries
+
+
+@contextmanager
+def _one_alone(entry: Entry) -> Generator[None]:
+    """Keep a failure with one entry from the others, and from the process."""
+    try:
+        yield
+    except ZincMcpError as error:
+        logger.info("a look-up has to wait: %s", error.code)
+    except Exception as error:
+        logger.error("entry %d could not be looked up (%s)", entry.id, type(error).__name__)
 
 
 async def clear_abandoned(process: Process, entry: Entry) -> bool:

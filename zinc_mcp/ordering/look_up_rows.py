@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError
 from zinc_mcp.ordering import opening, rows
 from zinc_mcp.ordering.entry import DAY_SECONDS, Draft, Entry, Limits
-from zinc_mcp.ordering.tables import ENTRIES
+from zinc_mcp.ordering.records import entries_of
+from zinc_mcp.ordering.tables import COUNTING, ENTRIES
 
 _IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
@@ -47,8 +48,7 @@ def _remembered(connection: sa.Connection, draft: Draft, since: float) -> Entry 
         .order_by(ENTRIES.c.id.desc())
         .limit(1)
     )
-    row = connection.execute(query).first()
-    return rows.entry_of(row) if row is not None else None
+    return next(iter(entries_of(connection, query)), None)
 
 
 def _is_admitted(connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: float, now: float) -> bool:
@@ -63,7 +63,7 @@ def _is_admitted(connection: sa.Connection, draft: Draft, limits: Limits, budget
         ENTRIES.c.mode == draft.mode,
         ENTRIES.c.caller == draft.caller,
         ENTRIES.c.counted_at > now - DAY_SECONDS,
-        ENTRIES.c.counts_cents > 0,
+        COUNTING,
         _IS_LOOK_UP,
     )
     return int(connection.execute(spent).scalar_one()) + draft.ceiling_cents <= budget_cents

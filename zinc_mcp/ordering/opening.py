@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
@@ -23,27 +23,38 @@ from zinc_mcp.ordering.entry import (
     Standing,
     State,
 )
-from zinc_mcp.ordering.rows import IS_ORDER, entry_of, pause_of
+from zinc_mcp.ordering.records import entries_of, entry_of
+from zinc_mcp.ordering.rows import IS_ORDER, pause_of
+from zinc_mcp.ordering.schema import KEPT_SCHEMA
 from zinc_mcp.ordering.statements import execute
-from zinc_mcp.ordering.tables import ENTRIES, META, NEAR_TWINS, UNPROVED
+from zinc_mcp.ordering.tables import COUNTING, ENTRIES, META, NEAR_TWINS, UNPROVED
 from zinc_mcp.ordering.twin import near_digests, order_of
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
+_MOST_PUT_RIGHT = 10_000
+"""Entries whose times are put right when the owner says that the clock is."""
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
+_ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
+
 # Built once: building a query takes longer than the database does to answer it.
-_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in ("twin", "caller", "mode"))
+_INTENTION = ("twin", "caller", "mode")
+_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
+_TWIN = ENTRIES.alias("twin_of")
 _TWINS = sa.select(sa.func.count()).where(*_SAME_INTENTION)
+# What its state says may be unreadable: then it stands, and whoever reads it says so.
 _STANDING_TWINS = (
     sa.select(ENTRIES)
     .where(*_SAME_INTENTION)
     .where(
-        ENTRIES.c.state.in_(STANDING),
+        sa.or_(ENTRIES.c.state.is_(None), ENTRIES.c.state.not_in(_ENDED)),
         sa.or_(
+            ENTRIES.c.opened_at.is_(None),
+            ENTRIES.c.state.is_(None),
             ENTRIES.c.opened_at > sa.bindparam("since"),
             ENTRIES.c.zinc_at > sa.bindparam("since"),
-            ENTRIES.c.state.in_(FOREVER),
+            ENTRIES.c.state.not_in(STANDING - FOREVER),
         ),
     )
     .order_by(ENTRIES.c.id.desc())
@@ -59,7 +70,7 @@ _COUNTING = (
     ENTRIES.c.mode == sa.bindparam("mode"),
     ENTRIES.c.caller == sa.bindparam("caller"),
     ENTRIES.c.counted_at > sa.bindparam("since"),
-    ENTRIES.c.counts_cents > 0,
+    COUNTING,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
 _COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(sa.case((IS_ORDER, 1), else_=0)), 0)).where(*_COUNTING)
@@ -83,9 +94,12 @@ _NEAR = (
     .where(
         *_STANDING,
         ENTRIES.c.id != sa.bindparam("id"),
-        sa.or_(
-            ENTRIES.c.id.in_(sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE)),
-            sa.and_(*_SAME_INTENTION),
+        # One set of ids: PostgreSQL reads the whole table for "in this set, or of that twin".
+        ENTRIES.c.id.in_(
+            sa.union_all(
+                sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE),
+                sa.select(_TWIN.c.id).where(*(_TWIN.c[name] == sa.bindparam(name) for name in _INTENTION)),
+            )
         ),
     )
     .order_by(ENTRIES.c.id.desc())
@@ -114,7 +128,7 @@ _ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(
     ENTRIES.c.mode == sa.bindparam("mode"),
     ENTRIES.c.caller == sa.bindparam("caller"),
-    ENTRIES.c.counts_cents > sa.literal_column("0"),
+    COUNTING,
 )
 
 # One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
@@ -124,6 +138,7 @@ _BEFORE = sa.select(
     .order_by(META.c.name)
     .limit(1)
     .scalar_subquery(),
+    KEPT_SCHEMA,
     _kept("clock_accepted"),
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
@@ -140,6 +155,8 @@ class Before:
 
     paused: str | None
     """Why nothing may be opened."""
+    schema: str | None
+    """The version of the journal's schema."""
     clock: str | None
     """What the owner has accepted about the clocks."""
     newest: float
@@ -163,8 +180,8 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     since = day if limits.month_cents is None else now - MONTH_SECONDS
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
     given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
-    paused, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
-    before = Before(paused, clock, float(newest), *map(int, counted))
+    paused, schema, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
+    before = Before(paused, schema, clock, _number(newest), *map(int, counted))
     if draft.rail == "agent" and limits.unproved_cents is not None:
         return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
     return before
@@ -190,14 +207,14 @@ def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
 
 def newest(connection: sa.Connection) -> float:
     """Return the latest time of any order that counts."""
-    query = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(ENTRIES.c.counts_cents > 0)
-    return float(connection.execute(query).scalar_one())
+    query = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
+    return _number(connection.execute(query).scalar_one())
 
 
 def from_the_future(connection: sa.Connection, now: float) -> list[Entry]:
     """List the entries whose own times lie after `now`."""
     query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.opened_at > now, ENTRIES.c.counted_at > now))
-    return [entry_of(row) for row in connection.execute(query)]
+    return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(_MOST_PUT_RIGHT))
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -250,6 +267,9 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
     """Return the newest earlier entry for the same intention that still stands.
 
     Those in `again` may be bought again, but one in doubt never, however old it is.
+
+    Raises:
+        UnreadableEntryError: it cannot be read, so that nobody knows whether it stands.
     """
     for row in connection.execute(_STANDING_TWINS, {**_intention(draft), "since": since}):
         twin = entry_of(row)
@@ -283,7 +303,7 @@ def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[En
         "since": since,
     }
     given["digests"] = digests
-    return [entry_of(row) for row in connection.execute(_NEAR, given)]
+    return entries_of(connection, _NEAR, given)
 
 
 def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
@@ -299,7 +319,7 @@ def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | N
     They count against a caller since then; without `since`, they were paid up front, ended without an order, and are
     not proved to have come back.
     """
-    counts = UNPROVED if since is None else sa.and_(ENTRIES.c.counts_cents > 0, ENTRIES.c.counted_at > since)
+    counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
     is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
     query = (
         sa.select(ENTRIES)
@@ -307,7 +327,7 @@ def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | N
         .order_by(is_over, ENTRIES.c.id.desc())
         .limit(_MOST_FILLING)
     )
-    return [entry_of(row) for row in connection.execute(query)]
+    return entries_of(connection, query)
 
 
 def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
@@ -336,6 +356,7 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
     beside = Before(
         paused=None,
+        schema=None,
         clock=None,
         newest=0.0,
         newest_id=0,
@@ -379,6 +400,11 @@ def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
             f"The limit of {limits.orders_day} orders in 24 hours is reached.",
             facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
         )
+
+
+def _number(found: object) -> float:
+    # SQLite puts text above every number: a row whose time cannot be read says nothing about the clock.
+    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _intention(draft: Draft) -> dict[str, str]:

@@ -1,24 +1,22 @@
 """The owner's own words in a journal: pauses, the clock, PINs, addresses, forgetting, and the last word on an order."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.ordering import opening, pins, rows
-from zinc_mcp.ordering.entry import (
-    FOREVER,
-    OPEN,
-    Entry,
-)
+from zinc_mcp.ordering import opening, pins, purge, rows
+from zinc_mcp.ordering.entry import FOREVER, Entry
 from zinc_mcp.ordering.holder import may_still_run
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.open_journal import OpenJournal
 from zinc_mcp.ordering.pin import OWNER, PinAsked, PinTry, Place
-from zinc_mcp.ordering.settle import OWNERS_WORD, refunded_by_owner, without_order
+from zinc_mcp.ordering.records import entry_of, rows_of
+from zinc_mcp.ordering.settle import refunded_by_owner, without_order
 from zinc_mcp.ordering.tables import ADDRESSES, ENTRIES
 from zinc_mcp.ordering.times import FUTURE_SECONDS, Clock
 
@@ -108,9 +106,14 @@ class OwnedJournal(OpenJournal):
             pins.was_right(connection, tried)
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
-        """Return the addresses the owner saved here, by name, as they were given."""
+        """Return the addresses the owner saved here, by name, as they were given; without those that are unreadable."""
         with self._reading() as connection:
-            return {row.name: json.loads(row.fields) for row in connection.execute(sa.select(ADDRESSES))}
+            return dict(rows_of(connection, sa.select(ADDRESSES), None, (ADDRESSES.c.name,), _address_of))
+
+    def address_names(self) -> list[str]:
+        """Return the names of all addresses saved here, readable or not."""
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(ADDRESSES.c.name)).scalars())
 
     def save_address(self, name: str, fields: Mapping[str, Any]) -> bool:
         """Save an address under a name; False when one is saved under it, in upper or lower case."""
@@ -127,20 +130,21 @@ class OwnedJournal(OpenJournal):
             return connection.execute(sa.delete(ADDRESSES).where(ADDRESSES.c.name == name)).rowcount > 0
 
     def purge(self, older_than_seconds: float) -> int:
-        """Forget bodies, addresses and items of finished entries that old; digests and money stay. Returns how many."""
-        now = self._clock()
-        query = sa.select(ENTRIES).where(
-            ENTRIES.c.updated_at < now - older_than_seconds, ENTRIES.c.body.is_not(None), ENTRIES.c.state.not_in(OPEN)
-        )
-        with self._writing() as connection:
-            found = [rows.entry_of(row) for row in connection.execute(query)]
-            for entry in found:
-                kept = {name: entry.facts[name] for name in ("retailer", OWNERS_WORD) if name in entry.facts}
-                # The question repeats the address; who decided, and how, stays.
-                consent = {name: part for name, part in (entry.consent or {}).items() if name != "question"} or None
-                changes = {"body": None, "facts": kept, "consent": consent}
-                rows.change(connection, entry, entry.state, "purged", {}, changes, now)
-        return len(found)
+        """Forget what finished entries that old were about (`purge`), and return of how many; digests and money stay.
+
+        Others place orders meanwhile. On SQLite nothing of it is left in the journal's files afterwards.
+        """
+        now, forgotten = self._clock(), 0
+        while True:
+            with self._writing() as connection:
+                count = purge.forget_slice(connection, now - older_than_seconds, now)
+            forgotten += count
+            if count < purge.SLICE:
+                break
+            time.sleep(purge.PAUSE_SECONDS)
+        if forgotten:
+            self._empty_log()
+        return forgotten
 
     def resolve(self, key: str, *, order_id: str | None, holder_ended: bool = False) -> Entry:
         """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
@@ -203,4 +207,12 @@ class OwnedJournal(OpenJournal):
             raise RefusedError(
                 "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
             )
-        return rows.entry_of(row)
+        return entry_of(row)
+
+
+def _address_of(row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
+    name, fields = row
+    known: object = json.loads(fields)
+    if not isinstance(known, dict) or not isinstance(name, str):
+        raise ValueError
+    return name, cast(dict[str, Any], known)

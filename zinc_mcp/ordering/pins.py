@@ -9,9 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from zinc_mcp.errors import JournalError
 from zinc_mcp.ordering import rows
 from zinc_mcp.ordering.pin import LONGEST_WAIT_SECONDS, OWNER, PLACES, PinAsked, PinTry, Place, wait_seconds
+from zinc_mcp.ordering.records import number_or_none
 from zinc_mcp.ordering.tables import PINS
+from zinc_mcp.prose import plain
 
 _MEMBERS = "*"
 """Counts the wrong PINs of all members who have none of their own, and from whom the owner's is asked. No member can
@@ -100,13 +103,25 @@ def _kept(connection: sa.Connection, caller: str) -> tuple[str | None, float | N
         return row["kept"], row["ends"]
     # Where versions before the fifth of the schema kept the one PIN there was.
     ends = rows.meta(connection, "pin_ends")
-    return rows.meta(connection, "pin"), None if ends is None else float(ends)
+    try:
+        return rows.meta(connection, "pin"), None if ends is None else float(ends)
+    except ValueError:
+        raise JournalError("When the owner's PIN ends cannot be read in the journal.") from None
 
 
 def _of(connection: sa.Connection, caller: str) -> dict[str, Any]:
     row = connection.execute(sa.select(PINS).where(PINS.c.caller == caller)).mappings().first()
     nothing = {column.name: None for column in PINS.columns} | {"page_wrong": 0, "terminal_wrong": 0}
-    return nothing if row is None else dict(row)
+    if row is None:
+        return nothing
+    found = dict(row)
+    try:
+        for name in ("ends", "page_free_at", "terminal_free_at"):
+            found[name] = number_or_none(found[name])
+        wrong = {f"{place}_wrong": int(found[f"{place}_wrong"]) for place in PLACES}
+    except (ValueError, TypeError):
+        raise JournalError(f"What the journal keeps about the PIN of {plain(caller, 64)} cannot be read.") from None
+    return found | wrong
 
 
 def _count(connection: sa.Connection, caller: str, counted: dict[str, Any]) -> None:

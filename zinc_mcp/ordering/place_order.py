@@ -40,6 +40,7 @@ _ABOUT_NEW_ORDERS = frozenset(
         "policy_invalid",
         "account_not_configured",
         "wallet_not_configured",
+        "wallet_unavailable",
         "too_many_waiting",
     }
 )
@@ -295,9 +296,17 @@ def _rail(process: Process, name: RailName) -> Rail:
     """Return a way to buy.
 
     Raises:
-        RefusedError: it is not set up; the sentence says what is missing.
+        RefusedError: it is not set up, or cannot be used; the sentence says what is missing.
     """
     rail = process.rails.get(name)
+    unusable = process.unusable.get(name)
+    if unusable is not None:
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="wallet_unavailable",
+            owner_step=unusable.owner_step,
+        )
     if rail is not None:
         return rail
     if name == "agent":

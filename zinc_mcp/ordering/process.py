@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
+from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.attempt import Attempt
 from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import RailName
+from zinc_mcp.ordering.entry import RailName, State
 from zinc_mcp.ordering.lease import LeaseClock
 from zinc_mcp.ordering.policy import Policy
 from zinc_mcp.ordering.rail import Rail
@@ -64,6 +65,12 @@ class Process:
     """What this process is sending, by the id of the entry."""
     counted: set[int] = field(default_factory=set[int])
     """Entries sent more than once for whose keys this process has counted Zinc's orders."""
+    swept: dict[tuple[RailName, frozenset[State]], int] = field(
+        default_factory=dict[tuple[RailName, frozenset[State]], int]
+    )
+    """After which entry the next round of a sweep begins."""
+    unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
+    """Ways to buy that are set up and cannot be used for new orders, with the reason."""
     asked: Wake = field(default_factory=Wake)
     """Is set when a person has been asked: from then on a decision may come from any process."""
 

@@ -12,12 +12,22 @@ from zinc_mcp.ordering.admission import Admission
 from zinc_mcp.ordering.decision import QuestionRef, closed, reference_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.lease import FREE
-from zinc_mcp.ordering.tables import ENTRIES
+from zinc_mcp.ordering.records import entries_of, entry_of
+from zinc_mcp.ordering.tables import ANY_MODE, ENTRIES, UNFINISHED
 
+_MOST_READ = 1000
 _ASKED = (
     sa.select(ENTRIES)
-    .where(ENTRIES.c.caller == sa.bindparam("caller"), ENTRIES.c.state == "waiting", ENTRIES.c.consent.is_not(None))
+    .where(
+        ENTRIES.c.caller == sa.bindparam("caller"),
+        ENTRIES.c.state == sa.literal_column("'waiting'"),
+        ENTRIES.c.consent.is_not(None),
+        # Where the index of unfinished entries finds them: without them every question would cost a look at all.
+        UNFINISHED,
+        ANY_MODE,
+    )
     .order_by(ENTRIES.c.id)
+    .limit(_MOST_READ)
 )
 
 
@@ -33,7 +43,7 @@ class Taken:
 
 def waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
     """Return the entries of a caller whose question stands, oldest first."""
-    asked = [rows.entry_of(row) for row in connection.execute(_ASKED, {"caller": caller})]
+    asked = entries_of(connection, _ASKED, {"caller": caller})
     return [entry for entry in asked if reference_of(entry) is not None and _until(entry) > now]
 
 
@@ -60,7 +70,7 @@ def asked_about(connection: sa.Connection, about: QuestionRef, caller: str | Non
     row = connection.execute(*rows.one(about.entry_id)).first()
     if row is None:
         return None
-    entry = rows.entry_of(row)
+    entry = entry_of(row)
     theirs = caller is None or entry.caller == caller
     return entry if theirs and reference_of(entry) == about else None
 

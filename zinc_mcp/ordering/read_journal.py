@@ -1,7 +1,7 @@
 """What can be read in a journal, and payments, which are changed by whoever reads them."""
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 import sqlalchemy as sa
 
@@ -13,12 +13,22 @@ from zinc_mcp.ordering.entry import (
     Event,
     Mode,
     State,
+    UnreadableEntryError,
     Wanted,
 )
 from zinc_mcp.ordering.open_journal import OpenJournal
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.records import entries_of, entry_of, page_of, rows_of
 from zinc_mcp.ordering.standing import standing
-from zinc_mcp.ordering.tables import ENTRIES
+from zinc_mcp.ordering.tables import ANY_MODE, COUNTING, ENTRIES, UNFINISHED
+
+if TYPE_CHECKING:
+    from zinc_mcp.ordering.rail import Rail
+
+
+_SLICE = 500
+# By no index of ids: that would go through every order there is to find the few that are unfinished.
+_ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
 
 
 class ReadJournal(OpenJournal):
@@ -33,29 +43,90 @@ class ReadJournal(OpenJournal):
         """Read one entry as it stands; None when there is none with this number."""
         with self._reading() as connection:
             row = connection.execute(*rows.one(entry_id)).first()
-        return None if row is None else rows.entry_of(row)
+        return None if row is None else entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
         query, given = rows.found(handle, caller, mode)
         with self._reading() as connection:
             row = connection.execute(query, given).first()
-        return rows.entry_of(row) if row is not None else None
+        return entry_of(row) if row is not None else None
 
-    def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
-        """List entries, newest first."""
-        query = self._list(rows.IS_ORDER, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
+    def entries(self, limit: int = 50, *, mode: Mode | None = None) -> list[Entry]:
+        """List orders, newest first; those that cannot be read are left out."""
+        modes: Sequence[Mode] = get_args(Mode) if mode is None else (mode,)
+        found: list[Entry] = []
         with self._reading() as connection:
-            return [rows.entry_of(row) for row in connection.execute(query)]
+            for each in modes:  # the index begins with the mode: one that has no orders costs nothing
+                query = sa.select(ENTRIES).where(ENTRIES.c.mode == each, rows.IS_ORDER)
+                found += entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
+        return sorted(found, key=lambda entry: -entry.id)[:limit]
 
     def unfinished(
-        self, states: Collection[State] = OPEN, *, mode: Mode, caller: str | None = None, limit: int = 100
+        self,
+        states: Collection[State] = OPEN,
+        *,
+        mode: Mode,
+        by: "Rail | None" = None,
+        sent_again: bool = False,
+        after: int = 0,
+        limit: int = 100,
     ) -> list[Entry]:
-        """List entries that somebody still has to move on, oldest first."""
-        of_orders = sa.and_(ENTRIES.c.state.in_(states), rows.IS_ORDER)
-        query = self._list(of_orders, caller, mode).order_by(ENTRIES.c.id).limit(limit)
+        """List orders that somebody still has to move on, oldest first; those that cannot be read are left out.
+
+        Args:
+            states: some of `OPEN`.
+            mode: whose money.
+            by: only those that this way to buy, with its payer and origin, may act on.
+            sent_again: only those that were sent more than once.
+            after: only those with a higher id.
+            limit: how many at most. Fewer are returned only where there are no more.
+        """
+        is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), rows.IS_ORDER]
+        if by is not None:
+            is_one += [ENTRIES.c.rail == by.name, ENTRIES.c.origin == by.origin]
+            is_one.append(ENTRIES.c.account.in_({by.account, by.former_account}))
+        if sent_again:
+            is_one.append(ENTRIES.c.attempts > 1)
+        found: list[Entry] = []
         with self._reading() as connection:
-            return [rows.entry_of(row) for row in connection.execute(query)]
+            while len(found) < limit:
+                query = sa.select(ENTRIES).where(*is_one, UNFINISHED, _ID > after).order_by(_ID)
+                page, last = page_of(connection, query, {}, limit)
+                found += page[: limit - len(found)]
+                if last is None:
+                    break
+                after = last
+        return found
+
+    def unreadable(self, newest: int = 10_000) -> list[UnreadableEntryError]:
+        """List the rows that cannot be read, among the newest entries and those that somebody still has to move on."""
+        found: dict[int, UnreadableEntryError] = {}
+        page: list[int] = []
+
+        def read(row: Sequence[Any]) -> None:
+            page.append(row[0])
+            try:
+                entry_of(row)
+            except UnreadableEntryError as error:
+                found[row[0]] = error
+
+        def failed(name: Sequence[Any]) -> None:
+            page.append(name[0])
+            found[name[0]] = UnreadableEntryError(name[0], "all of it")
+
+        with self._reading() as connection:
+            before = connection.execute(sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0))).scalar_one() + 1
+            for _ in range(0, newest, _SLICE):
+                query = sa.select(ENTRIES).where(ENTRIES.c.id < before).order_by(ENTRIES.c.id.desc()).limit(_SLICE)
+                page.clear()
+                rows_of(connection, query, None, (ENTRIES.c.id,), read, failed)
+                if not page:
+                    break
+                before = min(page)
+            query = sa.select(ENTRIES).where(ANY_MODE, UNFINISHED).limit(newest)
+            rows_of(connection, query, None, (ENTRIES.c.id,), read, failed)
+        return [found[entry_id] for entry_id in sorted(found)]
 
     def events(self, entry_id: int) -> list[Event]:
         """List what happened to an entry, in order."""
@@ -75,7 +146,7 @@ class ReadJournal(OpenJournal):
 
     def callers(self, mode: Mode) -> list[str]:
         """List who has orders that count against their limits, or once did."""
-        query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, ENTRIES.c.counts_cents > 0).distinct()
+        query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, COUNTING).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
 
@@ -90,7 +161,7 @@ class ReadJournal(OpenJournal):
         newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
             count = connection.execute(sa.select(sa.func.count()).where(doubtful)).scalar_one()
-            return int(count), [rows.entry_of(row) for row in connection.execute(newest)]
+            return int(count), entries_of(connection, newest)
 
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry, however it ended, is for the same intention."""
@@ -106,7 +177,11 @@ class ReadJournal(OpenJournal):
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
         with self._reading() as connection:
-            return self._times.earliest() - float(rows.meta(connection, "created_at") or 0.0)
+            created = rows.meta(connection, "created_at")
+        try:
+            return self._times.earliest() - float(created or 0.0)
+        except ValueError:
+            return 0.0  # as of one that was just made: earlier orders are looked for at Zinc as well
 
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""
@@ -124,9 +199,3 @@ class ReadJournal(OpenJournal):
             changed = change(rows.read_payment(connection, entry_id, to_change=True))
             if changed is not None:
                 rows.write_payment(connection, changed)
-
-    def _list(self, which: sa.ColumnElement[bool], caller: str | None, mode: Mode | None) -> sa.Select[Any]:
-        query = sa.select(ENTRIES).where(which)
-        if caller is not None:
-            query = query.where(ENTRIES.c.caller == caller)
-        return query if mode is None else query.where(ENTRIES.c.mode == mode)

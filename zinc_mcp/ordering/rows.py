@@ -5,22 +5,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.ordering.entry import Draft, Entry, Event, Mode, RailName, StaleEntryError, State
+from zinc_mcp.ordering.entry import (
+    Draft,
+    Entry,
+    Event,
+    Mode,
+    RailName,
+    StaleEntryError,
+    State,
+    UnreadableEntryError,
+)
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.ordering.records import MOST_SECONDS, entry_of, number_or_none, rows_of
+from zinc_mcp.ordering.schema import IS_OF_THIS_VERSION, check_now
 from zinc_mcp.ordering.statements import execute
 from zinc_mcp.ordering.tables import ENTRIES, EVENTS, META, NEAR_TWINS, PAYMENTS
 
 _JSON = ("facts", "consent", "problem")
-_COLUMNS = tuple(ENTRIES.c.keys())
-_BLANK: Mapping[str, Any] = dict.fromkeys(_COLUMNS)
+_BLANK: Mapping[str, Any] = dict.fromkeys(ENTRIES.c.keys())
 
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
@@ -29,12 +39,16 @@ IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
 _INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
-    ENTRIES.c.id == sa.bindparam("this_id"), ENTRIES.c.version == sa.bindparam("this_version")
+    ENTRIES.c.id == sa.bindparam("this_id"),
+    ENTRIES.c.version == sa.bindparam("this_version"),
+    IS_OF_THIS_VERSION,
 )
 _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
 _NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
 _FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
+_PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
+"""All names that begin with the word, as a range of the index."""
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
@@ -61,16 +75,12 @@ def _found(given: frozenset[str]) -> sa.Select[Any]:
     return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
 
 
-def entry_of(row: Sequence[Any]) -> Entry:
-    """Return the entry that a row of the entries' table holds, all its columns in the table's order."""
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for name in _JSON:
-        values[name] = json.loads(values[name]) if values[name] is not None else None
-    return Entry(**values)
-
-
 def read(connection: sa.Connection, entry_id: int) -> Entry:
-    """Read one entry."""
+    """Read one entry.
+
+    Raises:
+        UnreadableEntryError: its row holds what no version of this program writes.
+    """
     return entry_of(connection.execute(*one(entry_id)).one())
 
 
@@ -137,12 +147,14 @@ def change(
 
     Raises:
         StaleEntryError: it is not at that version any more.
+        JournalError: a newer version of this program has changed the journal's schema.
     """
     version = entry.version + 1
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
     exactly = {"this_id": entry.id, "this_version": entry.version}
     if execute(connection, _changing(frozenset(values)), {**given, **exactly}).rowcount == 0:
+        check_now(connection)
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
     # At that version the row was what `entry` is, so nobody needs to read it again.
@@ -177,10 +189,15 @@ def append(connection: sa.Connection, *happened: Event) -> None:
 def events(connection: sa.Connection, entry_id: int) -> list[Event]:
     """Read what happened to an entry, in order."""
     query = sa.select(EVENTS).where(EVENTS.c.entry_id == entry_id).order_by(EVENTS.c.version)
-    return [
-        Event(row.entry_id, row.version, row.at, row.state, row.what, json.loads(row.detail))
-        for row in connection.execute(query)
-    ]
+    return rows_of(connection, query, None, (EVENTS.c.entry_id, EVENTS.c.version), _event_of)
+
+
+def _event_of(row: Sequence[Any]) -> Event:
+    entry_id, version, at, state, what, detail = row
+    known: object = json.loads(detail)
+    if not isinstance(known, dict) or not isinstance(what, str) or not abs(at) < MOST_SECONDS:
+        raise ValueError
+    return Event(entry_id, version, at, state, what, cast(dict[str, Any], known))
 
 
 def meta(connection: sa.Connection, name: str) -> str | None:
@@ -209,13 +226,13 @@ def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
 
 def pauses(connection: sa.Connection) -> list[str]:
     """Return why everything, or one caller on one rail, is paused."""
-    query = sa.select(META.c.value).where(META.c.name.startswith("paused")).order_by(META.c.name)
+    query = sa.select(META.c.value).where(*_PAUSES).order_by(META.c.name)
     return list(connection.execute(query).scalars())
 
 
 def end_pauses(connection: sa.Connection) -> None:
     """End every pause."""
-    connection.execute(sa.delete(META).where(META.c.name.startswith("paused")))
+    connection.execute(sa.delete(META).where(*_PAUSES))
 
 
 def refuse_when_paused(why: str | None) -> None:
@@ -233,19 +250,29 @@ def refuse_when_paused(why: str | None) -> None:
 
 
 def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = False) -> Payment | None:
-    """Read an entry's payment, or None when its wallet was never asked; `to_change` holds the row meanwhile."""
+    """Read an entry's payment, or None when its wallet was never asked; `to_change` holds the row meanwhile.
+
+    Raises:
+        UnreadableEntryError: there is one, and what it holds cannot be read.
+    """
     query = sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id)
     row = connection.execute(query.with_for_update() if to_change else query).first()
     if row is None:
         return None
-    return Payment(
-        entry_id=row.entry_id,
-        asked_at=row.asked_at,
-        credential=None if row.credential is None else SecretStr(row.credential),
-        settle_by=row.settle_by,
-        recovery=json.loads(row.recovery),
-        order_key=None if row.order_key is None else SecretStr(row.order_key),
-    )
+    try:
+        recovery: object = json.loads(row.recovery)
+        if not isinstance(recovery, dict) or not all(isinstance(each, str | None) for each in (row[2], row[5])):
+            raise ValueError
+        return Payment(
+            entry_id=entry_id,
+            asked_at=number_or_none(row.asked_at) or 0.0,
+            credential=None if row.credential is None else SecretStr(row.credential),
+            settle_by=number_or_none(row.settle_by),
+            recovery=cast(dict[str, Any], recovery),
+            order_key=None if row.order_key is None else SecretStr(row.order_key),
+        )
+    except (ValueError, TypeError, RecursionError):
+        raise UnreadableEntryError(entry_id, "its payment") from None
 
 
 def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: bool = False) -> None:

@@ -48,8 +48,30 @@ class Wanted:
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """Products and ship-to as they were sent; only read where our metadata is not shown."""
-        return json.loads(self.content) if self.content is not None else {}
+        """Products and ship-to as they were sent; only read where our metadata is not shown.
+
+        Empty after a purge, and where the bytes are no order: then nothing can be held against them.
+        """
+        try:
+            body: object = json.loads(self.content or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return cast(Mapping[str, Any], body) if _is_order(body) else {}
+
+
+def _is_order(body: object) -> bool:
+    if not isinstance(body, dict):
+        return False
+    parts = cast(Mapping[str, Any], body)
+    products, address = parts.get("products") or [], parts.get("shipping_address") or {}
+    return (
+        isinstance(products, list)
+        and isinstance(address, dict)
+        and all(
+            isinstance(each, dict) and type(cast(dict[str, Any], each).get("quantity", 1)) is int
+            for each in cast(list[object], products)
+        )
+    )
 
 
 def wanted(of: Entry | Draft) -> Wanted:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from zinc_mcp.ordering.entry import FOREVER, STANDING, Entry, Mode, Wanted
-from zinc_mcp.ordering.rows import entry_of
+from zinc_mcp.ordering.records import entry_of
 from zinc_mcp.ordering.tables import ENTRIES
 
 
@@ -11,6 +11,9 @@ def standing(connection: sa.Connection, wanted: Wanted, mode: Mode, since: float
     """Return the newest entry that stands for an intention: named by its key, or for the same goods and ship-to.
 
     An entry that may have moved money for nobody knows what stands however old it is.
+
+    Raises:
+        UnreadableEntryError: it cannot be read.
     """
     theirs = sa.select(ENTRIES).where(ENTRIES.c.caller == wanted.caller, ENTRIES.c.mode == mode)
     standing = theirs.where(ENTRIES.c.kind == "order", ENTRIES.c.state.in_(STANDING)).order_by(ENTRIES.c.id.desc())

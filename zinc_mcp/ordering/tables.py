@@ -104,13 +104,25 @@ PINS = sa.Table(
 )
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
-_UNFINISHED = ENTRIES.c.state.in_(["waiting", "signing", "sending", "unknown", "accepted"])
-_COUNTING = ENTRIES.c.counts_cents > 0
 
+# The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
+# such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
+IS_ORDER = sa.text("kind = 'order'")
+"""Look-ups stand in the same table, and in no list of orders."""
+UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
+"""Somebody still has to move it on: `entry.OPEN`."""
+ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
+"""Lets an index that begins with the mode be searched for all of them."""
+COUNTING = sa.text("counts_cents > 0")
+"""It takes something from the limits."""
 UNPROVED = sa.text(
     "rail = 'agent' AND counts_cents > 0 AND state IN ('failed', 'cancelled', 'rejected', 'paid_no_order')"
 )
-"""Paid up front, ended without an order, and not proved to have come back: literal text, so that the index is used."""
+"""Paid up front, ended without an order, and not proved to have come back."""
+FORGETTABLE = sa.text(
+    "body IS NOT NULL AND state IN ('placed', 'failed', 'cancelled', 'rejected', 'refused', 'declined')"
+)
+"""It is over, nobody has to ask about it any more, and what was ordered is still kept."""
 
 # A key that was refused before anything was sent may be used again: nobody but us has seen it.
 sa.Index(
@@ -134,7 +146,7 @@ UNPROVED_INDEX = sa.Index(
     postgresql_where=UNPROVED,
 )
 UNFINISHED_INDEX = sa.Index(
-    "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
+    "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
 )
 sa.Index(
     "zinc_entries_counting",
@@ -142,6 +154,12 @@ sa.Index(
     ENTRIES.c.caller,
     ENTRIES.c.counted_at,
     ENTRIES.c.counts_cents,
-    sqlite_where=_COUNTING,
-    postgresql_where=_COUNTING,
+    sqlite_where=COUNTING,
+    postgresql_where=COUNTING,
+)
+LISTED_INDEX = sa.Index(
+    "zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.id, sqlite_where=IS_ORDER, postgresql_where=IS_ORDER
+)
+FORGETTABLE_INDEX = sa.Index(
+    "zinc_entries_forgettable", ENTRIES.c.updated_at, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE
 )

@@ -49,7 +49,7 @@ def twin_of_body(caller: str, body: bytes) -> str | None:
     """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
     try:
         return twin_digest(caller, _order_in(body))
-    except ValueError:  # bytes of an earlier version may hold what is refused today
+    except (ValueError, RecursionError):  # bytes of an earlier version may hold what is refused today
         return None
 
 
@@ -57,13 +57,15 @@ def order_of(entry: Entry) -> OrderCreate:
     """Return the order that an entry's bytes are.
 
     Raises:
-        RefusedError: they were purged, or an older version took what this one does not.
+        RefusedError: they were purged, cannot be read, or an older version took what this one does not.
     """
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     try:
         return _order_in(entry.body)
-    except ValidationError:
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise RefusedError("The order's content in the journal cannot be read, so it is not sent.") from None
         raise RefusedError(
             "The order was written by an older version with something that is refused today, so it is not sent.",
             "Place the order again; the answer says what to change.",
@@ -71,8 +73,12 @@ def order_of(entry: Entry) -> OrderCreate:
 
 
 def _order_in(sent: bytes) -> OrderCreate:
-    body: dict[str, Any] = json.loads(sent)
-    metadata: dict[str, Any] = body.pop("metadata", None) or {}
+    read: object = json.loads(sent)
+    if not isinstance(read, dict):
+        raise ValueError("no order")
+    body = cast(dict[str, Any], read)
+    told: object = body.pop("metadata", None) or {}
+    metadata = cast(dict[str, Any], told if isinstance(told, dict) else {})
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
     return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
 

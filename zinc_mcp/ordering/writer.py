@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READ_ONLY_SECONDS = 5.0
+"""For how long a journal that could only be read is taken for one that still is."""
+
 
 class Writer:
     """Runs journal work one piece at a time, off the event loop. Work that has begun is never abandoned."""
@@ -28,6 +32,7 @@ class Writer:
         self._opener = opener
         self._journal: Journal | None = None
         self._glance: Glance | None = None
+        self._look_again = 0.0
         self._one = anyio.CapacityLimiter(1)
         self._is_old = False
         self.used = anyio.Event()
@@ -97,9 +102,12 @@ class Writer:
         return await self.run(work)
 
     def _run(self, work: Callable[[Journal], T]) -> T:
+        if self._journal is not None and self._journal.is_read_only and time.monotonic() >= self._look_again:
+            self._close()  # it may be writable by now
         if self._journal is None:
             self._journal = self._opener()
             self._glance = self._journal.glance()
+            self._look_again = time.monotonic() + READ_ONLY_SECONDS
         if self._journal.has_never_sent:
             # The journal's failure is told by the work itself, if it still fails.
             with suppress(JournalError):

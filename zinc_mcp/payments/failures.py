@@ -66,6 +66,10 @@ _SENTENCES: dict[RefusalReason, str] = {
     "wallet_refused": "The payment wallet refused to pay.",
     "wallet_unavailable": "The payment wallet cannot pay just now.",
 }
+_CODES: Mapping[RefusalReason, ErrorCode] = {
+    "method": "wallet_not_configured",
+    "wallet_unavailable": "wallet_unavailable",
+}
 _RETRY = frozenset({"expires_too_soon", "wallet_unavailable", "gas"})
 
 
@@ -94,7 +98,7 @@ class PaymentRefusedError(PaymentError, RefusedError):
         super().__init__(
             f"{_SENTENCES[reason]} Nothing was paid.",
             "Nothing was paid. The same order may be tried again in a minute." if reason in _RETRY else None,
-            code="wallet_not_configured" if reason in ("method", "wallet_unavailable") else None,
+            code=_CODES.get(reason),
             facts={"reason": reason, **(facts or {})},
         )
         self.reason: RefusalReason = reason

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.private_files import make_folder, open_file
 
 _BUSY_SECONDS = 10.0
 _SCHEMA = """
@@ -116,9 +117,9 @@ class Ledger:
         self._lock = threading.Lock()
         try:
             if path is not None:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(path.parent)
                 # SQLite gives the files beside it (-wal, -shm) the permissions of the file itself.
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                os.close(open_file(path, os.O_CREAT | os.O_RDWR))
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.private_files import make_folder, open_file
 
 TOKEN_FILE = "http-token"  # noqa: S105  # the name of the file
 
@@ -40,7 +41,7 @@ def local_token(home: Path) -> LocalToken:
     """
     path = home / TOKEN_FILE
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
         _make(path)
         return LocalToken(_read(path))
     except OSError as error:
@@ -52,7 +53,7 @@ def _make(path: Path) -> None:
     if path.is_symlink() or path.exists():
         return
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    handle = open_file(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{_PREFIX}{secrets.token_urlsafe(32)}\n")

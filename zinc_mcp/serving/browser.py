@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.private_files import make_folder, open_file
 from zinc_mcp.serving.asking import Page, Terminal, in_a_terminal
 from zinc_mcp.serving.members import LOCAL
 from zinc_mcp.serving.visits import SECRET_SECONDS, Visits
@@ -173,11 +175,9 @@ def show_in_browser(path: Path) -> bool:
     try:
         return child.wait(SHOW_SECONDS) == 0
     except subprocess.TimeoutExpired:
-        _busy.append(child)  # until it ends, somebody must hold it
+        # Somebody must wait for its end, or it stays in the machine's list of processes for as long as we run.
+        threading.Thread(target=child.wait, name="browser", daemon=True).start()
         return True
-
-
-_busy: list["subprocess.Popen[bytes]"] = []
 
 
 class _OwnServer:
@@ -223,6 +223,6 @@ def _tidy(home: Path) -> None:
 
 
 def _write(path: Path, document: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+    make_folder(path.parent)
+    with open(open_file(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
         file.write(document)

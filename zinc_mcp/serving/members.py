@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
+from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
 LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`serving.access`)."""
@@ -135,6 +136,9 @@ def _hash(token: str) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
+    others = writable_by_others(path)
+    if others is not None:
+        raise _unusable(path, f"other users of this machine can write to {others}")
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise _unusable(path, "too large")
@@ -156,7 +160,7 @@ def _read(path: Path) -> dict[str, str]:
 @contextmanager
 def _changing(path: Path) -> Generator[dict[str, str]]:
     """Give the hashes to change and write them back whole, one process at a time."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _alone(path):
         hashes = _read(path) if path.exists() else {}
         before = dict(hashes)
@@ -173,14 +177,16 @@ def _alone(path: Path) -> Generator[None]:
     except ImportError:  # Windows has no advisory locks of this kind; a team server does not run there
         yield
         return
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+    with os.fdopen(open_file(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _write(path: Path, hashes: Mapping[str, str]) -> None:
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600 at most
+        if os.name == "posix":
+            os.fchmod(handle, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump({"members": dict(sorted(hashes.items()))}, file, indent=1)
             file.flush()

@@ -1,0 +1,155 @@
+"""Files and folders that belong to the owner alone: made so whatever the umask, and looked at before they are believed.
+
+Whoever can write to a file, or to a folder on the way to it, decides what this program takes for the owner's word.
+Whoever can read it knows what it keeps. On Windows, where a home is its user's by inheritance and modes say nothing,
+nothing is looked at.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+_MOST_LINKS = 40
+_ACCESS_LIST = "system.posix_acl_access"
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing: list[Path] = []
+    at = path
+    while not at.exists():
+        missing.append(at)
+        at = at.parent
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+            if os.name == "posix":
+                each.chmod(0o700)  # a umask may have taken from its owner what they need
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file of ours and return its descriptor. It is its owner's alone from now on, new or not.
+
+    Raises:
+        OSError: it cannot be opened, or it is a link.
+    """
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        if os.name == "posix" and stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def writable_by_others(path: Path) -> Path | None:
+    """Return what others could write to, to change what stands at a path: it, or a folder on the way; None: nothing.
+
+    A folder that everybody may write to counts only where others can remove what is not theirs from it: `/tmp`, whose
+    sticky bit forbids that (chmod(1)), does not, unless what comes next on the way is somebody else's.
+    """
+    if os.name != "posix":
+        return None
+    steps = list(_steps(path))
+    for number, at in enumerate(steps):
+        try:
+            found = at.lstat()
+        except OSError:
+            return None  # nothing is there
+        if _is_foreign(found.st_uid):
+            return at
+        if stat.S_ISLNK(found.st_mode) or not _others_write(at, found):
+            continue
+        if not stat.S_ISDIR(found.st_mode) or not found.st_mode & stat.S_ISVTX or number == len(steps) - 1:
+            return at
+    return None
+
+
+def readable_by_others(path: Path) -> bool:
+    """Say whether others can read a file: its mode allows it, and that of its folder lets them reach it."""
+    if os.name != "posix":
+        return False
+    try:
+        found, folder = path.stat(), path.resolve().parent.stat()
+    except OSError:
+        return False
+    everybody = bool(found.st_mode & stat.S_IROTH and folder.st_mode & stat.S_IXOTH)
+    group = bool(found.st_mode & stat.S_IRGRP and folder.st_mode & (stat.S_IXGRP | stat.S_IXOTH))
+    return everybody or (group and _is_shared(found.st_gid)) or _is_foreign(found.st_uid)
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """Yield each folder and link on the way to a path, and at last what it leads to."""
+    rest = list(reversed(Path(os.path.abspath(path)).parts))
+    at = Path(rest.pop())
+    links = 0
+    yield at
+    while rest:
+        name = rest.pop()
+        if name == os.pardir:
+            at = at.parent
+            continue
+        at = at / name
+        yield at
+        if at.is_symlink() and links < _MOST_LINKS:
+            links += 1
+            target = Path(os.readlink(at))
+            at = Path(target.parts[0]) if target.is_absolute() else at.parent
+            rest += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+
+
+def _others_write(path: Path, found: os.stat_result) -> bool:
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    if not found.st_mode & stat.S_IWGRP:
+        return False
+    return _is_shared(found.st_gid) or _has_access_list(path)
+
+
+def _has_access_list(path: Path) -> bool:
+    # With a list of its own, the mode of a group says what anybody on the list may do at most (acl(5)).
+    try:
+        return _ACCESS_LIST in os.listxattr(path, follow_symlinks=False)
+    except (OSError, AttributeError):
+        return False
+
+
+@cache
+def _is_foreign(uid: int) -> bool:
+    """Say whether an owner is another user of this machine. The administrator may do anything in any case."""
+    if uid in (0, os.geteuid()) or os.geteuid() == 0:
+        return False
+    import pwd
+
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False  # of a volume that is mounted into a container: there is no such user here
+    return True
+
+
+@cache
+def _is_shared(gid: int) -> bool:
+    """Say whether a group may have other members than this user: any but a user's private one may."""
+    if gid == 0:
+        return False
+    import grp
+    import pwd
+
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return True
+    return group.gr_name != name or bool(set(group.gr_mem) - {name})
