@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient, placed_order
 from zinc_mcp.api.responses import Order
-from zinc_mcp.api.wire import Leaving, dated
+from zinc_mcp.api.wire import dated
+from zinc_mcp.network import Leaving
 
 MAX_KEY = 500
 

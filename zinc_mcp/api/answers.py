@@ -5,9 +5,11 @@ it is, a documented field of an undocumented type falls back to its default, and
 passed over: a read never fails over a part that was not asked for.
 """
 
-import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from pydantic import (
@@ -18,14 +20,21 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticUndefined
 
 T = TypeVar("T")
 
-MAX_ROWS = 1_000
-"""Rows of any list that are read; no order has more."""
+MAX_ROWS = 200
+"""Rows of any list that are read: an order has at most a hundred lines. How many more there were is kept."""
+MAX_TEXT = 2_500
+"""Characters of a text that are read; the longest that means something is a product's address, of 2,048."""
+MAX_FLAT_TEXT = 600
+"""Characters of a text in metadata or an address; what is sent there has at most 500."""
+MAX_FLAT_MEMBERS = 2_000
+"""Members of metadata or an address; what is sent as metadata has at most 8 KB."""
 
 
 def _code(value: object) -> object:
@@ -40,20 +49,22 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _storable(content: object) -> object:
-    """Return free content so that it can be written as JSON again: half characters and NaN are valid in neither."""
+def _flat(content: object) -> object:
+    """Return the texts and numbers of free content, each bounded. What is nested in it is never looked at."""
     if not isinstance(content, dict):
         return content
-    try:
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-        return cast(object, content)
-    except (ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
-        pass
-    try:
-        text = json.dumps(content, ensure_ascii=False).encode(errors="replace").decode()
-        return cast(object, json.loads(text, parse_constant=lambda _: None))
-    except (ValueError, RecursionError):
-        return {}
+    members = islice(cast(dict[Any, Any], content).items(), MAX_FLAT_MEMBERS)
+    return {_text(name, MAX_FLAT_TEXT): _scalar(value) for name, value in members if _is_scalar(value)}
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | str) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _scalar(value: Any) -> Any:
+    return _text(value, MAX_FLAT_TEXT) if isinstance(value, str) else value
 
 
 Amount = Annotated[int, Field(strict=True, ge=-(10**12), le=10**12)]
@@ -63,13 +74,15 @@ Whole integers only: "49.00" and 49.0 may be dollars, and `true` is no amount.
 """
 Credit = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-"""Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL."""
+Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
+"""Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL, and cuts
+what is longer; the length is looked at first."""
 Currency = Annotated[str | None, BeforeValidator(_code)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A point in time; one without an offset is UTC, as servers that leave it out mean it."""
 Rows = Annotated[list[T], Field(max_length=MAX_ROWS)]
-Open = Annotated[dict[str, Any], BeforeValidator(_storable)]
+Flat = Annotated[dict[str, Any], BeforeValidator(_flat)]
+"""Texts and numbers by name, of which nothing is known beforehand."""
 
 
 class Answer(BaseModel):
@@ -83,6 +96,20 @@ class Answer(BaseModel):
         defer_build=True,  # until something is read: whoever only lists the tools does not wait for it
     )
 
+    @cached_property
+    def rows_cut(self) -> Mapping[str, int]:
+        """How many rows of which list there were beyond `MAX_ROWS`; they were not read."""
+        return {}  # for one that was read whole; no field, or an answer could say it of itself
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Read a decoded answer, in a time that grows with its size and no faster.
+
+        Raises:
+            ValidationError: it is not one of these.
+        """
+        return cls.model_validate(value, context=dict[int, Any]())
+
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
         """Return what came in the shape that is documented; overridden where Zinc has had others."""
@@ -90,19 +117,44 @@ class Answer(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _lenient(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _lenient(cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        # A part that had to be mended is not mended again for each of the parts around it that has a fault as well.
+        mended: dict[int, Any] | None = info.context
+        if mended and isinstance(known := mended.get(id(value)), cls):
+            return known
         # Nearly every answer is as documented: only where one is not is it looked at part by part.
-        value = cls._as_documented(value)
+        parts = cls._as_documented(value)
         try:
-            return handler(value)
+            return handler(parts)
         except ValidationError:
-            if not isinstance(value, Mapping):
+            if not isinstance(parts, Mapping):
                 raise
-        whole: dict[str, Any] = {name: _whole(part) for name, part in cast(Mapping[str, Any], value).items()}
+        whole, cut = cls._bounded(cast(Mapping[str, Any], parts))
         try:
-            return handler(whole)
+            answer = handler(whole)
         except ValidationError as error:
-            return handler(cls._without_faults(whole, error))
+            answer = handler(cls._without_faults(whole, error))
+        vars(answer)["rows_cut"] = cut
+        if mended is not None and isinstance(value, dict):  # of the answer itself: it lives as long as it is read
+            mended[id(cast(object, value))] = answer
+        return answer
+
+    @classmethod
+    def _bounded(cls, parts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the parts that are read, texts and lists bounded, and how many rows of which list that left out."""
+        whole: dict[str, Any] = {}
+        cut: dict[str, int] = {}
+        for name in cls.model_fields:
+            if name not in parts:
+                continue
+            part = parts[name]
+            if isinstance(part, list):
+                rows = cast(list[Any], part)
+                if len(rows) > MAX_ROWS:
+                    cut[name] = len(rows) - MAX_ROWS
+                part = [_text(row) if isinstance(row, str) else row for row in rows[:MAX_ROWS]]
+            whole[name] = _text(part) if isinstance(part, str) else part
+        return whole, cut
 
     @classmethod
     def _without_faults(cls, parts: dict[str, Any], error: ValidationError) -> dict[str, Any]:
@@ -121,10 +173,8 @@ class Answer(BaseModel):
         return mended
 
 
-def _whole(value: Any) -> Any:
-    """Return text, and the texts in a list, so that they can be written down, and no more of a list than is read."""
-    if isinstance(value, list):
-        return [_whole(row) if isinstance(row, str) else row for row in cast(list[Any], value)[:MAX_ROWS]]
+def _text(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the beginning of a text so that it can be written down."""
     # Half a character (JSON can escape one) is text to Python and to nothing that writes it down, and PostgreSQL
     # writes no NUL.
-    return value.encode(errors="replace").decode().replace("\0", "?") if isinstance(value, str) else value
+    return text[:limit].encode(errors="replace").decode().replace("\0", "?")

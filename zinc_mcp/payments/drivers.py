@@ -10,6 +10,7 @@ from zinc_mcp.payments.networks import NETWORKS
 from zinc_mcp.payments.practice import PracticeWallet, SettlementLookup
 from zinc_mcp.payments.terms import MethodTerms
 from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
+from zinc_mcp.proxies import Route
 
 _T = TypeVar("_T")
 
@@ -17,12 +18,13 @@ _T = TypeVar("_T")
 def wallet_from(
     settings: WalletSettings,
     *,
+    route: Route | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     lookup: SettlementLookup | None = None,
 ) -> PaymentWallet:
     """Build the configured wallet. Nothing is contacted and nothing slow is imported.
 
-    `transport` is what it reaches a Tempo node or Stripe through (None: the network); `lookup` asks the sandbox.
+    `route` is the way to a Tempo node or Stripe, `transport` stands for the network there; `lookup` asks the sandbox.
 
     Raises:
         SettingsError: if something is missing or malformed; the sentence names the setting, never its value.
@@ -39,6 +41,7 @@ def wallet_from(
                 root_account=settings.tempo_root_account,
                 rpc_url=settings.tempo_rpc_url,
                 recipients=settings.recipients,
+                route=route,
                 transport=transport,
             )
         case "stripe":
@@ -48,6 +51,7 @@ def wallet_from(
                 _given(settings.stripe_secret_key, "ZINC_STRIPE_SECRET_KEY", "stripe"),
                 _given(settings.stripe_payment_method, "ZINC_STRIPE_PAYMENT_METHOD", "stripe"),
                 recipients=settings.recipients,
+                route=route,
                 transport=transport,
             )
         case "command":
