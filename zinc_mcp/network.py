@@ -26,7 +26,7 @@ MAX_ANSWER_BYTES = 256 * 1024
 """An answer about one thing; an order with a hundred lines and their parcels takes a third of it."""
 MAX_DEPTH = 64
 """Levels of nesting in an answer of JSON."""
-MAX_PARTS = 60_000
+MAX_PARTS = 30_000
 """Values in an answer of JSON, counted by its commas and brackets: what a parser takes milliseconds for."""
 
 _PIECE_BYTES = 32

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zinc_mcp.api.answers import MAX_FLAT_TEXT, MAX_ROWS, MAX_TEXT, Answer, Currency, Flat, Text
+from zinc_mcp.api.answers import Answer, Currency, Flat, Text
 from zinc_mcp.api.prices import CartItem, LineItem, PriceComponents
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order

@@ -5,12 +5,15 @@ it is, a documented field of an undocumented type falls back to its default, and
 passed over: a read never fails over a part that was not asked for.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
-from typing import Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +26,6 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticUndefined
 
 T = TypeVar("T")
 
@@ -31,6 +33,8 @@ MAX_ROWS = 200
 """Rows of any list that are read: an order has at most a hundred lines. How many more there were is kept."""
 MAX_TEXT = 2_500
 """Characters of a text that are read; the longest that means something is a product's address, of 2,048."""
+MAX_MENDED = 500
+"""Parts of an answer that are mended. Where there are more faults, whole lists are left out and counted."""
 MAX_FLAT_TEXT = 600
 """Characters of a text in metadata or an address; what is sent there has at most 500."""
 MAX_FLAT_MEMBERS = 2_000
@@ -67,12 +71,13 @@ def _scalar(value: Any) -> Any:
     return _text(value, MAX_FLAT_TEXT) if isinstance(value, str) else value
 
 
-Amount = Annotated[int, Field(strict=True, ge=-(10**12), le=10**12)]
+MAX_CENTS = 10**12
+Amount = Annotated[int, Field(strict=True, ge=-MAX_CENTS, le=MAX_CENTS)]
 """Minor units of a currency; what could not be one in a lifetime is not stored.
 
 Whole integers only: "49.00" and 49.0 may be dollars, and `true` is no amount.
 """
-Credit = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+Credit = Annotated[int, Field(strict=True, ge=0, le=MAX_CENTS)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
 """Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL, and cuts
@@ -80,7 +85,7 @@ what is longer; the length is looked at first."""
 Currency = Annotated[str | None, BeforeValidator(_code)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A point in time; one without an offset is UTC, as servers that leave it out mean it."""
-Rows = Annotated[list[T], Field(max_length=MAX_ROWS)]
+Rows = Annotated[list[T], Field(max_length=MAX_ROWS, fail_fast=True)]
 Flat = Annotated[dict[str, Any], BeforeValidator(_flat)]
 """Texts and numbers by name, of which nothing is known beforehand."""
 
@@ -96,6 +101,9 @@ class Answer(BaseModel):
         defer_build=True,  # until something is read: whoever only lists the tools does not wait for it
     )
 
+    written_as: ClassVar[tuple[type, ...]] = (dict,)
+    """The types in JSON of what one is made of."""
+
     @cached_property
     def rows_cut(self) -> Mapping[str, int]:
         """How many rows of which list there were beyond `MAX_ROWS`; they were not read."""
@@ -108,7 +116,7 @@ class Answer(BaseModel):
         Raises:
             ValidationError: it is not one of these.
         """
-        return cls.model_validate(value, context=dict[int, Any]())
+        return cls.model_validate(value, context=_Reading(value))
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
@@ -119,58 +127,96 @@ class Answer(BaseModel):
     @classmethod
     def _lenient(cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         # A part that had to be mended is not mended again for each of the parts around it that has a fault as well.
-        mended: dict[int, Any] | None = info.context
-        if mended and isinstance(known := mended.get(id(value)), cls):
+        reading: _Reading | None = info.context
+        if reading is not None and isinstance(known := reading.mended.get(id(value)), cls):
             return known
         # Nearly every answer is as documented: only where one is not is it looked at part by part.
-        parts = cls._as_documented(value)
+        documented = cls._as_documented(value)
         try:
-            return handler(parts)
-        except ValidationError:
-            if not isinstance(parts, Mapping):
-                raise
-        whole, cut = cls._bounded(cast(Mapping[str, Any], parts))
-        try:
-            answer = handler(whole)
+            return handler(documented)
         except ValidationError as error:
-            answer = handler(cls._without_faults(whole, error))
+            if not isinstance(documented, Mapping) or (reading is not None and reading.is_over(value)):
+                raise
+            faults = _faulty(error)
+        parts: dict[str, Any] = {str(name): part for name, part in cast(Mapping[object, Any], documented).items()}
+        cut: dict[str, int] = {}
+        for mend in (cls._bound, cls._leave_out):
+            for name in faults:
+                mend(parts, name, cut)
+            try:
+                answer = handler(parts)
+                break
+            except ValidationError as error:
+                faults = _faulty(error)
+        else:
+            answer = handler(parts)
         vars(answer)["rows_cut"] = cut
-        if mended is not None and isinstance(value, dict):  # of the answer itself: it lives as long as it is read
-            mended[id(cast(object, value))] = answer
+        if reading is not None and isinstance(value, dict):  # of the answer itself: it lives as long as it is read
+            reading.mended[id(cast(object, value))] = answer
         return answer
 
     @classmethod
-    def _bounded(cls, parts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
-        """Return the parts that are read, texts and lists bounded, and how many rows of which list that left out."""
-        whole: dict[str, Any] = {}
-        cut: dict[str, int] = {}
-        for name in cls.model_fields:
-            if name not in parts:
-                continue
-            part = parts[name]
-            if isinstance(part, list):
-                rows = cast(list[Any], part)
-                if len(rows) > MAX_ROWS:
-                    cut[name] = len(rows) - MAX_ROWS
-                part = [_text(row) if isinstance(row, str) else row for row in rows[:MAX_ROWS]]
-            whole[name] = _text(part) if isinstance(part, str) else part
-        return whole, cut
+    def _bound(cls, parts: dict[str, Any], name: str, cut: dict[str, int]) -> None:
+        """Cut a text or a list that is too long, and pass over rows that cannot be one."""
+        part = parts.get(name)
+        if isinstance(part, str):
+            parts[name] = _text(part)
+        elif isinstance(part, list):
+            rows = cast(list[Any], part)
+            if len(rows) > MAX_ROWS:
+                cut[name] = len(rows) - MAX_ROWS
+            kinds = _row_kinds(cls).get(name, ())
+            parts[name] = [
+                _text(row) if isinstance(row, str) else row
+                for row in rows[:MAX_ROWS]
+                if isinstance(row, kinds) and not isinstance(row, bool)
+            ]
 
     @classmethod
-    def _without_faults(cls, parts: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-        """Return the parts with defaults for those that cannot be read, and lists without such rows."""
-        faults: dict[str, set[int | str]] = {}
-        for found in error.errors(include_url=False, include_context=False, include_input=False):
-            name, *row = found["loc"]
-            faults.setdefault(str(name), set()).update(row[:1])
-        mended = dict(parts)
-        for name, unreadable in faults.items():
-            rows = cast(list[Any], parts[name]) if isinstance(parts.get(name), list) else []
-            readable = [row for index, row in enumerate(rows) if index not in unreadable] if unreadable else []
-            default = cls.model_fields[name].get_default(call_default_factory=True, validated_data={})
-            if readable or default is not PydanticUndefined:
-                mended[name] = readable or default
-        return mended
+    def _leave_out(cls, parts: dict[str, Any], name: str, cut: dict[str, int]) -> None:
+        """Take a part for one that was not given."""
+        part = parts.pop(name, None)
+        if isinstance(part, list):
+            cut[name] = cut.get(name, 0) + len(cast(list[Any], part))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one answer's parts have in common while it is read."""
+
+    whole: object
+    mended: dict[int, Any] = field(default_factory=dict[int, Any])
+    """The parts that were mended, by the identity of what they were made of."""
+
+    def is_over(self, value: object) -> bool:
+        """Say whether so many parts were mended that no other is, but the answer itself."""
+        return len(self.mended) >= MAX_MENDED and value is not self.whole
+
+
+def _faulty(error: ValidationError) -> set[str]:
+    """Return the names of the parts in which something cannot be read."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return {str(each["loc"][0]) for each in found if each["loc"]}
+
+
+@cache
+def _row_kinds(model: type[Answer]) -> Mapping[str, tuple[type, ...]]:
+    """Return of which types a row of each list can be."""
+    found: dict[str, tuple[type, ...]] = {}
+    for name, declared in model.model_fields.items():
+        for row in _rows_in(declared.annotation):
+            is_answer = isinstance(row, type) and issubclass(row, Answer)
+            found[name] = row.written_as if is_answer else (str, int, float)
+    return found
+
+
+def _rows_in(annotation: Any) -> Iterator[Any]:
+    """Yield what a list's rows are, looking through `Annotated` and unions."""
+    if get_origin(annotation) is list:
+        yield get_args(annotation)[0]
+        return
+    for part in get_args(annotation):
+        yield from _rows_in(part)
 
 
 def _text(text: str, limit: int = MAX_TEXT) -> str:

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
     from zinc_mcp.proxies import Route
 
-MAX_PAGES = 10
+MAX_PAGES = 25
 """Pages of a list that are read where Zinc does not filter it."""
+PAGE = 20
+"""Orders that a page is asked for: few enough for the bound of its bytes, whatever Zinc's own number is."""
 
 MAX_LISTED = 500
-"""Orders of one page of a list that are read; Zinc's own lists stop there."""
+"""Orders of one page that are read, where more are given than were asked for."""
 
 _ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
@@ -121,7 +123,7 @@ class ZincClient:
         An empty list proves nothing: listings may lag. Rows that are not orders are passed over, and where all orders
         are listed (releases before that one had no such filter) more pages are read.
         """
-        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value}
+        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value, "limit": str(PAGE)}
         found: list[Order] = []
         seen = 0
         for _ in range(MAX_PAGES):

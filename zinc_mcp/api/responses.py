@@ -136,6 +136,8 @@ class Tracking(Answer):
     """None: unknown; Zinc never gives an empty list."""
     item_mapping: Text | None = None
 
+    written_as = (dict, str, int)
+
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
         # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).

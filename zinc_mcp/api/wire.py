@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zinc_mcp.proxies import Route
 
-MAX_LIST_BYTES = 1024 * 1024
+MAX_LIST_BYTES = 512 * 1024
 """A page of a list of orders."""
 WIRE_SECONDS = 60.0
 READ_SECONDS = 15.0

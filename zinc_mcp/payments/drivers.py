@@ -1,9 +1,9 @@
 """The wallet that the owner chose, opened. What it needs is imported only then."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from __future__ import annotations
 
-import httpx
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.payments.networks import NETWORKS
@@ -11,6 +11,9 @@ from zinc_mcp.payments.practice import PracticeWallet, SettlementLookup
 from zinc_mcp.payments.terms import MethodTerms
 from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
 from zinc_mcp.proxies import Route
+
+if TYPE_CHECKING:
+    import httpx
 
 _T = TypeVar("_T")
 

@@ -238,9 +238,10 @@ def _not_coming(view: OrderView) -> str:
     ]
     if not named:
         return ""
-    count = sum(map(len, view.not_coming.values()))
+    count = sum(map(len, view.not_coming.values())) + view.left_out.get("not_coming", 0)
     all_of_them = count >= len(view.items) + (view.items_left_out or 0)
-    return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}."
+    more = f", and {left_out} more" if (left_out := view.left_out.get("not_coming")) else ""
+    return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
 def _items(numbers: Sequence[int]) -> str:
@@ -253,7 +254,7 @@ def _says_why(view: OrderView) -> bool:
 
 
 def _shipping(view: OrderView) -> str:
-    statuses = {parcel.status for parcel in view.tracking}
+    statuses = view.parcel_statuses
     if not statuses and not view.was_read:
         return ""
     if not statuses:
@@ -270,7 +271,7 @@ def _shipping(view: OrderView) -> str:
 
 
 def _after_placing(view: OrderView, look: str) -> str:
-    statuses = {parcel.status for parcel in view.tracking}
+    statuses = view.parcel_statuses
     if statuses == {"delivered"}:
         return "Nothing more to do."
     if view.price is not None and view.price.doubt == "above_ceiling":
