@@ -129,7 +129,7 @@ async def test_a_placing_request_is_these_bytes_and_these_headers() -> None:
     ("call", "url", "authorized"),
     [
         (read, "https://zinc.example/orders/order-1", True),
-        (find, "https://zinc.example/orders?metadata_key=zinc_mcp_key&metadata_value=k", True),
+        (find, "https://zinc.example/orders?metadata_key=zinc_mcp_key&metadata_value=k&limit=50", True),
         (wallet, "https://zinc.example/wallet/me", True),
         (health, "https://zinc.example/health", False),
     ],
@@ -166,6 +166,7 @@ async def test_a_filter_stays_one_parameter(metadata_value: str) -> None:
     assert mock.requests[0].url.params.multi_items() == [
         ("metadata_key", "zinc_mcp_key"),
         ("metadata_value", metadata_value),
+        ("limit", "50"),
     ]
 
 
@@ -395,7 +396,7 @@ LISTS: dict[str, tuple[object, int]] = {
     "that ignores the filter": ({"orders": [ORDER, {**FOUND, "metadata": {"zinc_mcp_key": "other"}}]}, 0),
     "that is none": ({"orders": {"a": FOUND}}, 0),
     "under another name": ({"data": [FOUND]}, 0),
-    "of more rows than are read": ([*[{}] * 20_000, FOUND], 0),
+    "of more rows than are read": ([*[{}] * 10_000, FOUND], 0),
 }
 
 

@@ -351,9 +351,10 @@ def test_free_content_can_always_be_written_again() -> None:
     order = read(metadata={"a": "\ud800", "b": [math.nan], "\udc00": 1}, shipping_address={"city": math.inf})
     assert json.loads(json.dumps(order.metadata, allow_nan=False, ensure_ascii=False).encode()) == {
         "a": "?",
+        "b": None,
         "?": 1,
     }
-    assert order.shipping_address == {}
+    assert order.shipping_address == {"city": None}
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:

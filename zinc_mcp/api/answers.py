@@ -33,7 +33,7 @@ MAX_ROWS = 200
 """Rows of any list that are read: an order has at most a hundred lines. How many more there were is kept."""
 MAX_TEXT = 2_500
 """Characters of a text that are read; the longest that means something is a product's address, of 2,048."""
-MAX_MENDED = 500
+MAX_MENDED = 300
 """Parts of an answer that are mended. Where there are more faults, whole lists are left out and counted."""
 MAX_FLAT_TEXT = 600
 """Characters of a text in metadata or an address; what is sent there has at most 500."""
@@ -54,21 +54,18 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _flat(content: object) -> object:
-    """Return the texts and numbers of free content, each bounded. What is nested in it is never looked at."""
+    """Return the texts and numbers of free content, each bounded; what is nested in it is there and nothing."""
     if not isinstance(content, dict):
         return content
     members = islice(cast(dict[Any, Any], content).items(), MAX_FLAT_MEMBERS)
-    return {_text(name, MAX_FLAT_TEXT): _scalar(value) for name, value in members if _is_scalar(value)}
+    return {_text(str(name), MAX_FLAT_TEXT): _scalar(value) for name, value in members}
 
 
-def _is_scalar(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, bool | str) or (isinstance(value, int) and abs(value) < 2**63)
-
-
-def _scalar(value: Any) -> Any:
-    return _text(value, MAX_FLAT_TEXT) if isinstance(value, str) else value
+def _scalar(value: object) -> object:
+    if isinstance(value, str):
+        return _text(value, MAX_FLAT_TEXT)
+    is_finite = isinstance(value, bool | float) and math.isfinite(value)
+    return value if is_finite or (isinstance(value, int) and abs(value) < 2**63) else None
 
 
 MAX_CENTS = 10**12

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from zinc_mcp.proxies import Route
 
-MAX_PAGES = 25
+MAX_PAGES = 10
 """Pages of a list that are read where Zinc does not filter it."""
-PAGE = 20
-"""Orders that a page is asked for: few enough for the bound of its bytes, whatever Zinc's own number is."""
+PAGE = 50
+"""Orders that a page is asked for: few enough for the bound of its bytes, whatever number Zinc gives unasked."""
 
 MAX_LISTED = 500
 """Orders of one page that are read, where more are given than were asked for."""
