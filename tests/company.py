@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -39,7 +40,7 @@ class Company:
     async def open(self) -> AsyncGenerator[None]:
         """Listen; the proxy's address is then `address`."""
         identity = _certify(self.folder, list(self.hosts) or ["nobody.test"])
-        server = await asyncio.start_server(lambda *streams: self._proxy(identity, *streams), "127.0.0.1", 0)
+        server = await asyncio.start_server(partial(self._proxy, identity), "127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield

@@ -19,7 +19,7 @@ _Order = dict[str, Any]
 _ROOM = MAX_ANSWER_BYTES - 8_192
 """For what a shape adds; the rest is the order's own."""
 
-_BAD_CHECKPOINT = {"message": 7.5, "checkpoint_time": "never", "city": []}
+_BAD_CHECKPOINT: _Order = {"message": 7.5, "checkpoint_time": "never", "city": []}
 
 
 def _times(row: Any, most: int = MAX_PARTS) -> list[Any]:

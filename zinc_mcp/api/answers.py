@@ -202,8 +202,9 @@ def _row_kinds(model: type[Answer]) -> Mapping[str, tuple[type, ...]]:
     found: dict[str, tuple[type, ...]] = {}
     for name, declared in model.model_fields.items():
         for row in _rows_in(declared.annotation):
-            is_answer = isinstance(row, type) and issubclass(row, Answer)
-            found[name] = row.written_as if is_answer else (str, int, float)
+            found[name] = (str, int, float)
+            if isinstance(row, type) and issubclass(row, Answer):
+                found[name] = row.written_as
     return found
 
 

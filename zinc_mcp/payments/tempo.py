@@ -80,8 +80,8 @@ def load() -> _Signer:
         from mpp.methods.tempo import client as signer
         from mpp.runtime import CredentialParams
 
-        rpc = importlib.import_module("mpp.methods.tempo._rpc")
-        client = importlib.import_module("mpp.methods.tempo.client")
+        rpc: Any = importlib.import_module("mpp.methods.tempo._rpc")
+        client: Any = importlib.import_module("mpp.methods.tempo.client")
         if not callable(getattr(rpc, "_rpc_call", None)) or not callable(getattr(client, "_rpc_call", None)):
             raise SettingsError(
                 "ZINC_WALLET is tempo, but the installed pympp is not one that this program knows.",

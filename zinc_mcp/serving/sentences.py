@@ -253,13 +253,16 @@ def _says_why(view: OrderView) -> bool:
     return failure is not None and failure.model_dump(exclude_defaults=True) != {}
 
 
+_DELIVERED = frozenset({"delivered"})
+
+
 def _shipping(view: OrderView) -> str:
     statuses = view.parcel_statuses
     if not statuses and not view.was_read:
         return ""
     if not statuses:
         return " It has no tracking number yet."
-    if statuses == {"delivered"}:
+    if statuses == _DELIVERED:
         return " Everything was delivered."
     if "undeliverable" in statuses:
         return " A parcel could not be delivered."
@@ -272,7 +275,7 @@ def _shipping(view: OrderView) -> str:
 
 def _after_placing(view: OrderView, look: str) -> str:
     statuses = view.parcel_statuses
-    if statuses == {"delivered"}:
+    if statuses == _DELIVERED:
         return "Nothing more to do."
     if view.price is not None and view.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."
