@@ -302,6 +302,21 @@ async def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, monkey
             await place(ZincClient("https://zinc.test"))
 
 
+@pytest.mark.parametrize("url", ["https://[::1", "http://node.test", "https://a b", "not an address"])
+def test_doctor_does_not_stumble_over_a_nodes_address_that_is_none(tmp_path: Path, url: str) -> None:
+    ended = Started(tmp_path).run(
+        "doctor", ZINC_API_URL="https://127.0.0.1:9", ZINC_WALLET="tempo", ZINC_TEMPO_RPC_URL=url
+    )
+    assert "proxy: Zinc through none" in ended.stdout
+    assert "the Tempo node" not in ended.stdout
+
+
+async def test_an_address_that_cannot_be_used_is_a_failure_that_was_foreseen_and_is_not_repeated() -> None:
+    with pytest.raises(NotSentError) as caught:
+        await Exchange("https://planted-key..\u0000").ask("GET", "/", {}, seconds=1.0)
+    assert "planted" not in str(caught.value)
+
+
 def test_doctor_shows_the_way_and_never_a_password(tmp_path: Path) -> None:
     proxy = f"http://ada:{PASSWORD}@p.test:3128"
     named = {"ZINC_API_URL": "https://zinc.test", "HTTPS_PROXY": proxy, "ZINC_WALLET": "stripe"}

@@ -146,9 +146,13 @@ class Exchange:
         # Short of the whole, or a connection that never came about would count as a request in doubt.
         connecting = min(10.0, seconds / 4)
         timeouts = {"connect": connecting, "pool": connecting, "read": seconds, "write": seconds}
+        try:
+            address = _url(self._origin + path)
+        except httpx.InvalidURL:
+            raise NotSentError("its address cannot be used") from None  # and is not repeated: it may hold a key
         request = httpx.Request(
             verb,
-            _url(self._origin + path),
+            address,
             headers={**_ALWAYS_SENT, **headers},
             content=content,
             params=parameters,

@@ -25,6 +25,7 @@ from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.payments.networks import NETWORKS
+from zinc_mcp.payments.origin import is_private_or_encrypted
 from zinc_mcp.prose import plain
 from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.settings import Settings, load_settings, warnings_about
@@ -155,7 +156,8 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
         pass  # told below
     if settings.wallet == "tempo":
         network = NETWORKS.get(settings.tempo_chain_id or 4217)
-        if url := settings.tempo_rpc_url or (network.rpc_url if network else None):
+        url = settings.tempo_rpc_url or (network.rpc_url if network else "")
+        if is_private_or_encrypted(url):  # the wallet says what is wrong with another
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"
