@@ -150,6 +150,24 @@ async def test_rows_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc:
     assert "Everything was delivered" not in looked["summary"]
 
 
+async def test_where_faults_are_more_than_are_mended_lists_are_left_out_and_counted(
+    open_test_shop: OpenShop, zinc: FakeZinc
+) -> None:
+    async with open_test_shop() as shop, host(shop, "auto") as client:
+        placed = await call(client, "place_order", arguments())
+        faulty = {"tracking_number": "1", "status": "delivered", "checkpoints": [{"message": 1.5, "city": []}] * 30}
+        few = [{**faulty, "checkpoints": [{"message": [], "location": "Reno"}]}]
+        zinc.advance(placed["order_id"], "order_placed", tracking_numbers=few)
+        mended = await call(client, "get_order", {"order_id": placed["order_id"]})
+        zinc.advance(placed["order_id"], "order_placed", tracking_numbers=[faulty] * 190)
+        looked = await call(client, "get_order", {"order_id": placed["order_id"]})
+    assert mended["tracking"][0]["checkpoints"] == [{"place": "Reno"}]
+    assert "tracking" not in looked
+    assert looked["left_out"]["tracking"] == 190
+    assert "no tracking number" not in looked["summary"]
+    assert "was delivered" not in looked["summary"]
+
+
 async def test_items_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
     async with open_test_shop() as shop, host(shop, "auto") as client:
         placed = await call(client, "place_order", arguments())

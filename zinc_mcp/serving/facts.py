@@ -202,18 +202,23 @@ def _left_out(order: Order | None, not_coming: Mapping[str, Sequence[int]]) -> d
     if order is None:
         return {}
     cut = order.rows_cut
-    fulfilled = order.fulfillment
+    concessions = order.fulfillment.concessions if order.fulfillment else []
     counted = {
         "not_coming": sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in not_coming.values()),
-        "tracking": len(order.tracking_numbers) + cut.get("tracking_numbers", 0) - MAX_PARCELS,
-        "merchant_order_ids": len(order.merchant_order_ids) + cut.get("merchant_order_ids", 0) - MAX_MERCHANT_IDS,
-        "returns": max(0, len(order.returns) + cut.get("returns", 0) - MAX_RETURNS)
-        + max(0, len(order.cases) + cut.get("cases", 0) - MAX_RETURNS),
-        "concessions": len(fulfilled.concessions) + fulfilled.rows_cut.get("concessions", 0) - MAX_ITEMS
-        if fulfilled
-        else 0,
+        "tracking": _beyond(MAX_PARCELS, order.tracking_numbers, cut.get("tracking_numbers", 0)),
+        "merchant_order_ids": _beyond(MAX_MERCHANT_IDS, order.merchant_order_ids, cut.get("merchant_order_ids", 0)),
+        "returns": _beyond(MAX_RETURNS, order.returns, cut.get("returns", 0))
+        + _beyond(MAX_RETURNS, order.cases, cut.get("cases", 0)),
+        "concessions": _beyond(
+            MAX_ITEMS, concessions, order.fulfillment.rows_cut.get("concessions", 0) if order.fulfillment else 0
+        ),
     }
     return {name: count for name, count in counted.items() if count > 0}
+
+
+def _beyond(most: int, rows: Sequence[object], unread: int) -> int:
+    """Return how many rows are not shown, where at most so many of those that were read are."""
+    return max(0, len(rows) - most) + unread
 
 
 def _parcel_statuses(order: Order | None) -> frozenset[str]:
@@ -293,7 +298,7 @@ def _parcel(tracking: Tracking, said: _Said) -> ParcelView:
             )
             for each in newest[:MAX_CHECKPOINTS]
         ],
-        checkpoints_left_out=max(0, len(newest) + tracking.rows_cut.get("checkpoints", 0) - MAX_CHECKPOINTS) or None,
+        checkpoints_left_out=_beyond(MAX_CHECKPOINTS, newest, tracking.rows_cut.get("checkpoints", 0)) or None,
     )
 
 
