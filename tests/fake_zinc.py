@@ -44,6 +44,8 @@ class FakeZinc:
     listing: bool = True
     reads: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     lists: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
+    wallets: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
+    """What `GET /wallet/me` gives next, instead of balance and fee."""
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
@@ -110,6 +112,8 @@ class FakeZinc:
         if request.url.path == "/health":
             return httpx.Response(200, json={"status": "up"})
         if request.url.path == "/wallet/me":
+            if self.wallets:
+                return _given(self.wallets.pop(0))
             return httpx.Response(200, json={"balance": 10_000_000, "order_fee_cents": self.fee_cents})
         if request.url.path.startswith("/products/"):
             product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))

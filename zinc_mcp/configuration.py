@@ -32,12 +32,14 @@ _VARIABLES = {
     "wallet_recipients": "ZINC_WALLET_RECIPIENTS",
     "wallet_fees": "ZINC_WALLET_FEES",
     "browser": "ZINC_MCP_BROWSER",
+    "proxy": "ZINC_MCP_PROXY",
 }
-_SECRETS = ("api_key", "journal", "tempo_private_key", "stripe_secret_key")
+_SECRETS = ("api_key", "journal", "tempo_private_key", "stripe_secret_key", "proxy")
 _TOP_LEVEL = frozenset([*_VARIABLES, *(f"{name}_file" for name in _SECRETS), "policy", "addresses"])
 _OWN_VARIABLES = frozenset(
     "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
-    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER".split()
+    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER "
+    "ZINC_MCP_PROXY ZINC_MCP_PROXY_FILE".split()
 )
 _UNFILLED = re.compile(
     r"\$\{[^{}]*\}|\$env:\w+|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_]\w*%|\{\{[^{}]*\}\}|"

@@ -2,12 +2,16 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _SPACES = "\t\n\v\f\r\x85\u2028\u2029"
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")
 """Letters, marks and symbols that show nothing (Unicode, Default_Ignorable_Code_Point), the empty Braille cell and the
 null note."""
+_HIDDEN = re.compile(f"[{''.join(sorted(_BLANKS))}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""What counts as printable (`str.isprintable`: no control, format, unassigned or separating character but the space)
+and still shows nothing, or only changes how the character before it looks."""
 
 
 def invisible(character: str) -> bool:
@@ -20,17 +24,20 @@ def plain(text: object, limit: int = 200) -> str:
 
     It stays data: nothing here makes it a sentence of ours, and callers show it in a field of its own.
     """
-    if isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable():
+    if isinstance(text, str) and len(text) <= limit and text.isprintable() and not _HIDDEN.search(text):
         return " ".join(text.split())  # what most text is: no character of it needs to be looked at
     # Bounded before anything walks it: what comes from outside may be megabytes long.
     source = _ANSI.sub("", _as_text(text)[: limit * 8])
-    kept = "".join(
-        " " if character in _SPACES else character
-        for character in source
-        if character in _SPACES or not (invisible(character) or selects_a_variation(character))
-    )
+    kept = "".join(map(_shown, source))
     kept = " ".join(kept.split())
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    if character in _SPACES:
+        return " "
+    return "" if invisible(character) or selects_a_variation(character) else character
 
 
 def _as_text(text: object) -> str:

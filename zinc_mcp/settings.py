@@ -20,6 +20,7 @@ from zinc_mcp.configuration import (
 )
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.private_files import readable_by_others
+from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
 
 DEFAULT_API_URL = "https://api.zinc.com"
 TOOLS = ("place_order", "place_agent_order", "get_order")
@@ -58,6 +59,8 @@ class Settings:
     """The least and the most that a 402 may ask for above the price ceiling, in cents; None for Zinc's fee alone."""
     browser: bool = True
     """Whether the approval page may be opened in a browser of this desktop."""
+    proxy: SecretStr | None = None
+    """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where each setting came from, in words; never a value."""
     unfilled: tuple[str, ...] = ()
@@ -75,6 +78,11 @@ class Settings:
         if self.api_key is not None and self.api_key.get_secret_value().startswith("zn_test_"):
             return "test"
         return "live"
+
+    @property
+    def route(self) -> Route:
+        """The way to every host that is asked."""
+        return Route(self.proxy)
 
     @property
     def journal_url(self) -> str:
@@ -121,6 +129,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         **wallet,
         wallet_trouble=trouble,
         browser=reader.switch("browser", default=True),
+        proxy=reader.secret("proxy", _proxy_address),
         sources=MappingProxyType(reader.sources),
         unfilled=unfilled(environment, document, config.name),
         readable=tuple(path for path in dict.fromkeys(reader.secret_files) if readable_by_others(path)),
@@ -171,6 +180,16 @@ def _header_value(key: str) -> str | None:
     # It travels in an HTTP header, where a line break or a foreign letter has no place.
     if any(not 33 <= ord(character) <= 126 for character in key):
         return "holds spaces or characters that no key has"
+    return None
+
+
+def _proxy_address(address: str) -> str | None:
+    if address in (ENVIRONMENT, NONE):
+        return None
+    try:
+        checked(address)
+    except UnusableRouteError:
+        return "must be environment, none or an address like http://proxy.example:3128"
     return None
 
 

@@ -139,7 +139,7 @@ async def open_shop(
     wallet = _usable_wallet(settings, client, wallet_transport, unusable)
     if settings.sandbox or settings.api_key is not None:
         key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
-        rails["account"] = AccountRail(client, key, settings.mode)
+        rails["account"] = AccountRail(client, key, settings.mode, clock if uptime is None else time.monotonic)
     if wallet is not None:
         from zinc_mcp.rails.agent import AgentRail
 
@@ -261,7 +261,13 @@ def _can_buy(rails: Mapping[RailName, Rail], unusable: Mapping[RailName, ZincMcp
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
     if not settings.sandbox:
-        return ZincClient(settings.api_url, transport=transport, wire_seconds=clocks.wire, heard=times.heard)
+        return ZincClient(
+            settings.api_url,
+            route=settings.route,
+            transport=transport,
+            wire_seconds=clocks.wire,
+            heard=times.heard,
+        )
     if transport is None:
         from zinc_mcp.sandbox import Sandbox
 
@@ -295,7 +301,7 @@ def payment_wallet(
         ending = settlement.get("ending")
         return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
 
-    return wallet_from(_wallet_settings(settings), transport=transport, lookup=lookup)
+    return wallet_from(_wallet_settings(settings), route=settings.route, transport=transport, lookup=lookup)
 
 
 def _wallet_settings(settings: Settings) -> WalletSettings:

@@ -151,6 +151,10 @@ class Zinc(asyncio.Protocol):
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
+    def answered(self, head: str, body: bytes) -> tuple[bytes, bytes]:
+        """Return status and content for a request."""
+        return answer(head, body)
+
     def data_received(self, data: bytes) -> None:
         """Answer every request that has come whole."""
         self._got += data
@@ -162,7 +166,7 @@ class Zinc(asyncio.Protocol):
             if len(self._got) < end + 4 + length:
                 return
             body, self._got = self._got[end + 4 : end + 4 + length], self._got[end + 4 + length :]
-            status, content = answer(head, body)
+            status, content = self.answered(head, body)
             assert self._transport is not None
             self._transport.write(
                 b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(content))

@@ -3,17 +3,23 @@
 Sources: Create MPP Order (OpenAPI 2026-04-27); `?method=` since 2026-06-26. The paid request must repeat bytes and URL.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import httpx
 from pydantic import SecretStr
 
 from zinc_mcp.api.client import ZincClient, placed_order
 from zinc_mcp.api.responses import Order
-from zinc_mcp.api.wire import Leaving, dated
+from zinc_mcp.api.wire import dated
+from zinc_mcp.network import Leaving
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_KEY = 500
 

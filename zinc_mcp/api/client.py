@@ -8,32 +8,38 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
-from zinc_mcp.api.answers import MAX_ROWS
 from zinc_mcp.api.failures import Failure, read_failure
 from zinc_mcp.api.origin import check_origin
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import ORDER_ID, Order, order_in
 from zinc_mcp.api.wire import (
+    MAX_LIST_BYTES,
     READ_SECONDS,
     WIRE_SECONDS,
     Heard,
-    Leaving,
-    OnHeaders,
     Wire,
-    WireAnswer,
     bearer,
     unanswered,
     unreadable,
 )
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderNotFoundError, OrderRejectedError
+from zinc_mcp.network import MAX_ANSWER_BYTES, Leaving, NetworkAnswer, OnHeaders
 
 if TYPE_CHECKING:
     import httpx
 
+    from zinc_mcp.proxies import Route
+
 MAX_PAGES = 10
 """Pages of a list that are read where Zinc does not filter it."""
+PAGE = 50
+"""Orders that a page is asked for: few enough for the bound of its bytes, whatever number Zinc gives unasked."""
+
+MAX_LISTED = 500
+"""Orders of one page that are read, where more are given than were asked for."""
 
 _ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
@@ -46,6 +52,7 @@ class ZincClient:
         self,
         origin: str,
         *,
+        route: Route | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
@@ -58,7 +65,12 @@ class ZincClient:
         """
         self.origin = check_origin(origin)
         self._wire = Wire(
-            self.origin, transport=transport, wire_seconds=wire_seconds, read_seconds=read_seconds, heard=heard
+            self.origin,
+            route=route,
+            transport=transport,
+            wire_seconds=wire_seconds,
+            read_seconds=read_seconds,
+            heard=heard,
         )
 
     async def aclose(self) -> None:
@@ -83,7 +95,7 @@ class ZincClient:
         headers: Mapping[str, str],
         on_headers: OnHeaders | None = None,
         leaving: Leaving | None = None,
-    ) -> WireAnswer:
+    ) -> NetworkAnswer:
         """Send one placing request with exactly these bytes; see `Wire.post`."""
         return await self._wire.post(path, body, headers, on_headers, leaving)
 
@@ -111,22 +123,23 @@ class ZincClient:
         An empty list proves nothing: listings may lag. Rows that are not orders are passed over, and where all orders
         are listed (releases before that one had no such filter) more pages are read.
         """
-        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value}
+        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value, "limit": str(PAGE)}
         found: list[Order] = []
         seen = 0
         for _ in range(MAX_PAGES):
             page = {"offset": str(seen)} if seen else {}
-            listed = _ok(await self._read("/orders", api_key, {**parameters, **page}))
+            listed = _ok(await self._read("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
             rows = _rows(listed)
             seen += len(rows)
-            for row in rows[:MAX_ROWS]:
+            for row in rows[:MAX_LISTED]:
+                # A server that ignores the filter must not make a stranger's order ours.
+                if not _has(row, metadata_key, metadata_value):
+                    continue
+                await lowlevel.checkpoint()  # others have their turn between two orders
                 try:
-                    order = Order.model_validate(row)
+                    found.append(Order.read(row))
                 except ValidationError:
                     continue
-                # A server that ignores the filter must not make a stranger's order ours.
-                if order.metadata.get(metadata_key) == metadata_value:
-                    found.append(order)
             if found or not rows or seen >= _total(listed):
                 break
         return found
@@ -139,7 +152,7 @@ class ZincClient:
         """
         answer = await self._read(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
         try:
-            return Product.model_validate(_ok(answer))
+            return Product.read(_ok(answer))
         except ValidationError as error:
             raise unreadable() from error
 
@@ -162,12 +175,16 @@ class ZincClient:
         return status if isinstance(status, str) else "unknown"
 
     async def _read(
-        self, path: str, api_key: SecretStr | None, parameters: Mapping[str, str] | None = None
-    ) -> WireAnswer:
-        return await self._wire.get(path, bearer(api_key) if api_key else {}, parameters)
+        self,
+        path: str,
+        api_key: SecretStr | None,
+        parameters: Mapping[str, str] | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> NetworkAnswer:
+        return await self._wire.get(path, bearer(api_key) if api_key else {}, parameters, most_bytes)
 
 
-def placed_order(answer: WireAnswer) -> Order:
+def placed_order(answer: NetworkAnswer) -> Order:
     """Sort the answer to a placing request by what it proves.
 
     Raises:
@@ -199,12 +216,17 @@ def _rows(listed: object) -> list[Any]:
     return cast(list[Any], rows) if isinstance(rows, list) else []
 
 
+def _has(row: Any, metadata_key: str, metadata_value: str) -> bool:
+    metadata: Any = cast(Any, row).get("metadata") if isinstance(row, Mapping) else None
+    return isinstance(metadata, Mapping) and cast(Any, metadata).get(metadata_key) == metadata_value
+
+
 def _total(listed: object) -> int:
     total: Any = cast(Any, listed).get("total") if isinstance(listed, Mapping) else None
     return total if type(total) is int else 0
 
 
-def _ok(answer: WireAnswer) -> object:
+def _ok(answer: NetworkAnswer) -> object:
     _refuse_a_no(answer)
     decoded = answer.json()
     if decoded is None:
@@ -212,7 +234,7 @@ def _ok(answer: WireAnswer) -> object:
     return cast(object, decoded)
 
 
-def _refuse_a_no(answer: WireAnswer) -> None:
+def _refuse_a_no(answer: NetworkAnswer) -> None:
     if 400 <= answer.status < 500:
         failure = read_failure(answer.json())
         raise OrderRejectedError(

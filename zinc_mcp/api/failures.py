@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
+from zinc_mcp.api.answers import MAX_CENTS
 from zinc_mcp.errors import Problem
 from zinc_mcp.prose import plain
 
@@ -141,7 +142,9 @@ def _coded(error: Mapping[str, Any]) -> Failure:
     given: Any = error.get("details")
     details: Mapping[str, Any] = cast(Any, given) if isinstance(given, Mapping) else {}
     facts: dict[str, Any] = {
-        f"{name}_cents": details[name] for name in ("required", "available") if type(details.get(name)) is int
+        f"{name}_cents": cents
+        for name in ("required", "available")
+        if type(cents := details.get(name)) is int and abs(cents) <= MAX_CENTS
     }
     facts |= _message(error.get("message"))
     identifiers = tuple(

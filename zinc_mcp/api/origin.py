@@ -4,6 +4,7 @@ import ipaddress
 import re
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.proxies import is_loopback
 
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
@@ -26,14 +27,6 @@ def check_origin(origin: str) -> str:
         raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
     port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
     return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host (an address without brackets, or a name) is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _exists(host: str) -> bool:

@@ -80,6 +80,7 @@ class PriceComponents(Answer):
         """Whether the figures contradict themselves or each other, so that nothing can be settled on them."""
         return (
             self.unreadable
+            or "line_items" in self.rows_cut  # then they cannot be added up
             or any(amount < 0 for name in _AMOUNTS if (amount := getattr(self, name)) is not None)
             or not self._adds_up
             or self._is_paid_in_other_money

@@ -5,7 +5,6 @@ Zinc, is not read. How lenient reading is: `api.answers`.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -13,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Currency, Moment, Open, Rows, Text
+from zinc_mcp.api.answers import Amount, Answer, Count, Credit, Currency, Flat, Moment, Rows, Text
 from zinc_mcp.api.orders import canonical
 from zinc_mcp.api.prices import PriceComponents
+from zinc_mcp.network import decoded
 
 Stage = Literal["accepted", "placed", "failed", "cancelled"]
 
@@ -136,6 +136,8 @@ class Tracking(Answer):
     """None: unknown; Zinc never gives an empty list."""
     item_mapping: Text | None = None
 
+    written_as = (dict, str, int)
+
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
         # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).
@@ -247,10 +249,10 @@ class Order(Answer):
     max_price: Amount | None = None
     attempts: Count = 0
     items: Rows[OrderItem] = []
-    shipping_address: Open = {}
+    shipping_address: Flat = {}
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    metadata: Open = {}
+    metadata: Flat = {}
     po_number: Text | None = None
     tracking_numbers: Rows[Tracking] = []
     returns: Rows[ReturnSummary] = []
@@ -310,19 +312,26 @@ class Order(Answer):
 
     @property
     def credits_are_unclear(self) -> bool:
-        """Whether an amount is shown as given back by what says of itself that nothing was, or in other money."""
-        return any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
+        """Whether an amount is shown as given back by what says of itself that nothing was, or in other money.
+
+        Also where not all of them were read.
+        """
+        is_whole = self.rows_cut.keys().isdisjoint(("returns", "cases"))
+        return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
 
     @property
     def ending_is_unclear(self) -> bool:
         """Whether what is shown speaks against the end that the status names.
 
         An order that failed has no retailer's number, no price that was charged and nothing on its way (OrderResponse,
-        SDK 2026.10.16); one that was cancelled may have had the first two.
+        SDK 2026.10.16); one that was cancelled may have had the first two. An end is not believed either where not all
+        was read that could speak against it.
         """
         result = self.job_result
         if self.stage == "placed":
             return result is not None and result.success is False
+        if self.stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
+            return True
         is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
             (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
         )
@@ -349,10 +358,7 @@ def order_in(content: bytes) -> Order:
 
 
 def _read(content: bytes) -> Order:
-    try:
-        return Order.model_validate(json.loads(content))
-    except RecursionError as error:
-        raise ValueError from error
+    return Order.read(decoded(content))
 
 
 _remembered = lru_cache(maxsize=64)(_read)

@@ -26,13 +26,17 @@ from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, read_policy
 from zinc_mcp.ordering.twin import order_of
+from zinc_mcp.payments.networks import NETWORKS
+from zinc_mcp.payments.origin import is_private_or_encrypted
 from zinc_mcp.prose import plain
+from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.settings import Settings, load_settings
 from zinc_mcp.shop import payment_wallet
 
 _ZINC_SECONDS = 5.0
 _MOST_SHOWN = 10
 _AGAIN = "Install zinc-mcp with the wallet's extra again."
+_PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
     yield "wallet", settings.wallet or "none"
     yield "browser", "the approval page may open in it" if settings.browser else "the approval page never opens in it"
+    yield "proxy", _shown_proxy(settings)
     for name in ("tempo_private_key", "stripe_secret_key", "wallet_command"):
         if getattr(settings, name) is not None:
             yield name, "set"
@@ -103,6 +108,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "policy", _limits(policy))
     except ZincMcpError as error:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
+    yield from _route(settings)
     yield from _journal(settings)
     yield from _ways_to_buy(settings, policy)
     yield from _zinc(settings)
@@ -128,6 +134,46 @@ def _shown_origin(settings: Settings) -> str:
         return plain(check_origin(settings.api_url))
     except ZincMcpError:
         return "not usable"  # and not repeated: whatever stands there, it is not an address
+
+
+def _shown_proxy(settings: Settings) -> str:
+    wanted = settings.proxy.get_secret_value() if settings.proxy is not None else ENVIRONMENT
+    return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
+
+
+def _route(settings: Settings) -> Iterator[Finding]:
+    """Say through what each host is asked, and whom the connections trust."""
+    if settings.sandbox:
+        return
+    for host, url in _asked_hosts(settings):
+        try:
+            proxy = settings.route.proxy_to(url)
+        except UnusableRouteError as error:
+            yield Finding("wrong", "proxy", f"{error}.", _PROXY_ADVICE)
+            return
+        yield Finding("ok", "proxy", f"{host} through {plain(shown(proxy)) if proxy else 'none'}")
+    named = certificates()
+    try:
+        check_certificates()
+    except UnusableRouteError as error:
+        yield Finding("wrong", "certificates", f"{error}.", "Correct the variable or remove it.")
+        return
+    where = f"those that {named[0]} names ({plain(named[1])})" if named else "the usual authorities"
+    yield Finding("ok", "certificates", f"{where} are trusted")
+
+
+def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        yield "Zinc", check_origin(settings.api_url)
+    except ZincMcpError:
+        pass  # told below
+    if settings.wallet == "tempo":
+        network = NETWORKS.get(settings.tempo_chain_id or 4217)
+        url = settings.tempo_rpc_url or (network.rpc_url if network else "")
+        if is_private_or_encrypted(url):  # the wallet says what is wrong with another
+            yield "the Tempo node", url
+    if settings.wallet == "stripe":
+        yield "Stripe", "https://api.stripe.com"
 
 
 def _shown_journal(settings: Settings) -> str:
@@ -285,7 +331,7 @@ def _zinc(settings: Settings) -> Iterator[Finding]:
 
 
 async def _ask_zinc(settings: Settings) -> tuple[str, Mapping[str, Any] | ZincMcpError | None]:
-    client = ZincClient(settings.api_url, read_seconds=_ZINC_SECONDS)
+    client = ZincClient(settings.api_url, route=settings.route, read_seconds=_ZINC_SECONDS)
     try:
         health = await client.get_health()
         if settings.api_key is None:

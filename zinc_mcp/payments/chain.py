@@ -1,17 +1,23 @@
 """What a Tempo node says: the few questions before signing, and what became of a transfer afterwards."""
 
+from __future__ import annotations
+
+import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import anyio
-import httpx
 from pydantic import SecretStr
 
+from zinc_mcp.network import Exchange, NoAnswerError, NotSentError
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.silence import silence_transports
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
 from zinc_mcp.payments.wire import strict_object
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
 
 # keccak256("TransferWithMemo(address,address,uint256,bytes32)"): from, to and memo are indexed, the amount is data.
 TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145927de7f0"
@@ -23,7 +29,10 @@ _OWN_GRACE_SECONDS = 30.0
 _BLOCKS = 5_000
 """More blocks than a chain can make in the minutes a transaction is valid; a bound that nodes accept for logs."""
 _SECONDS = 10.0
-_MAX_ANSWER_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
+"""A block names each of its transactions, and there may be thousands."""
+MAX_LOGS = 1_000
+"""Logs of one transfer that are looked at; it makes one."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
@@ -35,28 +44,27 @@ class ChainError(Exception):
 class TempoNode:
     """One JSON-RPC node. Its address may hold a key, and shows nowhere."""
 
-    def __init__(self, url: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        silence_transports()
-        self._url = url
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+    def __init__(
+        self, url: SecretStr, route: Route | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._exchange = Exchange(url.get_secret_value(), route, transport=transport)
 
     async def chain_id(self) -> int:
         """Return the chain it is on."""
-        return _number(await self._ask("eth_chainId", []))
+        return _number(await self.ask("eth_chainId", []))
 
     async def gas_price(self) -> int:
         """Return attodollars per gas."""
-        return _number(await self._ask("eth_gasPrice", []))
+        return _number(await self.ask("eth_gasPrice", []))
 
     async def head(self) -> int:
         """Return the number of the newest block."""
-        return _number(await self._ask("eth_blockNumber", []))
+        return _number(await self.ask("eth_blockNumber", []))
 
     async def balance(self, token: str, account: str) -> int:
         """Return a TIP-20 balance in base units."""
         data = "0x70a08231" + account.removeprefix("0x").lower().rjust(64, "0")
-        return _number(await self._ask("eth_call", [{"to": token, "data": data}, "latest"]))
+        return _number(await self.ask("eth_call", [{"to": token, "data": data}, "latest"]))
 
     async def fate(self, recovery: Mapping[str, Any], now: float) -> Fate:
         """Say what became of a transfer, from the facts that were noted when it was signed.
@@ -72,13 +80,13 @@ class TempoNode:
         if await self.chain_id() != facts["chain_id"]:
             raise ChainError("another chain")
         last = min(await self.head(), facts["from_block"] + _BLOCKS)
-        block = await self._ask("eth_getBlockByNumber", [hex(last), False])
+        block = await self.ask("eth_getBlockByNumber", [hex(last), False])
         stamp = _number(cast(Mapping[str, Any], block).get("timestamp") if isinstance(block, dict) else None)
         end = facts["valid_before"]
         is_over = stamp > end + _GRACE_SECONDS and now > end + _OWN_GRACE_SECONDS
         reference = recovery.get("tx_hash")
         if isinstance(reference, str) and _HASH.fullmatch(reference):
-            receipt = await self._ask("eth_getTransactionReceipt", [reference])
+            receipt = await self.ask("eth_getTransactionReceipt", [reference])
             if isinstance(receipt, dict) and cast(Mapping[str, Any], receipt).get("status") == "0x1":
                 return Fate("settled", reference)
         found = await self._logged(recovery, facts["from_block"], last)
@@ -88,9 +96,7 @@ class TempoNode:
 
     async def aclose(self) -> None:
         """Close the connection."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._exchange.aclose()
 
     async def _logged(self, recovery: Mapping[str, Any], first: int, last: int) -> str | None:
         """Find the transfer by its memo, which names the challenge; a sponsored one has no hash beforehand."""
@@ -102,10 +108,10 @@ class TempoNode:
             "toBlock": hex(last),
         }
         asked = [str(topic).lower() for topic in wanted["topics"]]
-        logs = await self._ask("eth_getLogs", [wanted])
+        logs = await self.ask("eth_getLogs", [wanted])
         if not isinstance(logs, list):
             raise ChainError("not a list of logs")
-        for row in cast(list[object], logs):
+        for row in cast(list[object], logs)[:MAX_LOGS]:
             log: Mapping[str, Any] = cast(Mapping[str, Any], row) if isinstance(row, dict) else {}
             # A node that ignores the filter must not make a stranger's transfer ours.
             topics = log.get("topics")
@@ -118,24 +124,28 @@ class TempoNode:
                 return reference if isinstance(reference, str) and _HASH.fullmatch(reference) else ""
         return None
 
-    async def _ask(self, method: str, parameters: list[Any]) -> object:
-        if self._client is None:
-            self._client = httpx.AsyncClient(transport=self._transport, timeout=_SECONDS, follow_redirects=False)
+    async def ask(self, method: str, parameters: list[Any]) -> object:
+        """Ask one question and return its result.
+
+        Raises:
+            ChainError: no answer, or an error.
+        """
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-        content = bytearray()
         try:
-            with anyio.fail_after(_SECONDS):
-                async with self._client.stream("POST", self._url.get_secret_value(), json=question) as response:
-                    async for chunk in response.aiter_bytes():
-                        content += chunk
-                        if len(content) > _MAX_ANSWER_BYTES:
-                            raise ChainError("too long")
-            answer = strict_object(content.decode())
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeDecodeError, InvalidChallengeError):
+            answer = await self._exchange.ask(
+                "POST",
+                "",
+                {"Content-Type": "application/json"},
+                seconds=_SECONDS,
+                content=json.dumps(question).encode(),
+                most_bytes=MAX_ANSWER_BYTES,
+            )
+            told = strict_object(answer.content.decode())
+        except (NotSentError, NoAnswerError, UnicodeDecodeError, InvalidChallengeError):
             raise ChainError("no answer") from None
-        if "result" not in answer or answer.get("error") is not None:
+        if "result" not in told or told.get("error") is not None:
             raise ChainError("an error")
-        return cast(object, answer["result"])
+        return cast(object, told["result"])
 
 
 def _facts(recovery: Mapping[str, Any]) -> dict[str, int]:

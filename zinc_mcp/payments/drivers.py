@@ -1,15 +1,19 @@
 """The wallet that the owner chose, opened. What it needs is imported only then."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from __future__ import annotations
 
-import httpx
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.payments.networks import NETWORKS
 from zinc_mcp.payments.practice import PracticeWallet, SettlementLookup
 from zinc_mcp.payments.terms import MethodTerms
 from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
+from zinc_mcp.proxies import Route
+
+if TYPE_CHECKING:
+    import httpx
 
 _T = TypeVar("_T")
 
@@ -17,12 +21,13 @@ _T = TypeVar("_T")
 def wallet_from(
     settings: WalletSettings,
     *,
+    route: Route | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     lookup: SettlementLookup | None = None,
 ) -> PaymentWallet:
     """Build the configured wallet. Nothing is contacted and nothing slow is imported.
 
-    `transport` is what it reaches a Tempo node or Stripe through (None: the network); `lookup` asks the sandbox.
+    `route` is the way to a Tempo node or Stripe, `transport` stands for the network there; `lookup` asks the sandbox.
 
     Raises:
         SettingsError: if something is missing or malformed; the sentence names the setting, never its value.
@@ -39,6 +44,7 @@ def wallet_from(
                 root_account=settings.tempo_root_account,
                 rpc_url=settings.tempo_rpc_url,
                 recipients=settings.recipients,
+                route=route,
                 transport=transport,
             )
         case "stripe":
@@ -48,6 +54,7 @@ def wallet_from(
                 _given(settings.stripe_secret_key, "ZINC_STRIPE_SECRET_KEY", "stripe"),
                 _given(settings.stripe_payment_method, "ZINC_STRIPE_PAYMENT_METHOD", "stripe"),
                 recipients=settings.recipients,
+                route=route,
                 transport=transport,
             )
         case "command":

@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from zinc_mcp.api.origin import is_loopback
 from zinc_mcp.payments.failures import PaymentRefusedError
+from zinc_mcp.proxies import is_loopback
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 

@@ -5,12 +5,13 @@ takes it from the credential while that is kept, or asks Stripe again under the 
 time is over and no new one could come of it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
@@ -20,6 +21,11 @@ from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnkn
 from zinc_mcp.payments.stripe_tokens import TOKEN, Answer, NoAnswerError, TokenIssuer, fate_of, member
 from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
 
 METHOD = "stripe"
 
@@ -40,6 +46,7 @@ class StripeWallet:
         payment_method: str,
         *,
         recipients: frozenset[str] | None = None,
+        route: Route | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         key = secret_key.get_secret_value()
@@ -49,7 +56,7 @@ class StripeWallet:
             )
         if not _PAYMENT_METHOD.fullmatch(payment_method):
             raise SettingsError("ZINC_STRIPE_PAYMENT_METHOD is not a payment method of Stripe (pm_…).")
-        self._issuer = TokenIssuer(secret_key, transport)
+        self._issuer = TokenIssuer(secret_key, route, transport)
         self._account = _digest("account", key + payment_method)[:16]
         self._payment_method = payment_method
         self._terms = {METHOD: MethodTerms({"usd": 2}, recipients=recipients)}

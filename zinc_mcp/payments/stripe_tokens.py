@@ -3,25 +3,31 @@
 Stripe API reference, "Shared Payment Issued Token" (preview).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
-import anyio
-import httpx
 from pydantic import SecretStr
 
+from zinc_mcp import network
+from zinc_mcp.network import Exchange, NotSentError
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.silence import silence_transports
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
 from zinc_mcp.payments.wire import strict_object
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
 
 API = "https://api.stripe.com/v1/shared_payment/issued_tokens"
 API_VERSION = "2026-04-22.preview"
 TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
 
-_MAX_ANSWER_BYTES = 256 * 1024
 _SECONDS = 15.0
 _SETTLING_SECONDS = 60.0
 """A charge may be under way at the moment of a revocation or an expiry: only after this is "nothing taken" believed."""
@@ -68,11 +74,14 @@ class Answer:
 class TokenIssuer:
     """One Stripe account, reached with its secret key."""
 
-    def __init__(self, secret_key: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        silence_transports()
+    def __init__(
+        self,
+        secret_key: SecretStr,
+        route: Route | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._secret_key = secret_key
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._exchange = Exchange(API, route, transport=transport)
 
     async def issue(self, form: Mapping[str, str], idempotency_key: str) -> Answer:
         """Ask for a token; again under the same key, for the same token, if the first answer was lost.
@@ -83,7 +92,7 @@ class TokenIssuer:
         lost = False
         for _ in range(2):
             try:
-                answer = await self._exchange("POST", API, form, idempotency_key)
+                answer = await self._asked("POST", "", form, idempotency_key)
             except NoAnswerError as error:
                 if not error.sent and not lost:
                     raise
@@ -98,7 +107,7 @@ class TokenIssuer:
     async def read(self, token: str) -> Mapping[str, Any]:
         """Return what a token has become, or nothing."""
         try:
-            answer = await self._exchange("GET", f"{API}/{token}")
+            answer = await self._asked("GET", f"/{token}")
         except NoAnswerError:
             return {}
         return answer.members if answer.status == 200 else {}
@@ -106,7 +115,7 @@ class TokenIssuer:
     async def revoke(self, token: str) -> Mapping[str, Any]:
         """Revoke a token and return what it has become, or nothing."""
         try:
-            answer = await self._exchange("POST", f"{API}/{token}/revoke", {})
+            answer = await self._asked("POST", f"/{token}/revoke", {})
         except NoAnswerError:
             return {}
         # One that is spent or over cannot be revoked; what it is, it says itself.
@@ -114,31 +123,25 @@ class TokenIssuer:
 
     async def aclose(self) -> None:
         """Close the connection."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._exchange.aclose()
 
-    async def _exchange(
-        self, verb: str, url: str, form: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    async def _asked(
+        self, verb: str, path: str, form: Mapping[str, str] | None = None, idempotency_key: str | None = None
     ) -> Answer:
-        if self._client is None:
-            self._client = httpx.AsyncClient(transport=self._transport, timeout=_SECONDS, follow_redirects=False)
         headers = {"Authorization": f"Bearer {self._secret_key.get_secret_value()}", "Stripe-Version": API_VERSION}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        content = bytearray()
+        content = None
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(form).encode()
         try:
-            with anyio.fail_after(_SECONDS):
-                async with self._client.stream(verb, url, data=form, headers=headers) as response:
-                    async for chunk in response.aiter_bytes():
-                        content += chunk
-                        if len(content) > _MAX_ANSWER_BYTES:
-                            raise NoAnswerError(sent=True)
-            return Answer(response.status_code, strict_object(content.decode()))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            answer = await self._exchange.ask(verb, path, headers, seconds=_SECONDS, content=content)
+            return Answer(answer.status, strict_object(answer.content.decode()))
+        except NotSentError:
             raise NoAnswerError(sent=False) from None
-        except (httpx.HTTPError, TimeoutError, UnicodeDecodeError, InvalidChallengeError):
-            # Not chained: an httpx error carries the request, and that the key.
+        except (network.NoAnswerError, UnicodeDecodeError, InvalidChallengeError):
+            # Not chained: a failure of the HTTP library may carry the request, and that the key.
             raise NoAnswerError(sent=True) from None
 
 

@@ -4,15 +4,18 @@ Everything of pympp that this program uses is imported here, lazily: the first i
 does it in a thread. The signer gets one checked challenge, and what it signed is decoded before it is believed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
 from anyio import to_thread
 from pydantic import SecretStr
 
@@ -27,6 +30,11 @@ from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, inspect
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
 
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
+
 METHOD = "tempo"
 _GAS = 1_000_000
 """What pympp allows a transfer at least."""
@@ -34,6 +42,10 @@ _LIFETIME_SECONDS = 120.0
 _SIGNING_SECONDS = 25.0
 _PRIVATE_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+_NODE: ContextVar[TempoNode] = ContextVar("node")
+"""The node that the signer asks, in the thread that signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,15 @@ def load() -> _Signer:
         from mpp.methods.tempo import TempoAccount, attribution
         from mpp.methods.tempo import client as signer
         from mpp.runtime import CredentialParams
+
+        rpc: Any = importlib.import_module("mpp.methods.tempo._rpc")
+        client: Any = importlib.import_module("mpp.methods.tempo.client")
+        if not callable(getattr(rpc, "_rpc_call", None)) or not callable(getattr(client, "_rpc_call", None)):
+            raise SettingsError(
+                "ZINC_WALLET is tempo, but the installed pympp is not one that this program knows.",
+                "Install zinc-mcp[tempo] again and start again.",
+            )
+        rpc._rpc_call = client._rpc_call = _through_our_exchange
     except ImportError:
         raise SettingsError(
             "ZINC_WALLET is tempo, but its signer is not installed.", "Install zinc-mcp[tempo] and start again."
@@ -87,7 +108,7 @@ def load() -> _Signer:
         failures=(
             signer.TransactionError,
             SignersPaymentError,
-            httpx.HTTPError,
+            ChainError,
             ValueError,
             KeyError,
             TypeError,
@@ -95,6 +116,14 @@ def load() -> _Signer:
             TimeoutError,
         ),
     )
+
+
+async def _through_our_exchange(rpc_url: str, method: str, params: list[Any], *, client: object = None) -> Any:
+    """Stand for pympp's own request to a node, which is not bounded and goes by rules of its own.
+
+    pympp takes no client for it: this takes the place of its function where the signer is loaded.
+    """
+    return await _NODE.get().ask(method, params)
 
 
 class TempoWallet:
@@ -108,6 +137,7 @@ class TempoWallet:
         root_account: str | None = None,
         rpc_url: str | None = None,
         recipients: frozenset[str] | None = None,
+        route: Route | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         if not _PRIVATE_KEY.fullmatch(private_key.get_secret_value()):
@@ -123,7 +153,8 @@ class TempoWallet:
         self._root_account = root_account
         self._network = network
         self._rpc_url = SecretStr(rpc_url or network.rpc_url)
-        self._node = TempoNode(self._rpc_url, transport)
+        self._open_node = partial(TempoNode, self._rpc_url, route, transport)
+        self._node = self._open_node()
         self._terms = {METHOD: MethodTerms(network.currencies, network.chain_id, recipients)}
 
     @property
@@ -255,8 +286,14 @@ class TempoWallet:
         )
 
         async def create() -> str:
-            async with asyncio.timeout(_SIGNING_SECONDS):
-                return str(await method.create_credential(signer.parameters(challenge=theirs)))
+            node = self._open_node()  # connections belong to the event loop that opened them
+            asked = _NODE.set(node)
+            try:
+                async with asyncio.timeout(_SIGNING_SECONDS):
+                    return str(await method.create_credential(signer.parameters(challenge=theirs)))
+            finally:
+                _NODE.reset(asked)
+                await node.aclose()
 
         try:
             payload = signer.credential(asyncio.run(create())).payload

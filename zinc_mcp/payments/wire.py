@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from zinc_mcp.network import decoded
 from zinc_mcp.payments.failures import InvalidChallengeError
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -26,10 +27,10 @@ def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
     if not BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise InvalidChallengeError("not base64url")
     try:
-        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except ValueError:
         raise InvalidChallengeError("not base64url of text") from None
-    return strict_object(decoded)
+    return strict_object(plain)
 
 
 def strict_object(text: str) -> dict[str, Any]:
@@ -39,14 +40,14 @@ def strict_object(text: str) -> dict[str, Any]:
         InvalidChallengeError: if it is anything else.
     """
     try:
-        decoded: object = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        members: object = decoded(text.encode(), object_pairs_hook=_once, parse_constant=_no_constant)
         # An escaped half of a surrogate pair is a string that nothing can write again.
-        json.dumps(decoded, ensure_ascii=False).encode()
+        json.dumps(members, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidChallengeError("not a JSON object without duplicate keys") from None
-    if not isinstance(decoded, dict):
+    if not isinstance(members, dict):
         raise InvalidChallengeError("not a JSON object")
-    return cast(dict[str, Any], decoded)
+    return cast(dict[str, Any], members)
 
 
 def encoded_object(members: Mapping[str, Any]) -> str:

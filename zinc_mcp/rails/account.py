@@ -1,12 +1,15 @@
 """The account rail: `POST /orders`, paid from the Zinc balance behind a stored API key."""
 
 import hashlib
+import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
 from pydantic import SecretStr
 
+from zinc_mcp.api.answers import MAX_CENTS
 from zinc_mcp.api.client import ZincClient
 from zinc_mcp.api.products import Product
 from zinc_mcp.api.responses import Order
@@ -20,6 +23,8 @@ ORDER_FEE_CENTS = 100
 _FEE_SECONDS = 3.0
 _TIME_SECONDS = 3.0
 _FEE_KEPT_SECONDS = 3600.0
+_FEE_ASKED_AGAIN_SECONDS = 30.0
+"""After a look-up that told no fee."""
 
 
 class AccountRail:
@@ -27,26 +32,35 @@ class AccountRail:
 
     name: RailName = "account"
 
-    def __init__(self, client: ZincClient, api_key: SecretStr, mode: Mode) -> None:
+    def __init__(
+        self, client: ZincClient, api_key: SecretStr, mode: Mode, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
         self._api_key = api_key
         self._fee_cents = ORDER_FEE_CENTS
-        self._fee_until = 0.0
+        self._fee_until = -math.inf
+        self._clock = clock
         self.mode: Mode = mode
         self.origin = client.origin
         self.account = self.former_account = fingerprint(api_key)
 
     async def fee_cents(self) -> int:
-        """Return the account's order fee (`GET /wallet/me`), asked once an hour; until it is told, the usual one."""
-        if time.monotonic() >= self._fee_until:
-            self._fee_until = time.monotonic() + _FEE_KEPT_SECONDS
-            try:
-                with anyio.fail_after(_FEE_SECONDS):
-                    told = (await self._client.get_wallet(self._api_key)).get("order_fee_cents")
-            except (ZincMcpError, TimeoutError):
-                return self._fee_cents
-            if type(told) is int and told >= 0:
-                self._fee_cents = told
+        """Return the account's order fee (`GET /wallet/me`); until it is told, the usual one.
+
+        Asked once an hour, and half a minute after it was not told.
+        """
+        now = self._clock()
+        if now < self._fee_until:
+            return self._fee_cents
+        self._fee_until = now + _FEE_ASKED_AGAIN_SECONDS  # others do not ask meanwhile; this call may be cancelled
+        try:
+            with anyio.fail_after(_FEE_SECONDS):
+                told = (await self._client.get_wallet(self._api_key)).get("order_fee_cents")
+        except (ZincMcpError, TimeoutError):
+            return self._fee_cents
+        if type(told) is int and 0 <= told <= MAX_CENTS:
+            self._fee_cents = told
+            self._fee_until = now + _FEE_KEPT_SECONDS
         return self._fee_cents
 
     async def ask_the_time(self) -> None:

@@ -41,6 +41,11 @@ MAX_PARCELS = 5
 MAX_CHECKPOINTS = 3
 MAX_URL = 300
 MAX_NUMBERS = 30
+MAX_RETURNS = 5
+MAX_MERCHANT_IDS = 5
+_PARTS = re.compile(r"[/?&=#]")
+_WORDS = re.compile(r"[^A-Za-z0-9]+")
+_NUMBERS = re.compile(r"[^A-Za-z0-9_-]+")
 
 _NOT_COMING = {
     "cancelled": "cancelled",
@@ -67,7 +72,8 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
     """
     outcome = entry.state if entry else order.stage if order else "unknown"
     said = _prose_of(order)
-    shown = _items(entry, order, said)
+    items, items_left_out = _items(entry, order, said)
+    not_coming = _not_coming(order)
     facts: Mapping[str, Any] = entry.facts if entry else {}
     return OrderView(
         outcome=outcome,
@@ -78,15 +84,17 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         status=_text((order.status if order else None) or (entry.status if entry else None), 60),
         mode=entry.mode if entry else mode,
         retailer=_text(facts.get("retailer") or _retailer(order), 100),
-        items=shown[:MAX_ITEMS],
-        items_left_out=max(0, len(shown) - MAX_ITEMS) or None,
-        not_coming=_not_coming(order),
+        items=items,
+        items_left_out=items_left_out or None,
+        not_coming={status: numbers[:MAX_NUMBERS] for status, numbers in not_coming.items()},
+        left_out=_left_out(order, not_coming),
         ship_to=_ship_to(facts, order),
         price=price_view(entry, order, outcome),
         payment=bounded_facts(facts.get("payment") or {}) or None,
         tracking=[_parcel(each, said) for each in order.tracking_numbers[:MAX_PARCELS]] if order else [],
+        parcel_statuses=_parcel_statuses(order),
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
-        merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:5]] if order else [],
+        merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:MAX_MERCHANT_IDS]] if order else [],
         failure=_failure(entry, order, said) if outcome in NOT_BOUGHT else None,
         answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
         concessions=_concessions(order, said),
@@ -120,19 +128,37 @@ def _prose_of(order: Order | None) -> _Said:
     """Return `plain` for this order's prose: the buyer's street, postal code and telephone number blotted out."""
     address = order.shipping_address if order else {}
     private = [
-        str(address[name]).strip()
+        _folded(text)
         for name in ("address_line1", "address_line2", "postal_code", "phone_number")
-        if len(str(address.get(name) or "").strip()) >= 4
+        if len(text := str(address.get(name) or "").strip()) >= 4
     ]
-    pattern = re.compile("|".join(re.escape(text) for text in private), re.IGNORECASE) if private else None
 
     def said(text: object, limit: int) -> str | None:
         if text is None or text == "":
             return None
-        bounded = plain(text, 2_000)
-        return plain(pattern.sub("[...]", bounded) if pattern else bounded, limit) or None
+        whole = plain(str(text)[: 4 * limit], 4 * limit)
+        return plain(_blotted(whole, private), limit) or None
 
     return said
+
+
+def _blotted(text: str, private: Sequence[str]) -> str:
+    """Return a text without what is private, whatever its case; nothing foreign is ever made a pattern of."""
+    for each in private:
+        folded, start, kept = _folded(text), 0, list[str]()
+        while (found := folded.find(each, start)) >= 0:
+            kept += [text[start:found], "[...]"]
+            start = found + len(each)
+        text = "".join([*kept, text[start:]])
+    return text
+
+
+def _folded(text: str) -> str:
+    """Return a text in lower case, character by character, so that places in one are places in the other."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 
 def _text(text: object, limit: int) -> str | None:
@@ -143,19 +169,24 @@ def _retailer(order: Order | None) -> str | None:
     return retailer_in(order.items[0].url) if order and order.items else None
 
 
-def _items(entry: Entry | None, order: Order | None, said: _Said) -> list[ItemView]:
+def _items(entry: Entry | None, order: Order | None, said: _Said) -> tuple[list[ItemView], int]:
+    """Return the items that are shown, and how many more there are."""
     if order and order.items:
         priced = order.job_result.price_components if order.job_result else None
-        return [_item(item, order, priced, said) for item in order.items]
-    rows = entry.facts.get("items") if entry else None
-    return [
+        count = len(order.items) + order.rows_cut.get("items", 0)
+        shown = [_item(item, order, priced, said) for item in order.items[:MAX_ITEMS]]
+        return shown, count - len(shown)
+    found = entry.facts.get("items") if entry else None
+    rows = cast(list[Mapping[str, Any]], found if isinstance(found, list) else [])
+    shown = [
         ItemView(
             url=_text(row.get("url"), MAX_URL),
             quantity=quantity if isinstance(quantity := row.get("quantity"), int) else 1,
             variant=_options(row.get("variant")),
         )
-        for row in cast(list[Mapping[str, Any]], rows if isinstance(rows, list) else [])
+        for row in rows[:MAX_ITEMS]
     ]
+    return shown, len(rows) - len(shown)
 
 
 def _not_coming(order: Order | None) -> dict[str, list[int]]:
@@ -163,13 +194,47 @@ def _not_coming(order: Order | None) -> dict[str, list[int]]:
     for number, item in enumerate(order.items if order else [], 1):
         if (status := _NOT_COMING.get(item.status.casefold())) is not None:
             found.setdefault(status, []).append(number)
-    return {status: numbers[:MAX_NUMBERS] for status, numbers in found.items()}
+    return found
+
+
+def _left_out(order: Order | None, not_coming: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return how many more there are of what is shown in part, by its name in the view."""
+    if order is None:
+        return {}
+    cut = order.rows_cut
+    concessions = order.fulfillment.concessions if order.fulfillment else []
+    counted = {
+        "not_coming": sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in not_coming.values()),
+        "tracking": _beyond(MAX_PARCELS, order.tracking_numbers, cut.get("tracking_numbers", 0)),
+        "merchant_order_ids": _beyond(MAX_MERCHANT_IDS, order.merchant_order_ids, cut.get("merchant_order_ids", 0)),
+        "returns": _beyond(MAX_RETURNS, order.returns, cut.get("returns", 0))
+        + _beyond(MAX_RETURNS, order.cases, cut.get("cases", 0)),
+        "concessions": _beyond(
+            MAX_ITEMS, concessions, order.fulfillment.rows_cut.get("concessions", 0) if order.fulfillment else 0
+        ),
+    }
+    return {name: count for name, count in counted.items() if count > 0}
+
+
+def _beyond(most: int, rows: Sequence[object], unread: int) -> int:
+    """Return how many rows are not shown, where at most so many of those that were read are."""
+    return max(0, len(rows) - most) + unread
+
+
+def _parcel_statuses(order: Order | None) -> frozenset[str]:
+    """Return the statuses of all parcels, also of those that are not shown."""
+    if order is None:
+        return frozenset()
+    unread = ["unknown"] if "tracking_numbers" in order.rows_cut else []
+    return frozenset([*(parcel.status or "" for parcel in order.tracking_numbers), *unread])
 
 
 def _item(item: OrderItem, order: Order, priced: PriceComponents | None, said: _Said) -> ItemView:
     # Only a row that is certainly this item's gives it a title: a wrong one would be a lie.
     rows = (priced.cart_items if priced else None) or []
-    own = [row for row in rows if row.product_id and row.product_id in item.url]
+    # A set of words, for looking for many texts in each other takes seconds.
+    words = _words_of(item.url)
+    own = [row for row in rows if row.product_id in words]
     alone = rows if len(rows) == 1 and len(order.items) == 1 else []
     certain = own if len(own) == 1 else alone
     row = certain[0] if certain else None
@@ -182,6 +247,11 @@ def _item(item: OrderItem, order: Order, priced: PriceComponents | None, said: _
         unit_price_cents=row.unit_price if row else None,
         error=_text(item.error_type, 60) or said(item.cancellation_reason, 120),
     )
+
+
+def _words_of(url: str) -> frozenset[str]:
+    """Return what may stand for a product in an address: its parts between signs, with and without hyphens."""
+    return frozenset((*_PARTS.split(url), *_WORDS.split(url), *_NUMBERS.split(url))) - {""}
 
 
 def _options(variant: object) -> dict[str, str] | None:
@@ -228,6 +298,7 @@ def _parcel(tracking: Tracking, said: _Said) -> ParcelView:
             )
             for each in newest[:MAX_CHECKPOINTS]
         ],
+        checkpoints_left_out=_beyond(MAX_CHECKPOINTS, newest, tracking.rows_cut.get("checkpoints", 0)) or None,
     )
 
 
@@ -284,7 +355,9 @@ def _concessions(order: Order | None, said: _Said) -> list[dict[str, Any]]:
 
 
 def _returns(order: Order | None) -> list[dict[str, Any]]:
-    rows: list[ReturnSummary | CaseSummary] = [*order.returns[:5], *order.cases[:5]] if order else []
+    rows: list[ReturnSummary | CaseSummary] = (
+        [*order.returns[:MAX_RETURNS], *order.cases[:MAX_RETURNS]] if order else []
+    )
     return [
         {
             "id": plain(each.id, 60),

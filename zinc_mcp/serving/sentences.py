@@ -238,9 +238,10 @@ def _not_coming(view: OrderView) -> str:
     ]
     if not named:
         return ""
-    count = sum(map(len, view.not_coming.values()))
+    count = sum(map(len, view.not_coming.values())) + view.left_out.get("not_coming", 0)
     all_of_them = count >= len(view.items) + (view.items_left_out or 0)
-    return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}."
+    more = f", and {left_out} more" if (left_out := view.left_out.get("not_coming")) else ""
+    return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
 def _items(numbers: Sequence[int]) -> str:
@@ -252,13 +253,16 @@ def _says_why(view: OrderView) -> bool:
     return failure is not None and failure.model_dump(exclude_defaults=True) != {}
 
 
+_DELIVERED = frozenset({"delivered"})
+
+
 def _shipping(view: OrderView) -> str:
-    statuses = {parcel.status for parcel in view.tracking}
+    statuses = view.parcel_statuses
     if not statuses and not view.was_read:
         return ""
     if not statuses:
         return " It has no tracking number yet."
-    if statuses == {"delivered"}:
+    if statuses == _DELIVERED:
         return " Everything was delivered."
     if "undeliverable" in statuses:
         return " A parcel could not be delivered."
@@ -270,8 +274,8 @@ def _shipping(view: OrderView) -> str:
 
 
 def _after_placing(view: OrderView, look: str) -> str:
-    statuses = {parcel.status for parcel in view.tracking}
-    if statuses == {"delivered"}:
+    statuses = view.parcel_statuses
+    if statuses == _DELIVERED:
         return "Nothing more to do."
     if view.price is not None and view.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."

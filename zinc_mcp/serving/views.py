@@ -75,6 +75,7 @@ class ParcelView(View):
     estimated_delivery: str | None = None
     url: str | None = None
     checkpoints: list[CheckpointView] = []
+    checkpoints_left_out: int | None = None
 
 
 class FailureView(View):
@@ -129,6 +130,10 @@ class OrderView(View):
     retailer: str | None = None
     items: list[ItemView] = []
     items_left_out: int | None = None
+    left_out: dict[str, int] = {}
+    """How many more there are of what this shows only in part (`tracking`, `returns`, …)."""
+    parcel_statuses: frozenset[str] = Field(frozenset(), exclude=True)
+    """Of all parcels; those beyond the bound of what is read are `unknown`."""
     not_coming: dict[str, list[int]] = {}
     """Items that were cancelled, failed or skipped: their numbers, from 1, by their status."""
     ship_to: ShipToView | None = None

@@ -1,0 +1,104 @@
+"""How long others wait while the largest answers that are read are read, and whether the memory for it comes back.
+
+Measured: a server over stdio that is asked for a ping every millisecond while `get_order` reads an order whose answer
+is as large as any that is read (256 KB) and as laborious: many rows, long texts, wrong types at every depth, rows
+beyond every bound. And while `place_order`, with a journal of today, first reads a page of a list of orders that is as
+large (512 KB). The upstream is a process of its own. Baseline: the same beside an order of the usual size.
+
+A wait is the longest of a call; the figure is the median of the rounds, for the shape with which it is longest (ms).
+Memory is resident memory (MiB) after all of it, against that after the first call of each kind.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.baselines.large import SHAPES
+from bench.callers import HELLO, Stdio, resident_kib, started, succeeded
+from bench.figures import Figure, arguments, printed
+from bench.wanted import configured, order
+
+MOST_MS = 50.0
+MOST_GROWTH = 1.25
+_LIST = "list"
+_APART_SECONDS = 0.001
+
+
+async def measure(*, quick: bool = False) -> list[Figure]:
+    """Read every shape in every round and return the figures; `quick` with three rounds."""
+    waits: dict[str, list[float]] = {shape: [] for shape in (*SHAPES, _LIST)}
+    with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder:
+        async with (
+            _upstream() as origin,
+            started(["-m", "zinc_mcp"], configured(Path(folder) / "home", origin)) as process,
+        ):
+            server = Stdio(process, "legacy")
+            await server.asked("initialize", HELLO)
+            await _round(server, 0, {shape: [] for shape in waits})
+            before = resident_kib(process.pid) / 1024
+            for number in range(1, (3 if quick else 12) + 1):
+                await _round(server, number, waits)
+            after = resident_kib(process.pid) / 1024
+    medians = {shape: statistics.median(times) for shape, times in waits.items()}
+    usual = medians.pop("typical")
+    slowest = max(medians, key=lambda shape: medians[shape])
+    for shape, wait in sorted(medians.items(), key=lambda each: -each[1]):
+        print(f"{shape}: {wait:.1f} ms", file=sys.stderr)
+    return [
+        Figure(
+            f"a ping's wait beside the largest answer that is read ({slowest})",
+            f"{medians[slowest]:.1f} ms",
+            f"{usual:.1f} ms",
+            medians[slowest] / usual,
+            target=f"≤ {MOST_MS:.0f} ms",
+            holds=medians[slowest] <= MOST_MS,
+        ),
+        Figure(
+            "memory after the largest answers",
+            f"{after:.0f} MiB",
+            f"{before:.0f} MiB",
+            after / before,
+            target=f"≤ {MOST_GROWTH:.2f}",
+            holds=after / before <= MOST_GROWTH,
+        ),
+    ]
+
+
+async def _round(server: Stdio, number: int, waits: Mapping[str, list[float]]) -> None:
+    for place, shape in enumerate(SHAPES):
+        wanted = {**order(number * len(SHAPES) + place), "metadata": {"shape": shape}}
+        placed, wait = await _beside(server, "place_order", wanted)
+        waits[_LIST].append(wait)
+        shown, wait = await _beside(server, "get_order", {"order_id": succeeded(placed)["order_id"]})
+        if "unasked" in succeeded(shown):
+            raise RuntimeError(f"{shape} was not read: {succeeded(shown)['unasked']}")
+        waits[shape].append(wait)
+
+
+async def _beside(server: Stdio, tool: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    """Call a tool, and return its result and the longest that a ping had to wait meanwhile, in milliseconds."""
+    longest = 0.0
+    call = asyncio.create_task(server.call(tool, given))
+    while not call.done():
+        began = time.perf_counter()
+        await server.asked("ping", {})
+        longest = max(longest, time.perf_counter() - began)
+        await asyncio.sleep(_APART_SECONDS)
+    return await call, 1000 * longest
+
+
+@asynccontextmanager
+async def _upstream() -> AsyncGenerator[str]:
+    async with started(["-m", "bench.baselines.large"], {}) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(await asyncio.wait_for(process.stdout.readline(), 30))}"
+
+
+if __name__ == "__main__":
+    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
