@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.serving.members import Members, add_member, list_members, remove_member
+from zinc_mcp.serving.members import Members, add_member, list_members, members_callers, name_of, remove_member
+
+
+def whose(members: Members, token: str) -> str | None:
+    caller = members.caller_by(token)
+    return None if caller is None else name_of(caller)
 
 
 @pytest.fixture
@@ -33,10 +38,10 @@ def test_a_token_names_its_member_and_nothing_else_does(path: Path) -> None:
     token = add_member(path, "ada")
     add_member(path, "bob")
     members = Members(path)
-    assert members.named_by(token) == "ada"
-    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]
+    assert whose(members, token) == "ada"
+    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]["token"]
     for wrong in ("", "zmcp_", token + "x", token[:-1], token.upper(), kept, "é" * 40, "\udc80"):
-        assert members.named_by(wrong) is None
+        assert members.caller_by(wrong) is None
 
 
 def test_the_file_is_its_owner_s_alone_also_after_a_change(path: Path) -> None:
@@ -59,12 +64,12 @@ def test_a_member_keeps_the_token_until_removed(path: Path) -> None:
     with pytest.raises(RefusedError):
         add_member(path, "ada")
     members = Members(path)
-    assert members.named_by(token) == "ada"
+    assert whose(members, token) == "ada"
     assert remove_member(path, "ada")
-    assert members.named_by(token) is None
+    assert members.caller_by(token) is None
     assert not remove_member(path, "ada")
-    assert members.named_by(add_member(path, "ada")) == "ada"
-    assert members.named_by(token) is None
+    assert whose(members, add_member(path, "ada")) == "ada"
+    assert members.caller_by(token) is None
 
 
 @pytest.mark.parametrize(
@@ -86,10 +91,10 @@ def test_a_member_keeps_the_token_until_removed(path: Path) -> None:
 def test_a_file_that_cannot_be_understood_lets_nobody_in_and_is_not_overwritten(path: Path, content: str) -> None:
     token = add_member(path, "ada")
     members = Members(path)
-    assert members.named_by(token) == "ada"
+    assert whose(members, token) == "ada"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError) as raised:
-        members.named_by(token)
+        members.caller_by(token)
     assert "token" not in raised.value.summary
     with pytest.raises(SettingsError):
         add_member(path, "bob")
@@ -138,4 +143,4 @@ def test_a_file_that_may_not_be_read_lets_nobody_in(path: Path) -> None:
     token = add_member(path, "ada")
     path.chmod(0)
     with pytest.raises(SettingsError):
-        Members(path).named_by(token)
+        Members(path).caller_by(token)
