@@ -39,7 +39,7 @@ def test_a_token_names_its_member_and_nothing_else_does(path: Path) -> None:
     add_member(path, "bob")
     members = Members(path)
     assert whose(members, token) == "ada"
-    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]["token"]
+    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]["hash"]
     for wrong in ("", "zmcp_", token + "x", token[:-1], token.upper(), kept, "é" * 40, "\udc80"):
         assert members.caller_by(wrong) is None
 

@@ -48,11 +48,16 @@ _SECONDS: dict[_Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "un
 class Connections(ServerState):
     """What one server has open. Its protocol and its listener report here."""
 
-    def __init__(self, most: int | None = None) -> None:
-        """Take `most` connections at once; by default as many as `MOST_CONNECTIONS` and the process's files allow."""
+    def __init__(self, most_waiting: int | None = None) -> None:
+        """Bound them by `MOST_CONNECTIONS` and the process's files.
+
+        Args:
+            most_waiting: how many there are at most where there are no members, so that all of them wait.
+        """
         super().__init__()
-        self.most = most or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
-        self.most_waiting = self.most_of_one = self.most // WAITING_PART
+        self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
+        self.most_waiting = most_waiting or self.most // WAITING_PART
+        self.most_of_one = self.most // WAITING_PART
         self._open: dict[Connection, None] = {}
         self._taken = 0
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}
@@ -197,8 +202,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 class BoundedServer(uvicorn.Server):
     """uvicorn with bounded connections."""
 
-    def __init__(self, app: ASGIApp, *, most: int | None = None, **more: Any) -> None:
-        """Serve `app`; `more` is for `uvicorn.Config`."""
+    def __init__(self, app: ASGIApp, *, most_waiting: int | None = None, **more: Any) -> None:
+        """Serve `app`; `most_waiting` is for `Connections`, `more` for `uvicorn.Config`."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -214,7 +219,7 @@ class BoundedServer(uvicorn.Server):
                 **more,
             )
         )
-        self.connections = self.server_state = Connections(most)
+        self.connections = self.server_state = Connections(most_waiting)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server`."""

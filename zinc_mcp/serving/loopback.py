@@ -12,14 +12,14 @@ from zinc_mcp.serving.connections import BoundedServer
 
 GRACE_SECONDS = 1
 MOST_CONNECTIONS = 64
-"""One person's browser needs a few; a quarter of them are for those that wait."""
+"""One person's browser needs a few."""
 
 
 class LoopbackServer(BoundedServer):
     """Leaves signals to the process, and says when it accepts connections."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app, most=MOST_CONNECTIONS, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS)
+        super().__init__(app, most_waiting=MOST_CONNECTIONS, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS)
         self.accepting = anyio.Event()
 
     @contextmanager

@@ -181,7 +181,7 @@ def _read(path: Path) -> dict[str, _Member]:
         raise _unusable(path, "not JSON") from None
     listed = cast(dict[str, Any], document).get("members") if isinstance(document, dict) else None
     if not isinstance(listed, dict):
-        raise _unusable(path, 'not {"members": {name: {"id": id, "token": hash}}}')
+        raise _unusable(path, 'not {"members": {name: {"id": id, "hash": hash}}}')
     members = {name: _member(name, kept) for name, kept in cast(dict[str, Any], listed).items()}
     found = {name: member for name, member in members.items() if member is not None}
     # Of two with one id, both would be one caller.
@@ -191,7 +191,7 @@ def _read(path: Path) -> dict[str, _Member]:
 
 
 def _member(name: str, kept: Any) -> _Member | None:
-    """Return one entry of the file: `{"id": id, "token": hash}`, or the hash alone as it was before there were ids."""
+    """Return one entry of the file: `{"id": id, "hash": hash}`, or the hash alone as it was before there were ids."""
     if not _NAME.fullmatch(name) or name == LOCAL:
         return None
     if isinstance(kept, str):
@@ -199,10 +199,10 @@ def _member(name: str, kept: Any) -> _Member | None:
     if not isinstance(kept, dict):
         return None
     fields = cast(dict[str, Any], kept)
-    given, token = fields.get("id"), fields.get("token")
-    if fields.keys() != {"id", "token"} or not isinstance(given, str) or not isinstance(token, str):
+    given, kept_hash = fields.get("id"), fields.get("hash")
+    if fields.keys() != {"id", "hash"} or not isinstance(given, str) or not isinstance(kept_hash, str):
         return None
-    return _Member(name, token, given) if _ID.fullmatch(given) and _HASH.fullmatch(token) else None
+    return _Member(name, kept_hash, given) if _ID.fullmatch(given) and _HASH.fullmatch(kept_hash) else None
 
 
 @contextmanager
@@ -232,7 +232,7 @@ def _alone(path: Path) -> Generator[None]:
 
 def _write(path: Path, members: Mapping[str, _Member]) -> None:
     listed = {
-        name: member.hash if member.id is None else {"id": member.id, "token": member.hash}
+        name: member.hash if member.id is None else {"id": member.id, "hash": member.hash}
         for name, member in sorted(members.items())
     }
     try:
