@@ -120,9 +120,12 @@ def answered(opened: socket.socket, seconds: float = 10.0) -> bytes:
 
 
 def status_of(opened: socket.socket, seconds: float = 10.0) -> int:
-    """Return the status of the answer that comes next."""
+    """Return the status of the answer that comes next; 0 when the connection ends without one."""
     opened.settimeout(seconds)
-    return int(opened.recv(65_536).split(b" ", 2)[1])
+    try:
+        return int((opened.recv(65_536) or b"- 0 -").split(b" ", 2)[1])
+    except ConnectionResetError:
+        return 0
 
 
 def is_open(opened: socket.socket) -> bool:

@@ -262,7 +262,7 @@ def test_streams_of_one_member_are_bounded_and_take_nothing_from_another(team: T
     held = [team.stream(flood) for _ in range(MOST_STREAMS * 4)]
     statuses = [status_of(each) for each in held]
     assert 8 <= statuses.count(200) <= MOST_STREAMS
-    assert set(statuses) == {200, 429}
+    assert set(statuses) - {0} == {200, 429}, "some were ended to make room"
     with team.client(other) as client:
         session = session_of(client)
         stream = team.stream(other, session)

@@ -91,27 +91,37 @@ class Connections(ServerState):
     def check(self) -> None:
         """End every connection that took too long."""
         now = time.monotonic()
-        for held, since in list(self._handshakes.values()):
+        self._forget_handshakes()
+        for file, (_, since) in list(self._handshakes.items()):
             if now - since > HANDSHAKE_SECONDS:
-                _hang_up(held)
-        self._handshakes = {file: each for file, each in self._handshakes.items() if each[0].fileno() == file}
+                self._hang_up(file)
         for connection in list(self._open):
             connection.check(now)
 
     def _make_room(self, newest: "Connection | None") -> None:
-        handshakes = [held for file, (held, _) in self._handshakes.items() if held.fileno() == file]
+        self._forget_handshakes()
         waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
-        if len(handshakes) + len(waiting) <= self.most_waiting:
+        if len(self._handshakes) + len(waiting) <= self.most_waiting:
             return
         # The oldest first: a slow client loses to a flood, a quick one does not.
         for connection in waiting:
             if not connection.is_answering and connection is not newest:
                 connection.end()
                 return
-        if newest is not None:
+        if self._handshakes:
+            self._hang_up(next(iter(self._handshakes)))
+        elif newest is not None:
             newest.end()
-        elif handshakes:
-            _hang_up(handshakes[0])
+
+    def _forget_handshakes(self) -> None:
+        """Forget those that the event loop has closed."""
+        self._handshakes = {file: each for file, each in self._handshakes.items() if each[0].fileno() == file}
+
+    def _hang_up(self, file: int) -> None:
+        held, _ = self._handshakes.pop(file)
+        # The event loop holds it, and closes it when it sees the end.
+        with contextlib.suppress(OSError):
+            held.shutdown(socket.SHUT_RDWR)
 
 
 class Connection(H11Protocol, asyncio.BufferedProtocol):
@@ -283,9 +293,3 @@ def _files() -> int:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS + RESERVED_FILES if soft == resource.RLIM_INFINITY else soft
-
-
-def _hang_up(held: socket.socket) -> None:
-    # The event loop holds it; it closes it when it sees the end.
-    with contextlib.suppress(OSError):
-        held.shutdown(socket.SHUT_RDWR)

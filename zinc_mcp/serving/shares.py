@@ -102,14 +102,14 @@ class Shares:
                 opened = next((value for name, value in message["headers"] if name == _SESSION), b"")
                 if not given and opened and message["status"] < 400:
                     share.sessions[opened] = host
+                    while len(share.sessions) > MOST_SESSIONS:
+                        oldest = next(iter(share.sessions))
+                        await self._end(caller, oldest, share.sessions.pop(oldest))
                 elif given and (message["status"] == 404 or scope["method"] == "DELETE"):
                     share.sessions.pop(given, None)
             await send(message)
 
         await self._app(scope, receive, noting)
-        while len(share.sessions) > MOST_SESSIONS:
-            oldest = next(iter(share.sessions))
-            await self._end(caller, oldest, share.sessions.pop(oldest))
 
     def _forget_if_empty(self, caller: str, share: _Share) -> None:
         if not share.requests and not share.sessions and self._shares.get(caller) is share:
