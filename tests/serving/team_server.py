@@ -1,4 +1,4 @@
-"""A team server in a process of its own, with few files to open, and bare sockets that say to it what no client would."""
+"""A team server in a process of its own, with few files to open, and bare sockets that say what no client would."""
 
 import json
 import os
@@ -143,7 +143,10 @@ def is_open(opened: socket.socket) -> bool:
 
 @contextmanager
 def team_server(home: Path, *, files: int = 256, tls: tuple[Path, Path] | None = None) -> Generator[TeamServer]:
-    """Start one behind a proxy, or with TLS of its own, in the sandbox, that may have so many files open; it ends at the end, in order."""
+    """Start one in the sandbox, behind a proxy or with TLS of its own, that may have so many files open.
+
+    It ends at the end, in order.
+    """
     add_member(home / "members.json", "somebody")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What clients over HTTP may take: connections, time, bodies, streams and sessions; and who is removed holds nothing."""
+"""What clients over HTTP may take (connections, time, bodies, streams, sessions), and that who is removed has none."""
 
 import json
 import socket

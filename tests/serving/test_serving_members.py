@@ -1,5 +1,6 @@
 """The file of members: names and hashes, changed whole, closed to others."""
 
+import hashlib
 import json
 import os
 import stat
@@ -130,6 +131,64 @@ def test_changes_of_several_processes_at_once_lose_nobody(path: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), f"p{number}"]) for number in range(4)]
     assert [each.wait(60) for each in running] == [0] * 4
     assert len(list_members(path)) == 40
+
+
+def test_a_name_that_is_given_again_is_another_caller(path: Path) -> None:
+    add_member(path, "ada")
+    seen = {members_callers(path)["ada"]}
+    for _ in range(5):
+        removed = remove_member(path, "ada")
+        assert removed in seen
+        add_member(path, "ada")
+        caller = members_callers(path)["ada"]
+        assert caller not in seen
+        assert (name_of(caller), len(caller)) == ("ada", len("ada#") + 16)
+        seen.add(caller)
+
+
+def test_a_long_name_is_a_caller_that_the_journal_has_room_for(path: Path) -> None:
+    names = ["a" * 63 + "b", "a" * 64]
+    for name in names:
+        add_member(path, name)
+    callers = members_callers(path)
+    assert list(callers) == sorted(names)
+    assert {len(caller) for caller in callers.values()} == {64}
+    assert len(set(callers.values())) == 2
+
+
+def test_a_member_from_before_there_were_ids_stays_the_caller_they_were(path: Path) -> None:
+    token, other = "zmcp_" + "t" * 43, "zmcp_" + "o" * 43
+    path.parent.mkdir(parents=True)
+    kept = {name: hashlib.sha256(each.encode()).hexdigest() for name, each in (("ada", token), ("bob", other))}
+    path.write_text(json.dumps({"members": kept}), encoding="utf-8")
+    members = Members(path)
+    assert (members.caller_by(token), members.caller_by(other)) == ("ada", "bob")
+    add_member(path, "cy")
+    assert (members.caller_by(token), members.caller_by(other)) == ("ada", "bob"), "also when the file is written anew"
+    assert remove_member(path, "ada") == "ada"
+    assert members.caller_by(token) is None
+    assert members.caller_by(add_member(path, "ada")) not in ("ada", None)
+    assert members.caller_by(other) == "bob"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"id": "0" * 16},
+        {"hash": "0" * 64},
+        {"id": "0" * 15, "hash": "0" * 64},
+        {"id": 7, "hash": "0" * 64},
+        {"id": "0" * 16, "hash": "0" * 64, "more": 1},
+        ["0" * 16, "0" * 64],
+    ],
+)
+def test_an_entry_that_is_no_member_s_lets_nobody_in(path: Path, kept: object) -> None:
+    token = add_member(path, "ada")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["members"]["bob"] = kept
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(SettingsError, match="cannot be used"):
+        Members(path).caller_by(token)
 
 
 def test_without_a_file_there_are_no_members(path: Path) -> None:

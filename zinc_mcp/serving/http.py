@@ -21,7 +21,7 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.bodies import Bodies
+from zinc_mcp.serving.body_bounds import BoundedBodies
 from zinc_mcp.serving.browser import BrowserPage, Show
 from zinc_mcp.serving.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
@@ -144,7 +144,7 @@ def build_app(
         lifespan=lifespan,
     )
     routed.router.redirect_slashes = False  # both spellings are served
-    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
+    shares = Shares(BoundedBodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
     door = Door(shares, hosts, members, local=local)
     return door
 

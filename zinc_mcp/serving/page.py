@@ -21,7 +21,7 @@ from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.pin import PinAsked
-from zinc_mcp.serving.bodies import is_announced_over
+from zinc_mcp.serving.body_bounds import is_announced_over
 from zinc_mcp.serving.door import PAGE_PATH, Hosts
 from zinc_mcp.serving.members import Members, name_of
 from zinc_mcp.serving.sheet import sheet

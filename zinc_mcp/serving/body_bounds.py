@@ -11,7 +11,7 @@ from zinc_mcp.serving.message_bounds import MAX_MESSAGE_BYTES, objection_to
 TOO_LARGE = 413
 
 
-class Bodies:
+class BoundedBodies:
     """ASGI middleware: refuses a body over the bounds of a message. It stands behind the check of the token."""
 
     def __init__(self, app: ASGIApp) -> None:
