@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from serving.team_server import calling
 from started import Started
 from wanted import arguments
 
+from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.serving.calls import MOST_CALLS
 from zinc_mcp.serving.members import add_member, members_callers, remove_member
 
@@ -91,10 +93,10 @@ async def test_calls_of_one_caller_at_once_are_bounded(open_test_shop: OpenShop,
 
 
 async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_shop(clocks=replace(clocks, answer=25.0)) as shop, served(shop) as origin:
         headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
         async with httpx2.AsyncClient(base_url=origin, timeout=10) as client:
 
