@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -332,7 +333,7 @@ def test_a_name_that_is_given_again_gives_no_order_of_its_last_holder(team: Team
     assert told(team, second, "place_order", wanted)["new_order"] is True, "and it is no repeat of theirs"
 
 
-def told(team: TeamServer, token: str, tool: str, arguments: dict[str, object]) -> dict[str, object]:
+def told(team: TeamServer, token: str, tool: str, arguments: dict[str, Any]) -> dict[str, object]:
     with team.client(token) as client:
         client.headers["Mcp-Session-Id"] = session_of(client)
         answer = client.post("/mcp", json=calling(tool, arguments))

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MOST_CONNECTIONS = 1000
@@ -200,9 +200,10 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def _now_in(self) -> _Phase:
         if self.transport.is_closing() or self.flow.write_paused:
             return "unread"
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
+        if cycle is None or cycle.response_complete:
             return "head"
-        return "body" if self.cycle.more_body else "answer"
+        return "body" if cycle.more_body else "answer"
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._requests += 1

@@ -144,7 +144,8 @@ def _as_served(scope: Scope) -> Scope:
     No stream of ours can be continued; one that is asked for again starts anew, as the specification allows (MCP
     2025-11-25, Transports, "Resumability and Redelivery").
     """
-    path = _SPELLINGS.get(scope["path"], scope["path"])
+    given: str = scope["path"]
+    path = _SPELLINGS.get(given, given)
     if path.startswith(PAGE_PATH) and path != PAGE_PATH and path.endswith("/"):
         path = path[:-1]
     headers = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]

@@ -76,11 +76,13 @@ class ApprovalPage:
         origins = request.headers.getlist("origin")
         own = len(origins) == 1 and self._hosts.allow_origin(origins[0])
         from_a_file = origins in ([], ["null"])  # a file has no origin
-        form = await _form(request) if own or from_a_file else {}
+        if not own and not from_a_file:
+            return _elsewhere()
+        form = await _form(request)
         if form is None:
             return _closed("Not understood", "What was sent is not this page's form.", 400)
         if not own and "secret" not in form:
-            return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
+            return _elsewhere()
         try:
             token = self._let_in(form)
             visit = None if token is None else self._visits.visit(token, self._members)
@@ -250,6 +252,10 @@ def _closed(title: str, sentence: str, status: int, *, token: str | None = None)
     return sheet(
         "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
     )
+
+
+def _elsewhere() -> Response:
+    return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
 
 
 def _entry_id(path: str) -> int | None:
