@@ -235,6 +235,12 @@ class Connection:
             raise RuntimeError(f"{path} answered {status}: {content[:300]!r}")
         return content
 
+    async def get(self, path: str) -> None:
+        """Ask for a small answer and read it."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+        _, told = await self._head()
+        await self._reader.readexactly(int(told["content-length"]))
+
     async def subscribe(self, path: str, headers: str = "") -> str:
         """Open a stream of events and return the path that its first one names."""
         head = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/event-stream\r\n{headers}\r\n"

@@ -36,6 +36,7 @@ ErrorCode = Literal[
     "approval_required",
     "question_closed",
     "too_many_waiting",
+    "too_many_calls",
     "order_too_large",
     "account_not_configured",
     "wallet_not_configured",

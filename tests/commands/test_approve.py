@@ -26,6 +26,7 @@ from wanted import book, intent
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.serving.members import members_callers
 from zinc_mcp.shop import Shop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -186,13 +187,16 @@ def test_a_member_s_pin_is_set_at_the_owner_s_terminal_and_goes_with_the_member(
     def run(*words: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
         return at_a_terminal(["pin", *words], started.environment, typed)
 
-    def kept(caller: str) -> bool:
+    callers = {"local": "local"}
+
+    def kept(name: str) -> bool:
         with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
-            return journal.pin(caller) is not None
+            return journal.pin(callers[name]) is not None
 
     code, screen = run("set", "--member", "ada", typed=[])
     assert (code, "There is no member ada." in screen) == (1, True)
     started.run("members", "add", "ada")
+    callers.update(members_callers(started.home / "members.json"))
     code, screen = run("set", "--member", "ada", typed=[("New PIN", "ada's own"), ("again", "ada's own")])
     assert (code, "Every yes of ada needs it" in " ".join(screen.split())) == (0, True)
     assert (kept("ada"), kept("local")) == (True, False)

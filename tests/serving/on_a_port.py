@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 import httpx
 import httpx2
-import uvicorn
 from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.client.sse import sse_client
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp
 
 from zinc_mcp.serving.access import TOKEN_FILE, local_token
 from zinc_mcp.serving.browser import Show
+from zinc_mcp.serving.connections import BoundedServer
 from zinc_mcp.serving.door import Hosts
 from zinc_mcp.serving.http import build_app
 from zinc_mcp.serving.members import Members
@@ -34,8 +34,7 @@ TRANSPORTS: Sequence[str] = ("mcp", "sse")
 async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
     """Serve an application on a socket while inside."""
     # No time of the machine's own on the answers: those of a fake Zinc go by the test's clock.
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, date_header=False)
-    server = uvicorn.Server(config)
+    server = BoundedServer(app, lifespan="on", timeout_graceful_shutdown=1, date_header=False)
 
     async def serve() -> None:
         await server.serve(sockets=[listener])

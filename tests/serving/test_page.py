@@ -24,7 +24,7 @@ from zinc_mcp.ordering.decision import reference_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.serving.asking import Page
 from zinc_mcp.serving.browser import has_desktop, page_beside
-from zinc_mcp.serving.members import add_member, remove_member
+from zinc_mcp.serving.members import add_member, members_callers, remove_member
 from zinc_mcp.serving.page import address_of
 from zinc_mcp.shop import Shop
 
@@ -621,8 +621,9 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
+    caller = members_callers(home / "members.json")["ada"]
     async with open_test_shop() as shop, served(shop) as origin:
-        entry = entry_of(await shop.checkout.place(intent("ada")))
+        entry = entry_of(await shop.checkout.place(intent(caller)))
         address = address_of(origin, entry.id)
         async with visitor(address) as ada, visitor(address) as bob:
             first = await ada.client.get(address)
@@ -637,7 +638,7 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
             assert "Nothing waits" in await bob.look("/approve/")
             assert zinc.posts == []
             assert "Ordered" in words((await ada.decide("yes")).text)
-            second = entry_of(await shop.checkout.place(intent("ada", products=book(2))))
+            second = entry_of(await shop.checkout.place(intent(caller, products=book(2))))
             assert "Buy from" in await ada.look(f"/approve/{second.id}"), "one sign-in for all"
             assert (await bob.view(f"/approve/{second.id}")).status_code == 404
             remove_member(home / "members.json", "ada")

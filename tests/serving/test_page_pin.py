@@ -19,7 +19,7 @@ from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import hashed
 from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.members import add_member
+from zinc_mcp.serving.members import add_member, members_callers
 from zinc_mcp.serving.page import address_of
 from zinc_mcp.shop import Shop
 
@@ -191,12 +191,13 @@ async def test_each_member_has_a_pin_and_from_those_without_one_the_owner_s_is_a
     open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob", "cy")}
+    callers = members_callers(home / "members.json")
     set_pin(home, clock, RIGHT)
-    set_pin(home, clock, "ada's own", "ada")
+    set_pin(home, clock, "ada's own", callers["ada"])
     async with open_test_shop() as shop, served(shop) as origin:
 
         async def answers(name: str, number: int, *pins: str) -> list[str]:
-            entry = await placed(shop, number, name)
+            entry = await placed(shop, number, callers[name])
             async with visitor(address_of(origin, entry.id)) as person:
                 await person.sign_in(tokens[name])
                 told = [words((await person.decide("yes", pin=pin)).text) for pin in pins]
@@ -214,7 +215,7 @@ async def test_each_member_has_a_pin_and_from_those_without_one_the_owner_s_is_a
         assert "Ordered" in (await answers("ada", 21, "ada's own"))[0], "who has one of their own goes on"
         owners = await placed(shop, 22)
         assert (await in_the_terminal(shop, owners, RIGHT)).state == "accepted"
-        theirs = await placed(shop, 23, "ada")
+        theirs = await placed(shop, 23, callers["ada"])
         with pytest.raises(RefusedError, match="not the PIN"):
             await in_the_terminal(shop, theirs, "ada's own")
         assert (await in_the_terminal(shop, theirs, RIGHT)).state == "accepted", "the terminal is the owner's"

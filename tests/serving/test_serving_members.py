@@ -1,5 +1,6 @@
 """The file of members: names and hashes, changed whole, closed to others."""
 
+import hashlib
 import json
 import os
 import stat
@@ -11,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.serving.members import Members, add_member, list_members, remove_member
+from zinc_mcp.serving.members import Members, add_member, list_members, members_callers, name_of, remove_member
+
+
+def whose(members: Members, token: str) -> str | None:
+    caller = members.caller_by(token)
+    return None if caller is None else name_of(caller)
 
 
 @pytest.fixture
@@ -33,10 +39,10 @@ def test_a_token_names_its_member_and_nothing_else_does(path: Path) -> None:
     token = add_member(path, "ada")
     add_member(path, "bob")
     members = Members(path)
-    assert members.named_by(token) == "ada"
-    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]
+    assert whose(members, token) == "ada"
+    kept = json.loads(path.read_text(encoding="utf-8"))["members"]["ada"]["hash"]
     for wrong in ("", "zmcp_", token + "x", token[:-1], token.upper(), kept, "é" * 40, "\udc80"):
-        assert members.named_by(wrong) is None
+        assert members.caller_by(wrong) is None
 
 
 def test_the_file_is_its_owner_s_alone_also_after_a_change(path: Path) -> None:
@@ -59,12 +65,12 @@ def test_a_member_keeps_the_token_until_removed(path: Path) -> None:
     with pytest.raises(RefusedError):
         add_member(path, "ada")
     members = Members(path)
-    assert members.named_by(token) == "ada"
+    assert whose(members, token) == "ada"
     assert remove_member(path, "ada")
-    assert members.named_by(token) is None
+    assert members.caller_by(token) is None
     assert not remove_member(path, "ada")
-    assert members.named_by(add_member(path, "ada")) == "ada"
-    assert members.named_by(token) is None
+    assert whose(members, add_member(path, "ada")) == "ada"
+    assert members.caller_by(token) is None
 
 
 @pytest.mark.parametrize(
@@ -86,10 +92,10 @@ def test_a_member_keeps_the_token_until_removed(path: Path) -> None:
 def test_a_file_that_cannot_be_understood_lets_nobody_in_and_is_not_overwritten(path: Path, content: str) -> None:
     token = add_member(path, "ada")
     members = Members(path)
-    assert members.named_by(token) == "ada"
+    assert whose(members, token) == "ada"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError) as raised:
-        members.named_by(token)
+        members.caller_by(token)
     assert "token" not in raised.value.summary
     with pytest.raises(SettingsError):
         add_member(path, "bob")
@@ -127,6 +133,64 @@ def test_changes_of_several_processes_at_once_lose_nobody(path: Path) -> None:
     assert len(list_members(path)) == 40
 
 
+def test_a_name_that_is_given_again_is_another_caller(path: Path) -> None:
+    add_member(path, "ada")
+    seen = {members_callers(path)["ada"]}
+    for _ in range(5):
+        removed = remove_member(path, "ada")
+        assert removed in seen
+        add_member(path, "ada")
+        caller = members_callers(path)["ada"]
+        assert caller not in seen
+        assert (name_of(caller), len(caller)) == ("ada", len("ada#") + 16)
+        seen.add(caller)
+
+
+def test_a_long_name_is_a_caller_that_the_journal_has_room_for(path: Path) -> None:
+    names = ["a" * 63 + "b", "a" * 64]
+    for name in names:
+        add_member(path, name)
+    callers = members_callers(path)
+    assert list(callers) == sorted(names)
+    assert {len(caller) for caller in callers.values()} == {64}
+    assert len(set(callers.values())) == 2
+
+
+def test_a_member_from_before_there_were_ids_stays_the_caller_they_were(path: Path) -> None:
+    token, other = "zmcp_" + "t" * 43, "zmcp_" + "o" * 43
+    path.parent.mkdir(parents=True)
+    kept = {name: hashlib.sha256(each.encode()).hexdigest() for name, each in (("ada", token), ("bob", other))}
+    path.write_text(json.dumps({"members": kept}), encoding="utf-8")
+    members = Members(path)
+    assert (members.caller_by(token), members.caller_by(other)) == ("ada", "bob")
+    add_member(path, "cy")
+    assert (members.caller_by(token), members.caller_by(other)) == ("ada", "bob"), "also when the file is written anew"
+    assert remove_member(path, "ada") == "ada"
+    assert members.caller_by(token) is None
+    assert members.caller_by(add_member(path, "ada")) not in ("ada", None)
+    assert members.caller_by(other) == "bob"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"id": "0" * 16},
+        {"hash": "0" * 64},
+        {"id": "0" * 15, "hash": "0" * 64},
+        {"id": 7, "hash": "0" * 64},
+        {"id": "0" * 16, "hash": "0" * 64, "more": 1},
+        ["0" * 16, "0" * 64],
+    ],
+)
+def test_an_entry_that_is_no_member_s_lets_nobody_in(path: Path, kept: object) -> None:
+    token = add_member(path, "ada")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["members"]["bob"] = kept
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(SettingsError, match="cannot be used"):
+        Members(path).caller_by(token)
+
+
 def test_without_a_file_there_are_no_members(path: Path) -> None:
     assert Members(path).known() == {}
     assert list_members(path) == []
@@ -138,4 +202,4 @@ def test_a_file_that_may_not_be_read_lets_nobody_in(path: Path) -> None:
     token = add_member(path, "ada")
     path.chmod(0)
     with pytest.raises(SettingsError):
-        Members(path).named_by(token)
+        Members(path).caller_by(token)

@@ -25,6 +25,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "approval_required": "The question still stands; nothing was bought.",
     "question_closed": "Have the agent place the order again, or look at what waits now: ORDERS",
     "too_many_waiting": "Answer the questions that wait first: ORDERS",
+    "too_many_calls": "Wait until some of the agent's calls have answered.",
     "order_too_large": "Have the agent place smaller orders.",
     "account_not_configured": "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
     "wallet_not_configured": "Set ZINC_WALLET and what it needs.",

@@ -51,13 +51,17 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @click.pass_obj
 def remove(path: Path, name: str) -> None:
-    """Remove a member: the token stops working, and a PIN of theirs is forgotten."""
-    if not remove_member(path, name):
+    """Remove a member: the token stops working, their streams end, and a PIN of theirs is forgotten.
+
+    Their orders stay in the journal. Who is given the same name later inherits nothing of them.
+    """
+    caller = remove_member(path, name)
+    if caller is None:
         raise RefusedError(
             f"There is no member {plain(name, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
         )
     click.echo(f"Removed {plain(name, 60)}.")
     from zinc_mcp.ordering.journal import Journal
 
-    with Journal.open(load_settings().journal_url) as journal:  # the next holder of the name does not inherit it
-        journal.set_pin(None, name)
+    with Journal.open(load_settings().journal_url) as journal:
+        journal.set_pin(None, caller)

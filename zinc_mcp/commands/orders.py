@@ -18,6 +18,7 @@ from zinc_mcp.ordering.entry import Entry, Event, Mode
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.settle import NOT_BOUGHT, told_of
 from zinc_mcp.prose import plain
+from zinc_mcp.serving.members import name_of
 from zinc_mcp.settings import load_settings
 
 _DAY_SECONDS = 86_400.0
@@ -150,7 +151,7 @@ def _lines(entry: Entry) -> list[tuple[str, str]]:
         ("state", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")),
         ("money", f"{_money(entry)}, {entry.mode}, rail {entry.rail}"),
         ("counts", f"{printed(entry.counts_cents)} against the limits"),
-        ("caller", plain(entry.caller, 60)),
+        ("caller", plain(name_of(entry.caller), 64)),
         ("attempts", str(entry.attempts)),
     ]
     lines += [(plain(name, 10), _readable(value)) for name, value in entry.facts.items()]

@@ -12,7 +12,7 @@ from zinc_mcp.invocation import command
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, check_owner_pin, hashed, notice
 from zinc_mcp.prose import plain
-from zinc_mcp.serving.members import list_members
+from zinc_mcp.serving.members import members_callers
 from zinc_mcp.settings import Settings, load_settings
 
 _member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
@@ -52,8 +52,8 @@ def remove(member: str | None) -> None:
     """Remove the PIN."""
     need_a_terminal()
     settings = load_settings()
-    # Also of somebody who is no member any more.
-    caller = member or OWNER
+    # Also of somebody who is no member any more, and from before a caller was more than a name.
+    caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
     with Journal.open(settings.journal_url) as journal:
         if journal.pin(caller) is None:
             click.echo("No PIN is set.")
@@ -92,11 +92,12 @@ def _known(settings: Settings, member: str | None) -> str:
     """
     if member is None:
         return OWNER
-    if member not in list_members(settings.home / "members.json"):
+    caller = members_callers(settings.home / "members.json").get(member)
+    if caller is None:
         raise RefusedError(
             f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
         )
-    return member
+    return caller
 
 
 def _ask_for_the_owner_s(journal: Journal) -> None:

@@ -12,7 +12,7 @@ from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.ordering.pin import notice
 from zinc_mcp.ordering.policy import Policy, policy_sources, read_policy
 from zinc_mcp.prose import plain
-from zinc_mcp.serving.members import LOCAL, list_members
+from zinc_mcp.serving.members import LOCAL, members_callers
 from zinc_mcp.settings import load_settings
 
 _MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month", "max_unproved", "max_lookups_day"})
@@ -33,7 +33,7 @@ def policy() -> None:
     """Print the limits that hold and where each comes from."""
     settings = load_settings()
     held, sources = read_policy(settings), policy_sources(settings)
-    members = list_members(settings.home / "members.json")
+    members = {caller: name for name, caller in members_callers(settings.home / "members.json").items()}
     click.echo(f"{settings.config}{'' if settings.config.exists() else ' (not there: defaults hold)'}\n")
     rows = [(name, shown(name, getattr(held, name)), sources[name]) for name in Policy.model_fields]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -54,7 +54,9 @@ def policy() -> None:
     own = ", which each caller has for themselves" if used.keys() > {LOCAL} else ""
     click.echo(f"Used of the limits ({settings.mode}){own}:")
     for caller, (day, month) in used.items():
-        click.echo(f"  {plain(caller, 64)}: {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
+        # Of somebody who is no member any more the whole caller: another may have the name by now.
+        name = members.get(caller, caller)
+        click.echo(f"  {plain(name, 64)}: {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
     for why in pauses:
         click.echo(f"Paused: {plain(why)}")
 

@@ -23,6 +23,7 @@ from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, Question
+from zinc_mcp.serving.members import name_of
 
 if TYPE_CHECKING:
     from zinc_mcp.shop import Shop
@@ -120,7 +121,7 @@ async def answered(
     """
     why = _why(None, said)
     if said in ("yes", "no") and reference_of(entry) == about:
-        decision = Decision(about, yes=said == "yes", how="elicitation", who=caller)
+        decision = Decision(about, yes=said == "yes", how="elicitation", who=name_of(caller))
         try:
             return await shop.checkout.decide(decision, caller=caller), None
         except RefusedError as error:
@@ -209,7 +210,7 @@ class Dialogue:
             return "cannot_ask"
 
     async def _decided(self, *, yes: bool) -> None:
-        decision = Decision(self._about, yes=yes, how="elicitation", who=self._caller)
+        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self._caller))
         try:
             self.answer = await self._shop.checkout.decide(decision, caller=self._caller)
         except ZincMcpError as error:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -23,11 +21,15 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
+from zinc_mcp.serving.body_bounds import BoundedBodies
 from zinc_mcp.serving.browser import BrowserPage, Show
+from zinc_mcp.serving.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
+from zinc_mcp.serving.message_bounds import MAX_MESSAGE_BYTES
 from zinc_mcp.serving.page import ApprovalPage
 from zinc_mcp.serving.server import build_server, log_to_stderr
+from zinc_mcp.serving.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.serving.visits import Visits
 from zinc_mcp.settings import Settings
 
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from zinc_mcp.serving.stdio import Opener
     from zinc_mcp.shop import Shop
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Above what any order needs, so that an argument that is far too large still gets an answer the model can read."""
 GRACE_SECONDS = 5
 """How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
 
@@ -79,7 +79,9 @@ def serve_http(
         _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
     if tls is not None:
         _check_tls(*tls)
+    raise_file_limit()
     log_to_stderr()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each request that is none
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
@@ -97,7 +99,7 @@ def build_app(
     local: LocalToken | None = None,
     base: str | None = None,
     show: Show | None = None,
-) -> Starlette:
+) -> ASGIApp:
     """Return the ASGI application for an open shop.
 
     Args:
@@ -111,8 +113,10 @@ def build_app(
     page, routes = _page(shop, hosts, members, base, show)
     server = build_server(shop, page)
     security = hosts.for_the_sdk()
-    streamable = server.streamable_http_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
-    sse = server.sse_app(transport_security=security, max_request_body_size=MAX_BODY_BYTES)
+    streamable = server.streamable_http_app(
+        transport_security=security, max_request_body_size=MAX_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
+    )
+    sse = server.sse_app(transport_security=security, max_request_body_size=MAX_MESSAGE_BYTES)
 
     async def healthy(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -126,10 +130,10 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with server.session_manager.run():
+        async with server.session_manager.run(), shares.watched():
             yield
 
-    return Starlette(
+    routed = Starlette(
         routes=[
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
@@ -137,12 +141,12 @@ def build_app(
             *streamable.routes,
             *sse.routes,
         ],
-        middleware=[
-            Middleware(Door, hosts=hosts, members=members, local=local),
-            Middleware(_OneAnswer),
-        ],
         lifespan=lifespan,
     )
+    routed.router.redirect_slashes = False  # both spellings are served
+    shares = Shares(BoundedBodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
+    door = Door(shares, hosts, members, local=local)
+    return door
 
 
 def _page(
@@ -241,7 +245,7 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
         # Accepted connections inherit it. asyncio sets it only where the listener names its protocol, and without it
         # an answer in two pieces waits 40 ms for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield listener
+        yield Listener.of(listener)
 
 
 async def _serve(
@@ -258,12 +262,8 @@ async def _serve(
 
     # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
     async with (opener or open_shop)(settings) as shop:
-        config = uvicorn.Config(
+        server = BoundedServer(
             build_app(shop, hosts, members, local=local, base=base),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
             lifespan="on",
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
@@ -284,7 +284,7 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            await uvicorn.Server(config).serve(sockets=[listener])
+            await server.serve(sockets=[listener])
 
 
 @contextmanager

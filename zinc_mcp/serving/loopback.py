@@ -5,29 +5,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import anyio
-import uvicorn
 from anyio.abc import TaskGroup
 from starlette.types import ASGIApp
 
+from zinc_mcp.serving.connections import BoundedServer
+
 GRACE_SECONDS = 1
+MOST_CONNECTIONS = 64
+"""One person's browser needs a few."""
 
 
-class LoopbackServer(uvicorn.Server):
+class LoopbackServer(BoundedServer):
     """Leaves signals to the process, and says when it accepts connections."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                ws="none",
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+        super().__init__(app, most_waiting=MOST_CONNECTIONS, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS)
         self.accepting = anyio.Event()
 
     @contextmanager

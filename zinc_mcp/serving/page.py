@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -21,8 +21,9 @@ from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.pin import PinAsked
+from zinc_mcp.serving.body_bounds import is_announced_over
 from zinc_mcp.serving.door import PAGE_PATH, Hosts
-from zinc_mcp.serving.members import Members
+from zinc_mcp.serving.members import Members, name_of
 from zinc_mcp.serving.sheet import sheet
 from zinc_mcp.serving.visits import NoVisitError, Visit, Visits
 
@@ -72,13 +73,16 @@ class ApprovalPage:
             return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
         if request.method != "POST":
             return self._stranger("none")
+        origins = request.headers.getlist("origin")
+        own = len(origins) == 1 and self._hosts.allow_origin(origins[0])
+        from_a_file = origins in ([], ["null"])  # a file has no origin
+        if not own and not from_a_file:
+            return _elsewhere()
         form = await _form(request)
         if form is None:
             return _closed("Not understood", "What was sent is not this page's form.", 400)
-        origins = request.headers.getlist("origin")
-        own = len(origins) == 1 and self._hosts.allow_origin(origins[0])
-        if not own and not ("secret" in form and origins in ([], ["null"])):  # a file has no origin
-            return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
+        if not own and "secret" not in form:
+            return _elsewhere()
         try:
             token = self._let_in(form)
             visit = None if token is None else self._visits.visit(token, self._members)
@@ -145,7 +149,8 @@ class _View:
         entry = await self._checkout.entry_of(about.entry_id, caller=self._visitor)
         if entry is None:
             return await self.shown(about.entry_id)
-        decision = Decision(about, yes=said == "yes", how="page", who=self._visitor, pin=form.get("pin") or None)
+        who = name_of(self._visitor)
+        decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
         objection = closed = None
         try:
             await self._checkout.decide(decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
@@ -249,6 +254,10 @@ def _closed(title: str, sentence: str, status: int, *, token: str | None = None)
     )
 
 
+def _elsewhere() -> Response:
+    return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
+
+
 def _entry_id(path: str) -> int | None:
     """Return the entry that a path names; None for all that wait, and 0 for what can be no entry."""
     if not path:
@@ -259,11 +268,16 @@ def _entry_id(path: str) -> int | None:
 async def _form(request: Request) -> Form | None:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return None
+    if is_announced_over(request.scope, MAX_FORM_BYTES):
+        return None
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            return None
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM_BYTES:
+                return None
+    except ClientDisconnect:
+        return None  # nobody is there to be answered
     try:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
     except ValueError:

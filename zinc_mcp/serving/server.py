@@ -17,6 +17,7 @@ from mcp.types import ToolAnnotations
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.serving.arguments import lookup_schema, order_schema
 from zinc_mcp.serving.asking import Page, Terminal
+from zinc_mcp.serving.calls import Calls
 from zinc_mcp.serving.members import member_of
 from zinc_mcp.serving.results import output_schema
 from zinc_mcp.serving.tools import Tool as Body
@@ -72,17 +73,20 @@ def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
     approval = _approval(shop)
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     asking = {"anthropic/requiresUserInteraction": True} if approval == "host" else None
+    calls = Calls()
     tools = [
-        _tool("place_order", "Place an order", _PLACE_ORDER, placing(shop, "account", page), order_schema(), asking),
+        _tool(
+            "place_order", "Place an order", _PLACE_ORDER, placing(shop, "account", page, calls), order_schema(), asking
+        ),
         _tool(
             "place_agent_order",
             "Place an order paid by wallet",
             _PLACE_AGENT_ORDER,
-            placing(shop, "agent", page),
+            placing(shop, "agent", page, calls),
             order_schema(),
             asking,
         ),
-        _tool("get_order", "Look up an order", _GET_ORDER, looking(shop), lookup_schema(), reads=True),
+        _tool("get_order", "Look up an order", _GET_ORDER, looking(shop, calls), lookup_schema(), reads=True),
     ]
     listed = shop.settings.tools
     return MCPServer(

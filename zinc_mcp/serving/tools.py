@@ -21,6 +21,7 @@ from zinc_mcp.prose import plain
 from zinc_mcp.serving import asking
 from zinc_mcp.serving.arguments import read_lookup, read_order
 from zinc_mcp.serving.asking import Page
+from zinc_mcp.serving.calls import Calls
 from zinc_mcp.serving.facts import order_view, unasked_view
 from zinc_mcp.serving.members import LOCAL, member_of
 from zinc_mcp.serving.results import crashed, failed, in_doubt, shown
@@ -35,7 +36,7 @@ logger = logging.getLogger("zinc_mcp")
 Tool = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 
 
-def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
+def placing(shop: "Shop", rail: RailName, page: Page, calls: Calls) -> Tool:
     """Return the body of a placing tool that pays by `rail` and asks, where it cannot through the host, on `page`."""
 
     async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
@@ -45,10 +46,11 @@ def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
             caller = caller_of(ctx)
             order, saved_as = await read_order(given, shop.saved)
             key = order.idempotency_key if caller == LOCAL else None
-            reached = True
-            if ctx.request_state is None:
-                return await _first_leg(Intent(caller, rail, order, saved_as), ctx)
-            return await _second_leg(caller, order, ctx)
+            with calls.one_more(caller):
+                reached = True
+                if ctx.request_state is None:
+                    return await _first_leg(Intent(caller, rail, order, saved_as), ctx)
+                return await _second_leg(caller, order, ctx)
         except ZincMcpError as error:
             return failed(error, "place")
         except Exception as error:
@@ -76,7 +78,7 @@ def placing(shop: "Shop", rail: RailName, page: Page) -> Tool:
     return place
 
 
-def looking(shop: "Shop") -> Tool:
+def looking(shop: "Shop", calls: Calls) -> Tool:
     """Return the body of `get_order`."""
 
     async def look(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
@@ -89,9 +91,11 @@ def looking(shop: "Shop") -> Tool:
 
         try:
             lookup = read_lookup(given)
-            answer = await shop.checkout.look(
-                caller_of(ctx), lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
-            )
+            caller = caller_of(ctx)
+            with calls.one_more(caller):
+                answer = await shop.checkout.look(
+                    caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
+                )
             view = order_view(answer.entry, answer.order, shop.settings.mode)
             if answer.entry is not None and answer.unasked is not None:
                 unasked = unasked_view(answer.entry, answer.unasked, shop.checkout.now())

@@ -100,8 +100,8 @@ class Visits:
         Raises:
             SettingsError: the file of members cannot be used.
         """
-        name = members.named_by(token)
-        return None if name is None else self._admit(Visit(name, self._clock(), members.known()[name]))
+        caller = members.caller_by(token)
+        return None if caller is None else self._admit(Visit(caller, self._clock(), members.known()[caller]))
 
     def visit(self, token: str, members: Members | None = None) -> Visit | None:
         """Return the visit that a token is for, which is used by this; None when it has ended.

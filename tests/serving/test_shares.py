@@ -1,0 +1,157 @@
+"""What one caller has at once: calls, and waits that end when they are removed."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from conftest import OpenShop
+from fake_zinc import FakeZinc
+from mcp import Client
+from serving.as_a_host import both_eras, call, host, said
+from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, served
+from serving.team_server import calling
+from started import Started
+from wanted import arguments
+
+from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.serving.calls import MOST_CALLS
+from zinc_mcp.serving.members import add_member, members_callers, remove_member
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@both_eras
+async def test_a_wait_of_who_is_removed_ends_and_asks_zinc_no_more(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
+) -> None:
+    members = home / "members.json"
+    tokens = {name: add_member(members, name) for name in ("ada", "bob")}
+    ended: dict[str, float] = {}
+    async with open_test_shop() as shop, served(shop) as origin:
+
+        async def waits(name: str) -> None:
+            try:
+                async with connected(origin, transport, mode, tokens[name]) as client:
+                    placed = await call(client, "place_order", arguments())
+                    await client.call_tool("get_order", {"order_id": placed["key"], "wait_seconds": 25})
+            except Exception:
+                ended[name] = time.monotonic()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(waits, "ada")
+            tasks.start_soon(waits, "bob")
+            with anyio.fail_after(10):
+                while len(zinc.posts) < 2:
+                    await anyio.sleep(0.01)
+            await anyio.sleep(0.5)
+            removed_at = time.monotonic()
+            assert remove_member(members, "ada")
+            with anyio.fail_after(5):
+                while "ada" not in ended:
+                    await anyio.sleep(0.01)
+            assert ended["ada"] - removed_at < 2.5
+            assert "bob" not in ended
+            remove_member(members, "bob")
+            with anyio.fail_after(5):
+                while "bob" not in ended:
+                    await anyio.sleep(0.01)
+            await anyio.sleep(0.5)
+            asked = len(zinc.requests)
+            await anyio.sleep(0.5)
+            assert len(zinc.requests) == asked, "nobody waits for the answer"
+            tasks.cancel_scope.cancel()
+
+
+@both_eras
+async def test_calls_of_one_caller_at_once_are_bounded(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
+    told: list[dict[str, Any]] = []
+    async with open_test_shop() as shop, host(shop, mode) as client:
+        placed = await call(client, "place_order", arguments())
+        wanted = {"order_id": placed["key"], "wait_seconds": 25}
+
+        async def wait() -> None:
+            told.append(said(await client.call_tool("get_order", wanted)))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(MOST_CALLS + 5):
+                tasks.start_soon(wait)
+            with anyio.fail_after(20):
+                while len(told) < 5:
+                    await anyio.sleep(0.01)
+            assert {each["code"] for each in told} == {"too_many_calls"}
+            refused = said(await client.call_tool("place_order", arguments(max_price=100)))
+            assert (refused["code"], refused["outcome"], len(zinc.posts)) == ("too_many_calls", "refused", 1)
+            zinc.advance(placed["order_id"], "order_placed")
+            with anyio.fail_after(20):
+                while len(told) < MOST_CALLS + 5:
+                    await anyio.sleep(0.01)
+        assert (await call(client, "get_order", {"order_id": placed["key"]}))["order_id"] == placed["order_id"]
+
+
+async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
+) -> None:
+    tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
+    async with open_test_shop(clocks=replace(clocks, answer=25.0)) as shop, served(shop) as origin:
+        headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+        async with httpx2.AsyncClient(base_url=origin, timeout=10) as client:
+
+            async def opened(name: str) -> None:
+                answer = await client.post("/mcp", headers=headers[name], json=initialize())
+                headers[name]["Mcp-Session-Id"] = answer.headers["mcp-session-id"]
+
+            async def told(name: str, number: int, tool: str, wanted: dict[str, Any]) -> dict[str, Any]:
+                message = calling(tool, wanted, number)
+                answer = await client.post("/mcp", headers=headers[name], json=message)
+                line = next(line for line in answer.text.splitlines() if line.startswith("data: {"))
+                return dict(json.loads(line[6:])["result"]["structuredContent"])
+
+            await opened("ada")
+            await opened("bob")
+            placed = await told("ada", 1, "place_order", arguments())
+            wanted = {"order_id": placed["key"], "wait_seconds": 25}
+            for number in range(MOST_CALLS):
+                message = calling("get_order", wanted, 100 + number)
+                async with client.stream("POST", "/mcp", headers=headers["ada"], json=message) as stream:
+                    assert stream.status_code == 200
+            refused = await told("ada", 2, "get_order", {"order_id": placed["key"]})
+            assert refused["code"] == "too_many_calls"
+            assert (await told("bob", 1, "place_order", arguments()))["new_order"] is True
+
+
+async def test_a_member_from_before_there_were_ids_keeps_their_orders_and_the_next_of_the_name_has_none(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path
+) -> None:
+    members = home / "members.json"
+    token = add_member(members, "ada")
+    document = json.loads(members.read_text(encoding="utf-8"))
+    document["members"]["ada"] = document["members"]["ada"]["hash"]
+    members.write_text(json.dumps(document), encoding="utf-8")
+    async with open_test_shop() as shop, served(shop) as origin:
+        async with connected(origin, "mcp", "auto", token) as client:
+            placed = await call(client, "place_order", arguments())
+        add_member(members, "bob")
+        async with connected(origin, "mcp", "auto", token) as client:
+            assert (await call(client, "place_order", arguments()))["new_order"] is False
+        remove_member(members, "ada")
+        async with connected(origin, "mcp", "auto", add_member(members, "ada")) as client:
+            await none_is_known(client, placed)
+            assert (await call(client, "place_order", arguments()))["new_order"] is True
+    started = Started(tmp_path)
+    shown = started.run("orders", "show", placed["key"]).stdout
+    assert "ada" in shown
+    second = members_callers(members)["ada"]
+    told = started.run("policy", ZINC_API_KEY="zn_test_1").stdout
+    used = [line.strip() for line in told[told.index("Used of the limits (test)") :].splitlines()[1:4]]
+    assert [line.partition(":")[0] for line in used] == ["local", "ada", "bob"]
+    assert "by 1 order in" in used[1], "of the two the one who has the name now"
+    assert second not in told
+
+
+async def none_is_known(client: Client, placed: dict[str, Any]) -> None:
+    for handle in (placed["key"], placed["order_id"]):
+        assert said(await client.call_tool("get_order", {"order_id": handle}))["code"] == "order_not_found"

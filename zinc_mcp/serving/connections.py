@@ -1,0 +1,296 @@
+"""The connections of an HTTP server: how many, and how long each may take for what it has to send.
+
+uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
+`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of somebody we know is under way
+on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
+nothing from members, and a watchdog is always answered.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from typing import Any, Literal, cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+MOST_CONNECTIONS = 1000
+"""Fewer where the process may not open so many files."""
+RESERVED_FILES = 140
+"""For all else: a hundred connections to Zinc, the journal, the log."""
+WAITING_PART = 4
+"""The part of the connections that may wait is one in so many; one member has at most as many."""
+
+MAX_HEAD_BYTES = 16 * 1024
+HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
+"""From the start of a connection, or the last answer on it, until the last byte of a request's head."""
+BODY_SECONDS = 20.0
+"""From there until the last byte of its body."""
+KEEP_ALIVE_SECONDS = 5
+"""How long a connection may say nothing at all after an answer."""
+UNREAD_SECONDS = 30.0
+"""How long a client may leave an answer unread."""
+
+_CONNECTION = "zinc_mcp.connection"
+_CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
+_ACCEPTED_AT_ONCE = 16
+_QUEUE = 512
+_PIECE_BYTES = 8192
+
+_Phase = Literal["head", "body", "answer", "unread"]
+_SECONDS: dict[_Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
+
+
+class Connections(ServerState):
+    """What one server has open. Its protocol and its listener report here."""
+
+    def __init__(self, most_waiting: int | None = None) -> None:
+        """Bound them by `MOST_CONNECTIONS` and the process's files.
+
+        Args:
+            most_waiting: how many there are at most where there are no members, so that all of them wait.
+        """
+        super().__init__()
+        self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
+        self.most_waiting = most_waiting or self.most // WAITING_PART
+        self.most_of_one = self.most // WAITING_PART
+        self._open: dict[Connection, None] = {}
+        self._taken = 0
+        self._handshakes: dict[int, tuple[socket.socket, float]] = {}
+
+    def accepted(self, held: socket.socket) -> None:
+        """Note a connection that has not got as far as its protocol: TLS is still being agreed upon."""
+        self._handshakes[held.fileno()] = held, time.monotonic()
+        self._make_room(None)
+
+    def opened(self, connection: "Connection", file: int) -> None:
+        """Note a connection; the oldest that waits goes when there are too many."""
+        self._handshakes.pop(file, None)
+        self._open[connection] = None
+        self._make_room(connection)
+
+    def closed(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        self._open.pop(connection, None)
+
+    def take(self) -> bool:
+        """Note that one more connection serves a member; False when there are too many."""
+        if self._taken >= self.most - self.most_waiting:
+            return False
+        self._taken += 1
+        return True
+
+    def release(self) -> None:
+        """Note that one connection fewer serves a member."""
+        self._taken -= 1
+
+    def check(self) -> None:
+        """End every connection that took too long."""
+        now = time.monotonic()
+        self._forget_handshakes()
+        for file, (_, since) in list(self._handshakes.items()):
+            if now - since > HANDSHAKE_SECONDS:
+                self._hang_up(file)
+        for connection in list(self._open):
+            connection.check(now)
+
+    def _make_room(self, newest: "Connection | None") -> None:
+        self._forget_handshakes()
+        waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
+        if len(self._handshakes) + len(waiting) <= self.most_waiting:
+            return
+        # The oldest first: a slow client loses to a flood, a quick one does not.
+        for connection in waiting:
+            if not connection.is_answering and connection is not newest:
+                connection.end()
+                return
+        if self._handshakes:
+            self._hang_up(next(iter(self._handshakes)))
+        elif newest is not None:
+            newest.end()
+
+    def _forget_handshakes(self) -> None:
+        """Forget those that the event loop has closed."""
+        self._handshakes = {file: each for file, each in self._handshakes.items() if each[0].fileno() == file}
+
+    def _hang_up(self, file: int) -> None:
+        held, _ = self._handshakes.pop(file)
+        # The event loop holds it, and closes it when it sees the end.
+        with contextlib.suppress(OSError):
+            held.shutdown(socket.SHUT_RDWR)
+
+
+class Connection(H11Protocol, asyncio.BufferedProtocol):
+    """HTTP/1.1 with an end to everything a client may let wait. The application finds it by `connection_of`.
+
+    It reads in small pieces: h11 compares the size of a head with its bound only between two of them.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._all = cast(Connections, self.server_state)
+        self._piece = bytearray(_PIECE_BYTES)
+        self._requests = 0
+        self._phase: tuple[_Phase, int] = "head", 0
+        self._since = time.monotonic()
+        self._ended = False
+        self.waits = True
+        self.waits_since = self._since
+        self._served = cast(ASGIApp, self.app)
+        self.app = cast(Any, self._serve)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a whole request has come and its answer has not ended."""
+        return self._now_in() in ("answer", "unread")
+
+    @property
+    def most_of_one(self) -> int:
+        """How many connections one member may have requests on."""
+        return self._all.most_of_one
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        held = transport.get_extra_info("socket")
+        self._all.opened(self, -1 if held is None else held.fileno())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._all.closed(self)
+        super().connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """See `asyncio.BufferedProtocol`."""
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See `asyncio.BufferedProtocol`."""
+        if not self._ended:
+            self.data_received(bytes(self._piece[:nbytes]))
+
+    def take(self) -> bool:
+        """Note that a member's request is under way; False when there are too many of them."""
+        self.waits = not self._all.take()
+        return not self.waits
+
+    def release(self) -> None:
+        """Note that the member's request has been answered."""
+        self.waits, self.waits_since = not self._ended, time.monotonic()
+        self._all.release()
+
+    def end(self) -> None:
+        """End it at once; whoever serves a request on it is told that the client has gone."""
+        self._ended = True
+        self.waits = False
+        self.transport.abort()
+
+    def check(self, now: float) -> None:
+        """End it when it has been in one phase of one request for too long."""
+        phase = self._now_in(), self._requests
+        if phase != self._phase:
+            self._phase, self._since = phase, now
+        elif now - self._since > _SECONDS.get(phase[0], float("inf")):
+            self.end()
+
+    def _now_in(self) -> _Phase:
+        if self.transport.is_closing() or self.flow.write_paused:
+            return "unread"
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
+        if cycle is None or cycle.response_complete:
+            return "head"
+        return "body" if cycle.more_body else "answer"
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._requests += 1
+        await self._served({**scope, _CONNECTION: self}, receive, send)
+
+
+class BoundedServer(uvicorn.Server):
+    """uvicorn with bounded connections."""
+
+    def __init__(self, app: ASGIApp, *, most_waiting: int | None = None, **more: Any) -> None:
+        """Serve `app`; `most_waiting` is for `Connections`, `more` for `uvicorn.Config`."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_ACCEPTED_AT_ONCE,  # so many at once before one of them can make room
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                **more,
+            )
+        )
+        self.connections = self.server_state = Connections(most_waiting)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        for each in sockets or []:
+            if isinstance(each, Listener):
+                each.connections = self.connections
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_QUEUE)  # in the kernel they cost nothing
+
+    async def on_tick(self, counter: int) -> bool:
+        """See `uvicorn.Server`."""
+        if counter % _CHECKED_EVERY_TICKS == 0:
+            self.connections.check()
+        return await super().on_tick(counter)
+
+
+class Listener(socket.socket):
+    """A listening socket that says what it accepts: a connection has no protocol before TLS is agreed upon."""
+
+    connections: Connections | None = None
+
+    @classmethod
+    def of(cls, plain: socket.socket) -> "Listener":
+        """Take a socket over."""
+        return cls(plain.family, plain.type, plain.proto, fileno=plain.detach())
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """See `socket.socket`."""
+        held, address = super().accept()
+        if self.connections is not None:
+            self.connections.accepted(held)
+        return held, address
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """Return the connection that a request came on; None where another server serves the application."""
+    return scope.get(_CONNECTION)
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as the bound on its connections needs, where it may."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + RESERVED_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _files() -> int:
+    """Return how many files this process may have open."""
+    if sys.platform == "win32":
+        return MOST_CONNECTIONS + RESERVED_FILES
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS + RESERVED_FILES if soft == resource.RLIM_INFINITY else soft
