@@ -39,7 +39,7 @@ _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
     "over": ("The time is over", "This page could be opened for ten minutes."),
-    "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it."),
+    "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it: look there."),
     "ended": ("This page has ended", "It was not used for half an hour, or the server was started anew."),
 }
 
