@@ -23,6 +23,7 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
+from zinc_mcp.serving.bodies import WellFormed
 from zinc_mcp.serving.browser import BrowserPage, Show
 from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
@@ -140,6 +141,7 @@ def build_app(
         middleware=[
             Middleware(Door, hosts=hosts, members=members, local=local),
             Middleware(_OneAnswer),
+            Middleware(WellFormed, paths=("/mcp", "/messages")),
         ],
         lifespan=lifespan,
     )

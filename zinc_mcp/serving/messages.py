@@ -7,7 +7,8 @@ read, even in what is broken.
 import json
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mcp.types import (
@@ -52,12 +53,14 @@ class Read:
 
     message: JSONRPCMessage | None = None
     refusals: tuple[Refusal, ...] = ()
+    is_rewritten: bool = False
+    """The message is not, byte for byte, what came."""
 
 
 def read_message(given: bytes) -> Read:
     """Read one message. A byte order mark before it is ignored (RFC 8259, section 8.1)."""
     if given.startswith(_BOM):
-        given = given[len(_BOM) :]
+        return replace(read_message(given[len(_BOM) :]), is_rewritten=True)
     try:
         message = jsonrpc_message_adapter.validate_json(given, by_name=False)
     except ValidationError as error:
@@ -76,6 +79,11 @@ def too_large(head: bytes, tail: bytes) -> Read:
     return _one(PARSE_ERROR if found is None else INVALID_REQUEST, found, why)
 
 
+def several(refusals: Sequence[Refusal]) -> Refusal:
+    """Return one answer, without an id, for several messages that came where one belongs."""
+    return Refusal(jsonrpc="2.0", id=None, error=refusals[0].error)
+
+
 def _notification(given: bytes, message: JSONRPCNotification) -> Read:
     """Tell notifications from requests with an id that is none, which the SDK's model takes for notifications."""
     text = _text(given)
@@ -90,7 +98,8 @@ def _notification(given: bytes, message: JSONRPCNotification) -> Read:
         return Read(message)  # hosts that fill in every optional field with null
     if isinstance(name, float) and name.is_integer() and abs(name) < _WHOLE_FLOATS:
         # A number without a fraction is that integer, as JSON Schema says and as bridges in between send it.
-        return Read(JSONRPCRequest(jsonrpc="2.0", id=int(name), method=message.method, params=message.params))
+        request = JSONRPCRequest(jsonrpc="2.0", id=int(name), method=message.method, params=message.params)
+        return Read(request, is_rewritten=True)
     return _one(INVALID_REQUEST, name, "an id is a string or a whole number")
 
 
@@ -105,7 +114,7 @@ def _refused(given: bytes, error: ValidationError) -> Read:
         found = _at_the_start(text[:GLIMPSED_BYTES])
         return _one(PARSE_ERROR, found if found is not None else _at_the_end(text[-GLIMPSED_BYTES:]), why)
     if len(values) > 1:
-        return _each(PARSE_ERROR, values, "a line holds one message")
+        return _each(PARSE_ERROR, values, "one message belongs on a line or in a body")
     [value] = values
     if isinstance(value, list):
         return _each(INVALID_REQUEST, cast(list[object], value), "this server takes no batches")
@@ -121,7 +130,7 @@ def _object(value: dict[str, Any], broken: str | None) -> Read:
         if _usable(name) is None or isinstance(name, float):
             return Read()
         error = ErrorData(code=INVALID_REQUEST, message="The answer could not be read.")
-        return Read(JSONRPCError(jsonrpc="2.0", id=cast("int | str", name), error=error))
+        return Read(JSONRPCError(jsonrpc="2.0", id=cast("int | str", name), error=error), is_rewritten=True)
     if broken is not None:
         return _one(PARSE_ERROR, name, broken)
     if value.get("jsonrpc") != "2.0":
