@@ -295,6 +295,13 @@ def declaring(kind: Kind) -> Generator[None]:
         yield
 
 
+def goods(number: int, why_not_a_form: str) -> list[dict[str, Any]]:
+    """Return products, in a question that no form can hold where that is what is wrong with a form."""
+    if why_not_a_form != "its length":
+        return book(number)
+    return [{"url": f"https://www.amazon.com/{'x' * 1_900}/dp/B{number:04d}{each:05d}"} for each in range(20)]
+
+
 def asked_of(kind: Kind, why_not_a_form: str) -> str:
     """Return the way in which a host is asked: a form first, and only what it declares."""
     if kind in ("form", "both") and not why_not_a_form:
@@ -322,7 +329,6 @@ async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys
     if why_not_a_form == "a PIN":
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("246810"))
-    long = {"metadata": {f"note {each}": "x" * 8_000 for each in range(4)}} if why_not_a_form == "its length" else {}
     stdio = transport == "stdio"
     async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_shop) as place:
         for number, kind in enumerate(KINDS):
@@ -331,7 +337,7 @@ async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys
             short = replace(clocks, wire=30.0, form=20.0, answer=20.0 if wanted == "form" else 0.5)
             with declaring(kind), anyio.fail_after(60):
                 async with place.connect(person, short) as client:
-                    result = await client.call_tool("place_order", arguments(products=book(number), **long))
+                    result = await client.call_tool("place_order", arguments(products=goods(number, why_not_a_form)))
                     await person.has_a_page() if wanted != "form" else None
             facts = said(result)
             assert person.modes == ([] if wanted == "nothing" else [wanted]), kind
