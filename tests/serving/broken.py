@@ -104,5 +104,8 @@ UNANSWERED = {
 
 def modern(line: bytes) -> bytes:
     """Return a message as the newer protocol wants it, where it is one."""
-    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    meta: dict[str, Any] = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
     return line.replace(b'"params":{', b'"params":{"_meta":' + json.dumps(meta).encode() + b",").replace(b",}", b"}")

@@ -290,8 +290,12 @@ def declaring(kind: Kind) -> Generator[None]:
         "both": ElicitationCapability(form=form, url=url),
     }
     capabilities = ClientCapabilities(elicitation=declared.get(kind))
+
+    def declared_by(session: ClientSession, version: str) -> ClientCapabilities:
+        return capabilities
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ClientSession, "_build_capabilities", lambda session, version: capabilities)
+        patched.setattr(ClientSession, "_build_capabilities", declared_by)
         yield
 
 

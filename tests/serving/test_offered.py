@@ -14,10 +14,7 @@ from zinc_mcp.serving.server import INSTRUCTIONS, build_server, own_version
 
 async def opening(client: Client, mode: str) -> dict[str, Any]:
     """Return the answer that opens a connection."""
-    if mode == "legacy":
-        result = client.session.initialize_result
-    else:
-        result = await client.session.discover()
+    result = client.session.initialize_result if mode == "legacy" else await client.session.discover()
     assert result is not None
     return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 

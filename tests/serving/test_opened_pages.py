@@ -80,8 +80,8 @@ async def test_no_accept_ever_buys(open_test_shop: OpenShop, zinc: FakeZinc, clo
                 for _ in range(3):
                     told = await call(client, "place_order", arguments(products=book(number)))
                     assert told["outcome"] == "waiting"
-                assert len(host.asked) >= 1
-            [waiting] = [each for each in await shop.checkout.waiting("local") if each.key == told["key"]]
+            assert len(host.asked) >= 1
+        for waiting in await shop.checkout.waiting("local"):
             assert (waiting.consent or {}).get("decision") is None
     assert zinc.posts == []
 

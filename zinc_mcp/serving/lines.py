@@ -3,7 +3,8 @@
 import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
 
 import anyio
 import anyio.to_thread
@@ -16,7 +17,28 @@ from zinc_mcp.serving.messages import GLIMPSED_BYTES, MOST_MESSAGE_BYTES, Read, 
 _CHUNK_BYTES = 64 * 1024
 
 Incoming = ObjectReceiveStream[SessionMessage | Exception]
-Outgoing = ObjectSendStream[SessionMessage]
+
+
+class Outgoing(Protocol):
+    """Where messages go out, as far as a server needs it."""
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the stream."""
+        ...
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        """Close it."""
+        ...
 
 
 @asynccontextmanager
