@@ -1,6 +1,6 @@
 """A host that is asked to open the approval page: what its answers mean, and that none of them is a yes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from mcp.types import (
 from serving.as_a_host import both_eras, call, said
 from serving.in_a_process import ClockInAFile, Desktop
 from serving.on_a_port import connected, initialize, served, zinc_on_a_port
-from serving.test_consent_matrix import unix
+from serving.test_consent_matrix import declaring, unix
 from serving.visitor import Shown, visitor, words
 from wanted import arguments, book
 
@@ -51,6 +51,13 @@ def on_the_page_only(write_config: Callable[[str], Path]) -> None:
     write_config('[policy]\napproval = "page"\nmax_day = 1000000\n')
 
 
+@pytest.fixture
+def only_addresses() -> Generator[None]:
+    """Let every host declare that it opens addresses and shows no forms."""
+    with declaring("url"):
+        yield
+
+
 @dataclass
 class Host:
     """Offers its person the page, and answers as it is told to."""
@@ -71,8 +78,22 @@ def quick(clocks: Clocks, seconds: float = 0.3) -> Clocks:
     return replace(clocks, answer=seconds, form=seconds)
 
 
+any_way = pytest.mark.parametrize("approval", ["page", "auto"])
+"""Where only the page may decide, and where a form might: for a host that shows none, the page has to do as well."""
+
+
+@any_way
 @both_eras
-async def test_no_accept_ever_buys(open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str) -> None:
+async def test_no_accept_ever_buys(
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    clocks: Clocks,
+    write_config: Callable[[str], Path],
+    mode: str,
+    approval: str,
+    only_addresses: None,
+) -> None:
+    write_config(f'[policy]\napproval = "{approval}"\nmax_day = 1000000\n')
     async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=Shown()) as page:
         for number, content in enumerate(ACCEPTS):
             host = Host(ElicitResult(action="accept", content=content))
@@ -86,7 +107,16 @@ async def test_no_accept_ever_buys(open_test_shop: OpenShop, zinc: FakeZinc, clo
     assert zinc.posts == []
 
 
-async def test_no_second_leg_buys_whatever_it_brings(open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks) -> None:
+@any_way
+async def test_no_second_leg_buys_whatever_it_brings(
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    clocks: Clocks,
+    write_config: Callable[[str], Path],
+    approval: str,
+    only_addresses: None,
+) -> None:
+    write_config(f'[policy]\napproval = "{approval}"\n')
     async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=Shown()) as page:
         async with Client(build_server(shop, page), mode="auto", elicitation_callback=Host().open) as client:
             asked = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
