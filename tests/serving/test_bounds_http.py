@@ -25,7 +25,7 @@ from serving.team_server import (
 
 from zinc_mcp.serving.connections import BODY_SECONDS, HEAD_SECONDS
 from zinc_mcp.serving.members import remove_member
-from zinc_mcp.serving.message_bounds import MAX_MESSAGE_BYTES, MOST_LEVELS
+from zinc_mcp.serving.message_bounds import MOST_LEVELS, MOST_MESSAGE_BYTES
 from zinc_mcp.serving.shares import MOST_SESSIONS, MOST_STREAMS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory in /proc")
@@ -112,7 +112,7 @@ def test_a_body_announced_over_the_bound_is_refused_before_a_byte_of_it(
 ) -> None:
     name = f"announcing-{abs(hash(path))}"
     token = team.member(name) if with_token else None
-    opened = team.bare(head("POST", path, token, A_JSON + f"Content-Length: {MAX_MESSAGE_BYTES + 1}\r\n"))
+    opened = team.bare(head("POST", path, token, A_JSON + f"Content-Length: {MOST_MESSAGE_BYTES + 1}\r\n"))
     assert status_of(opened) == (413 if with_token else 401)
     opened.close()
     more = A_JSON + f"Expect: 100-continue\r\nContent-Length: {10**30}\r\n"
@@ -174,7 +174,7 @@ def test_a_head_over_the_bound_is_refused(team: TeamServer, asked: bytes, status
 def heavy() -> dict[str, bytes]:
     """Return messages within the bound on bytes that take long to read."""
     before = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"place_order","arguments":'
-    room = MAX_MESSAGE_BYTES - len(before) - 60
+    room = MOST_MESSAGE_BYTES - len(before) - 60
     within = MOST_LEVELS - 4
     texts = b'{"' + b'":1,"'.join(b"%05d" % number + b"k" * 90 for number in range(4500)) + b'":1}'
     products = json.dumps({"products": [{"url": f"https://a.example/{number}"} for number in range(1500)]}).encode()
@@ -192,8 +192,8 @@ def heavy() -> dict[str, bytes]:
         "a long text": before + b'{"products":"' + b"[{" * (room // 2) + b'"}}}',
         "deep within the bound": before + b'{"products":' + b"[" * within + b"]" * within + b"}}}",
         "many products": before + products + b"}}",
-        "not JSON": b"\x00" * MAX_MESSAGE_BYTES,
-        "bare words": b"null " * (MAX_MESSAGE_BYTES // 5),
+        "not JSON": b"\x00" * MOST_MESSAGE_BYTES,
+        "bare words": b"null " * (MOST_MESSAGE_BYTES // 5),
         "a batch": b"[" + b"1," * 4900 + b"1]",
     }
 
@@ -204,7 +204,7 @@ def test_no_message_within_the_bound_stops_the_others_or_stays_in_memory(
     team: TeamServer, kind: str, modern: bool
 ) -> None:
     body = heavy()[kind]
-    assert len(body) <= MAX_MESSAGE_BYTES
+    assert len(body) <= MOST_MESSAGE_BYTES
     with team.client(team.member(f"heavy-{abs(hash((kind, modern)))}")) as client:
         client.headers["MCP-Protocol-Version"] = "2026-07-28" if modern else "2025-11-25"
         if not modern:

@@ -4,9 +4,10 @@
 SSE} x both eras. Nothing is sent without the consent that the mode demands.
 """
 
+import re
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +18,20 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import journal_of
-from mcp import Client
+from mcp import Client, ClientSession
 from mcp.client import Transport
 from mcp.client.context import ClientRequestContext
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import ElicitRequestParams, ElicitResult
+from mcp.types import (
+    ClientCapabilities,
+    ElicitationCapability,
+    ElicitRequestParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    FormElicitationCapability,
+    UrlElicitationCapability,
+)
 from serving.as_a_host import both_eras, said
 from serving.in_a_process import ClockInAFile, Desktop
 from serving.on_a_port import served, token_in, zinc_on_a_port
@@ -30,6 +39,8 @@ from serving.visitor import Shown
 from wanted import arguments, book
 
 from zinc_mcp.ordering.clocks import Clocks
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.pin import hashed
 from zinc_mcp.serving.asking import MODERN
 
 Person = Literal["elicits", "cannot", "declines", "cancels", "answers late", "disconnects"]
@@ -59,8 +70,13 @@ def expected(person: Person, approval: Mode, era: str) -> Row:
     """
     if approval in ("host", "none"):
         return BOUGHT_UNASKED
-    if approval == "page" or person == "cannot":
+    if person == "cannot":
         return ON_THE_PAGE
+    if approval == "page":  # their hosts can open an address, which is no answer
+        ends = {"declines": "declined", "disconnects": "nothing"}
+        if era == "auto":
+            ends["answers late"] = "approval_expired"
+        return Row(0, ends[person], "dialogue") if person in ends else Row(0, "waiting", "dialogue and page")
     late = Row(0, "approval_expired", "dialogue") if era == "auto" else Row(1, "waiting", "dialogue and page")
     return {
         "elicits": Row(1, "accepted", "dialogue"),
@@ -81,13 +97,19 @@ class Somebody:
     pages: Callable[[], int]
     """How many pages were put before whoever sits there."""
     read: list[str] = field(default_factory=list[str])
+    modes: list[str] = field(default_factory=list[str])
+    """How each dialogue asked: by a form, or by offering the page's address."""
+    addresses: list[str] = field(default_factory=list[str])
     gone: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        self._pages_of_others = self.pages()
+        self.pages_before = self.pages()
 
     async def answer(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         self.read.append(params.message)
+        self.modes.append(params.mode or "form")
+        if isinstance(params, ElicitRequestURLParams):
+            self.addresses.append(params.url)
         if self.kind == "declines":
             return ElicitResult(action="decline")
         if self.kind == "cancels":
@@ -105,12 +127,12 @@ class Somebody:
     async def has_a_page(self) -> None:
         """Wait for a page that must come, as long as a busy machine may take to show it."""
         with anyio.move_on_after(10):
-            while self.pages() == self._pages_of_others:
+            while self.pages() == self.pages_before:
                 await anyio.sleep(0.01)
 
     def saw(self) -> str:
         """Return what they saw, in words."""
-        seen = ("dialogue", bool(self.read)), ("page", self.pages() > self._pages_of_others)
+        seen = ("dialogue", bool(self.read)), ("page", self.pages() > self.pages_before)
         return " and ".join(name for name, was_seen in seen if was_seen) or "nothing"
 
 
@@ -203,7 +225,7 @@ async def told(connected: AbstractAsyncContextManager[Client], person: Somebody,
             outcome = "waiting"  # a quick answer on a slow machine comes before the tool's own
         if outcome == "waiting":
             await person.has_a_page()  # a busy machine's browser may start after the answer, and before the server ends
-            if person.kind == "answers late" and person.read:
+            if person.kind == "answers late" and "form" in person.modes:
                 await sent(client, str(facts["key"]))
         host.cancel_scope.cancel()
     return outcome
@@ -252,3 +274,80 @@ async def test_nothing_is_sent_without_the_consent_that_its_mode_demands(
     assert states.count("accepted") == sum(row.sent for row in wanted.values())
     assert "sending" not in states
     assert "unknown" not in states
+
+
+Kind = Literal["form", "url", "both", "neither"]
+KINDS: tuple[Kind, ...] = ("form", "url", "both", "neither")
+
+
+@contextmanager
+def declaring(kind: Kind) -> Generator[None]:
+    """Let the SDK's client, which declares both ways of asking, declare others."""
+    form, url = FormElicitationCapability(), UrlElicitationCapability()
+    declared = {
+        "form": ElicitationCapability(form=form),
+        "url": ElicitationCapability(url=url),
+        "both": ElicitationCapability(form=form, url=url),
+    }
+    capabilities = ClientCapabilities(elicitation=declared.get(kind))
+
+    def declared_by(session: ClientSession, version: str) -> ClientCapabilities:
+        return capabilities
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ClientSession, "_build_capabilities", declared_by)
+        yield
+
+
+def goods(number: int, why_not_a_form: str) -> list[dict[str, Any]]:
+    """Return products, in a question that no form can hold where that is what is wrong with a form."""
+    if why_not_a_form != "its length":
+        return book(number)
+    return [{"url": f"https://www.amazon.com/{'x' * 1_900}/dp/B{number:04d}{each:05d}"} for each in range(20)]
+
+
+def asked_of(kind: Kind, why_not_a_form: str) -> str:
+    """Return the way in which a host is asked: a form first, and only what it declares."""
+    if kind in ("form", "both") and not why_not_a_form:
+        return "form"
+    return "url" if kind in ("url", "both") else "nothing"
+
+
+@both_eras
+@pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp"])
+@pytest.mark.parametrize("why_not_a_form", ["", "the policy", "a PIN", "its length"])
+async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys_nothing(
+    open_test_shop: OpenShop,
+    zinc: FakeZinc,
+    clock: ClockInAFile,
+    clocks: Clocks,
+    home: Path,
+    tmp_path: Path,
+    write_config: Callable[[str], Path],
+    mode: str,
+    transport: str,
+    why_not_a_form: str,
+) -> None:
+    approval = "page" if why_not_a_form == "the policy" else "auto"
+    write_config(f'[policy]\napproval = "{approval}"\nmax_day = 1000000\n')
+    if why_not_a_form == "a PIN":
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+            journal.set_pin(hashed("246810"))
+    stdio = transport == "stdio"
+    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_shop) as place:
+        for number, kind in enumerate(KINDS):
+            person, posts = Somebody("elicits", mode, clock, place.pages), len(zinc.posts)
+            wanted = asked_of(kind, why_not_a_form)
+            short = replace(clocks, wire=30.0, form=20.0, answer=20.0 if wanted == "form" else 0.5)
+            with declaring(kind), anyio.fail_after(60):
+                async with place.connect(person, short) as client:
+                    result = await client.call_tool("place_order", arguments(products=goods(number, why_not_a_form)))
+                    await person.has_a_page() if wanted != "form" else None
+            facts = said(result)
+            assert person.modes == ([] if wanted == "nothing" else [wanted]), kind
+            assert facts["outcome"] == ("accepted" if wanted == "form" else "waiting"), kind
+            assert len(zinc.posts) - posts == (1 if wanted == "form" else 0), kind
+            assert (person.pages() > person.pages_before) == (wanted != "form"), kind
+            for address in person.addresses:
+                assert re.fullmatch(r"http://127\.0\.0\.1:\d+/approve/\d+", address), "it holds nothing but a number"
+                assert address not in result.model_dump_json()

@@ -1,62 +1,91 @@
 """Asking a person: through the host where it can ask, otherwise on a page or in a terminal.
 
-Five endings are kept apart: yes, no, silence (the dialogue was closed), an answer that is none, and "cannot ask here".
+A host may show a form, or offer to open the approval page by its address (MCP, "Elicitation"). The form comes first
+where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
+was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
+
 Only a yes sends anything, and everything but a no leads to the page or the terminal as long as the question stands.
 """
 
-import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import anyio
-import anyio.lowlevel
 from mcp.server.mcpserver import Context
-from mcp.shared.exceptions import MCPError
-from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
-from pydantic import BaseModel, Field, ValidationError
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequiredResult,
+)
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
+from zinc_mcp.money import printed
 from zinc_mcp.ordering.approval import question_of, seconds_to_decide
 from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, Question
+from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, PRACTICE, Question
+from zinc_mcp.serving.dialogue import Approve, Dialogue, Said, said_about_a_page, said_in_a_form
 from zinc_mcp.serving.members import name_of
 
 if TYPE_CHECKING:
     from zinc_mcp.shop import Shop
 
-logger = logging.getLogger("zinc_mcp")
-
-Said = Literal["yes", "no", "silence", "unusable", "cannot_ask"]
 Told = tuple[Answer, str | None]
 """What came of asking, and where the question still stands when nobody has decided yet."""
 
 MODERN = "2026-07-28"
 
+FIRST_WITH_ADDRESSES = "2025-11-25"
+"""The first version of the protocol in which a host can be asked to open an address."""
+
 _CONSENT = "consent"
-_PROGRESS_SECONDS = 5.0
-_LOOK_SECONDS = 1.0
-"""How often an open dialogue looks whether its question was answered elsewhere."""
+_PAGE = "page"
 
 _WHY_ELSEWHERE: Mapping[Said, str] = {
     "silence": "The host's dialogue ended without an answer. ",
     "unusable": "The host gave no usable answer to the question. ",
+    "opened": "The host was asked to open the approval page, and said that it did. ",
 }
 _STILL_OPEN = "The question is still open in the host's dialogue, and an answer there counts. "
 _TOO_LONG = "The question is too long for the host's dialogue. "
 
 
-class Approve(BaseModel):
-    """The one field of the dialogue."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the newer protocol's second leg is told again: the question, and whether only the page can answer it."""
 
-    approve: bool = Field(description="Buy this?")
+    about: QuestionRef
+    on_the_page: bool
+
+    def sealed(self) -> str:
+        """Return it as one word, for the protocol's sealed state."""
+        return f"{_PAGE}:{self.about.sealed()}" if self.on_the_page else self.about.sealed()
+
+    @classmethod
+    def unsealed(cls, text: str) -> Self | None:
+        """Read what `sealed` wrote; None when it is nothing of the kind."""
+        about = QuestionRef.unsealed(text.removeprefix(f"{_PAGE}:"))
+        return None if about is None else cls(about, text.startswith(f"{_PAGE}:"))
+
+    def said(self, responses: Mapping[str, Any] | None) -> Said:
+        """Return what the host's answers say. To a question for the page, a form's answer is none."""
+        response = (responses or {}).get(_PAGE if self.on_the_page else _CONSENT)
+        if not isinstance(response, ElicitResult):
+            return "silence"
+        return said_about_a_page(response) if self.on_the_page else said_in_a_form(response)
 
 
 class Page(Protocol):
     """A place away from the model where a person can decide."""
+
+    async def address(self, entry: Entry) -> str | None:
+        """Return where a host may send the person who decides, or None. It lets nobody in: it holds no secret."""
+        ...
 
     async def offer(self, entry: Entry) -> str:
         """Put the entry's question where its person sees it; return a sentence that says where that is."""
@@ -65,6 +94,10 @@ class Page(Protocol):
 
 class Terminal:
     """No page: the owner decides in a terminal of their own."""
+
+    async def address(self, entry: Entry) -> str | None:
+        """Return None: a terminal has no address."""
+        return None
 
     async def offer(self, entry: Entry) -> str:
         """Return the commands to decide with."""
@@ -91,15 +124,20 @@ async def asked(
     about = None if entry is None else reference_of(entry)
     if entry is None or about is None:
         return answer, None
+    text = question.text()
     # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
-    if shop.policy().approval == "page" or not can_ask(ctx) or await shop.checkout.has_pin(caller):
-        return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier)
-    if len(text := question.text()) > DIALOGUE_CHARACTERS:
-        return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=_TOO_LONG)
+    in_a_form = can_ask(ctx) and shop.policy().approval != "page" and not await shop.checkout.has_pin(caller)
+    why = _TOO_LONG if in_a_form and len(text) > DIALOGUE_CHARACTERS else ""
+    address = None
+    if not in_a_form or why:
+        address = await page.address(entry) if can_open(ctx) else None
+        if address is None:
+            return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=why)
+        text = _invitation(question)
     if str(ctx.protocol_version) >= MODERN:
-        form = ElicitRequestFormParams(message=text, requested_schema=Approve.model_json_schema())
-        return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=about.sealed())
-    dialogue = Dialogue(shop, ctx, about, text, caller, seconds_to_decide(entry, shop.checkout.now()))
+        return _input_required(about, text, address)
+    seconds_left = seconds_to_decide(entry, shop.checkout.now())
+    dialogue = Dialogue(shop, ctx, about, text, caller, seconds_left, address=address)
     await dialogue.heard(min(shop.checkout.form_seconds, deadline - time.monotonic()))
     if dialogue.answer is not None:
         return dialogue.answer, None
@@ -128,110 +166,10 @@ async def answered(
             if not _leads_elsewhere(error):
                 raise
             why = f"{error.summary} "
-    if entry.state == "refused":
+    is_over = question_of(entry) is not None and seconds_to_decide(entry, shop.checkout.now()) <= 0
+    if entry.state == "refused" or is_over:
         raise expired()
     return await _elsewhere(shop, page, entry, deadline, earlier=False, why=why)
-
-
-class Dialogue:
-    """One question in a host's dialogue of the older era. It stays open as long as the question stands."""
-
-    def __init__(
-        self, shop: "Shop", ctx: Context, about: QuestionRef, text: str, caller: str, seconds_left: float
-    ) -> None:
-        """Ask now, in the background.
-
-        Args:
-            shop: takes the decision.
-            ctx: of the call that asks.
-            about: what is shown.
-            text: how it is shown.
-            caller: whose dialogue it is.
-            seconds_left: how long the question stands.
-        """
-        self._shop = shop
-        self._ctx = ctx
-        self._about = about
-        self._text = text
-        self._caller = caller
-        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
-        self._ended = anyio.Event()
-        self.said: Said | None = None
-        """None while nothing was said."""
-        self.answer: Answer | None = None
-        self.error: ZincMcpError | None = None
-        shop.checkout.in_background(self._run)
-
-    async def heard(self, seconds: float) -> None:
-        """Wait for an answer, and tell the host meanwhile that it is waited for. A cancelled call closes the dialogue.
-
-        Raises:
-            CancelledError: the call was cancelled, so no answer to this dialogue counts any more.
-        """
-        steps = 0
-        try:
-            with anyio.move_on_after(max(0.0, seconds)):
-                while not self._ended.is_set():
-                    steps += 1
-                    await self._ctx.report_progress(steps, message="Waiting for the user's decision")
-                    with anyio.move_on_after(_PROGRESS_SECONDS):
-                        await self._ended.wait()
-        except anyio.get_cancelled_exc_class():
-            self._scope.cancel()
-            raise
-        if self._ended.is_set() and self.said == "cannot_ask":
-            # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
-            await anyio.lowlevel.checkpoint()
-
-    async def _run(self) -> None:
-        try:
-            with self._scope:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._closed_elsewhere, tasks.cancel_scope)
-                    said = await self._asked()
-                    tasks.cancel_scope.cancel()
-                    self.said = said
-            if self.said in ("yes", "no") and not self._scope.cancel_called:
-                await self._decided(yes=self.said == "yes")
-        except Exception:
-            # It runs beside the calls of other people: what fails here is this dialogue alone.
-            logger.exception("a dialogue failed")
-            self.said = "cannot_ask"
-        finally:
-            self._ended.set()
-
-    async def _asked(self) -> Said:
-        try:
-            schema = Approve.model_json_schema()
-            return _said(await self._ctx.session.elicit_form(self._text, schema, self._ctx.request_id))
-        except ValidationError:
-            return "unusable"
-        except MCPError:
-            return "cannot_ask"
-
-    async def _decided(self, *, yes: bool) -> None:
-        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self._caller))
-        try:
-            self.answer = await self._shop.checkout.decide(decision, caller=self._caller)
-        except ZincMcpError as error:
-            self.error = error
-
-    async def _closed_elsewhere(self, scope: anyio.CancelScope) -> None:
-        """Take the dialogue back once its question was answered on a page or in a terminal."""
-        while True:
-            await anyio.sleep(_LOOK_SECONDS)
-            try:
-                entry = await self._shop.checkout.entry_of(self._about.entry_id)
-            except ZincMcpError:
-                continue
-            if entry is None or reference_of(entry) != self._about:
-                scope.cancel()
-
-
-def said_in(responses: Mapping[str, Any] | None) -> Said:
-    """Return what the person said in the newer protocol's second leg."""
-    response = (responses or {}).get(_CONSENT)
-    return _said(response) if isinstance(response, ElicitResult) else "silence"
 
 
 def can_ask(ctx: Context) -> bool:
@@ -240,12 +178,36 @@ def can_ask(ctx: Context) -> bool:
     return declared is not None and (declared.form is not None or declared.url is None)
 
 
+def can_open(ctx: Context) -> bool:
+    """Say whether the host can be asked to open an address."""
+    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    return declared is not None and declared.url is not None and str(ctx.protocol_version) >= FIRST_WITH_ADDRESSES
+
+
 def expired() -> RefusedError:
     """Return the refusal of an answer to a question that does not stand (any more)."""
     return RefusedError(
         "This answer belongs to no question that still stands, so nothing was sent.",
         "Place the order again to be asked again.",
         code="approval_expired",
+    )
+
+
+def _input_required(about: QuestionRef, text: str, address: str | None) -> InputRequiredResult:
+    state = Asked(about, on_the_page=address is not None).sealed()
+    if address is not None:
+        opening = ElicitRequest(params=ElicitRequestURLParams(message=text, url=address))
+        return InputRequiredResult(input_requests={_PAGE: opening}, request_state=state)
+    form = ElicitRequestFormParams(message=text, requested_schema=Approve.model_json_schema())
+    return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=state)
+
+
+def _invitation(question: Question) -> str:
+    """Return why the page should be opened. The page shows the question; a host may show this where others read."""
+    practice = PRACTICE.get(question.mode, "")
+    return (
+        f"Decide on the approval page: buy from {question.retailer} for at most {printed(question.most_cents)}?"
+        f"{practice} Opening the page buys nothing."
     )
 
 
@@ -268,13 +230,3 @@ def _why(error: ZincMcpError | None, said: Said | None) -> str:
 
 def _leads_elsewhere(error: ZincMcpError) -> bool:
     return error.code in ("question_closed", "approval_required")
-
-
-def _said(result: ElicitResult) -> Said:
-    """Return what an answer means: only `decline` and a plain false are a no, only a plain true is a yes."""
-    if result.action == "decline":
-        return "no"
-    if result.action != "accept":
-        return "silence"
-    approve = (result.content or {}).get("approve")
-    return "yes" if approve is True else "no" if approve is False else "unusable"

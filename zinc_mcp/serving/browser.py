@@ -69,6 +69,20 @@ class BrowserPage:
         self._opened_at: float | None = None
         self._files: dict[Path, float] = {}
 
+    async def address(self, entry: Entry) -> str | None:
+        """Return where the page of an order is; None for an owner whose browser cannot be opened from here.
+
+        Whoever opens it has still to be let in: members sign in, and the owner's window comes from the file, as always.
+        """
+        from zinc_mcp.serving.page import address_of
+
+        if entry.caller == LOCAL and self._show is None:
+            return None
+        try:
+            return address_of(await self._base(), entry.id)
+        except OSError:
+            return None
+
     async def offer(self, entry: Entry) -> str:
         """See that the person has a window with the page, and return a sentence that says where they can decide."""
         from zinc_mcp.serving.page import address_of

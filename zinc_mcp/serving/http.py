@@ -21,12 +21,12 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.serving.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.body_bounds import BoundedBodies
+from zinc_mcp.serving.bodies import Bodies
 from zinc_mcp.serving.browser import BrowserPage, Show
 from zinc_mcp.serving.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.serving.door import HEALTH_PATH, READY_PATH, Door, Hosts
 from zinc_mcp.serving.members import Members
-from zinc_mcp.serving.message_bounds import MAX_MESSAGE_BYTES
+from zinc_mcp.serving.message_bounds import MOST_MESSAGE_BYTES
 from zinc_mcp.serving.page import ApprovalPage
 from zinc_mcp.serving.server import build_server, log_to_stderr
 from zinc_mcp.serving.shares import SESSION_IDLE_SECONDS, Shares
@@ -114,9 +114,9 @@ def build_app(
     server = build_server(shop, page)
     security = hosts.for_the_sdk()
     streamable = server.streamable_http_app(
-        transport_security=security, max_request_body_size=MAX_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
+        transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
     )
-    sse = server.sse_app(transport_security=security, max_request_body_size=MAX_MESSAGE_BYTES)
+    sse = server.sse_app(transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES)
 
     async def healthy(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -144,7 +144,7 @@ def build_app(
         lifespan=lifespan,
     )
     routed.router.redirect_slashes = False  # both spellings are served
-    shares = Shares(BoundedBodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
+    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
     door = Door(shares, hosts, members, local=local)
     return door
 

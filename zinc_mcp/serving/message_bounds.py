@@ -6,7 +6,7 @@ So a message is looked through before anything is made of it, and the look itsel
 
 import re
 
-MAX_MESSAGE_BYTES = 1024 * 1024
+MOST_MESSAGE_BYTES = 1024 * 1024
 """An order of a hundred products, gift messages and metadata included, takes a tenth of it."""
 MOST_LEVELS = 64
 """Objects and lists inside each other; the deepest argument of a tool is at seven."""
@@ -25,8 +25,8 @@ _TEXT, _OPENS, _CLOSES, _BETWEEN = 1, 2, 3, 4
 
 def objection_to(message: bytes) -> str | None:
     """Return a sentence that says which bound a message passes; None when it passes none, also when it is not JSON."""
-    if len(message) > MAX_MESSAGE_BYTES:
-        return f"A message may have {MAX_MESSAGE_BYTES:,} bytes."
+    if len(message) > MOST_MESSAGE_BYTES:
+        return f"A message may have {MOST_MESSAGE_BYTES:,} bytes."
     level = marks = others = name = 0
     at, end, match = _end_of(_SPACE, message, 0), len(message), _TOKEN.match
     while at < end and (found := match(message, at)) is not None:

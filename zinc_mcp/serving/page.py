@@ -21,7 +21,7 @@ from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry
 from zinc_mcp.ordering.pin import PinAsked
-from zinc_mcp.serving.body_bounds import is_announced_over
+from zinc_mcp.serving.bodies import is_announced_over
 from zinc_mcp.serving.door import PAGE_PATH, Hosts
 from zinc_mcp.serving.members import Members, name_of
 from zinc_mcp.serving.sheet import sheet
@@ -40,7 +40,7 @@ _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
     "over": ("The time is over", "This page could be opened for ten minutes."),
-    "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it."),
+    "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it: look there."),
     "ended": ("This page has ended", "It was not used for half an hour, or the server was started anew."),
 }
 

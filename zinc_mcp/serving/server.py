@@ -19,11 +19,13 @@ from zinc_mcp.serving.arguments import lookup_schema, order_schema
 from zinc_mcp.serving.asking import Page, Terminal
 from zinc_mcp.serving.calls import Calls
 from zinc_mcp.serving.members import member_of
+from zinc_mcp.serving.offered import only_what_there_is
 from zinc_mcp.serving.results import output_schema
 from zinc_mcp.serving.tools import Tool as Body
 from zinc_mcp.serving.tools import looking, placing
 
 if TYPE_CHECKING:
+    from zinc_mcp.serving.lines import Incoming, Outgoing
     from zinc_mcp.shop import Shop
 
 INSTRUCTIONS = """\
@@ -56,6 +58,15 @@ _GET_ORDER = (
 )
 
 
+class Server(MCPServer[Any]):
+    """The SDK's server, on streams of ours."""
+
+    async def serve_streams(self, messages: "Incoming", answers: "Outgoing") -> None:
+        """Serve one host until its messages end."""
+        server = self._lowlevel_server
+        await server.run(messages, answers, server.create_initialization_options())
+
+
 class AsGiven(FuncMetadata):
     """Hands the arguments to the tool as they came: `arguments` validates them and its errors are ours."""
 
@@ -64,7 +75,7 @@ class AsGiven(FuncMetadata):
         return {"given": arguments_to_validate}
 
 
-def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
+def build_server(shop: "Shop", page: Page | None = None) -> Server:
     """Return a server for this shop. The shop must stay open while the server runs.
 
     `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
@@ -89,7 +100,7 @@ def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
         _tool("get_order", "Look up an order", _GET_ORDER, looking(shop, calls), lookup_schema(), reads=True),
     ]
     listed = shop.settings.tools
-    return MCPServer(
+    server = Server(
         "zinc",
         title="Zinc",
         instructions=INSTRUCTIONS,
@@ -101,6 +112,8 @@ def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
         # Sealed state of one member is not accepted from another. The key lives as long as the process.
         request_state_security=RequestStateSecurity(keys=[os.urandom(32)], bind_principal=_principal),
     )
+    server.middleware.append(only_what_there_is(server))
+    return server
 
 
 def log_to_stderr() -> None:

@@ -10,13 +10,12 @@ import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from mcp.server import MCPServer
-
+    from zinc_mcp.serving.server import Server
     from zinc_mcp.shop import Shop
 
 Opener = Callable[[Settings], "AbstractAsyncContextManager[Shop]"]
@@ -60,16 +59,26 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
         gc.freeze()
         gc.enable()
         if sys.platform == "win32":
-            await server.run_stdio_async()
+            await _on(sys.stdin.buffer, server)
         else:
             await _until_a_signal(server)
 
 
-async def _until_a_signal(server: MCPServer) -> None:
+async def _on(source: BinaryIO, server: Server) -> None:
+    from zinc_mcp.serving.lines import messages_on
+
+    async with messages_on(source) as (messages, answers):
+        await server.serve_streams(messages, answers)
+
+
+async def _until_a_signal(server: Server) -> None:
     """Serve, and take SIGTERM and SIGINT for the end of stdin."""
     import anyio
 
-    with _stdin_with_an_end() as end, anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with (
+        _stdin_with_an_end() as (source, end),
+        anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+    ):
 
         async def listen() -> None:
             async for _ in signals:
@@ -77,26 +86,24 @@ async def _until_a_signal(server: MCPServer) -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
-            await server.run_stdio_async()
+            await _on(source, server)
             tasks.cancel_scope.cancel()
 
 
 @contextmanager
-def _stdin_with_an_end() -> Generator[Callable[[], object]]:
-    """Put a stdin in place that ends when the returned function is called.
+def _stdin_with_an_end() -> Generator[tuple[BinaryIO, Callable[[], object]]]:
+    """Give a stdin, and what ends it.
 
-    The SDK reads stdin in a thread that no cancellation reaches (mcp 2.3, `stdio_server`): without this a signal would
-    wait for the host's next line. Descriptor 0 itself is pointed at nothing, so that no child eats the protocol.
+    It is read in a thread that no cancellation reaches: without this a signal would wait for the host's next line.
+    Descriptor 0 itself is pointed at nothing, so that no child eats the protocol.
     """
-    given, descriptor = sys.stdin, os.dup(sys.stdin.fileno())
+    descriptor = os.dup(sys.stdin.fileno())
     nothing = os.open(os.devnull, os.O_RDONLY)
     woken, wake = os.pipe()
     try:
         os.dup2(nothing, 0)
-        sys.stdin = io.TextIOWrapper(io.BufferedReader(_Ending(descriptor, woken)), encoding="utf-8")
-        yield lambda: os.write(wake, b".")
+        yield io.BufferedReader(_Ending(descriptor, woken), 64 * 1024), lambda: os.write(wake, b".")
     finally:
-        sys.stdin = given
         for each in (descriptor, nothing, woken, wake):
             os.close(each)
 

@@ -14,7 +14,6 @@ from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.ordering.approval import question_of
 from zinc_mcp.ordering.attempt import Answer
 from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.decision import QuestionRef
 from zinc_mcp.ordering.entry import RailName
 from zinc_mcp.ordering.twin import body_digest
 from zinc_mcp.prose import plain
@@ -67,12 +66,12 @@ def placing(shop: "Shop", rail: RailName, page: Page, calls: Calls) -> Tool:
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
         deadline = time.monotonic() + shop.checkout.answer_seconds
-        about = QuestionRef.unsealed(str(ctx.request_state))
-        entry = None if about is None else await shop.checkout.entry_of(about.entry_id, caller=caller)
-        if about is None or entry is None or entry.body_digest != body_digest(order):
+        asked = asking.Asked.unsealed(str(ctx.request_state))
+        entry = None if asked is None else await shop.checkout.entry_of(asked.about.entry_id, caller=caller)
+        if asked is None or entry is None or entry.body_digest != body_digest(order):
             raise asking.expired()
-        said = asking.said_in(ctx.input_responses)
-        answer, where = await asking.answered(shop, page, entry, about, said, caller, deadline)
+        said = asked.said(ctx.input_responses)
+        answer, where = await asking.answered(shop, page, entry, asked.about, said, caller, deadline)
         return _placed(answer, shop, where)
 
     return place
