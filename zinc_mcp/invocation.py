@@ -24,7 +24,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
 
 def started_as(argv: Sequence[str] | None = None) -> str:
     """Return what started this program, quoted for the shell: a script, or an interpreter with the module."""
-    return " ".join(_quoted(word) for word in _program(sys.argv if argv is None else argv))
+    return " ".join(_quoted(word) for word in started_with(argv))
+
+
+def started_with(argv: Sequence[str] | None = None) -> list[str]:
+    """Return the same as words, each with its full path: what a host is given to start."""
+    return _program(sys.argv if argv is None else argv)
 
 
 def invocation(

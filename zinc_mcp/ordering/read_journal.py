@@ -42,6 +42,16 @@ class ReadJournal(OpenJournal):
             row = connection.execute(query, given).first()
         return rows.entry_of(row) if row is not None else None
 
+    def all_under(self, handle: str) -> list[Entry]:
+        """List the entries with this order id of Zinc's, or with this key, newest first.
+
+        Several share a key where they are of other callers, or of practice and for real.
+        """
+        is_named = sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id.in_([handle, handle.lower()]))
+        query = sa.select(ENTRIES).where(is_named, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(100)
+        with self._reading() as connection:
+            return [rows.entry_of(row) for row in connection.execute(query)]
+
     def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
         """List entries, newest first."""
         query = self._list(rows.IS_ORDER, caller, mode).order_by(ENTRIES.c.id.desc()).limit(limit)
