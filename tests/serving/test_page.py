@@ -128,7 +128,7 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "With “Color” Red",
         "Ada Buyer 12 Planted Street New York NY 10001 US tel. 212-555-0147",
         "from the Zinc balance",
-        "Sent as a gift true",
+        "Sent as a gift yes",
         "Gift message Enjoy!",
         "Purchase order number PO-7",
         "Note “note” x",

@@ -40,7 +40,9 @@ def show_order(entry: Entry, events: Sequence[Event]) -> None:
     click.echo("\nWhat happened")
     for event in events:
         detail = ", ".join(f"{_worded(name)}: {_readable(value)}" for name, value in event.detail.items())
-        show_line(f"  {when(event.at, exact=True)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
+        show_line(
+            f"  {when(event.at, exact=True)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}"
+        )
     if entry.state in ("unknown", "paid_no_order"):
         _show_last_word(entry)
 
