@@ -1,6 +1,7 @@
 """`zinc-mcp doctor`: what is configured, what can work, and what to do about what cannot. Never a secret."""
 
 import os
+import shlex
 import stat
 import sys
 import time
@@ -130,7 +131,7 @@ def _file_mode(settings: Settings) -> Iterator[Finding]:
             "note",
             "config",
             "The file holds an API key and other users of this machine can read it.",
-            f"chmod 600 {plain(settings.config)}",
+            f"chmod 600 {shlex.quote(str(settings.config))}",
         )
 
 

@@ -40,9 +40,8 @@ def show_order(entry: Entry, events: Sequence[Event]) -> None:
     click.echo("\nWhat happened")
     for event in events:
         detail = ", ".join(f"{_worded(name)}: {_readable(value)}" for name, value in event.detail.items())
-        show_line(
-            f"  {when(event.at, exact=True)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}"
-        )
+        what = f"{plain(event.what)} ({detail})" if detail else plain(event.what)
+        show_line(f"  {when(event.at, exact=True)}  {event.state:<9}  {what}")
     if entry.state in ("unknown", "paid_no_order"):
         _show_last_word(entry)
 

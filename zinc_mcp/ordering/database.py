@@ -16,6 +16,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import install_command
 from zinc_mcp.ordering.entry import FOREVER
 from zinc_mcp.ordering.statements import begin_writing
 from zinc_mcp.ordering.tables import (
@@ -64,8 +65,8 @@ def connect(url: str) -> sa.Engine:
         except ImportError:
             raise JournalError(
                 "A PostgreSQL journal needs the extra `postgres`.",
-                "Tell the user to install zinc-mcp[postgres] and to start again.",
-                owner_step="Install zinc-mcp[postgres] and start again.",
+                f"Tell the user to run {install_command('postgres')} and to start again.",
+                owner_step=f"Install it and start again: {install_command('postgres')}",
             ) from None
     raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
 
