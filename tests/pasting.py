@@ -74,14 +74,15 @@ async def home_with_orders(home: Path) -> None:
         wanted = order(products=[{"url": PRODUCT}], idempotency_key="waits", shipping_address=ADDRESS)
         await shop.checkout.place(Intent("local", "account", wanted))
     with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=time.time) as journal:
-        sending = journal.move(_opened(journal, "doubtful"), "sending", "sent", attempts=1)
+        sending = journal.move(opened(journal, "doubtful"), "sending", "sent", attempts=1)
         journal.move(sending, "unknown", "no answer", detail={"reason": "timeout"}, lease_until=None)
-        paid = journal.move(_opened(journal, "failed"), "sending", "sent", authorised_cents=5100, rail="agent")
+        paid = journal.move(opened(journal, "failed"), "sending", "sent", authorised_cents=5100, rail="agent")
         journal.move(paid, "failed", "Zinc says order_failed")
         journal.pause("for a look")
 
 
-def _opened(journal: Journal, key: str) -> Entry:
+def opened(journal: Journal, key: str) -> Entry:
+    """Open an entry that was never asked about."""
     facts: Mapping[str, Any] = {"retailer": "zinc.com", "items": [{"url": PRODUCT, "quantity": 1}]}
     draft = Draft(
         caller="local",
