@@ -152,9 +152,9 @@ async def add_to_a_host(place: Place, text: str) -> None:
     calls = place.stand_in(host)
     place.sh(text)
     [line] = calls.read_text().splitlines()
-    words = json.loads(line)
+    words: list[str] = json.loads(line)
     assert words[-1] == str(place.script), "the full path, whatever the host's PATH is"
-    environ = dict(word.split("=", 1) for word in words if word.startswith("ZINC_"))
+    environ = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.startswith("ZINC_")}
     assert environ == {"ZINC_MCP_SANDBOX": "1"}
     async with place.server(words[-1], [], environ) as client:
         assert len(await tools_of(client)) == 3

@@ -76,7 +76,8 @@ async def before(
         return shown(path) and chromium.show(path)
 
     products = [{"url": BOOK, "quantity": 2, "variant": [{"label": "Cover", "value": "Paperback"}]}]
-    wanted = intent(**{"products": products, **changes})
+    changes.setdefault("products", products)
+    wanted = intent(**changes)
     await anyio.to_thread.run_sync(chromium.forget)
     await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
     async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
