@@ -199,6 +199,11 @@ def test_no_sentence_names_the_program_by_a_name_that_a_terminal_may_not_know() 
     assert bare == []
 
 
+def test_a_package_that_is_not_installed_is_found_where_it_lies() -> None:
+    said = invocation(["-m"], {"PYTHONPATH": f"{ROOT}{os.pathsep}/else where"}, windows=False)
+    assert shlex.split(said) == [f"PYTHONPATH={ROOT}{os.pathsep}/else where", sys.executable, "-m", "zinc_mcp"]
+
+
 def test_a_home_that_is_not_the_users_own_is_carried(tmp_path: Path) -> None:
     said = invocation(["/bin/zinc-mcp"], {"HOME": str(tmp_path)}, windows=False)
     assert said == f"ZINC_MCP_HOME={shlex.quote(str(tmp_path / '.zinc-mcp'))} /bin/zinc-mcp"

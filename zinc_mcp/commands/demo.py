@@ -221,7 +221,9 @@ def _show(order: Facts) -> None:
 
 
 def _title(text: str) -> None:
-    click.echo(f"\n{click.style(text, bold=True)}")
+    click.echo("")
+    for line in wrapped(text, columns(), "  "):
+        click.echo(click.style(line, bold=True))
 
 
 def _paragraph(text: str) -> None:
