@@ -434,6 +434,7 @@ async def test_on_a_small_phone_labels_stand_above_and_amounts_and_words_stay_wh
     async with before(chromium, open_test_shop, key="zn_live_1", **CROWDED) as page:
         text = await page.sees("used, like new")
         assert [word for word in ("UsedLikeNew", "UsedAcceptable", "best_effort", "“true”") if word in text] == []
+        await page.does(partial(Person.screenshot, name="crowded-desktop", size=DESKTOP))
         await page.does(lambda person: person.hold(size))
         for dark in (False, True):
             name = f"crowded-{size[0]}{'-dark' if dark else ''}"
