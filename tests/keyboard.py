@@ -17,6 +17,7 @@ def at_a_terminal(
     *,
     program: Sequence[str] = (sys.executable, "-m", "zinc_mcp"),
     cwd: Path | None = None,
+    columns: int = 80,
 ) -> tuple[int, str]:
     """Run the program at a terminal; each of `typed` is what to wait for on the screen and what to type then.
 
@@ -37,7 +38,7 @@ def at_a_terminal(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**environ, "TERM": "dumb", "COLUMNS": "80"},
+        env={**environ, "TERM": "dumb", "COLUMNS": str(columns)},
         preexec_fn=own_terminal,  # no threads of ours are in the child
     )
     os.close(theirs)

@@ -1,6 +1,5 @@
-"""What the README prints to be copied works as printed, and what it names exists."""
+"""What the README promises and names exists. What it prints to be copied is run by tests/test_documents.py."""
 
-import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -8,32 +7,9 @@ from typing import get_args
 import pytest
 
 from zinc_mcp.errors import ErrorCode
-from zinc_mcp.ordering.addresses import saved_addresses
-from zinc_mcp.ordering.policy import Policy, read_policy
-from zinc_mcp.settings import load_settings
+from zinc_mcp.ordering.policy import Policy
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-
-
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.mark.parametrize("block", _blocks("json"))
-def test_every_host_configuration_is_json_and_starts_the_server(block: str) -> None:
-    configured = json.loads(block)
-    (server,) = (configured.get("mcpServers") or configured["servers"]).values()
-    assert (server["command"], server["args"]) == ("uvx", ["zinc-mcp"])
-
-
-def test_the_configuration_file_is_taken_as_printed(tmp_path: Path) -> None:
-    (block,) = _blocks("toml")
-    (tmp_path / "zinc.toml").write_text(block, encoding="utf-8")
-    (tmp_path / "key").write_text("zn_test_1\n", encoding="utf-8")
-    settings = load_settings({"ZINC_MCP_HOME": str(tmp_path)})
-    assert settings.mode == "test"
-    assert read_policy(settings, {}).approval == "auto"
-    assert list(saved_addresses(settings)) == ["home"]
 
 
 def test_the_limits_it_promises_are_the_defaults() -> None:

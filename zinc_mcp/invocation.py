@@ -23,8 +23,18 @@ _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
 
 
 def started_as(argv: Sequence[str] | None = None) -> str:
-    """Return what started this program, quoted for the shell: a script, or an interpreter with the module."""
-    return " ".join(_quoted(word) for word in _program(sys.argv if argv is None else argv))
+    """Return what started this program, quoted for the shell: a script, or an interpreter with the module.
+
+    It says nothing of home and journal: it is for help, which needs none.
+    """
+    words = started_with(argv)
+    places = _import_path(os.environ) if words[1:] and os.name == "posix" else None
+    return " ".join([*([f"PYTHONPATH={_quoted(places)}"] if places else []), *map(_quoted, words)])
+
+
+def started_with(argv: Sequence[str] | None = None) -> list[str]:
+    """Return the same as words, each with its full path: what a host is given to start."""
+    return _program(sys.argv if argv is None else argv)
 
 
 def invocation(
@@ -61,6 +71,23 @@ def command_line(*words: str, given: Sequence[str] = (), environ: Mapping[str, s
     """Return the same command bare, for a line of its own; say `setting_to_repeat` beside it."""
     stop = ["--"] if any(word.startswith("-") for word in given) else []
     return " ".join([invocation(environ=environ), *(_quoted(word) for word in (*words, *stop, *given))])
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra of ours needs, beside this program, in backticks.
+
+    It names these libraries and never our own name: no index has our package yet, and whoever takes the name there
+    first would be run with people's keys.
+    """
+    from importlib.metadata import requires
+    from importlib.util import find_spec
+
+    listed = [each.partition(";") for each in requires("zinc-mcp") or []]
+    is_extras = re.compile(rf"extra\s*==\s*['\"]{extra}['\"]")
+    needed = [_quoted(name.strip()) for name, _, when in listed if is_extras.search(when)]
+    interpreter = _quoted(os.path.abspath(sys.executable))
+    pip = f"{interpreter} -m pip install" if find_spec("pip") else f"uv pip install --python {interpreter}"
+    return f"`{' '.join([pip, *needed])}`"
 
 
 def setting_to_repeat(environ: Mapping[str, str] | None = None) -> str:

@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from conftest import OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of
 from keyboard import at_a_terminal
+from pasting import pasted
 from serving.as_a_host import call, host, refused
 from started import ROOT, Started
 from wanted import arguments, intent
@@ -20,13 +21,7 @@ from wanted import arguments, intent
 from zinc_mcp.invocation import command, command_line, invocation, setting_to_repeat
 from zinc_mcp.ordering.journal import Journal
 
-BARE = {"PATH": "/usr/bin:/bin"}
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-
-
-def pasted(line: str, typed: Sequence[tuple[str, str]] = (), cwd: Path | None = None) -> tuple[int, str]:
-    """Paste a line into a terminal with a bare environment, and return how it ended and what the screen showed."""
-    return at_a_terminal(["-c", line], BARE, typed, program=["/bin/sh"], cwd=cwd)
 
 
 def in_backticks(text: str) -> str:
@@ -202,6 +197,11 @@ def test_no_sentence_names_the_program_by_a_name_that_a_terminal_may_not_know() 
         if re.search(r"`zinc-mcp [a-z]", line) and not re.match(r'\s*(r?"""|#)', line)
     ]
     assert bare == []
+
+
+def test_a_package_that_is_not_installed_is_found_where_it_lies() -> None:
+    said = invocation(["-m"], {"PYTHONPATH": f"{ROOT}{os.pathsep}/else where"}, windows=False)
+    assert shlex.split(said) == [f"PYTHONPATH={ROOT}{os.pathsep}/else where", sys.executable, "-m", "zinc_mcp"]
 
 
 def test_a_home_that_is_not_the_users_own_is_carried(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The fields are found by walking the model, so that a new one cannot be forgotten
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -22,7 +23,7 @@ from wanted import ADDRESS, BOOK, arguments, intent
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, MOST_BYTES, question_about
+from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, MOST_BYTES, in_words, question_about
 from zinc_mcp.serving.server import build_server
 
 WHOLE: dict[str, Any] = arguments(
@@ -151,16 +152,16 @@ def longest(path: Path) -> dict[str, Any]:
     return best
 
 
-def leaves(value: object) -> Iterator[str]:
-    """Return every text and number of JSON, as text."""
+def leaves(value: object, path: str = "") -> Iterator[str]:
+    """Return every text and number of JSON as a person reads it; what only Zinc knows has words of its own."""
     if isinstance(value, Mapping):
-        for part in cast(Mapping[str, object], value).values():
-            yield from leaves(part)
+        for name, part in cast(Mapping[str, object], value).items():
+            yield from leaves(part, "" if name == "products" else f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for part in cast(list[object], value):
-            yield from leaves(part)
+            yield from leaves(part, path)
     else:
-        yield value if isinstance(value, str) else json.dumps(value)
+        yield in_words(path, value if isinstance(value, str) else json.dumps(value))
 
 
 def missing(order: OrderCreate, text: str, *, saved: bool = False) -> list[str]:
@@ -178,6 +179,25 @@ def test_the_audit_walks_every_field_of_the_model() -> None:
     wire = OrderCreate.model_validate(WHOLE).to_wire()
     assert len(FIELDS) >= 33
     assert [path for path in FIELDS if at(wire, path) is None] == []
+
+
+def literals(model: type[BaseModel], way: Path = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Walk a model down to the fields that know only a few texts, with these."""
+    for name, field in model.model_fields.items():
+        kinds = list(parts(field.annotation))
+        for nested in (each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)):
+            yield from literals(nested, () if name == "products" else (*way, name))
+        for known in (each for each in kinds if get_origin(each) is Literal):
+            yield ".".join((*way, name)), tuple(value for value in get_args(known) if isinstance(value, str))
+
+
+def test_a_person_reads_words_and_no_name_of_a_value_that_only_zinc_knows() -> None:
+    few = dict(literals(OrderCreate))
+    assert {"condition_in", "condition_not_in", "payment.mode", "payment.margin.type"} <= set(few)
+    for path, values in few.items():
+        said = [in_words(path, value) for value in values]
+        assert len(set(said)) == len(values), "no two values read alike"
+        assert [each for each in said if not re.fullmatch("[a-z', ]+", each) or each in values] == [], path
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)

@@ -12,6 +12,7 @@ import pytest
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 PHONE, DESKTOP, DOCS = (390, 844), (1280, 900), (600, 800)
+SMALL_PHONES = ((360, 740), (320, 568))
 
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -69,8 +70,7 @@ class Person:
         """Keep a picture of the whole page, as it looks on a screen of that width."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": size == PHONE}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.hold(size)
         wide: int = self.driver.execute_script("return document.documentElement.scrollWidth")
         assert wide <= size[0], f"the page is {wide} wide"
         height: int = self.driver.execute_script("return document.documentElement.scrollHeight")
@@ -81,6 +81,12 @@ class Person:
         path.write_bytes(base64.b64decode(shot["data"]))
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         return path
+
+    def hold(self, size: tuple[int, int]) -> None:
+        """Look through a screen of that size."""
+        mobile = size in (PHONE, *SMALL_PHONES)
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": mobile}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def accessible(self) -> list[tuple[str, str]]:
         """Return (role, name) of everything a screen reader would meet."""

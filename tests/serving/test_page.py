@@ -128,7 +128,7 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "With “Color” Red",
         "Ada Buyer 12 Planted Street New York NY 10001 US tel. 212-555-0147",
         "from the Zinc balance",
-        "Sent as a gift true",
+        "Sent as a gift yes",
         "Gift message Enjoy!",
         "Purchase order number PO-7",
         "Note “note” x",
@@ -544,7 +544,7 @@ async def test_without_a_browser_the_person_is_sent_to_a_terminal(open_test_shop
     async with open_test_shop() as shop, page_beside(shop, show=Shown(works=False)) as page:
         entry = entry_of(await shop.checkout.place(intent(idempotency_key="a;rm$(x)")))
         said = await page.offer(entry)
-        assert "approve 'a;rm$(x)'` (or `decline`) in a terminal of their own" in said
+        assert "approve 'a;rm$(x)'` (to say no: decline in place of approve) in a terminal of their own" in said
         assert list(home.glob("*.html")) == []
         async with page_beside(shop) as switched_off:
             assert "in a terminal of their own" in await switched_off.offer(entry)

@@ -14,7 +14,7 @@ import pytest
 from conftest import HandClock, OpenShop
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from serving.chromium import DESKTOP, DOCS, ENTER, PHONE, SPACE, TAB, Person, person_at_chromium
+from serving.chromium import DESKTOP, DOCS, ENTER, PHONE, SMALL_PHONES, SPACE, TAB, Person, person_at_chromium
 from serving.on_a_port import listening
 from serving.visitor import Shown
 from starlette.applications import Starlette
@@ -76,7 +76,8 @@ async def before(
         return shown(path) and chromium.show(path)
 
     products = [{"url": BOOK, "quantity": 2, "variant": [{"label": "Cover", "value": "Paperback"}]}]
-    wanted = intent(products=products, **changes)
+    changes.setdefault("products", products)
+    wanted = intent(**changes)
     await anyio.to_thread.run_sync(chromium.forget)
     await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
     async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
@@ -308,7 +309,7 @@ async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop
         await page.sees("Your PIN")
         await page.does(lambda person: person.keys(TAB, "1", "1", "1", "1", ENTER))
         await page.sees("That was not the PIN.")
-        await page.does(lambda person: person.keys(TAB, "2", "4", "6", "8", TAB, ENTER))
+        await page.does(lambda person: person.keys("2", "4", "6", "8", TAB, ENTER))
         await page.sees("Ordered")
         assert await page.does(lambda person: person.focused()) == "Ordered", "a screen reader starts there"
     assert len(zinc.posts) == 1
@@ -378,3 +379,74 @@ async def test_pictures_of_it_are_kept(
         await page.does(lambda person: person.press("Buy for"))
         await page.sees("Ordered")
         await page.does(lambda person: person.screenshot("ordered", PHONE))
+
+
+CROWDED: Any = {
+    "products": [
+        {
+            "url": f"{BOOK}?th=1",
+            "quantity": 12,
+            "variant": [{"label": "Size of the cover, as the shop words it", "value": "Large, 12.5 x 18.25 in"}],
+            "condition_in": ["UsedLikeNew", "Refurbished"],
+            "condition_not_in": ["UsedAcceptable"],
+        }
+    ],
+    "max_price": 2_345_678,
+    "handling_days_max": 3,
+    "is_gift": True,
+    "gift_message": "For your shelf, with love",
+    "fulfillment": {"quantity": "best_effort", "excluded_merchants": ["A merchant of a rather long name"]},
+    "metadata": {"cost centre of the department": "4711-0815"},
+}
+"""An order with the longest labels that there are, and with long amounts."""
+
+LAYOUT = r"""
+  const lines = (node, from, to) => { const range = document.createRange(); range.setStart(node, from);
+    range.setEnd(node, to); return new Set([...range.getClientRects()].map((each) => Math.round(each.top))).size; };
+  const broken = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());)
+    for (const found of node.data.matchAll(/\$[0-9][0-9,.]*[0-9]/g))
+      if (lines(node, found.index, found.index + found[0].length) > 1) broken.push(found[0]);
+  const beside = [...document.querySelectorAll("dt")].filter((label) =>
+    label.nextElementSibling.getBoundingClientRect().top < label.getBoundingClientRect().bottom - 1);
+  const pin = document.querySelector("input[name=pin]"), said = document.querySelector("[role=alert]");
+  return { broken, beside: beside.map((label) => label.innerText),
+    wide: document.documentElement.scrollWidth - innerWidth,
+    apart: pin && said ? pin.getBoundingClientRect().top - said.getBoundingClientRect().bottom : null,
+    below: pin && said ? said.getBoundingClientRect().top - pin.getBoundingClientRect().bottom : null };
+"""
+
+
+@pytest.mark.parametrize("size", SMALL_PHONES, ids=["360", "320"])
+async def test_on_a_small_phone_labels_stand_above_and_amounts_and_words_stay_whole(
+    chromium: Person,
+    open_test_shop: OpenShop,
+    write_config: Callable[[str], Path],
+    home: Path,
+    size: tuple[int, int],
+) -> None:
+    write_config(
+        '[policy]\napproval = "page"\nmax_order = 100000000\nmax_day = 123456789\nmax_month = 987654321\n'
+        "max_orders_day = 40\n"
+    )
+    with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+        journal.set_pin(hashed("2468"))
+    async with before(chromium, open_test_shop, key="zn_live_1", **CROWDED) as page:
+        text = await page.sees("used, like new")
+        assert [word for word in ("UsedLikeNew", "UsedAcceptable", "best_effort", "“true”") if word in text] == []
+        await page.does(partial(Person.screenshot, name="crowded-desktop", size=DESKTOP))
+        await page.does(lambda person: person.hold(size))
+        for dark in (False, True):
+            name = f"crowded-{size[0]}{'-dark' if dark else ''}"
+            await page.does(partial(Person.screenshot, name=name, size=size, dark=dark))
+        await page.does(lambda person: person.hold(size))
+        await page.does(lambda person: person.keys(TAB, "1", "1", "1", "1", ENTER))
+        await page.sees("That was not the PIN.")
+        await page.does(partial(Person.screenshot, name=f"crowded-{size[0]}-pin", size=size))
+        await page.does(lambda person: person.hold(size))
+        found: Any = await page.does(lambda person: person.driver.execute_script(LAYOUT))
+        focused = "return document.activeElement.id"
+        at = await page.does(lambda person: str(person.driver.execute_script(focused)))
+    assert at == f"pin-{page.entry_id}"
+    assert (found["broken"], found["beside"], found["wide"]) == ([], [], 0)
+    assert 0 <= found["below"] <= 12, "the reason stands at the field"

@@ -16,7 +16,7 @@ from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.ordering.ending import ending_of
 from zinc_mcp.ordering.entry import Entry, UnreadableEntryError
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import notice
+from zinc_mcp.ordering.pin import check_owner_pin, notice
 from zinc_mcp.ordering.question import Question
 from zinc_mcp.prose import plain
 from zinc_mcp.settings import Settings, load_settings
@@ -37,6 +37,24 @@ def need_a_terminal() -> None:
             owner_step="Run it in a terminal of your own, without a pipe.",
             code="approval_required",
         )
+
+
+def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
+    """Ask for the owner's PIN where one is set; wrong ones count as for a yes.
+
+    Raises:
+        RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
+    """
+    if journal.pin() is None:
+        return
+    need_a_terminal()
+    try:
+        check_owner_pin(journal, click.prompt(prompt, hide_input=True), time.time())
+    except RefusedError as error:
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(
+            f"{error.summary} Nothing was changed.", owner_step=forgotten, code="approval_required"
+        ) from None
 
 
 def decide_in_terminal(key: str, *, yes: bool) -> None:

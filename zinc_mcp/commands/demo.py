@@ -1,5 +1,6 @@
 """`zinc-mcp demo`: the main job on the built-in sandbox, through the real server and the SDK's own client."""
 
+import json
 import os
 import sys
 import tempfile
@@ -12,6 +13,8 @@ import anyio
 import click
 from mcp import Client, StdioServerParameters
 
+from zinc_mcp.commands.screen import columns, show_command, wrapped
+from zinc_mcp.invocation import started_with
 from zinc_mcp.money import printed
 from zinc_mcp.prose import plain
 
@@ -26,6 +29,10 @@ ADDRESS = {
     "phone_number": "212-736-3100",
 }
 PATIENCE_SECONDS = 20.0
+
+_LABEL_COLUMNS = 26
+_FEWEST_COLUMNS = 40
+"""Where fewer are left beside the labels, the labels stand above."""
 
 Facts = Mapping[str, Any]
 
@@ -49,21 +56,21 @@ async def _demonstrate(home: Path) -> None:
     async with Client(server) as client:
         _title("The server, started as a host would start it")
         for tool in (await client.list_tools()).tools:
-            click.echo(f"  {tool.name:18} {(tool.description or '').split('. ')[0]}.")
+            _line(tool.name, f"{(tool.description or '').split('. ')[0]}.")
 
         _title("An order")
         order = _order("test-success", 6000)
         first = await _place(client, order)
 
         _title("The same wish again, in other words")
-        click.echo("  (another max_price, a tracking parameter in the address, another key)")
+        _paragraph("  (another max_price, a tracking parameter in the address, another key)")
         words = _order("test-success?utm_source=newsletter", 6500, idempotency_key="a-retry-of-the-agents")
         again = await _place(client, words)
         same = again.get("order_id") == first.get("order_id")
         _line("Same order?", "yes: one intention, one purchase" if same else "NO")
 
         _title("An order whose answer is lost on the way")
-        click.echo("  (the sandbox accepts it and cuts the connection before it answers)")
+        _paragraph("  (the sandbox accepts it and cuts the connection before it answers)")
         lost = await _place(client, _order("test-success?item=2&fault=drop_after", 6000))
         found = _history(home, str(lost.get("key")))
 
@@ -84,7 +91,23 @@ async def _demonstrate(home: Path) -> None:
         _show_payment(await _wait(client, paid))
         if not same or not found or not settled or failed.get("outcome") != "failed":
             raise click.ClickException("the demo did not go as it must; see above")
-    click.echo(f"\nDone in {time.monotonic() - started:.1f} s. Nothing was bought: all of it was practice.")
+    click.echo("")
+    _paragraph(f"Done in {time.monotonic() - started:.1f} s. Nothing was bought: all of it was practice.")
+    _say_what_is_next()
+
+
+def _say_what_is_next() -> None:
+    # What a host starts is the program itself, wherever it lies: a host's PATH is often shorter than a terminal's.
+    started, *arguments = started_with()
+    entry = {"command": started, **({"args": arguments} if arguments else {}), "env": {"ZINC_MCP_SANDBOX": "1"}}
+    _title("What to do next")
+    _paragraph("1. Practise in your own host. This goes into its configuration (README, “Your host”):")
+    click.echo(json.dumps({"mcpServers": {"zinc": entry}}, indent=2, ensure_ascii=False))
+    _paragraph(
+        "2. To buy for real, put ZINC_API_KEY in the place of ZINC_MCP_SANDBOX. You are asked before each order."
+    )
+    _paragraph("3. This says whether everything is set up, and what is wrong:")
+    show_command("doctor")
 
 
 def _order(product: str, max_price: int, **more: Any) -> dict[str, Any]:
@@ -198,11 +221,25 @@ def _show(order: Facts) -> None:
 
 
 def _title(text: str) -> None:
-    click.echo(f"\n{click.style(text, bold=True)}")
+    click.echo("")
+    for line in wrapped(text, columns(), "  "):
+        click.echo(click.style(line, bold=True))
+
+
+def _paragraph(text: str) -> None:
+    for line in wrapped(text, columns(), "   "):
+        click.echo(line)
 
 
 def _line(label: str, value: object) -> None:
-    if value is not None:
-        indent = " " * 26
-        text = click.wrap_text(plain(value, 400), width=100, initial_indent=indent, subsequent_indent=indent)
-        click.echo(f"  {label:24}{text.lstrip()}")
+    if value is None:
+        return
+    width, text = columns(), plain(value, 400)
+    if width < _LABEL_COLUMNS + _FEWEST_COLUMNS:
+        lines = [*([f"  {label}"] if label else []), *wrapped(f"    {text}", width, "    ")]
+    else:
+        indent = " " * _LABEL_COLUMNS
+        lines = wrapped(f"{indent}{text}", width, indent)
+        lines[0] = f"  {label}".ljust(_LABEL_COLUMNS) + lines[0].lstrip()
+    for line in lines:
+        click.echo(line)

@@ -1,5 +1,7 @@
 """`zinc-mcp members`: who may use a team server."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -26,14 +28,28 @@ def members(context: click.Context, path: Path | None) -> None:
 
 @members.command()
 @click.argument("name")
+@click.option("--url", default="https://zinc.example.com", show_default=True, help="The server's address.")
 @click.pass_obj
-def add(path: Path, name: str) -> None:
-    """Add a member and print the token, this once."""
+def add(path: Path, name: str, url: str) -> None:
+    """Add a member and print the token, this once, and how the member's host connects with it."""
     token = add_member(path, name)
     click.echo(token)
-    click.echo(
-        f"This is the token of {plain(name, 60)}. It is kept as a hash only and cannot be shown again.", err=True
-    )
+    for line in _how_to_connect(plain(name, 60), plain(url.rstrip("/"), 200)):
+        click.echo(line, err=True)
+
+
+def _how_to_connect(name: str, url: str) -> Iterator[str]:
+    entry = {"type": "http", "url": f"{url}/mcp", "headers": {"Authorization": "Bearer TOKEN"}}
+    yield f"This is the token of {name}. It is kept as a hash only and cannot be shown again."
+    yield f"Their host takes it in the place of TOKEN, and the server's own address in the place of {url}:"
+    yield ""
+    yield f"  Streamable HTTP  {url}/mcp"
+    yield f"  SSE              {url}/sse"
+    yield "  header           Authorization: Bearer TOKEN"
+    yield ""
+    yield json.dumps({"mcpServers": {"zinc": entry}}, indent=2)
+    yield ""
+    yield f"With the same token {name} signs in to the approval page, {url}/approve/, which their agent tells them of."
 
 
 @members.command(name="list")

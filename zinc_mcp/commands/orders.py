@@ -1,24 +1,23 @@
 """`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
 
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 import click
 
-from zinc_mcp.commands.deciding import need_a_terminal
+from zinc_mcp.commands.deciding import ask_for_owners_pin, need_a_terminal
+from zinc_mcp.commands.order_list import show_list
+from zinc_mcp.commands.order_page import show_order
 from zinc_mcp.commands.screen import show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
 from zinc_mcp.ordering.entry import Entry, Event, Mode
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.settle import NOT_BOUGHT, told_of
 from zinc_mcp.prose import plain
-from zinc_mcp.serving.members import name_of
 from zinc_mcp.settings import load_settings
 
 _DAY_SECONDS = 86_400.0
@@ -38,8 +37,8 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
     if as_json:
         click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
         return
-    for row in _columns([_row(entry) for entry in entries]):
-        show_line(row)
+    if entries:
+        show_list(entries)
     if not entries:
         click.echo("No orders yet.")
     for why in pauses:
@@ -52,31 +51,28 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
 @click.argument("key_or_id")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(key_or_id: str, as_json: bool) -> None:
-    """Show one order, by our key or Zinc's id, with everything that happened to it."""
+    """Show an order, by our key or Zinc's id, with everything that happened to it.
+
+    Orders of several callers, and practice and real ones, may share a key: all of them are shown.
+    """
     with _journal() as journal:
-        entry = journal.find(key_or_id)
-        if entry is None:
-            raise OrderNotFoundError(
-                "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
-            )
-        events = journal.events(entry.id)
+        entries = journal.all_under(key_or_id)
+        events = {entry.id: journal.events(entry.id) for entry in entries}
+    if not entries:
+        raise OrderNotFoundError(
+            "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
+        )
     if as_json:
-        click.echo(json.dumps({**_record(entry), "events": [_event_record(event) for event in events]}, indent=2))
+        newest, *others = [
+            {**_record(entry), "events": [_event_record(event) for event in events[entry.id]]} for entry in entries
+        ]
+        click.echo(json.dumps({**newest, "others": others}, indent=2))
         return
-    for name, value in _lines(entry):
-        show_line(f"{name:<10} {value}")
-    click.echo("\nWhat happened")
-    for event in events:
-        detail = ", ".join(f"{name}={plain(value, 120)}" for name, value in event.detail.items())
-        show_line(f"  {_when(event.at)}  {event.state:<9}  {plain(event.what)}{f' ({detail})' if detail else ''}")
-    if entry.state in ("unknown", "paid_no_order"):
-        sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
-        key = [plain(entry.key, 64)]
-        click.echo("")
-        show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")
-        show_command("orders", "resolve", "--bought", "ID", given=key)
-        show_line("If you know that it was not:")
-        show_command("orders", "resolve", "--not-bought", given=key)
+    for number, entry in enumerate(entries, 1):
+        if len(entries) > 1:
+            of = f"{number} of {len(entries)} with this key or id, newest first"
+            click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
+        show_order(entry, events[entry.id])
 
 
 @orders.command()
@@ -94,10 +90,11 @@ def purge(days: float) -> None:
 @click.option("--not-bought", is_flag=True, help="It was not bought; its money is free again.")
 @click.option("--holder-ended", is_flag=True, help="With --not-bought: the process that was sending it has ended.")
 def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool) -> None:
-    """Settle an order in doubt: the owner's last word."""
+    """Settle an order in doubt: the owner's last word, which needs the PIN where one is set."""
     if (order_id is not None) == not_bought:
         raise click.UsageError("Say either --bought ID or --not-bought.")
     with _journal() as journal:
+        ask_for_owners_pin(journal)
         entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended)
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
 
@@ -106,9 +103,13 @@ def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool
 @click.argument("key")
 @click.argument("cents", type=click.IntRange(min=0))
 def refunded(key: str, cents: int) -> None:
-    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over."""
+    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over.
+
+    It needs a terminal, and the PIN where one is set.
+    """
     need_a_terminal()
     with _journal() as journal:
+        ask_for_owners_pin(journal)
         entry = journal.refunded(key, cents)
     left = f"{printed(entry.counts_cents)} counts against the limits"
     show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
@@ -116,54 +117,6 @@ def refunded(key: str, cents: int) -> None:
 
 def _journal() -> Journal:
     return Journal.open(load_settings().journal_url)
-
-
-def _row(entry: Entry) -> tuple[str, ...]:
-    return (
-        _when(entry.opened_at),
-        entry.mode,
-        entry.state,
-        _money(entry),
-        plain(entry.facts.get("retailer", ""), 40),
-        plain(entry.key, 64),
-        plain(entry.order_id or "", 64),
-    )
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _money(entry: Entry) -> str:
-    told = told_of(entry)
-    if told.paid_cents is not None:
-        return printed(told.paid_cents)
-    if told.up_front_cents is not None and entry.state in NOT_BOUGHT:
-        return f"{printed(told.up_front_cents)} up front, {printed(told.refunded_cents or 0)} back"
-    return f"up to {printed(told.held_cents)}"
-
-
-def _lines(entry: Entry) -> list[tuple[str, str]]:
-    lines = [
-        ("key", plain(entry.key, 64)),
-        ("order", plain(entry.order_id or "none yet", 64)),
-        ("state", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")),
-        ("money", f"{_money(entry)}, {entry.mode}, rail {entry.rail}"),
-        ("counts", f"{printed(entry.counts_cents)} against the limits"),
-        ("caller", plain(name_of(entry.caller), 64)),
-        ("attempts", str(entry.attempts)),
-    ]
-    lines += [(plain(name, 10), _readable(value)) for name, value in entry.facts.items()]
-    if entry.consent:
-        lines.append(("consent", _readable(entry.consent)))
-    if entry.problem:
-        lines.append(("problem", _readable(entry.problem.get("summary") or entry.problem)))
-    return lines
-
-
-def _readable(value: Any) -> str:
-    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 400)
 
 
 def _record(entry: Entry) -> Mapping[str, Any]:
@@ -174,7 +127,3 @@ def _record(entry: Entry) -> Mapping[str, Any]:
 
 def _event_record(event: Event) -> Mapping[str, Any]:
     return {**asdict(event), "at_utc": datetime.fromtimestamp(event.at, UTC).isoformat()}
-
-
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -5,12 +5,12 @@ import time
 
 import click
 
-from zinc_mcp.commands.deciding import need_a_terminal
+from zinc_mcp.commands.deciding import ask_for_owners_pin, need_a_terminal
 from zinc_mcp.commands.screen import show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, check_owner_pin, hashed, notice
+from zinc_mcp.ordering.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, hashed, notice
 from zinc_mcp.prose import plain
 from zinc_mcp.serving.members import members_callers
 from zinc_mcp.settings import Settings, load_settings
@@ -35,7 +35,7 @@ def set_(member: str | None) -> None:
     settings = load_settings()
     caller = _known(settings, member)
     with Journal.open(settings.journal_url) as journal:
-        _ask_for_the_owner_s(journal)
+        ask_for_owners_pin(journal, "Present PIN")
         chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
         if len(chosen) < MIN_LENGTH:
             raise RefusedError(
@@ -58,7 +58,7 @@ def remove(member: str | None) -> None:
         if journal.pin(caller) is None:
             click.echo("No PIN is set.")
             return
-        _ask_for_the_owner_s(journal)
+        ask_for_owners_pin(journal, "Present PIN")
         journal.set_pin(None, caller)
     click.echo("The PIN is removed.")
 
@@ -98,14 +98,3 @@ def _known(settings: Settings, member: str | None) -> str:
             f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
         )
     return caller
-
-
-def _ask_for_the_owner_s(journal: Journal) -> None:
-    """Ask for the owner's PIN where one is set: whoever changes a PIN is the owner. Wrong ones count as for a yes."""
-    if journal.pin() is None:
-        return
-    try:
-        check_owner_pin(journal, click.prompt("Present PIN", hide_input=True), time.time())
-    except RefusedError as error:
-        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
-        raise RefusedError(f"{error.summary} Nothing was changed.", owner_step=forgotten) from None

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import install_command
 from zinc_mcp.ordering.file import CannotWriteError, prepare
 
 SCHEMA_VERSION = 7
@@ -44,8 +45,8 @@ def connect(url: str) -> sa.Engine:
         except ImportError:
             raise JournalError(
                 "A PostgreSQL journal needs the extra `postgres`.",
-                "Tell the user to install zinc-mcp[postgres] and to start again.",
-                owner_step="Install zinc-mcp[postgres] and start again.",
+                f"Tell the user to run {install_command('postgres')} and to start again.",
+                owner_step=f"Install it and start again: {install_command('postgres')}",
             ) from None
     raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
 

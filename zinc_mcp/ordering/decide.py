@@ -84,7 +84,7 @@ def _is_asked_here(process: Process, entry: Entry) -> bool:
     try:
         return question_of(entry) is not None
     except UnreadableEntryError as error:
-        tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+        tell_unreadable(process.told, "zinc_entries", (error.entry_id,), error.column)
         return False
 
 
@@ -123,7 +123,7 @@ async def _sent_if_approved(process: Process, entry: Entry, refused: list[Refuse
         if is_approved(entry) and not await clear_abandoned(process, entry):
             await send_approved(process, entry)
     except UnreadableEntryError as error:
-        tell_unreadable("zinc_entries", (error.entry_id,), error.column)
+        tell_unreadable(process.told, "zinc_entries", (error.entry_id,), error.column)
         await clear_abandoned(process, entry)
     except RefusedError as error:
         refused.append(error)

@@ -120,7 +120,7 @@ class OpenJournal:
             return
         with self._reading() as connection:
             for _ in range(_TRIES):
-                if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").first()[0] == 0:
+                if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0] == 0:
                     return
         logger.warning("the journal's log could not be emptied while others read it: what was forgotten is still in it")
 

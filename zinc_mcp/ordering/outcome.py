@@ -102,7 +102,8 @@ async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, w
 async def end(process: Process, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
     """Write down that nothing was bought, give the money back, and have `error` told to the waiting calls."""
     problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
-    await settle(process, attempt, state, what, **nothing_taken(attempt.entry), problem=problem, **FREE)
+    nothing: Mapping[str, Any] = nothing_taken(attempt.entry)
+    await settle(process, attempt, state, what, **nothing, problem=problem, **FREE)
     if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
         attempt.error = error
     process.checkpoint("ended")

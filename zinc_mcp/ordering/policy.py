@@ -267,7 +267,8 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
-            f'Give shipping_address as {{"saved": name}}. The user saves addresses with {command("addresses", "add")}.',
+            'Give shipping_address as {"saved": name}. The user saves addresses with '
+            f"{command('addresses', 'add', 'home')}.",
         )
     country = order.shipping_address.country
     if policy.countries is not None and country not in policy.countries:

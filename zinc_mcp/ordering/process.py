@@ -65,6 +65,8 @@ class Process:
     """What this process is sending, by the id of the entry."""
     counted: set[int] = field(default_factory=set[int])
     """Entries sent more than once for whose keys this process has counted Zinc's orders."""
+    told: set[object] = field(default_factory=set[object])
+    """Rows that cannot be read and were logged once."""
     swept: dict[tuple[RailName, frozenset[State]], int] = field(
         default_factory=dict[tuple[RailName, frozenset[State]], int]
     )

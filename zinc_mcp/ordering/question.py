@@ -274,10 +274,10 @@ _LABELS = {
     "handling_days_max": "Only sellers who hand it over within this many days",
     "is_gift": "Sent as a gift",
     "gift_message": "Gift message",
-    "payment.mode": "Way of payment (connect: a customer's card)",
+    "payment.mode": "Way of payment",
     "payment.payment_method": "Your customer's card",
     "payment.customer": "Your customer",
-    "payment.margin.type": "Your markup is (flat: in cents)",
+    "payment.margin.type": "Your markup is",
     "payment.margin.value": "Your markup",
     "customer_notifications.email": "E-mails about it, which Zinc charges for, to",
     "fulfillment.gift": "Bought even where it cannot be a gift",
@@ -288,6 +288,31 @@ _LABELS = {
     "condition_not_in": "Never in condition",
 }
 """How fields are called before a person; one that is not here is called by its own name."""
+
+
+_CONDITIONS = {
+    "New": "new",
+    "Refurbished": "refurbished",
+    "UsedLikeNew": "used, like new",
+    "UsedVeryGood": "used, very good",
+    "UsedGood": "used, good",
+    "UsedAcceptable": "used, acceptable",
+}
+_SWITCH = {"true": "yes", "false": "no"}
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "condition_in": _CONDITIONS,
+    "condition_not_in": _CONDITIONS,
+    "is_gift": _SWITCH,
+    "payment.mode": {"wallet": "your own wallet", "connect": "your customer's card"},
+    "payment.margin.type": {"flat": "in cents", "percent": "in per cent"},
+    **{f"fulfillment.{name}": {"best_effort": "yes"} for name in ("gift", "items", "quantity")},
+}
+"""What stands before a person for the words of Zinc's fields that know only a few; each has words of its own."""
+
+
+def in_words(path: str, value: str) -> str:
+    """Return what a person reads for a value: fields that know only a few values have words for each."""
+    return _WORDS.get(path, {}).get(value, value)
 
 
 def _label(path: str) -> str:
@@ -305,4 +330,4 @@ def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
         for part in cast(list[object], value):
             yield from _leaves(part, path)
     elif path:
-        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

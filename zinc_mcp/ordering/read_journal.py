@@ -52,13 +52,24 @@ class ReadJournal(OpenJournal):
             row = connection.execute(query, given).first()
         return entry_of(row) if row is not None else None
 
-    def entries(self, limit: int = 50, *, mode: Mode | None = None) -> list[Entry]:
+    def all_under(self, handle: str) -> list[Entry]:
+        """List the entries with this order id of Zinc's, or with this key, newest first.
+
+        Several share a key where they are of other callers, or of practice and for real.
+        """
+        is_named = sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id.in_([handle, handle.lower()]))
+        query = sa.select(ENTRIES).where(is_named, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(100)
+        with self._reading() as connection:
+            return entries_of(connection, query)
+
+    def entries(self, limit: int = 50, *, mode: Mode | None = None, caller: str | None = None) -> list[Entry]:
         """List orders, newest first; those that cannot be read are left out."""
         modes: Sequence[Mode] = get_args(Mode) if mode is None else (mode,)
         found: list[Entry] = []
         with self._reading() as connection:
             for each in modes:  # the index begins with the mode: one that has no orders costs nothing
                 query = sa.select(ENTRIES).where(ENTRIES.c.mode == each, rows.IS_ORDER)
+                query = query if caller is None else query.where(ENTRIES.c.caller == caller)
                 found += entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
         return sorted(found, key=lambda entry: -entry.id)[:limit]
 

@@ -20,6 +20,7 @@ from anyio import to_thread
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.invocation import install_command
 from zinc_mcp.payments.chain import ChainError, TempoNode
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.credential import Credential
@@ -90,7 +91,8 @@ def load() -> _Signer:
         rpc._rpc_call = client._rpc_call = _through_our_exchange
     except ImportError:
         raise SettingsError(
-            "ZINC_WALLET is tempo, but its signer is not installed.", "Install zinc-mcp[tempo] and start again."
+            "ZINC_WALLET is tempo, but its signer is not installed.",
+            f"Install it and start again: {install_command('tempo')}",
         ) from None
     finally:
         # A library that comes along (py_ecc) sets it to 100,000 for everybody: an answer nested as deep would then end

@@ -106,7 +106,7 @@ class Terminal:
 
 def in_a_terminal(entry: Entry) -> str:
     """Return the command to decide with. A model may have written the key; it is quoted for the shell."""
-    return f"{command('approve', given=[entry.key])} (or `decline`)"
+    return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
 
 
 async def asked(

@@ -152,21 +152,29 @@ class _View:
         who = name_of(self._visitor)
         decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
         objection = closed = None
+        at_the_pin = False
         try:
             await self._checkout.decide(decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
-                objection = error.summary
+                objection, at_the_pin = error.summary, error.code == "approval_required"
             elif not _is_known(entry, decision):
                 closed = error.summary
         except ZincMcpError as error:
             entry = await self._current(entry)
             if question_of(entry) is not None:
                 return _closed("The answer was not taken", error.summary, 503, token=self._token)
-        return await self._one(await self._current(entry), await self._waiting(), objection=objection, closed=closed)
+        told = {"objection": objection, "closed": closed}
+        return await self._one(await self._current(entry), await self._waiting(), at_the_pin=at_the_pin, **told)
 
     async def _one(
-        self, entry: Entry, waiting: list[Entry], *, objection: str | None = None, closed: str | None = None
+        self,
+        entry: Entry,
+        waiting: list[Entry],
+        *,
+        objection: str | None = None,
+        at_the_pin: bool = False,
+        closed: str | None = None,
     ) -> Response:
         others = [each for each in waiting if each.id != entry.id]
         if question_of(entry) is None:
@@ -177,7 +185,8 @@ class _View:
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
         status = 403 if objection is not None else 409 if closed is not None else 200
-        return await self._page([entry], others, status=status, objection=objection, closed=closed)
+        said = {"objection": objection, "closed": closed}
+        return await self._page([entry], others, status=status, at_the_pin=at_the_pin, **said)
 
     async def _page(
         self,
@@ -186,6 +195,7 @@ class _View:
         *,
         status: int = 200,
         objection: str | None = None,
+        at_the_pin: bool = False,
         closed: str | None = None,
     ) -> Response:
         now = self._checkout.now()
@@ -200,6 +210,7 @@ class _View:
             pin=asked is not None,
             pin_notices=_notices(asked, now),
             objection=objection,
+            at_the_pin=at_the_pin and asked is not None,
             closed=closed,
             command=invocation(),
         )

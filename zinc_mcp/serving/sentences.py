@@ -149,7 +149,7 @@ def _words(view: OrderView) -> tuple[str, str]:
             return (
                 f"The payment{_of_up_front(view)} was taken and no order is known for it: money has moved.",
                 "Do not order again. Tell the user to ask Zinc with the key and the payment's reference; "
-                f"{command('orders', 'show', given=[view.key] if view.key else [])} then says how to settle it here.",
+                f"{_details(view)} then says how to settle it here.",
             )
         case "sending":
             return (
@@ -226,6 +226,10 @@ def _given_back(view: OrderView) -> str:
 def _of_up_front(view: OrderView) -> str:
     amount = _amount(view, "paid_up_front")
     return f" of {amount}" if amount else ""
+
+
+def _details(view: OrderView) -> str:
+    return command("orders", "show", given=[view.key]) if view.key else command("orders")
 
 
 def _not_coming(view: OrderView) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _SHEETS = Path(__file__).with_name("sheets")
+_AMOUNT = re.compile(r"-?\$[0-9][0-9,.]*[0-9]")
 
 
 def sheet(name: str, status: int, **facts: Any) -> Response:
@@ -60,7 +62,7 @@ def headers() -> Mapping[str, str]:
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only once somebody is asked on a page
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(_SHEETS),
@@ -72,7 +74,15 @@ def _environment() -> "Environment":
     style = _text("sheet.css")
     ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style)}  # noqa: S704  # ours
     cast(dict[str, Any], environment.globals).update(ours)
-    environment.filters.update(money=printed, plain=plain, ours=Markup)
+
+    def whole(text: str) -> Markup:
+        """Keep each amount of a text on one line."""
+        return Markup(_AMOUNT.sub(r'<span class="amount">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
+
+    def money(cents: int) -> Markup:
+        return whole(printed(cents))
+
+    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup)
     return environment
 
 

@@ -1,0 +1,103 @@
+"""Commands as they stand in a text, pasted into a terminal that knows nothing of us; and a home with orders."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keyboard import at_a_terminal
+from wanted import ADDRESS, order
+
+from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.ordering.entry import Draft, Entry, Limits
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.settings import Settings
+from zinc_mcp.shop import open_shop
+
+PRODUCT = "https://zinc.com/shop/products/test-success"
+
+Typed = Sequence[tuple[str, str]]
+
+
+def pasted(
+    line: str, typed: Typed = (), cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Paste a line into a terminal with a bare environment, and return how it ended and what the screen showed."""
+    return at_a_terminal(
+        ["-c", line], {"PATH": "/usr/bin:/bin", **(environ or {})}, typed, program=["/bin/sh"], cwd=cwd
+    )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a command does where it is pasted."""
+
+    shows: str
+    typed: Typed = ()
+    code: int = 0
+    about: str = ""
+    """Which order of the home `KEY` stands for."""
+
+
+_ASKED = ("First name", "Last name", "Street", "More of it", "City", "State", "Postal", "Country", "Telephone")
+_GIVEN = ("Ada", "Buyer", "12 Planted Street", "", "New York", "NY", "10001", "", "2125550147")
+
+COMMANDS: Mapping[tuple[str, ...], Expected] = {
+    ("addresses", "add", "home"): Expected("Saved home: New York, US.", list(zip(_ASKED, _GIVEN, strict=True))),
+    ("addresses", "list"): Expected("No address is saved."),
+    ("approve", "KEY"): Expected("the question still stands", [("Type yes", "no")], 1, about="waits"),
+    ("decline", "KEY"): Expected("The answer was no.", about="waits"),
+    ("doctor",): Expected("Nothing is wrong."),
+    ("members", "add", "NAME"): Expected("This is the token of ada."),
+    ("members", "list"): Expected("No members yet."),
+    ("orders",): Expected("doubtful"),
+    ("orders", "refunded", "KEY", "CENTS"): Expected("$0.05 has come back", about="failed"),
+    ("orders", "resolve", "--bought", "ID", "KEY"): Expected("doubtful is now accepted.", about="doubtful"),
+    ("orders", "resolve", "--not-bought", "KEY"): Expected("doubtful is now rejected.", about="doubtful"),
+    ("orders", "show", "KEY"): Expected("What happened", about="waits"),
+    ("pin", "forget"): Expected("No PIN is set."),
+    ("resume",): Expected("Resumed. It was paused: for a look."),
+}
+"""Every command of ours that a running program prints, with what it does in `home_with_orders`."""
+
+PLACEHOLDERS = {"NAME": "ada", "CENTS": "5", "ID": "ord-1"}
+"""What stands in a printed command for what only its reader knows, besides KEY."""
+
+
+async def home_with_orders(home: Path) -> None:
+    """Make a home that practises: an order that waits, one in doubt, one that a wallet paid for and that failed."""
+    home.mkdir(parents=True)
+    (home / "zinc.toml").write_text('sandbox = true\nbrowser = false\n[policy]\napproval = "page"\n', encoding="utf-8")
+    settings = Settings(home=home, config=home / "zinc.toml", sandbox=True, browser=False)
+    async with open_shop(settings) as shop:
+        wanted = order(products=[{"url": PRODUCT}], idempotency_key="waits", shipping_address=ADDRESS)
+        await shop.checkout.place(Intent("local", "account", wanted))
+    with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=time.time) as journal:
+        sending = journal.move(opened(journal, "doubtful"), "sending", "sent", attempts=1)
+        journal.move(sending, "unknown", "no answer", detail={"reason": "timeout"}, lease_until=None)
+        paid = journal.move(opened(journal, "failed"), "sending", "sent", authorised_cents=5100, rail="agent")
+        journal.move(paid, "failed", "Zinc says order_failed")
+        journal.pause("for a look")
+
+
+def opened(journal: Journal, key: str) -> Entry:
+    """Open an entry that was never asked about."""
+    facts: Mapping[str, Any] = {"retailer": "zinc.com", "items": [{"url": PRODUCT, "quantity": 1}]}
+    draft = Draft(
+        caller="local",
+        mode="sandbox",
+        origin="sandbox",
+        account="fingerprint",
+        rail="account",
+        twin=key,
+        body_digest=key,
+        given_key=key,
+        to_bytes=lambda wire_key: b"{}",
+        ceiling_cents=5000,
+        fee_cents=100,
+        facts=facts,
+    )
+    entry = journal.open_entry(draft, Limits(), owner="test", lease_seconds=60.0, window_seconds=86_400.0)
+    assert isinstance(entry, Entry)
+    return entry

@@ -1,0 +1,461 @@
+"""Every command and every file that the documents print works as printed, in a fresh home.
+
+A block or command that is not known here fails; one that no test can run stands here with the reason.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import httpx2
+import pytest
+from documents import Block, blocks, commands_in_lines
+from keyboard import at_a_terminal
+from mcp import Client, StdioServerParameters
+from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, home_with_orders
+from started import ROOT
+
+from zinc_mcp.ordering.addresses import saved_addresses
+from zinc_mcp.ordering.policy import read_policy
+from zinc_mcp.settings import load_settings
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+
+FULL_PATH = "/full/path/of/zinc-mcp"
+"""What the documents say has to be replaced by what `command -v zinc-mcp` prints."""
+
+
+class Place:
+    """A fresh home, a folder to be in, and a PATH on which `zinc-mcp` is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.folder = folder / "folder"
+        self.programs = folder / "bin"
+        for each in (self.home, self.folder, self.programs):
+            each.mkdir()
+        self.script = self.program("zinc-mcp", "from zinc_mcp.cli import main\nmain()\n")
+        self.environment = {"HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TERM": "dumb"}
+
+    def program(self, name: str, python: str) -> Path:
+        """Put a program on the PATH."""
+        path = self.programs / name
+        head = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        path.write_text(head + python, encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def stand_in(self, name: str) -> Path:
+        """Put a program on the PATH that only writes down what it was called with, one line for each call."""
+        calls = self.programs.parent / f"{name}.calls"
+        calls.touch()
+        line = "json.dumps(sys.argv[1:])"
+        self.program(name, f"import json\nopen({str(calls)!r}, 'a').write({line} + chr(10))\n")
+        return calls
+
+    def sh(self, lines: str, cwd: Path | None = None) -> str:
+        """Paste lines into a shell that stops at the first failure; return what it printed."""
+        ended = subprocess.run(
+            ["/bin/sh", "-ec", lines],
+            cwd=cwd or self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    @asynccontextmanager
+    async def server(self, command: str, args: list[str], environ: Mapping[str, str]) -> AsyncGenerator[Client]:
+        """Start a server as an app does: with a short PATH, and with nothing else of the terminal's."""
+        short = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", **environ}
+        async with Client(StdioServerParameters(command=command, args=args, env=short, cwd=self.folder)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def running(self, line: str) -> AsyncGenerator[None]:
+        """Run a command that goes on, in the folder, until the end; skip where somebody has its port."""
+        words = shlex.split(line)
+        port = int(words[words.index("--http") + 1].rpartition(":")[2])
+        try:
+            socket.create_server(("", port)).close()
+        except OSError:
+            pytest.skip(f"port {port} is taken on this machine")
+        process = await anyio.open_process(words, env=self.environment, cwd=self.folder, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(30):
+                await process.wait()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+Run = Callable[[Place, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """Why a block or a command is not run here."""
+
+    reason: str
+
+
+async def tools_of(client: Client) -> list[str]:
+    return [tool.name for tool in (await client.list_tools()).tools]
+
+
+# What blocks do
+
+
+async def start_as_an_app(place: Place, text: str) -> None:
+    """A host's file: read as JSON, and its server started with the full path."""
+    configured = json.loads(text)
+    [server] = (configured.get("mcpServers") or configured["servers"]).values()
+    assert server["command"] == FULL_PATH, "an app's PATH is short"
+    asked = {f"${{input:{each['id']}}}": "zn_test_1" for each in configured.get("inputs", [])}
+    environ = {name: asked.get(value, value) for name, value in server["env"].items()}
+    full_path = place.sh("command -v zinc-mcp").strip()
+    async with place.server(full_path, server.get("args", []), environ) as client:
+        assert await tools_of(client) == ["place_order", "place_agent_order", "get_order"]
+
+
+async def install_and_try(place: Place, text: str) -> None:
+    """The installer and the tests stand in for themselves (`.ci/run` has the real ones); the demo runs."""
+    calls = {name: place.stand_in(name) for name in ("pip", "pytest")}
+    shutil.copy(ROOT / "pyproject.toml", place.folder)
+    said = place.sh(text)
+    assert "Nothing was bought: all of it was practice." in said
+    assert calls["pip"].read_text().splitlines() == ['["install", "."]', '["install", "-e", ".[test]"]']
+    assert calls["pytest"].read_text() == "[]\n"
+    assert (ROOT / "pyproject.toml").read_text(encoding="utf-8").count("\ntest = [") == 1
+
+
+async def add_to_a_host(place: Place, text: str) -> None:
+    """A host's own command line stands in for itself; what it is given to start is started."""
+    host = text.split()[0]
+    calls = place.stand_in(host)
+    place.sh(text)
+    [line] = calls.read_text().splitlines()
+    words: list[str] = json.loads(line)
+    assert words[-1] == str(place.script), "the full path, whatever the host's PATH is"
+    environ = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.startswith("ZINC_")}
+    assert environ == {"ZINC_MCP_SANDBOX": "1"}
+    async with place.server(words[-1], [], environ) as client:
+        assert len(await tools_of(client)) == 3
+
+
+async def as_the_file(place: Place, text: str) -> None:
+    """`zinc.toml`, beside the file that it names."""
+    home = place.home / ".zinc-mcp"
+    home.mkdir()
+    (home / "zinc.toml").write_text(text, encoding="utf-8")
+    (home / "key").write_text("zn_test_1\n", encoding="utf-8")
+    settings = load_settings({"ZINC_MCP_HOME": str(home)})
+    assert settings.mode == "test"
+    read_policy(settings, {})
+    assert list(saved_addresses(settings)) == ["home"]
+
+
+async def exchange(place: Place, text: str) -> None:
+    """What the model says and is told, against the sandbox; ids, and what follows from when it is, are of their own."""
+    said: list[dict[str, Any]] = [json.loads(block.text) for block in EXCHANGE]
+    asked, accepted, placed = said
+    place.sh(ADDRESS)
+    async with place.server(str(place.script), [], {"ZINC_MCP_SANDBOX": "1"}) as client:
+        first = await told(client, "place_order", asked)
+        assert like(accepted, first) == []
+        found: dict[str, Any] = {}
+        for _ in range(4):
+            found = await told(client, "get_order", {"order_id": first["order_id"], "wait_seconds": 10})
+            if found["outcome"] == "placed" and found.get("tracking", [{}])[0].get("status") == "in_transit":
+                break
+        assert like(placed, found) == []
+        again = await told(client, "place_order", {**asked, "max_price": 7000})
+        assert again["summary"].startswith(
+            "This is an earlier order for the same thing: nothing new was bought by this"
+        )
+
+
+ADDRESS = (
+    "zinc-mcp addresses add home --first-name Ada --last-name Lovelace --address-line1 '1 Main St' "
+    "--city 'New York' --state NY --postal-code 10001 --phone-number 2125550100"
+)
+
+
+async def told(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return cast(dict[str, Any], (await client.call_tool(tool, arguments)).structured_content)
+
+
+def like(printed: object, real: object, way: str = "") -> list[str]:
+    """Return where what is printed is not what really came; ids differ, and “…” stands for what was left out."""
+    if isinstance(printed, dict):
+        known = cast(dict[str, Any], real) if isinstance(real, dict) else {}
+        parts = cast(dict[str, Any], printed)
+        return [wrong for name, part in parts.items() for wrong in like(part, known.get(name), f"{way}.{name}")]
+    if isinstance(printed, list):
+        rows = cast(list[Any], real) if isinstance(real, list) else []
+        listed = cast(list[Any], printed)
+        same = [] if len(rows) == len(listed) else [f"{way}: {len(rows)} rows"]
+        return same + [wrong for one, row in zip(listed, rows, strict=False) for wrong in like(one, row, way)]
+    if isinstance(printed, str):
+        pattern = re.escape(masked(printed)).replace("…", ".*")
+        return [] if re.fullmatch(pattern, masked(str(real)), re.DOTALL) else [f"{way}: {real}"]
+    return [] if printed == real else [f"{way}: {real}"]
+
+
+def masked(text: str) -> str:
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|ZINC_TEST_[0-9A-F]+", "ID", text)
+
+
+async def team(place: Place, text: str) -> None:
+    """A member is added, and the server serves them by the name and the certificate that are printed."""
+    from serving.test_serving_processes import certificate
+
+    certificate(place.folder, "zinc.example.com")
+    place.environment["ZINC_MCP_SANDBOX"] = "1"
+    add, serve = text.splitlines()
+    token = place.sh(add).splitlines()[0]
+    trust = ssl.create_default_context(cafile=place.folder / "cert.pem")
+    async with place.running(serve), httpx2.AsyncClient(verify=trust, timeout=20) as client:
+        client.headers["Host"] = "zinc.example.com"
+        await until_healthy(client, "https://localhost:8443")
+        assert await is_let_in(client, "https://localhost:8443", token)
+        assert not await is_let_in(client, "https://localhost:8443", "TOKEN")
+
+
+async def token_from_its_file(place: Place, text: str) -> None:
+    """The server of one person, started by the command before the block, and its token taken as printed."""
+    place.environment["ZINC_MCP_SANDBOX"] = "1"
+    async with place.running(SERVE_ALONE), httpx2.AsyncClient(timeout=20) as client:
+        await until_healthy(client, "http://127.0.0.1:8765")
+        token = place.sh(text + 'printf %s "$SHOP_TOKEN"')
+        assert await is_let_in(client, "http://127.0.0.1:8765", token)
+        assert not await is_let_in(client, "http://127.0.0.1:8765", token[:-1])
+
+
+SERVE_ALONE = "zinc-mcp serve --http 127.0.0.1:8765"
+
+
+async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
+    with anyio.fail_after(20):
+        while True:
+            try:
+                if (await client.get(f"{origin}/healthz")).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                await anyio.sleep(0.05)
+
+
+async def is_let_in(client: httpx2.AsyncClient, origin: str, token: str) -> bool:
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    accepted = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token}"}
+    answer = await client.post(f"{origin}/mcp", headers=accepted, json=message)
+    return answer.status_code == 200
+
+
+async def make_a_key_file(place: Place, text: str) -> None:
+    place.sh(text)
+    [path] = (place.home / ".zinc-mcp").iterdir()
+    assert (path.name, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == ("wallet.key", 0o600, 0o700)
+
+
+async def serve_on_stdio(place: Place, text: str) -> None:
+    """A server's command line, with the variables before it."""
+    environ = {"PATH": place.environment["PATH"]}
+    async with place.server("/bin/sh", ["-c", text], environ) as client:
+        order = {"products": [{"url": "https://zinc.com/shop/products/test-success"}], "max_price": 6000}
+        address = {"first_name": "Ada", "last_name": "Buyer", "address_line1": "12 Main St", "city": "New York"}
+        address |= {"state": "NY", "postal_code": "10001", "phone_number": "2125550100"}
+        paid = await told(client, "place_agent_order", {**order, "shipping_address": address})
+        assert paid["outcome"] == "accepted"
+
+
+async def as_variables(place: Place, text: str) -> None:
+    """Variables, set in a shell as printed; what is only hinted at (…) is filled in."""
+    filled = text.replace("0x…", "0x" + "1" * 40).replace("https://…", "https://node.example").replace("pm_…", "pm_1")
+    assert "…" not in filled
+    keys = place.home / ".zinc-mcp"
+    keys.mkdir()
+    (keys / "access.key").write_text(f"0x{'11' * 32}\n")
+    (keys / "stripe.key").write_text("rk_test_1\n")
+    names = re.findall(r"^(ZINC_\w+)=", text, re.MULTILINE)
+    show = f"{shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    found = json.loads(place.sh(f"set -a\n{filled}\n{show}"))
+    settings = load_settings({name: found[name] for name in (*names, "HOME")})
+    assert f"ZINC_WALLET={settings.wallet}" in text
+    for name in names:
+        field = name.removeprefix("ZINC_").removesuffix("_FILE").lower()
+        assert getattr(settings, field), name
+
+
+IN_OTHER_TESTS = "tests/payments/test_payments_docs.py runs it against a stand-in"
+
+BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
+    ("README.md", r'\{ "mcpServers"'): start_as_an_app,
+    ("README.md", r'\{\n  "inputs"'): start_as_an_app,
+    ("README.md", r"pip install \. && zinc-mcp demo\n"): install_and_try,
+    ("README.md", r"(?:claude|codex|gemini|opencode) mcp add "): add_to_a_host,
+    ("README.md", r'\{"products"'): exchange,
+    ("README.md", r'\{\n  "outcome"'): NotRun("what the exchange above it is told: compared there"),
+    ("README.md", r'api_key_file = "key"'): as_the_file,
+    ("README.md", r"zinc-mcp members add ada\nzinc-mcp serve "): team,
+    ("README.md", r"export SHOP_TOKEN="): token_from_its_file,
+    ("README.md", r"python -m venv \.venv "): NotRun(
+        "installs from a registry, and runs these tests: `.ci/run` does so"
+    ),
+    ("docs/policy.md", r'api_key_file = "key"'): as_the_file,
+    ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
+    ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
+    ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,
+    ("docs/wallets.md", r"# access_key\.py|# link_wallet\.py"): NotRun(IN_OTHER_TESTS),
+    ("docs/wallets.md", r'\{"challenge"|\{"payload"'): NotRun(IN_OTHER_TESTS),
+}
+"""What each block does, by its document and how it begins."""
+
+PRINTED = list(blocks())
+EXCHANGE = [each for each in PRINTED if each.heading == "A real exchange"]
+
+
+def known(block: Block) -> Run | NotRun | None:
+    here = [(begins, does) for (document, begins), does in BLOCKS.items() if document == block.document]
+    matching = [does for begins, does in here if re.match(begins, block.text)]
+    assert len(matching) <= 1, block.name
+    return matching[0] if matching else None
+
+
+def test_every_block_of_the_documents_is_known_and_none_besides() -> None:
+    assert len(PRINTED) >= 26
+    assert [each.name for each in PRINTED if known(each) is None] == []
+    for document, begins in BLOCKS:
+        assert [each for each in PRINTED if each.document == document and re.match(begins, each.text)], begins
+
+
+@pytest.mark.parametrize("block", PRINTED, ids=[each.name for each in PRINTED])
+async def test_a_block_works_as_printed(place: Place, block: Block) -> None:
+    does = known(block)
+    if does is None or isinstance(does, NotRun):
+        pytest.skip("unknown" if does is None else does.reason)
+    await does(place, block.text)
+
+
+# Commands between the lines
+
+_REGISTRY = NotRun("installs from a registry")
+_HOURS = NotRun("takes minutes to hours; its own tests run it small, and it is there")
+_LINK = NotRun("a stand-in for it is run with the program beside it (tests/payments/test_payments_docs.py)")
+_PIN = [("New PIN", "246810"), ("The same again", "246810")]
+
+LINES: Mapping[str, Expected | NotRun] = {
+    "pip install .": _REGISTRY,
+    "pip install '.[tempo]'": _REGISTRY,
+    "npm i -g @stripe/link-cli": _REGISTRY,
+    "uvx zinc-mcp": NotRun("named in a warning not to run it: nothing of that name is published"),
+    "link-cli auth login --client-name zinc-mcp": _LINK,
+    "link-cli mpp pay": NotRun("named as what not to use"),
+    "python3 -m venv .venv && . .venv/bin/activate": Expected(""),
+    ".ci/run": NotRun("runs these tests"),
+    "zinc-mcp": NotRun("the program's name; the blocks start it"),
+    "zinc-mcp policy": Expected("max_order"),
+    "zinc-mcp pause": Expected("Paused: paused by the owner."),
+    "zinc-mcp pin set": Expected("The PIN is set.", _PIN),
+    "zinc-mcp pin set --member ada": Expected("Every yes of ada needs it", _PIN),
+    "zinc-mcp orders purge --older-than 30": Expected("Forgot bodies and addresses of 0 orders."),
+    "zinc-mcp orders resolve": NotRun("names the command; with its options it stands in the README"),
+    "zinc-mcp orders resolve KEY --bought ID": COMMANDS["orders", "resolve", "--bought", "ID", "KEY"],
+    SERVE_ALONE: NotRun("run with the block beside it"),
+    **{
+        " ".join(("zinc-mcp", *words)): COMMANDS[words]
+        for words in (
+            ("addresses", "add", "home"),
+            ("approve", "KEY"),
+            ("decline", "KEY"),
+            ("doctor",),
+            ("orders",),
+            ("orders", "refunded", "KEY", "CENTS"),
+            ("orders", "show", "KEY"),
+            ("pin", "forget"),
+            ("resume",),
+        )
+    },
+}
+"""What each command does in a home with orders, or why it is not run."""
+
+BENCHES = r"python -m (bench\.\w+)(?: .*)?"
+NAMED = list(dict.fromkeys(command for _, command in commands_in_lines()))
+
+
+def test_every_command_between_the_lines_is_known_and_none_besides() -> None:
+    assert len(NAMED) > 25
+    assert [each for each in NAMED if each not in LINES and not re.fullmatch(BENCHES, each)] == []
+    assert set(LINES) - set(NAMED) == set()
+
+
+@pytest.mark.parametrize("command", [each for each in NAMED if re.fullmatch(BENCHES, each)])
+def test_a_bench_that_is_named_takes_the_options_that_are_named(command: str) -> None:
+    found = re.fullmatch(BENCHES, command)
+    assert found is not None and importlib.util.find_spec(found[1]) is not None
+    options = re.findall(r"--[a-z-]+", command)
+    if options:
+        helped = subprocess.run(
+            [sys.executable, "-m", found[1], "--help"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+        )
+        assert [option for option in options if option not in helped.stdout] == []
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import gc
+
+    home = tmp_path_factory.mktemp("home") / ".zinc-mcp"
+    anyio.run(home_with_orders, home)
+    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    return home
+
+
+@pytest.mark.parametrize("command", [each for each in NAMED if isinstance(LINES.get(each), Expected)])
+def test_a_command_between_the_lines_works_as_printed(place: Place, furnished: Path, command: str) -> None:
+    expected = LINES[command]
+    assert isinstance(expected, Expected)
+    shutil.copytree(furnished, place.home / ".zinc-mcp")
+    if "--member ada" in command:
+        place.sh("zinc-mcp members add ada")
+    line = command
+    for placeholder, value in {**PLACEHOLDERS, "KEY": expected.about}.items():
+        line = re.sub(rf"\b{placeholder}\b", value, line)
+    typed: Typed = expected.typed
+    code, screen = at_a_terminal(["-c", line], place.environment, typed, program=["/bin/sh"], cwd=place.folder)
+    assert (code, expected.shows in screen) == (expected.code, True), screen
+
+
+def test_nothing_that_is_printed_installs_or_runs_the_package_by_a_name_that_nobody_has_published() -> None:
+    by_name = re.compile(r"\b(?:uvx|pipx run|pip install|uv tool install|uv add)\b[^`\n]*\bzinc-mcp\b")
+    for block in PRINTED:
+        assert not by_name.search(block.text) or block.text.startswith("pip install . && zinc-mcp demo"), block.name
+        assert '"uvx"' not in block.text
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "**Not `uvx zinc-mcp` yet.** No package index has this package. Whoever takes the name" in readme
+    assert [each for each in NAMED if by_name.match(each)] == ["uvx zinc-mcp"]
+    assert os.sep + "zinc-mcp" in FULL_PATH
