@@ -72,15 +72,19 @@ class OrderLookup(BaseModel):
 
 @cache
 def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet."""
+    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+
+    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+    """
     schema = diet(OrderCreate.model_json_schema())
     address = schema["properties"]["shipping_address"]
     saved = {
         "type": "object",
-        "properties": {"saved": {"type": "string", "description": "Name of a saved address, e.g. home"}},
+        "properties": {"saved": {"type": "string"}},
         "required": ["saved"],
     }
-    schema["properties"]["shipping_address"] = {"anyOf": [address, saved]}
+    words = f'{", ".join(address["required"])} and state; or {{"saved": "home"}}'
+    schema["properties"]["shipping_address"] = {"anyOf": [address, saved], "description": words}
     return schema
 
 
@@ -270,6 +274,8 @@ def _slim(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
             kept[key] = {name: _slim(part, models) for name, part in value.items()}
             for name in _SELF_EVIDENT & kept[key].keys():
                 kept[key][name].pop("description", None)
+        elif key == "const":
+            kept["enum"] = [value]  # the same choice; the Gemini API answers 400 to the other word
         elif key == "anyOf":
             arms = [_slim(arm, models) for arm in value if arm != {"type": "null"}]
             kept.update(arms[0] if len(arms) == 1 else {"anyOf": arms})
