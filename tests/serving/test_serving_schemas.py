@@ -11,7 +11,7 @@ from serving.as_a_host import both_eras, host
 REFUSED = {
     "const": "the Gemini API: 'Unknown name \"const\"' (danny-avila/LibreChat#11761, zed-industries/zed#45552)",
     "$ref": "the Gemini API (gemini-cli#13326, opencode#12295), Codex shows text (openai/codex#3152), n8n#25964",
-    "$defs": "dropped or not resolved: gemini-cli#13142, copilot-cli#1876, open-webui/computer#87, Kiro (stitch-mcp#184)",
+    "$defs": "dropped or not resolved: gemini-cli#13142, copilot-cli#1876, open-webui/computer#87, stitch-mcp#184",
     "definitions": "the older name of $defs",
     "$schema": "stripped by Gemini CLI and refused by the API behind other hosts",
     "$id": "as $schema",

@@ -23,6 +23,7 @@ from zinc_mcp.serving.tools import Tool as Body
 from zinc_mcp.serving.tools import looking, placing
 
 if TYPE_CHECKING:
+    from zinc_mcp.serving.eras import Incoming, Outgoing
     from zinc_mcp.shop import Shop
 
 INSTRUCTIONS = """\
@@ -55,6 +56,15 @@ _GET_ORDER = (
 )
 
 
+class Server(MCPServer[Any]):
+    """The SDK's server, on streams of ours."""
+
+    async def serve_streams(self, messages: "Incoming", answers: "Outgoing") -> None:
+        """Serve one host until its messages end."""
+        server = self._lowlevel_server
+        await server.run(messages, answers, server.create_initialization_options())
+
+
 class AsGiven(FuncMetadata):
     """Hands the arguments to the tool as they came: `arguments` validates them and its errors are ours."""
 
@@ -63,7 +73,7 @@ class AsGiven(FuncMetadata):
         return {"given": arguments_to_validate}
 
 
-def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
+def build_server(shop: "Shop", page: Page | None = None) -> Server:
     """Return a server for this shop. The shop must stay open while the server runs.
 
     `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
@@ -85,7 +95,7 @@ def build_server(shop: "Shop", page: Page | None = None) -> MCPServer:
         _tool("get_order", "Look up an order", _GET_ORDER, looking(shop), lookup_schema(), reads=True),
     ]
     listed = shop.settings.tools
-    return MCPServer(
+    return Server(
         "zinc",
         title="Zinc",
         instructions=INSTRUCTIONS,

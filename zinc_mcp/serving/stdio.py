@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zinc_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from mcp.server import MCPServer
-
+    from zinc_mcp.serving.server import Server
     from zinc_mcp.shop import Shop
 
 Opener = Callable[[Settings], "AbstractAsyncContextManager[Shop]"]
@@ -60,12 +59,21 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
         gc.freeze()
         gc.enable()
         if sys.platform == "win32":
-            await server.run_stdio_async()
+            await _on_stdio(server)
         else:
             await _until_a_signal(server)
 
 
-async def _until_a_signal(server: MCPServer) -> None:
+async def _on_stdio(server: Server) -> None:
+    from mcp.server.stdio import stdio_server
+
+    from zinc_mcp.serving.eras import served_in_either_era
+
+    async with stdio_server() as (messages, answers):
+        await served_in_either_era(server.serve_streams, messages, answers)
+
+
+async def _until_a_signal(server: Server) -> None:
     """Serve, and take SIGTERM and SIGINT for the end of stdin."""
     import anyio
 
@@ -77,7 +85,7 @@ async def _until_a_signal(server: MCPServer) -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
-            await server.run_stdio_async()
+            await _on_stdio(server)
             tasks.cancel_scope.cancel()
 
 
