@@ -248,12 +248,13 @@ def _path(place: Sequence[int | str]) -> str:
 def diet(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the same schema in fewer bytes, for hosts that show every tool to the model all the time.
 
-    No titles, `T | None = None` as an optional T, models in place. Only the root says that it is closed, though its
-    parts are as well, and what the names of a part and its parent say already is not described again.
+    No titles, `T | None = None` as an optional T, models in place; what the names of a part and its parent say already
+    is not described again. Nothing says that it is closed, though it is: converters to Gemini's schema fail at
+    `additionalProperties: false` (docs/clients.md).
     """
     slim = _slim(schema, cast(dict[str, Any], schema.get("$defs", {})))
     slim.pop("description", None)  # the tool's own says it
-    return {**slim, "additionalProperties": False}
+    return slim
 
 
 _SELF_EVIDENT = frozenset(
