@@ -1,7 +1,7 @@
 """Try real clients against a real server, without a model, and print or write what they do.
 
-Each client is installed from its own registry into an environment below `--scratch`, which is kept and used again when
-it is named. Nothing else leaves this machine: no log-in, no model, and the Zinc that is ordered from is the practice one.
+Each client is installed from its own registry into an environment below `--scratch`, which is kept and used again where
+it is given. Nothing else leaves this machine: no log-in, no model, and what is ordered from is the practice Zinc.
 """
 
 import argparse

@@ -47,8 +47,8 @@ The same arguments were published in both forms; what each converter lost of {_c
 | converter | inlined | in `$defs`, with `$ref` |
 |---|---|---|
 {"".join(_form(name, tools, ours) for name, tools in forms.items())}
-One converter here keeps only references. Against it stand those that refuse or lose references, most of them hosts:
-the Gemini API and Gemini CLI (google-gemini/gemini-cli#13326, #13142), Codex (openai/codex#3152), n8n (n8n-io/n8n#25964),
+One converter here keeps only references. Against it stand those that refuse or lose references, most of them hosts: the
+Gemini API and Gemini CLI (google-gemini/gemini-cli#13326, #13142), Codex (openai/codex#3152), n8n (n8n-io/n8n#25964),
 Copilot CLI (github/copilot-cli#1876), OpenCode (anomalyco/opencode#12295), Kiro and Cursor (davideast/stitch-mcp#184),
 Moonshot (MoonshotAI/kimi-code#830), Open WebUI (open-webui/computer#87). So objects stay inlined, and the names that an
 order needs stand in the descriptions of `products` and `shipping_address` as well, which that converter keeps.

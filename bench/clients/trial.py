@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -91,8 +91,8 @@ def _steps() -> list[_Json]:
 def _judge(client: Client, facts: _Json, seen: Seen) -> None:
     for name, ours in OURS.items():
         for converter, tools in {"": facts["tools"], **facts.get("also", {})}.items():
-            theirs = tools.get(name)
-            gone = lost(ours, theirs) if isinstance(theirs, dict) else [str(theirs)]
+            theirs: Any = tools.get(name)
+            gone = lost(ours, cast(_Json, theirs)) if isinstance(theirs, dict) else [str(theirs)]
             seen.lost.setdefault(converter, []).extend(each for each in gone if each not in seen.lost[converter])
     for converter, gone in seen.lost.items():
         known = client.loses.get(converter)

@@ -25,7 +25,7 @@ def modern(number: int, method: str) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {"_meta": META}}
 
 
-LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
+LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
 
 
 class Pipes:
