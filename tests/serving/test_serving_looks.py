@@ -189,7 +189,7 @@ def test_every_error_is_told_for_both_calls(kind: type[ZincMcpError]) -> None:
     looked, placed = said(failed(error, "look")), said(failed(error, "place"))
     assert not SENT.search(looked["summary"] + looked["next_step"])
     if not error.money_may_have_moved and not isinstance(error, errors.OrderNotFoundError):
-        assert placed["summary"] == "Something is so. Nothing was sent."
+        assert placed["summary"] == "Error: Something is so. Nothing was sent."
     assert not SENT.search(said(crashed("r", "look", reached_checkout=False, key=None))["summary"])
 
 

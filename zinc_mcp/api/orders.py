@@ -268,7 +268,7 @@ class FulfillmentPreferences(Request):
 class OrderCreate(Request):
     """An order as `POST /orders` and `POST /agent/orders` take it."""
 
-    products: list[OrderProduct] = Field(description="All from one retailer")
+    products: list[OrderProduct] = Field(description="All from one retailer, each with its url")
     shipping_address: Address
     max_price: Cents = Field(description="US cents: the most for items, tax and shipping together")
     idempotency_key: str | None = Field(None, max_length=36, description="Usually left out: one is derived")

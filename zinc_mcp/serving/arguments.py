@@ -72,15 +72,19 @@ class OrderLookup(BaseModel):
 
 @cache
 def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet."""
+    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+
+    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+    """
     schema = diet(OrderCreate.model_json_schema())
     address = schema["properties"]["shipping_address"]
     saved = {
         "type": "object",
-        "properties": {"saved": {"type": "string", "description": "Name of a saved address, e.g. home"}},
+        "properties": {"saved": {"type": "string"}},
         "required": ["saved"],
     }
-    schema["properties"]["shipping_address"] = {"anyOf": [address, saved]}
+    words = f'{", ".join(address["required"])} and state; or {{"saved": "home"}}'
+    schema["properties"]["shipping_address"] = {"anyOf": [address, saved], "description": words}
     return schema
 
 
@@ -244,12 +248,13 @@ def _path(place: Sequence[int | str]) -> str:
 def diet(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the same schema in fewer bytes, for hosts that show every tool to the model all the time.
 
-    No titles, `T | None = None` as an optional T, models in place. Only the root says that it is closed, though its
-    parts are as well, and what the names of a part and its parent say already is not described again.
+    No titles, `T | None = None` as an optional T, models in place; what the names of a part and its parent say already
+    is not described again. Nothing says that it is closed, though it is: converters to Gemini's schema fail at
+    `additionalProperties: false` (docs/clients.md).
     """
     slim = _slim(schema, cast(dict[str, Any], schema.get("$defs", {})))
     slim.pop("description", None)  # the tool's own says it
-    return {**slim, "additionalProperties": False}
+    return slim
 
 
 _SELF_EVIDENT = frozenset(
@@ -270,6 +275,8 @@ def _slim(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
             kept[key] = {name: _slim(part, models) for name, part in value.items()}
             for name in _SELF_EVIDENT & kept[key].keys():
                 kept[key][name].pop("description", None)
+        elif key == "const":
+            kept["enum"] = [value]  # the same choice; the Gemini API answers 400 to the other word
         elif key == "anyOf":
             arms = [_slim(arm, models) for arm in value if arm != {"type": "null"}]
             kept.update(arms[0] if len(arms) == 1 else {"anyOf": arms})

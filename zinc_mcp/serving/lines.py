@@ -3,43 +3,19 @@
 import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectSendStream
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
+from zinc_mcp.serving.eras import Incoming, Outgoing
 from zinc_mcp.serving.message_bounds import MOST_MESSAGE_BYTES
 from zinc_mcp.serving.messages import GLIMPSED_BYTES, Read, read_message, too_large
 
 _CHUNK_BYTES = 64 * 1024
-
-Incoming = ObjectReceiveStream[SessionMessage | Exception]
-
-
-class Outgoing(Protocol):
-    """Where messages go out, as far as a server needs it."""
-
-    async def send(self, item: SessionMessage, /) -> None:
-        """Send one."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close it."""
-        ...
-
-    async def __aenter__(self) -> Self:
-        """Return the stream."""
-        ...
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool | None:
-        """Close it."""
-        ...
 
 
 @asynccontextmanager

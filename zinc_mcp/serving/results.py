@@ -69,9 +69,15 @@ def output_schema(call: Call) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(_ALWAYS)}
 
 
+_ERROR = "Error:"
+"""The first word of a failure. Several clients hand a result on without `isError` (docs/clients.md)."""
+
+
 def shown(view: View, *, failed: bool = False) -> CallToolResult:
-    """Return both halves of a result from one view."""
+    """Return both halves of a result from one view; that of a failure says by itself that it is one."""
     facts = compact(view)
+    if failed:
+        facts["summary"] = f"{_ERROR} {facts['summary']}"
     rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
     text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts, is_error=failed)

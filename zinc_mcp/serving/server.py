@@ -25,7 +25,7 @@ from zinc_mcp.serving.tools import Tool as Body
 from zinc_mcp.serving.tools import looking, placing
 
 if TYPE_CHECKING:
-    from zinc_mcp.serving.lines import Incoming, Outgoing
+    from zinc_mcp.serving.eras import Incoming, Outgoing
     from zinc_mcp.shop import Shop
 
 INSTRUCTIONS = """\

@@ -65,10 +65,11 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
 
 
 async def _on(source: BinaryIO, server: Server) -> None:
+    from zinc_mcp.serving.eras import served_in_either_era
     from zinc_mcp.serving.lines import messages_on
 
     async with messages_on(source) as (messages, answers):
-        await server.serve_streams(messages, answers)
+        await served_in_either_era(server.serve_streams, messages, answers)
 
 
 async def _until_a_signal(server: Server) -> None:

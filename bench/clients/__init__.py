@@ -1,0 +1,1 @@
+"""Real clients, without a model: each in an environment of its own, against a real server of ours."""

@@ -1,0 +1,20 @@
+// What every JavaScript driver does; the plan and the facts are those of steps.py.
+import { readFileSync } from "node:fs";
+
+export async function run(drive) {
+  const facts = await drive(JSON.parse(readFileSync(0, "utf8")));
+  process.stdout.write("\n" + JSON.stringify(facts) + "\n", () => process.exit(0));
+}
+
+export async function taken(plan, call) {
+  const calls = {};
+  for (const step of plan.steps) {
+    for (let time = 0; time < (step.times ?? 1); time++) {
+      const [shown, mark] = await call(step.tool, step.arguments);
+      const seen = typeof shown === "string" ? shown : JSON.stringify(shown);
+      calls[step.name] = { seen, error: mark };
+      if (seen.replaceAll(" ", "").replaceAll("\\", "").includes(step.until ?? "")) break;
+    }
+  }
+  return calls;
+}

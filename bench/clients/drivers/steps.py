@@ -1,0 +1,50 @@
+"""What every Python driver does: read a plan, make the calls of its steps through a client, print the facts.
+
+A driver runs in an environment of its own, in which nothing of this project can be imported. It reads its plan as JSON
+from stdin and prints the facts as the last line of stdout:
+
+    plan   transport, command, args, env, url, headers, steps [{name, tool, arguments, until, times}]
+    facts  tools {name: schema as a model is given it}, calls {name: {seen, error}}, asked [what a person was asked]
+
+`seen` is what the client hands on to a model, as text; `error` says how the client marks the result as an error, and is
+"" where it is not marked.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Plan = dict[str, Any]
+Facts = dict[str, Any]
+Call = Callable[[str, dict[str, Any]], Awaitable[tuple[Any, str]]]
+
+
+def run(drive: Callable[[Plan], Awaitable[Facts]]) -> None:
+    """Run a driver on the plan from stdin."""
+    plan = json.loads(sys.stdin.read())
+    facts = asyncio.run(drive(plan))
+    print("\n" + json.dumps(facts), flush=True)
+
+
+async def taken(plan: Plan, call: Call) -> dict[str, Any]:
+    """Take the plan's steps one after the other; a step with `until` is repeated until that stands in the answer."""
+    calls: dict[str, Any] = {}
+    for step in plan["steps"]:
+        for _ in range(step.get("times", 1)):
+            shown, mark = await call(step["tool"], step["arguments"])
+            seen = as_text(shown)
+            calls[step["name"]] = {"seen": seen, "error": mark}
+            if step.get("until", "") in seen.replace(" ", "").replace("\\", ""):
+                break
+    return calls
+
+
+def as_text(value: Any) -> str:
+    """Return what a model would be given, as text."""
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return json.dumps(value, default=lambda other: as_text(other) if hasattr(other, "model_dump") else str(other))

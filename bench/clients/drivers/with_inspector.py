@@ -1,0 +1,40 @@
+"""The MCP Inspector's command line: one process a call. Runs in any Python; the plan's `program` is the Inspector."""
+
+import json
+import subprocess
+from typing import Any
+
+from steps import Facts, Plan, run, taken
+
+
+def words(plan: Plan) -> list[str]:
+    if plan["transport"] == "stdio":
+        variables = [word for name, value in plan["env"].items() for word in ("-e", f"{name}={value}")]
+        return [plan["command"], *plan["args"], *variables]
+    headers = [word for name, value in plan["headers"].items() for word in ("--header", f"{name}: {value}")]
+    return [plan["url"], "--transport", plan["transport"], *headers]
+
+
+def inspected(plan: Plan, *more: str) -> Any:
+    done = subprocess.run(
+        [*plan["program"], "--cli", *words(plan), *more], capture_output=True, text=True, timeout=120, check=False
+    )
+    if not done.stdout.strip():
+        raise RuntimeError(done.stderr[-2_000:])
+    return json.loads(done.stdout)
+
+
+async def drive(plan: Plan) -> Facts:
+    tools = inspected(plan, "--method", "tools/list")["tools"]
+
+    async def call(tool: str, arguments: dict[str, Any]) -> tuple[Any, str]:
+        given = [f"{name}={json.dumps(value)}" for name, value in arguments.items()]
+        result = inspected(plan, "--method", "tools/call", "--tool-name", tool, "--tool-arg", *given)
+        result = result.get("result", result)
+        return result, "isError" if result.get("isError") else ""
+
+    calls = await taken(plan, call)
+    return {"tools": {tool["name"]: tool["inputSchema"] for tool in tools}, "calls": calls, "asked": []}
+
+
+run(drive)

@@ -1,0 +1,31 @@
+"""langchain-mcp-adapters: tools as LangChain hands them to a model, and the message that answers a call."""
+
+from typing import Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_mcp_adapters.client import MultiServerMCPClient
+from steps import Facts, Plan, run, taken
+
+
+async def drive(plan: Plan) -> Facts:
+    if plan["transport"] == "stdio":
+        server: Any = {"transport": "stdio", "command": plan["command"], "args": plan["args"], "env": plan["env"]}
+    else:
+        name = "sse" if plan["transport"] == "sse" else "streamable_http"
+        server = {"transport": name, "url": plan["url"], "headers": plan["headers"]}
+    tools = {tool.name: tool for tool in await MultiServerMCPClient({"zinc": server}).get_tools()}
+
+    async def call(tool: str, arguments: dict[str, Any]) -> tuple[Any, str]:
+        asked = {"type": "tool_call", "id": "1", "name": tool, "args": arguments}
+        try:
+            message = await tools[tool].ainvoke(asked)
+        except Exception as error:
+            return str(error), type(error).__name__
+        return message.content, 'status "error"' if message.status == "error" else ""
+
+    calls = await taken(plan, call)
+    schemas = {name: convert_to_openai_tool(tool)["function"]["parameters"] for name, tool in tools.items()}
+    return {"tools": schemas, "calls": calls, "asked": []}
+
+
+run(drive)

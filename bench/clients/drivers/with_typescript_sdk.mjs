@@ -1,0 +1,30 @@
+// The TypeScript SDK: `Client`, with its form elicitation.
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { run, taken } from "./steps.mjs";
+
+await run(async (plan) => {
+  const asked = [];
+  const client = new Client({ name: "driver", version: "1" }, { capabilities: { elicitation: {} } });
+  client.setRequestHandler(ElicitRequestSchema, async (request) => {
+    asked.push(request.params.message);
+    return { action: "accept", content: { approve: true } };
+  });
+  const options = { requestInit: { headers: plan.headers } };
+  const wire = {
+    stdio: () => new StdioClientTransport({ command: plan.command, args: plan.args, env: plan.env }),
+    http: () => new StreamableHTTPClientTransport(new URL(plan.url), options),
+    sse: () => new SSEClientTransport(new URL(plan.url), options),
+  }[plan.transport]();
+  await client.connect(wire);
+  const { tools } = await client.listTools();
+  const calls = await taken(plan, async (name, given) => {
+    const result = await client.callTool({ name, arguments: given });
+    return [result, result.isError ? "isError" : ""];
+  });
+  await client.close();
+  return { tools: Object.fromEntries(tools.map((tool) => [tool.name, tool.inputSchema])), calls, asked };
+});

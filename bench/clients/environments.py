@@ -1,0 +1,157 @@
+"""The clients that are tried, and an environment of its own for each: a virtual environment or a folder of npm's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DRIVERS = Path(__file__).parent / "drivers"
+NODE = "node@22"
+_NEWEST_NEEDED = 22
+_PATIENCE = 900.0
+
+
+class NotHadError(Exception):
+    """A client that cannot be had here; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Client:
+    """A client, what its packages are called, and what it is known not to do."""
+
+    name: str
+    driver: str
+    packages: tuple[str, ...]
+    transports: tuple[str, ...] = ("stdio", "http", "sse")
+    asks: bool = False
+    """Whether it can ask its person (elicitation)."""
+    loses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By converter ("" is the client's own): the field of the first loss that is known. Any other loss is a failure."""
+
+    @property
+    def on_node(self) -> bool:
+        """Whether it is a JavaScript package."""
+        return self.driver.endswith(".mjs") or self.name == "MCP Inspector"
+
+    @property
+    def package(self) -> str:
+        """The package whose version is shown."""
+        at = self.packages[0].find("@", 1)
+        return self.packages[0][:at] if self.on_node and at > 0 else self.packages[0].split("[")[0].split(">")[0]
+
+
+CLIENTS = (
+    Client("MCP Inspector", "with_inspector.py", ("@modelcontextprotocol/inspector@2",)),
+    Client("TypeScript SDK", "with_typescript_sdk.mjs", ("@modelcontextprotocol/sdk@1",), asks=True),
+    Client("Python SDK 1", "with_mcp_1.py", ("mcp>=1.30,<2",), asks=True),
+    Client("Python SDK 2", "with_mcp_2.py", ("mcp>=2.3,<3",), asks=True),
+    Client("FastMCP", "with_fastmcp.py", ("fastmcp>=4,<5",), asks=True),
+    Client("AI SDK", "with_ai_sdk.mjs", ("@ai-sdk/mcp@2", "ai"), asks=True),
+    Client("LangChain", "with_langchain.py", ("langchain-mcp-adapters>=0.3,<0.4",)),
+    Client("OpenAI Agents", "with_openai_agents.py", ("openai-agents>=0.24,<1",)),
+    Client("Pydantic AI", "with_pydantic_ai.py", ("pydantic-ai-slim[mcp]>=2.60,<3",), asks=True),
+    Client("LlamaIndex", "with_llama_index.py", ("llama-index-tools-mcp>=0.6,<0.7",), loses={"": "products[].url"}),
+    Client("Google ADK", "with_google_adk.py", ("google-adk>=2.13,<3", "mcp>=2.3,<3")),
+    Client(
+        "smolagents",
+        "with_smolagents.py",
+        ("smolagents[mcp]>=1.26,<2", "mcp>=1.30,<2"),
+        loses={"": "products: required"},
+    ),
+)
+ONE_A_TRANSPORT = {"stdio": "AI SDK", "http": "TypeScript SDK", "sse": "LangChain"}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a client is installed."""
+
+    folder: Path
+    version: str
+    program: tuple[str, ...]
+    """What runs the client's driver."""
+    inspector: tuple[str, ...] = ()
+
+
+def made(client: Client, scratch: Path) -> Environment:
+    """Make a client's environment below `scratch`, or find the one that is there.
+
+    Raises:
+        NotHadError: it cannot be installed here.
+    """
+    folder = scratch / client.name.lower().replace(" ", "-")
+    if client.on_node:
+        node = _node(scratch)
+        _installed(folder, client.packages)
+        package = folder / "node_modules" / client.package / "package.json"
+        version: str = json.loads(package.read_text(encoding="utf-8"))["version"]
+        if not client.driver.endswith(".mjs"):
+            tool = folder / "node_modules" / ".bin" / "mcp-inspector"
+            return Environment(folder, version, (sys.executable, str(DRIVERS / client.driver)), (node, str(tool)))
+        for name in (client.driver, "steps.mjs"):  # packages are looked for beside the program
+            shutil.copy(DRIVERS / name, folder / name)
+        return Environment(folder, version, (node, str(folder / client.driver)))
+    python = folder / "bin" / "python"
+    if not _is_made(folder, client.packages):
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+        _run([str(python), "-m", "pip", "install", "--quiet", *client.packages])
+        _mark(folder, client.packages)
+    asked = f"import importlib.metadata as m; print(m.version({client.package!r}))"
+    return Environment(folder, _run([str(python), "-c", asked]).strip(), (str(python), str(DRIVERS / client.driver)))
+
+
+def command_line(package: str, name: str, scratch: Path) -> list[Path]:
+    """Install a host's command line below `scratch`, and return the folders to have in `PATH` for it.
+
+    Raises:
+        NotHadError: it cannot be installed here.
+    """
+    folder = scratch / f"host-{name}"
+    _installed(folder, (package,))
+    return [folder / "node_modules" / ".bin", Path(_node(scratch)).parent]
+
+
+def _node(scratch: Path) -> str:
+    """Return a Node that is new enough: this machine's, or the one that is a package of npm's."""
+    ours = shutil.which("node")
+    if ours and int(_run([ours, "--version"]).lstrip("v").split(".")[0]) >= _NEWEST_NEEDED:
+        return ours
+    folder = scratch / "node"
+    _installed(folder, (NODE,))
+    return str(folder / "node_modules" / ".bin" / "node")
+
+
+def _installed(folder: Path, packages: tuple[str, ...]) -> None:
+    if _is_made(folder, packages):
+        return
+    if shutil.which("npm") is None:
+        raise NotHadError("no npm here")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true}', encoding="ascii")
+    _run(["npm", "install", "--no-audit", "--no-fund", "--silent", *packages], cwd=folder)
+    _mark(folder, packages)
+
+
+def _is_made(folder: Path, packages: tuple[str, ...]) -> bool:
+    marker = folder / "made-of"
+    return marker.exists() and marker.read_text(encoding="utf-8") == "\n".join(packages)
+
+
+def _mark(folder: Path, packages: tuple[str, ...]) -> None:
+    (folder / "made-of").write_text("\n".join(packages), encoding="utf-8")
+
+
+def _run(words: list[str], cwd: Path | None = None) -> str:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "PYTHONPATH"))}
+    try:
+        done = subprocess.run(words, cwd=cwd, env=ours, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotHadError(f"{Path(words[0]).name}: {type(error).__name__}") from error
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise NotHadError(f"`{Path(words[0]).name}` failed: {last[:120]}")
+    return done.stdout

@@ -1,0 +1,179 @@
+"""One client against one real server of ours: what it was given, what it did with it, and what a model would see."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+from bench.callers import ROOT, started, token_in
+from bench.clients.environments import Client, Environment
+from bench.clients.kept import lost
+from bench.hosts import free_port
+from bench.wanted import ADDRESS
+from zinc_mcp.serving.arguments import lookup_schema, order_schema
+
+OURS = {"place_order": order_schema(), "place_agent_order": order_schema(), "get_order": lookup_schema()}
+_PATIENCE = 300.0
+_KEY = "a-client-s-order"
+_Json = dict[str, Any]
+
+
+@dataclass
+class Seen:
+    """What was found out about a client over one transport. `failures` is empty where all is as it must be."""
+
+    failures: list[str] = field(default_factory=list[str])
+    lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By converter: what its schema no longer says."""
+    half: str = ""
+    """Which half of a result a model is shown."""
+    mark: str = ""
+    """How an error is marked besides its text."""
+    asked: bool = False
+
+
+async def tried(client: Client, made: Environment, transport: str, zinc: str, home: Path) -> Seen:
+    """Let a client list the tools, order, follow, be refused and, where it can, ask its person."""
+    seen = Seen()
+    key = f"zn_test_{client.driver.split('.')[0]}_{transport}"
+    variables = {"ZINC_API_URL": zinc, "ZINC_API_KEY": key, "ZINC_MCP_BROWSER": "0"}
+    async with _server(transport, {**variables, "ZINC_MCP_HOME": str(home / "plain")}) as wire:
+        facts = await _driven(client, made, transport, {**wire, "steps": _steps()}, seen)
+    if facts is not None:
+        _judge(client, facts, seen)
+    if client.asks and not seen.failures:
+        # Another account: in the same one the order above would be found by its metadata, and be the answer.
+        asking = {
+            **variables,
+            "ZINC_API_KEY": f"{key}_asking",
+            "ZINC_MCP_HOME": str(home / "asking"),
+            "ZINC_MCP_APPROVAL": "auto",
+        }
+        async with _server(transport, asking) as wire:
+            step = {"name": "asked", "tool": "place_order", "arguments": _order("test-success", 6000)}
+            facts = await _driven(client, made, transport, {**wire, "steps": [step]}, seen)
+        if facts is not None:
+            seen.asked = bool(facts["asked"]) and '"outcome":"accepted"' in _bare(facts["calls"]["asked"]["seen"])
+    return seen
+
+
+async def listed_forms(client: Client, made: Environment) -> _Json:
+    """Return what a client's converters make of each form of the schema (`bench.clients.forms`), by converter."""
+    wire = {"command": sys.executable, "args": ["-m", "bench.clients.forms"], "env": _environ({})}
+    seen = Seen()
+    facts = await _driven(client, made, "stdio", {**wire, "steps": []}, seen)
+    return {} if facts is None else {client.name: facts["tools"], **facts.get("also", {})}
+
+
+def _order(scenario: str, max_price: int) -> _Json:
+    products = [{"url": f"https://zinc.com/shop/products/{scenario}"}]
+    return {"products": products, "shipping_address": ADDRESS, "max_price": max_price}
+
+
+def _steps() -> list[_Json]:
+    placed = {**_order("test-success", 6000), "idempotency_key": _KEY}
+    look = {"order_id": _KEY, "wait_seconds": 25}
+    return [
+        {"name": "placed", "tool": "place_order", "arguments": placed},
+        {"name": "followed", "tool": "get_order", "arguments": look, "until": '"is_final":true', "times": 5},
+        {"name": "limit", "tool": "place_order", "arguments": _order("test-delayed", 2_600_000)},
+        {"name": "invalid", "tool": "place_order", "arguments": {**_order("test-delayed", 6000), "max_total": 1}},
+    ]
+
+
+def _judge(client: Client, facts: _Json, seen: Seen) -> None:
+    for name, ours in OURS.items():
+        for converter, tools in {"": facts["tools"], **facts.get("also", {})}.items():
+            theirs: Any = tools.get(name)
+            gone = lost(ours, cast(_Json, theirs)) if isinstance(theirs, dict) else [str(theirs)]
+            seen.lost.setdefault(converter, []).extend(each for each in gone if each not in seen.lost[converter])
+    for converter, gone in seen.lost.items():
+        known = client.loses.get(converter)
+        if bool(gone) is (known is None) or (known is not None and known not in gone):
+            seen.failures.append(f"schema{converter and ' of '}{converter}: {', '.join(gone) or 'nothing lost'}"[:200])
+    calls: Mapping[str, Mapping[str, str]] = facts["calls"]
+    for name, outcome in {"placed": "accepted", "followed": "placed", "limit": "refused", "invalid": "refused"}.items():
+        said = _bare(calls[name]["seen"])
+        if f'"outcome":"{outcome}"' not in said:
+            seen.failures.append(f"{name}: {calls[name]['seen'][:160]}")
+        if ("Error:" in said) is not (outcome == "refused"):
+            seen.failures.append(f"{name}: does not say whether it is an error")
+    if '"is_final":true' not in _bare(calls["followed"]["seen"]):
+        seen.failures.append("followed: not to its end")
+    seen.half = _half(calls["placed"]["seen"])
+    seen.mark = calls["limit"]["error"]
+
+
+def _half(shown: str) -> str:
+    """Say which half it is: only the structure has `summary` as a field, and only the text has it as its beginning."""
+    bare = shown.replace("\\", "")
+    structure, text = '"summary":' in bare.replace(": ", ":"), "retailer. At most" in bare and '{"outcome"' in bare
+    text = text and "\n{" in shown.replace("\\n", "\n")
+    return "both" if structure and text else "structure" if structure else "text"
+
+
+def _bare(shown: str) -> str:
+    return shown.replace("\\", "").replace('": ', '":')
+
+
+def _environ(variables: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+
+
+@asynccontextmanager
+async def _server(transport: str, variables: Mapping[str, str]) -> AsyncGenerator[_Json]:
+    if transport == "stdio":
+        yield {"command": sys.executable, "args": ["-m", "zinc_mcp"], "env": _environ(variables)}
+        return
+    port, home = free_port(), Path(variables["ZINC_MCP_HOME"])
+    async with started(["-m", "zinc_mcp", "serve", "--http", f"127.0.0.1:{port}"], variables):
+        await _up(port)
+        path = "mcp" if transport == "http" else "sse"
+        headers = {"Authorization": f"Bearer {token_in(home)}"}
+        yield {"url": f"http://127.0.0.1:{port}/{path}", "headers": headers}
+
+
+async def _up(port: int) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for _ in range(600):
+            try:
+                await http.get(f"http://127.0.0.1:{port}/healthz")
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+    raise RuntimeError("the server over HTTP did not come up")
+
+
+async def _driven(client: Client, made: Environment, transport: str, plan: _Json, seen: Seen) -> _Json | None:
+    process = await asyncio.create_subprocess_exec(
+        *made.program,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "PYTHONPATH"))},
+        limit=16 * 1024 * 1024,
+    )
+    given = {"transport": transport, "program": made.inspector, **plan}
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(json.dumps(given).encode()), _PATIENCE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        seen.failures.append(f"{client.name}: no end after {_PATIENCE:.0f} s")
+        return None
+    lines = out.decode(errors="replace").strip().splitlines()
+    if process.returncode or not lines:
+        last = errors.decode(errors="replace").strip().splitlines() or ["no output"]
+        seen.failures.append(f"{client.name}: {' / '.join(last[-3:])}"[:400])
+        return None
+    facts: _Json = json.loads(lines[-1])
+    return facts

@@ -1,0 +1,179 @@
+"""README's lines for hosts, run as printed by the hosts' own command lines, in an empty home.
+
+They come from npm, so this runs where `ZINC_MCP_CLIENTS` names a folder to install them into, as `.ci/full` does.
+Nobody logs in and no model is called: each host only starts the server and says whether it answered.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from started import ROOT
+
+from bench.clients.environments import NotHadError, command_line
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = "/bin/sh"
+SCRATCH = os.environ.get("ZINC_MCP_CLIENTS")
+TRIES = 4
+"""Gemini CLI waits five seconds for a server, which a busy machine may need."""
+
+pytestmark = pytest.mark.skipif(not SCRATCH, reason="ZINC_MCP_CLIENTS names no folder for the hosts' command lines")
+
+PACKAGES = {
+    "claude": "@anthropic-ai/claude-code@2",
+    "codex": "@openai/codex",
+    "gemini": "@google/gemini-cli",
+    "opencode": "opencode-ai@1",
+}
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "GEMINI_TELEMETRY_ENABLED": "false",
+    "OPENCODE_DISABLE_AUTOUPDATE": "true",
+    "OPENCODE_DISABLE_MODELS_FETCH": "true",
+    "NO_COLOR": "1",
+}
+
+
+def printed_lines(host: str) -> list[str]:
+    """Return the lines of README that configure a host."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(f"{host} mcp add ")]
+
+
+@dataclass
+class Desk:
+    """A person's machine with one host on it, and this program."""
+
+    host: str
+    home: Path
+    project: Path
+    environ: Mapping[str, str]
+
+    def run(self, line: str) -> str:
+        """Run a line in a shell, as it would be pasted."""
+        done = subprocess.run(
+            [SHELL, "-c", line],
+            cwd=self.project,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def lists(self, pattern: str) -> str:
+        """Return what `mcp list` says once it shows the server as the pattern wants it."""
+        said = ""
+        for _ in range(TRIES):
+            said = self.run(f"{self.host} mcp list")
+            if re.search(pattern, said):
+                return said
+            time.sleep(1)
+        raise AssertionError(said)
+
+
+@pytest.fixture
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Desk]:
+    host: str = request.param
+    assert SCRATCH
+    try:
+        folders = command_line(PACKAGES[host], host, Path(SCRATCH))
+    except NotHadError as error:
+        pytest.skip(f"{host} cannot be had: {error}")
+    home, project, own = tmp_path / "home", tmp_path / "home" / "project", tmp_path / "bin"
+    project.mkdir(parents=True)
+    own.mkdir()
+    _put(own / "zinc-mcp", f'PYTHONPATH={ROOT} exec {sys.executable} -m zinc_mcp "$@"')
+    _put(own / "uvx", 'exec "$@"')  # which would fetch a published package
+    path = os.pathsep.join(map(str, [own, *folders, *map(Path, os.environ["PATH"].split(os.pathsep))]))
+    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "SSL_CERT_FILE") if name in os.environ}
+    yield Desk(host, home, project, {**kept, **QUIET, "HOME": str(home), "PATH": path, "TERM": "dumb"})
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _put(program: Path, body: str) -> None:
+    program.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize("desk", ["claude"], indirect=True)
+def test_claude_code_connects_with_the_line_of_the_readme(desk: Desk) -> None:
+    [line] = printed_lines("claude")
+    desk.run(line)
+    desk.lists(r"zinc: .*Connected")
+
+
+@pytest.mark.parametrize("desk", ["gemini"], indirect=True)
+def test_gemini_cli_connects_in_a_trusted_folder_with_the_line_of_the_readme(desk: Desk) -> None:
+    [line] = printed_lines("gemini")
+    desk.run(line)
+    desk.lists(r"zinc: .*Disabled")
+    trusted = desk.home / ".gemini" / "trustedFolders.json"  # what it writes when its question is answered with yes
+    trusted.write_text(json.dumps({str(desk.project): "TRUST_FOLDER"}), encoding="utf-8")
+    desk.lists(r"zinc: .*(?<!Dis)[Cc]onnected")
+
+
+@pytest.mark.parametrize("desk", ["opencode"], indirect=True)
+def test_opencode_connects_with_the_line_of_the_readme(desk: Desk) -> None:
+    [line] = printed_lines("opencode")
+    desk.run(line)
+    desk.lists(r"✓ zinc .*connected")
+
+
+@pytest.mark.parametrize("desk", ["codex"], indirect=True)
+def test_codex_lists_the_tools_with_the_line_of_the_readme(desk: Desk) -> None:
+    [line] = printed_lines("codex")
+    desk.run(line)
+    desk.lists(r"zinc\s+zinc-mcp.*enabled")  # which it says without starting the server
+    [server] = asked_of_codex(desk)["data"]
+    assert (server["name"], server["serverInfo"]["name"]) == ("zinc", "zinc")
+    assert sorted(server["tools"]) == ["get_order", "place_agent_order", "place_order"]
+
+
+def asked_of_codex(desk: Desk) -> dict[str, Any]:
+    """Return what Codex knows of its servers, having started them: what its own screen `/mcp` shows."""
+    process = subprocess.Popen(
+        [SHELL, "-c", "exec codex app-server"],
+        cwd=desk.project,
+        env=desk.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    client = {"name": "test", "title": "test", "version": "1"}
+    messages: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": {"clientInfo": client}},
+        {"method": "initialized"},
+        {"id": 2, "method": "mcpServerStatus/list", "params": {}},
+    ]
+    try:
+        process.stdin.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+        process.stdin.flush()
+        for answer in process.stdout:
+            said: dict[str, Any] = json.loads(answer)
+            if said.get("id") == 2:
+                result: dict[str, Any] = said["result"]
+                return result
+        raise AssertionError("codex ended without an answer")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
