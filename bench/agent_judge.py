@@ -35,6 +35,7 @@ from bench.judge import (
     told_rightly,
 )
 from bench.plan import IGNORED, PACE, Round
+from bench.record_judge import judge_record
 
 _DOUBT = DOUBT | {"signing"}
 _HEADERS_ARRIVE = frozenset({None, "slow", "truncated", "huge"})
@@ -118,6 +119,7 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
     if each.dialect == IGNORED:
         apart(verdict, paused, told, attempts)
     judge_classes(verdict, each, folder, evidence.values(), known, events)
+    judge_record(verdict, folder / "journal.db", evidence.values())
     return verdict
 
 

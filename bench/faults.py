@@ -32,6 +32,7 @@ from bench.evidence import BROKEN, BROKEN_BY_WALLET, Verdict
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
 from bench.judge import judge
 from bench.plan import ACCOUNT, IGNORED, PACE, Kind, Plan, Rail, Round, again
+from bench.record import keep_record
 from zinc_mcp.ordering.journal import Journal
 
 AT_ONCE = 8
@@ -90,6 +91,8 @@ class Campaign:
         began = time.monotonic()
         folder = self._folder / each.name
         folder.mkdir()
+        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
+        keep_record(folder / "journal.db")
         if each.old_journal:
             _age(folder / "journal.db")
         zinc, address = await _zinc(nursery, each, folder)
@@ -144,7 +147,8 @@ class Campaign:
             Agent(wish, each.price, nursery, environ, practice if wish.line2 == PRACTICE else servers, self._turns)
             for wish in each.intentions
         ]
-        slots, half_done = asyncio.Semaphore(AT_ONCE), asyncio.Event()
+        slots = asyncio.Semaphore(len(agents) if each.kind == "slow" else AT_ONCE)
+        half_done = asyncio.Event()
         to_go = len(agents) // 2
 
         async def pursue(agent: Agent) -> None:
@@ -223,7 +227,6 @@ async def _zinc(nursery: Nursery, each: Round, folder: Path, port: int = 0) -> t
 
 
 def _age(journal: Path) -> None:
-    Journal.open(f"sqlite:///{journal}").close()
     with closing(sqlite3.connect(journal)) as database, database:
         database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - 2 * 86_400),))
 

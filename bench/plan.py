@@ -33,7 +33,9 @@ FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-Kind = Literal["kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops"]
+Kind = Literal[
+    "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow", "doubt"
+]  # fmt: skip
 How = Literal["", "full", "locked", "others", "owner"]
 Rail = Literal["account", "agent"]
 Tool = Literal["place_order", "place_agent_order"]
@@ -120,6 +122,8 @@ class Intention:
     """How the journal fails, or who goes on while the process is stopped: the others, or first its owner."""
     far_after: bool = False
     """Whether a process with the far clock comes after it was placed."""
+    ages: bool = False
+    """Whether it gets two days older while it is in doubt, and is then placed again."""
     given: str = ""
     """The idempotency key of its calls that give one, where it shares it with another intention."""
 
