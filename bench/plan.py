@@ -235,6 +235,8 @@ WALLETS_ALONE = frozenset(
 """Questions of the dialect that nobody asks who pays from an account."""
 
 
+SMALL, _FEWER = 300, 30
+"""In a dialect with so few intentions a round has no more than this: what breaks is seen sooner."""
 _FEW = 3
 """Intentions in a round of those that are tried again: nobody is in their way."""
 
@@ -325,6 +327,8 @@ class Draw:
         left["hosts"] = share - sum(number for kind, number in left.items() if kind != "hosts")
         rounds: list[Round] = []
         for kind, (_, _, size) in parts.items():
+            if share <= SMALL:
+                size = min(size, _FEWER)
             while left[kind] > 0:
                 now = min(left[kind], size)
                 rounds.append(self.round(f"{first + len(rounds):03}-{kind}", dialect, kind, now))
