@@ -110,7 +110,7 @@ def _campaign(
     figures = folder / "figures.json"
     command = [
         "-m", "bench.faults", "--seed", str(seed), "--intentions", str(INTENTIONS), "--dialect", "default", "--brief",
-        "--rail", by.rail, "--first", ",".join(by.first), "--at-once", "3", "--turns", "5", "--evenings", "1",
+        "--rail", by.rail, "--first", ",".join(by.first), "--at-once", "3", "--turns", "5", "--evenings", "0",
         "--until-broken", "--most", str(INTENTIONS if most is None else most), "--json", str(figures),
     ]  # fmt: skip
     figures.unlink(missing_ok=True)
