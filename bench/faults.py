@@ -102,9 +102,7 @@ class Campaign:
                     await self._all(nursery, more, at_once)
                     done += len(more)
 
-    async def _all(
-        self, nursery: Nursery, rounds: Sequence[Round], at_once: int, most: int | None = None
-    ) -> None:
+    async def _all(self, nursery: Nursery, rounds: Sequence[Round], at_once: int, most: int | None = None) -> None:
         waiting = list(reversed(rounds))
 
         async def work() -> None:

@@ -34,7 +34,8 @@ CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
 Kind = Literal[
-    "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow", "doubt"
+    "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow",
+    "doubt",
 ]  # fmt: skip
 How = Literal["", "full", "locked", "others", "owner"]
 Rail = Literal["account", "agent"]

@@ -6,6 +6,7 @@ Like `bench.judge`, it knows SQL, JSON and the plan, and nothing of the program 
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _overlapping(verdict: Verdict, one: Evidence) -> None:
     for (key, paid), posts in of.items():
         if key.startswith(PRACTISED) or (posts[0]["rail"] == "agent" and not paid):
             continue  # an unpaid request buys nothing
-        for nth, (earlier, later) in enumerate(zip(posts, posts[1:], strict=False)):
+        for nth, (earlier, later) in enumerate(pairwise(posts)):
             until = earlier["at"] + _SURELY * _seconds(one.intention.faults, nth, earlier)
             if later["at"] < until:
                 gap = later["at"] - earlier["at"]

@@ -103,9 +103,7 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
             return result(False, "neither red nor green in time")
 
 
-def _campaign(
-    by: Campaign, tree: Path, folder: Path, seed: int, most: int | None = None
-) -> tuple[list[str], int]:
+def _campaign(by: Campaign, tree: Path, folder: Path, seed: int, most: int | None = None) -> tuple[list[str], int]:
     """Run the campaign until something is broken; return the broken rows, and how many intentions were judged."""
     figures = folder / "figures.json"
     command = [

@@ -235,13 +235,16 @@ def test_what_is_no_transaction_is_refused(signed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x81\x05", b"\xb8\x01\x05", b"\xb9\x00\x38" + b"a" * 56, b"\x05\x05", b"\x83ab", b"\xc2\x05", b"\xb8"]
+    "data",
+    [b"", b"\x81\x05", b"\xb8\x01\x05", b"\xb9\x00\x38" + b"a" * 56, b"\x05\x05", b"\x83ab", b"\xc2\x05", b"\xb8"],
 )
 def test_only_one_spelling_of_an_item_is_read(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"canonical|cut short|more than one"):
         decode_rlp(data)
 
 
-@pytest.mark.parametrize("item", [b"", b"\0", b"\x7f", b"\x80", b"a" * 55, b"a" * 56, b"a" * 300, [], [b"", [b"a", []]]])
+@pytest.mark.parametrize(
+    "item", [b"", b"\0", b"\x7f", b"\x80", b"a" * 55, b"a" * 56, b"a" * 300, [], [b"", [b"a", []]]]
+)
 def test_each_item_is_read_as_it_was_written(item: Rlp) -> None:
     assert decode_rlp(encoded(item)) == item
