@@ -236,8 +236,8 @@ BY_TESTS = (
         "another-price-is-ours",
         "an answer without our key is ours only at our price",
         "zinc_mcp/ordering/same_order.py",
-        "    if wish.ceiling_cents is not None and order.max_price is not None and order.max_price != wish.ceiling_cents:",
-        "    if False:",
+        "order.max_price is not None and order.max_price != wish.ceiling_cents:",
+        "False:",
         _tests(f"{_ORDERING}::test_an_answer_that_shows_no_key_is_ours_only_at_our_price_and_with_our_lines"),
     ),
     Sabotage(
