@@ -17,6 +17,9 @@ from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
 CHALLENGE_SECONDS = 18.0
 """How long a 402 can be paid here: nothing is signed that cannot be for fifteen more."""
 
+_LONGER = 45.0
+"""The same where a process is stopped meanwhile: what it may not do any more is possible all the same."""
+
 UNPAID_MARK = "402:"
 HARMLESS = frozenset({"other_realm", "wrong_chain", "no_chain"})
 """Lies that are none to the practice wallet, which knows no chains; and a realm is no host."""
@@ -74,6 +77,11 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _PARTS)
     return rounds
+
+
+def challenge_seconds(each: Round) -> float:
+    """Return how long a 402 of a round can be paid."""
+    return _LONGER if each.kind == "stops" else CHALLENGE_SECONDS
 
 
 class AgentDraw(Draw):

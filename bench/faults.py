@@ -24,7 +24,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bench.agent_judge import judge_paid
-from bench.agent_plan import AGENT, CHALLENGE_SECONDS
+from bench.agent_plan import AGENT, challenge_seconds
 from bench.agents import TURNS, Agent, Told
 from bench.classes import PRACTICE, asked_for
 from bench.coverage import Coverage
@@ -219,7 +219,9 @@ class Campaign:
             "agent" in each.rails and not people
         ):  # whoever pays anew because the first payment lapsed may be left in doubt again
             for _ in range(self._evenings):
-                over = CHALLENGE_SECONDS + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
+                over = (
+                    challenge_seconds(each) + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
+                )
                 await self._evening(nursery, environ, agents, over)
         return agents, zinc
 
@@ -263,7 +265,7 @@ async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, ad
 
 async def _zinc(nursery: Nursery, each: Round, folder: Path, port: int = 0) -> tuple[Process, str]:
     return await practice_zinc(
-        nursery, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=CHALLENGE_SECONDS
+        nursery, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=challenge_seconds(each)
     )
 
 

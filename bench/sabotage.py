@@ -114,7 +114,7 @@ def _campaign(by: Campaign, tree: Path, folder: Path, seed: int, most: int | Non
     figures.unlink(missing_ok=True)
     ended = _run(command, tree, folder, CAMPAIGN_SECONDS)
     if not figures.exists():
-        return [f"the campaign itself ended: {ended.stderr.strip().splitlines()[-1:]}"], 0
+        raise NotGreenError(f"the campaign itself ended with {ended.returncode}: {ended.stderr.strip()[-300:]!r}")
     found = json.loads(figures.read_text(encoding="utf-8"))
     return list(found["broken"]), int(found["counts"].get("intentions", 0))
 

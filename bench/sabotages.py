@@ -140,9 +140,9 @@ BY_CAMPAIGN = (
     Sabotage(
         "failing-journal-told-as-not-sent",
         "after the first byte may have left, a failing journal is told as doubt",
-        "zinc_mcp/ordering/sending.py",
-        "if attempt.left else error.before_sending()",
-        "if False else error.before_sending()",
+        "zinc_mcp/ordering/settling.py",
+        "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
+        "    return error.before_sending()",
         _account("journal"),
     ),
     Sabotage(
@@ -383,11 +383,24 @@ BY_TESTS = (
         _tests(f"{_ORDERING}::test_another_order_under_the_key_of_a_question_is_refused_and_the_question_stands"),
     ),
     Sabotage(
-        "cancelled-between-opening-and-sending",
-        "a host that cancels between opening and sending leaves nothing lying",
+        "cancelled-between-opening-and-asking",
+        "a host that cancels before anything was sent leaves no entry that holds money",
         "zinc_mcp/ordering/checkout.py",
-        "                with anyio.CancelScope(shield=True):  # never between opening and sending",
-        "                with anyio.CancelScope():",
+        """            with anyio.CancelScope(shield=True):
+                await self._free(entry, "approval_expired\"""",
+        """            with anyio.CancelScope():
+                await self._free(entry, "approval_expired\"""",
+        _tests(f"{_ORDERING}::test_a_host_that_cancels_before_the_question_is_asked_leaves_no_entry_that_holds_money"),
+    ),
+    Sabotage(
+        "sending-ends-with-the-call",
+        "a host that cancels between opening and sending has an order that is sent, or nothing",
+        "zinc_mcp/ordering/sending.py",
+        """                await self._send(attempt, rail)
+                if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):""",
+        """                if attempt.wanted:
+                    await self._send(attempt, rail)
+                if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):""",
         _tests(
             f"{_ORDERING}::test_a_host_that_cancels_between_opening_and_sending_has_one_order_and_a_journal_that_says_so"
         ),

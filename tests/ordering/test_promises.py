@@ -262,6 +262,29 @@ async def test_a_host_that_cancels_between_opening_and_sending_has_one_order_and
     assert (entry.state, len(zinc.orders)) == ("accepted", 1), "what was opened is sent, and nothing is left lying"
 
 
+@pytest.mark.parametrize("step", ["the look-up", "the question"])
+async def test_a_host_that_cancels_before_the_question_is_asked_leaves_no_entry_that_holds_money(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, step: str
+) -> None:
+    call = anyio.CancelScope()
+
+    async def looked_up(request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/products/"):
+            call.cancel()
+            await anyio.sleep(0.1 if step == "the question" else 60)
+        return await answered(request)
+
+    answered = zinc._handle  # pyright: ignore[reportPrivateUsage]  # the fake's, not ours
+    zinc._handle = looked_up  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]
+    async with open_test_shop(api_key="zn_live_planted") as shop:
+        with call:
+            await shop.checkout.place(intent())
+        assert call.cancelled_caught
+        orders = [entry for entry in journal_of(home)[0] if entry.kind == "order"]
+        assert [(entry.state, entry.counts_cents) for entry in orders] == [("refused", 0)]
+    assert zinc.posts == []
+
+
 # A yes
 
 
