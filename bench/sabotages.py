@@ -162,6 +162,22 @@ BY_CAMPAIGN = (
         _account("slow", "hosts"),
     ),
     Sabotage(
+        "quantity-forgotten",
+        "two of a product are another intention than one",
+        "zinc_mcp/ordering/twin.py",
+        "wanted[line] = wanted.get(line, 0) + product.quantity",
+        "wanted[line] = 1",
+        _account("hosts"),
+    ),
+    Sabotage(
+        "any-amount-paid",
+        "a payment request for another amount is not paid",
+        "zinc_mcp/payments/terms.py",
+        "    if rest or not lowest <= fee <= highest:",
+        "    if rest:",
+        _agent("hosts"),
+    ),
+    Sabotage(
         "wallet-asked-by-a-stopped-process",
         "whoever lost its lease asks no wallet",
         "zinc_mcp/ordering/paying.py",
