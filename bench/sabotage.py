@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.sabotages import SABOTAGES, Campaign, Sabotage, Tests
+from bench.sabotages import SABOTAGES, ByCampaign, ByTests, Sabotage
 
 ROOT = Path(__file__).parents[1]
 INTENTIONS = 300
@@ -86,7 +86,7 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
         try:
             tree = copied(folder)
             applied(sabotage, tree)
-            if isinstance(sabotage.by, Tests):
+            if isinstance(sabotage.by, ByTests):
                 return result(*_tests(sabotage.by, tree, folder))
             assert seed is not None
             rows, intentions = _campaign(sabotage.by, tree, folder, seed)
@@ -103,7 +103,7 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
             return result(False, "neither red nor green in time")
 
 
-def _campaign(by: Campaign, tree: Path, folder: Path, seed: int, most: int | None = None) -> tuple[list[str], int]:
+def _campaign(by: ByCampaign, tree: Path, folder: Path, seed: int, most: int | None = None) -> tuple[list[str], int]:
     """Run the campaign until something is broken; return the broken rows, and how many intentions were judged."""
     figures = folder / "figures.json"
     command = [
@@ -119,13 +119,13 @@ def _campaign(by: Campaign, tree: Path, folder: Path, seed: int, most: int | Non
     return list(found["broken"]), int(found["counts"].get("intentions", 0))
 
 
-def _check_green(by: Campaign, tree: Path, folder: Path, seed: int, intentions: int) -> None:
+def _check_green(by: ByCampaign, tree: Path, folder: Path, seed: int, intentions: int) -> None:
     rows, _ = _campaign(by, tree, folder, seed, intentions)
     if rows:
         raise NotGreenError(f"red without the sabotage as well: {', '.join(rows)}")
 
 
-def _tests(by: Tests, tree: Path, folder: Path) -> tuple[bool, str]:
+def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
     ended = _run(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *by.tests], tree, folder, TESTS_SECONDS)
     failed = [line.split(" - ")[0] for line in ended.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if ended.returncode == 1 and failed:
@@ -135,7 +135,7 @@ def _tests(by: Tests, tree: Path, folder: Path) -> tuple[bool, str]:
 
 def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
     """Run every named test in an untouched copy; say what is wrong if they are not green."""
-    names = sorted({test for each in sabotages if isinstance(each.by, Tests) for test in each.by.tests})
+    names = sorted({test for each in sabotages if isinstance(each.by, ByTests) for test in each.by.tests})
     if not names:
         return None
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-sabotage-") as name:
@@ -167,8 +167,8 @@ def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "s
 
 def in_turn(turn: int) -> list[Sabotage]:
     """Return two by rotation: one that the campaign notices, and one that tests do."""
-    by_campaign = [each for each in SABOTAGES if isinstance(each.by, Campaign)]
-    by_tests = [each for each in SABOTAGES if isinstance(each.by, Tests)]
+    by_campaign = [each for each in SABOTAGES if isinstance(each.by, ByCampaign)]
+    by_tests = [each for each in SABOTAGES if isinstance(each.by, ByTests)]
     return [by_campaign[turn % len(by_campaign)], by_tests[turn % len(by_tests)]]
 
 
@@ -187,7 +187,7 @@ def table(results: Sequence[Result]) -> str:
 def listed() -> str:
     """Return every sabotage in a line."""
     return "\n".join(
-        f"{each.name:34} {'campaign' if isinstance(each.by, Campaign) else 'tests':9} {each.file}: {each.promise}"
+        f"{each.name:34} {'campaign' if isinstance(each.by, ByCampaign) else 'tests':9} {each.file}: {each.promise}"
         for each in SABOTAGES
     )
 
@@ -211,13 +211,13 @@ def main() -> int:
         parser.error(f"no such sabotage: {', '.join(sorted(unknown))}")
     some = in_turn(chosen.turn) if chosen.turn is not None else list(SABOTAGES)
     some = [each for each in some if not chosen.names or each.name in chosen.names]
-    kind = {"campaign": Campaign, "tests": Tests, None: object}[chosen.by]
+    kind = {"campaign": ByCampaign, "tests": ByTests, None: object}[chosen.by]
     some = [each for each in some if isinstance(each.by, kind)]
     seeds = chosen.seed or [secrets.randbelow(10**8) for _ in range(chosen.seeds)]
     if trouble := _check_tests(some):
         print(trouble)
         return 1
-    work = [(each, seed) for each in some for seed in (seeds if isinstance(each.by, Campaign) else [None])]
+    work = [(each, seed) for each in some for seed in (seeds if isinstance(each.by, ByCampaign) else [None])]
     results: list[Result] = []
     with ThreadPoolExecutor(chosen.at_once) as pool:
         for result in pool.map(lambda given: tried(*given), work):

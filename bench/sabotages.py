@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Campaign:
+class ByCampaign:
     """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
 
     rail: Literal["account", "agent"]
@@ -16,7 +16,7 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class ByTests:
     """These tests notice it, named as pytest takes them."""
 
     tests: tuple[str, ...]
@@ -32,19 +32,19 @@ class Sabotage:
     text: str
     """Stands exactly once in the file; more than the broken line where that alone stands more often."""
     replacement: str
-    by: Campaign | Tests
+    by: ByCampaign | ByTests
 
 
-def _account(*first: str) -> Campaign:
-    return Campaign("account", first)
+def _account(*first: str) -> ByCampaign:
+    return ByCampaign("account", first)
 
 
-def _agent(*first: str) -> Campaign:
-    return Campaign("agent", first)
+def _agent(*first: str) -> ByCampaign:
+    return ByCampaign("agent", first)
 
 
-def _tests(*tests: str) -> Tests:
-    return Tests(tests)
+def _tests(*tests: str) -> ByTests:
+    return ByTests(tests)
 
 
 BY_CAMPAIGN = (
