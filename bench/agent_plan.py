@@ -8,7 +8,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
-from bench.classes import class_rounds, classes_of
+from bench.classes import LEAST_SHARE, class_rounds, classes_of
 from bench.plan import FAULTS as ACCOUNT_FAULTS
 from bench.plan import WALLETS_ALONE, Draw, Intention, Kind, Parts, Plan, Round
 from zinc_mcp.sandbox.dialect import Dialect
@@ -72,7 +72,14 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         if kinds:
             rounds += class_rounds(draw, len(rounds), dialect, "agent", kinds, share)
             continue
-        classes = class_rounds(draw, len(rounds), dialect, "agent", classes_of(place, dialect, "agent", share))
+        classes = class_rounds(
+            draw,
+            len(rounds),
+            dialect,
+            "agent",
+            classes_of(place, dialect, "agent", share, intentions),
+            share if share < LEAST_SHARE else None,
+        )
         rounds += classes
         share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _PARTS)

@@ -24,6 +24,8 @@ SIZES: Mapping[Kind, int] = {
 """Intentions in a round."""
 LEAST_SHARE = 150
 """A dialect with fewer intentions than this has no rounds of these classes unless they are asked for."""
+_SPREAD = 200
+"""From so many intentions on, in dialects with too few of them, the classes are dealt out over the dialects."""
 _IN_TURN = 2
 """Of the classes that take long, each dialect but the default has so many."""
 _QUICK: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt")
@@ -64,10 +66,16 @@ _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
 }
 
 
-def classes_of(place: int, dialect: str, rail: Rail, share: int) -> Sequence[Kind]:
-    """Return the classes of which a dialect has a round, by its place among all of them."""
-    if share < LEAST_SHARE or dialect == IGNORED:
+def classes_of(place: int, dialect: str, rail: Rail, share: int, intentions: int = 0) -> Sequence[Kind]:
+    """Return the classes of which a dialect has a round, by its place among all of them.
+
+    In a campaign of few `intentions` in many dialects every other dialect has one class instead of anything else.
+    """
+    if dialect == IGNORED:
         return ()
+    if share < LEAST_SHARE:
+        kinds = _of(rail, CLASSES)
+        return (kinds[place // 2 % len(kinds)],) if intentions >= _SPREAD and place % 2 else ()
     start = place * _IN_TURN % len(_SLOW)
     slow = _SLOW if dialect == "default" else (_SLOW + _SLOW)[start : start + _IN_TURN]
     return (*_of(rail, _QUICK), *slow)

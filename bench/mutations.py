@@ -65,7 +65,7 @@ class Tried:
     survivors: Sequence[str]
 
 
-def tried(module: str, tree: Path, session: Path, deadline: float) -> Tried:
+def tried(module: str, tree: Path, session: Path, deadline: float, tools: Mapping[str, str]) -> Tried:
     """Try a module's mutants until all are done or time is up."""
     config = session.with_suffix(".toml")
     tests = " ".join(dict.fromkeys(MODULES[module]))
@@ -81,12 +81,12 @@ def tried(module: str, tree: Path, session: Path, deadline: float) -> Tried:
     )
     environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     for command in (
-        ["cosmic-ray", "init", str(config), str(session)],
-        ["cr-filter-operators", str(session), str(config)],
+        [tools["cosmic-ray"], "init", str(config), str(session)],
+        [tools["cr-filter-operators"], str(session), str(config)],
     ):
         subprocess.run(command, cwd=tree, env=environ, check=True, capture_output=True)
     original = (tree / "zinc_mcp" / f"{module}.py").read_bytes()
-    process = subprocess.Popen(["cosmic-ray", "exec", str(config), str(session)], cwd=tree, env=environ)
+    process = subprocess.Popen([tools["cosmic-ray"], "exec", str(config), str(session)], cwd=tree, env=environ)
     try:
         process.wait(max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -94,7 +94,12 @@ def tried(module: str, tree: Path, session: Path, deadline: float) -> Tried:
         process.wait()
     (tree / "zinc_mcp" / f"{module}.py").write_bytes(original)
     dumped = subprocess.run(
-        ["cosmic-ray", "dump", str(session)], cwd=tree, env=environ, check=True, capture_output=True, encoding="utf-8"
+        [tools["cosmic-ray"], "dump", str(session)],
+        cwd=tree,
+        env=environ,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
     )
     rows: list[tuple[dict[str, Any], dict[str, Any] | None]] = [json.loads(line) for line in dumped.stdout.splitlines()]
     outcomes: Counter[str] = Counter()
@@ -133,7 +138,8 @@ def main() -> int:
     modules: list[str] = chosen.modules or list(MODULES)
     if unknown := set(modules) - set(MODULES):
         parser.error(f"no such module: {', '.join(sorted(unknown))}")
-    if shutil.which("cosmic-ray") is None:
+    tools = {name: shutil.which(name) or "" for name in ("cosmic-ray", "cr-filter-operators")}
+    if not all(tools.values()):
         parser.error("it needs cosmic-ray: pip install cosmic-ray")
     deadline = time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as name:
@@ -142,7 +148,7 @@ def main() -> int:
             if time.monotonic() >= deadline:
                 print(f"{module}: not tried, time is up")
                 continue
-            found = tried(module, tree, Path(name) / f"{nth}.sqlite", deadline)
+            found = tried(module, tree, Path(name) / f"{nth}.sqlite", deadline, tools)
             print(f"{module}: {found.mutants} mutants, {dict(found.outcomes)}", flush=True)
             print("".join(f"  survived: {each}\n" for each in found.survivors), end="", flush=True)
     return 0

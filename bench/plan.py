@@ -256,7 +256,7 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         dialects: as `Dialect.parse` spells them, and `default`.
         kinds: of `bench.classes`; if any, there are rounds of these alone.
     """
-    from bench.classes import class_rounds, classes_of
+    from bench.classes import LEAST_SHARE, class_rounds, classes_of
 
     draw = Draw(random.Random(seed))
     shares = _shares(intentions, dialects)
@@ -266,7 +266,14 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         if kinds:
             rounds += class_rounds(draw, len(rounds), dialect, "account", kinds, share)
             continue
-        classes = class_rounds(draw, len(rounds), dialect, "account", classes_of(place, dialect, "account", share))
+        classes = class_rounds(
+            draw,
+            len(rounds),
+            dialect,
+            "account",
+            classes_of(place, dialect, "account", share, intentions),
+            share if share < LEAST_SHARE else None,
+        )
         rounds += classes
         share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _STOPS_SOON if dialect == IGNORED else _PARTS)
