@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench.agent_plan import CHALLENGE_SECONDS, REFUSED
+from bench.agent_plan import REFUSED, challenge_seconds
 from bench.agents import Told
 from bench.class_judge import judge_authorised, judge_classes
 from bench.evidence import PRACTISED, Evidence, Unknown, Verdict, read_journal, read_ledgers, sorted_out
@@ -35,6 +35,7 @@ from bench.judge import (
     told_rightly,
 )
 from bench.plan import IGNORED, PACE, Round
+from bench.record_judge import judge_record
 
 _DOUBT = DOUBT | {"signing"}
 _HEADERS_ARRIVE = frozenset({None, "slow", "truncated", "huge"})
@@ -99,7 +100,7 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
         unknowable = _given_and_lost(verdict, one, money)
         count(verdict, one)
         duplicates(verdict, one, unknowable)
-        _credentials(verdict, one, settled, known)
+        _credentials(verdict, each, one, settled, known)
         _settlements(verdict, one, settled, known)
         _lies(verdict, one)
         _entries(verdict, each, one, settled, known, money)
@@ -118,6 +119,7 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
     if each.dialect == IGNORED:
         apart(verdict, paused, told, attempts)
     judge_classes(verdict, each, folder, evidence.values(), known, events)
+    judge_record(verdict, folder / "journal.db", evidence.values())
     return verdict
 
 
@@ -158,7 +160,11 @@ def _given_and_lost(verdict: Verdict, one: Evidence, money: _Money) -> set[str]:
 
 
 def _credentials(
-    verdict: Verdict, one: Evidence, settled: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]
+    verdict: Verdict,
+    each: Round,
+    one: Evidence,
+    settled: Sequence[Mapping[str, Any]],
+    known: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """One credential for each entry, and no second one of an intention while the first can settle or has bought."""
     first: dict[str, dict[str, Any]] = {}
@@ -175,11 +181,11 @@ def _credentials(
     for earlier, later in pairwise(in_order):
         if earlier["idempotency_key"] == later["idempotency_key"]:
             continue  # found above
-        money = next((each for each in settled if each["credential"] == earlier["credential"]), None)
+        money = next((paid for paid in settled if paid["credential"] == earlier["credential"]), None)
         if money is not None:
             if not _is_over(one, known.get(money["order_id"]), later["at"]):
                 verdict.found("second credentials", f"{named(one)}: although the first had been paid")
-        elif later["at"] < _asked_at(one, earlier) + CHALLENGE_SECONDS:
+        elif later["at"] < _asked_at(one, earlier) + challenge_seconds(each):
             verdict.found("second credentials", f"{named(one)}: while the first could still be paid")
         else:
             verdict.counts["paid anew after the first could not be"] += 1

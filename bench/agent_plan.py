@@ -8,7 +8,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
-from bench.classes import class_rounds, classes_of
+from bench.classes import LEAST_SHARE, class_rounds, classes_of
 from bench.plan import FAULTS as ACCOUNT_FAULTS
 from bench.plan import WALLETS_ALONE, Draw, Intention, Kind, Parts, Plan, Round
 from zinc_mcp.sandbox.dialect import Dialect
@@ -16,6 +16,9 @@ from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
 
 CHALLENGE_SECONDS = 18.0
 """How long a 402 can be paid here: nothing is signed that cannot be for fifteen more."""
+
+_LONGER = 45.0
+"""The same where a process is stopped meanwhile: what it may not do any more is possible all the same."""
 
 UNPAID_MARK = "402:"
 HARMLESS = frozenset({"other_realm", "wrong_chain", "no_chain"})
@@ -69,11 +72,23 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         if kinds:
             rounds += class_rounds(draw, len(rounds), dialect, "agent", kinds, share)
             continue
-        classes = class_rounds(draw, len(rounds), dialect, "agent", classes_of(place, dialect, "agent", share))
+        classes = class_rounds(
+            draw,
+            len(rounds),
+            dialect,
+            "agent",
+            classes_of(place, dialect, "agent", share, intentions),
+            share if share < LEAST_SHARE else None,
+        )
         rounds += classes
         share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _PARTS)
     return rounds
+
+
+def challenge_seconds(each: Round) -> float:
+    """Return how long a 402 of a round can be paid."""
+    return _LONGER if each.kind == "stops" else CHALLENGE_SECONDS
 
 
 class AgentDraw(Draw):

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
 from bench.plan import Intention, Racer, Tool, Words
+from bench.record import age_doubts
 
 TURNS = 9
 """How often an agent asks before it leaves the rest to the evening."""
@@ -34,6 +35,7 @@ _LEASES_OVER = 3.0
 """Seconds after which whoever was stopped at a step holds nothing any more (`bench.victim.CLOCKS`)."""
 _LATE = 1.5
 """Seconds after its answer in which a process may still come to its step."""
+_TWO_DAYS = 2 * 86_400.0
 _STOPPED_TURNS = 5
 """How often the others ask while a process is stopped."""
 _WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
@@ -81,7 +83,9 @@ class Agent:
         async with asyncio.TaskGroup() as racing:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
-        await self.until_settled(self.servers, self.turns)
+        await self.until_settled(self.servers, 2 if self.intention.ages else self.turns)
+        if self.intention.ages:
+            await self._two_days_later()
         if self.intention.far_after:
             await self._by_far_clock(2)
         if self.intention.follows and self.intention.hazard:
@@ -245,10 +249,25 @@ class Agent:
         await process.ended()
 
     def _keys_as_the_owner_sees_them(self) -> list[str]:
-        wanted = f"item={self.intention.family}&"
-        with closing(sqlite3.connect(Path(self.environ["ZINC_MCP_HOME"]) / "journal.db")) as journal:
-            rows = journal.execute("select key from zinc_entries where instr(cast(body as text), ?)", (wanted,))
+        with closing(sqlite3.connect(self._journal)) as journal:
+            wanted = "select key from zinc_entries where instr(cast(body as text), ?)"
+            rows = journal.execute(wanted, (self._in_its_body,))
             return [str(key) for (key,) in rows]
+
+    async def _two_days_later(self) -> None:
+        """Let what is in doubt get older than any window, and want the same again in other words."""
+        await asyncio.sleep(_LEASES_OVER)
+        await asyncio.to_thread(age_doubts, self._journal, self._in_its_body, _TWO_DAYS)
+        for words in self._source.sample(_WORDS, 3):
+            await self._place(self._a_server(self.servers), words)
+
+    @property
+    def _journal(self) -> Path:
+        return Path(self.environ["ZINC_MCP_HOME"]) / "journal.db"
+
+    @property
+    def _in_its_body(self) -> str:
+        return f"item={self.intention.family}&"
 
     async def _by_far_clock(self, times: int) -> None:
         special = {"VICTIM_NUMBER": str(self.intention.number), "VICTIM_CLOCK": self.intention.clock}

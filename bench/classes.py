@@ -6,23 +6,29 @@ journal    the journal cannot be written for a while, from some step on (W1)
 questions  people answer current, old and doubled questions, under one key in two modes (C1)
 clocks     a process's clock stands an hour to six years beside the true one (R1)
 stops      a process is stopped at a step for longer than its lease, and continued (R2)
+slow       many orders at once under a limit, by several processes each, while Zinc takes its time to answer (R5)
+doubt      a doubt gets two days older, and the same is wanted again in other words (R5)
 """
 
 import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 
-from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round, Words
+from bench.plan import IGNORED, SERVERS, Draw, How, Intention, Kind, Racer, Rail, Round, Words
 from zinc_mcp.sandbox.strangers import OTHERS
 
-CLASSES: tuple[Kind, ...] = ("answers", "failing", "journal", "questions", "clocks", "stops")
-SIZES: Mapping[Kind, int] = {"answers": 24, "failing": 24, "journal": 8, "questions": 12, "clocks": 16, "stops": 8}
+CLASSES: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt", "questions", "clocks", "stops", "journal")
+SIZES: Mapping[Kind, int] = {
+    "answers": 24, "failing": 24, "slow": 16, "doubt": 10, "questions": 12, "clocks": 16, "stops": 8, "journal": 8,
+}  # fmt: skip
 """Intentions in a round."""
 LEAST_SHARE = 150
 """A dialect with fewer intentions than this has no rounds of these classes unless they are asked for."""
+_SPREAD = 200
+"""From so many intentions on, in dialects with too few of them, the classes are dealt out over the dialects."""
 _IN_TURN = 2
 """Of the classes that take long, each dialect but the default has so many."""
-_QUICK: tuple[Kind, ...] = ("answers", "failing")
+_QUICK: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt")
 _SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
@@ -48,6 +54,7 @@ STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
 _RESOLVING: Sequence[How] = ("others", "owner")
 _FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")
 """One lock in a round: it keeps everybody else out as well."""
+_OTHER_WORDS: Sequence[Words] = ("same", "key", "price", "tracking", "all")
 _ASKING: Sequence[Words] = ("key", "key", "all", "same")
 PRACTICE = "Practice"
 """In the address of what is only practised, in rounds of questions."""
@@ -59,10 +66,16 @@ _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
 }
 
 
-def classes_of(place: int, dialect: str, rail: Rail, share: int) -> Sequence[Kind]:
-    """Return the classes of which a dialect has a round, by its place among all of them."""
-    if share < LEAST_SHARE or dialect == IGNORED:
+def classes_of(place: int, dialect: str, rail: Rail, share: int, intentions: int = 0) -> Sequence[Kind]:
+    """Return the classes of which a dialect has a round, by its place among all of them.
+
+    In a campaign of few `intentions` in many dialects every other dialect has one class instead of anything else.
+    """
+    if dialect == IGNORED:
         return ()
+    if share < LEAST_SHARE:
+        kinds = _of(rail, CLASSES)
+        return (kinds[place // 2 % len(kinds)],) if intentions >= _SPREAD and place % 2 else ()
     start = place * _IN_TURN % len(_SLOW)
     slow = _SLOW if dialect == "default" else (_SLOW + _SLOW)[start : start + _IN_TURN]
     return (*_of(rail, _QUICK), *slow)
@@ -110,6 +123,11 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
         case "failing":
             wishes = [_failing(source, wish) for wish in wishes]
             limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
+        case "slow":
+            wishes = [_slow(source, wish) for wish in wishes]
+            limit = source.randint(3, 5) * (drawn.price + 100) + source.randint(0, 3000)
+        case "doubt":
+            wishes = [_doubtful(source, rail, wish) for wish in wishes]
         case "questions":
             wishes = _asked(source, wishes)
         case "clocks":
@@ -174,6 +192,43 @@ def _failing(source: random.Random, wish: Intention) -> Intention:
         0
     ]
     return dataclasses.replace(wish, scenario=scenario, hazard=scenario, follows=True, persists=source.random() < 0.5)
+
+
+def _slow(source: random.Random, wish: Intention) -> Intention:
+    """Several processes begin with the same intention, one after the other while the first waits for its answer."""
+    fault = source.choice(["slow_5", "slow_5", "too_slow", "hang"])
+    first = source.choice(wish.racers)
+    others = [server for server in range(SERVERS) if server != first.server]
+    late = [
+        Racer(server, source.choice(_OTHER_WORDS), round(source.uniform(0.15, 0.4), 3))
+        for server in source.sample(others, source.choice([0, 1, 1, 2]))
+    ]
+    return dataclasses.replace(
+        wish,
+        fault="slow" if fault == "slow_5" else fault,
+        faults=(fault,),
+        scenario="never-decided" if source.random() < 0.7 else "success",
+        hazard=f"{fault}, {1 + len(late)} at once",
+        racers=(dataclasses.replace(first, after=0.0), *late),
+    )
+
+
+def _doubtful(source: random.Random, rail: Rail, wish: Intention) -> Intention:
+    """No answer to a POST comes, and no look finds it."""
+    faults = tuple(source.choices(["drop_after", "http_500_after", "truncated", "drop_before"], [3, 3, 1, 1], k=12))
+    if rail == "agent":
+        faults = tuple(source.choices(["drop_after", "settled_no_order", "http_500_after"], k=12))
+    return dataclasses.replace(
+        wish,
+        fault=faults[0],
+        faults=faults,
+        look_faults=("http_500_after",) * (40 if source.random() < 0.7 else 6),
+        scenario="success",
+        hazard=f"two days after {faults[0]}",
+        racers=wish.racers[:1],
+        ages=True,
+        follows=True,
+    )
 
 
 def _asked(source: random.Random, wishes: Sequence[Intention]) -> list[Intention]:

@@ -27,8 +27,13 @@ BROKEN = (
     "sent without a yes to these bytes",
     "bought or spent by a wrong clock",
     "bought or paid by a stopped process",
+    "two owners within one lease",
+    "POSTs of one key at once",
+    "reservations that do not count",
+    "opened beside one in doubt",
 )
-"""What breaks a promise. All of them must be zero; the last five are `bench.class_judge`'s."""
+"""What breaks a promise. All of them must be zero; the last four are `bench.record_judge`'s, five before them
+`bench.class_judge`'s."""
 BROKEN_BY_WALLET = (
     "second credentials",
     "paid twice",

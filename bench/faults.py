@@ -20,11 +20,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from bench.agent_judge import judge_paid
-from bench.agent_plan import AGENT, CHALLENGE_SECONDS
+from bench.agent_plan import AGENT, challenge_seconds
 from bench.agents import TURNS, Agent, Told
 from bench.classes import PRACTICE, asked_for
 from bench.coverage import Coverage
@@ -32,6 +32,7 @@ from bench.evidence import BROKEN, BROKEN_BY_WALLET, Verdict
 from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, stdio_server
 from bench.judge import judge
 from bench.plan import ACCOUNT, IGNORED, PACE, Kind, Plan, Rail, Round, again
+from bench.record import keep_record
 from zinc_mcp.ordering.journal import Journal
 
 AT_ONCE = 8
@@ -47,15 +48,22 @@ LEASES_OVER = 2.0
 _ALL_BROKEN = (*BROKEN, *BROKEN_BY_WALLET)
 
 
+class _EnoughError(Exception):
+    """No more needs to be known: a promise was broken, or enough intentions were judged."""
+
+
 class Campaign:
     """Rounds, their verdicts, and what they covered."""
 
-    def __init__(self, plan: Plan, folder: Path, *, keep: bool, turns: int, evenings: int = 2) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, *, keep: bool, turns: int, evenings: int = 2, until_broken: bool = False
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._keep = keep
         self._turns = turns
         self._evenings = evenings
+        self._until_broken = until_broken
         self.verdict = Verdict()
         self.coverage = Coverage(plan)
         self.slowest = 0.0
@@ -63,33 +71,69 @@ class Campaign:
         """Intentions that more than one process began with at once."""
 
     async def run(
-        self, seed: int, intentions: int, dialects: Sequence[str], at_once: int, kinds: Sequence[Kind] = ()
+        self,
+        seed: int,
+        intentions: int,
+        dialects: Sequence[str],
+        at_once: int,
+        kinds: Sequence[Kind] = (),
+        first: Sequence[str] = (),
+        most: int | None = None,
     ) -> None:
-        """Run the plan's rounds, a few at a time, and then more of them for the steps that nobody died at."""
-        rounds = self._plan.drawn(seed, intentions, dialects, kinds)
-        async with Nursery.opened(self._folder / "servers.log") as nursery:
-            await self._all(nursery, rounds, at_once)
-            done = len(rounds)
-            for _ in range(TRIES_MORE):
-                more = again(seed, done, self.coverage.missed)
-                await self._all(nursery, more, at_once)
-                done += len(more)
+        """Run the plan's rounds, a few at a time, and then more of them for the steps that nobody died at.
 
-    async def _all(self, nursery: Nursery, rounds: Sequence[Round], at_once: int) -> None:
+        Args:
+            seed: where all chance comes from.
+            intentions: how many in all.
+            dialects: which Zincs.
+            at_once: rounds at a time.
+            kinds: only rounds of these classes, if any.
+            first: rounds of these kinds come before the others.
+            most: everything stops once so many intentions were judged.
+        """
+        rounds = self._plan.drawn(seed, intentions, dialects, kinds)
+        rounds.sort(key=lambda each: first.index(each.kind) if each.kind in first else len(first))
+        async with Nursery.opened(self._folder / "servers.log") as nursery:
+            with suppress(_EnoughError):
+                await self._all(nursery, rounds, at_once, most)
+                done = len(rounds)
+                for _ in range(TRIES_MORE if most is None else 0):
+                    more = again(seed, done, self.coverage.missed)
+                    await self._all(nursery, more, at_once)
+                    done += len(more)
+
+    async def _all(self, nursery: Nursery, rounds: Sequence[Round], at_once: int, most: int | None = None) -> None:
         waiting = list(reversed(rounds))
 
         async def work() -> None:
             while waiting:
                 await self._round(nursery, waiting.pop())
+                if self._until_broken and self.is_broken:
+                    raise _EnoughError
+                if most is not None and self.verdict.counts["intentions"] >= most:
+                    raise _EnoughError
 
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(at_once):
-                tasks.create_task(work())
+        enough = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(at_once):
+                    tasks.create_task(work())
+        except* _EnoughError:
+            enough = True
+        if enough:
+            raise _EnoughError
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a promise was broken, or something that nothing spoke against was not bought."""
+        return self.verdict.broken or bool(self.verdict.counts["not bought"])
 
     async def _round(self, nursery: Nursery, each: Round) -> None:
         began = time.monotonic()
         folder = self._folder / each.name
         folder.mkdir()
+        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
+        keep_record(folder / "journal.db")
         if each.old_journal:
             _age(folder / "journal.db")
         zinc, address = await _zinc(nursery, each, folder)
@@ -144,7 +188,8 @@ class Campaign:
             Agent(wish, each.price, nursery, environ, practice if wish.line2 == PRACTICE else servers, self._turns)
             for wish in each.intentions
         ]
-        slots, half_done = asyncio.Semaphore(AT_ONCE), asyncio.Event()
+        slots = asyncio.Semaphore(len(agents) if each.kind == "slow" else AT_ONCE)
+        half_done = asyncio.Event()
         to_go = len(agents) // 2
 
         async def pursue(agent: Agent) -> None:
@@ -174,7 +219,9 @@ class Campaign:
             "agent" in each.rails and not people
         ):  # whoever pays anew because the first payment lapsed may be left in doubt again
             for _ in range(self._evenings):
-                over = CHALLENGE_SECONDS + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
+                over = (
+                    challenge_seconds(each) + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
+                )
                 await self._evening(nursery, environ, agents, over)
         return agents, zinc
 
@@ -218,12 +265,11 @@ async def _outage(nursery: Nursery, each: Round, folder: Path, zinc: Process, ad
 
 async def _zinc(nursery: Nursery, each: Round, folder: Path, port: int = 0) -> tuple[Process, str]:
     return await practice_zinc(
-        nursery, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=CHALLENGE_SECONDS
+        nursery, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=challenge_seconds(each)
     )
 
 
 def _age(journal: Path) -> None:
-    Journal.open(f"sqlite:///{journal}").close()
     with closing(sqlite3.connect(journal)) as database, database:
         database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - 2 * 86_400),))
 
@@ -295,6 +341,9 @@ def main() -> int:
     parser.add_argument(
         "--kinds", default="", help="only rounds of these classes (`bench.classes`); `,` between several"
     )
+    parser.add_argument("--first", default="", help="rounds of these kinds come first; `,` between several")
+    parser.add_argument("--until-broken", action="store_true", help="stop at the first broken promise")
+    parser.add_argument("--most", type=int, help="stop once so many intentions were judged")
     parser.add_argument("--at-once", type=int, help="rounds at a time (2; where payments must lapse 5)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
     parser.add_argument("--evenings", type=int, default=2, help="how often payments are waited for to lapse (2)")
@@ -308,15 +357,24 @@ def main() -> int:
     at_once = chosen.at_once or (2 if rail == "account" else 5)
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    campaign = Campaign(plan, folder, keep=chosen.keep, turns=chosen.turns, evenings=chosen.evenings)
+    campaign = Campaign(
+        plan,
+        folder,
+        keep=chosen.keep,
+        turns=chosen.turns,
+        evenings=chosen.evenings,
+        until_broken=chosen.until_broken,
+    )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
-    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds))
+    first: list[str] = chosen.first.split(",")
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
     verdict = campaign.verdict
     print(report(campaign, rail, full=not chosen.brief))
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
     if chosen.json:
         figures = {
             "counts": dict(verdict.counts),
+            "broken": [name for name in (*_ALL_BROKEN, "not bought") if verdict.counts[name]],
             "keys": dict(verdict.keys),
             "posts": dict(verdict.posts),
             "credentials": dict(verdict.credentials),
@@ -333,7 +391,7 @@ def main() -> int:
         print(f"kept in {folder}")
     else:
         shutil.rmtree(folder)
-    return 1 if verdict.broken or verdict.counts["not bought"] else 0
+    return 1 if campaign.is_broken else 0
 
 
 if __name__ == "__main__":

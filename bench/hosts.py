@@ -38,6 +38,8 @@ _HEADERS = {
 _CONNECTION_CLOSED = -32000
 """What the SDK still says to a host that has closed the server's stdin in the middle of a call."""
 _LINE = 4 * 1024 * 1024
+_MOST_SECONDS = 120.0
+"""How long the start of a process, or the end of all, may take on a machine that has other work."""
 _PORTS = itertools.count(secrets.randbelow(12_000))
 
 
@@ -71,7 +73,7 @@ class Nursery:
                 yield cls(ours, log)
             finally:
                 ours.shutdown(socket.SHUT_RDWR)
-                await asyncio.wait_for(process.wait(), 30)
+                await asyncio.wait_for(process.wait(), _MOST_SECONDS)
 
     async def start(self, arguments: list[str], environ: Mapping[str, str], *, fresh: bool = False) -> "Process":
         """Start a victim, or `zinc_mcp sandbox` or `orders`, with these arguments and, besides, this environment."""
@@ -92,7 +94,7 @@ class Nursery:
         message = json.dumps({"arguments": arguments, "environ": dict(environ)}).encode()
         async with self._turn:
             socket.send_fds(self._line, [message], streams)
-            answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._line, 64), 30)
+            answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._line, 64), _MOST_SECONDS)
         return int(answer)
 
     async def _exec(

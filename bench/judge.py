@@ -37,6 +37,7 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         told: by the intention's number, every call of its agent and its answer.
     """
     from bench.class_judge import judge_classes
+    from bench.record_judge import judge_record
 
     verdict = Verdict()
     orders, attempts = read_ledgers(ledger)
@@ -59,6 +60,7 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         apart(verdict, paused, told, attempts)
     if journal is not None:
         judge_classes(verdict, each, journal.parent, list(evidence.values()), known, events)
+        judge_record(verdict, journal, evidence.values())
     return verdict
 
 

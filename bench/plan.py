@@ -33,7 +33,10 @@ FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-Kind = Literal["kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops"]
+Kind = Literal[
+    "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow",
+    "doubt",
+]  # fmt: skip
 How = Literal["", "full", "locked", "others", "owner"]
 Rail = Literal["account", "agent"]
 Tool = Literal["place_order", "place_agent_order"]
@@ -120,6 +123,8 @@ class Intention:
     """How the journal fails, or who goes on while the process is stopped: the others, or first its owner."""
     far_after: bool = False
     """Whether a process with the far clock comes after it was placed."""
+    ages: bool = False
+    """Whether it gets two days older while it is in doubt, and is then placed again."""
     given: str = ""
     """The idempotency key of its calls that give one, where it shares it with another intention."""
 
@@ -231,6 +236,8 @@ WALLETS_ALONE = frozenset(
 """Questions of the dialect that nobody asks who pays from an account."""
 
 
+SMALL, _FEWER = 300, 30
+"""In a dialect with so few intentions a round has no more than this: what breaks is seen sooner."""
 _FEW = 3
 """Intentions in a round of those that are tried again: nobody is in their way."""
 
@@ -249,7 +256,7 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         dialects: as `Dialect.parse` spells them, and `default`.
         kinds: of `bench.classes`; if any, there are rounds of these alone.
     """
-    from bench.classes import class_rounds, classes_of
+    from bench.classes import LEAST_SHARE, class_rounds, classes_of
 
     draw = Draw(random.Random(seed))
     shares = _shares(intentions, dialects)
@@ -259,7 +266,14 @@ def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[K
         if kinds:
             rounds += class_rounds(draw, len(rounds), dialect, "account", kinds, share)
             continue
-        classes = class_rounds(draw, len(rounds), dialect, "account", classes_of(place, dialect, "account", share))
+        classes = class_rounds(
+            draw,
+            len(rounds),
+            dialect,
+            "account",
+            classes_of(place, dialect, "account", share, intentions),
+            share if share < LEAST_SHARE else None,
+        )
         rounds += classes
         share -= sum(len(each.intentions) for each in classes)
         rounds += draw.rounds(len(rounds), dialect, share, _STOPS_SOON if dialect == IGNORED else _PARTS)
@@ -321,6 +335,8 @@ class Draw:
         left["hosts"] = share - sum(number for kind, number in left.items() if kind != "hosts")
         rounds: list[Round] = []
         for kind, (_, _, size) in parts.items():
+            if share <= SMALL:
+                size = min(size, _FEWER)
             while left[kind] > 0:
                 now = min(left[kind], size)
                 rounds.append(self.round(f"{first + len(rounds):03}-{kind}", dialect, kind, now))

@@ -1,0 +1,108 @@
+"""The campaign's own record of a journal, and what its judge makes of it: each row shown once by a broken journal."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ordering.test_journal import draft
+
+from bench.evidence import Evidence, Verdict
+from bench.plan import Intention
+from bench.record import age_doubts, keep_record, read_record
+from bench.record_judge import AT_ONCE, BESIDE_A_DOUBT, TWO_OWNERS, UNCOUNTED, judge_record
+from zinc_mcp.ordering.entry import Entry, Limits
+from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.lease import FREE
+
+WISH = Intention(
+    number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),
+    kill="", behaviour="patient", delay=0.0, clock="", racers=(), follows=False, seed=1,
+)  # fmt: skip
+
+
+@dataclass
+class Recorded:
+    """A journal that a campaign writes down, and one intention's evidence about it."""
+
+    path: Path
+    journal: Journal
+    posts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def opened(self, **changes: Any) -> Entry:
+        found = self.journal.open_entry(
+            replace(draft(), **changes), Limits(), owner="first", lease_seconds=30.0, window_seconds=86_400.0
+        )
+        assert isinstance(found, Entry)
+        return found
+
+    def judged(self) -> dict[str, int]:
+        entries = [{"id": entry.id, "key": entry.key} for entry in self.journal.entries()]
+        verdict = Verdict()
+        judge_record(verdict, self.path, [Evidence(WISH, posts=self.posts, entries=entries)])
+        return dict(verdict.counts)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Recorded]:
+    path = tmp_path / "journal.db"
+    uptime: Callable[[], tuple[str, float]] = lambda: ("boot", time.monotonic())  # noqa: E731
+    Journal.open(f"sqlite:///{path}").close()
+    keep_record(path)
+    with Journal.open(f"sqlite:///{path}", uptime=uptime) as journal:
+        yield Recorded(path, journal)
+
+
+def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0) -> Entry:
+    lease = {"lease_owner": "second", "lease_until": time.time() + seconds, "lease_boot": "boot"}
+    return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
+
+
+def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> None:
+    entry = recorded.opened()
+    sent = recorded.journal.move(entry, "sending", "sending")
+    recorded.journal.move(sent, "accepted", "accepted by Zinc", order_id="o-1", **FREE)
+    assert recorded.judged() == {}
+    assert [change["state"] for change in read_record(recorded.path)] == ["waiting", "sending", "accepted"]
+    assert all(abs(change["at"] - time.monotonic()) < 60 for change in read_record(recorded.path))
+
+
+@pytest.mark.parametrize("what", ["claimed", "taken over"])
+def test_who_takes_an_entry_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+    taken_over(recorded.journal, recorded.opened(), what)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+@pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])
+def test_who_clears_an_entry_away_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+    recorded.journal.move(recorded.opened(), "refused", what, counts_cents=0, **FREE)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
+def test_an_open_order_that_does_not_count_is_found(recorded: Recorded, state: Any) -> None:
+    recorded.journal.move(recorded.opened(), state, "freed too early", counts_cents=0)
+    assert recorded.judged() == {UNCOUNTED: 1}
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "paid_no_order"])
+def test_an_order_opened_beside_one_in_doubt_is_found_however_old_that_is(recorded: Recorded, state: Any) -> None:
+    first = recorded.journal.move(recorded.opened(), state, "left in doubt", **FREE)
+    assert first.body is not None
+    assert age_doubts(recorded.path, first.body.decode()[:20], 2 * 86_400.0) == 1
+    second = recorded.opened(twin="another-digest")
+    assert second.opened_at - recorded.journal.read(first.id).opened_at > 86_400
+    assert recorded.judged() == {BESIDE_A_DOUBT: 1}
+
+
+@pytest.mark.parametrize(("after", "found"), [(0.05, {AT_ONCE: 1}), (0.6, {})])
+def test_a_post_that_went_again_while_the_first_was_unanswered_is_found(
+    recorded: Recorded, after: float, found: dict[str, int]
+) -> None:
+    recorded.posts = [
+        {"idempotency_key": "k", "credential": None, "rail": "account", "fault": fault, "at": at}
+        for fault, at in (("slow", 100.0), (None, 100.0 + after))
+    ]
+    assert recorded.judged() == found
