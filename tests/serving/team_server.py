@@ -31,9 +31,10 @@ class TeamServer:
         self.pid = pid
         self.origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self._opened: list[socket.socket] = []
-        self._trusted = ssl.create_default_context(cafile=str(tls[0])) if tls else False
-        if tls and self._trusted:
-            self._trusted.check_hostname = False
+        self._trusted: ssl.SSLContext | bool = False
+        if tls is not None:
+            self._trusted = context = ssl.create_default_context(cafile=str(tls[0]))
+            context.check_hostname = False
 
     def member(self, name: str) -> str:
         """Add a member; return the token."""
