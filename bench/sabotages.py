@@ -98,11 +98,9 @@ BY_CAMPAIGN = (
     Sabotage(
         "a-no-to-a-repeat-believed",
         "a no to a repeat ends no doubt",
-        "zinc_mcp/ordering/sending.py",
-        """            self._checkpoint("answered")
-            if first:""",
-        """            self._checkpoint("answered")
-            if True:""",
+        "zinc_mcp/ordering/send.py",
+        '        process.checkpoint("answered")\n        if first:',
+        '        process.checkpoint("answered")\n        if True:',
         _account("kills", "hosts"),
     ),
     Sabotage(
@@ -125,7 +123,7 @@ BY_CAMPAIGN = (
         "one-clock-alone",
         "a twin and a limit stand if either clock says so",
         "zinc_mcp/ordering/times.py",
-        "return self.clock() if zinc is None else min(self.clock(), zinc)",
+        "return min(self.clock(), self._second())",
         "return self.clock()",
         _account("clocks"),
     ),
@@ -140,7 +138,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "failing-journal-told-as-not-sent",
         "after the first byte may have left, a failing journal is told as doubt",
-        "zinc_mcp/ordering/settling.py",
+        "zinc_mcp/ordering/outcome.py",
         "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
         "    return error.before_sending()",
         _account("journal"),
@@ -148,7 +146,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "attempts-not-counted",
         "each sending is in the journal before it leaves",
-        "zinc_mcp/ordering/sending.py",
+        "zinc_mcp/ordering/send.py",
         'marks |= {"attempts": entry.attempts + 1, **changes}',
         'marks |= {"attempts": entry.attempts, **changes}',
         _account("hosts"),
@@ -180,9 +178,9 @@ BY_CAMPAIGN = (
     Sabotage(
         "wallet-asked-by-a-stopped-process",
         "whoever lost its lease asks no wallet",
-        "zinc_mcp/ordering/paying.py",
-        "            await self._settling.hold(attempt, rail.sign_seconds)\n",
-        "            pass\n",
+        "zinc_mcp/ordering/pay.py",
+        "        await hold(process, attempt, rail.sign_seconds)\n",
+        "        pass\n",
         _agent("stops"),
     ),
     Sabotage(
@@ -211,7 +209,7 @@ BY_TESTS = (
     Sabotage(
         "no-payment-before-the-wallet",
         "that a wallet is asked is on disk, with what proves its fate, before it is",
-        "zinc_mcp/ordering/paying.py",
+        "zinc_mcp/ordering/pay.py",
         'entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks',
         'entry, "signing", "asking the wallet", to_send=True, **marks',
         _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
@@ -235,17 +233,17 @@ BY_TESTS = (
     Sabotage(
         "a-silent-program-let-nothing-go",
         "what an unclear wallet may have let go counts",
-        "zinc_mcp/ordering/paying.py",
-        'authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
-        "authorised: dict[str, int] = {}",
+        "zinc_mcp/ordering/pay.py",
+        'authorised: dict[str, Any] = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
+        "authorised: dict[str, Any] = {}",
         _tests(f"{_ORDERING}::test_whatever_an_unclear_program_may_have_let_go_counts"),
     ),
     Sabotage(
         "an-overtaken-program-let-nothing-go",
         "an overtaken entry is freed only where its wallet moves nothing by itself",
-        "zinc_mcp/ordering/paying.py",
-        "        if rail.signs_only:\n",
-        "        if True:\n",
+        "zinc_mcp/ordering/pay.py",
+        "    if rail.signs_only:\n",
+        "    if True:\n",
         _tests(f"{_ORDERING}::test_a_process_overtaken_after_its_wallet_answered_frees_only_what_moved_nothing"),
     ),
     Sabotage(
@@ -275,7 +273,7 @@ BY_TESTS = (
     Sabotage(
         "a-lagging-read-undoes-an-ending",
         "a read that lags behind undoes no ending",
-        "zinc_mcp/ordering/reconcile.py",
+        "zinc_mcp/ordering/look_up.py",
         '    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):',
         "    elif False:",
         _tests(f"{_ORDERING}::test_a_read_that_lags_behind_undoes_no_ending"),
@@ -299,23 +297,17 @@ BY_TESTS = (
     Sabotage(
         "answers-written-once",
         "what Zinc answered is written again when the journal did not take it",
-        "zinc_mcp/ordering/settling.py",
-        """        entry, changes = attempt.entry, {"sender": None, **changes}
-        for pause in (0.05, 0.2, 1.0, None):""",
-        """        entry, changes = attempt.entry, {"sender": None, **changes}
-        for pause in (None,):""",
+        "zinc_mcp/ordering/outcome.py",
+        '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (0.05, 0.2, 1.0, None):',
+        '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (None,):',
         _tests(f"{_ORDERING}::test_an_answer_that_a_busy_disk_did_not_take_at_once_is_written_and_told"),
     ),
     Sabotage(
         "credentials-written-once",
         "a credential is written again when the journal did not take it",
-        "zinc_mcp/ordering/settling.py",
-        """            StaleEntryError, RefusedError, JournalError: as `Journal.move`.
-        \"\"\"
-        for pause in (0.05, 0.2, 1.0, None):""",
-        """            StaleEntryError, RefusedError, JournalError: as `Journal.move`.
-        \"\"\"
-        for pause in (None,):""",
+        "zinc_mcp/ordering/pay.py",
+        "    for pause in (0.05, 0.2, 1.0, None):",
+        "    for pause in (None,):",
         _tests(f"{_ORDERING}::test_a_credential_that_a_busy_disk_did_not_take_at_once_is_written_and_sent"),
     ),
     Sabotage(
@@ -369,9 +361,9 @@ BY_TESTS = (
     Sabotage(
         "repeats-although-nobody-waits",
         "identical bytes go again only while a call waits for them",
-        "zinc_mcp/ordering/sending.py",
-        "            if not attempt.wanted or not await self.may_repeat(attempt.entry, rail):",
-        "            if not await self.may_repeat(attempt.entry, rail):",
+        "zinc_mcp/ordering/send.py",
+        "        if not attempt.wanted or not await may_repeat(process, attempt.entry, rail):",
+        "        if not await may_repeat(process, attempt.entry, rail):",
         _tests(f"{_ORDERING}::test_bytes_do_not_go_again_for_a_call_that_nobody_waits_for"),
     ),
     Sabotage(
@@ -385,9 +377,9 @@ BY_TESTS = (
     Sabotage(
         "a-yes-for-ever",
         "a yes that nobody could send within ten minutes is none any more",
-        "zinc_mcp/ordering/checkout.py",
-        "elif is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):",
-        "elif is_approved(entry):",
+        "zinc_mcp/ordering/decide.py",
+        "if is_approved(entry) and not await clear_abandoned(process, entry):",
+        "if is_approved(entry):",
         _tests(f"{_ORDERING}::test_a_yes_waits_ten_minutes_for_a_process_that_can_send_however_late_it_came"),
     ),
     Sabotage(
@@ -401,22 +393,17 @@ BY_TESTS = (
     Sabotage(
         "cancelled-between-opening-and-asking",
         "a host that cancels before anything was sent leaves no entry that holds money",
-        "zinc_mcp/ordering/checkout.py",
-        """            with anyio.CancelScope(shield=True):
-                await self._free(entry, "approval_expired\"""",
-        """            with anyio.CancelScope():
-                await self._free(entry, "approval_expired\"""",
+        "zinc_mcp/ordering/place_order.py",
+        '        with anyio.CancelScope(shield=True):\n            await _free(process, entry, "approval_expired"',
+        '        with anyio.CancelScope():\n            await _free(process, entry, "approval_expired"',
         _tests(f"{_ORDERING}::test_a_host_that_cancels_before_the_question_is_asked_leaves_no_entry_that_holds_money"),
     ),
     Sabotage(
         "sending-ends-with-the-call",
         "a host that cancels between opening and sending has an order that is sent, or nothing",
-        "zinc_mcp/ordering/sending.py",
-        """                await self._send(attempt, rail)
-                if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):""",
-        """                if attempt.wanted:
-                    await self._send(attempt, rail)
-                if attempt.entry.state == "unknown" and await self._marked_again(attempt, rail):""",
+        "zinc_mcp/ordering/send.py",
+        '            await _send(process, attempt, rail)\n            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):',
+        '            if attempt.wanted:\n                await _send(process, attempt, rail)\n            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):',
         _tests(
             f"{_ORDERING}::test_a_host_that_cancels_between_opening_and_sending_has_one_order_and_a_journal_that_says_so"
         ),
