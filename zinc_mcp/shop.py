@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
@@ -202,8 +204,19 @@ async def _sweep(workings: Workings, checkout: Checkout) -> None:
             undecided = await checkout.send_approved()
         except ZincMcpError:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
+        _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
         await workings.bell.wait(min(clocks.heed, left) if undecided else left)
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """Leave what the program consists of out of every later search for garbage, once.
+
+    By now all that is heavy is loaded. A large answer makes a search of everything likely, and that stops the loop for
+    longer than reading the answer does.
+    """
+    gc.freeze()
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
