@@ -84,15 +84,8 @@ BY_CAMPAIGN = (
         "doubt-of-a-day",
         "doubt stands for ever",
         "zinc_mcp/ordering/opening.py",
-        """            ENTRIES.c.zinc_at > sa.bindparam("since"),
-            ENTRIES.c.state.in_(FOREVER),
-        ),
-    )
-    .order_by""",
-        """            ENTRIES.c.zinc_at > sa.bindparam("since"),
-        ),
-    )
-    .order_by""",
+        "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
+        "",
         _account("doubt"),
     ),
     Sabotage(
@@ -234,8 +227,8 @@ BY_TESTS = (
         "a-silent-program-let-nothing-go",
         "what an unclear wallet may have let go counts",
         "zinc_mcp/ordering/pay.py",
-        'authorised: dict[str, Any] = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
-        "authorised: dict[str, Any] = {}",
+        'authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
+        "authorised: dict[str, int] = {}",
         _tests(f"{_ORDERING}::test_whatever_an_unclear_program_may_have_let_go_counts"),
     ),
     Sabotage(
@@ -394,16 +387,21 @@ BY_TESTS = (
         "cancelled-between-opening-and-asking",
         "a host that cancels before anything was sent leaves no entry that holds money",
         "zinc_mcp/ordering/place_order.py",
-        '        with anyio.CancelScope(shield=True):\n            await _free(process, entry, "approval_expired"',
-        '        with anyio.CancelScope():\n            await _free(process, entry, "approval_expired"',
+        '''        with anyio.CancelScope(shield=True):
+            await _free(process, entry, "approval_expired"''',
+        '''        with anyio.CancelScope():
+            await _free(process, entry, "approval_expired"''',
         _tests(f"{_ORDERING}::test_a_host_that_cancels_before_the_question_is_asked_leaves_no_entry_that_holds_money"),
     ),
     Sabotage(
         "sending-ends-with-the-call",
         "a host that cancels between opening and sending has an order that is sent, or nothing",
         "zinc_mcp/ordering/send.py",
-        '            await _send(process, attempt, rail)\n            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):',
-        '            if attempt.wanted:\n                await _send(process, attempt, rail)\n            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):',
+        """            await _send(process, attempt, rail)
+            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
+        """            if attempt.wanted:
+                await _send(process, attempt, rail)
+            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
         _tests(
             f"{_ORDERING}::test_a_host_that_cancels_between_opening_and_sending_has_one_order_and_a_journal_that_says_so"
         ),

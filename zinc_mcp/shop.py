@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import os
 import secrets
@@ -10,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
@@ -220,6 +221,7 @@ async def _sweep(process: Process) -> None:
             pass  # the journal is out of order: every call says so, and the next round may find it mended
         except Exception as error:  # what nobody foresaw must not end the server, and again after each restart
             logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
+        _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
         await process.asked.wait(min(clocks.heed, left) if undecided else left)
 
@@ -257,6 +259,16 @@ def _why_unusable(error: Exception) -> ZincMcpError:
 
 def _can_buy(rails: Mapping[RailName, Rail], unusable: Mapping[RailName, ZincMcpError]) -> bool:
     return bool(rails.keys() - unusable.keys())
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """Leave what the program consists of out of every later search for garbage, once.
+
+    By now all that is heavy is loaded. A large answer makes a search of everything likely, and that stops the loop for
+    longer than reading the answer does.
+    """
+    gc.freeze()
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:

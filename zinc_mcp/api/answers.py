@@ -33,7 +33,7 @@ MAX_ROWS = 200
 """Rows of any list that are read: an order has at most a hundred lines. How many more there were is kept."""
 MAX_TEXT = 2_500
 """Characters of a text that are read; the longest that means something is a product's address, of 2,048."""
-MAX_MENDED = 300
+MAX_MENDED = 200
 """Parts of an answer that are mended. Where there are more faults, whole lists are left out and counted."""
 MAX_FLAT_TEXT = 600
 """Characters of a text in metadata or an address; what is sent there has at most 500."""
