@@ -1,7 +1,7 @@
 """A person's yes: when one is due, what it is asked about, and what a decision does. Single use, bounded in time."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -251,7 +251,7 @@ def _how_it_stands(twin: Entry, now: float) -> str:
 
 
 def _described(near: Entry, now: float) -> str:
-    counted = [item.get("quantity", 1) for item in near.facts.get("items") or []]
-    pieces = sum(each for each in counted if isinstance(each, int))
+    items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
+    pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
     return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"

@@ -1,6 +1,5 @@
 """The road of an intention: open, decide, send, settle. The only code that may cause a purchase."""
 
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.ordering import looking
 from zinc_mcp.ordering.admission import limits_of
 from zinc_mcp.ordering.approval import BELOW, Approval, consent_without_asking, is_approved, question_of
+from zinc_mcp.ordering.approved import Approved
 from zinc_mcp.ordering.decision import Decision
 from zinc_mcp.ordering.earlier import Answer, Earlier
 from zinc_mcp.ordering.entry import (
@@ -24,9 +24,7 @@ from zinc_mcp.ordering.entry import (
     Resembling,
     StaleEntryError,
     Standing,
-    UnreadableEntryError,
     Wanted,
-    tell_unreadable,
 )
 from zinc_mcp.ordering.lease import FREE
 from zinc_mcp.ordering.pin import PinAsked
@@ -35,11 +33,6 @@ from zinc_mcp.ordering.rail import Rail, is_paying
 from zinc_mcp.ordering.settling import Attempt
 from zinc_mcp.ordering.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.ordering.workings import Workings
-
-logger = logging.getLogger(__name__)
-
-_A_PAGE = 100
-"""Entries that are read at once; all are read, page by page."""
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -74,7 +67,7 @@ class Checkout:
         self._workings = workings
         self._earlier = Earlier(workings)
         self._approval = Approval(workings)
-        self._told: set[object] = set()
+        self._approved = Approved(workings, self._approval)
 
     async def place(self, intent: Intent) -> Answer:
         """Buy what is wanted, unless it was bought already; answers within `Clocks.answer` seconds.
@@ -208,38 +201,7 @@ class Checkout:
             RefusedError: one of them may not be sent any more; the others were looked at all the same.
             JournalError: the journal failed.
         """
-        undecided = False
-        refused: list[RefusedError] = []
-        for rail in self._workings.rails.values():
-            after = 0
-            while True:
-                waiting = await self._waiting(rail, after)
-                for entry in waiting:
-                    undecided |= await self._sent_if_approved(entry, refused)
-                if len(waiting) < _A_PAGE:
-                    break
-                after = waiting[-1].id
-        if refused:
-            raise refused[0]
-        return undecided
-
-    async def _sent_if_approved(self, entry: Entry, refused: list[RefusedError]) -> bool:
-        """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
-        try:
-            if question_of(entry) is not None:
-                return True
-            if is_approved(entry) and not await self._workings.reconciler.clear_abandoned(entry):
-                await self._approval.send_approved(entry)
-        except UnreadableEntryError as error:
-            tell_unreadable(self._told, "zinc_entries", (error.entry_id,), error.column)
-            await self._workings.reconciler.clear_abandoned(entry)
-        except RefusedError as error:
-            refused.append(error)
-        except JournalError:
-            raise
-        except Exception as error:
-            logger.error("entry %d was approved and could not be sent (%s)", entry.id, type(error).__name__)
-        return False
+        return await self._approved.send()
 
     async def entry_of(self, entry_id: int, *, caller: str | None = None) -> Entry | None:
         """Return an entry as the journal has it; None when there is none for this caller."""
@@ -249,16 +211,7 @@ class Checkout:
     async def waiting(self, caller: str) -> list[Entry]:
         """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
         waiting = await self._workings.writer.run(lambda journal: journal.waiting(caller))
-        return [entry for entry in waiting if self._is_asked_here(entry)]
-
-    def _is_asked_here(self, entry: Entry) -> bool:
-        if entry.mode == "live" and self._workings.practises:
-            return False
-        try:
-            return question_of(entry) is not None
-        except UnreadableEntryError as error:
-            tell_unreadable(self._told, "zinc_entries", (error.entry_id,), error.column)
-            return False
+        return [entry for entry in waiting if self._approved.is_asked_here(entry)]
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start work of this process that outlives the call which started it; it ends with the process."""
@@ -324,11 +277,6 @@ class Checkout:
         if own is None:
             modes |= {rail.mode: None for rail in rails.values()}
         return await self._earlier.despite(refusal, wanted, list(modes))
-
-    async def _waiting(self, rail: Rail, after: int) -> list[Entry]:
-        return await self._workings.writer.run(
-            lambda journal: journal.unfinished({"waiting"}, mode=rail.mode, by=rail, after=after, limit=_A_PAGE)
-        )
 
     # Opening
 

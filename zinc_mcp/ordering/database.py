@@ -21,6 +21,7 @@ BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
 
+
 def connect(url: str) -> sa.Engine:
     """Return an engine for a SQLAlchemy URL; SQLite files are created readable by their owner only.
 

@@ -59,6 +59,7 @@ _MOST_SHAPES = 1000
 _seen_shapes: set[tuple[type, ...]] = set()
 """Which types the columns of a row had that was in order: looking at each again would take longer than reading it."""
 
+
 def entry_of(row: Sequence[Any]) -> Entry:
     """Return the entry that a row of the entries' table holds, all its columns in the table's order.
 
@@ -84,9 +85,7 @@ def entry_of(row: Sequence[Any]) -> Entry:
     return Entry(**values)
 
 
-def entries_of(
-    connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any] | None = None
-) -> list[Entry]:
+def entries_of(connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any] | None = None) -> list[Entry]:
     """Return the entries that a query selects, all columns of each; those that cannot be read are logged and left out.
 
     The query must be bounded: its rows are read at once.
