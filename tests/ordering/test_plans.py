@@ -72,7 +72,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
             executed[statement] = parameters[0] if many else parameters
 
     monkeypatch.setattr(sqlite3, "connect", connect)
-    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect)
+    monkeypatch.setattr("sqlite3.dbapi2.connect", connect)
     event.listen(sa.Engine, "before_cursor_execute", on_postgres)
     yield
     event.remove(sa.Engine, "before_cursor_execute", on_postgres)

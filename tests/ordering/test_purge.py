@@ -65,7 +65,11 @@ async def test_nothing_secret_or_personal_of_an_old_order_is_left_on_the_disk(
                 zinc.settle(str(bought.order_id), 2000)
                 assert entry_of(await shop.checkout.look("local", bought.key)).state == "placed"
             wish = {**wish, "products": [*book(1), *book(2)]}
-        said = {"code": "invalid_request", "message": "planted answer: 12 Planted Street is none", "details": {}}
+        said: dict[str, Any] = {
+            "code": "invalid_request",
+            "message": "planted answer: 12 Planted Street is none",
+            "details": {},
+        }
         zinc.script = [httpx.Response(400, json={"error": said})]
         asked = entry_of(await shop.checkout.place(intent(products=book(3), idempotency_key="refused")))
         with pytest.raises(OrderRejectedError):

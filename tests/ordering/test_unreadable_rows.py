@@ -165,7 +165,7 @@ async def test_more_unreadable_rows_than_a_round_looks_at_hide_none_after_them(
         doubted = entry_of(await shop.checkout.place(intent()))
         assert doubted.state == "unknown"
     with closing(sqlite3.connect(home / "journal.db")) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(zinc_entries)") if row[1] != "id"]
+        columns = [str(row[1]) for row in database.execute("PRAGMA table_info(zinc_entries)") if row[1] != "id"]
         listed = ", ".join(columns)
         for number in range(700):
             chosen = ", ".join(

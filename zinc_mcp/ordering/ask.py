@@ -1,6 +1,7 @@
 """Asking a person about an entry: the question is made, and frozen in the entry."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.money import printed
@@ -86,8 +87,8 @@ def _how_it_stands(twin: Entry, now: float) -> str:
 
 
 def _described(near: Entry, now: float) -> str:
-    counted = [item.get("quantity", 1) for item in near.facts.get("items") or []]
-    pieces = sum(each for each in counted if isinstance(each, int))
+    items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
+    pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
     return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"
 

@@ -120,7 +120,8 @@ class OpenJournal:
             return
         with self._reading() as connection:
             for _ in range(_TRIES):
-                if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0] == 0:
+                busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                if not busy:
                     return
         logger.warning("the journal's log could not be emptied while others read it: what was forgotten is still in it")
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.money import printed
+from zinc_mcp.ordering.clock_rows import number
 from zinc_mcp.ordering.entry import (
     DAY_SECONDS,
     FOREVER,
@@ -32,8 +33,6 @@ from zinc_mcp.ordering.twin import near_digests, order_of
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
-_MOST_PUT_RIGHT = 10_000
-"""Entries whose times are put right when the owner says that the clock is."""
 _NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
@@ -181,7 +180,7 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
     given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
     paused, schema, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
-    before = Before(paused, schema, clock, _number(newest), *map(int, counted))
+    before = Before(paused, schema, clock, number(newest), *map(int, counted))
     if draft.rail == "agent" and limits.unproved_cents is not None:
         return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
     return before
@@ -203,18 +202,6 @@ def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
             code="clock_uncertain",
         )
     return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
-
-
-def newest(connection: sa.Connection) -> float:
-    """Return the latest time of any order that counts."""
-    query = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
-    return _number(connection.execute(query).scalar_one())
-
-
-def from_the_future(connection: sa.Connection, now: float) -> list[Entry]:
-    """List the entries whose own times lie after `now`."""
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.opened_at > now, ENTRIES.c.counted_at > now))
-    return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(_MOST_PUT_RIGHT))
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -400,11 +387,6 @@ def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
             f"The limit of {limits.orders_day} orders in 24 hours is reached.",
             facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
         )
-
-
-def _number(found: object) -> float:
-    # SQLite puts text above every number: a row whose time cannot be read says nothing about the clock.
-    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _intention(draft: Draft) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.ordering import opening, pins, purge, rows
+from zinc_mcp.ordering import clock_rows, pins, purge, rows
 from zinc_mcp.ordering.entry import FOREVER, Entry
 from zinc_mcp.ordering.holder import may_still_run
 from zinc_mcp.ordering.lease import FREE
@@ -38,7 +38,7 @@ class OwnedJournal(OpenJournal):
     def note_clock(self) -> None:
         """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
         with self._writing() as connection:
-            newest = opening.newest(connection)
+            newest = clock_rows.newest(connection)
             rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
 
     def accept_clock(self) -> bool:
@@ -53,7 +53,7 @@ class OwnedJournal(OpenJournal):
                 return False
             rows.set_meta(connection, "clock_noted", None)
             rows.set_meta(connection, "clock_accepted", noted)
-            for entry in opening.from_the_future(connection, now + FUTURE_SECONDS):
+            for entry in clock_rows.from_the_future(connection, now + FUTURE_SECONDS):
                 if entry.zinc_at is not None and entry.zinc_at <= now + FUTURE_SECONDS:
                     times = {"opened_at": entry.opened_at, "counted_at": entry.counted_at}
                     right = {name: min(at, entry.zinc_at) for name, at in times.items()}

@@ -46,7 +46,7 @@ def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
 
     Runs inside a writing transaction; 0 means that none is left.
     """
-    query = (
+    query: sa.Select[Any] = (
         sa.select(ENTRIES.c.id, ENTRIES.c.version, ENTRIES.c.state, *_texts(connection))
         .where(FORGETTABLE, ENTRIES.c.updated_at < before)
         .order_by(ENTRIES.c.updated_at)
@@ -54,7 +54,7 @@ def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
     )
     if connection.dialect.name != "sqlite":
         query = query.with_for_update(skip_locked=True)  # whoever holds one moves it on just now
-    found = connection.execute(query).fetchall()
+    found: Sequence[Sequence[Any]] = connection.execute(query).fetchall()
     if not found:
         return 0
     left = [{"this_id": row[0], "now": now, **{f"new_{name}": text for name, text in _left(row[3:])}} for row in found]

@@ -62,8 +62,9 @@ class Wanted:
 def _is_order(body: object) -> bool:
     if not isinstance(body, dict):
         return False
-    parts = cast(Mapping[str, Any], body)
-    products, address = parts.get("products") or [], parts.get("shipping_address") or {}
+    parts = cast(Mapping[str, object], body)
+    products: object = parts.get("products") or []
+    address: object = parts.get("shipping_address") or {}
     return (
         isinstance(products, list)
         and isinstance(address, dict)
