@@ -14,14 +14,19 @@ def lost(ours: Schema, theirs: Schema) -> list[str]:
     A place is a path of names, with `[]` for the entries of a list; the arms of a union count as one place. Spelling
     is no difference: `anyOf` or `any_of`, `object` or `OBJECT`, a reference or what it stands for.
     """
-    there = set(_said(theirs, theirs, ""))
-    gone = [each for each in dict.fromkeys(_said(ours, ours, "")) if each not in there]
+    there = set(statements(theirs))
+    gone = [each for each in statements(ours) if each not in there]
     missing = {place for what, place in gone if what == "field"}
     return [
         place if what == "field" else f"{place}: {what}"
         for what, place in gone
         if not (what != "field" and place in missing) and not _within(place, missing)
     ]
+
+
+def statements(schema: Schema) -> list[Field]:
+    """Return all that a schema says of its fields, each once."""
+    return list(dict.fromkeys(_said(schema, schema, "")))
 
 
 def _within(place: str, missing: set[str]) -> bool:

@@ -1,11 +1,12 @@
 """The page about clients, `docs/clients.md`, made from what was seen."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.clients.environments import Client
-from bench.clients.kept import lost
+from bench.clients.kept import lost, statements
 from bench.clients.trial import Seen
 
 _NAMES = {"stdio": "stdio", "http": "HTTP", "sse": "SSE"}
@@ -42,7 +43,7 @@ on no mark. A client that cannot ask, or has no person, is answered with where t
 
 ## Nested objects: inlined, not in `$defs`
 
-The same arguments were published in both forms; what each converter lost of {_count(ours)} facts about fields:
+The same arguments were published in both forms. What each converter lost of {len(statements(ours))} statements:
 
 | converter | inlined | in `$defs`, with `$ref` |
 |---|---|---|
@@ -94,9 +95,6 @@ def _form(name: str, tools: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return f"| {name} | {' | '.join(counts)} |\n"
 
 
-def _count(ours: Mapping[str, Any]) -> int:
-    return len(lost(ours, {}))
-
-
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "/").split())
+    """Return what failed, without addresses and paths of the machine it failed on."""
+    return " ".join(re.sub(r"\w+://\S+|(?<![\w.])/[\w./-]+", "…", text).replace("|", "/").split())

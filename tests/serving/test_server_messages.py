@@ -435,7 +435,7 @@ async def test_a_dialogue_says_the_same_whatever_a_retailer_or_zinc_writes(
             zinc.products[f"B{number:09d}"] = LOOK_UPS[place](text)
             zinc.script = [REJECTIONS["a nested message"](text)]
             told = said(await client.call_tool("place_order", arguments(products=book(number))))
-            assert (told["outcome"], told["summary"]) == ("rejected", "A product is out of stock.")
+            assert (told["outcome"], told["summary"]) == ("rejected", "Error: A product is out of stock.")
             assert_only_text(told)
     asked = [re.sub(r"B\d{9}|\$[0-9,.]+ in 24 hours", "", message) for message in person.read]
     assert len(asked) == len(texts)

@@ -253,7 +253,7 @@ async def test_a_repeat_while_paused_is_told_the_earlier_order_and_the_pause(
     assert "nothing was sent" not in told["summary"].lower()
     assert "A new order would be refused just now: Ordering is paused." in told["summary"]
     assert "ends the pause" in told["next_step"]
-    assert (other["code"], other["summary"]) == ("paused", "Ordering is paused. Nothing was sent.")
+    assert (other["code"], other["summary"]) == ("paused", "Error: Ordering is paused. Nothing was sent.")
 
 
 @both_eras

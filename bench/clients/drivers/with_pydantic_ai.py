@@ -17,7 +17,7 @@ def toolset_of(plan: Plan, asks: Any) -> MCPToolset[None]:
         wire = SSETransport(plan["url"], headers=plan["headers"])
     else:
         wire = StreamableHttpTransport(plan["url"], headers=plan["headers"])
-    return MCPToolset(wire, max_retries=3, elicitation_handler=asks)
+    return MCPToolset(wire, max_retries=3, init_timeout=60, elicitation_handler=asks)
 
 
 async def drive(plan: Plan) -> Facts:
