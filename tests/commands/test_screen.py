@@ -80,7 +80,7 @@ def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path:
     assert any(len(line) > 0.8 * width for line in lines[:last]), "all of the width is used"
     said = " ".join(" ".join(lines).split())
     assert "nothing new was bought by this call. Practice in the sandbox" in said, "no word is broken"
-    assert "Nothing was bought: all of it was practice." in " ".join(lines[last - 4 : last])
+    assert "Nothing was bought: all of it was practice." in " ".join(" ".join(lines[last - 4 : last]).split())
 
 
 async def test_what_the_demo_prints_for_a_host_starts_the_server(tmp_path: Path) -> None:

@@ -222,12 +222,12 @@ class Bought:
             self.searched(result)
         show = self._started.run("orders", "show", key).stdout
         assert controls(show) == {"\n"}
-        question = re.sub(OF_ONE_PAGE + r"|\$[0-9,.]+ in 24 hours", "", question)
+        question = re.sub(OF_ONE_PAGE + r"|\$[0-9,.]+(?:</span>)? in 24 hours", "", question)
         own = {key: "KEY", order_id: "ORDER", products[0]["url"].rsplit("/", 1)[-1]: "BOOK"}
         return Seen(
             page=renamed(page, own),
             dialogue=renamed(question, own),
-            show=renamed(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN", show), own),
+            show=renamed(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?\+00:00", "WHEN", show), own),
             told=[json.loads(renamed(json.dumps(said(result)).replace(LOOK_AGAIN, ""), own)) for result in results],
         )
 
