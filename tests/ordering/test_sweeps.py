@@ -71,6 +71,22 @@ async def test_more_orders_in_doubt_than_one_round_looks_at_are_all_looked_at(
         await until(lambda: any(str(request.url).endswith(last) for request in zinc.requests))
 
 
+async def test_orders_in_doubt_of_other_keys_take_no_turn_of_ours(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.listing = False
+    async with open_test_shop() as shop:
+        zinc.script = ["lose_after"]
+        own = entry_of(await shop.checkout.place(intent()))
+    nobodys = {"lease_owner": "NULL", "lease_until": "NULL", "order_id": "NULL"}
+    copied(home, MOST_SWEPT + 20, **nobodys, account="'another key'")
+    copied(home, 1, **nobodys, key="'late'", account=f"'{own.account}'")
+    zinc.requests.clear()
+    async with open_test_shop() as shop:  # one round, and none for an hour
+        await shop.check_ready()
+        await until(lambda: any("late" in str(request.url) for request in zinc.requests))
+
+
 async def test_what_was_wrong_with_an_order_is_forgotten_once_the_owner_says_how_it_ended(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clock: Any
 ) -> None:
