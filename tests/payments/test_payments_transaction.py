@@ -137,20 +137,23 @@ def test_a_payment_of_anything_else_is_refused(charge: Charge) -> None:
     assert refused(PLAIN, charge) == "transaction"
 
 
+_WRONG: list[tuple[int, list[Rlp]]] = [
+    (CHAIN, [b"", number(4217), [number(42431)]]),
+    (ACCESS, [[[STRANGER, []]], b"", [b"\x01"]]),
+    (NONCE_KEY, [b"", b"\x01", b"\xff" * 31]),
+    (NONCE, [b"\x01", number(7)]),
+    (BEFORE, [b"", number(int(NOW)), number(int(NOW) + 121), number(ENDS + 86_400)]),
+    (AFTER, [number(int(NOW) + 1), number(ENDS)]),
+    (FEE_TOKEN, [b"", STRANGER, bytes.fromhex(PATH_USD[2:]) + b"\0"]),
+    (PAYER, [b"\0", STRANGER, [b"\x01", b"\x01", b"\x01"]]),
+    (AUTHORIZATIONS, [[b"\x01"], [[number(42431), STRANGER, b"\x01"]], b""]),
+    (SIGNATURE, [b"", b"\x01" * 64, b"\x01" * 66, [b"\x01" * 65]]),
+]
+
+
 @pytest.mark.parametrize(
     ("at", "values"),
-    [
-        (CHAIN, [b"", number(4217), [number(42431)]]),
-        (ACCESS, [[[STRANGER, []]], b"", [b"\x01"]]),
-        (NONCE_KEY, [b"", b"\x01", b"\xff" * 31]),
-        (NONCE, [b"\x01", number(7)]),
-        (BEFORE, [b"", number(int(NOW)), number(int(NOW) + 121), number(ENDS + 86_400)]),
-        (AFTER, [number(int(NOW) + 1), number(ENDS)]),
-        (FEE_TOKEN, [b"", STRANGER, bytes.fromhex(PATH_USD[2:]) + b"\0"]),
-        (PAYER, [b"\0", STRANGER, [b"\x01", b"\x01", b"\x01"]]),
-        (AUTHORIZATIONS, [[b"\x01"], [[number(42431), STRANGER, b"\x01"]], b""]),
-        (SIGNATURE, [b"", b"\x01" * 64, b"\x01" * 66, [b"\x01" * 65]]),
-    ],
+    _WRONG,
     ids=lambda given: str(given) if isinstance(given, int) else "",
 )
 def test_each_field_is_what_a_payment_needs_and_nothing_else(at: int, values: Sequence[Rlp]) -> None:
