@@ -4,21 +4,22 @@
     nice python -m bench.mutations --list
     nice python -m bench.mutations ordering/lease payments/transaction --minutes 20
 
-Works on a copy of the tree; cosmic-ray changes one operator, number or keyword at a time in it and runs the tests that
-are named here for that module. What survived is printed; `docs/mutations.md` says what became of the last run's.
+Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
+tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.
+What survived is printed; `docs/mutations.md` says what became of the last run's.
 """
 
 import argparse
-import json
+import importlib
+import itertools
 import os
-import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,79 +51,87 @@ MODULES: Mapping[str, Sequence[str]] = {
     "ordering/checkout": _ROAD,
 }
 """What is changed, under `zinc_mcp`, and the tests that must notice; the quick ones first."""
-_NOT = ("core/ReplaceBinaryOperator_BitOr.*", "core/RemoveDecorator")
-"""Changes of types, and decorators whose loss is an error at import."""
+OPERATORS = (
+    *(f"ReplaceComparisonOperator_{each}" for each in (
+        "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is", "In_NotIn", "NotIn_In",
+    )),
+    *(f"ReplaceBinaryOperator_{each}" for each in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mod_Mul")),
+    "ReplaceAndWithOr", "ReplaceOrWithAnd", "AddNot", "ReplaceUnaryOperator_Delete_Not", "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue", "NumberReplacer", "ExceptionReplacer", "ZeroIterationForLoop", "ReplaceContinueWithBreak",
+    "ReplaceBreakWithContinue",
+)  # fmt: skip
+"""Of cosmic-ray's operators one for each kind of slip."""
+LIBRARIES = ("anyio", "httpx", "hypothesis", "mcp", "mpp", "pydantic", "pytest", "sqlalchemy", "starlette", "uvicorn")
+"""Loaded once, before any process is forked; nothing of ours."""
 _SECONDS = 240.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What came of a module's mutants."""
+def mutants(source: str) -> Iterator[tuple[str, str]]:
+    """Yield a description of each mutant and its source."""
+    plugins: Any = importlib.import_module("cosmic_ray.plugins")
+    mutating: Any = importlib.import_module("cosmic_ray.mutating")
+    for name in OPERATORS:
+        operator = plugins.get_operator(f"core/{name}")()
+        for occurrence in itertools.count():
+            mutated = mutating.mutate_code(source, operator, occurrence)
+            if mutated is None:
+                break
+            before, after = source.splitlines(), str(mutated).splitlines()
+            nth = next((nth for nth, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
+            yield f"{nth + 1}: {before[nth].strip()}  ->  {after[nth].strip()}", str(mutated)
 
-    module: str
-    mutants: int
-    outcomes: Counter[str]
-    survivors: Sequence[str]
+
+def noticed(tree: Path, tests: Sequence[str]) -> bool | None:
+    """Run tests of a tree in a forked process; say whether they turned red. None: they came to no end."""
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            os.setpgid(0, 0)
+            silent = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(silent, stream)
+            os.chdir(tree)
+            sys.path.insert(0, str(tree))
+            os.environ["PYTHONPATH"] = str(tree)
+            code = int(
+                importlib.import_module("pytest").main(["-q", "-x", "--assert=plain", "-p", "no:cacheprovider", *tests])
+            )
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) != 0
+        time.sleep(0.02)
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
-def tried(module: str, tree: Path, session: Path, deadline: float, tools: Mapping[str, str]) -> Tried:
-    """Try a module's mutants until all are done or time is up."""
-    config = session.with_suffix(".toml")
-    tests = " ".join(dict.fromkeys(MODULES[module]))
-    config.write_text(
-        "[cosmic-ray]\n"
-        f'module-path = ["zinc_mcp/{module}.py"]\n'
-        f"timeout = {_SECONDS}\n"
-        "excluded-modules = []\n"
-        f'test-command = "{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-        f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {json.dumps(list(_NOT))}\n",
-        encoding="utf-8",
-    )
-    environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    for command in (
-        [tools["cosmic-ray"], "init", str(config), str(session)],
-        [tools["cr-filter-operators"], str(session), str(config)],
-    ):
-        subprocess.run(command, cwd=tree, env=environ, check=True, capture_output=True)
-    original = (tree / "zinc_mcp" / f"{module}.py").read_bytes()
-    process = subprocess.Popen([tools["cosmic-ray"], "exec", str(config), str(session)], cwd=tree, env=environ)
-    try:
-        process.wait(max(1.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        process.wait()
-    (tree / "zinc_mcp" / f"{module}.py").write_bytes(original)
-    dumped = subprocess.run(
-        [tools["cosmic-ray"], "dump", str(session)],
-        cwd=tree,
-        env=environ,
-        check=True,
-        capture_output=True,
-        encoding="utf-8",
-    )
-    rows: list[tuple[dict[str, Any], dict[str, Any] | None]] = [json.loads(line) for line in dumped.stdout.splitlines()]
+def tried(module: str, tree: Path, deadline: float) -> None:
+    """Try a module's mutants until all are done or time is up, and print what survived."""
+    file, tests = tree / "zinc_mcp" / f"{module}.py", tuple(dict.fromkeys(MODULES[module]))
+    original = file.read_text(encoding="utf-8")
     outcomes: Counter[str] = Counter()
-    survivors: list[str] = []
-    for work, result in rows:
-        outcome = _outcome(result)
-        outcomes[outcome] += 1
-        if outcome == "survived":
-            survivors += [_described(each) for each in work["mutations"]]
-    return Tried(module, len(rows) - outcomes["left out"], outcomes, survivors)
-
-
-def _outcome(result: Mapping[str, Any] | None) -> str:
-    if result is None:
-        return "not tried"
-    if result["worker_outcome"] == "skipped":
-        return "left out"
-    return str(result["test_outcome"] or result["worker_outcome"])
-
-
-def _described(mutation: Mapping[str, Any]) -> str:
-    (line, column), name = mutation["start_pos"], mutation["operator_name"].removeprefix("core/")
-    return f"{mutation['module_path']}:{line}:{column} {name} #{mutation['occurrence']}"
+    if noticed(tree, tests) is not False:
+        print(f"{module}: not green without a mutant")
+        return
+    try:
+        for what, source in mutants(original):
+            if time.monotonic() >= deadline:
+                outcomes["not tried"] += 1
+                continue
+            file.write_text(source, encoding="utf-8")
+            outcome = {True: "killed", False: "survived", None: "killed by time"}[noticed(tree, tests)]
+            outcomes[outcome] += 1
+            if outcome == "survived":
+                print(f"  survived: {module}.py:{what}", flush=True)
+    finally:
+        file.write_text(original, encoding="utf-8")
+    print(f"{module}: {sum(outcomes.values())} mutants, {dict(outcomes)}", flush=True)
 
 
 def main() -> int:
@@ -138,19 +147,16 @@ def main() -> int:
     modules: list[str] = chosen.modules or list(MODULES)
     if unknown := set(modules) - set(MODULES):
         parser.error(f"no such module: {', '.join(sorted(unknown))}")
-    tools = {name: shutil.which(name) or "" for name in ("cosmic-ray", "cr-filter-operators")}
-    if not all(tools.values()):
-        parser.error("it needs cosmic-ray: pip install cosmic-ray")
+    for library in LIBRARIES:
+        with suppress(ImportError):
+            importlib.import_module(library)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
     deadline = time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as name:
         tree = copied(Path(name))
-        for nth, module in enumerate(modules):
-            if time.monotonic() >= deadline:
-                print(f"{module}: not tried, time is up")
-                continue
-            found = tried(module, tree, Path(name) / f"{nth}.sqlite", deadline, tools)
-            print(f"{module}: {found.mutants} mutants, {dict(found.outcomes)}", flush=True)
-            print("".join(f"  survived: {each}\n" for each in found.survivors), end="", flush=True)
+        for module in modules:
+            tried(module, tree, deadline)
     return 0
 
 

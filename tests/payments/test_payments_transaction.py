@@ -93,6 +93,16 @@ def changed(signed: str, at: int, value: Rlp) -> str:
     return signed[:4] + encoded([*fields[:at], value, *fields[at + 1 :]]).hex()
 
 
+def data(call: Fields) -> bytes:
+    """Return what a call hands over: the function, and its arguments."""
+    return text(call[2])
+
+
+def text(item: Rlp) -> bytes:
+    assert isinstance(item, bytes)
+    return item
+
+
 def transfer(change: Callable[[Fields], Rlp]) -> list[Rlp]:
     """Return the calls of the plain transaction with its one call changed."""
     calls = fields_of(PLAIN)[CALLS]
@@ -127,20 +137,23 @@ def test_a_payment_of_anything_else_is_refused(charge: Charge) -> None:
     assert refused(PLAIN, charge) == "transaction"
 
 
+_WRONG: list[tuple[int, list[Rlp]]] = [
+    (CHAIN, [b"", number(4217), [number(42431)]]),
+    (ACCESS, [[[STRANGER, []]], b"", [b"\x01"]]),
+    (NONCE_KEY, [b"", b"\x01", b"\xff" * 31]),
+    (NONCE, [b"\x01", number(7)]),
+    (BEFORE, [b"", number(int(NOW)), number(int(NOW) + 121), number(ENDS + 86_400)]),
+    (AFTER, [number(int(NOW) + 1), number(ENDS)]),
+    (FEE_TOKEN, [b"", STRANGER, bytes.fromhex(PATH_USD[2:]) + b"\0"]),
+    (PAYER, [b"\0", STRANGER, [b"\x01", b"\x01", b"\x01"]]),
+    (AUTHORIZATIONS, [[b"\x01"], [[number(42431), STRANGER, b"\x01"]], b""]),
+    (SIGNATURE, [b"", b"\x01" * 64, b"\x01" * 66, [b"\x01" * 65]]),
+]
+
+
 @pytest.mark.parametrize(
     ("at", "values"),
-    [
-        (CHAIN, [b"", number(4217), [number(42431)]]),
-        (ACCESS, [[[STRANGER, []]], b"", [b"\x01"]]),
-        (NONCE_KEY, [b"", b"\x01", b"\xff" * 31]),
-        (NONCE, [b"\x01", number(7)]),
-        (BEFORE, [b"", number(int(NOW)), number(int(NOW) + 121), number(ENDS + 86_400)]),
-        (AFTER, [number(int(NOW) + 1), number(ENDS)]),
-        (FEE_TOKEN, [b"", STRANGER, bytes.fromhex(PATH_USD[2:]) + b"\0"]),
-        (PAYER, [b"\0", STRANGER, [b"\x01", b"\x01", b"\x01"]]),
-        (AUTHORIZATIONS, [[b"\x01"], [[number(42431), STRANGER, b"\x01"]], b""]),
-        (SIGNATURE, [b"", b"\x01" * 64, b"\x01" * 66, [b"\x01" * 65]]),
-    ],
+    _WRONG,
     ids=lambda given: str(given) if isinstance(given, int) else "",
 )
 def test_each_field_is_what_a_payment_needs_and_nothing_else(at: int, values: Sequence[Rlp]) -> None:
@@ -153,17 +166,17 @@ def test_each_field_is_what_a_payment_needs_and_nothing_else(at: int, values: Se
     [
         [],
         b"",
-        [*fields_of(PLAIN)[CALLS], *fields_of(PLAIN)[CALLS]],
+        [*transfer(lambda call: call), *transfer(lambda call: call)],
         transfer(lambda call: [STRANGER, *call[1:]]),
         transfer(lambda call: [call[0], b"\x01", call[2]]),
         transfer(lambda call: [call[0], call[1]]),
         transfer(lambda call: [*call, b""]),
-        transfer(lambda call: [call[0], call[1], bytes(call[2]) + b"\0"]),
-        transfer(lambda call: [call[0], call[1], bytes(call[2])[:-32]]),
-        transfer(lambda call: [call[0], call[1], b"\x09\x5e\xa7\xb3" + bytes(call[2])[4:68]]),
-        transfer(lambda call: [call[0], call[1], bytes(call[2])[:4] + STRANGER.rjust(32, b"\0") + bytes(call[2])[36:]]),
-        transfer(lambda call: [call[0], call[1], bytes(call[2])[:4] + b"\x01" + bytes(call[2])[5:]]),
-        transfer(lambda call: [call[0], call[1], bytes(call[2])[:67] + b"\x81" + bytes(call[2])[68:]]),
+        transfer(lambda call: [call[0], call[1], data(call) + b"\0"]),
+        transfer(lambda call: [call[0], call[1], data(call)[:-32]]),
+        transfer(lambda call: [call[0], call[1], b"\x09\x5e\xa7\xb3" + data(call)[4:68]]),
+        transfer(lambda call: [call[0], call[1], data(call)[:4] + STRANGER.rjust(32, b"\0") + data(call)[36:]]),
+        transfer(lambda call: [call[0], call[1], data(call)[:4] + b"\x01" + data(call)[5:]]),
+        transfer(lambda call: [call[0], call[1], data(call)[:67] + b"\x81" + data(call)[68:]]),
     ],
     ids=[
         "none", "no list", "two", "another token", "value", "two parts", "four parts", "longer", "shorter", "approve",
@@ -175,12 +188,12 @@ def test_its_one_call_is_that_transfer(calls: Any) -> None:
 
 
 def test_a_transfer_without_a_memo_is_told_from_one_with() -> None:
-    bare = transfer(lambda call: [call[0], call[1], b"\xa9\x05\x9c\xbb" + bytes(call[2])[4:68]])
+    bare = transfer(lambda call: [call[0], call[1], b"\xa9\x05\x9c\xbb" + data(call)[4:68]])
     assert look(changed(PLAIN, CALLS, bare)).memo is None
 
 
 def test_the_networks_fee_has_a_cap_whatever_the_node_says() -> None:
-    gas = int.from_bytes(bytes(fields_of(PLAIN)[GAS]))
+    gas = int.from_bytes(text(fields_of(PLAIN)[GAS]))
     dearest = MAX_GAS_ATTODOLLARS // gas
     assert look(changed(PLAIN, FEE, number(dearest))).valid_before == ENDS
     for at, value in ((FEE, number(dearest + 1)), (FEE, b"\xff" * 8), (GAS, b"\xff" * 8)):
@@ -215,7 +228,9 @@ def test_the_fee_is_paid_in_one_of_the_owners_tokens() -> None:
 
 def test_there_are_fourteen_fields_and_none_that_lets_another_key_spend() -> None:
     fields = fields_of(PLAIN)
-    for some in ([*fields[:13], [b"a key"], fields[13]], [*fields, b""], fields[:13], [], [fields]):
+    key: Rlp = [b"a key"]
+    others: list[Fields] = [[*fields[:13], key, fields[13]], [*fields, b""], fields[:13], [], [fields]]
+    for some in others:
         assert refused("0x76" + encoded(some).hex()) == "transaction"
 
 
@@ -243,8 +258,9 @@ def test_only_one_spelling_of_an_item_is_read(data: bytes) -> None:
         decode_rlp(data)
 
 
-@pytest.mark.parametrize(
-    "item", [b"", b"\0", b"\x7f", b"\x80", b"a" * 55, b"a" * 56, b"a" * 300, [], [b"", [b"a", []]]]
-)
+_ITEMS: list[Rlp] = [b"", b"\0", b"\x7f", b"\x80", b"a" * 55, b"a" * 56, b"a" * 300, [], [b"", [b"a", []]]]
+
+
+@pytest.mark.parametrize("item", _ITEMS)
 def test_each_item_is_read_as_it_was_written(item: Rlp) -> None:
     assert decode_rlp(encoded(item)) == item
