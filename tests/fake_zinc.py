@@ -57,6 +57,8 @@ class FakeZinc:
     order_keys: dict[str, str] = field(default_factory=dict[str, str])
     payee: Payee | None = None
     """Whoever asks for the money and verifies the payments, instead of the practice wallet's."""
+    meanwhile: Callable[[], object] | None = None
+    """Happens once, when the next order is accepted and before its answer."""
     replays: bool = False
     """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
@@ -234,6 +236,9 @@ class FakeZinc:
         return httpx.Response(200, json={"ending": ending, "reference": reference})
 
     def _accept(self, body: dict[str, Any]) -> dict[str, Any]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
         order_id = str(uuid.uuid4())
         now = datetime.fromtimestamp(self.clock(), UTC).isoformat()
         self.orders[order_id] = {

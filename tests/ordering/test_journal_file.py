@@ -70,6 +70,24 @@ async def test_a_yes_is_not_acted_on_when_the_file_was_taken_away_meanwhile(
     assert not zinc.posts
 
 
+@pytest.mark.parametrize("taken", [deleted, replaced, moved, log_deleted])
+@pytest.mark.parametrize("rail", ["account", "agent"])
+async def test_an_order_that_was_out_when_the_file_went_is_told_with_its_id_and_that_nothing_keeps_it(
+    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path, taken: object, rail: str
+) -> None:
+    async with open_test_shop(wallet="sandbox") as shop:
+        entry_of(await shop.checkout.place(intent(products=book(7))))
+        kept = cut(home, tmp_path / "kept")
+        assert callable(taken)
+        zinc.meanwhile = lambda: taken(home, kept)
+        told = await place(shop, Intent("local", "agent" if rail == "agent" else "account", order()))
+    assert isinstance(told, JournalError)
+    assert told.money_may_have_moved
+    [*_, placed] = zinc.orders
+    assert told.facts["order_id"] == placed
+    assert "Zinc has the order" in told.summary
+
+
 async def test_a_backup_put_back_into_the_same_file_is_noticed(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path
 ) -> None:

@@ -282,6 +282,28 @@ async def test_a_wish_that_holds_what_was_just_bought_is_asked_about_with_a_note
     assert len(zinc.posts) == 2, "it is never refused"
 
 
+SISTERS = [
+    ("https://www.ebay.com/itm/123456789012", "https://www.ebay.de/itm/123456789012"),
+    ("https://www.ebay.co.uk/itm/a-lamp/223456789012", "https://www.ebay.com/itm/223456789012?var=500"),
+    ("https://www.walmart.com/ip/10450114", "https://business.walmart.com/ip/a-lamp/10450114"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SISTERS)
+async def test_the_same_listing_at_a_sister_shop_is_asked_about_with_a_note(
+    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    async with open_test_shop() as shop:
+        await shop.checkout.place(intent(products=[{"url": one}]))
+        second = await asked(shop, intent(products=[{"url": other}]))
+        question = question_of(second)
+        assert question is not None
+        assert len(question.near) == 1
+        await shop.checkout.decide(yes(second))
+    assert len(zinc.posts) == 2
+
+
 FAR: list[dict[str, Any]] = [
     {"products": book(7)},
     {"shipping_address": {**arguments()["shipping_address"], "address_line1": "14 Planted Street"}},

@@ -209,6 +209,45 @@ async def test_answers_without_a_time_make_nothing_uncertain(
         assert await code_of(shop, intent()) == "accepted"
 
 
+@pytest.mark.parametrize("by", [2 * DAY, -2 * DAY, 40 * DAY, -HOUR])
+async def test_a_clock_that_is_set_while_no_answer_has_a_time_passes_no_limit_and_buys_nothing_twice(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock, by: float
+) -> None:
+    zinc.dated = False
+    wrong = Wrong(clock)
+    async with machine(wrong, live=False, policy="max_day = 12000") as shop:
+        for number in range(5):
+            await code_of(shop, intent())
+            await code_of(shop, intent(products=book(number)))
+            wrong.by += by
+            clock.pass_seconds(60)
+    urls = [placed["items"][0]["url"] for placed in zinc.orders.values()]
+    assert len(urls) == len(set(urls)) == 2
+
+
+async def test_nobody_is_asked_anything_extra_when_a_clock_only_runs_and_no_answer_has_a_time(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.dated = False
+    async with machine(Wrong(clock)) as shop:
+        for number in range(3):
+            assert await code_of(shop, intent(products=book(number))) == "accepted"
+            clock.pass_seconds(30 * DAY)
+
+
+async def test_a_clock_that_is_set_while_no_answer_has_a_time_opens_nothing_where_nobody_is_asked(
+    machine: OpenShop, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.dated = False
+    wrong = Wrong(clock)
+    async with machine(wrong) as shop:
+        assert await code_of(shop, intent(products=book(1))) == "accepted"
+        wrong.by = 3 * HOUR
+        with pytest.raises(RefusedError, match="was set 3 hours ahead") as refused:
+            await shop.checkout.place(intent())
+        assert refused.value.code == "clock_uncertain"
+
+
 @pytest.mark.parametrize("by", [25 * HOUR, -25 * HOUR])
 async def test_a_question_is_over_when_either_clock_says_so(
     machine: OpenShop, zinc: FakeZinc, clock: HandClock, by: float, clocks: Clocks

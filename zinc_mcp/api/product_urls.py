@@ -41,7 +41,7 @@ class ProductAddress:
     canonical: str
     """Equal for two addresses of the same purchase."""
     product: str
-    """Equal for two addresses of one product, whatever variant or seller they choose."""
+    """Equal for two addresses of one product, whatever variant, seller or sister shop they choose."""
     choices: tuple[tuple[str, str], ...]
     """What of the address chooses a variant, a seller, a condition or a subscription: name and value."""
     chooses_seller: bool
@@ -147,7 +147,7 @@ def _numbered(url: str, parts: UrlParts, shop: Shop, host: str, found: Found) ->
         retailer=registrable(host),
         product_id=found.number,
         canonical=canonical,
-        product=_with_query(product, _spelled(found.rest)),
+        product=_with_query(f"{shop.hosts[0]}{found.page}" if shop.one_series else product, _spelled(found.rest)),
         choices=tuple((name, unquote(value)) for name, value in found.variants + found.offers),
         chooses_seller=bool(found.offers),
         chooses_variant=bool(found.variants),

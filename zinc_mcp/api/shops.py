@@ -55,6 +55,8 @@ class Shop:
     """Whether parameters that no row names belong to the product."""
     part_of: str | None = None
     """The host of the shop that this one's pages belong to, if that is another."""
+    one_series: bool = False
+    """Whether its hosts, each a shop of its own, number the same products or listings alike."""
 
 
 _AMAZON_ASIN = "[A-Z0-9]{10}"
@@ -75,6 +77,7 @@ _AMAZON_FORMS = (
     "/exec/obidos/asin/<id>",
     "/exec/obidos/tg/detail/-/<id>",
 )
+_EBAY_COUNTRIES = "com ca co.uk de fr it es at ch ie nl be pl com.au com.sg com.my ph com.hk".split()
 _NUMBER = "[1-9][0-9]{0,14}"
 
 SHOPS = (
@@ -104,10 +107,7 @@ SHOPS = (
         series=(Series("B0[A-Z0-9]{8}|[0-9]{9}[0-9X]", "/dp/{id}", ("/<id>",)),),
     ),
     Shop(
-        hosts=tuple(
-            f"ebay.{country}"
-            for country in "com ca co.uk de fr it es at ch ie nl be pl com.au com.sg com.my ph com.hk".split()
-        ),
+        hosts=tuple(f"ebay.{country}" for country in _EBAY_COUNTRIES),
         aliases=("cgi",),
         series=(
             Series(
@@ -123,9 +123,11 @@ SHOPS = (
             ),
         ),
         variant=("var",),
+        one_series=True,
     ),
     Shop(
         hosts=("walmart.com", "business.walmart.com"),
+        one_series=True,
         series=(Series("[1-9][0-9]{3,14}", "/ip/{id}", ("/ip/<slug>/<id>",)),),
         offer=("selectedsellerid", "selectedofferid", "conditiongroupcode"),
     ),

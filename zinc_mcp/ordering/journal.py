@@ -202,10 +202,10 @@ class Journal(ReadJournal, OwnedJournal):
         Raises:
             StaleEntryError: somebody else moved it first.
             RefusedError: when it would be sent: `paused`, or what the policy does not allow any more.
+            JournalError: it failed, or its file is not the one that stands at its path any more.
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
-        if to_be_sent:
-            self._file.check(self._file.newest)
+        self._file.check(self._file.newest)
         with self._marking() as marked, self._writing(serial=to_be_sent) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.why_paused(connection, entry))

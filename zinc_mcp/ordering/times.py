@@ -1,7 +1,9 @@
 """What time it is, by two witnesses: this machine's clock, which anybody can set, and Zinc's answers.
 
 Zinc's time is what its last answer said (`Date`: RFC 9110, section 6.6.1) plus what has gone by since on a clock that
-only runs. Whatever guards money goes by whichever of the two says that less time has gone by.
+only runs. While no answer carries a time, the time at which this process began, plus what has gone by since on that
+clock, stands in for it: so at least a clock that is set meanwhile is noticed. Whatever guards money goes by whichever
+of the two says that less time has gone by.
 """
 
 import json
@@ -20,11 +22,13 @@ FUTURE_SECONDS = 300.0
 class Times:
     """The clocks of one process. Times are seconds since the epoch."""
 
-    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic) -> None:
-        """`steady` shows seconds from some moment on, and cannot be set."""
+    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
+        """`steady` shows seconds from some moment on and cannot be set: the machine's, where a test has no clocks."""
         self.clock = clock
+        steady = steady or (time.monotonic if clock is time.time else clock)
         self._steady = steady
         self._heard: tuple[float, float] | None = None
+        self._began = clock(), steady()
         self.answered = False
         """Whether Zinc has answered anything yet, with a time or without one."""
 
@@ -36,25 +40,24 @@ class Times:
 
     def zinc(self) -> float | None:
         """Return Zinc's time; None while no answer has told it."""
-        if self._heard is None:
-            return None
-        date, at = self._heard
-        return date + self._steady() - at
+        return None if self._heard is None else self._second()
 
     def earliest(self) -> float:
         """Return the time by which less has gone by: what stands by it, stands."""
-        zinc = self.zinc()
-        return self.clock() if zinc is None else min(self.clock(), zinc)
+        return min(self.clock(), self._second())
 
     def latest(self) -> float:
         """Return the time by which more has gone by: what has run out by it, has run out."""
-        zinc = self.zinc()
-        return self.clock() if zinc is None else max(self.clock(), zinc)
+        return max(self.clock(), self._second())
 
     def apart_seconds(self) -> float:
-        """Return by how much Zinc's clock is ahead of ours; 0.0 while it is not known."""
-        zinc = self.zinc()
-        return 0.0 if zinc is None else zinc - self.clock()
+        """Return by how much the second witness is ahead of our clock."""
+        return self._second() - self.clock()
+
+    def _second(self) -> float:
+        """Return the time by the second witness: Zinc's, else this process's own since it began."""
+        told, at = self._heard or self._began
+        return told + self._steady() - at
 
     def doubt(self, newest: float, accepted: str | None) -> str | None:
         """Say why it is uncertain what time it is; None when it is not.
@@ -66,7 +69,10 @@ class Times:
         now = Clock.read(accepted)
         apart = self.apart_seconds()
         if abs(apart) > APART_SECONDS and abs(apart - now.apart_seconds) > APART_SECONDS:
-            return f"this machine's clock is {_long(abs(apart))} {'behind' if apart > 0 else 'ahead of'} Zinc's"
+            by = _long(abs(apart))
+            if self._heard is None:
+                return f"this machine's clock was set {by} {'back' if apart > 0 else 'ahead'} while the server ran"
+            return f"this machine's clock is {by} {'behind' if apart > 0 else 'ahead of'} Zinc's"
         if newest > self.latest() + FUTURE_SECONDS and newest > now.newest:
             return "the journal has an order from the future"
         return None
