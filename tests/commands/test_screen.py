@@ -69,7 +69,7 @@ def test_a_word_longer_than_a_line_is_broken_and_nothing_is_put_into_it(word: st
 # The demo
 
 
-@pytest.mark.parametrize("width", [120, 80, 44])
+@pytest.mark.parametrize("width", [120, 44])
 def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path: Path, width: int) -> None:
     environ = Started(tmp_path).environment
     code, screen = at_a_terminal(["demo"], environ, seconds=90, columns=width)
