@@ -155,8 +155,9 @@ async def test_where_faults_are_more_than_are_mended_lists_are_left_out_and_coun
 ) -> None:
     async with open_test_shop() as shop, host(shop, "auto") as client:
         placed = await call(client, "place_order", arguments())
-        faulty = {"tracking_number": "1", "status": "delivered", "checkpoints": [{"message": 1.5, "city": []}] * 30}
-        few = [{**faulty, "checkpoints": [{"message": [], "location": "Reno"}]}]
+        checkpoints: list[Order] = [{"message": 1.5, "city": []}] * 30
+        faulty: Order = {"tracking_number": "1", "status": "delivered", "checkpoints": checkpoints}
+        few: list[Order] = [{**faulty, "checkpoints": [{"message": [], "location": "Reno"}]}]
         zinc.advance(placed["order_id"], "order_placed", tracking_numbers=few)
         mended = await call(client, "get_order", {"order_id": placed["order_id"]})
         zinc.advance(placed["order_id"], "order_placed", tracking_numbers=[faulty] * 190)
