@@ -98,6 +98,10 @@ ProductCondition = Literal["New", "Refurbished", "UsedLikeNew", "UsedVeryGood", 
 Quantity = Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
+def _is_longer(value: object, most: int) -> bool:
+    return isinstance(value, list) and len(cast(list[object], value)) > most
+
+
 class OrderProduct(Request):
     url: str = Field(description="Direct https product page, not a search page")
     quantity: Quantity = 1
@@ -107,8 +111,8 @@ class OrderProduct(Request):
 
     @field_validator("variant", mode="before")
     @classmethod
-    def _countable(cls, variant: object) -> object:
-        if isinstance(variant, list) and len(cast(list[object], variant)) > MAX_OPTIONS:
+    def _countable(cls, variant: Any) -> Any:
+        if _is_longer(variant, MAX_OPTIONS):
             raise ValueError(f"has more than {MAX_OPTIONS} options")
         return variant
 
@@ -284,9 +288,9 @@ class OrderCreate(Request):
 
     @field_validator("products", mode="before")
     @classmethod
-    def _few(cls, products: object) -> object:
+    def _few(cls, products: Any) -> Any:
         # Before any of them is looked at: a thousand wrong ones are refused by their number.
-        if isinstance(products, list) and len(cast(list[object], products)) > MAX_PRODUCTS:
+        if _is_longer(products, MAX_PRODUCTS):
             raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
         return products
 
