@@ -141,9 +141,11 @@ async def test_everything_that_is_wrong_is_named_at_once(open_test_shop: OpenSho
 @both_eras
 async def test_a_long_list_of_problems_is_cut(open_test_shop: OpenShop, mode: str) -> None:
     async with open_test_shop() as shop, host(shop, mode) as client:
-        facts = await refused(client, "place_order", arguments(products=[{"url": 1}] * 5_000))
+        facts = await refused(client, "place_order", arguments(products=[{"url": 1}] * 90))
         assert len(facts["problems"]) == 10
         assert size(facts) < 2_000
+        thousands = await refused(client, "place_order", arguments(products=[{"url": 1}] * 5_000))
+        assert [each["reason"] for each in thousands["problems"]] == ["has more than 100 products; split the order"]
         many = await refused(client, "place_order", {f"argument{number}" * 50: number for number in range(1_000)})
         assert "1000 arguments" in many["problems"][0]["reason"]
 

@@ -98,6 +98,10 @@ ProductCondition = Literal["New", "Refurbished", "UsedLikeNew", "UsedVeryGood", 
 Quantity = Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
+def _is_longer(value: object, most: int) -> bool:
+    return isinstance(value, list) and len(cast(list[object], value)) > most
+
+
 class OrderProduct(Request):
     url: str = Field(description="Direct https product page, not a search page")
     quantity: Quantity = 1
@@ -105,10 +109,10 @@ class OrderProduct(Request):
     condition_in: list[ProductCondition] | None = Field(None, description="Buy only these conditions")
     condition_not_in: list[ProductCondition] | None = Field(None, description="Never buy these conditions")
 
-    @field_validator("variant")
+    @field_validator("variant", mode="before")
     @classmethod
-    def _countable(cls, variant: list[ProductVariant] | None) -> list[ProductVariant] | None:
-        if variant is not None and len(variant) > MAX_OPTIONS:
+    def _countable(cls, variant: Any) -> Any:
+        if _is_longer(variant, MAX_OPTIONS):
             raise ValueError(f"has more than {MAX_OPTIONS} options")
         return variant
 
@@ -282,13 +286,19 @@ class OrderCreate(Request):
     customer_notifications: CustomerNotifications | None = Field(None, description="Zinc charges extra")
     fulfillment: FulfillmentPreferences | None = Field(None, description="Absent: strict")
 
+    @field_validator("products", mode="before")
+    @classmethod
+    def _few(cls, products: Any) -> Any:
+        # Before any of them is looked at: a thousand wrong ones are refused by their number.
+        if _is_longer(products, MAX_PRODUCTS):
+            raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
+        return products
+
     @field_validator("products")
     @classmethod
     def _one_retailer(cls, products: list[OrderProduct]) -> list[OrderProduct]:
         if not products:
             raise ValueError("needs at least one product")
-        if len(products) > MAX_PRODUCTS:
-            raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
         if len({read_product_url(product.url).retailer for product in products}) > 1:
             raise ValueError("come from several retailers; place one order for each retailer")
         return products
