@@ -135,7 +135,8 @@ async def start_as_an_app(place: Place, text: str) -> None:
     [server] = (configured.get("mcpServers") or configured["servers"]).values()
     assert server["command"] == FULL_PATH, "an app's PATH is short"
     asked = {f"${{input:{each['id']}}}": "zn_test_1" for each in configured.get("inputs", [])}
-    environ = {name: asked.get(value, value) for name, value in server["env"].items()}
+    given: dict[str, str] = server["env"]
+    environ = {name: asked.get(value, value) for name, value in given.items()}
     full_path = place.sh("command -v zinc-mcp").strip()
     async with place.server(full_path, server.get("args", []), environ) as client:
         assert await tools_of(client) == ["place_order", "place_agent_order", "get_order"]
