@@ -211,16 +211,18 @@ def main() -> int:
         parser.error(f"no such sabotage: {', '.join(sorted(unknown))}")
     some = in_turn(chosen.turn) if chosen.turn is not None else list(SABOTAGES)
     some = [each for each in some if not chosen.names or each.name in chosen.names]
-    kind = {"campaign": ByCampaign, "tests": ByTests, None: object}[chosen.by]
-    some = [each for each in some if isinstance(each.by, kind)]
+    if chosen.by is not None:
+        some = [each for each in some if isinstance(each.by, ByCampaign) == (chosen.by == "campaign")]
     seeds = chosen.seed or [secrets.randbelow(10**8) for _ in range(chosen.seeds)]
     if trouble := _check_tests(some):
         print(trouble)
         return 1
-    work = [(each, seed) for each in some for seed in (seeds if isinstance(each.by, ByCampaign) else [None])]
+    work: list[tuple[Sabotage, int | None]] = [
+        (each, seed) for each in some for seed in (seeds if isinstance(each.by, ByCampaign) else [None])
+    ]
     results: list[Result] = []
     with ThreadPoolExecutor(chosen.at_once) as pool:
-        for result in pool.map(lambda given: tried(*given), work):
+        for result in pool.map(tried, *zip(*work, strict=True)):
             results.append(result)
             said = "noticed" if result.noticed else "NOT NOTICED"
             print(f"{result.name:34} {said}: {result.by} ({result.seconds:.0f} s)", file=sys.stderr, flush=True)

@@ -56,7 +56,7 @@ def recorded(tmp_path: Path) -> Iterator[Recorded]:
 
 
 def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0) -> Entry:
-    lease = {"lease_owner": "second", "lease_until": time.time() + seconds, "lease_boot": "boot"}
+    lease: dict[str, Any] = {"lease_owner": "second", "lease_until": time.time() + seconds, "lease_boot": "boot"}
     return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
 
 
