@@ -12,6 +12,7 @@ from wanted import ADDRESS, order
 from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.entry import Draft, Entry, Limits
 from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.ordering.twin import to_bytes
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import open_shop
 
@@ -46,6 +47,7 @@ _GIVEN = ("Ada", "Buyer", "12 Planted Street", "", "New York", "NY", "10001", ""
 COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("addresses", "add", "home"): Expected("Saved home: New York, US.", list(zip(_ASKED, _GIVEN, strict=True))),
     ("addresses", "list"): Expected("No address is saved."),
+    ("addresses", "remove", "KEY"): Expected("No address is saved as waits", code=1, about="waits"),
     ("approve", "KEY"): Expected("the question still stands", [("Type yes", "no")], 1, about="waits"),
     ("decline", "KEY"): Expected("The answer was no.", about="waits"),
     ("doctor",): Expected("Nothing is wrong."),
@@ -93,7 +95,7 @@ def opened(journal: Journal, key: str) -> Entry:
         twin=key,
         body_digest=key,
         given_key=key,
-        to_bytes=lambda wire_key: b"{}",
+        to_bytes=lambda wire_key: to_bytes(order(products=[{"url": PRODUCT}]), wire_key, key),
         ceiling_cents=5000,
         fee_cents=100,
         facts=facts,

@@ -123,8 +123,9 @@ def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) ->
     wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
     if wrong:
         sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
-        remove = ("addresses", "remove")
-        return Finding("wrong", "addresses", sentence, "Remove it and add it again:", remove, (wrong[0],))
+        return Finding(
+            "wrong", "addresses", sentence, "Remove it and add it again:", ("addresses", "remove"), (wrong[0],)
+        )
     named = ", ".join(plain(name, 40) for name in names[:20])
     return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
 

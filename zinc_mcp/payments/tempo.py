@@ -86,7 +86,7 @@ def load() -> _Signer:
         if not callable(getattr(rpc, "_rpc_call", None)) or not callable(getattr(client, "_rpc_call", None)):
             raise SettingsError(
                 "ZINC_WALLET is tempo, but the installed pympp is not one that this program knows.",
-                "Install zinc-mcp[tempo] again and start again.",
+                f"Install it again and start again: {install_command('tempo')}",
             )
         rpc._rpc_call = client._rpc_call = _through_our_exchange
     except ImportError:
