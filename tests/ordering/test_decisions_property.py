@@ -6,13 +6,14 @@ new and old questions, twice, late, with a no, and from places that pay with som
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from conftest import HandClock
 from deciding import no, yes
 from fake_zinc import FakeZinc
@@ -28,6 +29,15 @@ from zinc_mcp.ordering.decision import QuestionRef, reference_of
 from zinc_mcp.ordering.entry import Entry, RailName
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import Shop, open_shop
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Generator[None]:
+    """Leave out what thousands of failures would log."""
+    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
+
 
 CLOCKS = Clocks(answer=0.4, wire=5.0, refresh=0.3, poll=0.02, peek=0.01, sweep=3600.0, heed=3600.0)
 
@@ -201,7 +211,6 @@ async def lived(happenings: list[Happening], home: Path) -> World:
 @settings(max_examples=120)
 @given(st.lists(_happenings, min_size=2, max_size=18))
 def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenings: list[Happening]) -> None:
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(lived, happenings, Path(folder))
 

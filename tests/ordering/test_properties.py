@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 from anyio.abc import TaskStatus
 from conftest import HandClock
 from fake_zinc import FakeZinc, Step, failure
@@ -33,6 +34,15 @@ from zinc_mcp.ordering.checkout import Intent
 from zinc_mcp.ordering.clocks import Clocks
 from zinc_mcp.settings import Settings
 from zinc_mcp.shop import Shop, open_shop
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Generator[None]:
+    """Leave out what thousands of failures would log."""
+    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
+
 
 MAX_DAY = 11_000
 DAY = 86_400.0
@@ -404,7 +414,6 @@ def _step(step: str, orders: list[str]) -> Step:
 
 
 async def _drive(happenings: list[Happening]) -> None:
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         async with anyio.create_task_group() as tasks:
             world = World(Path(folder), tasks)

@@ -36,7 +36,7 @@ def copied(home: Path, count: int, **changes: str) -> None:
 
 
 async def until(condition: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(90):
         while not condition():
             await anyio.sleep(0.05)
 

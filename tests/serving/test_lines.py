@@ -118,7 +118,7 @@ async def test_an_error_says_what_is_wrong_and_repeats_nothing(started: Started)
         [large] = await host.answers_to(b'"planted' * 1_000_000)
         [wrong] = await host.answers_to(b'{"jsonrpc":"2.0","id":5,"method":["planted"],"planted":1}')
     assert cut["error"]["message"].startswith("Parse error: half of a surrogate pair at line 1 column ")
-    assert "1048576 bytes" in large["error"]["message"]
+    assert "1,048,576 bytes" in large["error"]["message"]
     assert wrong["error"]["message"] == "Invalid request: a request names a method."
     assert "planted" not in str([cut, large, wrong])
 

@@ -64,7 +64,7 @@ def read_message(given: bytes) -> Read:
     if given.startswith(_BOM):
         return replace(read_message(given[len(_BOM) :]), is_rewritten=True)
     if len(given) > _QUICKLY_READ_BYTES and (objection := objection_to(given)) is not None:
-        return _unread(given[:GLIMPSED_BYTES], given[-GLIMPSED_BYTES:], objection)
+        return _one(INVALID_REQUEST, _glimpsed(given[:GLIMPSED_BYTES], given[-GLIMPSED_BYTES:]), objection)
     try:
         message = jsonrpc_message_adapter.validate_json(given, by_name=False)
     except ValidationError as error:
@@ -76,14 +76,15 @@ def read_message(given: bytes) -> Read:
 
 def too_large(head: bytes, tail: bytes) -> Read:
     """Answer a message of more than `MOST_MESSAGE_BYTES`, of which only both ends were kept."""
-    return _unread(head[:GLIMPSED_BYTES], tail[-GLIMPSED_BYTES:], f"a message may have {MOST_MESSAGE_BYTES:,} bytes")
-
-
-def _unread(head: bytes, tail: bytes, why: str) -> Read:
-    found = _at_the_start(_text(head))
-    if found is None:
-        found = _at_the_end(_text(tail))
+    found = _glimpsed(head[:GLIMPSED_BYTES], tail[-GLIMPSED_BYTES:])
+    why = f"a message may have {MOST_MESSAGE_BYTES:,} bytes"
     return _one(PARSE_ERROR if found is None else INVALID_REQUEST, found, why)
+
+
+def _glimpsed(head: bytes, tail: bytes) -> object:
+    """Return the id of a message of which both ends are looked at; None when none can be read."""
+    found = _at_the_start(_text(head))
+    return found if found is not None else _at_the_end(_text(tail))
 
 
 def several(refusals: Sequence[Refusal]) -> Refusal:

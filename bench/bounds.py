@@ -1,0 +1,229 @@
+"""The page `docs/bounds.md`: everything that comes from outside, how much of it is taken, and what happens beyond.
+
+    python -m bench.bounds --write
+
+The values are the constants themselves, so the page is never older than the code; a test compares the two.
+"""
+
+import argparse
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+PAGE = Path(__file__).parents[1] / "docs" / "bounds.md"
+
+Unit = Literal["bytes", "seconds", "characters", "levels", "", "part"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One row: a thing, the constant that bounds it (module and name), its unit, and what happens beyond it."""
+
+    thing: str
+    constant: str
+    unit: Unit
+    beyond: str
+
+    def value(self) -> str:
+        """Return the constant as a person reads it."""
+        module, _, name = self.constant.rpartition(".")
+        value = getattr(importlib.import_module(f"zinc_mcp.{module}"), name)
+        if self.unit == "bytes":
+            for size, sign in ((1024 * 1024, "MB"), (1024, "KB")):
+                if value >= size and value % size == 0:
+                    return f"{value // size} {sign}"
+            return f"{value:,} bytes"
+        if self.unit == "part":
+            return f"one in {value}"
+        return f"{value:,g} {self.unit}".rstrip() if isinstance(value, float) else f"{value:,} {self.unit}".rstrip()
+
+
+_TOLD = "told as a number of rows left out, and never taken for less money or for an end"
+
+ANSWERS = (
+    Bound(
+        "one answer of Zinc, a wallet's provider or an order",
+        "network.MAX_ANSWER_BYTES",
+        "bytes",
+        "a read fails; a placing request is in doubt and looked up",
+    ),
+    Bound("a page of a list of orders", "api.wire.MAX_LIST_BYTES", "bytes", "the list was not read"),
+    Bound("a Tempo node's answer", "payments.chain.MAX_ANSWER_BYTES", "bytes", "no answer: nothing is proved"),
+    Bound("a Tempo node's log entries", "payments.chain.MAX_LOGS", "", "not looked at: nothing is proved"),
+    Bound(
+        "the answer of the owner's wallet program",
+        "payments.command.MAX_ANSWER_BYTES",
+        "bytes",
+        "the wallet gave no clear answer",
+    ),
+    Bound("nesting of JSON in an answer", "network.MAX_DEPTH", "levels", "not JSON that is read"),
+    Bound("brackets and commas in an answer", "network.MAX_PARTS", "", "not JSON that is read"),
+    Bound("rows of any list in an order", "api.answers.MAX_ROWS", "", _TOLD),
+    Bound(
+        "faulty parts of an answer that are mended", "api.answers.MAX_MENDED", "", "whole lists are left out, and told"
+    ),
+    Bound("a text in an answer", "api.answers.MAX_TEXT", "characters", "cut"),
+    Bound("a text in metadata or an address", "api.answers.MAX_FLAT_TEXT", "characters", "cut"),
+    Bound("fields of metadata or of an address", "api.answers.MAX_FLAT_MEMBERS", "", "left out"),
+    Bound("orders on a page of a list", "api.client.PAGE", "", "the next page is asked for"),
+    Bound("pages of a list", "api.client.MAX_PAGES", "", "not asked for; an unread list proves nothing"),
+    Bound("orders looked at in a list", "api.client.MAX_LISTED", "", "not looked at; that proves nothing"),
+    Bound("items that a result shows", "serving.facts.MAX_ITEMS", "", "counted in `left_out`"),
+    Bound("parcels that a result shows", "serving.facts.MAX_PARCELS", "", "counted in `left_out`"),
+    Bound("checkpoints of a parcel that a result shows", "serving.facts.MAX_CHECKPOINTS", "", "counted"),
+    Bound("returns, and cases, that a result shows", "serving.facts.MAX_RETURNS", "", "counted in `left_out`"),
+    Bound(
+        "a placing request, from connecting to the last byte",
+        "api.wire.WIRE_SECONDS",
+        "seconds",
+        "in doubt, if the first byte has left; else nothing was sent",
+    ),
+    Bound("a read", "api.wire.READ_SECONDS", "seconds", "the read failed"),
+)
+
+REQUESTS = (
+    Bound(
+        "connections of one process",
+        "serving.connections.MOST_CONNECTIONS",
+        "",
+        "503 for a request with a token; fewer where the system allows fewer files",
+    ),
+    Bound(
+        "connections without a known token, of all",
+        "serving.connections.WAITING_PART",
+        "part",
+        "the one that has waited longest is closed",
+    ),
+    Bound(
+        "connections to the page of a stdio server",
+        "serving.loopback.MOST_CONNECTIONS",
+        "",
+        "the one that has waited longest is closed",
+    ),
+    Bound("a TLS handshake, and the head of a request", "serving.connections.HEAD_SECONDS", "seconds", "closed"),
+    Bound("the body of a request", "serving.connections.BODY_SECONDS", "seconds", "closed"),
+    Bound("silence after an answer", "serving.connections.KEEP_ALIVE_SECONDS", "seconds", "closed"),
+    Bound("an answer that nobody reads", "serving.connections.UNREAD_SECONDS", "seconds", "closed"),
+    Bound("the head of a request", "serving.connections.MAX_HEAD_BYTES", "bytes", "400"),
+    Bound("header fields", "serving.door.MOST_HEADERS", "", "431"),
+    Bound("path and query", "serving.door.MAX_TARGET_BYTES", "bytes", "414"),
+    Bound(
+        "a message: a body, or a line on stdin",
+        "serving.message_bounds.MOST_MESSAGE_BYTES",
+        "bytes",
+        "413, or an error with its id where that can be read",
+    ),
+    Bound("nesting in a message", "serving.message_bounds.MOST_LEVELS", "levels", "an error of the protocol"),
+    Bound(
+        "brackets, commas, colons and quotes inside text",
+        "serving.message_bounds.MOST_MARKS",
+        "",
+        "an error of the protocol",
+    ),
+    Bound(
+        "a number in a message", "serving.message_bounds.MOST_WORD_CHARACTERS", "characters", "an error of the protocol"
+    ),
+    Bound(
+        "the name of a field in a message",
+        "serving.message_bounds.MOST_NAME_BYTES",
+        "bytes",
+        "an error of the protocol",
+    ),
+    Bound("messages in one batch, or on one line", "serving.messages.MOST_AT_ONCE", "", "one answer without an id"),
+    Bound("an id that is sent back", "serving.messages.MOST_ID_CHARACTERS", "characters", "the error has no id"),
+    Bound("a form of the approval page", "serving.page.MAX_FORM_BYTES", "bytes", "400"),
+    Bound("requests of one caller at once", "serving.shares.MOST_REQUESTS", "", "429"),
+    Bound("streams of one caller", "serving.shares.MOST_STREAMS", "", "429"),
+    Bound("sessions of one caller", "serving.shares.MOST_SESSIONS", "", "the one unused for longest ends"),
+    Bound("a session without use", "serving.shares.SESSION_IDLE_SECONDS", "seconds", "it ends"),
+    Bound("tool calls of one caller at once", "serving.calls.MOST_CALLS", "", "`too_many_calls`"),
+    Bound("visits to the approval page that are kept", "serving.visits.MOST_KEPT", "", "the oldest end"),
+    Bound("a visit without use", "serving.visits.IDLE_SECONDS", "seconds", "it ends"),
+)
+
+ORDERS = (
+    Bound("arguments of a call", "serving.arguments.MAX_ARGUMENTS", "", "`invalid_arguments`"),
+    Bound("characters of all arguments", "serving.arguments.MAX_CHARACTERS", "characters", "`invalid_arguments`"),
+    Bound("values in arguments", "serving.arguments.MAX_VALUES", "", "`invalid_arguments`"),
+    Bound("nesting of arguments", "serving.arguments.MAX_DEPTH", "levels", "`invalid_arguments`"),
+    Bound("products of an order", "api.orders.MAX_PRODUCTS", "", "`invalid_arguments`"),
+    Bound("options of a product's variant", "api.orders.MAX_OPTIONS", "", "`invalid_arguments`"),
+    Bound("the address of a product", "api.url_parts.MAX_URL", "characters", "`invalid_arguments`"),
+    Bound("metadata of an order", "api.orders.MAX_METADATA_BYTES", "bytes", "`invalid_arguments`"),
+    Bound(
+        "a question in a host's dialogue",
+        "ordering.question.DIALOGUE_CHARACTERS",
+        "characters",
+        "it is asked on the page or in a terminal",
+    ),
+    Bound("a question at all", "ordering.question.MOST_BYTES", "bytes", "`order_too_large`"),
+    Bound("questions of one caller that wait", "ordering.ask.MOST_WAITING", "", "`too_many_waiting`"),
+    Bound("products that a question looks up", "ordering.look_ups.MOST_PRODUCTS", "", "they have no title"),
+    Bound("looking up for a question", "ordering.look_ups.LOOK_UP_SECONDS", "seconds", "there are no titles"),
+    Bound("a wait for news in `get_order`", "serving.arguments.MAX_WAIT_SECONDS", "seconds", "`invalid_arguments`"),
+)
+
+STORED = (
+    Bound(
+        "a time in the journal",
+        "ordering.records.MOST_SECONDS",
+        "seconds",
+        "the row cannot be read: left out, and told",
+    ),
+    Bound(
+        "entries of one rail in a round of looking up",
+        "ordering.look_up.MOST_SWEPT",
+        "",
+        "the next round goes on after them",
+    ),
+    Bound(
+        "entries that a purge forgets in one transaction", "ordering.purge.SLICE", "", "the next slice, after a pause"
+    ),
+    Bound(
+        "waiting for another process that writes",
+        "ordering.database.BUSY_SECONDS",
+        "seconds",
+        "`journal_unavailable`: nothing was sent",
+    ),
+    Bound("a credential of a wallet", "payments.credential.MAX_CREDENTIAL_BYTES", "bytes", "not sent"),
+    Bound("a receipt", "payments.receipt.MAX_RECEIPT_BYTES", "bytes", "no receipt"),
+    Bound("a `WWW-Authenticate` header", "payments.wire.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),
+)
+
+SECTIONS = (
+    ("What Zinc, a node, a wallet's provider or a shop answers", ANSWERS),
+    ("What a client sends", REQUESTS),
+    ("What an order and a question hold", ORDERS),
+    ("What is stored", STORED),
+)
+
+
+def page() -> str:
+    """Return the page."""
+    lines = [
+        "# Bounds",
+        "",
+        "Made by `python -m bench.bounds --write`; nothing here is written by hand. Each thing that comes from outside",
+        "has a bound, and no bound is passed silently: the last column but one says what happens beyond it.",
+    ]
+    for title, bounds in SECTIONS:
+        lines += ["", f"## {title}", "", "| thing | at most | beyond it | constant |", "|---|---|---|---|"]
+        lines += [f"| {each.thing} | {each.value()} | {each.beyond} | `{each.constant}` |" for each in bounds]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Print the page, or write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write docs/bounds.md")
+    if parser.parse_args().write:
+        PAGE.write_text(page(), encoding="utf-8")
+    else:
+        print(page(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
