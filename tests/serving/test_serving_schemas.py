@@ -103,7 +103,12 @@ async def test_objects_and_lists_say_what_is_in_them(open_test_shop: OpenShop, m
 
 @both_eras
 async def test_choices_are_of_one_type_and_defaults_of_theirs(open_test_shop: OpenShop, mode: str) -> None:
-    python: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+    python: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
     for place, _, node in await published(open_test_shop, mode):
         for value in [*node.get("enum", []), *([node["default"]] if "default" in node else [])]:
             assert isinstance(value, python[node["type"]]), place
