@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -63,7 +63,8 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
     real = sqlite3.connect
 
     def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        return cast(sqlite3.Connection, real(*arguments, **{"factory": Connection, **options}))
+        opened: sqlite3.Connection = real(*arguments, **{"factory": Connection, **options})
+        return opened
 
     def on_postgres(
         connection: sa.Connection, cursor: object, statement: str, parameters: Any, context: object, many: bool
