@@ -22,9 +22,10 @@ FUTURE_SECONDS = 300.0
 class Times:
     """The clocks of one process. Times are seconds since the epoch."""
 
-    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic) -> None:
-        """`steady` shows seconds from some moment on, and cannot be set."""
+    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
+        """`steady` shows seconds from some moment on and cannot be set: the machine's, where a test has no clocks."""
         self.clock = clock
+        steady = steady or (time.monotonic if clock is time.time else clock)
         self._steady = steady
         self._heard: tuple[float, float] | None = None
         self._began = clock(), steady()
