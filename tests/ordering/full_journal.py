@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -90,9 +90,9 @@ def sqlite_plan(path: str, statement: str, given: Sequence[Any] | Mapping[str, A
 
 def postgres_plan(connection: sa.Connection, statement: str, given: Any) -> Mapping[str, Any]:
     """Return the plan by which PostgreSQL would run a statement, with its estimated cost."""
-    row: Any = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", given).scalar_one()
-    [plan] = json.loads(row) if isinstance(row, str) else row
-    return plan["Plan"]
+    row = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", given).scalar_one()
+    plans = cast(list[Mapping[str, Any]], row if isinstance(row, list) else json.loads(row))
+    return cast(Mapping[str, Any], plans[0]["Plan"])
 
 
 def scanned(plan: Mapping[str, Any]) -> set[str]:

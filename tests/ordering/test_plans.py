@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -43,11 +43,11 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
     """Listen to both drivers."""
 
     class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        def execute(self, sql: str, parameters: Any = (), /) -> Self:
             executed[sql] = parameters
             return super().execute(sql, parameters)
 
-        def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        def executemany(self, sql: str, parameters: Any, /) -> Self:
             given = list(parameters)
             executed[sql] = given[0] if given else ()
             return super().executemany(sql, given)
@@ -63,7 +63,8 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
     real = sqlite3.connect
 
     def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        return real(*arguments, **{"factory": Connection, **options})
+        opened: sqlite3.Connection = real(*arguments, **{"factory": Connection, **options})
+        return opened
 
     def on_postgres(
         connection: sa.Connection, cursor: object, statement: str, parameters: Any, context: object, many: bool

@@ -68,6 +68,7 @@ WRONG: dict[str, tuple[str, object]] = {
 async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
     open_test_shop: OpenShop, zinc: FakeZinc, home: Path, wrong: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "zinc_mcp")
     column, value = WRONG[wrong]
     async with open_test_shop() as shop:
         first = entry_of(await shop.checkout.place(intent(products=book(1))))

@@ -210,8 +210,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "journal", sentence, "Make the journal's folder and file writable.")
     else:
         yield Finding("ok", "journal", "it can be read and written")
-    for row in unreadable[:_MOST_SHOWN]:
-        yield Finding("wrong", "journal", row.summary, "Other orders go on without it. Keep a copy of the journal.")
+    for each in unreadable[:_MOST_SHOWN]:
+        yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
     if len(unreadable) > _MOST_SHOWN:
         yield Finding("wrong", "journal", f"{len(unreadable) - _MOST_SHOWN} more of its entries cannot be read.")
     asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"

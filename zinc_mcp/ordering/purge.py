@@ -54,7 +54,7 @@ def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
     )
     if connection.dialect.name != "sqlite":
         query = query.with_for_update(skip_locked=True)  # whoever holds one moves it on just now
-    found = [tuple(row) for row in connection.execute(query)]
+    found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(query)]
     if not found:
         return 0
     left = [{"this_id": row[0], "now": now, **{f"new_{name}": text for name, text in _left(row[3:])}} for row in found]
