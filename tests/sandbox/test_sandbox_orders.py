@@ -8,8 +8,8 @@ from sandbox.practising import ADDRESS, Clock, customer, order, placed, product,
 from zinc_mcp.api.responses import Order
 from zinc_mcp.prose import plain
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.catalogue import SCENARIOS
-from zinc_mcp.sandbox.orders import order_at
+from zinc_mcp.sandbox.order_view import order_at
+from zinc_mcp.sandbox.products import SCENARIOS
 
 
 async def after(seconds: float, body: dict[str, Any], *, pace: float = 1.0) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.sandbox.campaign.lies import PAYEES, Payee
 from zinc_mcp.sandbox.ledger import fingerprint
-from zinc_mcp.sandbox.offers import PAYEES, Payee
 
 _RIVAL = """
 import asyncio, sys

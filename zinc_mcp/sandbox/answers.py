@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.campaign.dialect import Dialect
 
 
 class Dated:

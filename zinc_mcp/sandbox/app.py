@@ -12,19 +12,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from zinc_mcp.sandbox.agent_orders import AgentPlacing, Settle
 from zinc_mcp.sandbox.answers import AnsweredError, Answers, as_json
-from zinc_mcp.sandbox.catalogue import listed
-from zinc_mcp.sandbox.course import WORKING_AT
-from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import Fault, asks, fault_for, spoilt
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.campaign.faults import Fault, asks, fault_for, spoilt
+from zinc_mcp.sandbox.campaign.lies import Offers
+from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX, Till
 from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint
 from zinc_mcp.sandbox.listing import has_metadata, read_query
-from zinc_mcp.sandbox.offers import Offers
-from zinc_mcp.sandbox.orders import age_of, order_at, timeline_at
-from zinc_mcp.sandbox.payments import AgentPlacing, Settle
-from zinc_mcp.sandbox.placing import Placing
+from zinc_mcp.sandbox.order_view import age_of, order_at, timeline_at
+from zinc_mcp.sandbox.orders import Placing
+from zinc_mcp.sandbox.outcome import WORKING_AT
 from zinc_mcp.sandbox.prices import ORDER_FEE, WALLET_BALANCE
-from zinc_mcp.sandbox.till import ORDER_KEY_PREFIX, Till
+from zinc_mcp.sandbox.products import listed
 
 LISTING_LAG = 5.0
 """Seconds until a new order is listed, at pace 1, where the dialect's listing lags."""

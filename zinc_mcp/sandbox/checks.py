@@ -5,12 +5,12 @@ from typing import Any
 from starlette.responses import Response
 
 from zinc_mcp.sandbox.answers import AnsweredError, Answers
-from zinc_mcp.sandbox.catalogue import Trouble, scenario_of
-from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import Fault, UnknownFaultError, check, fault_for
-from zinc_mcp.sandbox.intake import address_problem
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.campaign.faults import Fault, UnknownFaultError, check, fault_for
 from zinc_mcp.sandbox.ledger import Rail, Row
+from zinc_mcp.sandbox.order_form import address_problem
 from zinc_mcp.sandbox.prices import ORDER_FEE
+from zinc_mcp.sandbox.products import Trouble, scenario_of
 
 
 class Checks:

@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from zinc_mcp.sandbox.catalogue import HOSTILE, Scenario, Trouble
-from zinc_mcp.sandbox.course import DELIVERED, Course
 from zinc_mcp.sandbox.ledger import Row
+from zinc_mcp.sandbox.outcome import DELIVERED, Course
 from zinc_mcp.sandbox.parcels import When
 from zinc_mcp.sandbox.prices import ORDER_FEE, price_components
+from zinc_mcp.sandbox.products import HOSTILE, Scenario, Trouble
 
 _Json = dict[str, Any]
 

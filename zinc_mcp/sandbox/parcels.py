@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from zinc_mcp.sandbox.catalogue import HOSTILE
-from zinc_mcp.sandbox.course import DELIVERED, SHIPPED, TRACKED
+from zinc_mcp.sandbox.outcome import DELIVERED, SHIPPED, TRACKED
+from zinc_mcp.sandbox.products import HOSTILE
 
 When = Callable[[float], str]
 """Turns an age into a date-time."""

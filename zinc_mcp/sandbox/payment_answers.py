@@ -9,12 +9,12 @@ from starlette.responses import Response
 from zinc_mcp.payments.practice import Problem
 from zinc_mcp.payments.receipt import to_payment_receipt
 from zinc_mcp.sandbox.answers import Answers, as_json
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.campaign.lies import Offers
+from zinc_mcp.sandbox.challenges import Settled, Till
 from zinc_mcp.sandbox.checks import Checks
-from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.ledger import Row
-from zinc_mcp.sandbox.offers import Offers
-from zinc_mcp.sandbox.orders import order_at
-from zinc_mcp.sandbox.till import Settled, Till
+from zinc_mcp.sandbox.order_view import order_at
 
 _CODES: dict[Problem, str] = {
     "malformed-credential": "invalid_payment_credential",

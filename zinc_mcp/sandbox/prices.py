@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zinc_mcp.sandbox.catalogue import HOSTILE, Scenario, title_of, unit_price
+from zinc_mcp.sandbox.products import HOSTILE, Scenario, title_of, unit_price
 
 ORDER_FEE = 100
 WALLET_BALANCE = 1_000_000

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.ledger import Attempt, Ledger, Placed
 
 if TYPE_CHECKING:
     import httpx
     from starlette.applications import Starlette
 
-    from zinc_mcp.sandbox.offers import Payee
-    from zinc_mcp.sandbox.payments import Settle
-    from zinc_mcp.sandbox.till import Settlement, Till
+    from zinc_mcp.sandbox.agent_orders import Settle
+    from zinc_mcp.sandbox.campaign.lies import Payee
+    from zinc_mcp.sandbox.challenges import Settlement, Till
 
 
 class Sandbox:
@@ -65,7 +65,7 @@ class Sandbox:
             # Starlette and the endpoints are loaded when somebody practises, not when somebody lists tools.
             from zinc_mcp.sandbox.answers import Dated
             from zinc_mcp.sandbox.app import build_app
-            from zinc_mcp.sandbox.offers import PAYEES, Offers
+            from zinc_mcp.sandbox.campaign.lies import PAYEES, Offers
 
             till = self._opened()
             offers = Offers(till, self.dialect, self._payees or PAYEES, self.challenge_seconds)
@@ -98,7 +98,7 @@ class Sandbox:
 
     def _opened(self) -> "Till":
         if self._till is None:
-            from zinc_mcp.sandbox.till import Till
+            from zinc_mcp.sandbox.challenges import Till
 
             self._till = Till(self._ledger)
         return self._till

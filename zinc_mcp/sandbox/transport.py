@@ -7,7 +7,7 @@ import anyio
 import httpx
 from starlette.types import ASGIApp, Message
 
-from zinc_mcp.sandbox.faults import CONNECTION
+from zinc_mcp.sandbox.campaign.faults import CONNECTION
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zinc_mcp.sandbox.catalogue import Scenario, Trouble, scenario_of
 from zinc_mcp.sandbox.prices import Line
+from zinc_mcp.sandbox.products import Scenario, Trouble, scenario_of
 
 WORKING_AT = 1.0
 """The age at which an order stops being pending."""

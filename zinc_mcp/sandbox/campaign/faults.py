@@ -66,7 +66,7 @@ import anyio
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from zinc_mcp.sandbox.strangers import OTHERS, others_answer
+from zinc_mcp.sandbox.campaign.other_orders import OTHERS, others_answer
 
 CONNECTION = "zinc_mcp.sandbox.connection"
 """Where the ASGI scope carries the connection that a fault may cut."""

@@ -14,9 +14,9 @@ from hashlib import sha256
 from typing import Any, Literal, TypedDict
 
 from zinc_mcp.payments.practice import VerificationError
-from zinc_mcp.sandbox.course import course_of
 from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint, insert_order, row_of
-from zinc_mcp.sandbox.orders import age_of
+from zinc_mcp.sandbox.order_view import age_of
+from zinc_mcp.sandbox.outcome import course_of
 from zinc_mcp.sandbox.prices import ORDER_FEE, charged_cents
 
 ORDER_KEY_PREFIX = "zn_live_sandbox_"

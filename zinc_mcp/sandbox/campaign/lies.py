@@ -12,9 +12,9 @@ from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.digest import digest_of
 from zinc_mcp.payments.practice import challenge_id, issue
 from zinc_mcp.payments.wire import base64url, encoded_object
-from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.challenges import Issued, Till
 from zinc_mcp.sandbox.prices import ORDER_FEE
-from zinc_mcp.sandbox.till import Issued, Till
 
 REALM = "api.zinc.com"
 CHALLENGE_SECONDS = 300.0

@@ -19,16 +19,16 @@ from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedErro
 from zinc_mcp.payments.practice import METHOD, VerificationError, challenge_id, verify
 from zinc_mcp.payments.terms import expiry
 from zinc_mcp.sandbox.answers import AnsweredError, Answers
-from zinc_mcp.sandbox.catalogue import scenario_of
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.campaign.faults import LIES, PAID, Fault, spoilt
+from zinc_mcp.sandbox.campaign.lies import Offers
+from zinc_mcp.sandbox.challenges import Issued, Settled, Till
 from zinc_mcp.sandbox.checks import Checks
-from zinc_mcp.sandbox.course import course_of
-from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import LIES, PAID, Fault, spoilt
-from zinc_mcp.sandbox.intake import key_in, read_body
 from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint
-from zinc_mcp.sandbox.offers import Offers
+from zinc_mcp.sandbox.order_form import key_in, read_body
+from zinc_mcp.sandbox.outcome import course_of
 from zinc_mcp.sandbox.payment_answers import Asked, PaymentAnswers
-from zinc_mcp.sandbox.till import Issued, Settled, Till
+from zinc_mcp.sandbox.products import scenario_of
 
 Settle = Callable[[str, bytes], Awaitable[str]]
 """Verifies and settles a credential of a method that is not ours, given the header's value and the body; returns the
