@@ -13,7 +13,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from bench.plan import IGNORED, Draw, How, Intention, Kind, Racer, Rail, Round, Words
-from zinc_mcp.sandbox.campaign.other_orders import OTHERS
+from zinc_mcp.sandbox.campaign.faults import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "journal", "questions", "clocks", "stops")
 SIZES: Mapping[Kind, int] = {"answers": 24, "failing": 24, "journal": 8, "questions": 12, "clocks": 16, "stops": 8}

@@ -243,7 +243,7 @@ async def test_the_timeline_tells_what_happened_and_when() -> None:
 
 
 def test_a_clock_that_runs_backwards_leaves_an_order_pending() -> None:
-    from zinc_mcp.sandbox.ledger import Row
+    from zinc_mcp.sandbox.ledger import OrderRow
 
-    row = Row("12004b34-897b-4f70-ad63-7ea3ff23d274", "x", order(), 1_795_000_000.0, None)
+    row = OrderRow("12004b34-897b-4f70-ad63-7ea3ff23d274", "x", order(), 1_795_000_000.0, None)
     assert order_at(row, 1_794_999_000.0, 1.0)["status"] == "pending"

@@ -14,7 +14,7 @@ from zinc_mcp.payments.networks import PATH_USD
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.campaign.faults import LIES, PAID, UNPAID
-from zinc_mcp.sandbox.campaign.lies import Payee
+from zinc_mcp.sandbox.challenges import Payee
 
 PRACTICE = PracticeWallet().terms
 EVERY: Any = {"tempo": TEMPO, "stripe": STRIPE, "sandbox": PRACTICE["sandbox"]}

@@ -23,7 +23,7 @@ from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.campaign.lies import PAYEES, Payee
+from zinc_mcp.sandbox.challenges import PAYEES, Payee
 from zinc_mcp.sandbox.ledger import fingerprint
 
 _RIVAL = """

@@ -1,4 +1,4 @@
-"""The money side of the ledger: challenges that were issued, what was settled for them, and the keys of paid orders.
+"""The challenges of a 402, and what was settled for each of them.
 
 Several processes that share a ledger share its secret: each verifies what another issued, and one challenge is settled
 once among all of them.
@@ -8,43 +8,73 @@ import hmac
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal, TypedDict
 
+from zinc_mcp.payments import practice
+from zinc_mcp.payments.digest import digest_of
 from zinc_mcp.payments.practice import VerificationError
-from zinc_mcp.sandbox.ledger import Ledger, Row, fingerprint, insert_order, row_of
-from zinc_mcp.sandbox.order_view import age_of
-from zinc_mcp.sandbox.outcome import course_of
-from zinc_mcp.sandbox.prices import ORDER_FEE, charged_cents
+from zinc_mcp.payments.wire import encoded_object
+from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, insert_order, order_row
+from zinc_mcp.sandbox.outcome import ORDER_FEE, age_of, charged_cents, outcome_of
+from zinc_mcp.sandbox.sandbox import Sandbox
+
+REALM = "api.zinc.com"
 
 ORDER_KEY_PREFIX = "zn_live_sandbox_"
-"""Zinc's order keys look like `zn_live_…`; nobody can take these for one of them."""
+"""Zinc's order keys look like `zn_live_…`; no reader can take these for one of them."""
 
 REFUND_AFTER = 5.0
 """Seconds from the end of an order until its refund, at pace 1."""
 
-Outcome = Literal["ordered", "duplicate", "no_order"]
+Ending = Literal["ordered", "duplicate", "no_order"]
 
 
-class Settlement(TypedDict):
-    """One payment that was taken. `order_id` is what it bought; for a `duplicate`, the earlier order of its key."""
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """One way to be paid: the `request` of its challenges, except for the amount."""
 
-    challenge_id: str
     method: str
-    reference: str
-    amount_cents: int
-    refunded_cents: int
-    idempotency_key: str | None
-    outcome: Outcome
-    order_id: str | None
-    at: float
+    currency: str
+    recipient: str
+    decimals: int = 2
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+PAYEES = (
+    Payee(
+        "tempo",
+        "0x20C000000000000000000000b9537d11c60E8b50",
+        "0x3ba9000000000000000000000000000000005a2d",
+        6,
+        {"chainId": 4217},
+    ),
+    Payee("stripe", "usd", "acct_1SandboxSandbox", details={"networkId": "profile_sandbox"}),
+    Payee("sandbox", "usd", "acct_practice"),
+)
+"""Zinc's two, in the shapes captured on 30 June 2026 with other recipients, and the one that is settled here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One challenge before it is bound and written; `cents` is the amount of its `request`."""
+
+    method: str
+    cents: int
+    request: Mapping[str, Any]
+    expires_at: float | None
+    digest: str | None
+    realm: str = REALM
+    intent: str = "charge"
+    header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A challenge as the ledger keeps it. `body_sha256` is None for one that was asked without a body."""
+    """A challenge in the ledger. `body_sha256` is None for one that was asked for without a body."""
 
     challenge_id: str
     method: str
@@ -53,234 +83,290 @@ class Issued:
     expires_at: float | None
 
 
+class Settlement(TypedDict):
+    """One payment that was taken. `order_id` is what it bought; for a `duplicate`, the earlier order with its key."""
+
+    challenge_id: str
+    method: str
+    reference: str
+    amount_cents: int
+    refunded_cents: int
+    idempotency_key: str | None
+    outcome: Ending
+    order_id: str | None
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What became of a payment: `void` and `unsettled` took nothing."""
 
-    outcome: Outcome | Literal["void", "unsettled"]
-    row: Row | None = None
+    ending: Ending | Literal["void", "unsettled"]
+    row: OrderRow | None = None
     method: str = ""
     reference: str = ""
     at: float = 0.0
     again: bool = False
-    """Whether it had been settled before, and this is how."""
+    """Whether it had been settled before, in this way."""
 
 
-class Till:
-    """Every method is one transaction."""
+def offered_methods(sandbox: Sandbox, content: bytes) -> list[str]:
+    """Return the methods on offer. A request without a body was seen to leave out stripe."""
+    return [payee.method for payee in sandbox.payees or PAYEES if content or payee.method != "stripe"]
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Open the till, and make the ledger's secret where there is none."""
-        self._ledger = ledger
-        with ledger.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
-            (found,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
-        self.secret = str(found)
-        """Binds the challenges. Text, as the SDKs' servers want it."""
 
-    def order_key(self, order_id: str) -> str:
-        """Return the key of one paid order: derived, so that it is stored nowhere."""
-        return ORDER_KEY_PREFIX + hmac.digest(self.secret.encode(), f"order {order_id}".encode(), sha256).hex()[:40]
+def draft_challenges(sandbox: Sandbox, post: Post, method: str | None, *, times: int = 1) -> list[Draft]:
+    """Draft a challenge for each method on offer, or for `method` alone.
 
-    def issue(self, challenges: Sequence[Issued]) -> None:
-        """Write down challenges that are about to be offered."""
-        with self._ledger.transaction() as database:
-            database.executemany(
-                "INSERT OR IGNORE INTO challenges (challenge_id, method, amount_cents, body_sha256, expires_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                [
-                    (one.challenge_id, one.method, one.amount_cents, one.body_sha256, one.expires_at)
-                    for one in challenges
-                ],
-            )
+    Each asks `times` times max_price and the fee, or the fee alone where the request has no body.
+    """
+    offered = [name for name in offered_methods(sandbox, post.content) if method in (None, name)]
+    cents: int = (post.body.get("max_price", 0) + ORDER_FEE) * times
+    digest = None
+    if post.content and sandbox.dialect.challenge_digest != "absent":
+        digest = digest_of(post.content)
+        digest = digest if sandbox.dialect.challenge_digest == "draft" else digest.replace(":", "")
+    expires_at = post.at + sandbox.challenge_seconds
+    return [
+        Draft(payee.method, cents, _request(payee, cents), expires_at, digest)
+        for payee in sandbox.payees or PAYEES
+        if payee.method in offered
+    ]
 
-    def issued(self, challenge_id: str) -> Issued | None:
-        """Return a challenge that was issued here, or None."""
-        for row in self._ledger.select("SELECT * FROM challenges WHERE challenge_id = ?", challenge_id):
-            return Issued(
-                row["challenge_id"], row["method"], row["amount_cents"], row["body_sha256"], row["expires_at"]
-            )
-        return None
 
-    def fate(self, challenge_id: str, now: float) -> tuple[Literal["settled", "unpaid", "open"], str | None] | None:
-        """Say what became of a challenge, or None if there is none: an `unpaid` one can never be settled any more."""
-        with self._ledger.transaction() as database:
-            settled = database.execute(
-                "SELECT reference FROM settlements WHERE challenge_id = ?", (challenge_id,)
-            ).fetchone()
-            if settled:
-                return "settled", str(settled["reference"])
-            known = database.execute("SELECT * FROM challenges WHERE challenge_id = ?", (challenge_id,)).fetchone()
-            if known is None:
-                return None
-            if known["expires_at"] is None or known["expires_at"] > now or known["claimed"]:
-                return "open", None
-            # A request that was verified in time may still be on its way to the till: from now on it is turned away.
-            database.execute("UPDATE challenges SET void = 1 WHERE challenge_id = ?", (challenge_id,))
-            return "unpaid", None
+def _request(payee: Payee, cents: int) -> dict[str, Any]:
+    amount = str(cents * int(10 ** (payee.decimals - 2)))
+    request = {"amount": amount, "currency": payee.currency, "recipient": payee.recipient}
+    return {**request, "methodDetails": dict(payee.details)} if payee.details else request
 
-    def claim(self, challenge_id: str) -> bool:
-        """Reserve a challenge for one settlement elsewhere; say whether this did it."""
-        with self._ledger.transaction() as database:
-            changed = database.execute(
-                "UPDATE challenges SET claimed = 1 WHERE challenge_id = ? AND claimed = 0 AND void = 0", (challenge_id,)
-            )
-            return changed.rowcount == 1
 
-    def release(self, challenge_id: str) -> None:
-        """Give a challenge back whose settlement elsewhere was refused."""
-        with self._ledger.transaction() as database:
-            database.execute("UPDATE challenges SET claimed = 0 WHERE challenge_id = ?", (challenge_id,))
-
-    def earlier(self, challenge_id: str, credential: str) -> Settled | None:
-        """Return how a challenge was settled, or None.
-
-        Raises:
-            VerificationError: if it was settled with another credential.
-        """
-        with self._ledger.transaction() as database:
-            return _earlier(database, challenge_id, credential)
-
-    def ordered_with(self, key: str | None) -> Row | None:
-        """Return the agent order of an idempotency key, or None."""
-        with self._ledger.transaction() as database:
-            return _ordered_with(database, key)
-
-    def settle(
-        self,
-        attempt: int,
-        challenge: Issued,
-        reference: str,
-        credential: str,
-        *,
-        at: float,
-        key: str | None,
-        body: dict[str, Any],
-        scenario: str,
-        honour_keys: bool,
-        keep_duplicates: bool,
-        fails: bool = False,
-    ) -> Settled:
-        """Take a payment and create its order, in one transaction; once for each challenge and each key.
-
-        The scope of keys is not documented. Who pays has no account: here a key stands for one order among all payers.
-
-        Args:
-            attempt: the number of the request.
-            challenge: what is paid.
-            reference: where it was settled.
-            credential: what paid; only a fingerprint is kept.
-            at: when it came.
-            key: the idempotency key.
-            body: the order.
-            scenario: how the order will go.
-            honour_keys: whether a used key is noticed.
-            keep_duplicates: whether a payment is taken for a used key as well.
-            fails: the payment is taken and no order comes of it.
-
-        Raises:
-            VerificationError: if the challenge was settled with another credential.
-        """
-        with self._ledger.transaction() as database:
-            if earlier := _earlier(database, challenge.challenge_id, credential):
-                return earlier
-            (void,) = database.execute(
-                "SELECT void FROM challenges WHERE challenge_id = ?", (challenge.challenge_id,)
-            ).fetchone()
-            if void:
-                return Settled("void")
-            twin = _ordered_with(database, key) if honour_keys else None
-            if twin and not keep_duplicates:
-                return Settled("unsettled", twin)
-            row = twin or (None if fails else self._new(body, at))
-            outcome: Outcome = "duplicate" if twin else "ordered" if row else "no_order"
-            database.execute(
-                "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
-                "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    challenge.challenge_id,
-                    challenge.method,
-                    reference,
-                    fingerprint(credential),
-                    challenge.amount_cents,
-                    key,
-                    outcome,
-                    row.order_id if row else None,
-                    at,
-                ),
-            )
-            if row and outcome == "ordered":
-                insert_order(database, row, key, scenario, "agent")
-                database.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, attempt))
-            return Settled(outcome, row, challenge.method, reference, at)
-
-    def give(self, attempt: int, *, at: float, key: str | None, body: dict[str, Any], scenario: str) -> Row:
-        """Create an agent order that nobody paid for, or return the one of its key."""
-        with self._ledger.transaction() as database:
-            if twin := _ordered_with(database, key):
-                return twin
-            row = self._new(body, at)
-            insert_order(database, row, key, scenario, "agent")
-            database.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, attempt))
-            return row
-
-    def settlements(self, now: float, pace: float) -> list[Settlement]:
-        """Return every payment taken, oldest first, with what of it has been given back by now."""
-        rows = self._ledger.select(
-            "SELECT settlements.*, caller, body, created_at, cancelled_at FROM settlements "
-            "LEFT JOIN orders USING (order_id) ORDER BY settlements.seq"
+def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str]:
+    """Bind the challenges, write them down, and return them as header lines."""
+    made = [
+        practice.issue(
+            sandbox.ledger.secret.encode(),
+            realm=draft.realm,
+            request=draft.request,
+            method=draft.method,
+            intent=draft.intent,
+            expires=None if draft.expires_at is None else _rfc_3339(draft.expires_at),
+            digest=draft.digest,
+            # Two orders of one body at one time are two challenges. The name is that of the SDKs' servers.
+            opaque=encoded_object({"_mpp_nonce": secrets.token_hex(16)}),
+            header=draft.header,
         )
-        return [
-            Settlement(
-                challenge_id=row["challenge_id"],
-                method=row["method"],
-                reference=row["reference"],
-                amount_cents=row["amount_cents"],
-                refunded_cents=(
-                    refunded_cents(row_of(row), row["amount_cents"], now, pace) if row["outcome"] == "ordered" else 0
-                ),
-                idempotency_key=row["idempotency_key"],
-                outcome=row["outcome"],
-                order_id=row["order_id"],
-                at=row["at"],
-            )
-            for row in rows
-        ]
-
-    def _new(self, body: dict[str, Any], at: float) -> Row:
-        order_id = str(uuid.uuid4())
-        return Row(order_id, fingerprint(self.order_key(order_id)), body, at, None)
+        for draft in drafts
+    ]
+    digest = sha256(content).hexdigest() if content else None
+    with sandbox.ledger.transaction() as database:
+        database.executemany(
+            "INSERT INTO challenges (challenge_id, method, amount_cents, body_sha256, expires_at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [
+                (challenge.id, draft.method, draft.cents, digest, draft.expires_at)
+                for challenge, draft in zip(made, drafts, strict=True)
+            ],
+        )
+    return [challenge.to_www_authenticate() for challenge in made]
 
 
-def refunded_cents(row: Row, paid: int, now: float, pace: float) -> int:
+def _rfc_3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def issued(ledger: Ledger, challenge_id: str) -> Issued | None:
+    """Return a challenge that was issued here, or None."""
+    for row in ledger.select("SELECT * FROM challenges WHERE challenge_id = ?", challenge_id):
+        return Issued(row["challenge_id"], row["method"], row["amount_cents"], row["body_sha256"], row["expires_at"])
+    return None
+
+
+def fate(
+    ledger: Ledger, challenge_id: str, now: float
+) -> tuple[Literal["settled", "unpaid", "open"], str | None] | None:
+    """Return what became of a challenge and its reference, or None if there is none such.
+
+    An `unpaid` challenge can never be settled any more.
+    """
+    with ledger.transaction() as database:
+        settled = _settlement_of(database, challenge_id)
+        if settled:
+            return "settled", str(settled["reference"])
+        known = database.execute("SELECT * FROM challenges WHERE challenge_id = ?", (challenge_id,)).fetchone()
+        if known is None:
+            return None
+        if known["expires_at"] is None or known["expires_at"] > now or known["claimed"]:
+            return "open", None
+        # A request that was verified in time may not have been settled yet: `settle` refuses it from now on.
+        database.execute("UPDATE challenges SET void = 1 WHERE challenge_id = ?", (challenge_id,))
+        return "unpaid", None
+
+
+def claim(ledger: Ledger, challenge_id: str) -> bool:
+    """Reserve a challenge for one settlement elsewhere; say whether this did it."""
+    with ledger.transaction() as database:
+        changed = database.execute(
+            "UPDATE challenges SET claimed = 1 WHERE challenge_id = ? AND claimed = 0 AND void = 0", (challenge_id,)
+        )
+        return changed.rowcount == 1
+
+
+def release(ledger: Ledger, challenge_id: str) -> None:
+    """Give back a challenge whose settlement elsewhere was refused."""
+    with ledger.transaction() as database:
+        database.execute("UPDATE challenges SET claimed = 0 WHERE challenge_id = ?", (challenge_id,))
+
+
+def earlier_settlement(ledger: Ledger, challenge_id: str, credential: str) -> Settled | None:
+    """Return how a challenge was settled, or None.
+
+    Raises:
+        VerificationError: if it was settled with another credential.
+    """
+    with ledger.transaction() as database:
+        return _earlier(database, challenge_id, credential)
+
+
+def order_of_key(ledger: Ledger, key: str | None) -> OrderRow | None:
+    """Return the agent order of an idempotency key, or None."""
+    with ledger.transaction() as database:
+        return _order_of_key(database, key)
+
+
+def settle(
+    sandbox: Sandbox,
+    post: Post,
+    challenge: Issued,
+    reference: str,
+    credential: str,
+    *,
+    keep_duplicates: bool,
+    fails: bool = False,
+) -> Settled:
+    """Take a payment and create its order, in one transaction; once for each challenge and each key.
+
+    The scope of keys is not documented. A payer has no account: here a key stands for one order among all payers.
+
+    Args:
+        sandbox: where it is settled.
+        post: the paid request.
+        challenge: what is paid.
+        reference: the settlement's reference.
+        credential: what paid; only a fingerprint is kept.
+        keep_duplicates: whether a payment is also taken for a used key.
+        fails: whether the payment is taken and no order comes of it.
+
+    Raises:
+        VerificationError: if the challenge was settled with another credential.
+    """
+    with sandbox.ledger.transaction() as database:
+        if earlier := _earlier(database, challenge.challenge_id, credential):
+            return earlier
+        (void,) = database.execute(
+            "SELECT void FROM challenges WHERE challenge_id = ?", (challenge.challenge_id,)
+        ).fetchone()
+        if void:
+            return Settled("void")
+        twin = _order_of_key(database, post.key) if sandbox.dialect.keys == "honoured" else None
+        if twin and not keep_duplicates:
+            return Settled("unsettled", twin)
+        row = twin or (None if fails else _new_order(database, sandbox.ledger.secret, post))
+        ending: Ending = "duplicate" if twin else "ordered" if row else "no_order"
+        database.execute(
+            "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
+            "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                challenge.challenge_id,
+                challenge.method,
+                reference,
+                fingerprint(credential),
+                challenge.amount_cents,
+                post.key,
+                ending,
+                row.order_id if row else None,
+                post.at,
+            ),
+        )
+        return Settled(ending, row, challenge.method, reference, post.at)
+
+
+def give(ledger: Ledger, post: Post) -> OrderRow:
+    """Create an agent order without a payment, or return the one of its key."""
+    with ledger.transaction() as database:
+        return _order_of_key(database, post.key) or _new_order(database, ledger.secret, post)
+
+
+def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
+    """Return every payment taken, oldest first, with what of it has been given back by now."""
+    rows = ledger.select(
+        "SELECT settlements.*, caller, body, created_at, cancelled_at FROM settlements "
+        "LEFT JOIN orders USING (order_id) ORDER BY settlements.seq"
+    )
+    return [
+        Settlement(
+            challenge_id=row["challenge_id"],
+            method=row["method"],
+            reference=row["reference"],
+            amount_cents=row["amount_cents"],
+            refunded_cents=(
+                refunded_cents(order_row(row), row["amount_cents"], now, pace) if row["outcome"] == "ordered" else 0
+            ),
+            idempotency_key=row["idempotency_key"],
+            outcome=row["outcome"],
+            order_id=row["order_id"],
+            at=row["at"],
+        )
+        for row in rows
+    ]
+
+
+def refunded_cents(row: OrderRow, paid_cents: int, now: float, pace: float) -> int:
     """Return what of an order's payment has been given back by now.
 
-    MPP page: the difference to the actual total and the fee, or everything if the order fails. When is not documented,
-    and no field of the order shows it.
+    MPP page: the difference to the actual total and the fee, or everything if the order fails. The time of it is not
+    documented, and no field of the order shows it.
     """
-    age, course = age_of(row, now, pace), course_of(row.body)
-    ended = [at for at, kind in course.milestones if kind in ("order_failed", "order_placed")]
-    lost = [at for at, kind in course.milestones if kind in ("order_failed", "cancelled")]
-    if any(age >= at + REFUND_AFTER for at in lost):
-        return paid
-    if any(age >= at + REFUND_AFTER for at in ended) and not course.failure:
-        return max(0, paid - charged_cents(course.bought, row.body["max_price"]) - ORDER_FEE)
+    age, outcome = age_of(row, now, pace), outcome_of(row.body)
+    over = {kind for at, kind in outcome.milestones if age >= at + REFUND_AFTER}
+    if over & {"order_failed", "cancelled"}:
+        return paid_cents
+    if "order_placed" in over:
+        return max(0, paid_cents - charged_cents(outcome.bought, row.body["max_price"]) - ORDER_FEE)
     return 0
 
 
+def order_key(secret: str, order_id: str) -> str:
+    """Return the key of one paid order: derived, so that it is stored nowhere."""
+    return ORDER_KEY_PREFIX + hmac.digest(secret.encode(), f"order {order_id}".encode(), sha256).hex()[:40]
+
+
+def _new_order(database: sqlite3.Connection, secret: str, post: Post) -> OrderRow:
+    order_id = str(uuid.uuid4())
+    row = OrderRow(order_id, fingerprint(order_key(secret, order_id)), post.body, post.at, None)
+    insert_order(database, post, row, outcome_of(post.body).scenario.name, "agent")
+    return row
+
+
+def _settlement_of(database: sqlite3.Connection, challenge_id: str) -> sqlite3.Row | None:
+    found: sqlite3.Row | None = database.execute(
+        "SELECT * FROM settlements WHERE challenge_id = ?", (challenge_id,)
+    ).fetchone()
+    return found
+
+
 def _earlier(database: sqlite3.Connection, challenge_id: str, credential: str) -> Settled | None:
-    found = database.execute("SELECT * FROM settlements WHERE challenge_id = ?", (challenge_id,)).fetchone()
+    found = _settlement_of(database, challenge_id)
     if found is None:
         return None
     if found["credential"] != fingerprint(credential):
         raise VerificationError("verification-failed")
     order = database.execute("SELECT * FROM orders WHERE order_id = ?", (found["order_id"],)).fetchone()
-    row = row_of(order) if order else None
+    row = order_row(order) if order else None
     return Settled(found["outcome"], row, found["method"], found["reference"], found["at"], again=True)
 
 
-def _ordered_with(database: sqlite3.Connection, key: str | None) -> Row | None:
-    found = None
-    if key is not None:
-        found = database.execute("SELECT * FROM orders WHERE rail = 'agent' AND idempotency_key = ?", (key,)).fetchone()
-    return row_of(found) if found else None
+def _order_of_key(database: sqlite3.Connection, key: str | None) -> OrderRow | None:
+    if key is None:
+        return None
+    found = database.execute("SELECT * FROM orders WHERE rail = 'agent' AND idempotency_key = ?", (key,)).fetchone()
+    return order_row(found) if found else None

@@ -1,8 +1,9 @@
-"""What was ordered and what was tried: a small SQLite file that several processes may share, or memory."""
+"""The ledger: every order and every POST, in a small SQLite file that several processes may share, or in memory."""
 
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from zinc_mcp.errors import SettingsError
 
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS settlements (
     at REAL NOT NULL);
 """
 
-# What ledgers of earlier versions lack.
+# The columns that ledgers of earlier versions lack.
 _LATER_COLUMNS = {
     "orders": ("rail TEXT NOT NULL DEFAULT 'account'",),
     "attempts": ("rail TEXT NOT NULL DEFAULT 'account'", "credential TEXT"),
@@ -62,9 +63,11 @@ class Placed(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One `POST /orders` or `POST /agent/orders`. `outcome` is `created`, `replayed_409`, `rejected_422`,
-    `not_accepted_drop_before`, or `received` while it is being worked on; `fault` is what was done to the answer.
-    On the agent rail `challenged` is the unpaid half, and `credential` a fingerprint of what a paid one carried.
+    """One `POST /orders` or `POST /agent/orders`.
+
+    `outcome` is `created`, `replayed_409`, `rejected_422`, `not_accepted_drop_before`, or `received` while the POST is
+    being worked on; on the agent rail also `challenged`, for a POST without a payment. `fault` is the fault that spoilt
+    the answer. `credential` is a fingerprint of the credential of a paid POST.
     """
 
     rail: Rail
@@ -79,8 +82,8 @@ class Attempt(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One order as the ledger keeps it; everything else about it follows from this and the time."""
+class OrderRow:
+    """One order in the ledger; everything else about it follows from this and the time."""
 
     order_id: str
     caller: str
@@ -90,10 +93,26 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of an order handed in: a new one, or the earlier one of its key."""
+class Post:
+    """One POST of an order, as it was read and noted."""
 
-    row: Row
+    number: int
+    """Its place among all POSTs of the ledger."""
+    nth: int
+    """Its place, from 0, among the POSTs with its idempotency key, or with its body where it has no key."""
+    at: float
+    caller: str
+    key: str | None
+    content: bytes
+    body: dict[str, Any]
+    """The content as JSON, right or wrong; `{}` if it is no object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an order handed in: a new order, or the earlier one with its key."""
+
+    row: OrderRow
     created: bool
     in_flight: bool
 
@@ -104,7 +123,7 @@ def fingerprint(api_key: str) -> str:
 
 
 class Ledger:
-    """The orders, the attempts and how often each order was read. Every method is one transaction."""
+    """The orders, the POSTs and how often each order was read. Every method is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the ledger, and make its file where there is none.
@@ -112,18 +131,20 @@ class Ledger:
         Raises:
             SettingsError: if the file cannot be used.
         """
-        # One connection, perhaps a server in one thread and its judge in another.
+        # One connection may be used by a server in one thread and by its judge in another.
         self._lock = threading.Lock()
         try:
             if path is not None:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # SQLite gives the files beside it (-wal, -shm) the permissions of the file itself.
+                # SQLite gives the files beside it (-wal, -shm) the permissions of this file.
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             weakref.finalize(self, self._connection.close)
             self._prepare()
+            self.secret = self._kept_secret()
+            """Binds the challenges, for all processes that share the ledger. Text, as the SDKs' servers want it."""
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(f"The sandbox cannot keep its orders in {str(path)!r}.") from error
 
@@ -133,11 +154,11 @@ class Ledger:
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                # Survives a killed process; a lost power supply may take the last practice orders with it.
+                # The orders survive a killed process; a power failure may lose the last ones.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 break
             except sqlite3.OperationalError as error:
-                # Two processes that open a new file together: SQLite does not wait for this lock by itself.
+                # SQLite does not wait for this lock by itself when two processes open a new file together.
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
                     raise
                 time.sleep(0.02)
@@ -150,6 +171,12 @@ class Ledger:
                     if column.partition(" ")[0] not in known:
                         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             database.execute(_LATER_INDEX)
+
+    def _kept_secret(self) -> str:
+        with self.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
+            (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
+            return str(secret)
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -169,16 +196,14 @@ class Ledger:
         at: float,
         caller: str,
         key: str | None,
-        body: bytes,
+        content: bytes,
+        body: dict[str, Any],
         *,
         rail: Rail = "account",
         credential: str | None = None,
-    ) -> tuple[int, int]:
-        """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0.
-
-        Attempts with a credential and attempts without one are counted apart.
-        """
-        digest = hashlib.sha256(body).hexdigest()
+    ) -> Post:
+        """Write down that a POST arrived. POSTs with a credential and POSTs without one are counted apart."""
+        digest = hashlib.sha256(content).hexdigest()
         with self.transaction() as database:
             same = "idempotency_key = ?" if key is not None else "idempotency_key IS NULL AND body_sha256 = ?"
             (earlier,) = database.execute(
@@ -191,60 +216,47 @@ class Ledger:
                 "VALUES (?, ?, ?, ?, 'received', ?, ?)",
                 (at, caller, key, digest, rail, credential),
             )
-            return int(written.lastrowid or 0), int(earlier)
+            return Post(int(written.lastrowid or 0), int(earlier), at, caller, key, content, body)
 
-    def close_attempt(self, attempt: int, outcome: str, fault: str | None, *, busy: bool) -> None:
-        """Write down what became of an attempt; `busy` leaves it in flight, as one that never answers."""
+    def close_attempt(self, post: Post, outcome: str, fault: str | None, *, busy: bool = False) -> None:
+        """Write down what became of a POST; `busy` leaves it in flight, as one that never answers."""
         with self.transaction() as database:
             database.execute(
                 "UPDATE attempts SET outcome = ?, fault = ?, busy_until = iif(?, busy_until, NULL) WHERE seq = ?",
-                (outcome, fault, busy, attempt),
+                (outcome, fault, busy, post.number),
             )
 
-    def accept(
-        self,
-        attempt: int,
-        *,
-        at: float,
-        caller: str,
-        key: str | None,
-        body: dict[str, Any],
-        scenario: str,
-        busy_seconds: float,
-        honour_keys: bool,
-    ) -> Accepted:
+    def accept(self, post: Post, scenario: str, *, busy_seconds: float, honour_keys: bool) -> Accepted:
         """Create the order, or return the one that its key stands for: check and insert are one transaction.
 
         Keys are counted per API key (the scope is not documented). The server makes one when none is given.
         """
         with self.transaction() as database:
             earlier = None
-            if key is not None and honour_keys:
+            if post.key is not None and honour_keys:
                 earlier = database.execute(
-                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (caller, key)
+                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (post.caller, post.key)
                 ).fetchone()
             if earlier is not None:
-                row = row_of(earlier)
+                row = order_row(earlier)
                 (busy,) = database.execute(
-                    "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, at)
+                    "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, post.at)
                 ).fetchone()
                 return Accepted(row, created=False, in_flight=busy > 0)
-            row = Row(str(uuid.uuid4()), caller, body, at, None)
-            insert_order(database, row, key, scenario, "account")
+            row = OrderRow(str(uuid.uuid4()), post.caller, post.body, post.at, None)
+            insert_order(database, post, row, scenario, "account")
             database.execute(
-                "UPDATE attempts SET order_id = ?, busy_until = ?, outcome = 'created' WHERE seq = ?",
-                (row.order_id, at + busy_seconds, attempt),
+                "UPDATE attempts SET busy_until = ?, outcome = 'created' WHERE seq = ?",
+                (post.at + busy_seconds, post.number),
             )
             return Accepted(row, created=True, in_flight=False)
 
-    def contested(self, attempt: int) -> bool:
-        """Say whether another POST with the same key arrived while this attempt was being processed."""
+    def contested(self, post: Post) -> bool:
+        """Say whether another POST with the same key arrived after this one."""
         with self.transaction() as database:
             (rivals,) = database.execute(
-                "SELECT count(*) FROM attempts AS rival JOIN attempts AS mine ON mine.seq = ? "
-                "WHERE rival.caller = mine.caller AND rival.idempotency_key = mine.idempotency_key "
-                "AND rival.seq > mine.seq",
-                (attempt,),
+                "SELECT count(*) FROM attempts WHERE caller = ? AND idempotency_key = ? AND seq > ?",
+                (post.caller, post.key, post.number),
             ).fetchone()
             return int(rivals) > 0
 
@@ -265,46 +277,32 @@ class Ledger:
             ).fetchone()
             return int(times) - 1
 
-    def find(self, caller: str, order_id: str) -> Row | None:
+    def find(self, caller: str, order_id: str) -> OrderRow | None:
         """Return the caller's order, or None: somebody else's order looks like one that does not exist."""
         rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
-        return row_of(rows[0]) if rows else None
+        return order_row(rows[0]) if rows else None
 
-    def of(self, caller: str) -> list[Row]:
+    def of(self, caller: str) -> list[OrderRow]:
         """Return all orders of a caller, newest first."""
-        return [row_of(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)]
+        return [
+            order_row(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)
+        ]
 
     def placed(self) -> list[Placed]:
         """Return every order, oldest first."""
-        return [
-            Placed(
-                rail=row["rail"],
-                order_id=row["order_id"],
-                idempotency_key=row["idempotency_key"],
-                api_key=row["caller"],
-                body=json.loads(row["body"]),
-                created_at=row["created_at"],
-                scenario=row["scenario"],
-            )
-            for row in self.select("SELECT * FROM orders ORDER BY seq")
-        ]
+        rows = self.select(
+            "SELECT rail, order_id, idempotency_key, caller AS api_key, body, created_at, scenario "
+            "FROM orders ORDER BY seq"
+        )
+        return [cast(Placed, {**dict(row), "body": json.loads(row["body"])}) for row in rows]
 
     def attempts(self) -> list[Attempt]:
-        """Return every attempt, oldest first."""
-        return [
-            Attempt(
-                rail=row["rail"],
-                credential=row["credential"],
-                at=row["at"],
-                idempotency_key=row["idempotency_key"],
-                api_key=row["caller"],
-                body_sha256=row["body_sha256"],
-                outcome=row["outcome"],
-                fault=row["fault"],
-                order_id=row["order_id"],
-            )
-            for row in self.select("SELECT * FROM attempts ORDER BY seq")
-        ]
+        """Return every POST, oldest first."""
+        rows = self.select(
+            "SELECT rail, credential, at, idempotency_key, caller AS api_key, body_sha256, outcome, fault, order_id "
+            "FROM attempts ORDER BY seq"
+        )
+        return [cast(Attempt, dict(row)) for row in rows]
 
     def select(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Read rows."""
@@ -312,23 +310,17 @@ class Ledger:
             return self._connection.execute(statement, values).fetchall()
 
 
-def insert_order(database: sqlite3.Connection, row: Row, key: str | None, scenario: str, rail: Rail) -> None:
-    """Write a new order, inside the transaction that decides about it."""
+def insert_order(database: sqlite3.Connection, post: Post, row: OrderRow, scenario: str, rail: Rail) -> None:
+    """Write the new order of a POST, inside the transaction that decides about it."""
+    key = post.key if post.key is not None else str(uuid.uuid4())
     database.execute(
         "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            row.order_id,
-            row.caller,
-            key if key is not None else str(uuid.uuid4()),
-            json.dumps(row.body),
-            row.created_at,
-            scenario,
-            rail,
-        ),
+        (row.order_id, row.caller, key, json.dumps(row.body), row.created_at, scenario, rail),
     )
+    database.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, post.number))
 
 
-def row_of(row: sqlite3.Row) -> Row:
+def order_row(row: sqlite3.Row) -> OrderRow:
     """Read one row of `orders`."""
-    return Row(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])
+    return OrderRow(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])

@@ -1,47 +1,51 @@
-"""An order as it stands at a time: a pure function of its ledger row, the time and the pace."""
+"""An order as Zinc shows it: a pure function of its ledger row, the time and the pace."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from zinc_mcp.sandbox.ledger import Row
-from zinc_mcp.sandbox.outcome import WORKING_AT, Course, course_of
-from zinc_mcp.sandbox.outcomes import concessions, connect_info, job_result, returns
-from zinc_mcp.sandbox.parcels import When, parcel
-from zinc_mcp.sandbox.products import HOSTILE
+from zinc_mcp.sandbox.ledger import OrderRow
+from zinc_mcp.sandbox.outcome import (
+    BOUGHT,
+    DELIVERED,
+    ORDER_FEE,
+    SHIPPED,
+    TRACKED,
+    WORKING_AT,
+    Outcome,
+    When,
+    age_of,
+    job_result,
+    outcome_of,
+)
+from zinc_mcp.sandbox.products import HOSTILE, Scenario
 
 _Json = dict[str, Any]
 
 
-def age_of(row: Row, now: float, pace: float) -> float:
-    """Return how many seconds, at pace 1, an order has walked: it stops when it is cancelled."""
-    until = now if row.cancelled_at is None else min(now, row.cancelled_at)
-    # To the millisecond: near 2**31 a float is not exact enough to reach 3.0 by adding 3.0.
-    return max(0.0, round((until - row.created_at) * pace, 3))
-
-
-def order_at(row: Row, now: float, pace: float, *, events: bool = True) -> _Json:
+def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> _Json:
     """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with keys that no document names.
 
     Args:
-        row: what the ledger knows.
+        row: the order in the ledger.
         now: seconds since the epoch.
         pace: how many times faster than usual it advances.
         events: whether tracking numbers carry their checkpoints.
     """
-    age, course, when = age_of(row, now, pace), course_of(row.body), _calendar(row, pace)
-    body, scenario, status = row.body, course.scenario, _status(row, age, course)
-    changed = when(max([at for at, _ in _happened(row, age, course)] + [WORKING_AT] * (age >= WORKING_AT)))
-    items = _items(row, age, status, course, when, changed)
+    age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
+    body, scenario, status = row.body, outcome.scenario, _status(row, age, outcome)
+    changed = when(max([at for at, _ in _happened(row, age, outcome)] + [WORKING_AT] * (age >= WORKING_AT)))
+    items = _items(row, age, status, outcome, when, changed)
     tracking = None
     if status == "order_placed" and scenario.decided_at is not None and scenario.cancelled_at is None:
         inside = [item["id"] for item in items if item["status"] != "skipped"]
-        tracking = parcel(row.order_id, scenario.decided_at, age, inside, when, events=events, hostile=scenario.hostile)
+        tracking = _tracking(row.order_id, scenario.decided_at, age, inside, when, events, scenario.hostile)
     if tracking:
         for item in items:
             item["tracking_number_ids"] = [tracking["id"]] if item["status"] != "skipped" else None
-    result = job_result(row, status, course, when)
+    result = job_result(row, status, outcome, when)
     merchants: list[_Json] = (result["merchant_order_ids"] if result else None) or []
     notified: _Json | None = body.get("customer_notifications")
     wishes: _Json = body.get("fulfillment") or {}
@@ -61,27 +65,27 @@ def order_at(row: Row, now: float, pace: float, *, events: bool = True) -> _Json
         "tracking_numbers": [tracking] if tracking else [],
         "created_by": None,
         "user_id": 1,
-        "returns": returns(row, age, items, result, scenario, when),
+        "returns": _returns(row, age, items, result, scenario, when),
         "handling_days_max": body.get("handling_days_max"),
         "is_gift": body.get("is_gift", False),
         "gift_message": body.get("gift_message"),
         "job_result": result,
-        "connect": connect_info(body, status, result),
+        "connect": _connect(body, status, result),
         "merchant_order_ids": [each["merchant_order_id"] for each in merchants],
         "customer_notifications": {**notified, "delivered": None} if notified else None,
         "payment": None,
-        "fulfillment": {**wishes, "concessions": concessions(course, status, items)},
+        "fulfillment": {**wishes, "concessions": _concessions(outcome, status, items)},
         "cases": [],
         "queue_shard": HOSTILE if scenario.hostile else "practice-1",
     }
 
 
-def timeline_at(row: Row, now: float, pace: float) -> _Json:
-    """Return `GET /orders/{id}/timeline`: derived on read."""
-    age, course, when = age_of(row, now, pace), course_of(row.body), _calendar(row, pace)
+def timeline_at(row: OrderRow, now: float, pace: float) -> _Json:
+    """Return `GET /orders/{id}/timeline`."""
+    age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
     return {
         "order_id": row.order_id,
-        "current_status": _status(row, age, course),
+        "current_status": _status(row, age, outcome),
         "milestones": [
             {
                 "type": kind,
@@ -90,33 +94,33 @@ def timeline_at(row: Row, now: float, pace: float) -> _Json:
                 "source": "system",
                 "detail": None,
             }
-            for at, kind in _happened(row, age, course)
+            for at, kind in _happened(row, age, outcome)
         ],
     }
 
 
-def _calendar(row: Row, pace: float) -> When:
+def _calendar(row: OrderRow, pace: float) -> When:
     return lambda at: datetime.fromtimestamp(row.created_at + at / pace, UTC).isoformat()
 
 
-def _happened(row: Row, age: float, course: Course) -> list[tuple[float, str]]:
-    so_far = [each for each in course.milestones if each[0] <= age]
+def _happened(row: OrderRow, age: float, outcome: Outcome) -> list[tuple[float, str]]:
+    so_far = [each for each in outcome.milestones if each[0] <= age]
     return so_far if row.cancelled_at is None else [*so_far, (age, "cancelled")]
 
 
-def _status(row: Row, age: float, course: Course) -> str:
+def _status(row: OrderRow, age: float, outcome: Outcome) -> str:
     if row.cancelled_at is not None:
         return "cancelled"
-    last = _happened(row, age, course)[-1][1]
+    last = _happened(row, age, outcome)[-1][1]
     if last == "order_created":
-        return "pending" if age < WORKING_AT else course.scenario.working_status
-    # order_placed is the end state: shipping shows in items and tracking numbers only.
+        return "pending" if age < WORKING_AT else outcome.scenario.working_status
+    # order_placed is the end state: only items and tracking numbers show the shipping.
     return {"order_failed": "order_failed", "cancelled": "cancelled_by_retailer"}.get(last, "order_placed")
 
 
-def _item_status(row: Row, age: float, status: str, course: Course) -> str:
+def _item_status(row: OrderRow, age: float, status: str, outcome: Outcome) -> str:
     if status == "order_placed":
-        last = _happened(row, age, course)[-1][1]
+        last = _happened(row, age, outcome)[-1][1]
         return last if last in ("shipped", "delivered") else "ordered"
     known = {
         "pending": "pending",
@@ -128,16 +132,15 @@ def _item_status(row: Row, age: float, status: str, course: Course) -> str:
     return known.get(status, "being_inspected")
 
 
-def _items(row: Row, age: float, status: str, course: Course, when: When, changed: str) -> list[_Json]:
-    decided = status in ("order_placed", "cancelled_by_retailer")
+def _items(row: OrderRow, age: float, status: str, outcome: Outcome, when: When, changed: str) -> list[_Json]:
     products: list[Mapping[str, Any]] = row.body["products"]
     return [
         {
             "id": str(uuid.uuid5(uuid.UUID(row.order_id), f"item {index}")),
             "url": product["url"],
-            # What was asked for: what was bought of it is in the concessions.
+            # The quantity that was asked for; the concessions show the quantity that was bought.
             "quantity": product.get("quantity", 1),
-            "status": "skipped" if decided and line is None else _item_status(row, age, status, course),
+            "status": "skipped" if status in BOUGHT and line is None else _item_status(row, age, status, outcome),
             "created_at": when(0),
             "updated_at": changed,
             "variant": product.get("variant"),
@@ -149,5 +152,119 @@ def _items(row: Row, age: float, status: str, course: Course, when: When, change
             "tracking_number_ids": None,
             "warehouse_hint": None,
         }
-        for index, (product, line) in enumerate(zip(products, course.lines, strict=True))
+        for index, (product, line) in enumerate(zip(products, outcome.lines, strict=True))
     ]
+
+
+def _tracking(
+    order_id: str, placed_at: float, age: float, item_ids: list[str], when: When, events: bool, hostile: bool
+) -> _Json | None:
+    """Return the one tracking number of a placed order (Tracking and Checkpoint), or None while there is none."""
+    steps = [
+        (placed_at + TRACKED, "pending", "Shipping label created", "San Jose"),
+        (placed_at + SHIPPED, "in_transit", "Departed from the sorting facility", "Reno"),
+        (placed_at + DELIVERED, "delivered", "Delivered, front door", "New York"),
+    ]
+    done = [step for step in steps if step[0] <= age]
+    if not done:
+        return None
+    digest = hashlib.sha256(order_id.encode()).hexdigest().upper()
+    alias = f"ZPY{int(digest[:12], 16) % 10**12:012d}YQ"
+    return {
+        "id": str(uuid.uuid5(uuid.UUID(order_id), "parcel")),
+        "carrier": HOSTILE if hostile else "usps",
+        "tracking_number": f"ZINC_TEST_{digest[:12]}",
+        "created_at": when(steps[0][0]),
+        "status": done[-1][1],
+        "checkpoints": [
+            {
+                "checkpoint_time": when(at),
+                "status": status,
+                "message": HOSTILE if hostile else message,
+                "city": city,
+                "state": None,
+                "country": "US",
+                "zip": None,
+                "location": city,
+                "carrier_code": "T1",
+            }
+            for at, status, message, city in reversed(done)
+        ]
+        if events
+        else [],
+        "estimated_delivery_date": when(steps[-1][0])[:10],
+        "zinc_tracking_number": alias,
+        "zinc_tracking_url": "javascript:alert(1)" if hostile else f"https://t.17track.net/en#nums={alias}",
+        "delivery_proof_url": None,
+        "order_item_ids": item_ids,
+        "item_mapping": "exact",
+        "service_level": "ground",
+    }
+
+
+def _concessions(outcome: Outcome, status: str, items: list[_Json]) -> list[_Json]:
+    """Return what was given up for the order's best efforts: empty while processing and when it failed."""
+    if status not in BOUGHT:
+        return []
+    return [
+        {
+            "concern": each.concern,
+            "code": each.reason.code,
+            "message": each.reason.message,
+            "item_id": None if each.item is None else items[each.item]["id"],
+            "url": each.url,
+            "requested_quantity": each.requested,
+            "fulfilled_quantity": each.fulfilled,
+        }
+        for each in outcome.concessions
+    ]
+
+
+def _returns(
+    row: OrderRow, age: float, items: list[_Json], result: _Json | None, scenario: Scenario, when: When
+) -> list[_Json]:
+    """Return the ReturnSummary rows: one where the scenario has it, opened 2 s before it is credited."""
+    credited_at = scenario.returned_at
+    if credited_at is None or result is None or not result["price_components"] or age < credited_at - 2:
+        return []
+    credited = age >= credited_at
+    return [
+        {
+            "id": str(uuid.uuid5(uuid.UUID(row.order_id), "return")),
+            "status": "credited" if credited else "open",
+            "reason": "defective",
+            "created_at": when(credited_at - 2),
+            "updated_at": when(credited_at if credited else credited_at - 2),
+            "notes": None,
+            "resolution_notes": None,
+            "items": [{"order_item_id": item["id"], "quantity": item["quantity"]} for item in items],
+            "label_urls": [],
+            "credited_amount": result["price_components"]["total"] if credited else 0,
+        }
+    ]
+
+
+def _connect(body: Mapping[str, Any], status: str, result: _Json | None) -> _Json | None:
+    """Return ConnectInfo, simulated as in Zinc's sandbox; None unless the order is paid through Connect."""
+    payment: _Json = body.get("payment") or {}
+    if payment.get("mode") != "connect":
+        return None
+    secured: _Json = {"state": "secured", "secured_amount": body["max_price"] + ORDER_FEE, "simulated": True}
+    if status in ("order_failed", "cancelled", "cancelled_by_retailer"):
+        return {**secured, "state": "refunded" if status == "cancelled_by_retailer" else "released"}
+    price: _Json = (result or {}).get("price_components") or {}
+    if "total" not in price:
+        return secured
+    cost: int = price["total"]
+    margin: _Json = payment.get("margin") or {"type": "flat", "value": 0}
+    ours = round(margin["value"] if margin["type"] == "flat" else cost * margin["value"] / 100)
+    return {
+        **secured,
+        "state": "captured",
+        "order_cost": cost,
+        "customer_margin": ours,
+        "zinc_fee": ORDER_FEE,
+        "stripe_fee": 0,
+        "final_charge": cost + ours + ORDER_FEE,
+        "transfer_amount": ours,
+    }

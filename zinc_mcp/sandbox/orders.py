@@ -1,114 +1,278 @@
-"""`POST /orders`: the checks, the one order of a key, and what a repeat is told."""
+"""The endpoints of an account's orders: create, list, read, timeline, cancel."""
 
+import json
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox.answers import AnsweredError, Answers, as_json
-from zinc_mcp.sandbox.campaign.dialect import Dialect
-from zinc_mcp.sandbox.campaign.faults import Fault, spoilt
-from zinc_mcp.sandbox.checks import Checks
-from zinc_mcp.sandbox.ledger import Ledger, Row
-from zinc_mcp.sandbox.order_form import key_in, read_body
-from zinc_mcp.sandbox.order_view import order_at
-from zinc_mcp.sandbox.outcome import course_of
-from zinc_mcp.sandbox.products import Trouble
+from zinc_mcp.sandbox.answers import (
+    AnsweredError,
+    as_json,
+    authorised,
+    conflict,
+    error,
+    internal_error,
+    invalid,
+    refused,
+    token_of,
+)
+from zinc_mcp.sandbox.campaign.faults import Fault, fault_for, faults_in
+from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
+from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
+from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
+from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read_body
+from zinc_mcp.sandbox.order_view import order_at, timeline_at
+from zinc_mcp.sandbox.outcome import WORKING_AT, age_of, outcome_of
+from zinc_mcp.sandbox.products import Reason
+from zinc_mcp.sandbox.sandbox import Sandbox
 
-PROCESSING = 0.2
-"""Seconds a POST is being processed, at pace 1, in dialects where that can be seen."""
+PROCESSING_SECONDS = 0.2
+"""How long a POST is processed, at pace 1, in dialects where that can be seen."""
 
+LISTING_LAG_SECONDS = 5.0
+"""How long a new order is missing from lists, at pace 1, where the dialect's listing lags."""
+
+# The default limit is not documented; returns and managed accounts have these two.
+_LIMIT, _MOST = 50, 500
+
+_Json = dict[str, Any]
 _logger = logging.getLogger(__name__)
 
 
-class Placing:
-    """Takes orders in, one for each idempotency key."""
+async def create_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /orders`. The order of the checks is not documented; here: API key, form, address, product, repeat."""
+    content = await request.body()
+    body, problems = read_body(content)
+    post = sandbox.ledger.note(sandbox.clock(), fingerprint(token_of(request)), key_in(body), content, body)
+    fault: Fault | None = None
+    try:
+        authorised(sandbox, request)
+        fault = due_fault(sandbox.dialect, post, "fault", "account")
+        if fault and not fault.accepts:
+            answer, outcome = Response(), f"not_accepted_{fault.name}"
+        else:
+            check_form(sandbox.dialect, body, problems)
+            if (body.get("payment") or {}).get("mode") == "card":
+                raise AnsweredError(error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it."))
+            check_products(sandbox.dialect, body)
+            answer, outcome = await _place(sandbox, post, fault)
+    except AnsweredError as answered:
+        answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
+    name = fault.name if fault else None
+    sandbox.ledger.close_attempt(post, outcome, name, busy=name == "hang")
+    _logger.info("POST /orders: %s, fault: %s", outcome, name)
+    if fault is None or (name == "slow" and outcome == "created" and sandbox.dialect.concurrent != "serialised"):
+        return answer
+    return spoilt(sandbox, fault, answer)
 
-    def __init__(self, ledger: Ledger, dialect: Dialect, answers: Answers, pace: float) -> None:
-        self._ledger = ledger
-        self._dialect = dialect
-        self._answers = answers
-        self._checks = Checks(dialect, answers)
-        self._pace = pace
 
-    async def post(self, content: bytes, at: float, caller: str, refusal: Response | None) -> Response:
-        """Answer one POST. The order of the checks is not documented; ours is API key, form, address, product, repeat.
+async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Response, str]:
+    """Create the order of a POST, or answer a repeat; return the answer and the outcome for the ledger."""
+    dialect, concurrent = sandbox.dialect, sandbox.dialect.concurrent
+    processing = 0.0 if concurrent == "serialised" else PROCESSING_SECONDS / sandbox.pace
+    delay = fault.seconds / sandbox.pace if fault else 0.0
+    scenario = outcome_of(post.body).scenario.name
+    accepted = sandbox.ledger.accept(
+        post, scenario, busy_seconds=processing + delay, honour_keys=dialect.keys == "honoured"
+    )
+    if not accepted.created:
+        if not accepted.in_flight or concurrent == "serialised":
+            answer = _repeat(sandbox, post, accepted.row)
+        elif concurrent == "both_in_flight_409":
+            answer = conflict(dialect, post.key, accepted.row)
+        else:
+            answer = internal_error(dialect)
+        return answer, f"replayed_{answer.status_code}"
+    if processing:
+        # A slow answer is slow processing here, so that a second POST meets the first one in flight.
+        await anyio.sleep(processing + (delay if fault and fault.name == "slow" else 0.0))
+    if concurrent == "both_in_flight_409" and sandbox.ledger.contested(post):
+        return conflict(dialect, post.key, accepted.row), "created"
+    return as_json(order_at(accepted.row, post.at, sandbox.pace), 201), "created"
 
-        Args:
-            content: the body.
-            at: when it came.
-            caller: the fingerprint of its API key.
-            refusal: the answer to a caller who may not order at all.
-        """
-        body, problems = read_body(content)
-        key = key_in(body)
-        attempt, nth = self._ledger.note(at, caller, key, content)
-        fault: Fault | None = None
+
+def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
+    dialect = sandbox.dialect
+    match dialect.repeat:
+        case "conflict_409":
+            return conflict(dialect, post.key, row)
+        case "conflict_500":
+            return internal_error(dialect)
+        case "unauthorized_401":
+            return error(dialect, 401, "token_expired", "The token has expired.")
+        case "payment_402":
+            too_low = Reason("insufficient_funds", "The balance is too low.")
+            return refused(dialect, too_low, post.body["max_price"])
+
+
+async def get_order(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders/{id}`: 404 when unknown or not the caller's."""
+    row = _row(sandbox, request, _reader(sandbox, request))
+    fault = _read_fault(sandbox, row, "read_fault")
+    answer = as_json(order_at(row, sandbox.clock(), sandbox.pace))
+    return spoilt(sandbox, fault, answer) if fault else answer
+
+
+async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders/{id}/timeline`."""
+    row = _row(sandbox, request, _reader(sandbox, request))
+    return as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
+
+
+async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
+    row, now = _row(sandbox, request, authorised(sandbox, request)), sandbox.clock()
+    pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AT
+    if pending and sandbox.ledger.cancel(row.order_id, now):
+        return Response(status_code=204)
+    status = int(sandbox.dialect.not_cancellable.removeprefix("status_"))
+    return error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
+
+
+async def list_orders(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders` (List Orders; SDK 2026.8.21 and later)."""
+    caller, now, listing = _reader(sandbox, request), sandbox.clock(), sandbox.dialect.listing
+    query = _read_query(request.query_params)
+    if isinstance(query, list):
+        return invalid(sandbox.dialect, query)
+    rows = sandbox.ledger.of(caller)
+    if query.metadata and listing != "unfiltered":
+        rows = [row for row in rows if _has_metadata(row.body.get("metadata") or {}, query.metadata)]
+    fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
+    if listing == "lags":
+        rows = [row for row in rows if (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS]
+    orders = [order_at(row, now, sandbox.pace, events=query.events) for row in rows]
+    orders = [order for order in orders if all(matches(order) for matches in query.filters)]
+    page: _Json = {"orders": orders}
+    if listing != "unpaged":
+        shown = orders[query.offset : query.offset + query.limit]
+        page = {"orders": shown, "total": len(orders), "limit": query.limit, "offset": query.offset}
+    answer = as_json(page)
+    return spoilt(sandbox, fault, answer) if fault else answer
+
+
+def _reader(sandbox: Sandbox, request: Request) -> str:
+    # The key of a paid order is for its status (MPP page), so it reads and finds that one order.
+    token = token_of(request)
+    if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.of(fingerprint(token)):
+        return fingerprint(token)
+    return authorised(sandbox, request)
+
+
+def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
+    order_id = request.path_params["order_id"]
+    row = sandbox.ledger.find(caller, order_id)
+    if row is None:
+        details = {"resource": "Order", "identifier": order_id}
+        raise AnsweredError(error(sandbox.dialect, 404, "not_found", "Order not found.", details))
+    return row
+
+
+def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
+    # Reads are counted only for orders that ask for faults: other reads write nothing.
+    if not faults_in(row.body, parameter):
+        return None
+    return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """The well-formed query of a list."""
+
+    limit: int
+    offset: int
+    filters: tuple[Callable[[Mapping[str, Any]], bool], ...]
+    metadata: tuple[str, str] | None
+    events: bool
+
+
+def _read_query(parameters: QueryParams) -> _Query | list[_Json]:
+    """Return the query, or its problems as FastAPI tells them. Unknown parameters are ignored, as in FastAPI."""
+    problems: list[_Json] = []
+
+    def whole(name: str, usual: int, least: int, most: int) -> int:
+        given = parameters.get(name)
+        if given is None:
+            return usual
+        if given.isascii() and given.isdigit() and least <= int(given) <= most:
+            return int(given)
+        problems.append(_problem(name, "int_parsing", f"Input should be a whole number from {least} to {most}"))
+        return usual
+
+    def instant(name: str) -> datetime | None:
         try:
-            if refusal:
-                raise AnsweredError(refusal)
-            fault = self._checks.fault(body, "fault", nth, "account")
-            if fault and not fault.accepts:
-                answer, outcome = Response(), f"not_accepted_{fault.name}"
-            else:
-                self._checks.form(body, problems)
-                self._refuse_cards(body)
-                self._checks.products(body)
-                answer, outcome = await self._place(attempt, at, caller, key, body, fault)
-        except AnsweredError as answered:
-            answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
-        self._ledger.close_attempt(
-            attempt, outcome, fault.name if fault else None, busy=fault is not None and fault.name == "hang"
-        )
-        _logger.info("POST /orders: %s%s", outcome, f", then {fault.name}" if fault else "")
-        if fault and fault.name == "slow" and outcome == "created" and self._dialect.concurrent != "serialised":
-            return answer
-        return spoilt(fault, answer, self._answers.error, self._pace) if fault else answer
+            found = datetime.fromisoformat(parameters[name])
+        except KeyError:
+            return None
+        except ValueError:
+            problems.append(_problem(name, "datetime_parsing", "Input should be a valid datetime"))
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
-    def _refuse_cards(self, body: dict[str, Any]) -> None:
-        payment: dict[str, Any] = body.get("payment") or {}
-        if payment.get("mode") == "card":
-            raise AnsweredError(self._answers.error(402, "payment_required", "Pay for this order to place it."))
+    limit, offset = whole("limit", _LIMIT, 1, _MOST), whole("offset", 0, 0, 10**9)
+    key, value = parameters.get("metadata_key"), parameters.get("metadata_value")
+    if (key is None) != (value is None):
+        problems.append(_problem("metadata_key", "value_error", "metadata_key and metadata_value go together"))
+    filters: list[Callable[[Mapping[str, Any]], bool]] = []
+    for name, matches in _TEXT_FILTERS.items():
+        if (wanted := parameters.get(name)) is not None:
+            filters.append(lambda order, matches=matches, wanted=wanted: matches(order, wanted))  # type: ignore[misc]
+    if after := instant("created_after"):
+        filters.append(lambda order: datetime.fromisoformat(order["created_at"]) >= after)
+    if before := instant("created_before"):
+        filters.append(lambda order: datetime.fromisoformat(order["created_at"]) < before)
+    if problems:
+        return problems
+    metadata = (key, value) if key is not None and value is not None else None
+    return _Query(limit, offset, tuple(filters), metadata, "tracking_events" in parameters.getlist("include"))
 
-    async def _place(
-        self, attempt: int, at: float, caller: str, key: str | None, body: dict[str, Any], fault: Fault | None
-    ) -> tuple[Response, str]:
-        concurrent = self._dialect.concurrent
-        processing = 0.0 if concurrent == "serialised" else PROCESSING / self._pace
-        accepted = self._ledger.accept(
-            attempt,
-            at=at,
-            caller=caller,
-            key=key,
-            body=body,
-            scenario=course_of(body).scenario.name,
-            busy_seconds=processing + (fault.seconds / self._pace if fault else 0.0),
-            honour_keys=self._dialect.keys == "honoured",
-        )
-        if not accepted.created:
-            if not accepted.in_flight or concurrent == "serialised":
-                answer = self._repeat(key, accepted.row, body)
-            elif concurrent == "both_in_flight_409":
-                answer = self._checks.conflict(key, accepted.row)
-            else:
-                answer = self._answers.error(500, "internal_error", "An internal error occurred.")
-            return answer, f"replayed_{answer.status_code}"
-        if processing:
-            # A slow answer is slow processing here: its rivals must meet it in flight.
-            late = fault.seconds / self._pace if fault and fault.name == "slow" else 0.0
-            await anyio.sleep(processing + late)
-        if concurrent == "both_in_flight_409" and self._ledger.contested(attempt):
-            return self._checks.conflict(key, accepted.row), "created"
-        return as_json(order_at(accepted.row, at, self._pace), 201), "created"
 
-    def _repeat(self, key: str | None, row: Row, body: dict[str, Any]) -> Response:
-        match self._dialect.repeat:
-            case "conflict_409":
-                return self._checks.conflict(key, row)
-            case "conflict_500":
-                return self._answers.error(500, "internal_error", "An internal error occurred.")
-            case "unauthorized_401":
-                return self._answers.error(401, "token_expired", "The token has expired.")
-            case "payment_402":
-                return self._checks.refused(Trouble("insufficient_funds", "The balance is too low."), body["max_price"])
+def _has_metadata(metadata: Mapping[str, Any], pair: tuple[str, str]) -> bool:
+    """Say whether a top-level key has exactly this value; a value that is no string is compared as JSON spells it."""
+    name, wanted = pair
+    if name not in metadata:
+        return False
+    found = metadata[name]
+    return wanted == (found if isinstance(found, str) else json.dumps(found))
+
+
+def _problem(name: str, kind: str, message: str) -> _Json:
+    return {"type": kind, "loc": ["query", name], "msg": message}
+
+
+def _has_merchant_order(order: Mapping[str, Any], wanted: str) -> bool:
+    # A number matches as it is typed and without its dashes.
+    return any(wanted in (number, number.replace("-", "")) for number in order["merchant_order_ids"])
+
+
+def _is_for(order: Mapping[str, Any], wanted: str) -> bool:
+    address = order["shipping_address"]
+    return wanted.casefold() in f"{address['first_name']} {address['last_name']}".casefold()
+
+
+def _is_found(order: Mapping[str, Any], wanted: str) -> bool:
+    return wanted in order["id"] or any(wanted in each["tracking_number"] for each in order["tracking_numbers"])
+
+
+def _has_return(order: Mapping[str, Any], wanted: str) -> bool:
+    statuses = {"open": ("open",), "closed": ("approved", "denied")}.get(wanted, ())
+    return any(each["status"] in statuses for each in order["returns"])
+
+
+_TEXT_FILTERS: dict[str, Callable[[Mapping[str, Any], str], bool]] = {
+    "order_id": lambda order, wanted: wanted in order["id"],
+    "search": _is_found,
+    "merchant_order_id": _has_merchant_order,
+    "shipping_name": _is_for,
+    "status_filter": lambda order, wanted: order["status"] == wanted,
+    "tracking_status": lambda order, wanted: any(each["status"] == wanted for each in order["tracking_numbers"]),
+    "has_tracking": lambda order, wanted: bool(order["tracking_numbers"]) == (wanted.lower() in ("true", "1")),
+    "return_status": _has_return,
+}

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox.campaign.faults import CONNECTION
+from zinc_mcp.sandbox.campaign.spoilt_answers import CONNECTION
 from zinc_mcp.sandbox.sandbox import Sandbox
 
 

@@ -1,8 +1,8 @@
 """Faults on demand, written into the product URL of an order so that they work across processes and on any wire.
 
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
-its body, when it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. Past
-the end of the list nothing happens. Only the first product's URL is looked at.
+its body, when it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After
+the end of the list nothing happens. Only the first product's URL is read.
 
 Not accepted (no order comes of this attempt):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
@@ -24,32 +24,34 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     hang             no answer ever comes
     truncated        the head and half of the body, then the connection is closed
     huge             the head of the answer and 8 MB of JSON that never ends
-Accepted, and the answer shows an order that is not the one asked for (`strangers`; a 201 under an id that is not ours
-unless it says so, reads under the id that was asked for, and as failed; an answer without an order stays as it is):
+Accepted, and the answer shows another order than the one asked for. An answer without an order stays as it is. A 201
+has an id that is not the order's, unless the fault says otherwise; a read has the id that was asked for, and shows an
+order that has failed (`other_orders`):
     other_order      another order altogether, under its own id
     other_content    all of another order, its metadata too, under the id of ours
     other_goods, other_price, other_address  no metadata, and other products, another `max_price`, another place
 
 On the agent rail `?fault=` acts on the paid POSTs ("not accepted": nothing is settled; "accepted": settled and
-ordered), and knows two more:
+ordered), and has two more:
     second_402       a fresh challenge over twice the amount; nothing is settled
     settled_no_order  the payment is settled, no order comes of it, and the answer is 500
-`?pay_fault=` acts on its unpaid POSTs. All of the above spoil the answer, and these are lies in every challenge:
+`?pay_fault=` acts on the unpaid POSTs. All of the above spoil the answer, and these are lies in every challenge
+(`lies`):
     wrong_amount     ten times what it should be
     odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
                      `odd_amount` is the first
     wrong_currency   euros, or another token
-    wrong_chain, no_chain  the test network instead of the main one, or none named; tempo alone has chains
+    wrong_chain, no_chain  the test network instead of the main one, or none named; only tempo has chains
     no_expiry, expired, expires_far  none, a minute ago, in ten years
     wrong_digest     of another body
-    other_realm      which is harmless: a realm is no host
+    other_realm      which is harmless: a realm is not a host
     other_intent     a session instead of a charge
     other_origin_header  the credential should travel as a Cookie
-    splits           half goes to somebody else
-    push_only        to be paid first and told of then
+    splits           half goes to another recipient
+    push_only        the payer is to pay first and to report the payment afterwards
     duplicate_keys   the amount stands twice in the request, honest and tenfold
     malformed        a quote that never closes
-    unknown_method_only  nothing but a method that nobody knows
+    unknown_method_only  nothing but a method that no wallet knows
 and these are no challenges at all:
     unpaid_201       the order is created without a payment
     html_402         402 with HTML and no challenge
@@ -57,19 +59,9 @@ and these are no challenges at all:
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
-
-import anyio
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
-
-from zinc_mcp.sandbox.campaign.other_orders import OTHERS, others_answer
-
-CONNECTION = "zinc_mcp.sandbox.connection"
-"""Where the ASGI scope carries the connection that a fault may cut."""
 
 BEFORE = frozenset(
     "refuse drop_before reset_before http_500_before html_502 redirect_307 rate_limited unauthorized_once".split()
@@ -84,6 +76,7 @@ LIES = frozenset(
     "duplicate_keys malformed unknown_method_only".split()
 )
 UNPAID = LIES | {"unpaid_201", "html_402"}
+OTHERS = frozenset("other_order other_content other_goods other_price other_address".split())
 _ALIASES = {
     "http_500": "http_500_before",
     "drop": "drop_after",
@@ -94,29 +87,11 @@ _ALIASES = {
 _MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
 _SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
 _HANG_SECONDS = 3600.0
-_ELSEWHERE = "https://elsewhere.invalid/orders"
-_HTML = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1><p>cloudfront</p>"
-
-
-class Connection(Protocol):
-    """What a fault can do to the connection under a request."""
-
-    def refuse(self) -> None:
-        """Close as if nobody had been listening."""
-        ...
-
-    def drop(self) -> None:
-        """Close after what was written so far."""
-        ...
-
-    def reset(self) -> None:
-        """Close with a reset: what was written may be lost as well."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong with one request."""
+    """One thing that goes wrong with one request; `seconds` is how long a slow answer or a hang takes, at pace 1."""
 
     name: str
     seconds: float = 0.0
@@ -128,19 +103,44 @@ class Fault:
 
 
 class UnknownFaultError(Exception):
-    """The URL asks for a fault that there is none of: a slip in a test, which must not pass in silence."""
+    """The URL asks for a fault that does not exist: a mistake in a test, which must be told."""
 
 
 def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> Fault | None:
     """Return the fault that an order's first product asks for on the nth request (from 0), or None.
 
     Raises:
-        UnknownFaultError: if it is not one of ours.
+        UnknownFaultError: if it does not exist.
     """
-    names = _asked(body, parameter)
-    if nth >= len(names) or names[nth] in ("", "none"):
+    names = faults_in(body, parameter)
+    return _fault(names[nth], parameter, rail) if nth < len(names) else None
+
+
+def check_faults(body: object, rail: str) -> None:
+    """Check every fault that an order asks for on this rail.
+
+    Raises:
+        UnknownFaultError: if one does not exist.
+    """
+    for parameter in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
+        for name in faults_in(body, parameter):
+            _fault(name, parameter, rail)
+
+
+def faults_in(body: object, parameter: str) -> list[str]:
+    """Return the names of the faults that an order asks for, one for each request."""
+    try:
+        url = str(cast(Any, body)["products"][0]["url"])
+        parameters = dict(parse_qsl(urlsplit(url).query))
+    except (TypeError, LookupError, ValueError):
+        return []
+    return [name.strip() for name in parameters[parameter].split(",")] if parameter in parameters else []
+
+
+def _fault(name: str, parameter: str, rail: str) -> Fault | None:
+    if name in ("", "none"):
         return None
-    name = _ALIASES.get(names[nth], names[nth])
+    name = _ALIASES.get(name, name)
     if name == "hang":
         return Fault(name, _HANG_SECONDS)
     if name in BEFORE or name in AFTER or name in _MORE.get((parameter, rail), ()):
@@ -150,145 +150,3 @@ def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> 
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))
     raise UnknownFaultError(f"there is no fault {name!r}")
-
-
-def asks(body: object, parameter: str) -> bool:
-    """Say whether an order asks for such faults at all."""
-    return bool(_asked(body, parameter))
-
-
-def check(body: object, rail: str) -> None:
-    """Check every fault that an order asks for on this rail, before it is taken.
-
-    Raises:
-        UnknownFaultError: if one is not ours.
-    """
-    for parameter in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
-        for nth in range(len(_asked(body, parameter))):
-            fault_for(body, parameter, nth, rail)
-
-
-def _asked(body: object, parameter: str) -> list[str]:
-    try:
-        url = str(cast(Any, body)["products"][0]["url"])
-        parameters = dict(parse_qsl(urlsplit(url).query))
-    except (TypeError, LookupError, ValueError):
-        return []
-    return [name.strip() for name in parameters[parameter].split(",")] if parameter in parameters else []
-
-
-Envelope = Callable[[int, str, str], Response]
-"""Makes an error body in the dialect's envelope, from status, code and message."""
-
-
-def spoilt(fault: Fault, answer: Response, envelope: Envelope, pace: float) -> Response:
-    """Return what the client gets instead of `answer`."""
-    match fault.name:
-        case "slow":
-            return _Late(answer, fault.seconds / pace)
-        case "hang":
-            return _Late(answer, None)
-        case "truncated":
-            return _Truncated(answer)
-        case "huge":
-            return _Huge(answer)
-        case "refuse":
-            return _Cut(lambda connection: connection.refuse())
-        case "drop_before" | "drop_after":
-            return _Cut(lambda connection: connection.drop())
-        case "reset_before" | "reset_after":
-            return _Cut(lambda connection: connection.reset())
-        case "http_500_before" | "http_500_after":
-            return envelope(500, "internal_error", "An internal error occurred.")
-        case "rate_limited":
-            return envelope(429, "rate_limit_exceeded", "Too many requests.")
-        case "unauthorized_once":
-            return envelope(401, "unauthorized", "Not authenticated.")
-        case "redirect_307" | "redirect_after":
-            return RedirectResponse(_ELSEWHERE, 307)
-        case "html_402":
-            return HTMLResponse("<!doctype html><title>402 Payment Required</title>", 402)
-        case name if name in OTHERS:
-            return others_answer(name, answer)
-        case "html_200":
-            return HTMLResponse("<!doctype html><title>Zinc</title><h1>Welcome</h1>")
-        case _:
-            return HTMLResponse(_HTML, 502)
-
-
-def _connection(scope: Scope) -> Connection:
-    connection = scope.get(CONNECTION)
-    if connection is None:
-        raise RuntimeError("this fault cuts the connection: serve the sandbox with port.serve or use its transport")
-    return cast(Connection, connection)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-class _Cut(Response):
-    """No answer: the connection goes away."""
-
-    def __init__(self, how: Callable[[Connection], None]) -> None:
-        super().__init__()
-        self._how = how
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._how(_connection(scope))
-        # A server answers 500 for an app that returns in silence, unless it knows that the client has gone.
-        await _gone(receive)
-
-
-class _Late(Response):
-    """The answer after a while, or never; the client may go first."""
-
-    def __init__(self, answer: Response, seconds: float | None) -> None:
-        super().__init__()
-        self._answer = answer
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with anyio.move_on_after(self._seconds):
-            await _gone(receive)
-            return
-        await self._answer(scope, receive, send)
-
-
-class _Truncated(Response):
-    """The head as it should be, half of the body, and the end of the connection."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        half = bytes(self._answer.body)[: len(self._answer.body) // 2]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self._answer.status_code,
-                "headers": self._answer.raw_headers,
-            }
-        )
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        _connection(scope).drop()
-        await _gone(receive)
-
-
-class _Huge(Response):
-    """A body that starts like JSON and goes on for 8 MB."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(name, value) for name, value in self._answer.raw_headers if name != b"content-length"]
-        await send({"type": "http.response.start", "status": self._answer.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"id":"', "more_body": True})
-        for _ in range(128):
-            await send({"type": "http.response.body", "body": b"A" * 65_536, "more_body": True})
-            await anyio.lowlevel.checkpoint()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})

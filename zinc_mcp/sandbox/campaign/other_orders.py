@@ -1,4 +1,4 @@
-"""Answers about an order that is not the one asked for: another one, or ours with somebody else's goods in it."""
+"""Answers about another order than the one asked for: all of another order, or ours with foreign goods in it."""
 
 import json
 import uuid
@@ -10,46 +10,44 @@ from starlette.responses import Response
 _Json = dict[str, Any]
 
 STRANGER = "item=stranger"
-"""In the address of every product of an order that is not the caller's: where it shows up, it was believed."""
+"""Part of the URL of every product in another order. A client that shows it has believed the answer."""
 
 _URL = f"https://zinc.com/shop/products/test-success?{STRANGER}"
-_TROUBLE = "product_out_of_stock"
+_ERROR_TYPE = "product_out_of_stock"
 
 
-def _goods(order: _Json) -> _Json:
+def _other_goods(order: _Json) -> _Json:
     return {**order, "metadata": {}, "items": [{**item, "url": _URL} for item in order["items"]]}
 
 
-def _price(order: _Json) -> _Json:
+def _other_price(order: _Json) -> _Json:
     return {**order, "metadata": {}, "max_price": order["max_price"] + 1_000}
 
 
-def _address(order: _Json) -> _Json:
+def _other_address(order: _Json) -> _Json:
     place = {**order["shipping_address"], "address_line1": "1 Stranger Road", "postal_code": "94105", "state": "CA"}
     return {**order, "metadata": {}, "shipping_address": place}
 
 
-def _content(order: _Json) -> _Json:
+def _other_content(order: _Json) -> _Json:
     theirs = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}
-    return {**_address(_price(_goods(order))), "metadata": theirs}
+    return {**_other_address(_other_price(_other_goods(order))), "metadata": theirs}
 
 
 _CHANGES: Mapping[str, Callable[[_Json], _Json]] = {
-    "other_order": _content,
-    "other_content": _content,
-    "other_goods": _goods,
-    "other_price": _price,
-    "other_address": _address,
+    "other_order": _other_content,
+    "other_content": _other_content,
+    "other_goods": _other_goods,
+    "other_price": _other_price,
+    "other_address": _other_address,
 }
-OTHERS = frozenset(_CHANGES)
-"""The faults of this kind; see `sandbox.faults`."""
 
 
-def others_answer(name: str, answer: Response) -> Response:
-    """Return an answer with each of its orders made another; one that shows no order stays as it is.
+def show_other_orders(name: str, answer: Response) -> Response:
+    """Return an answer in which each order has become another one; an answer without orders stays as it is.
 
-    A 201 has an id that is not the order's; a read keeps the id that was asked for, but for `other_order`, and shows an
-    order that has failed.
+    A 201 has an id that is not the order's, except with `other_content`. A read keeps the id that was asked for, except
+    with `other_order`, and shows an order that has failed.
     """
     content: Any = json.loads(bytes(answer.body))
     if not isinstance(content, dict):
@@ -57,16 +55,16 @@ def others_answer(name: str, answer: Response) -> Response:
     shown = cast(_Json, content)
     placing = answer.status_code == 201
     if "orders" in shown:
-        changed = {**shown, "orders": [_made_another(name, order, placing=False) for order in shown["orders"]]}
+        changed = {**shown, "orders": [_changed(name, order, placing=False) for order in shown["orders"]]}
     elif "shipping_address" in shown:
-        changed = _made_another(name, shown, placing=placing)
+        changed = _changed(name, shown, placing=placing)
     else:
         return answer
     headers = {each: value for each, value in answer.headers.items() if each not in ("content-length", "content-type")}
     return Response(json.dumps(changed), answer.status_code, headers, media_type="application/json")
 
 
-def _made_another(name: str, order: _Json, *, placing: bool) -> _Json:
+def _changed(name: str, order: _Json, *, placing: bool) -> _Json:
     changed = _CHANGES[name](order)
     if name == "other_order" or (placing and name != "other_content"):
         changed["id"] = str(uuid.uuid5(uuid.UUID(order["id"]), "stranger"))
@@ -78,7 +76,7 @@ def _failed(order: _Json) -> _Json:
         **(order["job_result"] or {}),
         "success": False,
         "error": "The product is out of stock.",
-        "error_type": _TROUBLE,
+        "error_type": _ERROR_TYPE,
         "price_components": None,
     }
     items = [{**item, "status": "failed"} for item in order["items"]]
