@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.sandbox import agent_orders, orders, products
 from zinc_mcp.sandbox.answers import AnsweredError, as_json, authorised, internal_error
-from zinc_mcp.sandbox.campaign.spoilt_answers import CONNECTION
+from zinc_mcp.sandbox.campaign.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.outcome import ORDER_FEE
 from zinc_mcp.sandbox.sandbox import Sandbox
 
@@ -132,7 +132,7 @@ class _Dated:
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
-    """Runs one request through the app. Of the network it honours the read time-out and nothing else."""
+    """Runs one request through the app. Of the request's time-outs only the one for reading has an effect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -158,7 +158,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """One request and its answer: the ASGI channels, the connection a fault may cut, and the body read from it."""
+    """One request and its answer: the ASGI channels, the connection that a fault may cut, and the body."""
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body
@@ -189,21 +189,16 @@ class _Exchange(httpx.AsyncByteStream):
         if self.lost:
             raise self.lost
 
-    def refuse(self) -> None:
-        self._lose(httpx.ConnectError("All connection attempts failed"))
-
-    def drop(self) -> None:
-        self._lose(
-            httpx.RemoteProtocolError("Server disconnected without sending a response.")
-            if self.status is None
-            else httpx.RemoteProtocolError("peer closed connection without sending complete message body")
-        )
-
-    def reset(self) -> None:
-        self._lose(httpx.ReadError("[Errno 104] Connection reset by peer"))
-
-    def _lose(self, how: httpx.TransportError) -> None:
-        self.lost = how
+    def cut(self, how: HowToCut) -> None:
+        match how:
+            case "refuse":
+                self.lost = httpx.ConnectError("All connection attempts failed")
+            case "reset":
+                self.lost = httpx.ReadError("[Errno 104] Connection reset by peer")
+            case "drop" if self.status is None:
+                self.lost = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            case "drop":
+                self.lost = httpx.RemoteProtocolError("peer closed connection without sending complete message body")
         self._gone.set()
 
 
@@ -222,5 +217,5 @@ def _scope(request: httpx.Request, exchange: _Exchange) -> dict[str, Any]:
         "client": ("127.0.0.1", 0),
         "root_path": "",
         "state": {},
-        CONNECTION: exchange,
+        CUT: exchange.cut,
     }

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -11,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox.campaign.spoilt_answers import CONNECTION
+from zinc_mcp.sandbox.campaign.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.sandbox import Sandbox
 
 
@@ -59,12 +60,12 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop at once: who is still being answered is cut off, so that a hang never turns into an answer."""
+        """Stop at once: every open connection is cut, so that a hang never turns into an answer."""
         for listener in getattr(self, "servers", []):
             listener.close()
         for connection in list(self.server_state.connections):
             cast(_CuttableProtocol, connection).transport.abort()
-        # Those that wait for their client to go see it now, and end by themselves.
+        # Answers that wait for their client to leave notice it now, and end by themselves.
         await asyncio.sleep(0.01)
         tasks = list(self.server_state.tasks)
         for task in tasks:
@@ -73,32 +74,26 @@ class _Server(uvicorn.Server):
 
 
 class _CuttableProtocol(H11Protocol):
-    """HTTP/1.1 that hands its connection to the app."""
+    """HTTP/1.1 that lets the app cut its connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         connection = cast(asyncio.Transport, transport)
         super().connection_made(connection)
         app = cast(ASGIApp, self.app)
 
-        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, CONNECTION: _PortConnection(connection)}, receive, send)
+        async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CUT: partial(_cut, connection)}, receive, send)
 
-        self.app = cast(Any, with_connection)
+        self.app = cast(Any, cuttable)
 
 
-class _PortConnection:
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    def refuse(self) -> None:
-        """Drop: whoever sent a body has been listened to."""
-        self._transport.abort()
-
-    def drop(self) -> None:
-        self._transport.close()
-
-    def reset(self) -> None:
+def _cut(connection: asyncio.Transport, how: HowToCut) -> None:
+    if how == "drop":
+        connection.close()
+        return
+    if how == "reset":
         # A linger time of zero makes the kernel send a reset instead of an orderly end.
-        held = self._transport.get_extra_info("socket")
+        held = connection.get_extra_info("socket")
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+    # A connection that has sent a body cannot be refused any more: it is aborted.
+    connection.abort()

@@ -1,7 +1,8 @@
 """The answers that a fault makes of honest ones: lost, late, cut short, or replaced."""
 
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Literal
 
 import anyio
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,27 +15,15 @@ from zinc_mcp.sandbox.campaign.other_orders import show_other_orders
 from zinc_mcp.sandbox.ledger import Post, Rail
 from zinc_mcp.sandbox.sandbox import Sandbox
 
-CONNECTION = "zinc_mcp.sandbox.connection"
-"""Where the ASGI scope carries the connection that a fault may cut."""
+CUT = "zinc_mcp.sandbox.cut"
+"""Where the ASGI scope carries the function that cuts the connection of the request."""
+
+HowToCut = Literal["refuse", "drop", "reset"]
+"""`refuse` closes as if no server had been listening, `drop` closes after what was written so far, and `reset` closes
+with a TCP reset: what was written may be lost as well."""
 
 _ELSEWHERE = "https://elsewhere.invalid/orders"
 _HTML_502 = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1><p>cloudfront</p>"
-
-
-class Connection(Protocol):
-    """What a fault can do to the connection under a request."""
-
-    def refuse(self) -> None:
-        """Close as if no server had been listening."""
-        ...
-
-    def drop(self) -> None:
-        """Close after what was written so far."""
-        ...
-
-    def reset(self) -> None:
-        """Close with a reset: what was written may be lost as well."""
-        ...
 
 
 def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault | None:
@@ -54,19 +43,19 @@ def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
     """Return what the client gets instead of `answer`."""
     match fault.name:
         case "slow":
-            return _Late(answer, fault.seconds / sandbox.pace)
+            return _Spoilt(partial(_send_late, answer, fault.seconds / sandbox.pace))
         case "hang":
-            return _Late(answer, None)
+            return _Spoilt(partial(_send_late, answer, None))
         case "truncated":
-            return _Truncated(answer)
+            return _Spoilt(partial(_send_half, answer))
         case "huge":
-            return _Huge(answer)
+            return _Spoilt(partial(_send_huge, answer))
         case "refuse":
-            return _Cut(lambda connection: connection.refuse())
+            return _Spoilt(partial(_send_nothing, "refuse"))
         case "drop_before" | "drop_after":
-            return _Cut(lambda connection: connection.drop())
+            return _Spoilt(partial(_send_nothing, "drop"))
         case "reset_before" | "reset_after":
-            return _Cut(lambda connection: connection.reset())
+            return _Spoilt(partial(_send_nothing, "reset"))
         case "http_500_before" | "http_500_after":
             return internal_error(sandbox.dialect)
         case "rate_limited":
@@ -85,79 +74,58 @@ def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
             return HTMLResponse(_HTML_502, 502)
 
 
-def _connection(scope: Scope) -> Connection:
-    connection = scope.get(CONNECTION)
-    if connection is None:
+class _Spoilt(Response):
+    """An answer that is sent in an unusual way."""
+
+    def __init__(self, sending: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self._sending = sending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._sending(scope, receive, send)
+
+
+async def _send_nothing(how: HowToCut, scope: Scope, receive: Receive, send: Send) -> None:
+    _cut(scope, how)
+    # A server answers 500 for an app that returns without an answer, unless it knows that the client has gone.
+    await _until_gone(receive)
+
+
+async def _send_late(answer: Response, seconds: float | None, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the answer after some seconds, or never; a client that has gone by then gets nothing."""
+    with anyio.move_on_after(seconds):
+        await _until_gone(receive)
+        return
+    await answer(scope, receive, send)
+
+
+async def _send_half(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the whole head and half of the body, and close the connection."""
+    half = bytes(answer.body)[: len(answer.body) // 2]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": half, "more_body": True})
+    _cut(scope, "drop")
+    await _until_gone(receive)
+
+
+async def _send_huge(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a body that starts like JSON and goes on for 8 MB."""
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"id":"', "more_body": True})
+    for _ in range(128):
+        await send({"type": "http.response.body", "body": b"A" * 65_536, "more_body": True})
+        await anyio.lowlevel.checkpoint()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _cut(scope: Scope, how: HowToCut) -> None:
+    cut = scope.get(CUT)
+    if cut is None:
         raise RuntimeError("this fault cuts the connection: serve the sandbox with port.serve or use its transport")
-    return cast(Connection, connection)
+    cut(how)
 
 
-async def _gone(receive: Receive) -> None:
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-class _Cut(Response):
-    """No answer: the connection goes away."""
-
-    def __init__(self, how: Callable[[Connection], None]) -> None:
-        super().__init__()
-        self._how = how
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._how(_connection(scope))
-        # A server answers 500 for an app that returns in silence, unless it knows that the client has gone.
-        await _gone(receive)
-
-
-class _Late(Response):
-    """The answer after some seconds, or never; it is not sent once the client has gone."""
-
-    def __init__(self, answer: Response, seconds: float | None) -> None:
-        super().__init__()
-        self._answer = answer
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with anyio.move_on_after(self._seconds):
-            await _gone(receive)
-            return
-        await self._answer(scope, receive, send)
-
-
-class _Truncated(Response):
-    """The honest head, half of the body, and then the end of the connection."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        half = bytes(self._answer.body)[: len(self._answer.body) // 2]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self._answer.status_code,
-                "headers": self._answer.raw_headers,
-            }
-        )
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        _connection(scope).drop()
-        await _gone(receive)
-
-
-class _Huge(Response):
-    """A body that starts like JSON and goes on for 8 MB."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(name, value) for name, value in self._answer.raw_headers if name != b"content-length"]
-        await send({"type": "http.response.start", "status": self._answer.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"id":"', "more_body": True})
-        for _ in range(128):
-            await send({"type": "http.response.body", "body": b"A" * 65_536, "more_body": True})
-            await anyio.lowlevel.checkpoint()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
