@@ -56,16 +56,13 @@ def refused(dialect: Dialect, reason: Reason, max_price: int) -> Response:
 
 def conflict(dialect: Dialect, key: str | None, row: OrderRow) -> Response:
     """Return the answer to an idempotency key that was used before."""
-    details: dict[str, Any] | None = {"resource": "Order", "identifier": key}
-    match dialect.conflict_identifier:
-        case "key":
-            pass
-        case "order_id":
-            details = {"resource": "Order", "identifier": row.order_id}
-        case "details_order_id":
-            details = {"resource": "Order", "identifier": key, "order_id": row.order_id}
-        case "none":
-            details = None
+    names: dict[str, Any] = {"resource": "Order", "identifier": key}
+    details = {
+        "key": names,
+        "order_id": {**names, "identifier": row.order_id},
+        "details_order_id": {**names, "order_id": row.order_id},
+        "none": None,
+    }[dialect.conflict_identifier]
     return error(dialect, 409, "already_exists", "Order already exists.", details)
 
 

@@ -18,7 +18,7 @@ from zinc_mcp.payments import practice
 from zinc_mcp.payments.digest import digest_of
 from zinc_mcp.payments.practice import VerificationError
 from zinc_mcp.payments.wire import encoded_object
-from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, insert_order, order_row
+from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, order_row
 from zinc_mcp.sandbox.outcome import ORDER_FEE, age_of, charged_cents, outcome_of
 from zinc_mcp.sandbox.sandbox import Sandbox
 
@@ -27,8 +27,8 @@ REALM = "api.zinc.com"
 ORDER_KEY_PREFIX = "zn_live_sandbox_"
 """Zinc's order keys look like `zn_live_…`; no reader can take these for one of them."""
 
-REFUND_AFTER = 5.0
-"""Seconds from the end of an order until its refund, at pace 1."""
+REFUND_AFTER_SECONDS = 5.0
+"""From the end of an order until its refund, at pace 1."""
 
 Ending = Literal["ordered", "duplicate", "no_order"]
 
@@ -80,7 +80,6 @@ class Issued:
     method: str
     amount_cents: int
     body_sha256: str | None
-    expires_at: float | None
 
 
 class Settlement(TypedDict):
@@ -177,7 +176,7 @@ def _rfc_3339(at: float) -> str:
 def issued(ledger: Ledger, challenge_id: str) -> Issued | None:
     """Return a challenge that was issued here, or None."""
     for row in ledger.select("SELECT * FROM challenges WHERE challenge_id = ?", challenge_id):
-        return Issued(row["challenge_id"], row["method"], row["amount_cents"], row["body_sha256"], row["expires_at"])
+        return Issued(row["challenge_id"], row["method"], row["amount_cents"], row["body_sha256"])
     return None
 
 
@@ -189,13 +188,13 @@ def fate(
     An `unpaid` challenge can never be settled any more.
     """
     with ledger.transaction() as database:
-        settled = _settlement_of(database, challenge_id)
-        if settled:
+        for settled in ledger.select("SELECT reference FROM settlements WHERE challenge_id = ?", challenge_id):
             return "settled", str(settled["reference"])
-        known = database.execute("SELECT * FROM challenges WHERE challenge_id = ?", (challenge_id,)).fetchone()
-        if known is None:
+        found = ledger.select("SELECT expires_at, claimed FROM challenges WHERE challenge_id = ?", challenge_id)
+        if not found:
             return None
-        if known["expires_at"] is None or known["expires_at"] > now or known["claimed"]:
+        expires_at, claimed = found[0]
+        if expires_at is None or expires_at > now or claimed:
             return "open", None
         # A request that was verified in time may not have been settled yet: `settle` refuses it from now on.
         database.execute("UPDATE challenges SET void = 1 WHERE challenge_id = ?", (challenge_id,))
@@ -223,14 +222,20 @@ def earlier_settlement(ledger: Ledger, challenge_id: str, credential: str) -> Se
     Raises:
         VerificationError: if it was settled with another credential.
     """
-    with ledger.transaction() as database:
-        return _earlier(database, challenge_id, credential)
+    for found in ledger.select("SELECT * FROM settlements WHERE challenge_id = ?", challenge_id):
+        if found["credential"] != fingerprint(credential):
+            raise VerificationError("verification-failed")
+        orders = ledger.select("SELECT * FROM orders WHERE order_id = ?", found["order_id"])
+        row = order_row(orders[0]) if orders else None
+        return Settled(found["outcome"], row, found["method"], found["reference"], found["at"], again=True)
+    return None
 
 
 def order_of_key(ledger: Ledger, key: str | None) -> OrderRow | None:
     """Return the agent order of an idempotency key, or None."""
-    with ledger.transaction() as database:
-        return _order_of_key(database, key)
+    for row in ledger.select("SELECT * FROM orders WHERE rail = 'agent' AND idempotency_key = ?", key):
+        return order_row(row)
+    return None
 
 
 def settle(
@@ -247,30 +252,22 @@ def settle(
 
     The scope of keys is not documented. A payer has no account: here a key stands for one order among all payers.
 
-    Args:
-        sandbox: where it is settled.
-        post: the paid request.
-        challenge: what is paid.
-        reference: the settlement's reference.
-        credential: what paid; only a fingerprint is kept.
-        keep_duplicates: whether a payment is also taken for a used key.
-        fails: whether the payment is taken and no order comes of it.
+    Only a fingerprint of the credential is kept. With `keep_duplicates` a payment is also taken for a used key; with
+    `fails` the payment is taken and no order comes of it.
 
     Raises:
         VerificationError: if the challenge was settled with another credential.
     """
-    with sandbox.ledger.transaction() as database:
-        if earlier := _earlier(database, challenge.challenge_id, credential):
+    ledger = sandbox.ledger
+    with ledger.transaction() as database:
+        if earlier := earlier_settlement(ledger, challenge.challenge_id, credential):
             return earlier
-        (void,) = database.execute(
-            "SELECT void FROM challenges WHERE challenge_id = ?", (challenge.challenge_id,)
-        ).fetchone()
-        if void:
+        if ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id):
             return Settled("void")
-        twin = _order_of_key(database, post.key) if sandbox.dialect.keys == "honoured" else None
+        twin = order_of_key(ledger, post.key) if sandbox.dialect.keys == "honoured" else None
         if twin and not keep_duplicates:
             return Settled("unsettled", twin)
-        row = twin or (None if fails else _new_order(database, sandbox.ledger.secret, post))
+        row = twin or (None if fails else _new_order(ledger, post))
         ending: Ending = "duplicate" if twin else "ordered" if row else "no_order"
         database.execute(
             "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
@@ -292,8 +289,8 @@ def settle(
 
 def give(ledger: Ledger, post: Post) -> OrderRow:
     """Create an agent order without a payment, or return the one of its key."""
-    with ledger.transaction() as database:
-        return _order_of_key(database, post.key) or _new_order(database, ledger.secret, post)
+    with ledger.transaction():
+        return order_of_key(ledger, post.key) or _new_order(ledger, post)
 
 
 def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
@@ -308,9 +305,7 @@ def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
             method=row["method"],
             reference=row["reference"],
             amount_cents=row["amount_cents"],
-            refunded_cents=(
-                refunded_cents(order_row(row), row["amount_cents"], now, pace) if row["outcome"] == "ordered" else 0
-            ),
+            refunded_cents=_refunded_cents(row, now, pace),
             idempotency_key=row["idempotency_key"],
             outcome=row["outcome"],
             order_id=row["order_id"],
@@ -320,14 +315,17 @@ def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
     ]
 
 
-def refunded_cents(row: OrderRow, paid_cents: int, now: float, pace: float) -> int:
-    """Return what of an order's payment has been given back by now.
+def _refunded_cents(settled: sqlite3.Row, now: float, pace: float) -> int:
+    """Return what of a payment has been given back by now.
 
     MPP page: the difference to the actual total and the fee, or everything if the order fails. The time of it is not
     documented, and no field of the order shows it.
     """
+    if settled["outcome"] != "ordered":
+        return 0
+    row, paid_cents = order_row(settled), int(settled["amount_cents"])
     age, outcome = age_of(row, now, pace), outcome_of(row.body)
-    over = {kind for at, kind in outcome.milestones if age >= at + REFUND_AFTER}
+    over = {kind for at, kind in outcome.milestones if age >= at + REFUND_AFTER_SECONDS}
     if over & {"order_failed", "cancelled"}:
         return paid_cents
     if "order_placed" in over:
@@ -340,33 +338,8 @@ def order_key(secret: str, order_id: str) -> str:
     return ORDER_KEY_PREFIX + hmac.digest(secret.encode(), f"order {order_id}".encode(), sha256).hex()[:40]
 
 
-def _new_order(database: sqlite3.Connection, secret: str, post: Post) -> OrderRow:
+def _new_order(ledger: Ledger, post: Post) -> OrderRow:
     order_id = str(uuid.uuid4())
-    row = OrderRow(order_id, fingerprint(order_key(secret, order_id)), post.body, post.at, None)
-    insert_order(database, post, row, outcome_of(post.body).scenario.name, "agent")
+    row = OrderRow(order_id, fingerprint(order_key(ledger.secret, order_id)), post.body, post.at, None)
+    ledger.insert_order(post, row, outcome_of(post.body).scenario.name, "agent")
     return row
-
-
-def _settlement_of(database: sqlite3.Connection, challenge_id: str) -> sqlite3.Row | None:
-    found: sqlite3.Row | None = database.execute(
-        "SELECT * FROM settlements WHERE challenge_id = ?", (challenge_id,)
-    ).fetchone()
-    return found
-
-
-def _earlier(database: sqlite3.Connection, challenge_id: str, credential: str) -> Settled | None:
-    found = _settlement_of(database, challenge_id)
-    if found is None:
-        return None
-    if found["credential"] != fingerprint(credential):
-        raise VerificationError("verification-failed")
-    order = database.execute("SELECT * FROM orders WHERE order_id = ?", (found["order_id"],)).fetchone()
-    row = order_row(order) if order else None
-    return Settled(found["outcome"], row, found["method"], found["reference"], found["at"], again=True)
-
-
-def _order_of_key(database: sqlite3.Connection, key: str | None) -> OrderRow | None:
-    if key is None:
-        return None
-    found = database.execute("SELECT * FROM orders WHERE rail = 'agent' AND idempotency_key = ?", (key,)).fetchone()
-    return order_row(found) if found else None

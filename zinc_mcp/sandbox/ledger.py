@@ -123,7 +123,7 @@ def fingerprint(api_key: str) -> str:
 
 
 class Ledger:
-    """The orders, the POSTs and how often each order was read. Every method is one transaction."""
+    """The orders, the POSTs and how often each order was read. A method that changes them is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the ledger, and make its file where there is none.
@@ -132,7 +132,7 @@ class Ledger:
             SettingsError: if the file cannot be used.
         """
         # One connection may be used by a server in one thread and by its judge in another.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         try:
             if path is not None:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,33 +232,39 @@ class Ledger:
         Keys are counted per API key (the scope is not documented). The server makes one when none is given.
         """
         with self.transaction() as database:
-            earlier = None
-            if post.key is not None and honour_keys:
-                earlier = database.execute(
-                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (post.caller, post.key)
-                ).fetchone()
-            if earlier is not None:
-                row = order_row(earlier)
-                (busy,) = database.execute(
-                    "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, post.at)
-                ).fetchone()
-                return Accepted(row, created=False, in_flight=busy > 0)
+            earlier: list[sqlite3.Row] = []
+            if honour_keys:
+                earlier = self.select(
+                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", post.caller, post.key
+                )
+            if earlier:
+                row = order_row(earlier[0])
+                busy = self.select(
+                    "SELECT 1 FROM attempts WHERE order_id = ? AND busy_until > ?", row.order_id, post.at
+                )
+                return Accepted(row, created=False, in_flight=bool(busy))
             row = OrderRow(str(uuid.uuid4()), post.caller, post.body, post.at, None)
-            insert_order(database, post, row, scenario, "account")
+            self.insert_order(post, row, scenario, "account")
             database.execute(
                 "UPDATE attempts SET busy_until = ?, outcome = 'created' WHERE seq = ?",
                 (post.at + busy_seconds, post.number),
             )
             return Accepted(row, created=True, in_flight=False)
 
+    def insert_order(self, post: Post, row: OrderRow, scenario: str, rail: Rail) -> None:
+        """Write the new order of a POST, inside the transaction that decides about it."""
+        key = post.key if post.key is not None else str(uuid.uuid4())
+        self._connection.execute(
+            "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.order_id, row.caller, key, json.dumps(row.body), row.created_at, scenario, rail),
+        )
+        self._connection.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, post.number))
+
     def contested(self, post: Post) -> bool:
         """Say whether another POST with the same key arrived after this one."""
-        with self.transaction() as database:
-            (rivals,) = database.execute(
-                "SELECT count(*) FROM attempts WHERE caller = ? AND idempotency_key = ? AND seq > ?",
-                (post.caller, post.key, post.number),
-            ).fetchone()
-            return int(rivals) > 0
+        statement = "SELECT 1 FROM attempts WHERE caller = ? AND idempotency_key = ? AND seq > ?"
+        return bool(self.select(statement, post.caller, post.key, post.number))
 
     def cancel(self, order_id: str, at: float) -> bool:
         """Cancel an order unless it is cancelled already; say whether this did it."""
@@ -305,20 +311,9 @@ class Ledger:
         return [cast(Attempt, dict(row)) for row in rows]
 
     def select(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        """Read rows."""
+        """Read rows, inside a transaction or outside of one. A value that is None equals nothing."""
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
-
-
-def insert_order(database: sqlite3.Connection, post: Post, row: OrderRow, scenario: str, rail: Rail) -> None:
-    """Write the new order of a POST, inside the transaction that decides about it."""
-    key = post.key if post.key is not None else str(uuid.uuid4())
-    database.execute(
-        "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (row.order_id, row.caller, key, json.dumps(row.body), row.created_at, scenario, rail),
-    )
-    database.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, post.number))
 
 
 def order_row(row: sqlite3.Row) -> OrderRow:

@@ -28,11 +28,7 @@ _Json = dict[str, Any]
 def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> _Json:
     """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with keys that no document names.
 
-    Args:
-        row: the order in the ledger.
-        now: seconds since the epoch.
-        pace: how many times faster than usual it advances.
-        events: whether tracking numbers carry their checkpoints.
+    With `events` the tracking numbers carry their checkpoints.
     """
     age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
     body, scenario, status = row.body, outcome.scenario, _status(row, age, outcome)

@@ -23,7 +23,7 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
         sandbox: what to serve.
         host: the address to bind, such as `127.0.0.1`.
         port: the port to bind; 0 takes a free one.
-        ready: called with the port once connections are accepted.
+        ready: called with the port once clients can connect.
 
     Raises:
         OSError: if the address cannot be bound.
@@ -41,7 +41,10 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
             server_header=False,
             date_header=False,  # the sandbox has a clock of its own
         )
-        server = _Server(config, lambda: ready(listening.getsockname()[1]) if ready else None)
+        server = _Server(config)
+        if ready:
+            # Clients that connect now wait until uvicorn has started.
+            ready(listening.getsockname()[1])
         try:
             await server.serve(sockets=[listening])
         except asyncio.CancelledError:
@@ -51,14 +54,6 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop at once: every open connection is cut, so that a hang never turns into an answer."""
         for listener in getattr(self, "servers", []):

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from starlette.responses import Response
@@ -13,34 +12,6 @@ STRANGER = "item=stranger"
 """Part of the URL of every product in another order. A client that shows it has believed the answer."""
 
 _URL = f"https://zinc.com/shop/products/test-success?{STRANGER}"
-_ERROR_TYPE = "product_out_of_stock"
-
-
-def _other_goods(order: _Json) -> _Json:
-    return {**order, "metadata": {}, "items": [{**item, "url": _URL} for item in order["items"]]}
-
-
-def _other_price(order: _Json) -> _Json:
-    return {**order, "metadata": {}, "max_price": order["max_price"] + 1_000}
-
-
-def _other_address(order: _Json) -> _Json:
-    place = {**order["shipping_address"], "address_line1": "1 Stranger Road", "postal_code": "94105", "state": "CA"}
-    return {**order, "metadata": {}, "shipping_address": place}
-
-
-def _other_content(order: _Json) -> _Json:
-    theirs = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}
-    return {**_other_address(_other_price(_other_goods(order))), "metadata": theirs}
-
-
-_CHANGES: Mapping[str, Callable[[_Json], _Json]] = {
-    "other_order": _other_content,
-    "other_content": _other_content,
-    "other_goods": _other_goods,
-    "other_price": _other_price,
-    "other_address": _other_address,
-}
 
 
 def show_other_orders(name: str, answer: Response) -> Response:
@@ -65,7 +36,16 @@ def show_other_orders(name: str, answer: Response) -> Response:
 
 
 def _changed(name: str, order: _Json, *, placing: bool) -> _Json:
-    changed = _CHANGES[name](order)
+    changed, everything = {**order, "metadata": {}}, name in ("other_order", "other_content")
+    if everything:
+        changed["metadata"] = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}
+    if everything or name == "other_goods":
+        changed["items"] = [{**item, "url": _URL} for item in order["items"]]
+    if everything or name == "other_price":
+        changed["max_price"] = order["max_price"] + 1_000
+    if everything or name == "other_address":
+        place = {"address_line1": "1 Stranger Road", "postal_code": "94105", "state": "CA"}
+        changed["shipping_address"] = {**order["shipping_address"], **place}
     if name == "other_order" or (placing and name != "other_content"):
         changed["id"] = str(uuid.uuid5(uuid.UUID(order["id"]), "stranger"))
     return changed if placing else _failed(changed)
@@ -76,7 +56,7 @@ def _failed(order: _Json) -> _Json:
         **(order["job_result"] or {}),
         "success": False,
         "error": "The product is out of stock.",
-        "error_type": _ERROR_TYPE,
+        "error_type": "product_out_of_stock",
         "price_components": None,
     }
     items = [{**item, "status": "failed"} for item in order["items"]]
