@@ -136,11 +136,16 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
     try:
         _Order.model_validate(decoded)
     except ValidationError as found:
-        return body, [
-            {"type": each["type"], "loc": ["body", *each["loc"]], "msg": each["msg"]}
-            for each in found.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        return body, problems_in(found, "body")
     return body, []
+
+
+def problems_in(found: ValidationError, where: str) -> list[Problem]:
+    """Return what is wrong in the `body` or the `query`, as FastAPI tells it."""
+    return [
+        {"type": each["type"], "loc": [where, *each["loc"]], "msg": each["msg"]}
+        for each in found.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 def key_in(body: dict[str, Any]) -> str | None:

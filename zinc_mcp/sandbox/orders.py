@@ -2,13 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
-from starlette.datastructures import QueryParams
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +25,7 @@ from zinc_mcp.sandbox.campaign.faults import Fault, fault_for, faults_in
 from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
-from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read_body
+from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
 from zinc_mcp.sandbox.outcome import WORKING_AT, age_of, outcome_of
 from zinc_mcp.sandbox.products import Reason
@@ -39,8 +37,8 @@ PROCESSING_SECONDS = 0.2
 LISTING_LAG_SECONDS = 5.0
 """How long a new order is missing from lists, at pace 1, where the dialect's listing lags."""
 
-# The default limit is not documented; returns and managed accounts have these two.
-_LIMIT, _MOST = 50, 500
+_RETURN_STATUSES = {"open": "open", "approved": "closed", "denied": "closed"}
+"""How the filter of a list names a return's status; the documents do not mention the others."""
 
 _Json = dict[str, Any]
 _logger = logging.getLogger(__name__)
@@ -59,7 +57,8 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
             answer, outcome = Response(), f"not_accepted_{fault.name}"
         else:
             check_form(sandbox.dialect, body, problems)
-            if (body.get("payment") or {}).get("mode") == "card":
+            payment: _Json = body.get("payment") or {}
+            if payment.get("mode") == "card":
                 raise AnsweredError(error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it."))
             check_products(sandbox.dialect, body)
             answer, outcome = await _place(sandbox, post, fault)
@@ -139,17 +138,19 @@ async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders` (List Orders; SDK 2026.8.21 and later)."""
     caller, now, listing = _reader(sandbox, request), sandbox.clock(), sandbox.dialect.listing
-    query = _read_query(request.query_params)
-    if isinstance(query, list):
-        return invalid(sandbox.dialect, query)
+    try:
+        query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
+    except ValidationError as found:
+        return invalid(sandbox.dialect, problems_in(found, "query"))
     rows = sandbox.ledger.of(caller)
-    if query.metadata and listing != "unfiltered":
-        rows = [row for row in rows if _has_metadata(row.body.get("metadata") or {}, query.metadata)]
+    if query.metadata_key is not None and listing != "unfiltered":
+        rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
     fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
     if listing == "lags":
         rows = [row for row in rows if (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS]
-    orders = [order_at(row, now, sandbox.pace, events=query.events) for row in rows]
-    orders = [order for order in orders if all(matches(order) for matches in query.filters)]
+    events = "tracking_events" in query.include
+    orders = [order_at(row, now, sandbox.pace, events=events) for row in rows]
+    orders = [order for order in orders if _matches(query, order)]
     page: _Json = {"orders": orders}
     if listing != "unpaged":
         shown = orders[query.offset : query.offset + query.limit]
@@ -182,97 +183,61 @@ def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None
     return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """The well-formed query of a list."""
+class _Query(BaseModel):
+    """The query of a list. Unknown parameters are ignored, as in FastAPI."""
 
-    limit: int
-    offset: int
-    filters: tuple[Callable[[Mapping[str, Any]], bool], ...]
-    metadata: tuple[str, str] | None
-    events: bool
+    # The default limit is not documented; returns and managed accounts have these two numbers.
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0)] = 0
+    metadata_key: str | None = None
+    metadata_value: str | None = None
+    order_id: str = ""
+    search: str = ""
+    merchant_order_id: str | None = None
+    shipping_name: str = ""
+    status_filter: str | None = None
+    tracking_status: str | None = None
+    has_tracking: bool | None = None
+    return_status: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    include: tuple[str, ...] = ()
 
-
-def _read_query(parameters: QueryParams) -> _Query | list[_Json]:
-    """Return the query, or its problems as FastAPI tells them. Unknown parameters are ignored, as in FastAPI."""
-    problems: list[_Json] = []
-
-    def whole(name: str, usual: int, least: int, most: int) -> int:
-        given = parameters.get(name)
-        if given is None:
-            return usual
-        if given.isascii() and given.isdigit() and least <= int(given) <= most:
-            return int(given)
-        problems.append(_problem(name, "int_parsing", f"Input should be a whole number from {least} to {most}"))
-        return usual
-
-    def instant(name: str) -> datetime | None:
-        try:
-            found = datetime.fromisoformat(parameters[name])
-        except KeyError:
-            return None
-        except ValueError:
-            problems.append(_problem(name, "datetime_parsing", "Input should be a valid datetime"))
-            return None
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-    limit, offset = whole("limit", _LIMIT, 1, _MOST), whole("offset", 0, 0, 10**9)
-    key, value = parameters.get("metadata_key"), parameters.get("metadata_value")
-    if (key is None) != (value is None):
-        problems.append(_problem("metadata_key", "value_error", "metadata_key and metadata_value go together"))
-    filters: list[Callable[[Mapping[str, Any]], bool]] = []
-    for name, matches in _TEXT_FILTERS.items():
-        if (wanted := parameters.get(name)) is not None:
-            filters.append(lambda order, matches=matches, wanted=wanted: matches(order, wanted))  # type: ignore[misc]
-    if after := instant("created_after"):
-        filters.append(lambda order: datetime.fromisoformat(order["created_at"]) >= after)
-    if before := instant("created_before"):
-        filters.append(lambda order: datetime.fromisoformat(order["created_at"]) < before)
-    if problems:
-        return problems
-    metadata = (key, value) if key is not None and value is not None else None
-    return _Query(limit, offset, tuple(filters), metadata, "tracking_events" in parameters.getlist("include"))
+    @model_validator(mode="after")
+    def _metadata_is_a_pair(self) -> "_Query":
+        if (self.metadata_key is None) != (self.metadata_value is None):
+            raise ValueError("metadata_key and metadata_value go together")
+        return self
 
 
-def _has_metadata(metadata: Mapping[str, Any], pair: tuple[str, str]) -> bool:
+def _has_metadata(row: OrderRow, key: str, value: str | None) -> bool:
     """Say whether a top-level key has exactly this value; a value that is no string is compared as JSON spells it."""
-    name, wanted = pair
-    if name not in metadata:
-        return False
-    found = metadata[name]
-    return wanted == (found if isinstance(found, str) else json.dumps(found))
+    metadata: _Json = row.body.get("metadata") or {}
+    found = metadata.get(key, ...)
+    return found is not ... and value == (found if isinstance(found, str) else json.dumps(found))
 
 
-def _problem(name: str, kind: str, message: str) -> _Json:
-    return {"type": kind, "loc": ["query", name], "msg": message}
+def _matches(query: _Query, order: _Json) -> bool:
+    """Say whether an order is in the list, by all filters except the one for metadata."""
+    address, tracking = order["shipping_address"], order["tracking_numbers"]
+    name = f"{address['first_name']} {address['last_name']}".casefold()
+    # A merchant's number matches as it is typed and without its dashes.
+    merchants = [spelt for number in order["merchant_order_ids"] for spelt in (number, number.replace("-", ""))]
+    returns = [_RETURN_STATUSES.get(each["status"]) for each in order["returns"]]
+    created = datetime.fromisoformat(order["created_at"])
+    return (
+        query.order_id in order["id"]
+        and any(query.search in each for each in (order["id"], *(each["tracking_number"] for each in tracking)))
+        and (query.merchant_order_id is None or query.merchant_order_id in merchants)
+        and query.shipping_name.casefold() in name
+        and query.status_filter in (None, order["status"])
+        and (query.tracking_status is None or query.tracking_status in [each["status"] for each in tracking])
+        and query.has_tracking in (None, bool(tracking))
+        and (query.return_status is None or query.return_status in returns)
+        and (query.created_after is None or created >= _in_utc(query.created_after))
+        and (query.created_before is None or created < _in_utc(query.created_before))
+    )
 
 
-def _has_merchant_order(order: Mapping[str, Any], wanted: str) -> bool:
-    # A number matches as it is typed and without its dashes.
-    return any(wanted in (number, number.replace("-", "")) for number in order["merchant_order_ids"])
-
-
-def _is_for(order: Mapping[str, Any], wanted: str) -> bool:
-    address = order["shipping_address"]
-    return wanted.casefold() in f"{address['first_name']} {address['last_name']}".casefold()
-
-
-def _is_found(order: Mapping[str, Any], wanted: str) -> bool:
-    return wanted in order["id"] or any(wanted in each["tracking_number"] for each in order["tracking_numbers"])
-
-
-def _has_return(order: Mapping[str, Any], wanted: str) -> bool:
-    statuses = {"open": ("open",), "closed": ("approved", "denied")}.get(wanted, ())
-    return any(each["status"] in statuses for each in order["returns"])
-
-
-_TEXT_FILTERS: dict[str, Callable[[Mapping[str, Any], str], bool]] = {
-    "order_id": lambda order, wanted: wanted in order["id"],
-    "search": _is_found,
-    "merchant_order_id": _has_merchant_order,
-    "shipping_name": _is_for,
-    "status_filter": lambda order, wanted: order["status"] == wanted,
-    "tracking_status": lambda order, wanted: any(each["status"] == wanted for each in order["tracking_numbers"]),
-    "has_tracking": lambda order, wanted: bool(order["tracking_numbers"]) == (wanted.lower() in ("true", "1")),
-    "return_status": _has_return,
-}
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -36,7 +36,8 @@ def show_other_orders(name: str, answer: Response) -> Response:
 
 
 def _changed(name: str, order: _Json, *, placing: bool) -> _Json:
-    changed, everything = {**order, "metadata": {}}, name in ("other_order", "other_content")
+    changed: _Json = {**order, "metadata": {}}
+    everything = name in ("other_order", "other_content")
     if everything:
         changed["metadata"] = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}
     if everything or name == "other_goods":
