@@ -21,8 +21,8 @@ from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedErro
 from zinc_mcp.payments.practice import METHOD, Problem, VerificationError, challenge_id, verify
 from zinc_mcp.payments.receipt import to_payment_receipt
 from zinc_mcp.payments.terms import expiry
-from zinc_mcp.sandbox import challenges
-from zinc_mcp.sandbox.answers import AnsweredError, as_json, conflict, error, internal_error, invalid
+from zinc_mcp.sandbox import answers, challenges
+from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.faults import LIES, PAID, Fault
 from zinc_mcp.sandbox.campaign.lies import falsify, garble
 from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
@@ -75,7 +75,7 @@ async def create_agent_order(sandbox: Sandbox, request: Request) -> Response:
         offered = challenges.offered_methods(sandbox, content)
         if method and method not in offered:
             message, details = "There is no such payment method here.", {"available": offered}
-            raise AnsweredError(error(sandbox.dialect, 400, "unknown_payment_method", message, details))
+            raise AnsweredError(answers.error(sandbox.dialect, 400, "unknown_payment_method", message, details))
         if paid:
             answer, outcome = await _answer_paid(sandbox, post, method, authorization, fault)
         else:
@@ -96,8 +96,8 @@ async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
     """
     fate = challenges.fate(sandbox.ledger, request.path_params["challenge_id"], sandbox.clock())
     if fate is None:
-        return error(sandbox.dialect, 404, "not_found", "No such challenge was issued here.")
-    return as_json({"ending": fate[0], "reference": fate[1]})
+        return answers.error(sandbox.dialect, 404, "not_found", "No such challenge was issued here.")
+    return answers.as_json({"ending": fate[0], "reference": fate[1]})
 
 
 def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]
     if body.get("payment") is not None:
         # Its meaning here is not documented: a client that sends it means the other rail.
         forbidden = {"type": "extra_forbidden", "loc": ["body", "payment"], "msg": "The challenge says how to pay"}
-        raise AnsweredError(invalid(sandbox.dialect, [forbidden]))
+        raise AnsweredError(answers.invalid(sandbox.dialect, [forbidden]))
     # There is no balance that could be too low: the payment fails instead.
     check_products(sandbox.dialect, body, except_for="insufficient_funds")
 
@@ -128,7 +128,7 @@ async def _answer_paid(
     if fault and not fault.accepts:
         return Response(), f"not_accepted_{fault.name}"
     if fault and fault.name == "second_402":
-        answer = error(sandbox.dialect, 402, "payment_failed", "The price has changed.")
+        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The price has changed.")
         return _with_challenges(sandbox, answer, post, method, times=2), "challenged"
     try:
         fails = fault is not None and fault.name in PAID
@@ -142,7 +142,7 @@ async def _answer_paid(
         case "ordered":
             return _created(sandbox, post, settled.row, settled), "created"
         case "no_order":
-            return internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
+            return answers.internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
         case "duplicate" | "unsettled":
             took_money = settled.ending == "duplicate" and not settled.again
             return _conflict(sandbox, post, settled.row), "settled_409" if took_money else "replayed_409"
@@ -166,7 +166,7 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
         raise VerificationError("verification-failed")
     if any(scenario_of(product["url"]).name == "insufficient_funds" for product in post.body["products"]):
         details = {"reason": "insufficient_funds"}
-        answer = error(sandbox.dialect, 402, "payment_failed", "The payment failed.", details)
+        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The payment failed.", details)
         raise AnsweredError(_with_challenges(sandbox, answer, post, method))
     reference = await _verify(sandbox, post, challenge, authorization)
     return challenges.settle(
@@ -210,7 +210,7 @@ async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorizat
     if sandbox.dialect.agent_duplicate != "kept_409" and (twin := _twin(sandbox, post)):
         raise AnsweredError(_conflict(sandbox, post, twin))
     if not challenges.claim(sandbox.ledger, challenge.id):
-        raise AnsweredError(error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
+        raise AnsweredError(answers.error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
     try:
         return await sandbox.settle(authorization, post.content)
     except Exception as refusal:
@@ -241,7 +241,7 @@ def _created(sandbox: Sandbox, post: Post, row: OrderRow | None, paid: Settled |
     if row is None:
         raise LookupError("a settlement without its order")
     dialect = sandbox.dialect
-    answer = as_json(order_at(row, post.at, sandbox.pace), 201)
+    answer = answers.as_json(order_at(row, post.at, sandbox.pace), 201)
     answer.headers["cache-control"] = "no-store, private"
     if dialect.order_key == "present":
         answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
@@ -258,7 +258,7 @@ def _conflict(sandbox: Sandbox, post: Post, row: OrderRow | None) -> Response:
     if row is None:
         raise LookupError("a duplicate of nothing")
     dialect = sandbox.dialect
-    answer = conflict(dialect, post.key, row)
+    answer = answers.conflict(dialect, post.key, row)
     # The third-party client that reads `details.order_id` wants the key beside it.
     if dialect.conflict_identifier == "details_order_id" and dialect.order_key == "present":
         answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
@@ -273,15 +273,17 @@ def _unverified(sandbox: Sandbox, post: Post, method: str | None, problem: Probl
 
 def _payment_refused(sandbox: Sandbox, status: int, problem: Problem, message: str) -> Response:
     if sandbox.dialect.payment_errors == "envelope":
-        return error(sandbox.dialect, status, _CODES[problem], message, {"reason": problem})
+        return answers.error(sandbox.dialect, status, _CODES[problem], message, {"reason": problem})
     title = problem.replace("-", " ").capitalize()
-    answer = as_json({"type": f"{_PROBLEMS}{problem}", "title": title, "status": status, "detail": message}, status)
+    answer = answers.as_json(
+        {"type": f"{_PROBLEMS}{problem}", "title": title, "status": status, "detail": message}, status
+    )
     answer.headers["content-type"] = "application/problem+json"
     return answer
 
 
 def _pay_first(sandbox: Sandbox, post: Post, method: str | None, *, lie: str | None = None) -> Response:
-    answer = error(sandbox.dialect, 402, "payment_method_required", "Pay to place this order.")
+    answer = answers.error(sandbox.dialect, 402, "payment_method_required", "Pay to place this order.")
     return _with_challenges(sandbox, answer, post, method, lie=lie)
 
 

@@ -22,8 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.sandbox import agent_orders, orders, products
-from zinc_mcp.sandbox.answers import AnsweredError, as_json, authorised, internal_error
+from zinc_mcp.sandbox import agent_orders, answers, orders, products
+from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.outcome import ORDER_FEE
 from zinc_mcp.sandbox.sandbox import Sandbox
@@ -66,14 +66,14 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
 async def list_test_products(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/test-products`."""
-    authorised(sandbox, request)
-    return as_json(products.listed())
+    answers.authorised(sandbox, request)
+    return answers.as_json(products.listed())
 
 
 async def get_wallet(sandbox: Sandbox, request: Request) -> Response:
     """`GET /wallet/me`."""
-    authorised(sandbox, request)
-    return as_json(
+    answers.authorised(sandbox, request)
+    return answers.as_json(
         {
             "id": "3c6e0b8a-9c15-4b5e-8f2e-6f1d0a7b2c11",
             "user_id": 1,
@@ -92,7 +92,7 @@ async def get_health(sandbox: Sandbox, request: Request) -> Response:
     """`GET /health`: public."""
     now = datetime.fromtimestamp(sandbox.clock(), UTC).isoformat()
     components = {"db": "up", "queue": "up", "ordering": "up"}
-    return as_json({"status": "up", "components": components, "updated_at": now})
+    return answers.as_json({"status": "up", "components": components, "updated_at": now})
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -102,7 +102,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 async def _framework_error(request: Request, error: Exception) -> Response:
     # The errors of the web framework itself (no such path, no such method) have its plain shape.
     known = error if isinstance(error, HTTPException) else HTTPException(500)
-    return as_json({"detail": known.detail}, known.status_code)
+    return answers.as_json({"detail": known.detail}, known.status_code)
 
 
 async def _nobody_listens(request: Request, error: Exception) -> Response:
@@ -111,7 +111,7 @@ async def _nobody_listens(request: Request, error: Exception) -> Response:
 
 async def _broken_ledger(sandbox: Sandbox, request: Request, error: Exception) -> Response:
     _logger.error("the ledger is out of order: %s", error)
-    return internal_error(sandbox.dialect)
+    return answers.internal_error(sandbox.dialect)
 
 
 class _Dated:

@@ -50,6 +50,10 @@ Rail = Literal["account", "agent"]
 """Which of the two POSTs an order came by."""
 
 
+Acceptance = Literal["created", "earlier", "in_flight"]
+"""What became of an order handed in; `in_flight`: the earlier order of its key is still being processed."""
+
+
 class Placed(TypedDict):
     """One order that exists. `api_key` is a fingerprint: on the agent rail, of the order's own key."""
 
@@ -108,15 +112,6 @@ class Post:
     """The content as JSON, right or wrong; `{}` if it is no object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of an order handed in: a new order, or the earlier one with its key."""
-
-    row: OrderRow
-    created: bool
-    in_flight: bool
-
-
 def fingerprint(api_key: str) -> str:
     """Return what the ledger keeps of an API key."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
@@ -143,8 +138,6 @@ class Ledger:
             )
             weakref.finalize(self, self._connection.close)
             self._prepare()
-            self.secret = self._kept_secret()
-            """Binds the challenges, for all processes that share the ledger. Text, as the SDKs' servers want it."""
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(f"The sandbox cannot keep its orders in {str(path)!r}.") from error
 
@@ -171,12 +164,10 @@ class Ledger:
                     if column.partition(" ")[0] not in known:
                         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             database.execute(_LATER_INDEX)
-
-    def _kept_secret(self) -> str:
-        with self.transaction() as database:
             database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
             (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
-            return str(secret)
+        self.secret = str(secret)
+        """Binds the challenges, for all processes that share the ledger. Text, as the SDKs' servers want it."""
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -226,8 +217,10 @@ class Ledger:
                 (outcome, fault, busy, post.number),
             )
 
-    def accept(self, post: Post, scenario: str, *, busy_seconds: float, honour_keys: bool) -> Accepted:
-        """Create the order, or return the one that its key stands for: check and insert are one transaction.
+    def accept(
+        self, post: Post, scenario: str, *, busy_seconds: float, honour_keys: bool
+    ) -> tuple[OrderRow, Acceptance]:
+        """Create the order, or return the earlier one of its key, which may still be in flight, in one transaction.
 
         Keys are counted per API key (the scope is not documented). The server makes one when none is given.
         """
@@ -242,14 +235,14 @@ class Ledger:
                 busy = self.select(
                     "SELECT 1 FROM attempts WHERE order_id = ? AND busy_until > ?", row.order_id, post.at
                 )
-                return Accepted(row, created=False, in_flight=bool(busy))
+                return row, "in_flight" if busy else "earlier"
             row = OrderRow(str(uuid.uuid4()), post.caller, post.body, post.at, None)
             self.insert_order(post, row, scenario, "account")
             database.execute(
                 "UPDATE attempts SET busy_until = ?, outcome = 'created' WHERE seq = ?",
                 (post.at + busy_seconds, post.number),
             )
-            return Accepted(row, created=True, in_flight=False)
+            return row, "created"
 
     def insert_order(self, post: Post, row: OrderRow, scenario: str, rail: Rail) -> None:
         """Write the new order of a POST, inside the transaction that decides about it."""

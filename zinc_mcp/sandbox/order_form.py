@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zinc_mcp.api.countries import ALPHA_2
-from zinc_mcp.sandbox.answers import AnsweredError, error, invalid, refused
+from zinc_mcp.sandbox import answers
+from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.products import scenario_of
 
@@ -172,13 +173,13 @@ def check_form(dialect: Dialect, body: dict[str, Any], problems: list[Problem]) 
         AnsweredError: with the refusal.
     """
     if problems:
-        raise AnsweredError(invalid(dialect, problems))
+        raise AnsweredError(answers.invalid(dialect, problems))
     if wrong := _address_problem(body["shipping_address"]):
         field, message = wrong
         if dialect.address == "detail_422":
             located = {"type": "value_error", "loc": ["body", "shipping_address", field], "msg": message}
-            raise AnsweredError(invalid(dialect, [located]))
-        raise AnsweredError(error(dialect, 400, "invalid_shipping_address", message, {"field": field}))
+            raise AnsweredError(answers.invalid(dialect, [located]))
+        raise AnsweredError(answers.error(dialect, 400, "invalid_shipping_address", message, {"field": field}))
 
 
 def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | None = None) -> None:
@@ -190,7 +191,7 @@ def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | 
     for product in body["products"]:
         refusal = scenario_of(product["url"]).refusal
         if refusal and refusal.code != except_for:
-            raise AnsweredError(refused(dialect, refusal, body["max_price"]))
+            raise AnsweredError(answers.refused(dialect, refusal, body["max_price"]))
 
 
 def _address_problem(address: dict[str, Any]) -> tuple[str, str] | None:

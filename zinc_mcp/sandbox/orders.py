@@ -10,17 +10,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox.answers import (
-    AnsweredError,
-    as_json,
-    authorised,
-    conflict,
-    error,
-    internal_error,
-    invalid,
-    refused,
-    token_of,
-)
+from zinc_mcp.sandbox import answers
+from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.faults import Fault, fault_for, faults_in
 from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
@@ -48,10 +39,10 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders`. The order of the checks is not documented; here: API key, form, address, product, repeat."""
     content = await request.body()
     body, problems = read_body(content)
-    post = sandbox.ledger.note(sandbox.clock(), fingerprint(token_of(request)), key_in(body), content, body)
+    post = sandbox.ledger.note(sandbox.clock(), fingerprint(answers.token_of(request)), key_in(body), content, body)
     fault: Fault | None = None
     try:
-        authorised(sandbox, request)
+        answers.authorised(sandbox, request)
         fault = due_fault(sandbox.dialect, post, "fault", "account")
         if fault and not fault.accepts:
             answer, outcome = Response(), f"not_accepted_{fault.name}"
@@ -59,7 +50,9 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
             check_form(sandbox.dialect, body, problems)
             payment: _Json = body.get("payment") or {}
             if payment.get("mode") == "card":
-                raise AnsweredError(error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it."))
+                raise AnsweredError(
+                    answers.error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it.")
+                )
             check_products(sandbox.dialect, body)
             answer, outcome = await _place(sandbox, post, fault)
     except AnsweredError as answered:
@@ -78,61 +71,61 @@ async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Res
     processing = 0.0 if concurrent == "serialised" else PROCESSING_SECONDS / sandbox.pace
     delay = fault.seconds / sandbox.pace if fault else 0.0
     scenario = outcome_of(post.body).scenario.name
-    accepted = sandbox.ledger.accept(
+    row, acceptance = sandbox.ledger.accept(
         post, scenario, busy_seconds=processing + delay, honour_keys=dialect.keys == "honoured"
     )
-    if not accepted.created:
-        if not accepted.in_flight or concurrent == "serialised":
-            answer = _repeat(sandbox, post, accepted.row)
+    if acceptance != "created":
+        if acceptance == "earlier" or concurrent == "serialised":
+            answer = _repeat(sandbox, post, row)
         elif concurrent == "both_in_flight_409":
-            answer = conflict(dialect, post.key, accepted.row)
+            answer = answers.conflict(dialect, post.key, row)
         else:
-            answer = internal_error(dialect)
+            answer = answers.internal_error(dialect)
         return answer, f"replayed_{answer.status_code}"
     if processing:
         # A slow answer is slow processing here, so that a second POST meets the first one in flight.
         await anyio.sleep(processing + (delay if fault and fault.name == "slow" else 0.0))
     if concurrent == "both_in_flight_409" and sandbox.ledger.contested(post):
-        return conflict(dialect, post.key, accepted.row), "created"
-    return as_json(order_at(accepted.row, post.at, sandbox.pace), 201), "created"
+        return answers.conflict(dialect, post.key, row), "created"
+    return answers.as_json(order_at(row, post.at, sandbox.pace), 201), "created"
 
 
 def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
     dialect = sandbox.dialect
     match dialect.repeat:
         case "conflict_409":
-            return conflict(dialect, post.key, row)
+            return answers.conflict(dialect, post.key, row)
         case "conflict_500":
-            return internal_error(dialect)
+            return answers.internal_error(dialect)
         case "unauthorized_401":
-            return error(dialect, 401, "token_expired", "The token has expired.")
+            return answers.error(dialect, 401, "token_expired", "The token has expired.")
         case "payment_402":
             too_low = Reason("insufficient_funds", "The balance is too low.")
-            return refused(dialect, too_low, post.body["max_price"])
+            return answers.refused(dialect, too_low, post.body["max_price"])
 
 
 async def get_order(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}`: 404 when unknown or not the caller's."""
     row = _row(sandbox, request, _reader(sandbox, request))
     fault = _read_fault(sandbox, row, "read_fault")
-    answer = as_json(order_at(row, sandbox.clock(), sandbox.pace))
+    answer = answers.as_json(order_at(row, sandbox.clock(), sandbox.pace))
     return spoilt(sandbox, fault, answer) if fault else answer
 
 
 async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}/timeline`."""
     row = _row(sandbox, request, _reader(sandbox, request))
-    return as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
+    return answers.as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
 
 
 async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
-    row, now = _row(sandbox, request, authorised(sandbox, request)), sandbox.clock()
+    row, now = _row(sandbox, request, answers.authorised(sandbox, request)), sandbox.clock()
     pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AT
     if pending and sandbox.ledger.cancel(row.order_id, now):
         return Response(status_code=204)
     status = int(sandbox.dialect.not_cancellable.removeprefix("status_"))
-    return error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
+    return answers.error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
 
 
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
@@ -141,7 +134,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     try:
         query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
     except ValidationError as found:
-        return invalid(sandbox.dialect, problems_in(found, "query"))
+        return answers.invalid(sandbox.dialect, problems_in(found, "query"))
     rows = sandbox.ledger.of(caller)
     if query.metadata_key is not None and listing != "unfiltered":
         rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
@@ -155,16 +148,16 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     if listing != "unpaged":
         shown = orders[query.offset : query.offset + query.limit]
         page = {"orders": shown, "total": len(orders), "limit": query.limit, "offset": query.offset}
-    answer = as_json(page)
+    answer = answers.as_json(page)
     return spoilt(sandbox, fault, answer) if fault else answer
 
 
 def _reader(sandbox: Sandbox, request: Request) -> str:
     # The key of a paid order is for its status (MPP page), so it reads and finds that one order.
-    token = token_of(request)
+    token = answers.token_of(request)
     if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.of(fingerprint(token)):
         return fingerprint(token)
-    return authorised(sandbox, request)
+    return answers.authorised(sandbox, request)
 
 
 def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
@@ -172,7 +165,7 @@ def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
     row = sandbox.ledger.find(caller, order_id)
     if row is None:
         details = {"resource": "Order", "identifier": order_id}
-        raise AnsweredError(error(sandbox.dialect, 404, "not_found", "Order not found.", details))
+        raise AnsweredError(answers.error(sandbox.dialect, 404, "not_found", "Order not found.", details))
     return row
 
 

@@ -19,11 +19,7 @@ from zinc_mcp.sandbox.sandbox import Sandbox
 async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve a sandbox over HTTP until cancelled or interrupted; nothing is written to stdout.
 
-    Args:
-        sandbox: what to serve.
-        host: the address to bind, such as `127.0.0.1`.
-        port: the port to bind; 0 takes a free one.
-        ready: called with the port once clients can connect.
+    Port 0 takes a free one. `ready` is called with the port once clients can connect.
 
     Raises:
         OSError: if the address cannot be bound.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,17 +55,14 @@ class Sandbox:
         self.payees = payees
         self.challenge_seconds = challenge_seconds
         self.settle = settle
-        self._app: Starlette | None = None
 
-    @property
+    @cached_property
     def app(self) -> "Starlette":
         """The ASGI app. A drop needs a connection to cut: serve the app with `port.serve` or use `transport()`."""
-        if self._app is None:
-            # Starlette and the endpoints are loaded at the first request, not when the tools are listed.
-            from zinc_mcp.sandbox.app import build_app
+        # Starlette and the endpoints are loaded with the first use of the app, not with the sandbox.
+        from zinc_mcp.sandbox.app import build_app
 
-            self._app = build_app(self)
-        return self._app
+        return build_app(self)
 
     def transport(self) -> "httpx.AsyncBaseTransport":
         """Return an httpx transport to this sandbox: in process, without a port, for every origin."""

@@ -8,7 +8,8 @@ import anyio
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from zinc_mcp.sandbox.answers import AnsweredError, error, internal_error
+from zinc_mcp.sandbox import answers
+from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.campaign.faults import OTHERS, Fault, UnknownFaultError, check_faults, fault_for
 from zinc_mcp.sandbox.campaign.other_orders import show_other_orders
@@ -36,7 +37,7 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
         check_faults(post.body, rail)
         return fault_for(post.body, parameter, post.nth, rail)
     except UnknownFaultError as unknown:
-        raise AnsweredError(error(dialect, 400, "bad_request", str(unknown))) from None
+        raise AnsweredError(answers.error(dialect, 400, "bad_request", str(unknown))) from None
 
 
 def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
@@ -57,11 +58,11 @@ def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
         case "reset_before" | "reset_after":
             return _Spoilt(partial(_send_nothing, "reset"))
         case "http_500_before" | "http_500_after":
-            return internal_error(sandbox.dialect)
+            return answers.internal_error(sandbox.dialect)
         case "rate_limited":
-            return error(sandbox.dialect, 429, "rate_limit_exceeded", "Too many requests.")
+            return answers.error(sandbox.dialect, 429, "rate_limit_exceeded", "Too many requests.")
         case "unauthorized_once":
-            return error(sandbox.dialect, 401, "unauthorized", "Not authenticated.")
+            return answers.error(sandbox.dialect, 401, "unauthorized", "Not authenticated.")
         case "redirect_307" | "redirect_after":
             return RedirectResponse(_ELSEWHERE, 307)
         case "html_402":
