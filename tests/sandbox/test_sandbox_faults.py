@@ -1,4 +1,4 @@
-"""Faults: each breaks the answer as its name says, and the ledger knows whether an order came of it."""
+"""Each fault breaks the answer as its name says, and the ledger knows whether an order came of the request."""
 
 import socket
 import subprocess

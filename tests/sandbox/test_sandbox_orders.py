@@ -1,4 +1,4 @@
-"""An order's walk: from pending to the doorstep, or to the failure its test product stands for."""
+"""An order goes from pending to delivered, or to the failure of its test product, and its answers say so."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What only a campaign needs: faults on demand, lies in challenges, and what Zinc's documents leave open."""
+"""Parts that only a campaign needs: faults on demand, lies in challenges, other readings of Zinc's documents."""

@@ -1,4 +1,4 @@
-"""What Zinc's documents leave open, as switches: each field is one question, each value one plausible answer."""
+"""Switches for the questions that Zinc's documents leave open: a field is a question, its values are the answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

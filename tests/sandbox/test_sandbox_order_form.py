@@ -1,4 +1,4 @@
-"""What the sandbox takes and refuses: as Zinc does, and not as our own client does."""
+"""The sandbox takes and refuses orders as Zinc does, and not as our own client does."""
 
 import json
 from typing import Any

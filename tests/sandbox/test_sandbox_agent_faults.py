@@ -1,4 +1,4 @@
-"""How the agent rail misbehaves on demand: lies that our own check refuses, and what is lost once money was sent."""
+"""On the agent rail our check refuses every lie on demand, and the ledger counts the money that a fault loses."""
 
 from typing import Any
 

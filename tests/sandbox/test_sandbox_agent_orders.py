@@ -1,4 +1,4 @@
-"""The agent rail: a 402 of the real form, a payment that is verified and settled once, an order with its own key."""
+"""The agent rail asks with a real 402, verifies and settles a payment once, and gives the order a key of its own."""
 
 import dataclasses
 import json
