@@ -75,7 +75,7 @@ def authorised(sandbox: Sandbox, request: Request) -> str:
     """Return the fingerprint of the caller's API key.
 
     Raises:
-        AnsweredError: with a 401, unless it is a test key. A live key is as wrong as none, whatever X-Test-Mode says.
+        AnsweredError: with a 401, unless it is a test key. A live key is refused like none, even with X-Test-Mode.
     """
     scheme, token = request.headers.get("authorization", "").partition(" ")[0], token_of(request)
     if scheme.lower() == "bearer" and token.startswith("zn_test_") and len(token) > len("zn_test_"):

@@ -98,7 +98,7 @@ class Settlement(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a payment: `void` and `unsettled` took nothing."""
+    """The ending of a payment: `void` and `unsettled` took nothing."""
 
     ending: Ending | Literal["void", "unsettled"]
     row: OrderRow | None = None
@@ -106,7 +106,7 @@ class Settled:
     reference: str = ""
     at: float = 0.0
     again: bool = False
-    """Whether it had been settled before, in this way."""
+    """It had been settled before, in this way."""
 
 
 def offered_methods(sandbox: Sandbox, content: bytes) -> list[str]:

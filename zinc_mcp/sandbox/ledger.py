@@ -51,7 +51,7 @@ Rail = Literal["account", "agent"]
 
 
 Acceptance = Literal["created", "earlier", "in_flight"]
-"""What became of an order handed in; `in_flight`: the earlier order of its key is still being processed."""
+"""The result of handing an order in; `in_flight`: the earlier order of its key is still being processed."""
 
 
 class Placed(TypedDict):
@@ -277,7 +277,7 @@ class Ledger:
             return int(times) - 1
 
     def find(self, caller: str, order_id: str) -> OrderRow | None:
-        """Return the caller's order, or None: somebody else's order looks like one that does not exist."""
+        """Return the caller's order, or None: the order of another caller looks like one that does not exist."""
         rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
         return order_row(rows[0]) if rows else None
 

@@ -23,13 +23,13 @@ from zinc_mcp.sandbox.products import Reason
 from zinc_mcp.sandbox.sandbox import Sandbox
 
 PROCESSING_SECONDS = 0.2
-"""How long a POST is processed, at pace 1, in dialects where that can be seen."""
+"""The time that a POST takes, at pace 1, in dialects where that can be seen."""
 
 LISTING_LAG_SECONDS = 5.0
-"""How long a new order is missing from lists, at pace 1, where the dialect's listing lags."""
+"""The time that a new order is missing from lists, at pace 1, where the dialect's listing lags."""
 
 _RETURN_STATUSES = {"open": "open", "approved": "closed", "denied": "closed"}
-"""How the filter of a list names a return's status; the documents do not mention the others."""
+"""The names of a return's status in the filter of a list; the documents do not mention the other statuses."""
 
 _Json = dict[str, Any]
 _logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What becomes of an order: what is bought, what it costs, whether it fails and when, and its job result.
+"""The outcome of an order: the products bought, their price, the failure, the times, and the job result.
 
 All of it follows from the order's body and the time, so that every process says the same.
 """
@@ -50,12 +50,12 @@ class Concession:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one order goes."""
+    """The decision about one order."""
 
     scenario: Scenario
     """The scenario that sets its times: that of the first product bought which is not a plain success."""
     lines: tuple[Line | None, ...]
-    """What is bought of each product; None: skipped."""
+    """The part of each product that is bought; None: skipped."""
     failure: Reason | None
     concessions: tuple[Concession, ...]
 

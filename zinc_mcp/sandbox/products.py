@@ -24,7 +24,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How an order of one product goes. Times are seconds after the order was created, at pace 1."""
+    """The way that an order of one product goes. Times are seconds after the order was created, at pace 1."""
 
     name: str
     title: str

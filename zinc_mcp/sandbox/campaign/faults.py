@@ -98,7 +98,7 @@ class Fault:
 
     @property
     def accepts(self) -> bool:
-        """Whether the request is acted on before it goes wrong."""
+        """Say whether the request is acted on before it goes wrong."""
         return self.name not in BEFORE
 
 

@@ -17,7 +17,7 @@ from zinc_mcp.sandbox.ledger import Post, Rail
 from zinc_mcp.sandbox.sandbox import Sandbox
 
 CUT = "zinc_mcp.sandbox.cut"
-"""Where the ASGI scope carries the function that cuts the connection of the request."""
+"""The key in the ASGI scope of the function that cuts the request's connection."""
 
 HowToCut = Literal["refuse", "drop", "reset"]
 """`refuse` closes as if no server had been listening, `drop` closes after what was written so far, and `reset` closes
