@@ -23,7 +23,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.ordering.entry import DOUBTFUL
 from zinc_mcp.ordering.journal import Journal
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.offers import Payee
+from zinc_mcp.sandbox.challenges import Payee
 from zinc_mcp.sandbox.port import serve
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals that stop a process")

@@ -1,4 +1,4 @@
-"""An agent of the tests: no account, a wallet of imaginary money, and no caution of its own unless it is asked for."""
+"""An agent for the tests: it has no account, pays with imaginary money, and checks a challenge only when asked to."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the sandbox's tests share: an order to send, a clock to move, and clients in process and on a port."""
+"""The order, the clock and the clients that the sandbox's tests share, in process and on a port."""
 
 import asyncio
 from collections.abc import AsyncGenerator

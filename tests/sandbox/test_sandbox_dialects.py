@@ -1,4 +1,4 @@
-"""Dialects: each departure is one thing that the documents leave open."""
+"""Each dialect changes the one answer that the documents leave open, and the sandbox still keeps its orders."""
 
 from typing import Any
 

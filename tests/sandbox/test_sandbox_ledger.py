@@ -1,4 +1,4 @@
-"""The ledger: one order for each key, in memory, in a file, and across processes."""
+"""The ledger keeps one order for each key: in memory, in a file, and across processes."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""An order's walk: from pending to the doorstep, or to the failure its test product stands for."""
+"""An order goes from pending to delivered, or to the failure of its test product, and its answers say so."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from sandbox.practising import ADDRESS, Clock, customer, order, placed, product,
 from zinc_mcp.api.responses import Order
 from zinc_mcp.prose import plain
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.catalogue import SCENARIOS
-from zinc_mcp.sandbox.orders import order_at
+from zinc_mcp.sandbox.order_view import order_at
+from zinc_mcp.sandbox.products import SCENARIOS
 
 
 async def after(seconds: float, body: dict[str, Any], *, pace: float = 1.0) -> dict[str, Any]:
@@ -243,7 +243,7 @@ async def test_the_timeline_tells_what_happened_and_when() -> None:
 
 
 def test_a_clock_that_runs_backwards_leaves_an_order_pending() -> None:
-    from zinc_mcp.sandbox.ledger import Row
+    from zinc_mcp.sandbox.ledger import OrderRow
 
-    row = Row("12004b34-897b-4f70-ad63-7ea3ff23d274", "x", order(), 1_795_000_000.0, None)
+    row = OrderRow("12004b34-897b-4f70-ad63-7ea3ff23d274", "x", order(), 1_795_000_000.0, None)
     assert order_at(row, 1_794_999_000.0, 1.0)["status"] == "pending"

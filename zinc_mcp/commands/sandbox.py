@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import click
 
-from zinc_mcp.sandbox.dialect import Dialect
+from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.port import serve
 from zinc_mcp.sandbox.sandbox import Sandbox
 

@@ -1,8 +1,9 @@
-"""What was ordered and what was tried: a small SQLite file that several processes may share, or memory."""
+"""The ledger: every order and every POST, in a small SQLite file that several processes may share, or in memory."""
 
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.private_files import make_folder, open_file
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS settlements (
     at REAL NOT NULL);
 """
 
-# What ledgers of earlier versions lack.
+# The columns that ledgers of earlier versions lack.
 _LATER_COLUMNS = {
     "orders": ("rail TEXT NOT NULL DEFAULT 'account'",),
     "attempts": ("rail TEXT NOT NULL DEFAULT 'account'", "credential TEXT"),
@@ -48,6 +49,10 @@ _LATER_INDEX = "CREATE INDEX IF NOT EXISTS orders_by_rail ON orders (rail, idemp
 
 Rail = Literal["account", "agent"]
 """Which of the two POSTs an order came by."""
+
+
+Acceptance = Literal["created", "earlier", "in_flight"]
+"""The result of handing an order in; `in_flight`: the earlier order of its key is still being processed."""
 
 
 class Placed(TypedDict):
@@ -63,9 +68,11 @@ class Placed(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One `POST /orders` or `POST /agent/orders`. `outcome` is `created`, `replayed_409`, `rejected_422`,
-    `not_accepted_drop_before`, or `received` while it is being worked on; `fault` is what was done to the answer.
-    On the agent rail `challenged` is the unpaid half, and `credential` a fingerprint of what a paid one carried.
+    """One `POST /orders` or `POST /agent/orders`.
+
+    `outcome` is `created`, `replayed_409`, `rejected_422`, `not_accepted_drop_before`, or `received` while the POST is
+    being worked on; on the agent rail also `challenged`, for a POST without a payment. `fault` is the fault that spoilt
+    the answer. `credential` is a fingerprint of the credential of a paid POST.
     """
 
     rail: Rail
@@ -80,8 +87,8 @@ class Attempt(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One order as the ledger keeps it; everything else about it follows from this and the time."""
+class OrderRow:
+    """One order in the ledger; everything else about it follows from this and the time."""
 
     order_id: str
     caller: str
@@ -91,12 +98,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of an order handed in: a new one, or the earlier one of its key."""
+class Post:
+    """One POST of an order, as it was read and noted."""
 
-    row: Row
-    created: bool
-    in_flight: bool
+    number: int
+    """Its place among all POSTs of the ledger."""
+    nth: int
+    """Its place, from 0, among the POSTs with its idempotency key, or with its body where it has no key."""
+    at: float
+    caller: str
+    key: str | None
+    content: bytes
+    body: dict[str, Any]
+    """The content as JSON, right or wrong; `{}` if it is no object."""
 
 
 def fingerprint(api_key: str) -> str:
@@ -105,7 +119,7 @@ def fingerprint(api_key: str) -> str:
 
 
 class Ledger:
-    """The orders, the attempts and how often each order was read. Every method is one transaction."""
+    """The orders, the POSTs and how often each order was read. A method that changes them is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the ledger, and make its file where there is none.
@@ -113,8 +127,8 @@ class Ledger:
         Raises:
             SettingsError: if the file cannot be used.
         """
-        # One connection, perhaps a server in one thread and its judge in another.
-        self._lock = threading.Lock()
+        # One connection may be used by a server in one thread and by its judge in another.
+        self._lock = threading.RLock()
         try:
             if path is not None:
                 make_folder(path.parent)
@@ -134,11 +148,11 @@ class Ledger:
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                # Survives a killed process; a lost power supply may take the last practice orders with it.
+                # The orders survive a killed process; a power failure may lose the last ones.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 break
             except sqlite3.OperationalError as error:
-                # Two processes that open a new file together: SQLite does not wait for this lock by itself.
+                # SQLite does not wait for this lock by itself when two processes open a new file together.
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
                     raise
                 time.sleep(0.02)
@@ -151,6 +165,10 @@ class Ledger:
                     if column.partition(" ")[0] not in known:
                         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             database.execute(_LATER_INDEX)
+            database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
+            (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
+        self.secret = str(secret)
+        """Binds the challenges, for all processes that share the ledger. Text, as the SDKs' servers want it."""
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -170,16 +188,14 @@ class Ledger:
         at: float,
         caller: str,
         key: str | None,
-        body: bytes,
+        content: bytes,
+        body: dict[str, Any],
         *,
         rail: Rail = "account",
         credential: str | None = None,
-    ) -> tuple[int, int]:
-        """Write down that a POST arrived; return its number and which attempt with its key (or body) it is, from 0.
-
-        Attempts with a credential and attempts without one are counted apart.
-        """
-        digest = hashlib.sha256(body).hexdigest()
+    ) -> Post:
+        """Write down that a POST arrived. POSTs with a credential and POSTs without one are counted apart."""
+        digest = hashlib.sha256(content).hexdigest()
         with self.transaction() as database:
             same = "idempotency_key = ?" if key is not None else "idempotency_key IS NULL AND body_sha256 = ?"
             (earlier,) = database.execute(
@@ -192,62 +208,57 @@ class Ledger:
                 "VALUES (?, ?, ?, ?, 'received', ?, ?)",
                 (at, caller, key, digest, rail, credential),
             )
-            return int(written.lastrowid or 0), int(earlier)
+            return Post(int(written.lastrowid or 0), int(earlier), at, caller, key, content, body)
 
-    def close_attempt(self, attempt: int, outcome: str, fault: str | None, *, busy: bool) -> None:
-        """Write down what became of an attempt; `busy` leaves it in flight, as one that never answers."""
+    def close_attempt(self, post: Post, outcome: str, fault: str | None, *, busy: bool = False) -> None:
+        """Write down what became of a POST; `busy` leaves it in flight, as one that never answers."""
         with self.transaction() as database:
             database.execute(
                 "UPDATE attempts SET outcome = ?, fault = ?, busy_until = iif(?, busy_until, NULL) WHERE seq = ?",
-                (outcome, fault, busy, attempt),
+                (outcome, fault, busy, post.number),
             )
 
     def accept(
-        self,
-        attempt: int,
-        *,
-        at: float,
-        caller: str,
-        key: str | None,
-        body: dict[str, Any],
-        scenario: str,
-        busy_seconds: float,
-        honour_keys: bool,
-    ) -> Accepted:
-        """Create the order, or return the one that its key stands for: check and insert are one transaction.
+        self, post: Post, scenario: str, *, busy_seconds: float, honour_keys: bool
+    ) -> tuple[OrderRow, Acceptance]:
+        """Create the order, or return the earlier one of its key, which may still be in flight, in one transaction.
 
         Keys are counted per API key (the scope is not documented). The server makes one when none is given.
         """
         with self.transaction() as database:
-            earlier = None
-            if key is not None and honour_keys:
-                earlier = database.execute(
-                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", (caller, key)
-                ).fetchone()
-            if earlier is not None:
-                row = row_of(earlier)
-                (busy,) = database.execute(
-                    "SELECT count(*) FROM attempts WHERE order_id = ? AND busy_until > ?", (row.order_id, at)
-                ).fetchone()
-                return Accepted(row, created=False, in_flight=busy > 0)
-            row = Row(str(uuid.uuid4()), caller, body, at, None)
-            insert_order(database, row, key, scenario, "account")
+            earlier: list[sqlite3.Row] = []
+            if honour_keys:
+                earlier = self.select(
+                    "SELECT * FROM orders WHERE caller = ? AND idempotency_key = ?", post.caller, post.key
+                )
+            if earlier:
+                row = order_row(earlier[0])
+                busy = self.select(
+                    "SELECT 1 FROM attempts WHERE order_id = ? AND busy_until > ?", row.order_id, post.at
+                )
+                return row, "in_flight" if busy else "earlier"
+            row = OrderRow(str(uuid.uuid4()), post.caller, post.body, post.at, None)
+            self.insert_order(post, row, scenario, "account")
             database.execute(
-                "UPDATE attempts SET order_id = ?, busy_until = ?, outcome = 'created' WHERE seq = ?",
-                (row.order_id, at + busy_seconds, attempt),
+                "UPDATE attempts SET busy_until = ?, outcome = 'created' WHERE seq = ?",
+                (post.at + busy_seconds, post.number),
             )
-            return Accepted(row, created=True, in_flight=False)
+            return row, "created"
 
-    def contested(self, attempt: int) -> bool:
-        """Say whether another POST with the same key arrived while this attempt was being processed."""
-        with self.transaction() as database:
-            (rivals,) = database.execute(
-                "SELECT count(*) FROM attempts AS rival JOIN attempts AS mine ON mine.seq = ? "
-                "WHERE rival.caller = mine.caller AND rival.idempotency_key = mine.idempotency_key "
-                "AND rival.seq > mine.seq",
-                (attempt,),
-            ).fetchone()
-            return int(rivals) > 0
+    def insert_order(self, post: Post, row: OrderRow, scenario: str, rail: Rail) -> None:
+        """Write the new order of a POST, inside the transaction that decides about it."""
+        key = post.key if post.key is not None else str(uuid.uuid4())
+        self._connection.execute(
+            "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.order_id, row.caller, key, json.dumps(row.body), row.created_at, scenario, rail),
+        )
+        self._connection.execute("UPDATE attempts SET order_id = ? WHERE seq = ?", (row.order_id, post.number))
+
+    def contested(self, post: Post) -> bool:
+        """Say whether another POST with the same key arrived after this one."""
+        statement = "SELECT 1 FROM attempts WHERE caller = ? AND idempotency_key = ? AND seq > ?"
+        return bool(self.select(statement, post.caller, post.key, post.number))
 
     def cancel(self, order_id: str, at: float) -> bool:
         """Cancel an order unless it is cancelled already; say whether this did it."""
@@ -266,70 +277,39 @@ class Ledger:
             ).fetchone()
             return int(times) - 1
 
-    def find(self, caller: str, order_id: str) -> Row | None:
-        """Return the caller's order, or None: somebody else's order looks like one that does not exist."""
+    def find(self, caller: str, order_id: str) -> OrderRow | None:
+        """Return the caller's order, or None: the order of another caller looks like one that does not exist."""
         rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
-        return row_of(rows[0]) if rows else None
+        return order_row(rows[0]) if rows else None
 
-    def of(self, caller: str) -> list[Row]:
+    def of(self, caller: str) -> list[OrderRow]:
         """Return all orders of a caller, newest first."""
-        return [row_of(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)]
+        return [
+            order_row(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)
+        ]
 
     def placed(self) -> list[Placed]:
         """Return every order, oldest first."""
-        return [
-            Placed(
-                rail=row["rail"],
-                order_id=row["order_id"],
-                idempotency_key=row["idempotency_key"],
-                api_key=row["caller"],
-                body=json.loads(row["body"]),
-                created_at=row["created_at"],
-                scenario=row["scenario"],
-            )
-            for row in self.select("SELECT * FROM orders ORDER BY seq")
-        ]
+        rows = self.select(
+            "SELECT rail, order_id, idempotency_key, caller AS api_key, body, created_at, scenario "
+            "FROM orders ORDER BY seq"
+        )
+        return [cast(Placed, {**dict(row), "body": json.loads(row["body"])}) for row in rows]
 
     def attempts(self) -> list[Attempt]:
-        """Return every attempt, oldest first."""
-        return [
-            Attempt(
-                rail=row["rail"],
-                credential=row["credential"],
-                at=row["at"],
-                idempotency_key=row["idempotency_key"],
-                api_key=row["caller"],
-                body_sha256=row["body_sha256"],
-                outcome=row["outcome"],
-                fault=row["fault"],
-                order_id=row["order_id"],
-            )
-            for row in self.select("SELECT * FROM attempts ORDER BY seq")
-        ]
+        """Return every POST, oldest first."""
+        rows = self.select(
+            "SELECT rail, credential, at, idempotency_key, caller AS api_key, body_sha256, outcome, fault, order_id "
+            "FROM attempts ORDER BY seq"
+        )
+        return [cast(Attempt, dict(row)) for row in rows]
 
     def select(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        """Read rows."""
+        """Read rows, inside a transaction or outside of one. A value that is None equals nothing."""
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
 
-def insert_order(database: sqlite3.Connection, row: Row, key: str | None, scenario: str, rail: Rail) -> None:
-    """Write a new order, inside the transaction that decides about it."""
-    database.execute(
-        "INSERT INTO orders (order_id, caller, idempotency_key, body, created_at, scenario, rail) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            row.order_id,
-            row.caller,
-            key if key is not None else str(uuid.uuid4()),
-            json.dumps(row.body),
-            row.created_at,
-            scenario,
-            rail,
-        ),
-    )
-
-
-def row_of(row: sqlite3.Row) -> Row:
+def order_row(row: sqlite3.Row) -> OrderRow:
     """Read one row of `orders`."""
-    return Row(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])
+    return OrderRow(row["order_id"], row["caller"], json.loads(row["body"]), row["created_at"], row["cancelled_at"])

@@ -1,153 +1,236 @@
-"""An order as it stands at a time: a pure function of its ledger row, the time and the pace."""
+"""The endpoints of an account's orders: create, list, read, timeline, cancel."""
 
-import uuid
-from collections.abc import Mapping
+import json
+import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from zinc_mcp.sandbox.catalogue import HOSTILE
-from zinc_mcp.sandbox.course import WORKING_AT, Course, course_of
-from zinc_mcp.sandbox.ledger import Row
-from zinc_mcp.sandbox.outcomes import concessions, connect_info, job_result, returns
-from zinc_mcp.sandbox.parcels import When, parcel
+import anyio
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.sandbox import answers
+from zinc_mcp.sandbox.answers import AnsweredError
+from zinc_mcp.sandbox.campaign.faults import Fault, fault_for, faults_in
+from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
+from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
+from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
+from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, problems_in, read_body
+from zinc_mcp.sandbox.order_view import order_at, timeline_at
+from zinc_mcp.sandbox.outcome import WORKING_AT, age_of, outcome_of
+from zinc_mcp.sandbox.products import Reason
+from zinc_mcp.sandbox.sandbox import Sandbox
+
+PROCESSING_SECONDS = 0.2
+"""The time that a POST takes, at pace 1, in dialects where that can be seen."""
+
+LISTING_LAG_SECONDS = 5.0
+"""The time that a new order is missing from lists, at pace 1, where the dialect's listing lags."""
+
+_RETURN_STATUSES = {"open": "open", "approved": "closed", "denied": "closed"}
+"""The names of a return's status in the filter of a list; the documents do not mention the other statuses."""
 
 _Json = dict[str, Any]
+_logger = logging.getLogger(__name__)
 
 
-def age_of(row: Row, now: float, pace: float) -> float:
-    """Return how many seconds, at pace 1, an order has walked: it stops when it is cancelled."""
-    until = now if row.cancelled_at is None else min(now, row.cancelled_at)
-    # To the millisecond: near 2**31 a float is not exact enough to reach 3.0 by adding 3.0.
-    return max(0.0, round((until - row.created_at) * pace, 3))
+async def create_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /orders`. The order of the checks is not documented; here: API key, form, address, product, repeat."""
+    content = await request.body()
+    body, problems = read_body(content)
+    post = sandbox.ledger.note(sandbox.clock(), fingerprint(answers.token_of(request)), key_in(body), content, body)
+    fault: Fault | None = None
+    try:
+        answers.authorised(sandbox, request)
+        fault = due_fault(sandbox.dialect, post, "fault", "account")
+        if fault and not fault.accepts:
+            answer, outcome = Response(), f"not_accepted_{fault.name}"
+        else:
+            check_form(sandbox.dialect, body, problems)
+            payment: _Json = body.get("payment") or {}
+            if payment.get("mode") == "card":
+                raise AnsweredError(
+                    answers.error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it.")
+                )
+            check_products(sandbox.dialect, body)
+            answer, outcome = await _place(sandbox, post, fault)
+    except AnsweredError as answered:
+        answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
+    name = fault.name if fault else None
+    sandbox.ledger.close_attempt(post, outcome, name, busy=name == "hang")
+    _logger.info("POST /orders: %s, fault: %s", outcome, name)
+    if fault is None or (name == "slow" and outcome == "created" and sandbox.dialect.concurrent != "serialised"):
+        return answer
+    return spoilt(sandbox, fault, answer)
 
 
-def order_at(row: Row, now: float, pace: float, *, events: bool = True) -> _Json:
-    """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with keys that no document names.
-
-    Args:
-        row: what the ledger knows.
-        now: seconds since the epoch.
-        pace: how many times faster than usual it advances.
-        events: whether tracking numbers carry their checkpoints.
-    """
-    age, course, when = age_of(row, now, pace), course_of(row.body), _calendar(row, pace)
-    body, scenario, status = row.body, course.scenario, _status(row, age, course)
-    changed = when(max([at for at, _ in _happened(row, age, course)] + [WORKING_AT] * (age >= WORKING_AT)))
-    items = _items(row, age, status, course, when, changed)
-    tracking = None
-    if status == "order_placed" and scenario.decided_at is not None and scenario.cancelled_at is None:
-        inside = [item["id"] for item in items if item["status"] != "skipped"]
-        tracking = parcel(row.order_id, scenario.decided_at, age, inside, when, events=events, hostile=scenario.hostile)
-    if tracking:
-        for item in items:
-            item["tracking_number_ids"] = [tracking["id"]] if item["status"] != "skipped" else None
-    result = job_result(row, status, course, when)
-    merchants: list[_Json] = (result["merchant_order_ids"] if result else None) or []
-    notified: _Json | None = body.get("customer_notifications")
-    wishes: _Json = body.get("fulfillment") or {}
-    return {
-        "id": row.order_id,
-        "status": status,
-        "max_price": body["max_price"],
-        "attempts": 0 if age < WORKING_AT else 1,
-        "items": items,
-        "shipping_address": {"address_line2": None, "state": None, "country": "US", **body["shipping_address"]},
-        "retailer_credentials_id": body.get("retailer_credentials_id"),
-        "retailer_credentials_uuid": None,
-        "created_at": when(0),
-        "updated_at": changed,
-        "metadata": body.get("metadata") or {},
-        "po_number": body.get("po_number"),
-        "tracking_numbers": [tracking] if tracking else [],
-        "created_by": None,
-        "user_id": 1,
-        "returns": returns(row, age, items, result, scenario, when),
-        "handling_days_max": body.get("handling_days_max"),
-        "is_gift": body.get("is_gift", False),
-        "gift_message": body.get("gift_message"),
-        "job_result": result,
-        "connect": connect_info(body, status, result),
-        "merchant_order_ids": [each["merchant_order_id"] for each in merchants],
-        "customer_notifications": {**notified, "delivered": None} if notified else None,
-        "payment": None,
-        "fulfillment": {**wishes, "concessions": concessions(course, status, items)},
-        "cases": [],
-        "queue_shard": HOSTILE if scenario.hostile else "practice-1",
-    }
+async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Response, str]:
+    """Create the order of a POST, or answer a repeat; return the answer and the outcome for the ledger."""
+    dialect, concurrent = sandbox.dialect, sandbox.dialect.concurrent
+    processing = 0.0 if concurrent == "serialised" else PROCESSING_SECONDS / sandbox.pace
+    delay = fault.seconds / sandbox.pace if fault else 0.0
+    scenario = outcome_of(post.body).scenario.name
+    row, acceptance = sandbox.ledger.accept(
+        post, scenario, busy_seconds=processing + delay, honour_keys=dialect.keys == "honoured"
+    )
+    if acceptance != "created":
+        if acceptance == "earlier" or concurrent == "serialised":
+            answer = _repeat(sandbox, post, row)
+        elif concurrent == "both_in_flight_409":
+            answer = answers.conflict(dialect, post.key, row)
+        else:
+            answer = answers.internal_error(dialect)
+        return answer, f"replayed_{answer.status_code}"
+    if processing:
+        # A slow answer is slow processing here, so that a second POST meets the first one in flight.
+        await anyio.sleep(processing + (delay if fault and fault.name == "slow" else 0.0))
+    if concurrent == "both_in_flight_409" and sandbox.ledger.contested(post):
+        return answers.conflict(dialect, post.key, row), "created"
+    return answers.as_json(order_at(row, post.at, sandbox.pace), 201), "created"
 
 
-def timeline_at(row: Row, now: float, pace: float) -> _Json:
-    """Return `GET /orders/{id}/timeline`: derived on read."""
-    age, course, when = age_of(row, now, pace), course_of(row.body), _calendar(row, pace)
-    return {
-        "order_id": row.order_id,
-        "current_status": _status(row, age, course),
-        "milestones": [
-            {
-                "type": kind,
-                "label": kind.replace("_", " ").capitalize(),
-                "occurred_at": when(at),
-                "source": "system",
-                "detail": None,
-            }
-            for at, kind in _happened(row, age, course)
-        ],
-    }
+def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
+    dialect = sandbox.dialect
+    match dialect.repeat:
+        case "conflict_409":
+            return answers.conflict(dialect, post.key, row)
+        case "conflict_500":
+            return answers.internal_error(dialect)
+        case "unauthorized_401":
+            return answers.error(dialect, 401, "token_expired", "The token has expired.")
+        case "payment_402":
+            too_low = Reason("insufficient_funds", "The balance is too low.")
+            return answers.refused(dialect, too_low, post.body["max_price"])
 
 
-def _calendar(row: Row, pace: float) -> When:
-    return lambda at: datetime.fromtimestamp(row.created_at + at / pace, UTC).isoformat()
+async def get_order(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders/{id}`: 404 when unknown or not the caller's."""
+    row = _row(sandbox, request, _reader(sandbox, request))
+    fault = _read_fault(sandbox, row, "read_fault")
+    answer = answers.as_json(order_at(row, sandbox.clock(), sandbox.pace))
+    return spoilt(sandbox, fault, answer) if fault else answer
 
 
-def _happened(row: Row, age: float, course: Course) -> list[tuple[float, str]]:
-    so_far = [each for each in course.milestones if each[0] <= age]
-    return so_far if row.cancelled_at is None else [*so_far, (age, "cancelled")]
+async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders/{id}/timeline`."""
+    row = _row(sandbox, request, _reader(sandbox, request))
+    return answers.as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
 
 
-def _status(row: Row, age: float, course: Course) -> str:
-    if row.cancelled_at is not None:
-        return "cancelled"
-    last = _happened(row, age, course)[-1][1]
-    if last == "order_created":
-        return "pending" if age < WORKING_AT else course.scenario.working_status
-    # order_placed is the end state: shipping shows in items and tracking numbers only.
-    return {"order_failed": "order_failed", "cancelled": "cancelled_by_retailer"}.get(last, "order_placed")
+async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
+    row, now = _row(sandbox, request, answers.authorised(sandbox, request)), sandbox.clock()
+    pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AT
+    if pending and sandbox.ledger.cancel(row.order_id, now):
+        return Response(status_code=204)
+    status = int(sandbox.dialect.not_cancellable.removeprefix("status_"))
+    return answers.error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
 
 
-def _item_status(row: Row, age: float, status: str, course: Course) -> str:
-    if status == "order_placed":
-        last = _happened(row, age, course)[-1][1]
-        return last if last in ("shipped", "delivered") else "ordered"
-    known = {
-        "pending": "pending",
-        "in_progress": "processing",
-        "order_failed": "failed",
-        "cancelled": "cancelled",
-        "cancelled_by_retailer": "cancelled",
-    }
-    return known.get(status, "being_inspected")
+async def list_orders(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /orders` (List Orders; SDK 2026.8.21 and later)."""
+    caller, now, listing = _reader(sandbox, request), sandbox.clock(), sandbox.dialect.listing
+    try:
+        query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
+    except ValidationError as found:
+        return answers.invalid(sandbox.dialect, problems_in(found, "query"))
+    rows = sandbox.ledger.of(caller)
+    if query.metadata_key is not None and listing != "unfiltered":
+        rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
+    fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
+    if listing == "lags":
+        rows = [row for row in rows if (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS]
+    events = "tracking_events" in query.include
+    orders = [order_at(row, now, sandbox.pace, events=events) for row in rows]
+    orders = [order for order in orders if _matches(query, order)]
+    page: _Json = {"orders": orders}
+    if listing != "unpaged":
+        shown = orders[query.offset : query.offset + query.limit]
+        page = {"orders": shown, "total": len(orders), "limit": query.limit, "offset": query.offset}
+    answer = answers.as_json(page)
+    return spoilt(sandbox, fault, answer) if fault else answer
 
 
-def _items(row: Row, age: float, status: str, course: Course, when: When, changed: str) -> list[_Json]:
-    decided = status in ("order_placed", "cancelled_by_retailer")
-    products: list[Mapping[str, Any]] = row.body["products"]
-    return [
-        {
-            "id": str(uuid.uuid5(uuid.UUID(row.order_id), f"item {index}")),
-            "url": product["url"],
-            # What was asked for: what was bought of it is in the concessions.
-            "quantity": product.get("quantity", 1),
-            "status": "skipped" if decided and line is None else _item_status(row, age, status, course),
-            "created_at": when(0),
-            "updated_at": changed,
-            "variant": product.get("variant"),
-            "condition_in": product.get("condition_in"),
-            "condition_not_in": product.get("condition_not_in"),
-            "cancellation_reason": "Cancelled by the retailer" if status == "cancelled_by_retailer" else None,
-            # Null for sandbox failures too: the reason is in job_result (skill).
-            "error_type": None,
-            "tracking_number_ids": None,
-            "warehouse_hint": None,
-        }
-        for index, (product, line) in enumerate(zip(products, course.lines, strict=True))
-    ]
+def _reader(sandbox: Sandbox, request: Request) -> str:
+    # The key of a paid order is for its status (MPP page), so it reads and finds that one order.
+    token = answers.token_of(request)
+    if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.of(fingerprint(token)):
+        return fingerprint(token)
+    return answers.authorised(sandbox, request)
+
+
+def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
+    order_id = request.path_params["order_id"]
+    row = sandbox.ledger.find(caller, order_id)
+    if row is None:
+        details = {"resource": "Order", "identifier": order_id}
+        raise AnsweredError(answers.error(sandbox.dialect, 404, "not_found", "Order not found.", details))
+    return row
+
+
+def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
+    # Reads are counted only for orders that ask for faults: other reads write nothing.
+    if not faults_in(row.body, parameter):
+        return None
+    return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
+
+
+class _Query(BaseModel):
+    """The query of a list. Unknown parameters are ignored, as in FastAPI."""
+
+    # The default limit is not documented; returns and managed accounts have these two numbers.
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0)] = 0
+    metadata_key: str | None = None
+    metadata_value: str | None = None
+    order_id: str = ""
+    search: str = ""
+    merchant_order_id: str | None = None
+    shipping_name: str = ""
+    status_filter: str | None = None
+    tracking_status: str | None = None
+    has_tracking: bool | None = None
+    return_status: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    include: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _metadata_is_a_pair(self) -> "_Query":
+        if (self.metadata_key is None) != (self.metadata_value is None):
+            raise ValueError("metadata_key and metadata_value go together")
+        return self
+
+
+def _has_metadata(row: OrderRow, key: str, value: str | None) -> bool:
+    """Say whether a top-level key has exactly this value; a value that is no string is compared as JSON spells it."""
+    metadata: _Json = row.body.get("metadata") or {}
+    found = metadata.get(key, ...)
+    return found is not ... and value == (found if isinstance(found, str) else json.dumps(found))
+
+
+def _matches(query: _Query, order: _Json) -> bool:
+    """Say whether an order is in the list, by all filters except the one for metadata."""
+    address, tracking = order["shipping_address"], order["tracking_numbers"]
+    name = f"{address['first_name']} {address['last_name']}".casefold()
+    # A merchant's number matches as it is typed and without its dashes.
+    merchants = [spelt for number in order["merchant_order_ids"] for spelt in (number, number.replace("-", ""))]
+    returns = [_RETURN_STATUSES.get(each["status"]) for each in order["returns"]]
+    created = datetime.fromisoformat(order["created_at"])
+    return (
+        query.order_id in order["id"]
+        and any(query.search in each for each in (order["id"], *(each["tracking_number"] for each in tracking)))
+        and (query.merchant_order_id is None or query.merchant_order_id in merchants)
+        and query.shipping_name.casefold() in name
+        and query.status_filter in (None, order["status"])
+        and (query.tracking_status is None or query.tracking_status in [each["status"] for each in tracking])
+        and query.has_tracking in (None, bool(tracking))
+        and (query.return_status is None or query.return_status in returns)
+        and (query.created_after is None or created >= _in_utc(query.created_after))
+        and (query.created_before is None or created < _in_utc(query.created_before))
+    )
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -11,18 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox.faults import CONNECTION
+from zinc_mcp.sandbox.campaign.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.sandbox import Sandbox
 
 
 async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve a sandbox over HTTP until cancelled or interrupted; nothing is written to stdout.
 
-    Args:
-        sandbox: what to serve.
-        host: the address to bind, such as `127.0.0.1`.
-        port: the port to bind; 0 takes a free one.
-        ready: called with the port once connections are accepted.
+    Port 0 takes a free one. `ready` is called with the port once clients can connect.
 
     Raises:
         OSError: if the address cannot be bound.
@@ -40,7 +37,10 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
             server_header=False,
             date_header=False,  # the sandbox has a clock of its own
         )
-        server = _Server(config, lambda: ready(listening.getsockname()[1]) if ready else None)
+        server = _Server(config)
+        if ready:
+            # Clients that connect now wait until uvicorn has started.
+            ready(listening.getsockname()[1])
         try:
             await server.serve(sockets=[listening])
         except asyncio.CancelledError:
@@ -50,21 +50,13 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop at once: who is still being answered is cut off, so that a hang never turns into an answer."""
+        """Stop at once: every open connection is cut, so that a hang never turns into an answer."""
         for listener in getattr(self, "servers", []):
             listener.close()
         for connection in list(self.server_state.connections):
             cast(_CuttableProtocol, connection).transport.abort()
-        # Those that wait for their client to go see it now, and end by themselves.
+        # Answers that wait for their client to leave notice it now, and end by themselves.
         await asyncio.sleep(0.01)
         tasks = list(self.server_state.tasks)
         for task in tasks:
@@ -73,32 +65,26 @@ class _Server(uvicorn.Server):
 
 
 class _CuttableProtocol(H11Protocol):
-    """HTTP/1.1 that hands its connection to the app."""
+    """HTTP/1.1 that lets the app cut its connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         connection = cast(asyncio.Transport, transport)
         super().connection_made(connection)
         app = cast(ASGIApp, self.app)
 
-        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, CONNECTION: _PortConnection(connection)}, receive, send)
+        async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CUT: partial(_cut, connection)}, receive, send)
 
-        self.app = cast(Any, with_connection)
+        self.app = cast(Any, cuttable)
 
 
-class _PortConnection:
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    def refuse(self) -> None:
-        """Drop: whoever sent a body has been listened to."""
-        self._transport.abort()
-
-    def drop(self) -> None:
-        self._transport.close()
-
-    def reset(self) -> None:
+def _cut(connection: asyncio.Transport, how: HowToCut) -> None:
+    if how == "drop":
+        connection.close()
+        return
+    if how == "reset":
         # A linger time of zero makes the kernel send a reset instead of an orderly end.
-        held = self._transport.get_extra_info("socket")
+        held = connection.get_extra_info("socket")
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+    # A connection that has sent a body cannot be refused any more: it is aborted.
+    connection.abort()

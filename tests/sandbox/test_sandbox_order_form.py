@@ -1,4 +1,4 @@
-"""What the sandbox takes and refuses: as Zinc does, and not as our own client does."""
+"""The sandbox takes and refuses orders as Zinc does, and not as our own client does."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from zinc_mcp.api.failures import read_failure
 from zinc_mcp.api.orders import OrderCreate, canonical
 from zinc_mcp.api.responses import Order
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.catalogue import SCENARIOS
+from zinc_mcp.sandbox.products import SCENARIOS
 
 INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {
     "no products": ({"products": []}, ["products"]),

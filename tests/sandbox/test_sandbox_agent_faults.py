@@ -1,4 +1,4 @@
-"""How the agent rail misbehaves on demand: lies that our own check refuses, and what is lost once money was sent."""
+"""On the agent rail our check refuses every lie on demand, and the ledger counts the money that a fault loses."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedErro
 from zinc_mcp.payments.networks import PATH_USD
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
-from zinc_mcp.sandbox.offers import Payee
+from zinc_mcp.sandbox.campaign.faults import LIES, PAID, UNPAID
+from zinc_mcp.sandbox.challenges import Payee
 
 PRACTICE = PracticeWallet().terms
 EVERY: Any = {"tempo": TEMPO, "stripe": STRIPE, "sandbox": PRACTICE["sandbox"]}

@@ -1,7 +1,8 @@
-"""What Zinc takes: a second, independent reading of OrderCreate, so that a slip in the client's own cannot hide here.
+"""The form of an order and the checks before it is taken.
 
-As strict as the live service by the documents; Zinc's own sandbox skips the address checks. Rules that only our client
-has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
+The form is a second reading of OrderCreate, independent of our client's, so that a mistake there cannot hide here. It
+is as strict as the documents say of the live service; Zinc's own sandbox skips the address checks. The rules that only
+our client has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
 """
 
 import json
@@ -12,6 +13,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zinc_mcp.api.countries import ALPHA_2
+from zinc_mcp.sandbox import answers
+from zinc_mcp.sandbox.answers import AnsweredError
+from zinc_mcp.sandbox.campaign.dialect import Dialect
+from zinc_mcp.sandbox.products import scenario_of
 
 Problem = dict[str, Any]
 """One entry of FastAPI's `detail` list: `{type, loc, msg}`."""
@@ -24,8 +29,8 @@ _BestEffort = Literal["best_effort"]
 
 
 class _Part(BaseModel):
-    # Unknown keys: rejected inside `fulfillment` by the documents, undocumented elsewhere. Rejecting them everywhere
-    # is what catches a client that sends them.
+    # The documents reject unknown keys inside `fulfillment` and say nothing elsewhere. They are rejected everywhere,
+    # which catches a client that sends them.
     model_config = ConfigDict(extra="forbid")
 
 
@@ -120,7 +125,7 @@ class _Order(_Part):
 def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
     """Return an order as it was sent and what is wrong with its form, as FastAPI says it.
 
-    The order is given even where its form is wrong, for whoever wants to know its key; `{}` if it is no object.
+    The order is returned even where its form is wrong, so that its key can be read; it is `{}` if it is no object.
     """
     try:
         decoded: Any = json.loads(content, parse_constant=_not_json)
@@ -131,12 +136,17 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
     body = cast(dict[str, Any], decoded) if isinstance(decoded, dict) else {}
     try:
         _Order.model_validate(decoded)
-    except ValidationError as error:
-        return body, [
-            {"type": each["type"], "loc": ["body", *each["loc"]], "msg": each["msg"]}
-            for each in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+    except ValidationError as found:
+        return body, problems_in(found, "body")
     return body, []
+
+
+def problems_in(found: ValidationError, where: str) -> list[Problem]:
+    """Return what is wrong in the `body` or the `query`, as FastAPI tells it."""
+    return [
+        {"type": each["type"], "loc": [where, *each["loc"]], "msg": each["msg"]}
+        for each in found.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 def key_in(body: dict[str, Any]) -> str | None:
@@ -156,7 +166,35 @@ def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def address_problem(address: dict[str, Any]) -> tuple[str, str] | None:
+def check_form(dialect: Dialect, body: dict[str, Any], problems: list[Problem]) -> None:
+    """Refuse a malformed body, or an address that cannot be right.
+
+    Raises:
+        AnsweredError: with the refusal.
+    """
+    if problems:
+        raise AnsweredError(answers.invalid(dialect, problems))
+    if wrong := _address_problem(body["shipping_address"]):
+        field, message = wrong
+        if dialect.address == "detail_422":
+            located = {"type": "value_error", "loc": ["body", "shipping_address", field], "msg": message}
+            raise AnsweredError(answers.invalid(dialect, [located]))
+        raise AnsweredError(answers.error(dialect, 400, "invalid_shipping_address", message, {"field": field}))
+
+
+def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | None = None) -> None:
+    """Refuse products that cannot be ordered at all; `except_for` is a code that does not count.
+
+    Raises:
+        AnsweredError: with the refusal.
+    """
+    for product in body["products"]:
+        refusal = scenario_of(product["url"]).refusal
+        if refusal and refusal.code != except_for:
+            raise AnsweredError(answers.refused(dialect, refusal, body["max_price"]))
+
+
+def _address_problem(address: dict[str, Any]) -> tuple[str, str] | None:
     """Return the field of an address that cannot be right and why, or None (SDK 2026.9.18 and 2026.9.30)."""
     country = str(address.get("country", "US"))
     if country.upper() not in ALPHA_2:

@@ -1,4 +1,4 @@
-"""What Zinc's documents leave open, as switches: each field is one question, each value one plausible answer."""
+"""Switches for the questions that Zinc's documents leave open: a field is a question, its values are the answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -7,26 +7,26 @@ from typing import Any, Literal, get_args, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How this Zinc speaks where the documents are silent or disagree. The defaults are the best supported reading."""
+    """The answers of this Zinc where the documents are silent or disagree. The defaults are the best supported ones."""
 
     listing: Literal["prompt", "lags", "unpaged", "unfiltered"] = "prompt"
     """`GET /orders`: up to date with `total`, `limit` and `offset` (SDK); new orders appear after 5 s; only `{orders}`
     and no paging (List Orders, February 2026); the metadata filter is ignored (releases before 8.21 had none)."""
 
     conflict_identifier: Literal["key", "order_id", "details_order_id", "none"] = "key"
-    """What a 409 `already_exists` names: the key (Idempotency page), the order's id (a third-party reading), the key
-    and `details.order_id` (the restock agent), or nothing."""
+    """The content of a 409 `already_exists`: the key (Idempotency page), the order's id (a third-party reading), the
+    key and `details.order_id` (the restock agent), or nothing."""
 
     repeat: Literal["conflict_409", "unauthorized_401", "payment_402", "conflict_500"] = "conflict_409"
-    """How a used idempotency key is answered (Idempotency page: 409). The order of checks is not documented, so
-    another check may speak first."""
+    """The answer to a used idempotency key (Idempotency page: 409). The order of checks is not documented, so another
+    check may refuse the request first."""
 
     concurrent: Literal["serialised", "both_in_flight_409", "one_500"] = "serialised"
-    """A POST whose key's first POST is still being processed: check and insert are one step, so it is a repeat; both
-    are answered 409 although one order exists; or the later one is answered 500."""
+    """A second POST with a key while the first is being processed: it is a repeat, since check and insert are one step;
+    or both are answered 409 although one order exists; or the second is answered 500."""
 
     keys: Literal["honoured", "ignored"] = "honoured"
-    """Whether the idempotency key is honoured at all: `ignored` is the broken promise we must notice."""
+    """The idempotency key: honoured, or `ignored`, which breaks Zinc's promise and which a client must notice."""
 
     validation: Literal["detail_list", "wrapped"] = "detail_list"
     """A 422's body: FastAPI's list (Create Order), or wrapped as `validation_error` in the error envelope."""
@@ -49,11 +49,11 @@ class Dialect:
     many a proxy have it."""
 
     challenge_digest: Literal["sdk", "draft", "absent"] = "sdk"
-    """How a challenge names the body: `sha-256=…` (the SDKs), `sha-256=:…:` (RFC 9530, the draft) or not at all (as
+    """The digest of the body in a challenge: `sha-256=…` (the SDKs), `sha-256=:…:` (RFC 9530, the draft), or none (as
     captured in June 2026). Without it a paid request with another body costs its money and brings no order (SDK)."""
 
     method_query: Literal["honoured", "ignored"] = "honoured"
-    """Whether `?method=` narrows the challenges to one (MPP page; not on the endpoint's own page)."""
+    """`?method=`: narrows the challenges to one (MPP page; not on the endpoint's own page), or is ignored."""
 
     payment_errors: Literal["envelope", "problem"] = "envelope"
     """A credential that does not hold: 402 in the error envelope, or as the draft's problem document."""
@@ -63,21 +63,21 @@ class Dialect:
     answer a replay; or a fresh challenge. It is settled once in all of them."""
 
     agent_duplicate: Literal["kept_409", "unsettled_409", "early_409"] = "kept_409"
-    """A used idempotency key with another payment. All answer 409; undocumented is when: after the second payment was
-    settled, and its money is kept; before it is settled; or already to the unpaid request."""
+    """A used idempotency key with another payment: always 409, but the documents do not say when. After the second
+    payment was settled, and its money is kept; before it is settled; or already to the unpaid request."""
 
     receipt: Literal["present", "absent", "odd"] = "present"
     """`Payment-Receipt`: the draft's, none, or `sandbox receipt=…` as Zinc's blog prints it."""
 
     order_key: Literal["present", "absent"] = "present"
-    """Whether the 201 carries `X-Api-Key`."""
+    """The `X-Api-Key` of a 201."""
 
     @classmethod
     def parse(cls, text: str) -> "Dialect":
         """Read `listing=lags,keys=ignored`; an empty text is the default dialect.
 
         Raises:
-            ValueError: for a field or a value that is not one of ours, naming it and what is.
+            ValueError: for an unknown field or value; the text names it and those that exist.
         """
         chosen: dict[str, Any] = {}
         choices = cls.choices()

@@ -1,4 +1,4 @@
-"""The agent rail: a 402 of the real form, a payment that is verified and settled once, an order with its own key."""
+"""The agent rail asks with a real 402, verifies and settles a payment once, and gives the order a key of its own."""
 
 import dataclasses
 import json
@@ -23,8 +23,8 @@ from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.sandbox.challenges import PAYEES, Payee
 from zinc_mcp.sandbox.ledger import fingerprint
-from zinc_mcp.sandbox.offers import PAYEES, Payee
 
 _RIVAL = """
 import asyncio, sys

@@ -1,0 +1,304 @@
+"""The endpoints of the agent rail: an order is checked, challenged with a 402, paid, and placed once.
+
+The sequence is that of Zinc's MPP page and the SDK: a wrong body is refused before any challenge, a refused order costs
+nothing, and a paid order comes with a key of its own and a receipt.
+"""
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.digest import is_digest_of
+from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
+from zinc_mcp.payments.practice import METHOD, Problem, VerificationError, challenge_id, verify
+from zinc_mcp.payments.receipt import to_payment_receipt
+from zinc_mcp.payments.terms import expiry
+from zinc_mcp.sandbox import answers, challenges
+from zinc_mcp.sandbox.answers import AnsweredError
+from zinc_mcp.sandbox.campaign.faults import LIES, PAID, Fault
+from zinc_mcp.sandbox.campaign.lies import falsify, garble
+from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
+from zinc_mcp.sandbox.challenges import Issued, Settled
+from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
+from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read_body
+from zinc_mcp.sandbox.order_view import order_at
+from zinc_mcp.sandbox.products import scenario_of
+from zinc_mcp.sandbox.sandbox import Sandbox
+
+Settle = Callable[[str, bytes], Awaitable[str]]
+"""Verifies and settles a credential of another method than ours, given the header's value and the body; returns the
+reference. Every exception means that nothing was settled."""
+
+_CALLER = "agent"
+"""Stands where an API key's fingerprint would: a payer has no key."""
+
+_CODES: dict[Problem, str] = {
+    "malformed-credential": "invalid_payment_credential",
+    "invalid-challenge": "invalid_payment_credential",
+    "payment-expired": "payment_verification_failed",
+    "verification-failed": "payment_verification_failed",
+}
+_PROBLEMS = "https://paymentauth.org/problems/"
+_OTHER_SCHEME = f'Bearer realm="{challenges.REALM}", error="invalid_token"'
+
+_logger = logging.getLogger(__name__)
+
+
+async def create_agent_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /agent/orders`. The order of the checks: form, address, product, method, payment, key."""
+    content, authorization = await request.body(), request.headers.get("authorization", "")
+    paid = authorization.strip().lower().startswith("payment ")
+    body, problems = read_body(content)
+    post = sandbox.ledger.note(
+        sandbox.clock(),
+        _CALLER,
+        key_in(body),
+        content,
+        body,
+        rail="agent",
+        credential=fingerprint(authorization) if paid else None,
+    )
+    method = request.query_params.get("method") if sandbox.dialect.method_query == "honoured" else None
+    fault: Fault | None = None
+    try:
+        if content or paid:
+            _check(sandbox, body, problems)
+            fault = due_fault(sandbox.dialect, post, "fault" if paid else "pay_fault", "agent")
+        offered = challenges.offered_methods(sandbox, content)
+        if method and method not in offered:
+            message, details = "There is no such payment method here.", {"available": offered}
+            raise AnsweredError(answers.error(sandbox.dialect, 400, "unknown_payment_method", message, details))
+        if paid:
+            answer, outcome = await _answer_paid(sandbox, post, method, authorization, fault)
+        else:
+            answer, outcome = _answer_unpaid(sandbox, post, method, fault)
+    except AnsweredError as answered:
+        answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
+    sandbox.ledger.close_attempt(post, outcome, fault.name if fault else None)
+    _logger.info("POST /agent/orders: %s, fault: %s", outcome, fault.name if fault else None)
+    # The other faults have changed the answer already.
+    spoils = fault is not None and fault.name not in PAID | LIES | {"unpaid_201"}
+    return spoilt(sandbox, fault, answer) if fault and spoils else answer
+
+
+async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /practice/settlements/{id}`: what became of a challenge. Needs no key; Zinc has no such endpoint.
+
+    A real wallet asks its own chain or bank; the practice wallet has nothing else to ask.
+    """
+    fate = challenges.fate(sandbox.ledger, request.path_params["challenge_id"], sandbox.clock())
+    if fate is None:
+        return answers.error(sandbox.dialect, 404, "not_found", "No such challenge was issued here.")
+    return answers.as_json({"ending": fate[0], "reference": fate[1]})
+
+
+def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
+    check_form(sandbox.dialect, body, problems)
+    if body.get("payment") is not None:
+        # Its meaning here is not documented: a client that sends it means the other rail.
+        forbidden = {"type": "extra_forbidden", "loc": ["body", "payment"], "msg": "The challenge says how to pay"}
+        raise AnsweredError(answers.invalid(sandbox.dialect, [forbidden]))
+    # There is no balance that could be too low: the payment fails instead.
+    check_products(sandbox.dialect, body, except_for="insufficient_funds")
+
+
+def _answer_unpaid(sandbox: Sandbox, post: Post, method: str | None, fault: Fault | None) -> tuple[Response, str]:
+    """Answer a POST without a payment; return the answer and the outcome for the ledger."""
+    if sandbox.dialect.agent_duplicate == "early_409" and (twin := _twin(sandbox, post)):
+        return _conflict(sandbox, post, twin), "replayed_409"
+    if fault and fault.name == "unpaid_201":
+        row = challenges.give(sandbox.ledger, post)
+        return _created(sandbox, post, row), "created"
+    lie = fault.name if fault and fault.name in LIES else None
+    return _pay_first(sandbox, post, method, lie=lie), "challenged"
+
+
+async def _answer_paid(
+    sandbox: Sandbox, post: Post, method: str | None, authorization: str, fault: Fault | None
+) -> tuple[Response, str]:
+    """Answer a POST with a payment; return the answer and the outcome for the ledger."""
+    if fault and not fault.accepts:
+        return Response(), f"not_accepted_{fault.name}"
+    if fault and fault.name == "second_402":
+        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The price has changed.")
+        return _with_challenges(sandbox, answer, post, method, times=2), "challenged"
+    try:
+        fails = fault is not None and fault.name in PAID
+        settled = await _settle(sandbox, post, method, authorization, fails=fails)
+    except VerificationError as failed:
+        return _unverified(sandbox, post, method, failed.problem), f"unverified_{failed.problem}"
+    match settled.ending:
+        case "ordered" if settled.again:
+            answer = _repeated(sandbox, post, method, settled)
+            return answer, f"replayed_{answer.status_code}"
+        case "ordered":
+            return _created(sandbox, post, settled.row, settled), "created"
+        case "no_order":
+            return answers.internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
+        case "duplicate" | "unsettled":
+            took_money = settled.ending == "duplicate" and not settled.again
+            return _conflict(sandbox, post, settled.row), "settled_409" if took_money else "replayed_409"
+        case "void":
+            return _unverified(sandbox, post, method, "payment-expired"), "unverified_payment-expired"
+
+
+async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorization: str, *, fails: bool) -> Settled:
+    """Verify a credential and take its money, or return how it was taken before.
+
+    Raises:
+        VerificationError: if the credential does not hold; nothing was taken.
+    """
+    challenge, issued = _challenge_of(sandbox, authorization)
+    if challenge.digest is not None and not is_digest_of(challenge.digest, post.content):
+        raise VerificationError("verification-failed")
+    if earlier := challenges.earlier_settlement(sandbox.ledger, challenge.id, authorization):
+        return earlier
+    if issued.body_sha256 is None or method not in (None, challenge.method):
+        # The challenge of a request without a body is over the fee alone; and the query must be the same again.
+        raise VerificationError("verification-failed")
+    if any(scenario_of(product["url"]).name == "insufficient_funds" for product in post.body["products"]):
+        details = {"reason": "insufficient_funds"}
+        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The payment failed.", details)
+        raise AnsweredError(_with_challenges(sandbox, answer, post, method))
+    reference = await _verify(sandbox, post, challenge, authorization)
+    return challenges.settle(
+        sandbox,
+        post,
+        issued,
+        reference,
+        authorization,
+        keep_duplicates=challenge.method != METHOD or sandbox.dialect.agent_duplicate == "kept_409",
+        fails=fails or issued.body_sha256 != sha256(post.content).hexdigest(),
+    )
+
+
+def _challenge_of(sandbox: Sandbox, authorization: str) -> tuple[Challenge, Issued]:
+    try:
+        challenge = Credential.from_authorization(authorization).challenge
+    except InvalidChallengeError:
+        raise VerificationError("malformed-credential") from None
+    slots = challenge.to_parameters()
+    given = slots.pop("id")
+    slots.pop("description", None)
+    issued = challenges.issued(sandbox.ledger, given)
+    if issued is None or not hmac.compare_digest(given, challenge_id(sandbox.ledger.secret.encode(), **slots)):
+        raise VerificationError("invalid-challenge")
+    return challenge, issued
+
+
+async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorization: str) -> str:
+    """Verify a credential, settle it elsewhere if its method is not ours, and return the reference."""
+    if challenge.method == METHOD:
+        return verify(sandbox.ledger.secret.encode(), authorization, body=post.content, now=post.at).reference
+    if sandbox.settle is None:
+        raise VerificationError("verification-failed")
+    try:
+        expired = challenge.expires is not None and expiry(challenge) <= post.at
+    except PaymentRefusedError:
+        raise VerificationError("invalid-challenge") from None
+    if expired:
+        raise VerificationError("payment-expired")
+    # Checked before the settlement, since nothing gives the money back after a settlement elsewhere.
+    if sandbox.dialect.agent_duplicate != "kept_409" and (twin := _twin(sandbox, post)):
+        raise AnsweredError(_conflict(sandbox, post, twin))
+    if not challenges.claim(sandbox.ledger, challenge.id):
+        raise AnsweredError(answers.error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
+    try:
+        return await sandbox.settle(authorization, post.content)
+    except Exception as refusal:
+        _logger.info("the payment was refused: %s", type(refusal).__name__)
+        challenges.release(sandbox.ledger, challenge.id)
+        raise VerificationError("verification-failed") from None
+
+
+def _twin(sandbox: Sandbox, post: Post) -> OrderRow | None:
+    return challenges.order_of_key(sandbox.ledger, post.key) if sandbox.dialect.keys == "honoured" else None
+
+
+def _repeated(sandbox: Sandbox, post: Post, method: str | None, settled: Settled) -> Response:
+    """Answer a credential that has bought its order already."""
+    match sandbox.dialect.agent_repeat:
+        case "same_order":
+            return _created(sandbox, post, settled.row, settled)
+        case "conflict_409":
+            return _conflict(sandbox, post, settled.row)
+        case "forbidden_403_replayed":
+            return _payment_refused(sandbox, 403, "verification-failed", "This payment was already used.")
+        case "payment_402_fresh":
+            return _pay_first(sandbox, post, method)
+
+
+def _created(sandbox: Sandbox, post: Post, row: OrderRow | None, paid: Settled | None = None) -> Response:
+    """Answer with an order, its key, and the receipt of its payment if there was one."""
+    if row is None:
+        raise LookupError("a settlement without its order")
+    dialect = sandbox.dialect
+    answer = answers.as_json(order_at(row, post.at, sandbox.pace), 201)
+    answer.headers["cache-control"] = "no-store, private"
+    if dialect.order_key == "present":
+        answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
+    if paid and dialect.receipt == "present":
+        when = datetime.fromtimestamp(paid.at, UTC).isoformat().replace("+00:00", "Z")
+        answer.headers["payment-receipt"] = to_payment_receipt(paid.method, paid.reference, when)
+    elif paid and dialect.receipt == "odd":
+        answer.headers["payment-receipt"] = f"{paid.method} receipt={paid.reference}"
+    return answer
+
+
+def _conflict(sandbox: Sandbox, post: Post, row: OrderRow | None) -> Response:
+    """Answer a used idempotency key."""
+    if row is None:
+        raise LookupError("a duplicate of nothing")
+    dialect = sandbox.dialect
+    answer = answers.conflict(dialect, post.key, row)
+    # The third-party client that reads `details.order_id` wants the key beside it.
+    if dialect.conflict_identifier == "details_order_id" and dialect.order_key == "present":
+        answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
+    return answer
+
+
+def _unverified(sandbox: Sandbox, post: Post, method: str | None, problem: Problem) -> Response:
+    """Answer a credential that does not hold, with fresh challenges (draft, "Error Codes")."""
+    answer = _payment_refused(sandbox, 402, problem, "The payment could not be verified.")
+    return _with_challenges(sandbox, answer, post, method)
+
+
+def _payment_refused(sandbox: Sandbox, status: int, problem: Problem, message: str) -> Response:
+    if sandbox.dialect.payment_errors == "envelope":
+        return answers.error(sandbox.dialect, status, _CODES[problem], message, {"reason": problem})
+    title = problem.replace("-", " ").capitalize()
+    answer = answers.as_json(
+        {"type": f"{_PROBLEMS}{problem}", "title": title, "status": status, "detail": message}, status
+    )
+    answer.headers["content-type"] = "application/problem+json"
+    return answer
+
+
+def _pay_first(sandbox: Sandbox, post: Post, method: str | None, *, lie: str | None = None) -> Response:
+    answer = answers.error(sandbox.dialect, 402, "payment_method_required", "Pay to place this order.")
+    return _with_challenges(sandbox, answer, post, method, lie=lie)
+
+
+def _with_challenges(
+    sandbox: Sandbox, answer: Response, post: Post, method: str | None, *, lie: str | None = None, times: int = 1
+) -> Response:
+    """Add fresh challenges to an answer: one for each method on offer, or for `method` alone."""
+    drafts = challenges.draft_challenges(sandbox, post, method, times=times)
+    if lie:
+        drafts = falsify(lie, drafts, post)
+    lines = [garble(lie, line) for line in challenges.issue(sandbox, drafts, post.content)]
+    if sandbox.dialect.challenges == "folded":
+        # Another scheme stands between the challenges, or before the only one.
+        lines = [f", {_OTHER_SCHEME}, ".join(lines) if len(lines) > 1 else f"{_OTHER_SCHEME}, {lines[0]}"]
+    for line in lines:
+        answer.headers.append("www-authenticate", line)
+    answer.headers["cache-control"] = "no-store"
+    return answer

@@ -1,0 +1,152 @@
+"""Faults on demand, written into the product URL of an order so that they work across processes and on any wire.
+
+`?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
+its body, when it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After
+the end of the list nothing happens. Only the first product's URL is read.
+
+Not accepted (no order comes of this attempt):
+    refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
+    drop_before      the request is read and the connection closed
+    reset_before     the same with a TCP reset
+    http_500_before  500 in the error envelope; `http_500` is the same
+    html_502         an edge's HTML
+    redirect_307     a redirect to another host
+    rate_limited     429
+    unauthorized_once  401
+Accepted (the order stands, or the repeat was seen), and the answer is lost or spoilt:
+    drop_after       the connection is closed without a byte; `drop` is the same
+    reset_after      the same with a TCP reset
+    http_500_after   500 in the error envelope
+    html_502_after   an edge's HTML
+    html_200         200 with HTML
+    redirect_after   a redirect to another host
+    slow_N           the answer comes after N seconds (divided by the pace); `slow_0.5` works too
+    hang             no answer ever comes
+    truncated        the head and half of the body, then the connection is closed
+    huge             the head of the answer and 8 MB of JSON that never ends
+Accepted, and the answer shows another order than the one asked for. An answer without an order stays as it is. A 201
+has an id that is not the order's, unless the fault says otherwise; a read has the id that was asked for, and shows an
+order that has failed (`other_orders`):
+    other_order      another order altogether, under its own id
+    other_content    all of another order, its metadata too, under the id of ours
+    other_goods, other_price, other_address  no metadata, and other products, another `max_price`, another place
+
+On the agent rail `?fault=` acts on the paid POSTs ("not accepted": nothing is settled; "accepted": settled and
+ordered), and has two more:
+    second_402       a fresh challenge over twice the amount; nothing is settled
+    settled_no_order  the payment is settled, no order comes of it, and the answer is 500
+`?pay_fault=` acts on the unpaid POSTs. All of the above spoil the answer, and these are lies in every challenge
+(`lies`):
+    wrong_amount     ten times what it should be
+    odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
+                     `odd_amount` is the first
+    wrong_currency   euros, or another token
+    wrong_chain, no_chain  the test network instead of the main one, or none named; only tempo has chains
+    no_expiry, expired, expires_far  none, a minute ago, in ten years
+    wrong_digest     of another body
+    other_realm      which is harmless: a realm is not a host
+    other_intent     a session instead of a charge
+    other_origin_header  the credential should travel as a Cookie
+    splits           half goes to another recipient
+    push_only        the payer is to pay first and to report the payment afterwards
+    duplicate_keys   the amount stands twice in the request, honest and tenfold
+    malformed        a quote that never closes
+    unknown_method_only  nothing but a method that no wallet knows
+and these are no challenges at all:
+    unpaid_201       the order is created without a payment
+    html_402         402 with HTML and no challenge
+    redirect         to another host; `redirect_307` is the same
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+BEFORE = frozenset(
+    "refuse drop_before reset_before http_500_before html_502 redirect_307 rate_limited unauthorized_once".split()
+)
+AFTER = frozenset(
+    "drop_after reset_after http_500_after html_502_after html_200 redirect_after hang truncated huge".split()
+)
+PAID = frozenset("second_402 settled_no_order".split())
+LIES = frozenset(
+    "wrong_amount odd_amount_underscore odd_amount_minus odd_amount_number wrong_currency wrong_chain no_chain "
+    "no_expiry expired expires_far wrong_digest other_realm other_intent other_origin_header splits push_only "
+    "duplicate_keys malformed unknown_method_only".split()
+)
+UNPAID = LIES | {"unpaid_201", "html_402"}
+OTHERS = frozenset("other_order other_content other_goods other_price other_address".split())
+_ALIASES = {
+    "http_500": "http_500_before",
+    "drop": "drop_after",
+    "http_502": "html_502",
+    "odd_amount": "odd_amount_underscore",
+    "redirect": "redirect_307",
+}
+_MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
+_SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
+_HANG_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong with one request; `seconds` is how long a slow answer or a hang takes, at pace 1."""
+
+    name: str
+    seconds: float = 0.0
+
+    @property
+    def accepts(self) -> bool:
+        """Say whether the request is acted on before it goes wrong."""
+        return self.name not in BEFORE
+
+
+class UnknownFaultError(Exception):
+    """The URL asks for a fault that does not exist: a mistake in a test, which must be told."""
+
+
+def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> Fault | None:
+    """Return the fault that an order's first product asks for on the nth request (from 0), or None.
+
+    Raises:
+        UnknownFaultError: if it does not exist.
+    """
+    names = faults_in(body, parameter)
+    return _fault(names[nth], parameter, rail) if nth < len(names) else None
+
+
+def check_faults(body: object, rail: str) -> None:
+    """Check every fault that an order asks for on this rail.
+
+    Raises:
+        UnknownFaultError: if one does not exist.
+    """
+    for parameter in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
+        for name in faults_in(body, parameter):
+            _fault(name, parameter, rail)
+
+
+def faults_in(body: object, parameter: str) -> list[str]:
+    """Return the names of the faults that an order asks for, one for each request."""
+    try:
+        url = str(cast(Any, body)["products"][0]["url"])
+        parameters = dict(parse_qsl(urlsplit(url).query))
+    except (TypeError, LookupError, ValueError):
+        return []
+    return [name.strip() for name in parameters[parameter].split(",")] if parameter in parameters else []
+
+
+def _fault(name: str, parameter: str, rail: str) -> Fault | None:
+    if name in ("", "none"):
+        return None
+    name = _ALIASES.get(name, name)
+    if name == "hang":
+        return Fault(name, _HANG_SECONDS)
+    if name in BEFORE or name in AFTER or name in _MORE.get((parameter, rail), ()):
+        return Fault(name)
+    if name in OTHERS and parameter != "pay_fault":
+        return Fault(name)
+    if slow := _SLOW.fullmatch(name):
+        return Fault("slow", float(slow[1]))
+    raise UnknownFaultError(f"there is no fault {name!r}")

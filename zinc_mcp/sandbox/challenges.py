@@ -1,0 +1,345 @@
+"""The challenges of a 402, and what was settled for each of them.
+
+Several processes that share a ledger share its secret: each verifies what another issued, and one challenge is settled
+once among all of them.
+"""
+
+import hmac
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Literal, TypedDict
+
+from zinc_mcp.payments import practice
+from zinc_mcp.payments.digest import digest_of
+from zinc_mcp.payments.practice import VerificationError
+from zinc_mcp.payments.wire import encoded_object
+from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, order_row
+from zinc_mcp.sandbox.outcome import ORDER_FEE, age_of, charged_cents, outcome_of
+from zinc_mcp.sandbox.sandbox import Sandbox
+
+REALM = "api.zinc.com"
+
+ORDER_KEY_PREFIX = "zn_live_sandbox_"
+"""Zinc's order keys look like `zn_live_…`; no reader can take these for one of them."""
+
+REFUND_AFTER_SECONDS = 5.0
+"""From the end of an order until its refund, at pace 1."""
+
+Ending = Literal["ordered", "duplicate", "no_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """One way to be paid: the `request` of its challenges, except for the amount."""
+
+    method: str
+    currency: str
+    recipient: str
+    decimals: int = 2
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+PAYEES = (
+    Payee(
+        "tempo",
+        "0x20C000000000000000000000b9537d11c60E8b50",
+        "0x3ba9000000000000000000000000000000005a2d",
+        6,
+        {"chainId": 4217},
+    ),
+    Payee("stripe", "usd", "acct_1SandboxSandbox", details={"networkId": "profile_sandbox"}),
+    Payee("sandbox", "usd", "acct_practice"),
+)
+"""Zinc's two, in the shapes captured on 30 June 2026 with other recipients, and the one that is settled here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One challenge before it is bound and written; `cents` is the amount of its `request`."""
+
+    method: str
+    cents: int
+    request: Mapping[str, Any]
+    expires_at: float | None
+    digest: str | None
+    realm: str = REALM
+    intent: str = "charge"
+    header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A challenge in the ledger. `body_sha256` is None for one that was asked for without a body."""
+
+    challenge_id: str
+    method: str
+    amount_cents: int
+    body_sha256: str | None
+
+
+class Settlement(TypedDict):
+    """One payment that was taken. `order_id` is what it bought; for a `duplicate`, the earlier order with its key."""
+
+    challenge_id: str
+    method: str
+    reference: str
+    amount_cents: int
+    refunded_cents: int
+    idempotency_key: str | None
+    outcome: Ending
+    order_id: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The ending of a payment: `void` and `unsettled` took nothing."""
+
+    ending: Ending | Literal["void", "unsettled"]
+    row: OrderRow | None = None
+    method: str = ""
+    reference: str = ""
+    at: float = 0.0
+    again: bool = False
+    """It had been settled before, in this way."""
+
+
+def offered_methods(sandbox: Sandbox, content: bytes) -> list[str]:
+    """Return the methods on offer. A request without a body was seen to leave out stripe."""
+    return [payee.method for payee in sandbox.payees or PAYEES if content or payee.method != "stripe"]
+
+
+def draft_challenges(sandbox: Sandbox, post: Post, method: str | None, *, times: int = 1) -> list[Draft]:
+    """Draft a challenge for each method on offer, or for `method` alone.
+
+    Each asks `times` times max_price and the fee, or the fee alone where the request has no body.
+    """
+    offered = [name for name in offered_methods(sandbox, post.content) if method in (None, name)]
+    cents: int = (post.body.get("max_price", 0) + ORDER_FEE) * times
+    digest = None
+    if post.content and sandbox.dialect.challenge_digest != "absent":
+        digest = digest_of(post.content)
+        digest = digest if sandbox.dialect.challenge_digest == "draft" else digest.replace(":", "")
+    expires_at = post.at + sandbox.challenge_seconds
+    return [
+        Draft(payee.method, cents, _request(payee, cents), expires_at, digest)
+        for payee in sandbox.payees or PAYEES
+        if payee.method in offered
+    ]
+
+
+def _request(payee: Payee, cents: int) -> dict[str, Any]:
+    amount = str(cents * int(10 ** (payee.decimals - 2)))
+    request = {"amount": amount, "currency": payee.currency, "recipient": payee.recipient}
+    return {**request, "methodDetails": dict(payee.details)} if payee.details else request
+
+
+def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str]:
+    """Bind the challenges, write them down, and return them as header lines."""
+    made = [
+        practice.issue(
+            sandbox.ledger.secret.encode(),
+            realm=draft.realm,
+            request=draft.request,
+            method=draft.method,
+            intent=draft.intent,
+            expires=None if draft.expires_at is None else _rfc_3339(draft.expires_at),
+            digest=draft.digest,
+            # Two orders of one body at one time are two challenges. The name is that of the SDKs' servers.
+            opaque=encoded_object({"_mpp_nonce": secrets.token_hex(16)}),
+            header=draft.header,
+        )
+        for draft in drafts
+    ]
+    digest = sha256(content).hexdigest() if content else None
+    with sandbox.ledger.transaction() as database:
+        database.executemany(
+            "INSERT INTO challenges (challenge_id, method, amount_cents, body_sha256, expires_at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [
+                (challenge.id, draft.method, draft.cents, digest, draft.expires_at)
+                for challenge, draft in zip(made, drafts, strict=True)
+            ],
+        )
+    return [challenge.to_www_authenticate() for challenge in made]
+
+
+def _rfc_3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def issued(ledger: Ledger, challenge_id: str) -> Issued | None:
+    """Return a challenge that was issued here, or None."""
+    for row in ledger.select("SELECT * FROM challenges WHERE challenge_id = ?", challenge_id):
+        return Issued(row["challenge_id"], row["method"], row["amount_cents"], row["body_sha256"])
+    return None
+
+
+def fate(
+    ledger: Ledger, challenge_id: str, now: float
+) -> tuple[Literal["settled", "unpaid", "open"], str | None] | None:
+    """Return what became of a challenge and its reference, or None if there is none such.
+
+    An `unpaid` challenge can never be settled any more.
+    """
+    with ledger.transaction() as database:
+        for settled in ledger.select("SELECT reference FROM settlements WHERE challenge_id = ?", challenge_id):
+            return "settled", str(settled["reference"])
+        found = ledger.select("SELECT expires_at, claimed FROM challenges WHERE challenge_id = ?", challenge_id)
+        if not found:
+            return None
+        expires_at, claimed = found[0]
+        if expires_at is None or expires_at > now or claimed:
+            return "open", None
+        # A request that was verified in time may not have been settled yet: `settle` refuses it from now on.
+        database.execute("UPDATE challenges SET void = 1 WHERE challenge_id = ?", (challenge_id,))
+        return "unpaid", None
+
+
+def claim(ledger: Ledger, challenge_id: str) -> bool:
+    """Reserve a challenge for one settlement elsewhere; say whether this did it."""
+    with ledger.transaction() as database:
+        changed = database.execute(
+            "UPDATE challenges SET claimed = 1 WHERE challenge_id = ? AND claimed = 0 AND void = 0", (challenge_id,)
+        )
+        return changed.rowcount == 1
+
+
+def release(ledger: Ledger, challenge_id: str) -> None:
+    """Give back a challenge whose settlement elsewhere was refused."""
+    with ledger.transaction() as database:
+        database.execute("UPDATE challenges SET claimed = 0 WHERE challenge_id = ?", (challenge_id,))
+
+
+def earlier_settlement(ledger: Ledger, challenge_id: str, credential: str) -> Settled | None:
+    """Return how a challenge was settled, or None.
+
+    Raises:
+        VerificationError: if it was settled with another credential.
+    """
+    for found in ledger.select("SELECT * FROM settlements WHERE challenge_id = ?", challenge_id):
+        if found["credential"] != fingerprint(credential):
+            raise VerificationError("verification-failed")
+        orders = ledger.select("SELECT * FROM orders WHERE order_id = ?", found["order_id"])
+        row = order_row(orders[0]) if orders else None
+        return Settled(found["outcome"], row, found["method"], found["reference"], found["at"], again=True)
+    return None
+
+
+def order_of_key(ledger: Ledger, key: str | None) -> OrderRow | None:
+    """Return the agent order of an idempotency key, or None."""
+    for row in ledger.select("SELECT * FROM orders WHERE rail = 'agent' AND idempotency_key = ?", key):
+        return order_row(row)
+    return None
+
+
+def settle(
+    sandbox: Sandbox,
+    post: Post,
+    challenge: Issued,
+    reference: str,
+    credential: str,
+    *,
+    keep_duplicates: bool,
+    fails: bool = False,
+) -> Settled:
+    """Take a payment and create its order, in one transaction; once for each challenge and each key.
+
+    The scope of keys is not documented. A payer has no account: here a key stands for one order among all payers.
+
+    Only a fingerprint of the credential is kept. With `keep_duplicates` a payment is also taken for a used key; with
+    `fails` the payment is taken and no order comes of it.
+
+    Raises:
+        VerificationError: if the challenge was settled with another credential.
+    """
+    ledger = sandbox.ledger
+    with ledger.transaction() as database:
+        if earlier := earlier_settlement(ledger, challenge.challenge_id, credential):
+            return earlier
+        if ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id):
+            return Settled("void")
+        twin = order_of_key(ledger, post.key) if sandbox.dialect.keys == "honoured" else None
+        if twin and not keep_duplicates:
+            return Settled("unsettled", twin)
+        row = twin or (None if fails else _new_order(ledger, post))
+        ending: Ending = "duplicate" if twin else "ordered" if row else "no_order"
+        database.execute(
+            "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
+            "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                challenge.challenge_id,
+                challenge.method,
+                reference,
+                fingerprint(credential),
+                challenge.amount_cents,
+                post.key,
+                ending,
+                row.order_id if row else None,
+                post.at,
+            ),
+        )
+        return Settled(ending, row, challenge.method, reference, post.at)
+
+
+def give(ledger: Ledger, post: Post) -> OrderRow:
+    """Create an agent order without a payment, or return the one of its key."""
+    with ledger.transaction():
+        return order_of_key(ledger, post.key) or _new_order(ledger, post)
+
+
+def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
+    """Return every payment taken, oldest first, with what of it has been given back by now."""
+    rows = ledger.select(
+        "SELECT settlements.*, caller, body, created_at, cancelled_at FROM settlements "
+        "LEFT JOIN orders USING (order_id) ORDER BY settlements.seq"
+    )
+    return [
+        Settlement(
+            challenge_id=row["challenge_id"],
+            method=row["method"],
+            reference=row["reference"],
+            amount_cents=row["amount_cents"],
+            refunded_cents=_refunded_cents(row, now, pace),
+            idempotency_key=row["idempotency_key"],
+            outcome=row["outcome"],
+            order_id=row["order_id"],
+            at=row["at"],
+        )
+        for row in rows
+    ]
+
+
+def _refunded_cents(settled: sqlite3.Row, now: float, pace: float) -> int:
+    """Return what of a payment has been given back by now.
+
+    MPP page: the difference to the actual total and the fee, or everything if the order fails. The time of it is not
+    documented, and no field of the order shows it.
+    """
+    if settled["outcome"] != "ordered":
+        return 0
+    row, paid_cents = order_row(settled), int(settled["amount_cents"])
+    age, outcome = age_of(row, now, pace), outcome_of(row.body)
+    over = {kind for at, kind in outcome.milestones if age >= at + REFUND_AFTER_SECONDS}
+    if over & {"order_failed", "cancelled"}:
+        return paid_cents
+    if "order_placed" in over:
+        return max(0, paid_cents - charged_cents(outcome.bought, row.body["max_price"]) - ORDER_FEE)
+    return 0
+
+
+def order_key(secret: str, order_id: str) -> str:
+    """Return the key of one paid order: derived, so that it is stored nowhere."""
+    return ORDER_KEY_PREFIX + hmac.digest(secret.encode(), f"order {order_id}".encode(), sha256).hex()[:40]
+
+
+def _new_order(ledger: Ledger, post: Post) -> OrderRow:
+    order_id = str(uuid.uuid4())
+    row = OrderRow(order_id, fingerprint(order_key(ledger.secret, order_id)), post.body, post.at, None)
+    ledger.insert_order(post, row, outcome_of(post.body).scenario.name, "agent")
+    return row

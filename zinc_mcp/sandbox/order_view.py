@@ -1,0 +1,266 @@
+"""An order as Zinc shows it: a pure function of its ledger row, the time and the pace."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from zinc_mcp.sandbox.ledger import OrderRow
+from zinc_mcp.sandbox.outcome import (
+    BOUGHT,
+    DELIVERED,
+    ORDER_FEE,
+    SHIPPED,
+    TRACKED,
+    WORKING_AT,
+    Outcome,
+    When,
+    age_of,
+    job_result,
+    outcome_of,
+)
+from zinc_mcp.sandbox.products import HOSTILE, Scenario
+
+_Json = dict[str, Any]
+
+
+def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> _Json:
+    """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with keys that no document names.
+
+    With `events` the tracking numbers carry their checkpoints.
+    """
+    age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
+    body, scenario, status = row.body, outcome.scenario, _status(row, age, outcome)
+    changed = when(max([at for at, _ in _happened(row, age, outcome)] + [WORKING_AT] * (age >= WORKING_AT)))
+    items = _items(row, age, status, outcome, when, changed)
+    tracking = None
+    if status == "order_placed" and scenario.decided_at is not None and scenario.cancelled_at is None:
+        inside = [item["id"] for item in items if item["status"] != "skipped"]
+        tracking = _tracking(row.order_id, scenario.decided_at, age, inside, when, events, scenario.hostile)
+    if tracking:
+        for item in items:
+            item["tracking_number_ids"] = [tracking["id"]] if item["status"] != "skipped" else None
+    result = job_result(row, status, outcome, when)
+    merchants: list[_Json] = (result["merchant_order_ids"] if result else None) or []
+    notified: _Json | None = body.get("customer_notifications")
+    wishes: _Json = body.get("fulfillment") or {}
+    return {
+        "id": row.order_id,
+        "status": status,
+        "max_price": body["max_price"],
+        "attempts": 0 if age < WORKING_AT else 1,
+        "items": items,
+        "shipping_address": {"address_line2": None, "state": None, "country": "US", **body["shipping_address"]},
+        "retailer_credentials_id": body.get("retailer_credentials_id"),
+        "retailer_credentials_uuid": None,
+        "created_at": when(0),
+        "updated_at": changed,
+        "metadata": body.get("metadata") or {},
+        "po_number": body.get("po_number"),
+        "tracking_numbers": [tracking] if tracking else [],
+        "created_by": None,
+        "user_id": 1,
+        "returns": _returns(row, age, items, result, scenario, when),
+        "handling_days_max": body.get("handling_days_max"),
+        "is_gift": body.get("is_gift", False),
+        "gift_message": body.get("gift_message"),
+        "job_result": result,
+        "connect": _connect(body, status, result),
+        "merchant_order_ids": [each["merchant_order_id"] for each in merchants],
+        "customer_notifications": {**notified, "delivered": None} if notified else None,
+        "payment": None,
+        "fulfillment": {**wishes, "concessions": _concessions(outcome, status, items)},
+        "cases": [],
+        "queue_shard": HOSTILE if scenario.hostile else "practice-1",
+    }
+
+
+def timeline_at(row: OrderRow, now: float, pace: float) -> _Json:
+    """Return `GET /orders/{id}/timeline`."""
+    age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
+    return {
+        "order_id": row.order_id,
+        "current_status": _status(row, age, outcome),
+        "milestones": [
+            {
+                "type": kind,
+                "label": kind.replace("_", " ").capitalize(),
+                "occurred_at": when(at),
+                "source": "system",
+                "detail": None,
+            }
+            for at, kind in _happened(row, age, outcome)
+        ],
+    }
+
+
+def _calendar(row: OrderRow, pace: float) -> When:
+    return lambda at: datetime.fromtimestamp(row.created_at + at / pace, UTC).isoformat()
+
+
+def _happened(row: OrderRow, age: float, outcome: Outcome) -> list[tuple[float, str]]:
+    so_far = [each for each in outcome.milestones if each[0] <= age]
+    return so_far if row.cancelled_at is None else [*so_far, (age, "cancelled")]
+
+
+def _status(row: OrderRow, age: float, outcome: Outcome) -> str:
+    if row.cancelled_at is not None:
+        return "cancelled"
+    last = _happened(row, age, outcome)[-1][1]
+    if last == "order_created":
+        return "pending" if age < WORKING_AT else outcome.scenario.working_status
+    # order_placed is the end state: only items and tracking numbers show the shipping.
+    return {"order_failed": "order_failed", "cancelled": "cancelled_by_retailer"}.get(last, "order_placed")
+
+
+def _item_status(row: OrderRow, age: float, status: str, outcome: Outcome) -> str:
+    if status == "order_placed":
+        last = _happened(row, age, outcome)[-1][1]
+        return last if last in ("shipped", "delivered") else "ordered"
+    known = {
+        "pending": "pending",
+        "in_progress": "processing",
+        "order_failed": "failed",
+        "cancelled": "cancelled",
+        "cancelled_by_retailer": "cancelled",
+    }
+    return known.get(status, "being_inspected")
+
+
+def _items(row: OrderRow, age: float, status: str, outcome: Outcome, when: When, changed: str) -> list[_Json]:
+    products: list[Mapping[str, Any]] = row.body["products"]
+    return [
+        {
+            "id": str(uuid.uuid5(uuid.UUID(row.order_id), f"item {index}")),
+            "url": product["url"],
+            # The quantity that was asked for; the concessions show the quantity that was bought.
+            "quantity": product.get("quantity", 1),
+            "status": "skipped" if status in BOUGHT and line is None else _item_status(row, age, status, outcome),
+            "created_at": when(0),
+            "updated_at": changed,
+            "variant": product.get("variant"),
+            "condition_in": product.get("condition_in"),
+            "condition_not_in": product.get("condition_not_in"),
+            "cancellation_reason": "Cancelled by the retailer" if status == "cancelled_by_retailer" else None,
+            # Null for sandbox failures too: the reason is in job_result (skill).
+            "error_type": None,
+            "tracking_number_ids": None,
+            "warehouse_hint": None,
+        }
+        for index, (product, line) in enumerate(zip(products, outcome.lines, strict=True))
+    ]
+
+
+def _tracking(
+    order_id: str, placed_at: float, age: float, item_ids: list[str], when: When, events: bool, hostile: bool
+) -> _Json | None:
+    """Return the one tracking number of a placed order (Tracking and Checkpoint), or None while there is none."""
+    steps = [
+        (placed_at + TRACKED, "pending", "Shipping label created", "San Jose"),
+        (placed_at + SHIPPED, "in_transit", "Departed from the sorting facility", "Reno"),
+        (placed_at + DELIVERED, "delivered", "Delivered, front door", "New York"),
+    ]
+    done = [step for step in steps if step[0] <= age]
+    if not done:
+        return None
+    digest = hashlib.sha256(order_id.encode()).hexdigest().upper()
+    alias = f"ZPY{int(digest[:12], 16) % 10**12:012d}YQ"
+    return {
+        "id": str(uuid.uuid5(uuid.UUID(order_id), "parcel")),
+        "carrier": HOSTILE if hostile else "usps",
+        "tracking_number": f"ZINC_TEST_{digest[:12]}",
+        "created_at": when(steps[0][0]),
+        "status": done[-1][1],
+        "checkpoints": [
+            {
+                "checkpoint_time": when(at),
+                "status": status,
+                "message": HOSTILE if hostile else message,
+                "city": city,
+                "state": None,
+                "country": "US",
+                "zip": None,
+                "location": city,
+                "carrier_code": "T1",
+            }
+            for at, status, message, city in reversed(done)
+        ]
+        if events
+        else [],
+        "estimated_delivery_date": when(steps[-1][0])[:10],
+        "zinc_tracking_number": alias,
+        "zinc_tracking_url": "javascript:alert(1)" if hostile else f"https://t.17track.net/en#nums={alias}",
+        "delivery_proof_url": None,
+        "order_item_ids": item_ids,
+        "item_mapping": "exact",
+        "service_level": "ground",
+    }
+
+
+def _concessions(outcome: Outcome, status: str, items: list[_Json]) -> list[_Json]:
+    """Return what was given up for the order's best efforts: empty while processing and when it failed."""
+    if status not in BOUGHT:
+        return []
+    return [
+        {
+            "concern": each.concern,
+            "code": each.reason.code,
+            "message": each.reason.message,
+            "item_id": None if each.item is None else items[each.item]["id"],
+            "url": each.url,
+            "requested_quantity": each.requested,
+            "fulfilled_quantity": each.fulfilled,
+        }
+        for each in outcome.concessions
+    ]
+
+
+def _returns(
+    row: OrderRow, age: float, items: list[_Json], result: _Json | None, scenario: Scenario, when: When
+) -> list[_Json]:
+    """Return the ReturnSummary rows: one where the scenario has it, opened 2 s before it is credited."""
+    credited_at = scenario.returned_at
+    if credited_at is None or result is None or not result["price_components"] or age < credited_at - 2:
+        return []
+    credited = age >= credited_at
+    return [
+        {
+            "id": str(uuid.uuid5(uuid.UUID(row.order_id), "return")),
+            "status": "credited" if credited else "open",
+            "reason": "defective",
+            "created_at": when(credited_at - 2),
+            "updated_at": when(credited_at if credited else credited_at - 2),
+            "notes": None,
+            "resolution_notes": None,
+            "items": [{"order_item_id": item["id"], "quantity": item["quantity"]} for item in items],
+            "label_urls": [],
+            "credited_amount": result["price_components"]["total"] if credited else 0,
+        }
+    ]
+
+
+def _connect(body: Mapping[str, Any], status: str, result: _Json | None) -> _Json | None:
+    """Return ConnectInfo, simulated as in Zinc's sandbox; None unless the order is paid through Connect."""
+    payment: _Json = body.get("payment") or {}
+    if payment.get("mode") != "connect":
+        return None
+    secured: _Json = {"state": "secured", "secured_amount": body["max_price"] + ORDER_FEE, "simulated": True}
+    if status in ("order_failed", "cancelled", "cancelled_by_retailer"):
+        return {**secured, "state": "refunded" if status == "cancelled_by_retailer" else "released"}
+    price: _Json = (result or {}).get("price_components") or {}
+    if "total" not in price:
+        return secured
+    cost: int = price["total"]
+    margin: _Json = payment.get("margin") or {"type": "flat", "value": 0}
+    ours = round(margin["value"] if margin["type"] == "flat" else cost * margin["value"] / 100)
+    return {
+        **secured,
+        "state": "captured",
+        "order_cost": cost,
+        "customer_margin": ours,
+        "zinc_fee": ORDER_FEE,
+        "stripe_fee": 0,
+        "final_charge": cost + ours + ORDER_FEE,
+        "transfer_amount": ours,
+    }
