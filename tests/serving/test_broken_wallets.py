@@ -95,7 +95,7 @@ async def test_a_wallet_whose_extra_is_not_installed_ends_no_server_and_is_told(
     assert paid["code"] == "wallet_unavailable", paid
     assert "not installed" in paid["summary"]
     assert ordered["code"] == "zinc_unreachable"
-    assert "zinc-mcp[tempo]" in log
+    assert "pympp[tempo]" in log
     assert "Traceback" not in log
     examined = Started(tmp_path).process("-m", "zinc_mcp", "doctor", **variables, ZINC_API_URL="http://127.0.0.1:1")
     assert "WRONG place_agent_order: ZINC_WALLET is tempo, but its signer is not installed" in examined.stdout

@@ -153,7 +153,7 @@ def test_no_next_step_that_an_error_has_by_itself_speaks_of_sending() -> None:
     assert [kind.__name__ for kind in every_error() if SENT.search(kind.default_next_step)] == []
 
 
-READ = ["api", "rails", "ordering/database.py", "ordering/looking.py", "ordering/glance.py", "ordering/writer.py"]
+READ = ["api", "rails", "ordering/database.py", "ordering/watch.py", "ordering/glance.py", "ordering/writer.py"]
 """Where an error may begin that a look-up ends with."""
 
 
