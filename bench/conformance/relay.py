@@ -8,7 +8,7 @@ are passed on byte by byte.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 _MOST_HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 64 * 1024
@@ -50,21 +50,22 @@ def authorized(head: bytes, own: int, port: int, token: str) -> bytes:
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, token: str) -> None:
     own = int(writer.get_extra_info("sockname")[1])
-    with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
+    writers, tasks = [writer], list[asyncio.Task[None]]()
+    try:
         theirs, ours = await asyncio.open_connection("127.0.0.1", port)
-        tasks = [
-            asyncio.create_task(_requests(reader, ours, own, port, token)),
-            asyncio.create_task(_copied(theirs, writer)),
-        ]
-        try:
-            # Whoever hangs up first ends both: the suite leaves streams, and a server ends connections.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            ours.close()
-    writer.close()
+        writers.append(ours)
+        tasks.append(asyncio.create_task(_requests(reader, ours, own, port, token)))
+        tasks.append(asyncio.create_task(_copied(theirs, writer)))
+        # The first that hangs up ends both: the suite leaves streams, and a server ends connections.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    except OSError:
+        pass  # the caller sees that its connection ends
+    finally:
+        for task in tasks:
+            task.cancel()
+        for each in writers:
+            each.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _requests(reader: asyncio.StreamReader, to: asyncio.StreamWriter, own: int, port: int, token: str) -> None:

@@ -89,7 +89,7 @@ def objections(
     new = {*((None, name) for name in there - {name for _, name in wanted}), *(here - wanted)}
     found = [f"{name}, {revision}: did not run" for revision, name in sorted(wanted - here)]
     found += [
-        f"{name}{revision and f', {revision}' or ''}: neither to be passed nor left out"
+        f"{name}: neither to be passed nor left out" + (f" in {revision}" if revision else "")
         for revision, name in sorted(new, key=str)
         if name not in skipped
     ]
