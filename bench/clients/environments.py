@@ -115,6 +115,24 @@ def command_line(package: str, name: str, scratch: Path) -> list[Path]:
     return [folder / "node_modules" / ".bin", Path(_node(scratch)).parent]
 
 
+def program(package: str, path: str, scratch: Path) -> tuple[str, str]:
+    """Install a program of one exact version, `NAME@VERSION`, below `scratch`; return Node and the program's file.
+
+    Args:
+        package: what npm calls it.
+        path: its file in the package.
+        scratch: where environments are kept.
+
+    Raises:
+        NotHadError: it or a Node that is new enough cannot be had here.
+    """
+    name = package[: package.rindex("@")]
+    folder = scratch / name.rpartition("/")[2]
+    node = _node(scratch)
+    _installed(folder, (package,))
+    return node, str(folder / "node_modules" / name / path)
+
+
 def _node(scratch: Path) -> str:
     """Return a Node that is new enough: this machine's, or the one that is a package of npm's."""
     ours = shutil.which("node")

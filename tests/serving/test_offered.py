@@ -44,6 +44,11 @@ async def test_the_opening_answer_says_only_what_there_is(open_test_shop: OpenSh
         ("prompts/get", {"name": "no such prompt", "arguments": {"a": "b"}}, -32602),
         ("prompts/get", {}, -32602),
         ("prompts/get", {"name": 5}, -32602),
+        ("tools/call", {"name": "no such tool"}, -32602),
+        ("tools/call", {"name": "Place_Order", "arguments": {}}, -32602),
+        ("tools/call", {"name": "place_order ", "arguments": {"products": []}}, -32602),
+        ("tools/call", {"name": "", "arguments": {}}, -32602),
+        ("tools/call", {"arguments": {}}, -32602),
         ("resources/read", {"uri": "zinc://orders/1"}, -32602),
         ("resources/read", {"uri": "no address"}, -32602),
         (

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import pytest
 from conftest import OpenShop
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 from serving.as_a_host import both_eras, host, size
 
 from zinc_mcp.api.orders import OrderCreate
@@ -212,7 +214,9 @@ async def test_with_host_approval_the_placing_tools_ask_for_the_person(
 async def test_only_the_tools_the_owner_named_are_listed_and_callable(open_test_shop: OpenShop, mode: str) -> None:
     async with open_test_shop(tools=frozenset({"get_order"})) as shop, host(shop, mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["get_order"]
-        assert (await client.call_tool("place_order", {})).is_error
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("place_order", {})
+    assert refused.value.error.code == INVALID_PARAMS
 
 
 @both_eras

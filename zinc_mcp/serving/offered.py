@@ -1,6 +1,6 @@
 """What the server says it has: only what there is, in both eras of the protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, cast
 
 from mcp.server import MCPServer
@@ -16,12 +16,14 @@ def only_what_there_is(server: MCPServer[Any]) -> ServerMiddleware[Any]:
     """Return a middleware that takes back what the SDK says for every server, whether it has any or not (mcp 2.3).
 
     An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
-    the empty list. A prompt that there is not is -32602 (MCP, "Prompts", "Error Handling").
+    the empty list. A prompt or a tool that there is not is -32602 (MCP, "Prompts" and "Tools", "Error Handling").
     """
 
     async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":
-            await _check_prompt(server, ctx.params)
+            _check(ctx.params, {prompt.name for prompt in await server.list_prompts()}, "Unknown prompt")
+        elif ctx.method == "tools/call":
+            _check(ctx.params, {tool.name for tool in await server.list_tools()}, "Unknown tool; nothing was done")
         result = await call_next(ctx)
         if ctx.method in _OPENING and isinstance(result, dict):
             result[_CAPABILITIES] = await _there(server, cast(dict[str, Any], result.get(_CAPABILITIES, {})))
@@ -41,7 +43,7 @@ async def _there(server: MCPServer[Any], advertised: Mapping[str, Any]) -> dict[
     return {name: value for name, value in advertised.items() if has.get(name, True)}
 
 
-async def _check_prompt(server: MCPServer[Any], params: Mapping[str, Any] | None) -> None:
+def _check(params: Mapping[str, Any] | None, there: Set[str], otherwise: str) -> None:
     name = (params or {}).get("name")
-    if isinstance(name, str) and name not in {prompt.name for prompt in await server.list_prompts()}:
-        raise MCPError(code=INVALID_PARAMS, message="Unknown prompt")
+    if isinstance(name, str) and name not in there:
+        raise MCPError(code=INVALID_PARAMS, message=otherwise)

@@ -1,0 +1,95 @@
+"""Run MCP's conformance suite against a real server of ours in the sandbox, and print or write what it found.
+
+The suite and, where this machine has none that is new enough, Node come from npm, into `--scratch`, which is kept and
+used again where it is given. Everything else stays on loopback. Where they cannot be had, the run is skipped and says
+why.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.callers import ROOT, free_port, listening, started, token_in
+from bench.clients.environments import NotHadError, program
+from bench.conformance.relay import relayed
+from bench.conformance.scenarios import OURS, PACKAGE, PROGRAM
+from bench.conformance.verdict import Ran, objections, page, read, table
+
+PAGE = ROOT / "docs" / "conformance.md"
+_PATIENCE = 600.0
+_NAME = re.compile(r"^\s+- (\S+) \[", re.MULTILINE)
+
+
+async def ran(suite: tuple[str, str], scratch: Path) -> tuple[list[Ran], list[str]]:
+    """Run all scenarios of each revision; return what they found, and the names of those that the suite has.
+
+    Raises:
+        RuntimeError: the suite did not run.
+        ValueError: it wrote what the pinned version does not write.
+    """
+    found: list[Ran] = []
+    port, home = free_port(), scratch / "home"
+    sandbox = {"ZINC_MCP_SANDBOX": "1", "ZINC_MCP_HOME": str(home), "ZINC_MCP_BROWSER": "0"}
+    async with started(["-m", "zinc_mcp", "serve", "--http", f"127.0.0.1:{port}"], sandbox):
+        await listening(port)
+        async with relayed(port, token_in(home)) as relay:
+            for revision in OURS:
+                out = scratch / revision
+                url = f"http://127.0.0.1:{relay}/mcp"
+                await _said(*suite, "server", "--url", url, "--requirements", revision, "-o", str(out))
+                if not out.is_dir():
+                    raise RuntimeError(f"the suite wrote nothing for {revision}")
+                found += read(out, revision)
+    return found, _NAME.findall(await _said(*suite, "list", "--server"))
+
+
+async def _said(*words: str) -> str:
+    """Run a program and return its output. What it ends with tells nothing: scenarios that are not for us fail."""
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ZINC_")},
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise RuntimeError(f"the suite did not end within {_PATIENCE:.0f} s") from None
+    return out.decode(errors="replace")
+
+
+def main() -> int:
+    """Run, print the table or write the page, and return 1 when anything is not as expected."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
+    parser.add_argument("--scratch", type=Path, help="keep what is installed here")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="zinc-mcp-conformance-") as name:
+        try:
+            suite = program(PACKAGE, PROGRAM, (given.scratch or Path(name, "environments")).resolve())
+        except NotHadError as error:
+            print(f"skipped: the conformance suite cannot be had here ({error})")
+            return 0
+        try:
+            found, known = asyncio.run(ran(suite, Path(name)))
+        except (RuntimeError, ValueError) as error:
+            print(f"failed: {error}")
+            return 1
+    wrong = objections(found, known)
+    print(table(found))
+    for each in wrong:
+        print(f"not as expected: {each}")
+    if given.write and not wrong:
+        PAGE.write_text(page(found), encoding="utf-8")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""What the suite found, held against what is expected, and the table and the page made of it."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.conformance.scenarios import EXPECTED, LEFT_OUT, OURS, PACKAGE
+
+FORM = "wire-schema-valid"
+"""The check of each message against the protocol's JSON schema, which the suite adds to every scenario."""
+
+HEADER = "| scenario | revision | passed | failed, expected | failed | not exercised |\n|---|---|---|---|---|---|\n"
+
+_FAILED = frozenset({"FAILURE", "WARNING"})
+"""A warning is a SHOULD that is not followed."""
+
+_FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a scenario. `status` is the suite's: SUCCESS, FAILURE, WARNING, SKIPPED or INFO."""
+
+    name: str
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One scenario at one revision of the protocol."""
+
+    revision: str
+    scenario: str
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The checks that failed, each with the suite's words for it."""
+        return {each.name: each.message for each in self.checks if each.status in _FAILED}
+
+    @property
+    def passed(self) -> set[str]:
+        """The checks that passed; one that is made several times failed if it failed once."""
+        return {each.name for each in self.checks if each.status == "SUCCESS"} - self.failed.keys()
+
+
+def read(folder: Path, revision: str) -> list[Ran]:
+    """Read what the suite wrote below its output folder: a folder with `checks.json` for each scenario.
+
+    Raises:
+        ValueError: it is not in the form that the pinned version writes.
+    """
+    found: list[Ran] = []
+    for each in sorted(folder.iterdir()):
+        name = _FOLDER.fullmatch(each.name)
+        if name is None:
+            raise ValueError(f"the suite wrote {each.name}, which is no scenario's folder")
+        written: list[dict[str, Any]] = json.loads((each / "checks.json").read_text(encoding="utf-8"))
+        checks = (Check(one["id"], one["status"], one.get("errorMessage") or "") for one in written)
+        found.append(Ran(revision, name[1], tuple(checks)))
+    return found
+
+
+def objections(
+    ran: Sequence[Ran],
+    known: Iterable[str],
+    ours: Mapping[str, Sequence[str]] = OURS,
+    expected: Mapping[tuple[str, str, str], str] = EXPECTED,
+    left_out: Mapping[str, Sequence[str]] = LEFT_OUT,
+) -> list[str]:
+    """Return all that is not as expected; nothing where the run is good.
+
+    Args:
+        ran: what ran.
+        known: the names of the scenarios that the suite has, whether they ran or not.
+        ours: by revision, the scenarios to pass.
+        expected: by revision, scenario and check, why it fails.
+        left_out: by reason, the scenarios that can say nothing about us.
+    """
+    skipped = {name for names in left_out.values() for name in names}
+    wanted = {(revision, name) for revision, names in ours.items() for name in names}
+    here = {(each.revision, each.scenario) for each in ran}
+    there = {*known, *(name for _, name in here)}
+    new = {*((None, name) for name in there - {name for _, name in wanted}), *(here - wanted)}
+    found = [f"{name}, {revision}: did not run" for revision, name in sorted(wanted - here)]
+    found += [
+        f"{name}: neither to be passed nor left out" + (f" in {revision}" if revision else "")
+        for revision, name in sorted(new, key=str)
+        if name not in skipped
+    ]
+    found += [f"{name}: left out, and the suite does not have it" for name in sorted(skipped - there)]
+    found += [f"{name}: both to be passed and left out" for name in sorted(skipped & {name for _, name in wanted})]
+    for each in ran:
+        if (each.revision, each.scenario) in wanted:
+            found += _of_ours(each, expected)
+        elif FORM in each.failed:
+            found.append(f"{each.scenario}, {each.revision}: {FORM}: {each.failed[FORM]}")
+    for revision, name, check in expected:
+        if (revision, name) not in wanted:
+            found.append(f"{name}, {revision}: {check} is expected to fail in a scenario that is not run")
+    return found
+
+
+def _of_ours(ran: Ran, expected: Mapping[tuple[str, str, str], str]) -> list[str]:
+    where = f"{ran.scenario}, {ran.revision}"
+    may_fail = {check for revision, name, check in expected if (revision, name) == (ran.revision, ran.scenario)}
+    found = [f"{where}: {name} failed: {said}" for name, said in ran.failed.items() if name not in may_fail]
+    found += [f"{where}: {name} is expected to fail and did not" for name in sorted(may_fail - ran.failed.keys())]
+    if not ran.passed:
+        found.append(f"{where}: nothing was checked")
+    return found
+
+
+def table(ran: Sequence[Ran]) -> str:
+    """Return the table of the scenarios that are ours."""
+    ours = [each for each in ran if each.scenario in OURS.get(each.revision, ())]
+    return HEADER + "".join(_row(each) for each in sorted(ours, key=_place))
+
+
+def page(ran: Sequence[Ran]) -> str:
+    """Return the whole page, `docs/conformance.md`."""
+    forms = Counter(check.status for each in ran for check in each.checks if check.name == FORM)
+    valid = f"{forms['SUCCESS']} of the {forms.total()} scenarios that check it"
+    reasons = "".join(
+        f"- `{check}` ({name}, {revision}): {reason}\n" for (revision, name, check), reason in EXPECTED.items()
+    )
+    left = "".join(
+        f"- A scenario that {reason}: {', '.join(f'`{name}`' for name in names)}.\n"
+        for reason, names in LEFT_OUT.items()
+    )
+    return f"""\
+# Conformance
+
+Made by `python -m bench.conformance --write`; nothing here is written by hand. MCP's own conformance suite
+(`{PACKAGE}`) runs against `zinc-mcp serve` in the sandbox. The suite can
+send no token, so a relay on loopback adds it; the names in `Host` and `Origin` reach the server as the suite sent them.
+The command fails where a check fails that is not listed here, where a listed one passes, and where the suite has a
+scenario that is not listed. Several results of one check count as one; a warning of the suite counts as a failure.
+
+{table(ran)}
+## Checks that fail, and why
+
+{reasons}
+## Scenarios that can say nothing about this server
+
+{left}
+Those that belong to one of the two revisions run as well, for the form of the messages alone. In {valid}, every
+message of the server was valid by the protocol's JSON schema.
+"""
+
+
+def _place(ran: Ran) -> tuple[str, int]:
+    return ran.revision, OURS[ran.revision].index(ran.scenario)
+
+
+def _row(ran: Ran) -> str:
+    expected = {check for check in ran.failed if (ran.revision, ran.scenario, check) in EXPECTED}
+    counts = (
+        len(ran.passed),
+        len(expected),
+        len(ran.failed.keys() - expected),
+        len({each.name for each in ran.checks} - ran.passed - ran.failed.keys()),
+    )
+    return f"| {ran.scenario} | {ran.revision} | {' | '.join(map(str, counts))} |\n"

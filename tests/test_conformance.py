@@ -1,0 +1,192 @@
+"""What runs the conformance suite: its relay changes no name, and its verdict notices all that is not as expected."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import OpenShop
+from serving.on_a_port import JSON, initialize, served, token_in
+from started import ROOT
+
+from bench.conformance.relay import authorized, relayed
+from bench.conformance.scenarios import EXPECTED, LEFT_OUT, OURS
+from bench.conformance.verdict import FORM, Check, Ran, objections, page, read, table
+
+PAGE = ROOT / "docs" / "conformance.md"
+HELLO = json.dumps(initialize()).encode()
+
+
+@asynccontextmanager
+async def behind_the_relay(open_test_shop: OpenShop, home: Path) -> AsyncGenerator[tuple[int, int]]:
+    """Serve a shop behind the relay; give the server's port and the relay's."""
+    async with open_test_shop() as shop, served(shop) as origin:
+        port = int(origin.rpartition(":")[2])
+        async with relayed(port, token_in(home)) as relay:
+            yield port, relay
+
+
+async def posted(port: int, body: bytes | AsyncIterator[bytes] = HELLO, **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(timeout=10, trust_env=False) as http:
+        return await http.post(f"http://127.0.0.1:{port}/mcp", content=body, headers={**JSON, **headers})
+
+
+async def test_the_relay_adds_the_token_and_nothing_else_lets_a_request_in(
+    open_test_shop: OpenShop, home: Path
+) -> None:
+    async with behind_the_relay(open_test_shop, home) as (port, relay):
+        assert (await posted(port)).status_code == 401
+        answer = await posted(relay)
+        assert answer.status_code == 200
+        assert token_in(home) not in answer.text + str(answer.headers)
+
+
+async def test_a_body_in_chunks_and_a_second_request_on_the_connection_come_through(
+    open_test_shop: OpenShop, home: Path
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield HELLO[:10]
+        yield HELLO[10:]
+
+    async with behind_the_relay(open_test_shop, home) as (_, relay):
+        assert (await posted(relay, chunks())).status_code == 200
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{relay}", timeout=10, trust_env=False) as http:
+            statuses = [(await http.post("/mcp", content=HELLO, headers=JSON)).status_code for _ in range(3)]
+            statuses.append((await http.get("/healthz")).status_code)
+    assert statuses == [200] * 4
+
+
+@pytest.mark.parametrize("foreign", ["evil.example.com", "evil.example.com:{relay}", "127.0.0.1.evil.example:{relay}"])
+async def test_a_foreign_name_reaches_the_server_s_own_check(
+    open_test_shop: OpenShop, home: Path, foreign: str
+) -> None:
+    async with behind_the_relay(open_test_shop, home) as (_, relay):
+        name = foreign.format(relay=relay)
+        by_host, by_origin = await posted(relay, Host=name), await posted(relay, Origin=f"http://{name}")
+        own = await posted(relay, Host=f"localhost:{relay}", Origin=f"http://localhost:{relay}")
+    assert (by_host.status_code, by_host.json()) == (421, {"error": "invalid_host"})
+    assert (by_origin.status_code, by_origin.json()) == (403, {"error": "invalid_origin"})
+    assert own.status_code == 200
+
+
+def test_only_a_port_at_the_end_of_a_name_is_replaced() -> None:
+    head = (
+        b"POST /mcp?host=a:70 HTTP/1.1\r\nHost: a:70\r\nX-Host: a:70\r\nOrigin: http://b:700\r\nReferer: c:70\r\n\r\n"
+    )
+    passed = authorized(head, 70, 80, "t").split(b"\r\n")
+    assert passed[0] == b"POST /mcp?host=a:70 HTTP/1.1"
+    assert set(passed[1:-2]) == {
+        b"Authorization: Bearer t",
+        b"Host: a:80",
+        b"X-Host: a:70",
+        b"Origin: http://b:700",
+        b"Referer: c:70",
+    }
+
+
+def as_expected() -> list[Ran]:
+    """Return a run in which nothing is wrong."""
+    return [
+        Ran(
+            revision,
+            name,
+            (
+                Check("it-works", "SUCCESS"),
+                Check("not-asked", "SKIPPED"),
+                *(Check(check, "FAILURE") for at, of, check in EXPECTED if (at, of) == (revision, name)),
+            ),
+        )
+        for revision, names in OURS.items()
+        for name in names
+    ]
+
+
+KNOWN = [name for names in LEFT_OUT.values() for name in names]
+
+
+def test_a_run_as_expected_has_no_objections() -> None:
+    assert objections(as_expected(), KNOWN) == []
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "WARNING"])
+def test_a_check_that_fails_is_noticed_even_where_it_passed_as_well(status: str) -> None:
+    ran = as_expected()
+    ran[0] = replace(ran[0], checks=(*ran[0].checks, Check("it-works", status, "it did not")))
+    assert f"{ran[0].scenario}, {ran[0].revision}: it-works failed: it did not" in objections(ran, KNOWN)
+
+
+def test_an_expected_failure_that_passes_or_is_not_checked_is_noticed() -> None:
+    for status in ("SUCCESS", "SKIPPED"):
+        ran = [
+            replace(
+                each,
+                checks=tuple(Check(one.name, status if one.status == "FAILURE" else one.status) for one in each.checks),
+            )
+            for each in as_expected()
+        ]
+        assert len(objections(ran, KNOWN)) == len(EXPECTED)
+
+
+def test_a_scenario_in_which_nothing_was_checked_is_noticed() -> None:
+    ran = as_expected()
+    ran[0] = replace(ran[0], checks=(Check("it-works", "SKIPPED"),))
+    assert objections(ran, KNOWN) == [f"{ran[0].scenario}, {ran[0].revision}: nothing was checked"]
+
+
+def test_a_scenario_that_is_new_gone_or_did_not_run_is_noticed() -> None:
+    ran = as_expected()
+    assert objections(ran, [*KNOWN, "brand-new"]) == ["brand-new: neither to be passed nor left out"]
+    assert objections(ran, KNOWN[1:]) == [f"{KNOWN[0]}: left out, and the suite does not have it"]
+    assert objections(ran[1:], KNOWN) == [f"{ran[0].scenario}, {ran[0].revision}: did not run"]
+    elsewhere = Ran("2026-07-28", "ping", (Check("ping", "SUCCESS"),))
+    assert objections([*ran, elsewhere], KNOWN) == ["ping: neither to be passed nor left out in 2026-07-28"]
+
+
+def test_the_form_of_messages_counts_where_nothing_else_does() -> None:
+    left_out = Ran("2025-11-25", KNOWN[0], (Check(KNOWN[0], "FAILURE"), Check(FORM, "SUCCESS")))
+    assert objections([*as_expected(), left_out], KNOWN) == []
+    left_out = replace(left_out, checks=(Check(FORM, "FAILURE", "no id"),))
+    assert objections([*as_expected(), left_out], KNOWN) == [f"{KNOWN[0]}, 2025-11-25: {FORM}: no id"]
+
+
+def test_what_the_suite_writes_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "server-server-stateless-2026-11-27T04-23-37-206Z"
+    folder.mkdir()
+    written = [{"id": "a", "status": "SUCCESS"}, {"id": "b", "status": "FAILURE", "errorMessage": "no", "details": {}}]
+    (folder / "checks.json").write_text(json.dumps(written), encoding="utf-8")
+    ran = Ran("2026-07-28", "server-stateless", (Check("a", "SUCCESS"), Check("b", "FAILURE", "no")))
+    assert read(tmp_path, "2026-07-28") == [ran]
+    assert "| server-stateless | 2026-07-28 | 1 | 0 | 1 | 0 |" in table([ran])
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(ValueError, match="notes"):
+        read(tmp_path, "2026-07-28")
+
+
+def test_the_page_has_each_scenario_and_each_reason() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for revision, names in OURS.items():
+        for name in names:
+            [row] = [row.split(" | ") for row in text.splitlines() if row.startswith(f"| {name} | {revision} |")]
+            expected = sum((at, of) == (revision, name) for at, of, _ in EXPECTED)
+            assert [int(cell.strip(" |")) for cell in row[3:5]] == [expected, 0], "python -m bench.conformance --write"
+    for part in page([]).partition("\n## ")[2].splitlines():
+        assert part.startswith("Those that belong") or part in text, "python -m bench.conformance --write"
+
+
+def test_without_npm_the_run_is_skipped_and_says_why(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "bench.conformance"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "skipped: the conformance suite cannot be had here (no npm here)\n"
