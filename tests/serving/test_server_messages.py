@@ -39,7 +39,7 @@ from zinc_mcp.serving.browser import page_beside
 from zinc_mcp.serving.server import build_server
 
 HARMLESS = "harmlessword"
-LONG = "long " * 4_000
+LONG = "long " * 2_000
 
 
 @dataclass(frozen=True)
