@@ -95,7 +95,9 @@ def noticed(tree: Path, tests: Sequence[str]) -> bool | None:
             sys.path.insert(0, str(tree))
             os.environ["PYTHONPATH"] = str(tree)
             code = int(
-                importlib.import_module("pytest").main(["-q", "-x", "--assert=plain", "-p", "no:cacheprovider", *tests])
+                importlib.import_module("pytest").main(
+                    ["-q", "-x", "-n0", "--assert=plain", "-p", "no:cacheprovider", *tests]
+                )
             )
         finally:
             os._exit(code)

@@ -126,7 +126,7 @@ def _check_green(by: ByCampaign, tree: Path, folder: Path, seed: int, intentions
 
 
 def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
-    ended = _run(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *by.tests], tree, folder, TESTS_SECONDS)
+    ended = _run(["-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *by.tests], tree, folder, TESTS_SECONDS)
     failed = [line.split(" - ")[0] for line in ended.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if ended.returncode == 1 and failed:
         return True, failed[0].removeprefix("FAILED ").rpartition("::")[2]
@@ -140,7 +140,7 @@ def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
         return None
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-sabotage-") as name:
         tree = copied(Path(name))
-        ended = _run(["-m", "pytest", "-q", "-p", "no:cacheprovider", *names], tree, Path(name), TESTS_SECONDS)
+        ended = _run(["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *names], tree, Path(name), TESTS_SECONDS)
         skipped = [test for test in names if "skipped" in ended.stdout and test in ended.stdout]
         if ended.returncode != 0 or skipped:
             return f"not green without any sabotage:\n{ended.stdout[-3000:]}{ended.stderr[-500:]}"
