@@ -137,7 +137,7 @@ def page(ran: Sequence[Ran]) -> str:
 # Conformance
 
 Made by `python -m bench.conformance --write`; nothing here is written by hand. MCP's own conformance suite
-(`{PACKAGE}`) runs against `zinc-mcp serve` in the sandbox. The suite can
+(`{PACKAGE}`) runs against the server in the sandbox. The suite can
 send no token, so a relay on loopback adds it; the names in `Host` and `Origin` reach the server as the suite sent them.
 The command fails where a check fails that is not listed here, where a listed one passes, and where the suite has a
 scenario that is not listed. Several results of one check count as one; a warning of the suite counts as a failure.

@@ -164,9 +164,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._all.closed(self)
         super().connection_lost(exc)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        """See `asyncio.BufferedProtocol`."""
-        return self._piece
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See `asyncio.BufferedProtocol`. A view: the TLS protocol reads into slices, and those of bytes are copies."""
+        return memoryview(self._piece)
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
