@@ -158,7 +158,10 @@ def test_the_form_of_messages_counts_where_nothing_else_does() -> None:
 def test_what_the_suite_writes_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "server-server-stateless-2026-11-27T04-23-37-206Z"
     folder.mkdir()
-    written = [{"id": "a", "status": "SUCCESS"}, {"id": "b", "status": "FAILURE", "errorMessage": "no", "details": {}}]
+    written: list[dict[str, str]] = [
+        {"id": "a", "status": "SUCCESS"},
+        {"id": "b", "status": "FAILURE", "errorMessage": "no"},
+    ]
     (folder / "checks.json").write_text(json.dumps(written), encoding="utf-8")
     ran = Ran("2026-07-28", "server-stateless", (Check("a", "SUCCESS"), Check("b", "FAILURE", "no")))
     assert read(tmp_path, "2026-07-28") == [ran]

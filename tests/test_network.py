@@ -141,9 +141,8 @@ async def test_a_tunnel_is_used_again_and_an_order_never_sent_twice(company: Com
 # The same for everybody
 
 
-async def test_stripe_and_a_tempo_node_go_the_same_way_as_zinc(company: Company) -> None:
+async def test_stripe_is_reached_the_same_way_as_zinc(company: Company) -> None:
     stripe = FakeStripe(time.time)
-    node = FakeTempo()
 
     async def api(head: str, body: bytes) -> bytes:
         verb, path, _ = head.split(" ", 2)
@@ -151,26 +150,28 @@ async def test_stripe_and_a_tempo_node_go_the_same_way_as_zinc(company: Company)
         told = stripe(httpx.Request(verb, f"https://api.stripe.com{path}", headers=headers, content=body))
         return answer_of(told.content, f"{told.status_code} OK")
 
-    async def rpc(head: str, body: bytes) -> bytes:
-        call = json.loads(body)
-        return answer_of(json.dumps({"id": call["id"], "result": node.answer(call["method"], call["params"])}).encode())
-
-    company.hosts |= {"api.stripe.com": api, "node.test": rpc}
+    company.hosts |= {"api.stripe.com": api}
     async with company.open():
         issuer = TokenIssuer(SecretStr("rk_test_planted0"), through(company))
         answer = await issuer.read("spt_nobody")
         assert answer == {}
         assert [str(request.url.path) for request in stripe.requests] == [f"{PREFIX}/spt_nobody"]
         await issuer.aclose()
-        asked = TempoNode(SecretStr("https://node.test:8443/planted-key"), through(company))
-        assert await asked.chain_id() == MODERATO
-        await asked.aclose()
-    assert company.events == [
-        "CONNECT api.stripe.com:443",
-        f"GET {PREFIX}/spt_nobody",
-        "CONNECT node.test:8443",
-        "POST /planted-key",
-    ]
+    assert company.events == ["CONNECT api.stripe.com:443", f"GET {PREFIX}/spt_nobody"]
+
+
+async def test_a_tempo_node_is_reached_the_same_way_as_zinc(company: Company) -> None:
+    async def rpc(head: str, body: bytes) -> bytes:
+        call = json.loads(body)
+        assert (call["method"], call["params"]) == ("eth_chainId", [])
+        return answer_of(json.dumps({"id": call["id"], "result": hex(MODERATO)}).encode())
+
+    company.hosts |= {"node.test": rpc}
+    async with company.open():
+        node = TempoNode(SecretStr("https://node.test:8443/planted-key"), through(company))
+        assert await node.chain_id() == MODERATO
+        await node.aclose()
+    assert company.events == ["CONNECT node.test:8443", "POST /planted-key"]
 
 
 @pytest.mark.filterwarnings("ignore:websockets.legacy is deprecated:DeprecationWarning")
