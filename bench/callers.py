@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from zinc_mcp.serving.access import TOKEN_FILE
+from zinc_mcp.server.http.access import TOKEN_FILE
 
 Era = Literal["legacy", "modern"]
 Message = dict[str, Any]

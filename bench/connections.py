@@ -19,7 +19,7 @@ import httpx
 
 from bench.callers import HELLO, Connection, free_port, listening, resident_kib, started
 from bench.figures import Figure, arguments, at_most, compared, printed
-from zinc_mcp.serving.members import add_member, remove_member
+from zinc_mcp.owner.members import add_member, remove_member
 
 MEMBERS = 10
 SESSIONS = 30

@@ -33,7 +33,7 @@ from bench.hosts import Nursery, Process, Server, http_server, practice_zinc, st
 from bench.judge import judge
 from bench.plan import ACCOUNT, IGNORED, PACE, Kind, Plan, Rail, Round, again
 from bench.record import keep_record
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
 
 AT_ONCE = 8
 """Intentions in flight in one round."""
@@ -41,7 +41,7 @@ PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
 TRIES_MORE = 4
 """How often whoever was to die at a step and did not is tried again."""
 PROOF_SECONDS = 6.0
-"""Seconds after a payment's end in which nobody's word is taken that it never was (`ordering.payment`)."""
+"""Seconds after a payment's end in which nobody's word is taken that it never was (`journal.payment`)."""
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
 

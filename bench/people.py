@@ -19,12 +19,12 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.ordering.entry import Entry, StaleEntryError
-from zinc_mcp.settings import load_settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry, StaleEntryError
+from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.wiring import Shop, open_shop
 
 CALLER = "local"
 _PAUSE = 0.08

@@ -30,7 +30,7 @@ from pathlib import Path
 from bench.callers import Caller, Stdio, started, succeeded, upstream
 from bench.figures import Figure, arguments, at_most, compared, in_turns, printed
 from bench.wanted import configured, order
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
 
 COMMITS = 2
 SIZES = (100_000, 1_000_000)

@@ -51,7 +51,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored",
         "an entry is in the hands of one process at a time",
-        "zinc_mcp/ordering/lease.py",
+        "zinc_mcp/journal/leases.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _account("slow", "hosts"),
@@ -59,7 +59,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored-by-wallet",
         "an entry is in the hands of one process at a time, paid by wallet as well",
-        "zinc_mcp/ordering/lease.py",
+        "zinc_mcp/journal/leases.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _agent("slow", "hosts"),
@@ -67,7 +67,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "open-orders-do-not-count",
         "a reservation counts against the limits while its order is open",
-        "zinc_mcp/ordering/rows.py",
+        "zinc_mcp/journal/rows.py",
         '        "counts_cents": reserved,',
         '        "counts_cents": 0,',
         _account("slow"),
@@ -75,7 +75,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "limits-of-what-is-there-alone",
         "what is asked for is added to what counts",
-        "zinc_mcp/ordering/opening.py",
+        "zinc_mcp/journal/opening.py",
         "        if cents is not None and held + asked > cents:",
         "        if cents is not None and held > cents:",
         _account("slow"),
@@ -83,7 +83,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "doubt-of-a-day",
         "doubt stands for ever",
-        "zinc_mcp/ordering/opening.py",
+        "zinc_mcp/journal/opening.py",
         "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
         "",
         _account("doubt"),
@@ -91,7 +91,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "a-no-to-a-repeat-believed",
         "a no to a repeat ends no doubt",
-        "zinc_mcp/ordering/send.py",
+        "zinc_mcp/checkout/send.py",
         '        process.checkpoint("answered")\n        if first:',
         '        process.checkpoint("answered")\n        if True:',
         _account("kills", "hosts"),
@@ -99,7 +99,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "any-answer-believed",
         "an answer counts only if it is about our order",
-        "zinc_mcp/ordering/same_order.py",
+        "zinc_mcp/spending/same_order.py",
         "    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):",
         "    if is_ours or entry.order_id is None or is_named(order, entry.order_id):",
         _account("answers"),
@@ -107,7 +107,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "any-read-believed",
         "a read counts only if it is about the order that was asked for",
-        "zinc_mcp/ordering/same_order.py",
+        "zinc_mcp/spending/same_order.py",
         "    if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):",
         "    if order_id:",
         _account("answers"),
@@ -115,7 +115,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "one-clock-alone",
         "a twin and a limit stand if either clock says so",
-        "zinc_mcp/ordering/times.py",
+        "zinc_mcp/journal/times.py",
         "return min(self.clock(), self._second())",
         "return self.clock()",
         _account("clocks"),
@@ -123,7 +123,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "any-question-answered",
         "a decision is about exactly the question that was shown",
-        "zinc_mcp/ordering/questions.py",
+        "zinc_mcp/journal/questions.py",
         "    return entry if theirs and reference_of(entry) == about else None",
         "    return entry if theirs else None",
         _account("questions"),
@@ -131,7 +131,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "failing-journal-told-as-not-sent",
         "after the first byte may have left, a failing journal is told as doubt",
-        "zinc_mcp/ordering/outcome.py",
+        "zinc_mcp/spending/outcome.py",
         "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
         "    return error.before_sending()",
         _account("journal"),
@@ -139,7 +139,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "attempts-not-counted",
         "each sending is in the journal before it leaves",
-        "zinc_mcp/ordering/send.py",
+        "zinc_mcp/checkout/send.py",
         'marks |= {"attempts": entry.attempts + 1, **changes}',
         'marks |= {"attempts": entry.attempts, **changes}',
         _account("hosts"),
@@ -147,7 +147,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "visitors-parameters-count",
         "one product in another spelling is one intention",
-        "zinc_mcp/ordering/twin.py",
+        "zinc_mcp/journal/twin.py",
         "        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()",
         "        line = canonical([product.url, _variant(product)]).decode()",
         _account("slow", "hosts"),
@@ -155,7 +155,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "quantity-forgotten",
         "two of a product are another intention than one",
-        "zinc_mcp/ordering/twin.py",
+        "zinc_mcp/journal/twin.py",
         "wanted[line] = wanted.get(line, 0) + product.quantity",
         "wanted[line] = 1",
         _account("hosts"),
@@ -171,7 +171,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "wallet-asked-by-a-stopped-process",
         "whoever lost its lease asks no wallet",
-        "zinc_mcp/ordering/pay.py",
+        "zinc_mcp/spending/pay.py",
         "        await hold(process, attempt, rail.sign_seconds)\n",
         "        pass\n",
         _agent("stops"),
@@ -179,7 +179,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "failed-orders-give-back-what-was-paid",
         "what a wallet let go counts until its return is proved",
-        "zinc_mcp/ordering/settle.py",
+        "zinc_mcp/journal/settlement.py",
         "        return _unbought(let_go, refunded)\n",
         "        return Settlement(0, 0, refunded)\n",
         _agent("failing"),
@@ -187,7 +187,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "order-key-not-kept",
         "the order's own key is on disk before its body is read",
-        "zinc_mcp/ordering/payment.py",
+        "zinc_mcp/journal/payment.py",
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
         _agent("hosts"),
@@ -202,7 +202,7 @@ BY_TESTS = (
     Sabotage(
         "no-payment-before-the-wallet",
         "that a wallet is asked is on disk, with what proves its fate, before it is",
-        "zinc_mcp/ordering/pay.py",
+        "zinc_mcp/spending/pay.py",
         'entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks',
         'entry, "signing", "asking the wallet", to_send=True, **marks',
         _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
@@ -210,7 +210,7 @@ BY_TESTS = (
     Sabotage(
         "every-wallet-only-signs",
         "a program that pays may have moved money by itself",
-        "zinc_mcp/shop.py",
+        "zinc_mcp/wiring.py",
         "            signs_only=not by_program,",
         "            signs_only=True,",
         _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
@@ -218,7 +218,7 @@ BY_TESTS = (
     Sabotage(
         "unsigned-is-unpaid-for-every-wallet",
         "that nothing was signed proves nothing about a wallet that does more than sign",
-        "zinc_mcp/ordering/proof.py",
+        "zinc_mcp/spending/proof.py",
         "        if payment.settle_by is None and rail.signs_only:",
         "        if payment.settle_by is None:",
         _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
@@ -226,7 +226,7 @@ BY_TESTS = (
     Sabotage(
         "a-silent-program-let-nothing-go",
         "what an unclear wallet may have let go counts",
-        "zinc_mcp/ordering/pay.py",
+        "zinc_mcp/spending/pay.py",
         'authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
         "authorised: dict[str, int] = {}",
         _tests(f"{_ORDERING}::test_whatever_an_unclear_program_may_have_let_go_counts"),
@@ -234,7 +234,7 @@ BY_TESTS = (
     Sabotage(
         "an-overtaken-program-let-nothing-go",
         "an overtaken entry is freed only where its wallet moves nothing by itself",
-        "zinc_mcp/ordering/pay.py",
+        "zinc_mcp/spending/pay.py",
         "    if rail.signs_only:\n",
         "    if True:\n",
         _tests(f"{_ORDERING}::test_a_process_overtaken_after_its_wallet_answered_frees_only_what_moved_nothing"),
@@ -242,7 +242,7 @@ BY_TESTS = (
     Sabotage(
         "another-price-is-ours",
         "an answer without our key is ours only at our price",
-        "zinc_mcp/ordering/same_order.py",
+        "zinc_mcp/spending/same_order.py",
         "order.max_price is not None and order.max_price != wish.ceiling_cents:",
         "False:",
         _tests(f"{_ORDERING}::test_an_answer_that_shows_no_key_is_ours_only_at_our_price_and_with_our_lines"),
@@ -250,7 +250,7 @@ BY_TESTS = (
     Sabotage(
         "other-lines-are-ours",
         "an answer without our key is ours only with our lines",
-        "zinc_mcp/ordering/same_order.py",
+        "zinc_mcp/spending/same_order.py",
         "        if there != quantity and not is_left_out and not is_fewer:",
         "        if False:",
         _tests(f"{_ORDERING}::test_an_answer_that_shows_no_key_is_ours_only_at_our_price_and_with_our_lines"),
@@ -258,7 +258,7 @@ BY_TESTS = (
     Sabotage(
         "more-lines-are-ours",
         "an answer without our key shows no product that was not ordered",
-        "zinc_mcp/ordering/same_order.py",
+        "zinc_mcp/spending/same_order.py",
         "    return shown.keys() <= asked.keys()",
         "    return True",
         _tests("tests/ordering/test_same_order.py"),
@@ -266,7 +266,7 @@ BY_TESTS = (
     Sabotage(
         "a-lagging-read-undoes-an-ending",
         "a read that lags behind undoes no ending",
-        "zinc_mcp/ordering/look_up.py",
+        "zinc_mcp/checkout/look_up.py",
         '    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):',
         "    elif False:",
         _tests(f"{_ORDERING}::test_a_read_that_lags_behind_undoes_no_ending"),
@@ -274,7 +274,7 @@ BY_TESTS = (
     Sabotage(
         "commits-not-synced",
         "what is committed is on the disk",
-        "zinc_mcp/ordering/database.py",
+        "zinc_mcp/journal/database.py",
         '"synchronous=FULL"',
         '"synchronous=NORMAL"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
@@ -282,7 +282,7 @@ BY_TESTS = (
     Sabotage(
         "syncs-not-full",
         "what is committed has left the disk's own memory, where a system can ask for that",
-        "zinc_mcp/ordering/database.py",
+        "zinc_mcp/journal/database.py",
         '"fullfsync=1"',
         '"fullfsync=0"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
@@ -290,7 +290,7 @@ BY_TESTS = (
     Sabotage(
         "answers-written-once",
         "what Zinc answered is written again when the journal did not take it",
-        "zinc_mcp/ordering/outcome.py",
+        "zinc_mcp/spending/outcome.py",
         '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (0.05, 0.2, 1.0, None):',
         '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (None,):',
         _tests(f"{_ORDERING}::test_an_answer_that_a_busy_disk_did_not_take_at_once_is_written_and_told"),
@@ -298,7 +298,7 @@ BY_TESTS = (
     Sabotage(
         "credentials-written-once",
         "a credential is written again when the journal did not take it",
-        "zinc_mcp/ordering/pay.py",
+        "zinc_mcp/spending/pay.py",
         "    for pause in (0.05, 0.2, 1.0, None):",
         "    for pause in (None,):",
         _tests(f"{_ORDERING}::test_a_credential_that_a_busy_disk_did_not_take_at_once_is_written_and_sent"),
@@ -306,7 +306,7 @@ BY_TESTS = (
     Sabotage(
         "two-hosts",
         "a request that names two hosts is refused",
-        "zinc_mcp/serving/door.py",
+        "zinc_mcp/server/http/requests.py",
         "        if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):",
         "        if not hosts or not self._hosts.allow_host(hosts[0]):",
         _tests(f"{_DOUBLED}::test_a_request_that_names_two_hosts_is_refused"),
@@ -314,7 +314,7 @@ BY_TESTS = (
     Sabotage(
         "two-hosts-on-the-page",
         "the page refuses a request that names two hosts",
-        "zinc_mcp/serving/page.py",
+        "zinc_mcp/server/pages/approval.py",
         "        if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):",
         "        if not hosts or not self._hosts.allow_host(hosts[0]):",
         _tests(f"{_DOUBLED}::test_the_page_takes_no_request_that_says_twice_where_it_comes_from"),
@@ -322,7 +322,7 @@ BY_TESTS = (
     Sabotage(
         "two-origins-on-the-page",
         "the page refuses a request that names two origins",
-        "zinc_mcp/serving/page.py",
+        "zinc_mcp/server/pages/approval.py",
         "        own = len(origins) == 1 and self._hosts.allow_origin(origins[0])",
         "        own = bool(origins) and self._hosts.allow_origin(origins[0])",
         _tests(f"{_DOUBLED}::test_the_page_takes_no_request_that_says_twice_where_it_comes_from"),
@@ -330,7 +330,7 @@ BY_TESTS = (
     Sabotage(
         "two-tokens",
         "a request with two tokens is nobody's",
-        "zinc_mcp/serving/door.py",
+        "zinc_mcp/server/http/requests.py",
         'given[0].partition(" ") if len(given) == 1 else',
         'given[0].partition(" ") if given else',
         _tests(f"{_DOUBLED}::test_a_request_with_two_tokens_is_nobodys"),
@@ -338,7 +338,7 @@ BY_TESTS = (
     Sabotage(
         "a-form-without-bound",
         "the page's form has a bound",
-        "zinc_mcp/serving/page.py",
+        "zinc_mcp/server/pages/approval.py",
         "        if len(body) > MAX_FORM_BYTES:",
         "        if False:",
         _tests(_DOUBLED),
@@ -346,7 +346,7 @@ BY_TESTS = (
     Sabotage(
         "fields-without-bound",
         "the page's form has a bound of fields",
-        "zinc_mcp/serving/page.py",
+        "zinc_mcp/server/pages/approval.py",
         "max_num_fields=8",
         "max_num_fields=None",
         _tests(f"{_DOUBLED}::test_a_form_beyond_its_bound_decides_nothing_although_a_right_answer_stands_in_it"),
@@ -354,7 +354,7 @@ BY_TESTS = (
     Sabotage(
         "repeats-although-nobody-waits",
         "identical bytes go again only while a call waits for them",
-        "zinc_mcp/ordering/send.py",
+        "zinc_mcp/checkout/send.py",
         "        if not attempt.wanted or not await may_repeat(process, attempt.entry, rail):",
         "        if not await may_repeat(process, attempt.entry, rail):",
         _tests(f"{_ORDERING}::test_bytes_do_not_go_again_for_a_call_that_nobody_waits_for"),
@@ -362,7 +362,7 @@ BY_TESTS = (
     Sabotage(
         "a-yes-ends-with-its-question",
         "a yes waits ten minutes for a process that can send, however late it came",
-        "zinc_mcp/ordering/questions.py",
+        "zinc_mcp/journal/questions.py",
         '"decision": dict(said), **until}}',
         '"decision": dict(said)}}',
         _tests(f"{_ORDERING}::test_a_yes_waits_ten_minutes_for_a_process_that_can_send_however_late_it_came"),
@@ -370,7 +370,7 @@ BY_TESTS = (
     Sabotage(
         "a-yes-for-ever",
         "a yes that nobody could send within ten minutes is none any more",
-        "zinc_mcp/ordering/decide.py",
+        "zinc_mcp/checkout/decide.py",
         "if is_approved(entry) and not await clear_abandoned(process, entry):",
         "if is_approved(entry):",
         _tests(f"{_ORDERING}::test_a_yes_waits_ten_minutes_for_a_process_that_can_send_however_late_it_came"),
@@ -378,7 +378,7 @@ BY_TESTS = (
     Sabotage(
         "another-order-under-a-questions-key",
         "a key stands for one order, also while its question waits",
-        "zinc_mcp/ordering/opening.py",
+        "zinc_mcp/journal/opening.py",
         "    if named.body_digest != draft.body_digest:",
         '    if named.body_digest != draft.body_digest and named.state != "waiting":',
         _tests(f"{_ORDERING}::test_another_order_under_the_key_of_a_question_is_refused_and_the_question_stands"),
@@ -386,7 +386,7 @@ BY_TESTS = (
     Sabotage(
         "cancelled-between-opening-and-asking",
         "a host that cancels before anything was sent leaves no entry that holds money",
-        "zinc_mcp/ordering/place_order.py",
+        "zinc_mcp/checkout/place_order.py",
         '''        with anyio.CancelScope(shield=True):
             await _free(process, entry, "approval_expired"''',
         '''        with anyio.CancelScope():
@@ -396,7 +396,7 @@ BY_TESTS = (
     Sabotage(
         "sending-ends-with-the-call",
         "a host that cancels between opening and sending has an order that is sent, or nothing",
-        "zinc_mcp/ordering/send.py",
+        "zinc_mcp/checkout/send.py",
         """            await _send(process, attempt, rail)
             if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
         """            if attempt.wanted:
@@ -409,7 +409,7 @@ BY_TESTS = (
     Sabotage(
         "no-compare-and-set",
         "an entry is changed only as it was read",
-        "zinc_mcp/ordering/rows.py",
+        "zinc_mcp/journal/rows.py",
         'ENTRIES.c.version == sa.bindparam("this_version")',
         'ENTRIES.c.version >= sa.bindparam("this_version")',
         _tests("tests/ordering/test_journal.py::test_a_change_of_an_older_version_is_refused_and_shows_how_it_stands"),

@@ -37,8 +37,8 @@ from typing import Any, NoReturn
 
 import anyio
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.settings import load_settings
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.owner.settings import load_settings
 
 CLOCKS = Clocks(
     answer=2.0,
@@ -59,12 +59,12 @@ CLOCKS = Clocks(
 def serve(transport: str, port: int = 0) -> None:
     """Serve over `stdio` or `http` until the host is done with it, or the switch is pulled."""
     from bench.hazards import checkpoint
-    from zinc_mcp.serving.http import serve_http
-    from zinc_mcp.serving.stdio import run
-    from zinc_mcp.shop import open_shop
+    from zinc_mcp.server.http.app import serve_http
+    from zinc_mcp.server.stdio import run
+    from zinc_mcp.wiring import open_shop
 
     if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
-        from zinc_mcp.ordering import database
+        from zinc_mcp.journal import database
 
         setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
     if (file := os.environ.get("VICTIM_WALLETS")) is not None:
@@ -119,7 +119,7 @@ def _clock() -> Callable[[], float]:
 
 def nursery(line: socket.socket) -> None:
     """Fork a process for each request on `line` until its other end is closed; none of them outlives it."""
-    for module in ("zinc_mcp.commands.sandbox", "zinc_mcp.serving.http", "zinc_mcp.serving.stdio"):
+    for module in ("zinc_mcp.cli.sandbox", "zinc_mcp.server.http.app", "zinc_mcp.server.stdio"):
         import_module(module)
     asyncio.run(_warmed_up())
     living: set[int] = set()
@@ -151,10 +151,10 @@ async def _warmed_up() -> None:
     from mcp import Client
     from pydantic import SecretStr
 
+    from zinc_mcp.owner.settings import Settings
     from zinc_mcp.sandbox import Sandbox
-    from zinc_mcp.serving.server import build_server
-    from zinc_mcp.settings import Settings
-    from zinc_mcp.shop import open_shop
+    from zinc_mcp.server.mcp.server import build_server
+    from zinc_mcp.wiring import open_shop
 
     address = dict.fromkeys(("first_name", "last_name", "address_line1", "city", "state"), "Warm")
     wanted = {
@@ -186,7 +186,7 @@ def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.environ.update(request["environ"])
         arguments: list[str] = request["arguments"]
         if arguments[0] in ("sandbox", "orders"):
-            from zinc_mcp.cli import main as zinc_mcp
+            from zinc_mcp.cli.main import main as zinc_mcp
 
             sys.argv = ["zinc-mcp", *arguments]
             zinc_mcp()

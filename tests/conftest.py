@@ -13,10 +13,10 @@ from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.lease import Uptime
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.leases import Uptime
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import Shop, open_shop
 
 # How long an example takes says more about what else the machine does than about us.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,7 +1,7 @@
 """Decisions as tests make them: about the question that an entry waits with."""
 
-from zinc_mcp.ordering.decision import Decision, How, reference_of
-from zinc_mcp.ordering.entry import Entry
+from zinc_mcp.journal.decision import Decision, How, reference_of
+from zinc_mcp.journal.entry import Entry
 
 
 def yes(

@@ -9,12 +9,12 @@ from typing import Any
 from keyboard import at_a_terminal
 from wanted import ADDRESS, order
 
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.entry import Draft, Entry, Limits
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.twin import to_bytes
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import open_shop
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.journal.entry import Draft, Entry, Limits
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.twin import to_bytes
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import open_shop
 
 PRODUCT = "https://zinc.com/shop/products/test-success"
 

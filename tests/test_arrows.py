@@ -125,7 +125,7 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
 
 def test_who_signs_cannot_send() -> None:
     # Not even for types: a wallet is never handed the client of Zinc's endpoints.
-    assert [each for each in OURS if each.room == "payments" and each.of == "zinc_mcp.api.client"] == []
+    assert [each for each in OURS if each.room == "payments" and each.of == "zinc_mcp.zinc.client"] == []
 
 
 def test_no_module_is_named_after_nothing() -> None:
@@ -136,13 +136,13 @@ def test_no_module_is_named_after_nothing() -> None:
 STARTED = """
 import json, sys
 import anyio
-import zinc_mcp.shop
-from zinc_mcp.serving.server import build_server
-from zinc_mcp.settings import load_settings
+import zinc_mcp.wiring
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.owner.settings import load_settings
 
 async def main():
     settings = load_settings({"ZINC_MCP_HOME": sys.argv[1], "ZINC_API_KEY": "zn_test_x"})
-    async with zinc_mcp.shop.open_shop(settings) as shop:
+    async with zinc_mcp.wiring.open_shop(settings) as shop:
         tools = await build_server(shop).list_tools()
         print(json.dumps([sorted(tool.name for tool in tools), sorted(sys.modules)]))
 
@@ -165,4 +165,4 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     assert "place_order" in tools
     # Not `click`: httpx brings it for its own command.
     heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account"}
-    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.commands"}.isdisjoint(modules)
+    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)

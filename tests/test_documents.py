@@ -29,9 +29,9 @@ from mcp import Client, StdioServerParameters
 from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, home_with_orders
 from started import ROOT
 
-from zinc_mcp.ordering.addresses import saved_addresses
-from zinc_mcp.ordering.policy import read_policy
-from zinc_mcp.settings import load_settings
+from zinc_mcp.owner.addresses import saved_addresses
+from zinc_mcp.owner.policy import read_policy
+from zinc_mcp.owner.settings import load_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -48,7 +48,7 @@ class Place:
         self.programs = folder / "bin"
         for each in (self.home, self.folder, self.programs):
             each.mkdir()
-        self.script = self.program("zinc-mcp", "from zinc_mcp.cli import main\nmain()\n")
+        self.script = self.program("zinc-mcp", "from zinc_mcp.cli.main import main\nmain()\n")
         self.environment = {"HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TERM": "dumb"}
 
     def program(self, name: str, python: str) -> Path:

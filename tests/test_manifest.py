@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zinc_mcp.settings import TOOLS, load_settings
+from zinc_mcp.owner.settings import TOOLS, load_settings
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))

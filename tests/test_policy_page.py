@@ -6,9 +6,9 @@ from pathlib import Path
 
 from started import ROOT
 
-from zinc_mcp.ordering.addresses import saved_addresses
-from zinc_mcp.ordering.policy import Policy, policy_sources, read_policy
-from zinc_mcp.settings import load_settings
+from zinc_mcp.owner.addresses import saved_addresses
+from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
+from zinc_mcp.owner.settings import load_settings
 
 PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
 

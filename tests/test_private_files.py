@@ -12,9 +12,9 @@ import pytest
 from started import ROOT, Started
 
 from zinc_mcp.errors import JournalError, SettingsError
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.settings import load_settings, warnings_about
 from zinc_mcp.private_files import make_folder, open_file, readable_by_others, writable_by_others
-from zinc_mcp.settings import load_settings, warnings_about
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="on Windows a mode says nothing about who may write")
 
@@ -226,7 +226,7 @@ def test_what_the_program_makes_is_its_owners_alone_whatever_the_umask(tmp_path:
         where = {"ZINC_MCP_HOME": str(folder), "ZINC_MCP_SANDBOX": "1"}
         assert started.run("members", "add", "ada", **where).returncode == 0
         assert started.run("orders", **where).returncode == 0
-        code = "from pathlib import Path; import sys; from zinc_mcp.serving.access import local_token; "
+        code = "from pathlib import Path; import sys; from zinc_mcp.server.http.access import local_token; "
         code += "from zinc_mcp.sandbox import Sandbox; h = Path(sys.argv[1]); local_token(h); Sandbox(h / 'sandbox.db')"
         assert started.process("-c", code, str(folder)).returncode == 0
     finally:

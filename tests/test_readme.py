@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from zinc_mcp.errors import ErrorCode
-from zinc_mcp.ordering.policy import Policy
+from zinc_mcp.owner.policy import Policy
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -18,10 +18,10 @@ from serving.on_a_port import zinc_on_a_port
 from started import ROOT
 from wanted import arguments, book, intent
 
-from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.rails.account import AccountRail
-from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.zinc.client import ZincClient
 
 KEY = "zn_test_planted-secret-51c7"
 PRIVATE = ("12 Planted Street", "212-555-0147", "10001")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.ordering.checkout import Intent
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.zinc.orders import OrderCreate
 
 ADDRESS: dict[str, Any] = {
     "first_name": "Ada",

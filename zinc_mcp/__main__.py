@@ -1,5 +1,5 @@
 """`python -m zinc_mcp` is `zinc-mcp`."""
 
-from zinc_mcp.cli import main
+from zinc_mcp.cli.main import main
 
 main()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zinc_mcp.configuration import environment_value
+from zinc_mcp.owner.configuration import environment_value
 
 # Which orders a command sees: everything else is read from the configuration or is not needed to decide.
 _PLACES = ("ZINC_MCP_HOME", "ZINC_MCP_CONFIG", "ZINC_MCP_JOURNAL_FILE")

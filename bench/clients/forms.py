@@ -10,8 +10,8 @@ from mcp.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.types import ListToolsResult, Tool
 
-from zinc_mcp.serving.arguments import order_schema
-from zinc_mcp.serving.eras import Incoming, Outgoing, served_in_either_era
+from zinc_mcp.server.eras import Incoming, Outgoing, served_in_either_era
+from zinc_mcp.server.mcp.arguments import order_schema
 
 Schema = dict[str, Any]
 

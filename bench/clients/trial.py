@@ -17,7 +17,7 @@ from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
 from bench.hosts import free_port
 from bench.wanted import ADDRESS
-from zinc_mcp.serving.arguments import lookup_schema, order_schema
+from zinc_mcp.server.mcp.arguments import lookup_schema, order_schema
 
 OURS = {"place_order": order_schema(), "place_agent_order": order_schema(), "get_order": lookup_schema()}
 _PATIENCE = 300.0

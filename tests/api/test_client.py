@@ -18,8 +18,6 @@ import pytest
 from fake_zinc import failure
 from pydantic import SecretStr
 
-from zinc_mcp.api.client import ZincClient
-from zinc_mcp.api.origin import check_origin
 from zinc_mcp.errors import (
     OrderAlreadyExistsError,
     OrderNotFoundError,
@@ -31,6 +29,8 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.origin import check_origin
 
 PLANTED = "zn_test_planted5a1e"
 KEY = SecretStr(PLANTED)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zinc_mcp.api.failures import HTTP_CODES, Failure, read_failure
 from zinc_mcp.errors import Problem
+from zinc_mcp.zinc.failures import HTTP_CODES, Failure, read_failure
 
 SHORT = {"required": 5100, "available": 12, "fund_with": ["card"]}
 FASTAPI = [{"loc": ["body", "products", 0, "quantity"], "msg": "Input should be 1 to 100", "type": "int"}]

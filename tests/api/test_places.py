@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from wanted import ADDRESS, intent
 
-from zinc_mcp.api.letters import fold, fold_label
-from zinc_mcp.api.orders import Address
-from zinc_mcp.api.places import near_place_of, place_of, shown_lines
-from zinc_mcp.ordering.question import question_about
+from zinc_mcp.consent.question import question_about
+from zinc_mcp.zinc.orders import Address
+from zinc_mcp.zinc.places.letters import fold, fold_label
+from zinc_mcp.zinc.places.reading import near_place_of, place_of, shown_lines
 
 CORPUS = [
     pair

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wanted import ADDRESS, intent
 
-from zinc_mcp.api.product_urls import ProductUrlError, comparable, read_product_url, retailer_in, shop_product
+from zinc_mcp.zinc.product_urls.reading import ProductUrlError, comparable, read_product_url, retailer_in, shop_product
 
 CORPUS = Path(__file__).parent / "twin_corpus"
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zinc_mcp.api.answers import Answer, Currency, Flat, Text
-from zinc_mcp.api.prices import CartItem, LineItem, PriceComponents
-from zinc_mcp.api.products import Product
-from zinc_mcp.api.responses import Order
+from zinc_mcp.zinc.answers import Answer, Currency, Flat, Text
+from zinc_mcp.zinc.prices import CartItem, LineItem, PriceComponents
+from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.responses import Order
 
 AT = "2026-06-26T10:00:00Z"
 ID = "0b6f3c1e-6f0a-4c55-9a55-2a1c0f6f7b11"

@@ -23,11 +23,11 @@ from serving.on_a_port import zinc_on_a_port
 from started import Started
 from wanted import book, intent
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.serving.members import members_callers
-from zinc_mcp.shop import Shop
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.members import members_callers
+from zinc_mcp.wiring import Shop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 

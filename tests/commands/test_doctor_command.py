@@ -20,11 +20,11 @@ from started import PLANTED, Started
 from wanted import book, intent
 
 from zinc_mcp import errors
-from zinc_mcp.commands.advice import BY_CODE, advice
+from zinc_mcp.cli.advice import BY_CODE, advice
 from zinc_mcp.errors import ErrorCode, RefusedError
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
-from zinc_mcp.serving.members import add_member
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.members import add_member
+from zinc_mcp.owner.pin import hashed
 
 NOBODY = "http://127.0.0.1:9"
 ADDRESS = """

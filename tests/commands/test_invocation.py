@@ -19,7 +19,7 @@ from started import ROOT, Started
 from wanted import arguments, intent
 
 from zinc_mcp.invocation import command, command_line, invocation, setting_to_repeat
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -106,7 +106,7 @@ def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path,
     script = tmp_path / "my tools" / "zinc-mcp"
     script.parent.mkdir()
     script.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom zinc_mcp.cli import main\nmain()\n",
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom zinc_mcp.cli.main import main\nmain()\n",
         encoding="utf-8",
     )
     script.chmod(0o755)

@@ -10,8 +10,8 @@ import pytest
 from keyboard import at_a_terminal
 from started import Started
 
-from zinc_mcp.ordering.entry import Draft, Entry, Limits
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.entry import Draft, Entry, Limits
+from zinc_mcp.journal.journal import Journal
 
 _DAY = 86_400.0
 

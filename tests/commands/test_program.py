@@ -15,7 +15,7 @@ def test_help_lists_the_commands_without_loading_one(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.argv = ["zinc-mcp", "--help"]
-from zinc_mcp.cli import main
+from zinc_mcp.cli.main import main
 try:
     main()
 except SystemExit:
@@ -34,12 +34,12 @@ def test_the_stdio_server_starts_without_loading_commands_or_the_journal(tmp_pat
     script = """
 import sys
 sys.argv = ["zinc-mcp"]
-from zinc_mcp.cli import main
+from zinc_mcp.cli.main import main
 try:
     main()
 except SystemExit as ended:
     assert ended.code in (0, None), ended.code
-loaded = sorted(name for name in sys.modules if name.startswith(("zinc_mcp.commands", "sqlalchemy", "jinja2")))
+loaded = sorted(name for name in sys.modules if name.startswith(("zinc_mcp.cli", "sqlalchemy", "jinja2")))
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """
     ended = Started(tmp_path).process("-c", script, ZINC_MCP_SANDBOX="1")

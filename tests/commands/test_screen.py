@@ -21,10 +21,10 @@ from pasting import pasted
 from started import Started
 from wanted import BOOK, book, intent
 
-from zinc_mcp.commands.screen import wrapped
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.cli.screen import wrapped
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -246,7 +246,7 @@ def test_the_owner_s_word_on_money_needs_the_pin(started: Started, word: str) ->
 async def test_a_member_connects_with_what_members_add_prints(open_test_shop: OpenShop, home: Path) -> None:
     from serving.on_a_port import served
 
-    from zinc_mcp.serving.members import list_members
+    from zinc_mcp.owner.members import list_members
 
     started = Started(home.parent)
     async with open_test_shop(sandbox=True) as shop, served(shop, members_only=True) as origin:

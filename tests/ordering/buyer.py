@@ -17,13 +17,13 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.lease import machine_uptime
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.journal.leases import machine_uptime
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.zinc.orders import OrderCreate
 
 CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
 

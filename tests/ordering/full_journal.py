@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.tables import ENTRIES, EVENTS, NEAR_TWINS, PAYMENTS
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.tables import ENTRIES, EVENTS, NEAR_TWINS, PAYMENTS
 
 CALLERS = 40
 YEARS = 2 * 365 * 86_400.0

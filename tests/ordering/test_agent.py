@@ -10,8 +10,8 @@ from fake_zinc import FakeZinc, Quoted, failure
 from journals import entry_of, journal_of
 from wanted import book, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import OrderRejectedError, RefusedError, ZincMcpError
-from zinc_mcp.ordering.checkout import Intent
 
 
 def intent(caller: str = "local", **changes: Any) -> Intent:

@@ -13,12 +13,12 @@ from journals import entry_of
 from pydantic import SecretStr
 from wanted import order
 
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.payment import Payment
-from zinc_mcp.ordering.proof import forget_credential
-from zinc_mcp.ordering.writer import Writer
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.runner import Writer
+from zinc_mcp.spending.proof import forget_credential
 
 
 async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_arrives_meanwhile(home: Path) -> None:

@@ -17,13 +17,13 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, book, intent
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.decision import Decision
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.journal.decision import Decision
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
 
 WriteConfig = Callable[[str], Path]
 

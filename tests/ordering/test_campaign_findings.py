@@ -13,11 +13,11 @@ from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
 from wanted import book, intent
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])

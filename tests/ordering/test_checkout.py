@@ -11,6 +11,8 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
 from wanted import book, intent, order
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import (
     OrderNotFoundError,
     OrderRejectedError,
@@ -18,10 +20,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
 
 
 async def test_an_order_is_sent_once_with_its_key_and_both_digests(open_test_shop: OpenShop, zinc: FakeZinc) -> None:

@@ -23,13 +23,13 @@ from serving.as_a_host import said
 from sqlalchemy import event
 from wanted import book, intent, order
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.entry import Entry, Event
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.serving.results import failed
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.entry import Entry, Event
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.views.results import failed
+from zinc_mcp.wiring import Shop
 
 _FRAME, _LOG_HEADER = 4096 + 24, 32
 """Bytes of one page in SQLite's log with its header, and of the log's own header (SQLite, "WAL File Format")."""

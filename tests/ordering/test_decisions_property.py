@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanted import BOOK, book, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.decision import QuestionRef, reference_of
-from zinc_mcp.ordering.entry import Entry, RailName
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.journal.decision import QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry, RailName
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import Shop, open_shop
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,11 +13,11 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.twin import TWIN_FIELD
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.twin import TWIN_FIELD
 
 
 @pytest.mark.parametrize("step", ["lose_after", "500_after"])

@@ -11,9 +11,9 @@ import pytest
 from conftest import HandClock
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering.entry import Draft, Entry, Limits
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.writer import Writer
+from zinc_mcp.journal.entry import Draft, Entry, Limits
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.runner import Writer
 
 DRAFT = Draft(
     caller="local",

@@ -13,9 +13,9 @@ from ordering.test_crash_consistency import disk as disk  # a fixture
 from serving.as_a_host import host, said
 from wanted import arguments, intent, order
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import JournalError, OrderRejectedError
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.checkout import Intent
 
 BY_WALLET = Intent("local", "agent", order())
 HOW = ["read-only", "failing"]

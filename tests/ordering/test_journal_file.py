@@ -13,8 +13,8 @@ from journals import entry_of, journal_of
 from ordering.test_crash_consistency import NAMES, cut, place
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering.checkout import Intent
 
 
 def deleted(home: Path, kept: Path) -> None:

@@ -13,12 +13,12 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from wanted import book, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import OrderNotFoundError
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.wiring import Shop
 
 DAY = 86_400.0
 LIVE = "zn_live_planted"

@@ -14,10 +14,10 @@ from journals import entry_of
 from ordering.test_crash_consistency import place
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import JournalError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
 
 
 class Cutting:

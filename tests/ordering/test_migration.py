@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from wanted import ADDRESS, order
 
-from zinc_mcp.ordering.database import SCHEMA_VERSION
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.tables import ADDRESSES, META, PAYMENTS
-from zinc_mcp.ordering.twin import to_bytes, twin_digest
+from zinc_mcp.journal.database import SCHEMA_VERSION
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.tables import ADDRESSES, META, PAYMENTS
+from zinc_mcp.journal.twin import to_bytes, twin_digest
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
 """As version 1 created them on PostgreSQL."""

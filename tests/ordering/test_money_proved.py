@@ -10,10 +10,10 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from wanted import book, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.ending import ending_of
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.views.ending import ending_of
 
 DAY = 86_400.0
 Config = Callable[[str], Path]

@@ -20,10 +20,10 @@ from ordering.full_journal import YEARS, driven, fill, postgres_plan, scanned, s
 from sqlalchemy import event
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import LimitExceededError, ZincMcpError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.journal import Journal
 
 Executed = dict[str, Any]
 """Each statement with the values that it was last given."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from zinc_mcp.api.orders import OrderCreate
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.policy import Policy, objection, policy_sources, read_policy
-from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.owner.policy import Policy, objection, policy_sources, read_policy
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.zinc.orders import OrderCreate
 
 ADDRESS = {
     "first_name": "Ada",

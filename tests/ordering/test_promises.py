@@ -22,13 +22,13 @@ from payments.offers import offer, rfc3339, stripe_request
 from sqlalchemy import event
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import is_approved, question_of
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.lease import FREE
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.leases import FREE
 
 WriteConfig = Callable[[str], Path]
 BY_WALLET = Intent("local", "agent", order())

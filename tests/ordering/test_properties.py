@@ -28,12 +28,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanted import intent
 
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.attempt import Answer
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import Shop, open_shop
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,11 +19,11 @@ from ordering.full_journal import YEARS, driven, fill
 from ordering.test_journal import draft, entry
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import OrderRejectedError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.purge import SLICE
-from zinc_mcp.ordering.tables import ENTRIES, PAYMENTS
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.purge import SLICE
+from zinc_mcp.journal.tables import ENTRIES, PAYMENTS
 
 SECRETS = (
     b"Planted Street",

@@ -20,11 +20,11 @@ from pydantic import BaseModel, ValidationError
 from serving.as_a_host import both_eras, said
 from wanted import ADDRESS, BOOK, arguments, intent
 
-from zinc_mcp.api.orders import OrderCreate
+from zinc_mcp.consent.approval import question_of
+from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, MOST_BYTES, in_words, question_about
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.question import DIALOGUE_CHARACTERS, MOST_BYTES, in_words, question_about
-from zinc_mcp.serving.server import build_server
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.zinc.orders import OrderCreate
 
 WHOLE: dict[str, Any] = arguments(
     products=[{"url": BOOK, "quantity": 2, "variant": [{"label": "Color", "value": "Red"}]}],

@@ -14,13 +14,13 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, arguments, book, intent, order
 
+from zinc_mcp.checkout.ask import MOST_WAITING
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.ask import MOST_WAITING
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.ordering.entry import Entry, RailName
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry, RailName
+from zinc_mcp.wiring import Shop
 
 WriteConfig = Callable[[str], Path]
 LIVE = "zn_live_planted"

@@ -23,8 +23,8 @@ from serving.as_a_host import said
 from started import Started
 from wanted import arguments, book, intent
 
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
 
 # Whoever runs the tests as the administrator may write anywhere, unless that right is given up.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.name == "posix" else []
@@ -143,7 +143,7 @@ async def test_a_journal_that_can_be_written_again_is_written_again(
             raise PermissionError(13, "Permission denied")
         return real(path, flags, *arguments, **options)
 
-    monkeypatch.setattr("zinc_mcp.ordering.writer.READ_ONLY_SECONDS", 0.0)
+    monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refusing)
         async with open_test_shop() as shop:

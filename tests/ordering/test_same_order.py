@@ -12,10 +12,10 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
 from wanted import ADDRESS, BOOK, book, order
 
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import UnreadableAnswerError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
 
 Shown = dict[str, Any]
 

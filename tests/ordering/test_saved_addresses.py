@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from zinc_mcp.api.orders import Address
 from zinc_mcp.errors import InvalidArgumentsError, RefusedError
-from zinc_mcp.ordering.addresses import chosen, saved_addresses
-from zinc_mcp.settings import Settings, load_settings
+from zinc_mcp.owner.addresses import chosen, saved_addresses
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.zinc.orders import Address
 
 HOME = """
 [addresses.home]

@@ -17,9 +17,9 @@ from started import Started
 from wanted import ADDRESS, book, intent
 
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.ordering.database import SCHEMA_VERSION
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.payment import Payment
+from zinc_mcp.journal.database import SCHEMA_VERSION
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.payment import Payment
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

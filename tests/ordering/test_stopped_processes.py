@@ -20,8 +20,8 @@ from started import ROOT
 from wanted import arguments
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.entry import DOUBTFUL
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.entry import DOUBTFUL
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.challenges import Payee
 from zinc_mcp.sandbox.port import serve

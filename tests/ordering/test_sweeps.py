@@ -14,10 +14,10 @@ from journals import entry_of
 from ordering.test_journal import draft, entry
 from wanted import intent, order
 
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.look_up import MOST_SWEPT
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.look_up import MOST_SWEPT
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.journal import Journal
 
 
 def copied(home: Path, count: int, **changes: str) -> None:

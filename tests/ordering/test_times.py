@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from journals import entry_of, journal_of
 from wanted import book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.wiring import Shop, open_shop
 
 HOUR, DAY = 3_600.0, 86_400.0
 WRONG = [sign * by for by in (HOUR, DAY, 25 * HOUR, 30 * DAY, 6 * 365 * DAY) for sign in (1, -1)]
@@ -83,7 +83,7 @@ async def test_whatever_the_clocks_show_nothing_is_bought_twice_and_no_limit_is_
     (home / "zinc.toml").write_text(f"[policy]\n{approval}max_day = {limit}\n", encoding="utf-8")
     from pydantic import SecretStr
 
-    from zinc_mcp.settings import Settings
+    from zinc_mcp.owner.settings import Settings
 
     key = SecretStr("zn_live_planted" if live else "zn_test_planted")
     configured = Settings(home=home, config=home / "zinc.toml", api_key=key, browser=False)

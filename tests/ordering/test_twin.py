@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wanted import ADDRESS, BOOK, arguments, order
 
-from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.ordering.twin import (
+from zinc_mcp.journal.twin import (
     KEY_FIELD,
     TWIN_FIELD,
     body_digest,
@@ -19,6 +18,7 @@ from zinc_mcp.ordering.twin import (
     to_bytes,
     twin_digest,
 )
+from zinc_mcp.zinc.orders import OrderCreate
 
 
 def twin(caller: str = "local", **changes: Any) -> str:

@@ -15,10 +15,10 @@ from journals import entry_of, journal_of
 from serving.as_a_host import host, said
 from wanted import arguments, book, intent, order
 
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.decision import Decision, reference_of
+from zinc_mcp.journal.decision import Decision, reference_of
 
 PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total": 4900, "currency": "USD"}}
 

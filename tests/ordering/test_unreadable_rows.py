@@ -18,10 +18,10 @@ from journals import entry_of
 from serving.as_a_host import host, said
 from wanted import ADDRESS, arguments, book, intent
 
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.entry import UnreadableEntryError
-from zinc_mcp.ordering.journal import Journal
+from zinc_mcp.journal.entry import UnreadableEntryError
+from zinc_mcp.journal.journal import Journal
 
 ASKING = '[policy]\napproval = "page"\n'
 

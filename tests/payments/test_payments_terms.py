@@ -25,15 +25,15 @@ from payments.offers import (
 )
 from pydantic import SecretStr
 
-from zinc_mcp.api.client import ZincClient
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.rail import Quote
 from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.digest import digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.origin import check_origin
 from zinc_mcp.payments.terms import Charge, MethodTerms, choose
 from zinc_mcp.rails.agent import AgentRail
+from zinc_mcp.rails.rail import Quote
+from zinc_mcp.zinc.client import ZincClient
 
 
 async def _paid(wallet: CountingWallet, values: list[str], status: int = 402, **expected: Any) -> Charge:

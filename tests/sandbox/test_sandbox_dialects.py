@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sandbox.practising import Clock, customer, order, placed
 
-from zinc_mcp.api.failures import read_failure
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.zinc.failures import read_failure
 
 MINE = {"metadata_key": "zinc_mcp_key", "metadata_value": "k"}
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox.practising import ADDRESS, Clock, customer, order, placed, product, read
 
-from zinc_mcp.api.client import ZincClient
-from zinc_mcp.api.failures import read_failure
-from zinc_mcp.api.orders import OrderCreate, canonical
-from zinc_mcp.api.responses import Order
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.products import SCENARIOS
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.failures import read_failure
+from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.responses import Order
 
 INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {
     "no products": ({"products": []}, ["products"]),

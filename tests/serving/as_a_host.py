@@ -7,8 +7,8 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
-from zinc_mcp.serving.server import build_server
-from zinc_mcp.shop import Shop
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.wiring import Shop
 
 both_eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 """2026-07-28 without a handshake, and the handshake of 2025-11-25."""

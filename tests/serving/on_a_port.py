@@ -19,13 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from zinc_mcp.serving.access import TOKEN_FILE, local_token
-from zinc_mcp.serving.browser import Show
-from zinc_mcp.serving.connections import BoundedServer
-from zinc_mcp.serving.door import Hosts
-from zinc_mcp.serving.http import build_app
-from zinc_mcp.serving.members import Members
-from zinc_mcp.shop import Shop
+from zinc_mcp.owner.members import Members
+from zinc_mcp.server.http.access import TOKEN_FILE, local_token
+from zinc_mcp.server.http.app import build_app
+from zinc_mcp.server.http.connections import BoundedServer
+from zinc_mcp.server.http.requests import Hosts
+from zinc_mcp.server.pages.browser import Show
+from zinc_mcp.wiring import Shop
 
 TRANSPORTS: Sequence[str] = ("mcp", "sse")
 

@@ -16,7 +16,7 @@ import httpx2
 from serving.on_a_port import JSON, initialize
 from started import ROOT
 
-from zinc_mcp.serving.members import add_member
+from zinc_mcp.owner.members import add_member
 
 HOST = b"Host: mcp.example.com\r\n"
 

@@ -23,10 +23,10 @@ from serving.team_server import (
     team_server,
 )
 
-from zinc_mcp.serving.connections import BODY_SECONDS, HEAD_SECONDS
-from zinc_mcp.serving.members import remove_member
-from zinc_mcp.serving.message_bounds import MOST_LEVELS, MOST_MESSAGE_BYTES
-from zinc_mcp.serving.shares import MOST_SESSIONS, MOST_STREAMS
+from zinc_mcp.owner.members import remove_member
+from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS
+from zinc_mcp.server.http.shares import MOST_SESSIONS, MOST_STREAMS
+from zinc_mcp.server.message_bounds import MOST_LEVELS, MOST_MESSAGE_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory in /proc")
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"

@@ -22,7 +22,7 @@ from started import Started
 from wanted import arguments, intent
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.entry import RailName
+from zinc_mcp.journal.entry import RailName
 
 TEMPO_KEY = "0x" + "11" * 32
 
@@ -158,6 +158,6 @@ async def test_the_reason_is_named_once_for_each_way_to_buy(open_test_shop: Open
 def intent_by_wallet() -> Any:
     from wanted import order
 
-    from zinc_mcp.ordering.checkout import Intent
+    from zinc_mcp.checkout.checkout import Intent
 
     return Intent("local", "agent", order())

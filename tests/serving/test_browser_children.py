@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zinc_mcp.serving import browser
+from zinc_mcp.server.pages import browser
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the list of processes is read from /proc")
 

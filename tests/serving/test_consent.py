@@ -41,14 +41,14 @@ from serving.visitor import Shown, forms, visitor, words
 from started import Started
 from wanted import ADDRESS, arguments, book, intent
 
+from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.server import build_server
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import open_shop
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.server.pages.browser import page_beside
+from zinc_mcp.wiring import open_shop
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals")
 WriteConfig = Callable[[str], Path]
@@ -184,8 +184,8 @@ async def test_a_process_killed_while_it_asked_gives_its_reservation_back_when_n
 BUYER = """
 import collections, json, pathlib, sys, anyio
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.settings import load_settings
-from zinc_mcp.shop import open_shop
+from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.wiring import open_shop
 from wanted import book, intent
 
 number, start = int(sys.argv[1]), pathlib.Path(sys.argv[2])

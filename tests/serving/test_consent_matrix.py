@@ -38,10 +38,10 @@ from serving.on_a_port import served, token_in, zinc_on_a_port
 from serving.visitor import Shown
 from wanted import arguments, book
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
-from zinc_mcp.serving.asking import MODERN
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
+from zinc_mcp.server.mcp.asking import MODERN
 
 Person = Literal["elicits", "cannot", "declines", "cancels", "answers late", "disconnects"]
 Mode = Literal["auto", "host", "page", "none"]

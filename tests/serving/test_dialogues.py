@@ -16,11 +16,11 @@ from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from serving.as_a_host import both_eras, call, said
 from wanted import BOOK, arguments, intent
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.decision import Decision
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.serving.server import build_server
-from zinc_mcp.shop import Shop
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.journal.decision import Decision
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.wiring import Shop
 
 YES = ElicitResult(action="accept", content={"approve": True})
 

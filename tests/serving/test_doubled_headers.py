@@ -17,13 +17,13 @@ from serving.test_page import opened
 from serving.visitor import forms
 from starlette.applications import Starlette
 
-from zinc_mcp.serving.access import local_token
-from zinc_mcp.serving.door import Hosts
-from zinc_mcp.serving.http import build_app
-from zinc_mcp.serving.members import Members, add_member
-from zinc_mcp.serving.page import MAX_FORM_BYTES, ApprovalPage
-from zinc_mcp.serving.visits import Visits
-from zinc_mcp.shop import Shop
+from zinc_mcp.owner.members import Members, add_member
+from zinc_mcp.server.http.access import local_token
+from zinc_mcp.server.http.app import build_app
+from zinc_mcp.server.http.requests import Hosts
+from zinc_mcp.server.pages.approval import MAX_FORM_BYTES, ApprovalPage
+from zinc_mcp.server.pages.visits import Visits
+from zinc_mcp.wiring import Shop
 
 Headers = list[tuple[str, str]]
 OWN, FOREIGN = "shop.example.com", "evil.example"

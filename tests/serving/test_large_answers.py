@@ -15,8 +15,8 @@ from fake_zinc import FakeZinc
 from serving.as_a_host import both_eras, call, host, refused
 from wanted import arguments, book
 
-from zinc_mcp.api.answers import MAX_ROWS
 from zinc_mcp.network import MAX_ANSWER_BYTES
+from zinc_mcp.zinc.answers import MAX_ROWS
 
 TURN_SECONDS = 0.25
 """Computing between two turns of the others; generous, for machines that run the tests beside other things."""

@@ -31,10 +31,10 @@ from serving.test_consent_matrix import declaring, unix
 from serving.visitor import Shown, visitor, words
 from wanted import arguments, book
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.members import add_member
-from zinc_mcp.serving.server import build_server
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.owner.members import add_member
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.server.pages.browser import page_beside
 
 ACCEPTS: Sequence[dict[str, Any] | None] = (
     None,

@@ -20,13 +20,13 @@ from serving.on_a_port import served, token_in
 from serving.visitor import Shown, Visitor, fields, visitor, words
 from wanted import ADDRESS, BOOK, book, intent
 
-from zinc_mcp.ordering.decision import reference_of
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.browser import has_desktop, page_beside
-from zinc_mcp.serving.members import add_member, members_callers, remove_member
-from zinc_mcp.serving.page import address_of
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.decision import reference_of
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.owner.members import add_member, members_callers, remove_member
+from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.pages.approval import address_of
+from zinc_mcp.server.pages.browser import has_desktop, page_beside
+from zinc_mcp.wiring import Shop
 
 WriteConfig = Callable[[str], Path]
 

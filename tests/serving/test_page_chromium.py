@@ -23,13 +23,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from wanted import ADDRESS, BOOK, book, intent
 
-from zinc_mcp.ordering.decision import reference_of
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
-from zinc_mcp.serving.asking import Page
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.decision import reference_of
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
+from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.pages.browser import page_beside
+from zinc_mcp.wiring import Shop
 
 T = TypeVar("T")
 

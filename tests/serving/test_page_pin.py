@@ -14,14 +14,14 @@ from serving.visitor import Shown, Visitor, visitor, words
 from wanted import book, intent
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.ordering.decision import Decision, reference_of
-from zinc_mcp.ordering.entry import Entry
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.ordering.pin import hashed
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.members import add_member, members_callers
-from zinc_mcp.serving.page import address_of
-from zinc_mcp.shop import Shop
+from zinc_mcp.journal.decision import Decision, reference_of
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.members import add_member, members_callers
+from zinc_mcp.owner.pin import hashed
+from zinc_mcp.server.pages.approval import address_of
+from zinc_mcp.server.pages.browser import page_beside
+from zinc_mcp.wiring import Shop
 
 RIGHT = "246810"
 

@@ -28,15 +28,15 @@ from serving.visitor import Shown, Visitor, visitor, words
 from started import Started
 from wanted import ADDRESS, arguments, book
 
-from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.ordering.approval import question_of
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.ordering.twin import KEY_FIELD, TWIN_FIELD, twin_digest
+from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.consent.approval import question_of
+from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD, twin_digest
 from zinc_mcp.payments.receipt import to_payment_receipt
 from zinc_mcp.payments.wire import encoded_object
-from zinc_mcp.serving.browser import page_beside
-from zinc_mcp.serving.server import build_server
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.server.pages.browser import page_beside
+from zinc_mcp.zinc.orders import OrderCreate
 
 HARMLESS = "harmlessword"
 LONG = "long " * 2_000

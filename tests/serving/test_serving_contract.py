@@ -15,8 +15,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from serving.as_a_host import both_eras, host, size
 
-from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.serving.server import INSTRUCTIONS, own_version
+from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version
+from zinc_mcp.zinc.orders import OrderCreate
 
 CONTRACT = Path(__file__).parent.parent / "tools.json"
 
@@ -229,5 +229,5 @@ async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_sho
 
 
 def test_building_a_server_does_not_load_the_journal_s_machinery() -> None:
-    code = "import sys, zinc_mcp.serving.server; sys.exit('sqlalchemy' in sys.modules)"
+    code = "import sys, zinc_mcp.server.mcp.server; sys.exit('sqlalchemy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from serving.as_a_host import both_eras, call, host, refused
 from wanted import ADDRESS, BOOK, arguments
 
-from zinc_mcp.api.orders import OrderCreate
-from zinc_mcp.serving.hints import hint
-from zinc_mcp.serving.shapes import shapes
+from zinc_mcp.server.mcp.hints import hint
+from zinc_mcp.server.mcp.shapes import shapes
+from zinc_mcp.zinc.orders import OrderCreate
 
 
 def models(model: type[BaseModel] = OrderCreate) -> Iterator[type[BaseModel]]:

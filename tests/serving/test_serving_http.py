@@ -22,11 +22,11 @@ from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, listening
 from wanted import arguments
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.serving.access import TOKEN_FILE, local_token
-from zinc_mcp.serving.http import serve_http
-from zinc_mcp.serving.members import add_member, remove_member
-from zinc_mcp.serving.server import build_server
-from zinc_mcp.settings import Settings
+from zinc_mcp.owner.members import add_member, remove_member
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.server.http.access import TOKEN_FILE, local_token
+from zinc_mcp.server.http.app import serve_http
+from zinc_mcp.server.mcp.server import build_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must not be served without members
 both_transports = pytest.mark.parametrize("transport", TRANSPORTS)

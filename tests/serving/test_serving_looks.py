@@ -15,10 +15,10 @@ from serving.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp import errors
+from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, ZincMcpError
-from zinc_mcp.ordering.checkout import Intent
-from zinc_mcp.ordering.journal import Journal
-from zinc_mcp.serving.results import crashed, failed
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.views.results import crashed, failed
 
 SENT = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought|paid)|not sent|was sent|were sent|been sent")
 

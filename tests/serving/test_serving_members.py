@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.serving.members import Members, add_member, list_members, members_callers, name_of, remove_member
+from zinc_mcp.owner.members import Members, add_member, list_members, members_callers, name_of, remove_member
 
 
 def whose(members: Members, token: str) -> str | None:
@@ -125,7 +125,7 @@ def test_changes_at_once_lose_nobody(path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks of this kind")
 def test_changes_of_several_processes_at_once_lose_nobody(path: Path) -> None:
     code = (
-        "import sys, pathlib; from zinc_mcp.serving.members import add_member;"
+        "import sys, pathlib; from zinc_mcp.owner.members import add_member;"
         "[add_member(pathlib.Path(sys.argv[1]), f'{sys.argv[2]}-{n}') for n in range(10)]"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), f"p{number}"]) for number in range(4)]

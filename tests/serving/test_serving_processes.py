@@ -28,7 +28,7 @@ from serving.on_a_port import JSON, initialize, token_in, zinc_on_a_port
 from started import ROOT
 from wanted import arguments
 
-from zinc_mcp.serving.members import add_member
+from zinc_mcp.owner.members import add_member
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

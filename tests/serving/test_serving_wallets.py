@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from serving.as_a_host import both_eras, call, host, refused
 from wanted import arguments
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.settings import Settings
-from zinc_mcp.shop import Shop, open_shop
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.wiring import Shop, open_shop
 
 # web3, which pytempo imports, uses websockets.legacy, deprecated upstream; nothing of ours touches either.
 pytestmark = pytest.mark.filterwarnings("ignore:websockets.legacy is deprecated:DeprecationWarning")

@@ -18,9 +18,9 @@ from serving.team_server import calling
 from started import Started
 from wanted import arguments
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.serving.calls import MOST_CALLS
-from zinc_mcp.serving.members import add_member, members_callers, remove_member
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.owner.members import add_member, members_callers, remove_member
+from zinc_mcp.server.mcp.calls import MOST_CALLS
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

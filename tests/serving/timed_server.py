@@ -8,10 +8,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from zinc_mcp.ordering.clocks import Clocks
-from zinc_mcp.serving.stdio import run
-from zinc_mcp.settings import load_settings
-from zinc_mcp.shop import open_shop
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.server.stdio import run
+from zinc_mcp.wiring import open_shop
 
 
 def main(clocks: str, time: str) -> None:

@@ -9,13 +9,13 @@ from contextlib import suppress
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.api.answers import MAX_CENTS
-from zinc_mcp.api.client import ZincClient
-from zinc_mcp.api.products import Product
-from zinc_mcp.api.responses import Order
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.ordering.entry import Mode, RailName
-from zinc_mcp.ordering.rail import Leaving
+from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.rails.rail import Leaving
+from zinc_mcp.zinc.answers import MAX_CENTS
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.responses import Order
 
 ORDER_FEE_CENTS = 100
 """What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from zinc_mcp.api.countries import ALPHA_2
 from zinc_mcp.sandbox import answers
 from zinc_mcp.sandbox.answers import AnsweredError
 from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.products import scenario_of
+from zinc_mcp.zinc.countries import ALPHA_2
 
 Problem = dict[str, Any]
 """One entry of FastAPI's `detail` list: `{type, loc, msg}`."""

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from zinc_mcp.api.product_urls import ProductUrlError, comparable, read_product_url, retailer_in
+from zinc_mcp.zinc.product_urls.reading import ProductUrlError, comparable, read_product_url, retailer_in
 
 PREFIX = "https://zinc.com/shop/products/"
 

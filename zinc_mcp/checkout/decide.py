@@ -1,0 +1,236 @@
+"""A person's decision about one question: taken once, and on a yes the order is sent."""
+
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.ask import ask, is_what_was_shown, until
+from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
+from zinc_mcp.checkout.repeats import await_attempt, await_decided, await_move
+from zinc_mcp.checkout.send import start
+from zinc_mcp.consent.approval import is_approved, question_of
+from zinc_mcp.errors import JournalError, RefusedError
+from zinc_mcp.journal.decision import Decision, closed
+from zinc_mcp.journal.entry import Entry, StaleEntryError, UnreadableEntryError, tell_unreadable
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.twin import order_of
+from zinc_mcp.owner.pin import OWNER, check_pin
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import Rail
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+_A_PAGE = 100
+"""Entries that are read at once; all are read, page by page."""
+
+
+async def decide(
+    process: Process, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
+) -> Answer:
+    """Take a person's decision about one question, send its order on a yes, and say how it stands.
+
+    A decision about a question that does not stand, or after the time to decide, buys nothing. What comes of a yes
+    is waited for as long as for any answer, or `wait_seconds`; sending goes on in any case.
+
+    Raises:
+        RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
+            not allow any more.
+        ZincMcpError: what the sending ended with; see `place`.
+    """
+    wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
+    deadline = time.monotonic() + wait_seconds
+    try:
+        entry = await _take(process, decision, caller=caller)
+    except JournalError as error:
+        raise error.before_sending() from error
+    return await _followed(process, entry, deadline, earlier=False)
+
+
+async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
+    """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
+
+    Args:
+        entry: waits for the decision.
+        earlier: an earlier call has opened it.
+        deadline: by `time.monotonic`, when to say how it stands in any case.
+
+    Raises:
+        ZincMcpError: what the sending ended with; see `place`.
+    """
+    try:
+        entry = await await_decided(process, entry, deadline)
+        if is_approved(entry):
+            entry = await send_approved(process, entry)
+    except JournalError as error:
+        raise error.in_doubt("A person was asked, who may have said yes", entry.key) from error
+    return await _followed(process, entry, deadline, earlier=earlier)
+
+
+async def questions_for(process: Process, caller: str) -> list[Entry]:
+    """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
+    waiting = await process.journal.run(lambda journal: journal.waiting(caller))
+    return [entry for entry in waiting if _is_asked_here(process, entry)]
+
+
+def _is_asked_here(process: Process, entry: Entry) -> bool:
+    if entry.mode == "live" and process.practises:
+        return False
+    try:
+        return question_of(entry) is not None
+    except UnreadableEntryError as error:
+        tell_unreadable(process.told, "zinc_entries", (error.entry_id,), error.column)
+        return False
+
+
+async def send_all_approved(process: Process) -> bool:
+    """Send what people have approved and no process has sent yet; say whether they have more to decide.
+
+    Raises:
+        RefusedError: one of them may not be sent any more; the others were looked at all the same.
+        JournalError: the journal failed.
+    """
+    undecided = False
+    refused: list[RefusedError] = []
+    for rail in process.rails.values():
+        after = 0
+        while True:
+            waiting = await process.journal.run(partial(_waiting, by=rail, after=after))
+            for entry in waiting:
+                undecided |= await _sent_if_approved(process, entry, refused)
+            if len(waiting) < _A_PAGE:
+                break
+            after = waiting[-1].id
+    if refused:
+        raise refused[0]
+    return undecided
+
+
+def _waiting(journal: "Journal", *, by: Rail, after: int) -> list[Entry]:
+    return journal.unfinished({"waiting"}, mode=by.mode, by=by, after=after, limit=_A_PAGE)
+
+
+async def _sent_if_approved(process: Process, entry: Entry, refused: list[RefusedError]) -> bool:
+    """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
+    try:
+        if question_of(entry) is not None:
+            return True
+        if is_approved(entry) and not await clear_abandoned(process, entry):
+            await send_approved(process, entry)
+    except UnreadableEntryError as error:
+        tell_unreadable(process.told, "zinc_entries", (error.entry_id,), error.column)
+        await clear_abandoned(process, entry)
+    except RefusedError as error:
+        refused.append(error)
+    except JournalError:
+        raise
+    except Exception as error:
+        logger.error("entry %d was approved and could not be sent (%s)", entry.id, type(error).__name__)
+    return False
+
+
+async def _take(process: Process, decision: Decision, *, caller: str | None = None) -> Entry:
+    """Take a decision in the journal; return how its entry stands after it.
+
+    A yes sends it at once where this process has the rail, otherwise the next process that has it does. A decision
+    about any other question than the one that stands changes nothing.
+
+    Raises:
+        RefusedError: `question_closed`, the question does not stand (any more), or was asked anew because another
+            order like it has come; `approval_expired`; `approval_required` (the PIN is missing or wrong; the
+            question still stands); or a reason that has come up since the question was asked.
+    """
+    about = decision.about
+    entry = await process.journal.run(lambda journal: journal.asked_about(about, caller))
+    if entry is None or (entry.mode == "live" and process.practises):
+        raise closed()
+    if await clear_abandoned(process, entry):
+        raise RefusedError(
+            "The time to approve this order is over, so nothing was sent.",
+            "Place the order again to be asked again.",
+            code="approval_expired",
+        )
+    said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": process.times.clock()}
+    if not decision.yes:
+        return await process.journal.run(lambda journal: journal.decline(about, caller, said))
+    if decision.how == "terminal":  # which is always the owner's
+        await check_pin(process.journal, OWNER, "terminal", decision.pin, process.times.clock())
+    else:  # a host's dialogue never takes a PIN
+        given = decision.pin if decision.how == "page" else None
+        await check_pin(process.journal, caller or OWNER, "page", given, process.times.clock())
+    over = until(process)
+    try:
+        taken = await process.journal.run(lambda journal: journal.approve(about, caller, said, over, process.admission))
+        if taken.refusal is not None:
+            raise taken.refusal
+        if taken.unnoted:
+            await _asked_anew(process, taken.entry)
+            raise RefusedError(
+                "Since the question was asked, another order like it has come, so the answer was not taken.",
+                "The question is asked again and says so; the user decides about that one.",
+                code="question_closed",
+                facts={"key": taken.entry.key},
+            )
+        process.checkpoint("approved")
+        return await send_approved(process, taken.entry)
+    except JournalError as error:  # the yes may have been written down, and then some process acts on it
+        raise error.in_doubt("The answer was yes", entry.key) from error
+
+
+async def send_approved(process: Process, entry: Entry) -> Entry:
+    """Send an entry that a person has approved, if this process has its rail; otherwise leave it to another.
+
+    Raises:
+        RefusedError: `paused`, or what the policy does not allow any more; the entry is refused for good, since a
+            yes is used once.
+    """
+    rail = process.rails.get(entry.rail)
+    if not is_approved(entry) or rail is None or not is_ours(entry, rail):
+        return entry
+    try:
+        if not is_what_was_shown(entry, rail):
+            raise closed()
+        # By the policy of the process that sends: a terminal without the rail may know other limits.
+        return (await start(process, entry, rail, what="sending what was approved")).entry
+    except StaleEntryError as stale:
+        return stale.current
+    except RefusedError as error:
+        try:
+            await _refuse(process, entry, error)
+        except StaleEntryError as stale:  # another process was faster, with a policy of its own
+            return stale.current
+        raise
+
+
+async def _asked_anew(process: Process, entry: Entry) -> None:
+    """Ask again about an entry whose question has become untrue."""
+    ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
+    try:
+        await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
+    except RefusedError as error:
+        await _refuse(process, entry, error)
+
+
+async def _refuse(process: Process, entry: Entry, error: RefusedError) -> None:
+    problem = {"code": error.code, "summary": error.summary}
+    await process.journal.move(
+        entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
+    )
+
+
+async def _followed(process: Process, entry: Entry, deadline: float, *, earlier: bool) -> Answer:
+    """Say what became of an entry after a decision, as far as it comes out before the deadline."""
+    attempt = process.attempts.get(entry.id)
+    if attempt is not None:
+        return await await_attempt(attempt, deadline, earlier=earlier)
+    if question_of(entry) is None:
+        try:
+            entry = await await_move(process, entry, deadline)
+        except JournalError as error:
+            raise error.in_doubt("It was being sent by another process", entry.key) from error
+    return Answer(entry, earlier=earlier)

@@ -1,0 +1,294 @@
+"""Looking up: what became of an order. Looking up never buys."""
+
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import anyio
+
+from zinc_mcp.errors import JournalError, OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.journal.entry import FOREVER, Entry, StaleEntryError, State
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.settlement import doubt_of, nothing_taken, problem_of, settled
+from zinc_mcp.journal.times import APART_SECONDS
+from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import Ending, Rail, is_paying
+from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
+from zinc_mcp.spending.same_order import as_read, is_answered_wrongly, is_named, must_be, wanted
+from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+MOST_SWEPT = 500
+"""Entries of one rail that one round of a sweep looks at; the next round goes on after them."""
+_TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
+_TO_COUNT: frozenset[State] = frozenset({"accepted"})
+
+
+async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+    """Bring an entry up to date with Zinc; the order is what Zinc showed, or None if it was not read.
+
+    Raises:
+        ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc could not be asked just now, or it
+            answered with another order.
+    """
+    known = process.unwritten.known(entry.id)
+    if known is not None:
+        if not await process.unwritten.written(entry.id):
+            return known.entry, known.order
+        entry = await process.journal.read(entry.id)
+    if not is_ours(entry, rail):
+        return entry, None if known is None else known.order
+    if entry.state in FOREVER:
+        return await _look_up(process, entry, rail)
+    if entry.order_id is None:
+        return entry, None
+    try:
+        order = await _read(process, entry, entry.order_id, rail)
+    except OrderNotFoundError:
+        return entry, None
+    if order is None:
+        return entry, None
+    entry = await apply(process, entry, as_read(order, entry.order_id, entry), rail)
+    if entry.attempts > 1 and entry.id not in process.counted:
+        await stop_if_keys_are_ignored(process, entry, rail)  # the first count may not have been answered
+    return entry, order
+
+
+async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+    """`refresh` that takes no longer than a refusal may wait, and leaves an entry as it is where Zinc cannot say."""
+    with anyio.move_on_after(process.clocks.refresh):
+        try:
+            return await refresh(process, entry, rail)
+        except ZincMcpError:
+            pass
+    return await process.journal.read(entry.id), None
+
+
+async def apply(
+    process: Process, entry: Entry, order: Order, rail: Rail, what: str | None = None, **more: Any
+) -> Entry:
+    """Write down what Zinc shows, if it is news; settle the money on what really came."""
+    while True:
+        changes = news(entry, order)
+        if not changes:
+            return entry
+        changes |= landed(process, entry, order)
+        state = cast(State, changes.pop("state"))
+        await stop_if_above_ceiling(process, entry, changes)
+        try:
+            entry = await process.journal.move(
+                entry, state, what or f"Zinc says {order.status[:60]}", **changes, **more
+            )
+        except StaleEntryError as stale:
+            entry = stale.current
+            continue
+        if entry.attempts > 1:
+            await stop_if_keys_are_ignored(process, entry, rail)
+        return entry
+
+
+def landed(process: Process, entry: Entry, order: Order) -> dict[str, Any]:
+    """Return what changes in an entry when its order is first seen: when it came to be, by Zinc's own clock."""
+    if entry.order_id is not None:
+        return {}
+    at = order.created_at.timestamp() if order.created_at is not None else process.times.zinc()
+    if at is None:
+        return {}
+    at = min(at, process.times.latest())
+    return {"zinc_at": at, "counted_at": max(entry.counted_at, at)}
+
+
+async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: Sequence[str] = ()) -> Order | None:
+    """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
+    if entry.body is None:
+        return None
+    wish = wanted(entry)
+    for order in await rail.find(KEY_FIELD, entry.key):
+        if must_be(order, wish):
+            return order
+    for identifier in identifiers:
+        if identifier == entry.key:
+            continue
+        try:
+            order = await rail.read(identifier)
+        except (OrderNotFoundError, OrderRejectedError):
+            continue
+        if is_named(order, identifier) and must_be(order, wish):
+            return order
+    return None
+
+
+async def stop_if_above_ceiling(process: Process, entry: Entry, changes: Mapping[str, Any]) -> None:
+    """Pause an entry's caller on its rail when Zinc has charged more than the order allowed, the first time."""
+    if changes.get("problem") != problem_of("above_ceiling") or doubt_of(entry) == "above_ceiling":
+        return
+    reason = f"Zinc charged more than an order's max_price allows ({entry.key})"
+    logger.error("%s; its caller's orders on this rail are paused", reason)
+    try:
+        await process.journal.run(lambda journal: journal.pause(reason, entry))
+    except JournalError as error:
+        logger.error("the pause could not be written down: %s", error.summary)
+
+
+async def stop_if_keys_are_ignored(process: Process, entry: Entry, rail: Rail) -> bool:
+    """Pause everything when Zinc shows two orders for one key: then no key protects anybody any more."""
+    try:
+        orders = {order.id for order in await rail.find(KEY_FIELD, entry.key)}
+    except ZincMcpError:
+        return False
+    process.counted.add(entry.id)
+    if len(orders) < 2:
+        return False
+    logger.error("Zinc shows %d orders for one idempotency key; ordering is paused", len(orders))
+    reason = f"Zinc placed {len(orders)} orders for one idempotency key ({entry.key})"
+    try:
+        await process.journal.run(lambda journal: journal.pause(reason))
+    except JournalError as error:
+        logger.error("the pause could not be written down: %s", error.summary)
+    return True
+
+
+async def sweep(process: Process, rail: Rail) -> None:
+    """Look up what is in doubt, clear away what was opened and never sent, and see whether keys are honoured.
+
+    At most `MOST_SWEPT` of each in one round, which begins where the last one ended.
+    """
+    for entry in await _next_to_sweep(process, rail, _TO_LOOK_UP):
+        with _one_alone(entry):
+            if entry.state == "waiting":
+                await clear_abandoned(process, entry)
+            else:
+                await refresh(process, entry, rail)
+    # The process that sent twice looks for a second order at once, but may have been killed before, or not answered.
+    for entry in await _next_to_sweep(process, rail, _TO_COUNT):
+        if entry.id not in process.counted:
+            with _one_alone(entry):
+                await stop_if_keys_are_ignored(process, entry, rail)
+
+
+async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State]) -> list[Entry]:
+    after = process.swept.get((rail.name, states), 0)
+    sent_again = states is _TO_COUNT
+    entries = await process.journal.run(
+        lambda journal: journal.unfinished(
+            states, mode=rail.mode, by=rail, sent_again=sent_again, after=after, limit=MOST_SWEPT
+        )
+    )
+    process.swept[rail.name, states] = entries[-1].id if len(entries) == MOST_SWEPT else 0
+    return entries
+
+
+@contextmanager
+def _one_alone(entry: Entry) -> Generator[None]:
+    """Keep a failure with one entry from the others, and from the process."""
+    try:
+        yield
+    except ZincMcpError as error:
+        logger.info("a look-up has to wait: %s", error.code)
+    except Exception as error:
+        logger.error("entry %d could not be looked up (%s)", entry.id, type(error).__name__)
+
+
+async def clear_abandoned(process: Process, entry: Entry) -> bool:
+    """Refuse a waiting entry whose process never came to send it, or that nobody decided about in time.
+
+    Nothing of it was sent, so its money is free again.
+    """
+    if entry.state != "waiting":
+        return False
+    consent = entry.consent or {}
+    until: float | None = consent.get("until")
+    zinc_until, zinc = consent.get("zinc_until"), process.times.zinc()
+    over = zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
+    if (until is not None and until > process.times.clock() and not over) or process.leases.is_held(entry):
+        return False
+    asked = entry.consent is not None
+    problem = {
+        "code": "approval_expired" if asked else "internal_error",
+        "summary": "Nobody approved it in time." if asked else "The process ended before anything was sent.",
+    }
+    what = "nobody decided in time" if asked else "abandoned before sending"
+    try:
+        await process.journal.move(entry, "refused", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
+    except StaleEntryError:
+        return False
+    return True
+
+
+async def claim(process: Process, entry: Entry) -> Entry | None:
+    """Take an entry in doubt into our hands, or None when somebody else has it."""
+    seconds = process.clocks.looking_lease
+    return await process.journal.run(lambda journal: journal.claim(entry, process.owner, seconds))
+
+
+async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
+    if process.leases.is_held(entry):
+        return await process.journal.read(entry.id), None
+    if entry.state in ("signing", "sending"):
+        entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
+    ending: Ending = "open"
+    if is_paying(rail):
+        ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    else:
+        order = await find_landed(process, entry, rail)
+    if order is not None:
+        more = {"facts": with_reference(entry, await process.unwritten.payment(entry.id))} if is_paying(rail) else {}
+        entry = await apply(process, entry, order, rail, "found at Zinc", **more)
+    elif entry.state == "unknown" and ending == "settled":
+        what = "paid, and no order is known"
+        known = paid_no_order(entry, await process.unwritten.payment(entry.id))
+        entry = await _moved(process, entry, "paid_no_order", what, **known)
+    elif entry.state == "unknown" and ending == "unpaid":
+        problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
+        what = "the payment was not taken"
+        entry = await _moved(process, entry, "rejected", what, **nothing_taken(entry), problem=problem, **FREE)
+    return entry, order
+
+
+async def _read(process: Process, entry: Entry, order_id: str, rail: Rail) -> Order | None:
+    """Read an order; one that was paid by wallet is read with its own key."""
+    if not is_paying(rail):
+        return await rail.read(order_id)
+    payment = await process.unwritten.payment(entry.id)
+    if payment is None or payment.order_key is None:
+        return None
+    return await rail.read_paid(order_id, payment.order_key)
+
+
+async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
+    try:
+        return await process.journal.move(entry, state, what, **changes)
+    except StaleEntryError as stale:
+        return stale.current
+
+
+def is_ours(entry: Entry, rail: Rail) -> bool:
+    """Say whether this rail may act on an entry: same rail, mode, origin and payer."""
+    same = (entry.rail, entry.mode, entry.origin) == (rail.name, rail.mode, rail.origin)
+    return same and entry.account in (rail.account, rail.former_account)
+
+
+def news(entry: Entry, order: Order) -> dict[str, Any]:
+    """Return what an order's state changes in its entry (with `state`), or nothing when all of it is known."""
+    state: State = order.stage
+    if order.ending_is_unclear:
+        state = "placed" if "placed" in (state, entry.state) else "accepted"  # it stands until that is clear
+    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
+        state = entry.state  # a lagging read does not undo an ending
+    money = settled(entry, state, order)
+    found: dict[str, Any] = {
+        "order_id": order.id,
+        "status": order.status,
+        **money.columns,
+        "seen": order.digest,
+    }
+    problem = problem_of(money.doubt)
+    was_doubtful = (entry.state in FOREVER and not is_answered_wrongly(entry)) or doubt_of(entry) is not None
+    if problem is not None or was_doubtful:
+        found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
+    if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
+        return {}
+    return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}

@@ -1,0 +1,323 @@
+"""Placing an order: read, check the policy, open, ask, send, answer. The only way to a new purchase."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from zinc_mcp.attempt import Answer, Attempt
+from zinc_mcp.checkout.ask import ask
+from zinc_mcp.checkout.repeats import (
+    adopt_listed,
+    await_attempt,
+    despite,
+    despite_the_journal,
+    make_room,
+    possible_duplicate,
+    take_for_answer,
+)
+from zinc_mcp.checkout.send import first_marks, send_marked, start
+from zinc_mcp.consent.approval import BELOW, consent_without_asking
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.journal.admission import limits_of
+from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.times import APART_SECONDS
+from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
+from zinc_mcp.owner.policy import Policy, objection
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.places.reading import place_of
+
+_ABOUT_NEW_ORDERS = frozenset(
+    {
+        "paused",
+        "not_allowed",
+        "limit_exceeded",
+        "policy_invalid",
+        "account_not_configured",
+        "wallet_not_configured",
+        "wallet_unavailable",
+        "too_many_waiting",
+    }
+)
+"""Codes of refusals that say nothing about an order that was placed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a caller wants bought: the order with its address resolved, and how to pay for it."""
+
+    caller: str
+    rail: RailName
+    order: OrderCreate
+    saved_as: str | None = None
+    """The name under which the owner saved the shipping address, when the caller used one."""
+
+
+async def place(process: Process, intent: Intent) -> Answer:
+    """Buy what is wanted, unless it was bought already; answers within `Clocks.answer` seconds.
+
+    Where a person must be asked first, the answer's entry is `waiting` with its question (`question_of`); then
+    `decide`. Sending goes on when the answer cannot wait for it, and when this call is cancelled.
+
+    Raises:
+        RefusedError: nothing was sent, and why.
+        ZincUnreachableError: nothing was sent.
+        OrderRejectedError: Zinc said no; nothing was bought.
+        JournalError: the journal failed; `money_may_have_moved` says whether something was sent.
+    """
+    try:
+        return await _bought(process, intent)
+    except RefusedError as refusal:
+        earlier = await _despite(process, refusal, intent)
+        if earlier is None:
+            raise
+        return earlier
+
+
+async def _bought(process: Process, intent: Intent) -> Answer:
+    deadline = time.monotonic() + process.clocks.answer
+    rail = _rail(process, intent.rail)
+    policy = process.policy()
+    fee_cents = await rail.fee_cents()
+    refusal = objection(
+        policy,
+        intent.order,
+        rail=rail.name,
+        mode=rail.mode,
+        saved=intent.saved_as is not None,
+        fee_cents=fee_cents,
+    )
+    if refusal is not None:
+        raise refusal
+    draft = _draft(intent, rail, fee_cents)
+    await _hear_the_time(process, rail)
+    try:
+        return await _placed(process, draft, intent, rail, policy, deadline)
+    except JournalError as error:
+        if error.is_told:
+            raise
+        return await despite_the_journal(process, error, draft)
+
+
+async def _placed(
+    process: Process, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float
+) -> Answer:
+    await adopt_listed(process, draft, rail)
+    again: dict[int, Entry] = {}
+    made_room = uncertain = False
+    while True:
+        consent = None if uncertain else _consent(draft, policy, again)
+        opened: Attempt | Entry | Resembling | Standing | None = None
+        try:
+            with anyio.CancelScope(shield=True):  # never between opening and sending
+                opened = await _opened(process, draft, rail, policy, consent, again)
+        except LimitExceededError as full:
+            if made_room:
+                raise
+            made_room = True
+            await make_room(process, draft, full)
+        except RefusedError as error:
+            if error.code != "clock_uncertain":
+                raise
+            await process.journal.run(lambda journal: journal.note_clock())
+            if policy.approval in ("host", "none"):  # nobody would be asked by us
+                raise
+            uncertain = True
+        except StaleEntryError:
+            continue  # cleared away by somebody whose clock runs ahead: open anew
+        if isinstance(opened, Attempt):
+            return await await_attempt(opened, deadline, earlier=False)
+        if isinstance(opened, Entry | Resembling):
+            entry = opened if isinstance(opened, Entry) else opened.entry
+            if "clock_uncertain" in entry.facts:
+                await process.journal.run(lambda journal: journal.note_clock())
+            return Answer(await _asked(process, entry, intent, policy))
+        if opened is not None:
+            found = await take_for_answer(process, opened, draft, deadline)
+            if isinstance(found, Answer):
+                return found
+            if found is not None:
+                again[found.twin.id] = found.twin
+                if not _may_be_bought_again(draft, policy, again):
+                    raise possible_duplicate(process, found.twin)
+
+
+async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
+    """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
+    # Not one that says something about this intention itself, or that came after it was opened: a payment's.
+    if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
+        return None
+    key = intent.order.idempotency_key
+    wanted = Wanted(
+        caller=intent.caller,
+        twin=twin_digest(intent.caller, intent.order),
+        given_key=None if key is None else given_key(intent.caller, key),
+        body_digest=body_digest(intent.order),
+    )
+    rails = process.rails
+    own = rails.get(intent.rail)
+    # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
+    modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
+    if own is None:
+        modes |= {rail.mode: None for rail in rails.values()}
+    return await despite(process, refusal, wanted, list(modes))
+
+
+# Opening
+
+
+def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
+    order = intent.order
+    place = place_of(order.shipping_address)
+    twin = twin_digest(intent.caller, order, place)
+    key = order.idempotency_key
+    address = order.shipping_address
+    ship_to = {"city": address.city, "country": address.country}
+    if intent.saved_as is not None:
+        ship_to["saved"] = intent.saved_as
+    else:
+        ship_to["name"] = f"{address.first_name} {address.last_name}"
+    items = [
+        {
+            "url": product.url,
+            "quantity": product.quantity,
+            **({"variant": [option.model_dump() for option in product.variant]} if product.variant else {}),
+        }
+        for product in order.products
+    ]
+    return Draft(
+        caller=intent.caller,
+        mode=rail.mode,
+        origin=rail.origin,
+        account=rail.account,
+        rail=rail.name,
+        twin=twin,
+        body_digest=body_digest(order),
+        given_key=None if key is None else given_key(intent.caller, key),
+        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin),
+        ceiling_cents=order.max_price,
+        fee_cents=fee_cents,
+        facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
+        near=near_digests(intent.caller, rail.mode, order, place),
+    )
+
+
+def _consent(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> Mapping[str, Any] | None:
+    repeat = bool(again) and policy.repeat != "allow"
+    return consent_without_asking(policy, draft.mode, draft.ceiling_cents + draft.fee_cents, again=repeat)
+
+
+def _may_be_bought_again(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> bool:
+    return policy.repeat == "allow" or _consent(draft, policy, again) is None
+
+
+async def _opened(
+    process: Process,
+    draft: Draft,
+    rail: Rail,
+    policy: Policy,
+    consent: Mapping[str, Any] | None,
+    again: Mapping[int, Entry],
+) -> Attempt | Entry | Resembling | Standing:
+    """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
+    limits = limits_of(policy)
+    at_once = consent is not None and not is_paying(rail)
+
+    def marks() -> Mapping[str, Any]:
+        return {**first_marks(process), "consent": dict(consent or {})}
+
+    opened = await process.journal.run(
+        lambda journal: journal.open_entry(
+            draft,
+            limits,
+            owner=process.owner,
+            lease_seconds=process.clocks.opening_lease,
+            window_seconds=process.clocks.twin,
+            again=frozenset(again),
+            sending=marks if at_once else None,
+            unless_resembling=consent is not None and consent["how"] == BELOW,
+            asks=consent is None or consent["how"] == "practice",
+        )
+    )
+    if isinstance(opened, Standing | Resembling):
+        return opened
+    process.checkpoint("opened")
+    if consent is None:
+        return opened
+    if at_once:
+        return send_marked(process, opened, rail)
+    try:
+        return await start(process, opened, rail, consent=dict(consent))
+    except RefusedError as error:  # paused meanwhile: nothing was sent, so the money is free again
+        await _free(process, opened, error.code, error.summary)
+        raise
+
+
+async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy) -> Entry:
+    try:
+        asked = await ask(process, entry, intent.order, policy, saved_as=intent.saved_as)
+    except RefusedError as error:
+        await _free(process, entry, error.code, error.summary)
+        raise
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):
+            await _free(process, entry, "approval_expired", "The call ended before the question was asked.")
+        raise
+    process.checkpoint("asked")
+    return asked
+
+
+async def _free(process: Process, entry: Entry, code: str, summary: str) -> None:
+    problem = {"code": code, "summary": summary}
+    try:
+        await process.journal.move(
+            entry, "refused", f"refused: {code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
+        )
+    except StaleEntryError:
+        pass  # somebody has cleared it away already
+
+
+async def _hear_the_time(process: Process, rail: Rail) -> None:
+    """Have Zinc tell the time where this process has not heard it yet, or where it differs much from ours.
+
+    Clocks that only run stand still while a machine sleeps: it is only believed that they differ once Zinc has
+    been asked just now.
+    """
+    if not process.times.answered or abs(process.times.apart_seconds()) > APART_SECONDS:
+        await rail.ask_the_time()
+
+
+def _rail(process: Process, name: RailName) -> Rail:
+    """Return a way to buy.
+
+    Raises:
+        RefusedError: it is not set up, or cannot be used; the sentence says what is missing.
+    """
+    rail = process.rails.get(name)
+    unusable = process.unusable.get(name)
+    if unusable is not None:
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="wallet_unavailable",
+            owner_step=unusable.owner_step,
+        )
+    if rail is not None:
+        return rail
+    if name == "agent":
+        raise RefusedError(
+            "No payment wallet is set up, so nothing can be paid with one.",
+            "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
+            "(ZINC_API_KEY).",
+            code="wallet_not_configured",
+        )
+    raise RefusedError(
+        "No Zinc API key is configured, so no order can be placed.",
+        "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+        code="account_not_configured",
+    )

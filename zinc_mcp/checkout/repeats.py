@@ -1,0 +1,256 @@
+"""An earlier order for the same intention: waited for, brought up to date, and taken for the answer while it stands."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from zinc_mcp.attempt import Answer, Attempt
+from zinc_mcp.checkout.look_up import claim, clear_abandoned, refreshed
+from zinc_mcp.checkout.send import may_repeat, start
+from zinc_mcp.consent.approval import ago, question_of
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
+from zinc_mcp.journal.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.twin import TWIN_FIELD
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import Rail
+from zinc_mcp.spending.same_order import must_be, told_key, wanted
+from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.journal import Journal
+
+_REFRESHED_AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An earlier order that stands, and that could be bought again if a person or the policy says so."""
+
+    twin: Entry
+
+
+async def take_for_answer(
+    process: Process, standing: Standing, draft: Draft, deadline: float
+) -> Answer | Repeat | None:
+    """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew.
+
+    Raises:
+        ZincMcpError: what an attempt of this process at it ended with.
+        JournalError: the journal failed while that order is in doubt.
+    """
+    twin = standing.entry
+    try:
+        return await _answer(process, standing, draft, deadline)
+    except JournalError as error:
+        known = process.unwritten.known(twin.id)
+        if known is not None:
+            return Answer(known.entry, known.order, earlier=True)
+        if error.is_told or twin.state in FOREVER:
+            raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+        return Answer(twin, earlier=True)
+
+
+async def _answer(process: Process, standing: Standing, draft: Draft, deadline: float) -> Answer | Repeat | None:
+    twin = standing.entry
+    if await clear_abandoned(process, twin):
+        return None
+    attempt = process.attempts.get(twin.id)
+    if attempt is not None:
+        return await await_attempt(attempt, deadline, earlier=True)
+    twin = await await_move(process, await process.journal.read(twin.id), deadline)
+    rail = process.rails.get(twin.rail)  # which need not be the one that the new call would pay by
+    order = None
+    if rail is not None:
+        twin, order = await refreshed(process, twin, rail)
+    if twin.state == "unknown":
+        answer = await _repeat_doubted(process, twin, rail, deadline)
+        if answer is not None:
+            return answer
+        twin = await process.journal.read(twin.id)
+    if twin.state not in STANDING:
+        return None
+    if twin.state in FOREVER or twin.state == "waiting":
+        return Answer(twin, order, earlier=True)
+    age = process.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
+    if standing.same_key or twin.body_digest == draft.body_digest or age < process.clocks.repeat:
+        return Answer(twin, order, earlier=True)
+    return Repeat(twin)
+
+
+async def despite(process: Process, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
+    """Return the earlier order that stands for what is refused now; None when there is none.
+
+    Whatever refuses new orders (a pause, a limit, the policy, a way to pay that is missing) changes nothing about
+    one that was placed. Nothing is sent: a doubt is not ended by the same bytes while they are refused.
+    """
+    try:
+        for mode in modes:
+            found = await process.journal.run(partial(_standing, wanted=wanted, mode=mode, window=process.clocks.twin))
+            if found is None or _may_be_bought_again(process, found, wanted):
+                continue
+            if await clear_abandoned(process, found):
+                continue
+            rail = process.rails.get(found.rail)
+            order = None
+            if rail is not None and process.attempts.get(found.id) is None:
+                found, order = await refreshed(process, found, rail)
+            if found.state in STANDING:
+                return Answer(found, order, earlier=True, refusal=refusal)
+    except JournalError:
+        pass  # the refusal holds in any case
+    return None
+
+
+async def despite_the_journal(process: Process, error: JournalError, draft: Draft) -> Answer:
+    """Return the earlier order for the same, as far as this process or a journal that can only be read knows it.
+
+    Raises:
+        JournalError: `error` with its consequence: nothing was sent, or the earlier order is in doubt.
+    """
+    known = process.unwritten.twin_of(draft)
+    if known is not None:
+        return Answer(known.entry, known.order, earlier=True)
+    try:
+        twin = await process.journal.run(lambda journal: journal.standing_twin(draft, process.clocks.twin))
+    except JournalError:
+        twin = None
+    if twin is None or (twin.state == "waiting" and twin.lease_owner == process.owner):  # this call's own
+        raise error.before_sending() from error
+    if twin.state in FOREVER:
+        raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
+    return Answer(twin, earlier=True)
+
+
+def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool:
+    """Say whether the policy takes the intention for a new one, so that it is the refusal that counts."""
+    age = process.times.earliest() - found.opened_at
+    if found.body_digest == wanted.body_digest or age < process.clocks.repeat or found.state in FOREVER:
+        return False
+    try:
+        return process.policy().repeat == "allow"
+    except RefusedError:
+        return False
+
+
+async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
+    """Wait for an attempt of this process until the deadline, and say how it stands.
+
+    Raises:
+        ZincMcpError: what the attempt ended with.
+    """
+    attempt.wanted += 1
+    try:
+        with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+            await attempt.done.wait()
+    finally:
+        attempt.wanted -= 1
+    if attempt.error is not None:
+        raise attempt.error
+    return Answer(attempt.entry, attempt.order, earlier=earlier)
+
+
+async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
+    """Wait while another process opens or sends an entry, until it has moved on or time is up."""
+    while (
+        entry.state in ("waiting", "signing", "sending")
+        and process.leases.is_held(entry)
+        and time.monotonic() < deadline
+    ):
+        await anyio.sleep(process.clocks.peek)
+        entry = await process.journal.read(entry.id)
+    return entry
+
+
+async def await_decided(process: Process, entry: Entry, deadline: float) -> Entry:
+    """Wait until a person has decided about an entry, here or anywhere, or time is up."""
+    while question_of(entry) is not None and time.monotonic() < deadline:
+        await anyio.sleep(process.clocks.peek)
+        entry = await process.journal.read(entry.id)
+    return entry
+
+
+def possible_duplicate(process: Process, twin: Entry) -> RefusedError:
+    """Return the refusal of a second purchase that nobody is there to say yes to."""
+    return RefusedError(
+        f"The same goods were ordered for the same address {ago(process.times.clock() - twin.opened_at)}, so "
+        "nothing new was sent.",
+        "If the user really wants them a second time, tell them that the policy must allow it (repeat), or wait "
+        "until the earlier order is a day old. Otherwise look up the earlier order with get_order.",
+        code="possible_duplicate",
+        facts={"key": twin.key, "order_id": twin.order_id, "earlier_outcome": twin.state},
+    )
+
+
+async def make_room(process: Process, draft: Draft, full: LimitExceededError) -> None:
+    """Before a full limit refuses, ask Zinc what became of the orders that fill it, the newest first.
+
+    Those that are still open come before the others, and all of it takes no longer than a refusal may wait.
+    """
+    seconds = full.period_seconds
+    entries = await process.journal.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
+    some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
+
+    async def refresh(entry: Entry, rail: Rail) -> None:
+        async with some_at_once:
+            await refreshed(process, entry, rail)
+
+    with anyio.move_on_after(process.clocks.refresh):
+        async with anyio.create_task_group() as tasks:
+            for entry in entries:
+                rail = process.rails.get(entry.rail)
+                if entry.state == "waiting":
+                    await clear_abandoned(process, entry)
+                elif rail is not None:
+                    tasks.start_soon(refresh, entry, rail)
+
+
+async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
+    """While the journal is younger than the window, take over what Zinc lists for this twin.
+
+    It may be young because the one before it was lost.
+    """
+    if await process.journal.is_older_than(process.clocks.twin):
+        return
+    if await process.journal.run(lambda journal: journal.knows_twin(draft)):
+        return
+    try:
+        with anyio.fail_after(process.clocks.refresh):
+            listed = await rail.find(TWIN_FIELD, draft.twin)
+    except (ZincMcpError, TimeoutError):
+        return  # a derived key still meets its first use at Zinc
+    wish = wanted(draft)
+    for order in listed:
+        if must_be(order, wish):
+            await _adopt(process, draft, order)
+
+
+async def _adopt(process: Process, draft: Draft, order: Order) -> None:
+    if order.max_price is not None:
+        draft = replace(draft, ceiling_cents=order.max_price)  # as it was placed, and not as it is wanted now
+    now = process.times.earliest()
+    created = order.created_at.timestamp() if order.created_at is not None else now
+    if order.stage in ("accepted", "placed") and now - created < process.clocks.twin:
+        key = told_key(order)
+        await process.journal.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
+
+
+async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
+    """Send an unanswered order's own bytes again if that is still allowed; None when somebody else moved it."""
+    if rail is None or not await may_repeat(process, twin, rail):
+        return Answer(twin, earlier=True)
+    claimed = await claim(process, twin)
+    if claimed is None:
+        return None
+    try:
+        attempt = await start(process, claimed, rail, what="sending the same bytes again")
+    except (StaleEntryError, RefusedError):
+        return None
+    return await await_attempt(attempt, deadline, earlier=True)
+
+
+def _standing(journal: "Journal", *, wanted: Wanted, mode: Mode, window: float) -> Entry | None:
+    return journal.standing(wanted, mode, window)

@@ -1,0 +1,319 @@
+"""Sending: what is written before the wire, what goes on it, what each answer proves, what is looked up after it.
+
+The same for both rails, in a task of the process, which outlives the call that started it. What differs is how an
+order is paid: from a balance that Zinc holds, or by a wallet, whose credential `pay` gets before anything is sent.
+"""
+
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from zinc_mcp.attempt import Attempt
+from zinc_mcp.checkout.look_up import find_landed, is_ours
+from zinc_mcp.errors import (
+    JournalError,
+    OrderAlreadyExistsError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
+from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.times import APART_SECONDS
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
+from zinc_mcp.spending import pay
+from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, leaving, never_left, settle
+from zinc_mcp.spending.proof import with_reference
+from zinc_mcp.spending.same_order import is_answered_wrongly, told_loudly
+from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+
+# Before the wire
+
+
+async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "sending", **changes: Any) -> Attempt:
+    """Make sending durable, then send in a task of the process.
+
+    Raises:
+        StaleEntryError: somebody else moved the entry first.
+        RefusedError: `paused`, or what the policy does not allow any more.
+        JournalError: it could not be made durable, so this attempt sends nothing.
+    """
+    attempt = Attempt(entry, left=entry.state in DOUBTFUL)
+    with anyio.CancelScope(shield=True):
+        if is_paying(rail) and entry.state == "waiting":
+            attempt.entry = await pay.mark(process, entry, rail, **changes)
+        else:
+            attempt.entry = await _marked(process, entry, what, **changes)
+        _begin(process, attempt, rail)
+    return attempt
+
+
+def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
+    """Send an entry whose first sending was made durable with its opening, in a task of the process."""
+    process.checkpoint("sending")
+    attempt = Attempt(entry)
+    _begin(process, attempt, rail)
+    return attempt
+
+
+def first_marks(process: Process, counted_at: float = 0.0) -> dict[str, Any]:
+    """Return what changes in an entry that is going to be sent for the first time."""
+    zinc = process.times.zinc()
+    return {
+        "attempts": 1,
+        "first_sent_at": process.times.clock(),
+        "counted_at": max(process.times.latest(), counted_at),
+        **({} if zinc is None else {"zinc_at": zinc}),
+        **_marks(process),
+    }
+
+
+def _marks(process: Process) -> dict[str, Any]:
+    return about_to_send(process, process.clocks.wire + process.clocks.lease_margin)
+
+
+async def _marked(process: Process, entry: Entry, what: str, **changes: Any) -> Entry:
+    marks = first_marks(process, entry.counted_at) if entry.first_sent_at is None else _marks(process)
+    marks |= {"attempts": entry.attempts + 1, **changes}
+    marked = await process.journal.move(entry, "sending", what, admission=process.admission, **marks)
+    process.checkpoint("sending")
+    return marked
+
+
+def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
+    process.attempts[attempt.entry.id] = attempt
+    process.tasks.start_soon(_carry, process, attempt, rail, name=f"sending {attempt.entry.key}")
+
+
+# The road
+
+
+async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
+    """Pay where that comes first, send, and send the same bytes once more where no answer came and a call waits."""
+    try:
+        with anyio.CancelScope(shield=True):
+            if is_paying(rail) and not await pay.pay(process, attempt, rail):
+                return
+            await _send(process, attempt, rail)
+            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):
+                await _send(process, attempt, rail)
+            if attempt.entry.state == "unknown" and is_paying(rail):
+                await pay.prove(process, attempt, rail)
+            if attempt.entry.state == "unknown":
+                await settle(process, attempt, "unknown", "left in doubt", **FREE)
+    except JournalError as error:
+        told = error.in_doubt("The order was sent", attempt.entry.key) if attempt.left else error.before_sending()
+        attempt.error = told
+        with suppress(JournalError):  # whatever was marked and never sent is freed with the next work that succeeds
+            await process.journal.run(lambda journal: None)
+    except ZincMcpError as error:
+        attempt.error = error
+    except StaleEntryError as stale:
+        attempt.entry = stale.current
+    except Exception:
+        # A crash of ours after the wire must not take the process down with other orders in flight; the entry
+        # stays as the journal has it, in doubt, and every waiting call is told so.
+        logger.exception("sending %s crashed", attempt.entry.key)
+        attempt.error = OrderOutcomeUnknownError(
+            "Something failed while the order was being sent; it may have been placed.",
+            facts={"key": attempt.entry.key},
+        )
+    finally:
+        process.attempts.pop(attempt.entry.id, None)
+        attempt.done.set()
+
+
+async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
+    """Send once, while the entry is ours for long enough; where the first byte would be late, claim it and try anew."""
+    attempt.error = None
+    first = attempt.entry.attempts == 1
+    credential: SecretStr | None = None
+    if is_paying(rail):
+        if attempt.payment is None or not first:
+            first, attempt.payment = False, await process.unwritten.payment(attempt.entry.id)
+        credential = None if attempt.payment is None else attempt.payment.credential
+        if credential is None:
+            await doubt(process, attempt, "the credential is not there any more")
+            return
+    if attempt.entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    while await _is_held(process, attempt, rail, first=first):
+        with suppress(LeaseOverError):
+            if is_paying(rail) and credential is not None:
+                await _send_with_credential(process, attempt, rail, attempt.entry.body, credential, first=first)
+            else:
+                await _send_on_balance(process, attempt, rail, attempt.entry.body, first=first)
+            return
+
+
+async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: bool) -> bool:
+    """Say whether an entry is in our hands for one more request; if not, what became of it is written down."""
+    try:
+        await hold(process, attempt, process.clocks.wire)
+    except StaleEntryError as stale:
+        if not first:
+            raise
+        if is_paying(rail):
+            await pay.let_go(process, attempt, rail, stale.current)
+        else:
+            await never_left(process, attempt, stale.current)
+        return False
+    except RefusedError as error:  # paused while we stood still
+        await _not_sent(process, attempt, rail, "paused", error, first=first)
+        return False
+    return True
+
+
+async def _not_sent(
+    process: Process, attempt: Attempt, rail: Rail, why: str, error: ZincMcpError, *, first: bool
+) -> None:
+    """Write down that a request was not sent: nothing was bought if it was the first, else the doubt stands."""
+    if not first:
+        await doubt(process, attempt, f"{why} before the repeat")
+        return
+    if is_paying(rail):
+        await pay.take_back(process, attempt, rail)
+    await end(process, attempt, "refused", f"{why}: nothing was sent", error)
+
+
+# From a balance that Zinc holds: a first no is an end, since only this request can have caused it
+
+
+async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body: bytes, *, first: bool) -> None:
+    try:
+        answer = await rail.send(body, partial(leaving, process, attempt))
+        order = await check_answer(process, answer, attempt.entry)
+    except ZincUnreachableError as error:
+        await _not_sent(process, attempt, rail, "no connection", error, first=first)
+    except OrderAlreadyExistsError as error:
+        process.checkpoint("answered")
+        await doubt(process, attempt, "Zinc has had this key before")
+        await _find_landed(process, attempt, rail, error)
+    except OrderRejectedError as error:
+        process.checkpoint("answered")
+        if first:
+            error.facts["key"] = attempt.entry.key
+            await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
+        else:
+            # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
+            await doubt(process, attempt, f"a repeat was rejected: {error.zinc_code}")
+    except OrderOutcomeUnknownError as error:
+        process.checkpoint("answered")
+        await doubt(process, attempt, f"no answer: {error.facts.get('reason')}", **told_loudly(error))
+        await _find_landed(process, attempt, rail)
+    else:
+        process.checkpoint("answered")
+        await accept(process, attempt, rail, order, "accepted by Zinc")
+
+
+async def _find_landed(
+    process: Process, attempt: Attempt, rail: Rail, error: OrderAlreadyExistsError | None = None
+) -> None:
+    try:
+        order = await find_landed(process, attempt.entry, rail, error.identifiers if error else ())
+    except ZincMcpError as trouble:
+        logger.info("the look-up after a lost answer failed: %s", trouble.code)
+        return
+    if order is not None:
+        await accept(process, attempt, rail, order, "found at Zinc")
+
+
+# By a wallet: no answer without the order ends anything, since the credential has left
+
+
+async def _send_with_credential(
+    process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr, *, first: bool
+) -> None:
+    try:
+        answer = await _answered(process, attempt, rail, body, credential)
+        order = await check_answer(process, answer, attempt.entry)
+    except ZincUnreachableError as error:
+        await _not_sent(process, attempt, rail, "no connection", error, first=first)
+        return
+    except (OrderRejectedError, OrderOutcomeUnknownError) as error:
+        process.checkpoint("answered")
+        reason = error.facts.get("zinc_code") or error.facts.get("reason")
+        await doubt(process, attempt, f"no order for the payment: {reason}", **told_loudly(error))
+        if isinstance(error, OrderAlreadyExistsError):
+            await pay.keep_identifiers(process, attempt, error.identifiers)
+        await pay.reopen(process, attempt)
+        found, what = await pay.find(process, attempt.entry, rail), "found at Zinc"
+        if found is None:
+            return
+        order = found
+    else:
+        process.checkpoint("answered")
+        what = "paid and accepted by Zinc"
+    await accept(process, attempt, rail, order, what, facts=with_reference(attempt.entry, attempt.payment))
+
+
+async def _answered(process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr) -> Order:
+    """Send once. What came with the head of the answer is written down while its body is read, and kept if not."""
+    answer: Order | None = None
+    failure: Exception | None = None
+    async with anyio.create_task_group() as writing:
+        try:
+            answer = await rail.send_paid(
+                body,
+                credential,
+                pay.keep_headers(process, attempt, writing),
+                partial(leaving, process, attempt),
+                pay.keep_headers(process, attempt, writing, accepted=False),
+            )
+        except Exception as error:  # raised below: out of here it would come in a group
+            failure = error
+    if failure is not None:
+        raise failure
+    if answer is None:
+        raise AssertionError
+    return answer
+
+
+# The same bytes again
+
+
+async def may_repeat(process: Process, entry: Entry, rail: Rail) -> bool:
+    """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
+    return (
+        is_ours(entry, rail)
+        and entry.body is not None
+        and not is_answered_wrongly(entry)
+        and _is_recent(process, entry)
+        and (not is_paying(rail) or await pay.may_repeat(process, entry))
+    )
+
+
+def _is_recent(process: Process, entry: Entry) -> bool:
+    """Say whether an entry was first sent a short while ago, by our clock and by Zinc's."""
+    if entry.first_sent_at is None:
+        return False
+    ours, zinc = process.times.clock() - entry.first_sent_at, process.times.zinc()
+    theirs = 0.0 if zinc is None or entry.zinc_at is None else zinc - entry.zinc_at
+    return 0 <= ours <= process.clocks.repeat and -APART_SECONDS <= theirs <= process.clocks.repeat
+
+
+async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
+    """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
+    try:
+        if not attempt.wanted or not await may_repeat(process, attempt.entry, rail):
+            return False
+        attempt.entry = await _marked(process, attempt.entry, "sending the same bytes again")
+    except (RefusedError, JournalError):
+        return False  # the first attempt's doubt stands
+    return True
+
+
+async def wait_until_sent(process: Process) -> None:
+    """Wait until nothing is on the wire any more. Each attempt is bounded, so this is."""
+    while process.attempts:
+        await next(iter(process.attempts.values())).done.wait()

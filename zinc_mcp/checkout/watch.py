@@ -1,0 +1,160 @@
+"""Looking an order up for its caller, and waiting a while for news of it. Looking up never buys."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh
+from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.journal.entry import FOREVER, Entry, Mode
+from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.spending.same_order import as_read
+from zinc_mcp.zinc.responses import Order
+
+Progress = Callable[[str], Awaitable[None]]
+
+_FINAL = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+
+
+async def look(
+    process: Process, caller: str, handle: str, *, wait_seconds: float = 0.0, progress: Progress | None = None
+) -> Answer:
+    """Look an order up by our key or Zinc's id; with `wait_seconds` (at most 25) wait that long for news.
+
+    An order of this journal is shown as last known where Zinc cannot say how it stands (`Answer.unasked`).
+
+    Raises:
+        OrderNotFoundError: no such order for this caller.
+        ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc cannot say, and nothing is known here.
+        JournalError: the journal cannot be read.
+    """
+    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    kept = process.unwritten.find(handle, caller)
+    try:
+        entry = await _known(process, caller, handle)
+    except JournalError:
+        if kept is None:
+            raise
+        return Answer(kept.entry, kept.order)
+    entry = entry or (None if kept is None else kept.entry)
+    if entry is None:
+        return await _look_elsewhere(process, caller, handle, deadline, progress)
+    known = (entry.state, entry.seen)
+    rail = process.rails.get(entry.rail)
+    order: Order | None = None
+    told: str | None = None
+    while True:
+        unasked: ZincMcpError | None = None
+        try:
+            if rail is not None and entry.state != "waiting":
+                entry, seen = await refresh(process, entry, rail)
+                order = seen or order
+            else:
+                await clear_abandoned(process, entry)
+                entry = await process.journal.read(entry.id)
+        except ZincMcpError as error:
+            unasked = error
+        left = deadline - time.monotonic()
+        if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
+            if order is not None:
+                return Answer(entry, order)
+            return Answer(entry, unasked=unasked or await _why_not_asked(process, entry, rail))
+        status = order.status if order is not None else entry.state
+        if progress is not None and status != told:
+            told = status
+            await progress(status)
+        await _pause(process, entry, min(process.clocks.poll, left))
+
+
+def is_over(entry: Entry, order: Order | None) -> bool:
+    """Say whether nothing more is to be expected of an order."""
+    if entry.state in _FINAL:
+        return True
+    if entry.state != "placed" or order is None:
+        return False
+    shipments = [] if "tracking_numbers" in order.rows_cut else order.tracking_numbers
+    return bool(shipments) and all(tracking.status in ("delivered", "undeliverable") for tracking in shipments)
+
+
+async def _known(process: Process, caller: str, handle: str) -> Entry | None:
+    """Return the entry that a handle names: by Zinc's id, then by a key of this process's own kind of money."""
+    entry = await process.journal.find(handle, caller=caller)
+    modes: list[Mode] = [rail.mode for rail in process.rails.values()]
+    if entry is None or entry.order_id == handle or entry.mode in modes:
+        return entry
+    # The newest with this key is of another mode: practice hides no order that is real, nor the other way about.
+    for mode in modes:
+        own = await process.journal.find(handle, caller=caller, mode=mode)
+        if own is not None:
+            return own
+    return entry
+
+
+async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
+    """Say why an order that Zinc has was not read, where nothing failed; None where there is nothing to ask about."""
+    if entry.order_id is None and entry.state not in FOREVER:
+        return None
+    if rail is None or not is_ours(entry, rail):
+        return UnreadableAnswerError(
+            "The order was placed in a way that is not set up here (another key, wallet, mode or address of Zinc).",
+            "Tell the user to look it up where it was ordered.",
+        )
+    if entry.order_id is None:
+        return None  # in doubt: Zinc was asked, and showed nothing
+    if is_paying(rail):
+        try:
+            payment = await process.journal.run(lambda journal: journal.payment(entry.id))
+        except JournalError as error:
+            return error
+        if payment is None or payment.order_key is None:
+            return UnreadableAnswerError(
+                "The order is read with a key of its own, and that key is not kept here.",
+                "Tell the user to ask Zinc about the order, with its id.",
+            )
+    return UnreadableAnswerError(
+        "Zinc knows no order with this id for this key just now.",
+        "Call get_order again in some minutes; if it stays so, tell the user to ask Zinc with the order's id.",
+    )
+
+
+async def _look_elsewhere(
+    process: Process, caller: str, handle: str, deadline: float, progress: Progress | None
+) -> Answer:
+    """Read an order this journal does not know, for the local caller: it was placed elsewhere with the same key."""
+    rail = process.rails.get("account")
+    if caller != "local" or rail is None:
+        raise OrderNotFoundError("No order with this id or key is known here.")
+    first: str | None = None
+    while True:
+        order = as_read(await rail.read(handle), handle)
+        ours = await _named_in(process, caller, order)
+        if ours is not None:  # in doubt here until now: it is held against what was sent
+            return await look(process, caller, ours.key, wait_seconds=deadline - time.monotonic(), progress=progress)
+        seen = order.digest
+        first = first or seen
+        left = deadline - time.monotonic()
+        if left <= 0 or seen != first or order.stage in _FINAL:
+            return Answer(None, order)
+        if progress is not None:
+            await progress(order.status)
+        await anyio.sleep(min(process.clocks.poll, left))
+
+
+async def _named_in(process: Process, caller: str, order: Order) -> Entry | None:
+    """Return the entry whose key an order names, if that entry has no order yet."""
+    key = order.metadata.get(KEY_FIELD)
+    entry = await process.journal.find(key, caller=caller) if isinstance(key, str) else None
+    return entry if entry is not None and entry.key == key and entry.order_id is None else None
+
+
+async def _pause(process: Process, entry: Entry, seconds: float) -> None:
+    attempt = process.attempts.get(entry.id)
+    if attempt is None:
+        await anyio.sleep(seconds)
+        return
+    with anyio.move_on_after(seconds):
+        await attempt.done.wait()

@@ -1,0 +1,155 @@
+"""Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
+
+import sys
+import time
+from contextlib import suppress
+
+import anyio
+import click
+
+from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.consent.approval import is_approved, question_of
+from zinc_mcp.consent.question import Question
+from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry, UnreadableEntryError
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.money import printed
+from zinc_mcp.owner.pin import check_owner_pin, notice
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.prose import plain
+from zinc_mcp.views.ending import ending_of
+from zinc_mcp.wiring import Shop, open_shop
+
+WAIT_SECONDS = 25
+
+
+def need_a_terminal() -> None:
+    """Refuse where nobody can be at the keyboard.
+
+    Raises:
+        RefusedError: `approval_required`.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(
+            "This needs a terminal with a person at it, so nothing was changed.",
+            owner_step="Run it in a terminal of your own, without a pipe.",
+            code="approval_required",
+        )
+
+
+def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
+    """Ask for the owner's PIN where one is set; wrong ones count as for a yes.
+
+    Raises:
+        RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
+    """
+    if journal.pin() is None:
+        return
+    need_a_terminal()
+    try:
+        check_owner_pin(journal, click.prompt(prompt, hide_input=True), time.time())
+    except RefusedError as error:
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(
+            f"{error.summary} Nothing was changed.", owner_step=forgotten, code="approval_required"
+        ) from None
+
+
+def decide_in_terminal(key: str, *, yes: bool) -> None:
+    """Show what an order is and take the answer; exit code 1 when it was not given.
+
+    Raises:
+        OrderNotFoundError: there is no such order.
+        ZincMcpError: what came of the decision.
+    """
+    need_a_terminal()
+    settings = load_settings()
+    with Journal.open(settings.journal_url) as journal:
+        entry, has_pin, pin_ends = journal.find(key), journal.pin() is not None, journal.pin_ends()
+        # Practice and live orders, and those of several callers, may share a key: each is decided by itself.
+        asked = journal.asked_under(key)
+    if entry is None or entry.key != key:
+        raise OrderNotFoundError("No order with this key waits.", owner_step=f"{command('orders')} lists them.")
+    if not asked:
+        click.echo("This order does not wait for an answer.")
+        _tell(entry)
+        return
+    for each in asked:
+        try:
+            question, about = question_of(each), reference_of(each)
+        except UnreadableEntryError as error:
+            click.echo(plain(error.summary, 300), err=True)
+            continue
+        if question is None or about is None:
+            continue
+        _show(question)
+        if pin_ends is not None:
+            show_line(notice(pin_ends, time.time()))
+        if yes and not _typed_yes(question):
+            click.echo("Nothing was bought; the question still stands.")
+            sys.exit(1)
+        _tell(_decided(settings, about, yes=yes, has_pin=has_pin))
+
+
+def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
+    while True:
+        pin: str | None = click.prompt("PIN", hide_input=True) if yes and has_pin else None
+        try:
+            return anyio.run(_decide, settings, Decision(about, yes=yes, how="terminal", who="owner", pin=pin))
+        except RefusedError as error:
+            if error.code != "approval_required" or "wait_seconds" in error.facts:
+                raise
+            has_pin = True  # it may have been set meanwhile
+            click.echo(plain(error.summary, 300))
+
+
+async def _decide(settings: Settings, decision: Decision) -> Entry:
+    failure: ZincMcpError | None = None
+    entry: Entry | None = None
+    async with open_shop(settings) as shop:
+        try:
+            entry = (await shop.checkout.decide(decision)).entry
+            entry = await _followed(shop, entry) if entry is not None else None
+        except ZincMcpError as error:  # kept until the shop is closed: its tasks would wrap it in a group
+            failure = error
+    if failure is not None:
+        raise failure
+    if entry is None:
+        raise OrderNotFoundError("The order is not in the journal any more.")
+    return entry
+
+
+async def _followed(shop: Shop, entry: Entry) -> Entry | None:
+    """Wait a while for what comes of a yes, where another process has to send it."""
+    current: Entry | None = entry
+    if is_approved(entry):
+        click.echo("Approved. A server that can pay for it sends it now...")
+    with anyio.move_on_after(WAIT_SECONDS):
+        while current is not None and (is_approved(current) or current.state in ("signing", "sending")):
+            await anyio.sleep(0.2)
+            current = await shop.checkout.entry_of(entry.id)
+    return current
+
+
+def _show(question: Question) -> None:
+    for line in question.text().splitlines():
+        show_line(line)
+
+
+def _typed_yes(question: Question) -> bool:
+    with suppress(click.Abort):
+        typed: str = click.prompt(
+            f"\nType yes to buy for at most {printed(question.most_cents)}", default="", show_default=False
+        )
+        return typed.strip().casefold() == "yes"
+    return False
+
+
+def _tell(entry: Entry) -> None:
+    ending = ending_of(entry)
+    show_line(f"{ending.title}. {' '.join(ending.sentences)}")
+    if not ending.final:
+        show_line("This says how it goes on:")
+        show_command("orders", "show", given=[plain(entry.key, 64)])

@@ -1,0 +1,352 @@
+"""`zinc-mcp doctor`: what is configured, what can work, and what to do about what cannot. Never a secret."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal, get_args
+
+import anyio
+import click
+
+from zinc_mcp.cli.advice import advice
+from zinc_mcp.cli.screen import show_command
+from zinc_mcp.consent.approval import question_of
+from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.invocation import started_as
+from zinc_mcp.journal.entry import Mode, UnreadableEntryError
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.twin import order_of
+from zinc_mcp.money import printed
+from zinc_mcp.owner.addresses import Kept, saved_addresses
+from zinc_mcp.owner.pin import notice
+from zinc_mcp.owner.policy import Policy, read_policy
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.payments.networks import NETWORKS
+from zinc_mcp.payments.origin import is_private_or_encrypted
+from zinc_mcp.prose import plain
+from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
+from zinc_mcp.wiring import payment_wallet
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.origin import check_origin
+
+_ZINC_SECONDS = 5.0
+_MOST_SHOWN = 10
+_AGAIN = "Install zinc-mcp with the wallet's extra again."
+_PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the examination."""
+
+    level: Literal["ok", "note", "wrong"]
+    subject: str
+    sentence: str
+    advice: str = ""
+    command: tuple[str, ...] = ()
+    """One of ours that says more or ends it."""
+    given: tuple[str, ...] = ()
+    """What follows it and may have been written by a model."""
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is configured, what can work and what is wrong.
+
+    Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
+    """
+    settings = load_settings()
+    click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{started_as()}`, money: {settings.mode}\n")
+    for name, value in configured(settings):
+        click.echo(f"  {name:<9} {value} ({settings.sources[name]})")
+    click.echo("")
+    findings = list(examine(settings))
+    for finding in findings:
+        mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[finding.level]
+        click.echo(f"  {mark} {finding.subject}: {plain(finding.sentence, 600)}")
+        if finding.advice:
+            click.echo(f"        {plain(finding.advice, 600)}")
+        if finding.command:
+            show_command(*finding.command, given=finding.given)
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
+    sys.exit(1 if wrong else 0)
+
+
+def configured(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each setting as it may be shown."""
+    yield "home", plain(settings.home)
+    yield "config", f"{plain(settings.config)}{'' if settings.config.exists() else ', not there'}"
+    yield "api_key", "set" if settings.api_key is not None else "not set"
+    yield "api_url", _shown_origin(settings)
+    yield "sandbox", "on" if settings.sandbox else "off"
+    yield "journal", _shown_journal(settings)
+    yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
+    yield "wallet", settings.wallet or "none"
+    yield "browser", "the approval page may open in it" if settings.browser else "the approval page never opens in it"
+    yield "proxy", _shown_proxy(settings)
+    for name in ("tempo_private_key", "stripe_secret_key", "wallet_command"):
+        if getattr(settings, name) is not None:
+            yield name, "set"
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what works and what does not, the cheapest look first."""
+    for place in settings.unfilled:
+        sentence = f"{place} holds a placeholder that was not filled in, so it counts as not set."
+        yield Finding("wrong", "settings", sentence, "Fill it in where the host is configured, or remove it there.")
+    for path in settings.readable:
+        sentence = f"Other users of this machine can read {path}, which holds a secret."
+        yield Finding("note", "config", sentence, f"chmod 600 {shlex.quote(str(path))}")
+    policy = None
+    try:
+        policy = read_policy(settings)
+        yield Finding("ok", "policy", _limits(policy))
+    except ZincMcpError as error:
+        yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
+    yield from _route(settings)
+    yield from _journal(settings)
+    yield from _ways_to_buy(settings, policy)
+    yield from _zinc(settings)
+
+
+def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) -> Finding:
+    try:
+        names = sorted(saved_addresses(settings, kept))
+    except ZincMcpError as error:
+        return Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
+    known = {name.casefold() for name in names}
+    wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
+    if wrong:
+        sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
+        return Finding(
+            "wrong", "addresses", sentence, "Remove it and add it again:", ("addresses", "remove"), (wrong[0],)
+        )
+    named = ", ".join(plain(name, 40) for name in names[:20])
+    return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
+
+
+def _shown_origin(settings: Settings) -> str:
+    try:
+        return plain(check_origin(settings.api_url))
+    except ZincMcpError:
+        return "not usable"  # and not repeated: whatever stands there, it is not an address
+
+
+def _shown_proxy(settings: Settings) -> str:
+    wanted = settings.proxy.get_secret_value() if settings.proxy is not None else ENVIRONMENT
+    return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
+
+
+def _route(settings: Settings) -> Iterator[Finding]:
+    """Say through what each host is asked, and whom the connections trust."""
+    if settings.sandbox:
+        return
+    for host, url in _asked_hosts(settings):
+        try:
+            proxy = settings.route.proxy_to(url)
+        except UnusableRouteError as error:
+            yield Finding("wrong", "proxy", f"{error}.", _PROXY_ADVICE)
+            return
+        yield Finding("ok", "proxy", f"{host} through {plain(shown(proxy)) if proxy else 'none'}")
+    named = certificates()
+    try:
+        check_certificates()
+    except UnusableRouteError as error:
+        yield Finding("wrong", "certificates", f"{error}.", "Correct the variable or remove it.")
+        return
+    where = f"those that {named[0]} names ({plain(named[1])})" if named else "the usual authorities"
+    yield Finding("ok", "certificates", f"{where} are trusted")
+
+
+def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        yield "Zinc", check_origin(settings.api_url)
+    except ZincMcpError:
+        pass  # told below
+    if settings.wallet == "tempo":
+        network = NETWORKS.get(settings.tempo_chain_id or 4217)
+        url = settings.tempo_rpc_url or (network.rpc_url if network else "")
+        if is_private_or_encrypted(url):  # the wallet says what is wrong with another
+            yield "the Tempo node", url
+    if settings.wallet == "stripe":
+        yield "Stripe", "https://api.stripe.com"
+
+
+def _shown_journal(settings: Settings) -> str:
+    if settings.journal is None:
+        return f"SQLite, {plain(settings.home / 'journal.db')}"
+    return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
+
+
+def _limits(policy: Policy) -> str:
+    month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
+    count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
+    asking = policy.approval or "auto"
+    return (
+        f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}; approval: {asking}"
+    )
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    try:
+        with Journal.open(settings.journal_url) as journal:
+            pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
+            count, doubtful = journal.doubtful(5)
+            kept, names = journal.addresses(), journal.address_names()
+            unreadable = _unreadable(journal)
+            is_read_only = journal.is_read_only
+    except ZincMcpError as error:
+        yield _addresses(settings, {})
+        yield Finding("wrong", "journal", error.summary, advice(error))
+        return
+    yield _addresses(settings, kept, names)
+    if is_read_only:
+        sentence = "It can be read and not written, so nothing can be ordered."
+        yield Finding("wrong", "journal", sentence, "Make the journal's folder and file writable.")
+    else:
+        yield Finding("ok", "journal", "it can be read and written")
+    for each in unreadable[:_MOST_SHOWN]:
+        yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
+    if len(unreadable) > _MOST_SHOWN:
+        yield Finding("wrong", "journal", f"{len(unreadable) - _MOST_SHOWN} more of its entries cannot be read.")
+    asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
+    yield Finding("ok", "PIN", asked)
+    if pin_ends is not None:
+        yield Finding("note", "PIN", notice(pin_ends, time.time()))
+    for why in pauses:
+        yield Finding("note", "pause", f"paused: {plain(why)}", "This ends it:", ("resume",))
+    if count:
+        orders = f"{count} order{' was' if count == 1 else 's were'}"
+        keys = ", ".join(plain(entry.key, 64) for entry in doubtful)
+        last = "" if count <= len(doubtful) else f", the last {len(doubtful)} of them"
+        yield Finding(
+            "note",
+            "doubt",
+            f"{orders} sent or paid, and how it ended is not known{last}: {keys}",
+            "This says more about one:",
+            ("orders", "show"),
+            (doubtful[0].key,),
+        )
+
+
+def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
+    """Return what is unreadable: entries' rows, and the question and order of what somebody still has to move on."""
+    found = {error.entry_id: error for error in journal.unreadable()}
+    for mode in get_args(Mode):
+        for entry in journal.unfinished(mode=mode, limit=1000):
+            try:
+                question_of(entry)
+                if entry.body is None:
+                    raise UnreadableEntryError(entry.id, "body")
+                order_of(entry)
+            except UnreadableEntryError as error:
+                found[entry.id] = error
+            except RefusedError:
+                found[entry.id] = UnreadableEntryError(entry.id, "body")
+    return [found[entry_id] for entry_id in sorted(found)]
+
+
+def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+    listed = settings.tools
+    if listed is None or "place_order" in listed:
+        yield _account_rail(settings, policy)
+    if listed is None or "place_agent_order" in listed:
+        yield _agent_rail(settings, policy)
+
+
+def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
+    if settings.api_key is None:
+        level: Literal["note", "wrong"] = "note" if settings.wallet is not None else "wrong"
+        return Finding(level, subject, "needs an API key.", "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "account" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail account")
+    if settings.mode == "test":
+        return Finding("ok", subject, "orders with a test key; nothing is bought")
+    return Finding("ok", subject, f"buys for real; {_asking(policy)}")
+
+
+def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_agent_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises with imaginary money; nothing is bought")
+    if settings.wallet is None and settings.wallet_trouble is None:
+        return Finding("note", subject, "no payment wallet (ZINC_WALLET) is set up; it says how to set one up")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "agent" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail agent")
+    try:
+        anyio.run(_check_wallet, settings)
+    except ZincMcpError as error:
+        return Finding("wrong", subject, error.summary, advice(error))
+    except Exception as error:  # of a library that is installed and cannot be loaded
+        return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
+    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
+
+
+async def _check_wallet(settings: Settings) -> None:
+    """Open the wallet and have it say whether it could pay, as far as that can be told without paying."""
+    wallet = payment_wallet(settings)
+    if wallet is None:
+        return
+    try:
+        await wallet.check()
+    finally:
+        await wallet.aclose()
+
+
+def _asking(policy: Policy) -> str:
+    above = f" above {printed(policy.approve_above)}" if policy.approve_above is not None else ""
+    return {
+        "host": "your MCP host asks, nothing else does",
+        "none": "nobody is asked, the limits alone hold",
+        "page": f"you are asked on a page or in a terminal{above}",
+    }.get(policy.approval or "auto", f"you are asked in your host, on a page or in a terminal{above}")
+
+
+def _zinc(settings: Settings) -> Iterator[Finding]:
+    if settings.sandbox:
+        yield Finding("ok", "Zinc", "the built-in sandbox; no network is used")
+        return
+    try:
+        check_origin(settings.api_url)
+        health, wallet = anyio.run(partial(_ask_zinc, settings))
+    except ZincMcpError as error:
+        yield Finding("wrong", "Zinc", error.summary, advice(error))
+        return
+    yield Finding("ok", "Zinc", f"reachable, health: {plain(health, 40)}")
+    if isinstance(wallet, ZincMcpError):
+        yield Finding("wrong", "API key", wallet.summary, advice(wallet))
+    elif wallet is not None:
+        yield Finding("ok", "API key", _balance(wallet))
+
+
+async def _ask_zinc(settings: Settings) -> tuple[str, Mapping[str, Any] | ZincMcpError | None]:
+    client = ZincClient(settings.api_url, route=settings.route, read_seconds=_ZINC_SECONDS)
+    try:
+        health = await client.get_health()
+        if settings.api_key is None:
+            return health, None
+        try:
+            return health, await client.get_wallet(settings.api_key)
+        except ZincMcpError as error:
+            return health, error
+    finally:
+        await client.aclose()
+
+
+def _balance(wallet: Mapping[str, Any]) -> str:
+    balance, fee = wallet.get("spendable_balance", wallet.get("balance")), wallet.get("order_fee_cents")
+    said = [f"balance {printed(balance)}"] if type(balance) is int else []
+    said += [f"fee {printed(fee)} an order"] if type(fee) is int else []
+    return "accepted" + (f"; {', '.join(said)}" if said else "")

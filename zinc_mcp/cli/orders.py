@@ -1,0 +1,129 @@
+"""`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import click
+
+from zinc_mcp.cli.deciding import ask_for_owners_pin, need_a_terminal
+from zinc_mcp.cli.order_list import show_list
+from zinc_mcp.cli.order_page import show_order
+from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.errors import OrderNotFoundError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.entry import Entry, Event, Mode
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.money import printed
+from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.prose import plain
+
+_DAY_SECONDS = 86_400.0
+
+
+@click.group(invoke_without_command=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many, newest first.")
+@click.option("--mode", type=click.Choice(get_args(Mode)), help="Only orders with this kind of money.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool) -> None:
+    """List orders, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    with _journal() as journal:
+        entries, pauses = journal.entries(limit, mode=mode), journal.pauses()
+    if as_json:
+        click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
+        return
+    if entries:
+        show_list(entries)
+    if not entries:
+        click.echo("No orders yet.")
+    for why in pauses:
+        click.echo("")
+        show_line(f"Paused: {plain(why)}. This ends it:")
+        show_command("resume")
+
+
+@orders.command()
+@click.argument("key_or_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(key_or_id: str, as_json: bool) -> None:
+    """Show an order, by our key or Zinc's id, with everything that happened to it.
+
+    Orders of several callers, and practice and real ones, may share a key: all of them are shown.
+    """
+    with _journal() as journal:
+        entries = journal.all_under(key_or_id)
+        events = {entry.id: journal.events(entry.id) for entry in entries}
+    if not entries:
+        raise OrderNotFoundError(
+            "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
+        )
+    if as_json:
+        newest, *others = [
+            {**_record(entry), "events": [_event_record(event) for event in events[entry.id]]} for entry in entries
+        ]
+        click.echo(json.dumps({**newest, "others": others}, indent=2))
+        return
+    for number, entry in enumerate(entries, 1):
+        if len(entries) > 1:
+            of = f"{number} of {len(entries)} with this key or id, newest first"
+            click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
+        show_order(entry, events[entry.id])
+
+
+@orders.command()
+@click.option("--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS")
+def purge(days: float) -> None:
+    """Forget what was ordered and where it went, of finished orders; digests and money stay."""
+    with _journal() as journal:
+        forgotten = journal.purge(days * _DAY_SECONDS)
+    click.echo(f"Forgot bodies and addresses of {forgotten} order{'' if forgotten == 1 else 's'}.")
+
+
+@orders.command()
+@click.argument("key")
+@click.option("--bought", "order_id", metavar="ID", help="It was bought: Zinc's order id.")
+@click.option("--not-bought", is_flag=True, help="It was not bought; its money is free again.")
+@click.option("--holder-ended", is_flag=True, help="With --not-bought: the process that was sending it has ended.")
+def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool) -> None:
+    """Settle an order in doubt: the owner's last word, which needs the PIN where one is set."""
+    if (order_id is not None) == not_bought:
+        raise click.UsageError("Say either --bought ID or --not-bought.")
+    with _journal() as journal:
+        ask_for_owners_pin(journal)
+        entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended)
+    click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
+
+
+@orders.command()
+@click.argument("key")
+@click.argument("cents", type=click.IntRange(min=0))
+def refunded(key: str, cents: int) -> None:
+    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over.
+
+    It needs a terminal, and the PIN where one is set.
+    """
+    need_a_terminal()
+    with _journal() as journal:
+        ask_for_owners_pin(journal)
+        entry = journal.refunded(key, cents)
+    left = f"{printed(entry.counts_cents)} counts against the limits"
+    show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
+
+
+def _journal() -> Journal:
+    return Journal.open(load_settings().journal_url)
+
+
+def _record(entry: Entry) -> Mapping[str, Any]:
+    # Without the body: it holds the whole address, and lists are pasted into tickets.
+    record = {name: value for name, value in asdict(entry).items() if name != "body"}
+    return {**record, "counts_cents": entry.counts_cents, "body_kept": entry.body is not None}
+
+
+def _event_record(event: Event) -> Mapping[str, Any]:
+    return {**asdict(event), "at_utc": datetime.fromtimestamp(event.at, UTC).isoformat()}

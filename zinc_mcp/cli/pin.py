@@ -1,0 +1,100 @@
+"""`zinc-mcp pin`: what only the owner knows, asked for with each yes."""
+
+import sys
+import time
+
+import click
+
+from zinc_mcp.cli.deciding import ask_for_owners_pin, need_a_terminal
+from zinc_mcp.cli.screen import show_line
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.members import members_callers
+from zinc_mcp.owner.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, hashed, notice
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.prose import plain
+
+_member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
+
+
+@click.group()
+def pin() -> None:
+    """Set, remove or forget the PIN that every yes needs, on the page and in the terminal.
+
+    While one is set, hosts' own dialogues are not used: they cannot take a PIN. Each member of a team can have one of
+    their own, set here, at the owner's terminal; from a member without one the owner's is asked.
+    """
+
+
+@pin.command(name="set")
+@_member
+def set_(member: str | None) -> None:
+    """Set a PIN of at least 6 characters; asks twice. Kept as a slow hash."""
+    need_a_terminal()
+    settings = load_settings()
+    caller = _known(settings, member)
+    with Journal.open(settings.journal_url) as journal:
+        ask_for_owners_pin(journal, "Present PIN")
+        chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
+        if len(chosen) < MIN_LENGTH:
+            raise RefusedError(
+                f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", owner_step="Choose another."
+            )
+        journal.set_pin(hashed(chosen), caller)
+    whose = "Every yes" if member is None else f"Every yes of {plain(member, 60)}"
+    click.echo(f"The PIN is set. {whose} needs it from now on.")
+
+
+@pin.command()
+@_member
+def remove(member: str | None) -> None:
+    """Remove the PIN."""
+    need_a_terminal()
+    settings = load_settings()
+    # Also of somebody who is no member any more, and from before a caller was more than a name.
+    caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
+    with Journal.open(settings.journal_url) as journal:
+        if journal.pin(caller) is None:
+            click.echo("No PIN is set.")
+            return
+        ask_for_owners_pin(journal, "Present PIN")
+        journal.set_pin(None, caller)
+    click.echo("The PIN is removed.")
+
+
+@pin.command()
+def forget() -> None:
+    """Let a PIN that nobody remembers end, a day from now.
+
+    Until then every yes needs it, and every question says that it is going to end: a day is for noticing that it was
+    somebody else who typed this. The right PIN, given with any yes, keeps it.
+    """
+    need_a_terminal()
+    with Journal.open(load_settings().journal_url) as journal:
+        if journal.pin() is None:
+            click.echo("No PIN is set.")
+            return
+        if journal.pin_ends() is None:
+            if click.prompt("Type forget to let the PIN end in 24 hours", default="", show_default=False) != "forget":
+                click.echo("Nothing was changed.")
+                sys.exit(1)
+            journal.end_pin(time.time() + FORGET_SECONDS)
+        show_line(notice(journal.pin_ends() or time.time(), time.time()))
+
+
+def _known(settings: Settings, member: str | None) -> str:
+    """Return the caller whose PIN is meant.
+
+    Raises:
+        RefusedError: there is no such member.
+        SettingsError: the file of members cannot be used.
+    """
+    if member is None:
+        return OWNER
+    caller = members_callers(settings.home / "members.json").get(member)
+    if caller is None:
+        raise RefusedError(
+            f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
+        )
+    return caller

@@ -1,0 +1,1 @@
+"""What a person is asked, and when a yes is due."""

@@ -1,0 +1,1 @@
+"""Products looked up before they are bought."""

@@ -1,0 +1,1 @@
+"""What happened: every entry, its money and its events. The only room that knows SQL."""

@@ -1,0 +1,229 @@
+"""One intention as the journal holds it, and the states it goes through.
+
+waiting → sending → accepted → placed / failed / cancelled        the usual road
+waiting → refused / declined                                      nothing was sent
+sending → rejected                                                Zinc said no to the first attempt
+sending → unknown → accepted ...                                  sent and unanswered, then found again
+waiting → signing → sending ...                                   paid by wallet: the wallet is asked once
+unknown → paid_no_order                                           money moved, and no order is known for it
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import command
+
+logger = logging.getLogger(__name__)
+
+DAY_SECONDS = 86_400.0
+MONTH_SECONDS = 30 * DAY_SECONDS
+
+Mode = Literal["live", "test", "sandbox"]
+RailName = Literal["account", "agent"]
+Kind = Literal["order", "look_up"]
+"""What an entry is about. Every kind goes by the same rules; twins and lists are of one kind each."""
+State = Literal[
+    "waiting",
+    "signing",
+    "sending",
+    "unknown",
+    "accepted",
+    "placed",
+    "failed",
+    "cancelled",
+    "rejected",
+    "refused",
+    "declined",
+    "paid_no_order",
+]
+
+STANDING: frozenset[State] = frozenset(
+    {"waiting", "signing", "sending", "unknown", "accepted", "placed", "paid_no_order"}
+)
+"""An entry in one of these states is the answer to its twin."""
+
+DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
+"""Signed or sent, and not yet known to have landed."""
+
+FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
+"""Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
+
+LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
+"""Zinc has it."""
+
+OPEN: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
+"""What somebody still has to move on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the journal. Money is US cents; times are seconds since the epoch."""
+
+    id: int
+    key: str
+    """The idempotency key that goes to Zinc, and the caller's handle for this order."""
+    caller: str
+    mode: Mode
+    origin: str
+    account: str
+    """Fingerprint of the API key, so that an entry is only ever sent again with the key it was first sent with."""
+    rail: RailName
+    kind: Kind
+    twin: str
+    """Digest of caller, ship-to and {normalised URL, variant, quantity}: equal for the same intention."""
+    body_digest: str
+    """Digest of the whole order without idempotency key and our own metadata."""
+    body: bytes | None = field(repr=False)
+    """The exact bytes that go on the wire; None after a purge."""
+    state: State
+    version: int
+    lease_owner: str | None
+    lease_until: float | None
+    """When nobody holds it any more, by the clock of whoever took it; what follows says it by the machine's own."""
+    lease_boot: str | None
+    lease_taken: float | None
+    lease_seconds: float | None
+    sender: str | None
+    """The process that was going to send it and has not said since what came of that (`journal.holder`)."""
+    ceiling_cents: int
+    fee_cents: int
+    reserved_cents: int
+    """What counts against the limits while it is not settled: ceiling plus fee."""
+    spent_cents: int | None
+    """What really came, once it is known (fee included)."""
+    order_id: str | None
+    status: str | None
+    """The last status Zinc gave, in Zinc's word."""
+    attempts: int
+    first_sent_at: float | None
+    opened_at: float
+    counted_at: float
+    """When the money counts: opening, then sending. Rolling limits look at this."""
+    updated_at: float
+    zinc_at: float | None
+    """When the order came to be by Zinc's own clock, where Zinc has said so."""
+    counts_cents: int
+    """What this entry takes from the limits now."""
+    authorised_cents: int | None
+    """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
+    refunded_cents: int | None
+    """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
+    owner's word. `journal.settlement` decides it."""
+    seen: str | None
+    """Digest of what Zinc last showed, so that a look can tell news from no news."""
+    consent: Mapping[str, Any] | None
+    problem: Mapping[str, Any] | None
+    """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
+    facts: Mapping[str, Any]
+    """What was ordered, to show without the body: retailer, items, ship-to name and city."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An intention that wants to become an entry."""
+
+    caller: str
+    mode: Mode
+    origin: str
+    account: str
+    rail: RailName
+    twin: str
+    body_digest: str
+    given_key: str | None
+    """The key to use on the wire when the caller gave one; else it is derived."""
+    to_bytes: Callable[[str], bytes] = field(repr=False)
+    """Makes the exact body for a key: the key is known only inside the transaction."""
+    ceiling_cents: int
+    fee_cents: int
+    facts: Mapping[str, Any]
+    kind: Kind = "order"
+    near: tuple[str, ...] = ()
+    """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What tells an intention from others."""
+
+    caller: str
+    twin: str
+    given_key: str | None
+    """The key as it would go on the wire, when the caller gave one."""
+    body_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of an entry: nothing is overwritten without one."""
+
+    entry_id: int
+    version: int
+    at: float
+    state: State
+    what: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rolling limits for one caller in one mode, in cents; None does not limit."""
+
+    day_cents: int | None = None
+    month_cents: int | None = None
+    orders_day: int | None = None
+    unproved_cents: int | None = None
+    """What may have been paid up front by wallet, ended without an order, and not be proved to have come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An earlier entry that is the answer. `same_key`: the caller named it by its idempotency key."""
+
+    entry: Entry
+    same_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resembling:
+    """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
+
+    entry: Entry
+
+
+class UnreadableEntryError(JournalError):
+    """The journal's row of one entry holds what no version of this program writes. Other entries go on without it."""
+
+    def __init__(self, entry_id: int, column: str) -> None:
+        super().__init__(
+            f"Entry {entry_id} of the journal cannot be read ({column}).",
+            "Tell the user that this one entry is damaged; other orders can be placed and looked up as usual.",
+            owner_step=f"{command('doctor')} lists what cannot be read. Put a backup of the journal in its place, or "
+            "ask Zinc about that order.",
+        )
+        self.entry_id = entry_id
+        self.column = column
+
+
+_MOST_TOLD = 1000
+
+
+def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why: str) -> None:
+    """Log that a row cannot be read, and never what it holds; `told` are those that were logged before.
+
+    A sweep that meets it each minute says so once.
+    """
+    if (table, row) not in told and len(told) < _MOST_TOLD:
+        told.add((table, row))
+        named = ", ".join(str(part)[:40] for part in row)
+        logger.warning("row %s of %s cannot be read (%s), so it is left out", named, table, why)
+
+
+class StaleEntryError(Exception):
+    """Somebody else moved the entry first; `current` is how it stands now. Never leaves `ordering`."""
+
+    def __init__(self, current: Entry) -> None:
+        super().__init__("the entry has moved on")
+        self.current = current

@@ -1,0 +1,218 @@
+"""The owner's own words in a journal: pauses, the clock, PINs, addresses, forgetting, and the last word on an order."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal import clock_rows, pins, purge, rows
+from zinc_mcp.journal.entry import FOREVER, Entry
+from zinc_mcp.journal.holder import may_still_run
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.open_journal import OpenJournal
+from zinc_mcp.journal.records import entry_of, rows_of
+from zinc_mcp.journal.settlement import refunded_by_owner, without_order
+from zinc_mcp.journal.tables import ADDRESSES, ENTRIES
+from zinc_mcp.journal.times import FUTURE_SECONDS, Clock
+from zinc_mcp.owner.pin import OWNER, PinAsked, PinTry, Place
+
+
+class OwnedJournal(OpenJournal):
+    """The part of a journal that only its owner's commands and pages change."""
+
+    def pause(self, reason: str, of: Entry | None = None) -> None:
+        """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
+        with self._writing() as connection:
+            name = "paused" if of is None else rows.pause_of(of.caller, of.mode, of.rail)
+            rows.set_meta(connection, name, reason[:500])
+
+    def resume(self) -> None:
+        """End every pause."""
+        with self._writing() as connection:
+            rows.end_pauses(connection)
+
+    def note_clock(self) -> None:
+        """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
+        with self._writing() as connection:
+            newest = clock_rows.newest(connection)
+            rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
+
+    def accept_clock(self) -> bool:
+        """Take this machine's clock for right as it stands; say whether anything was uncertain about it.
+
+        An entry that a wrong clock has put into the future counts from then on from the time that Zinc gave it.
+        """
+        now = self._clock()
+        with self._writing() as connection:
+            noted = rows.meta(connection, "clock_noted")
+            if noted is None:
+                return False
+            rows.set_meta(connection, "clock_noted", None)
+            rows.set_meta(connection, "clock_accepted", noted)
+            for entry in clock_rows.from_the_future(connection, now + FUTURE_SECONDS):
+                if entry.zinc_at is not None and entry.zinc_at <= now + FUTURE_SECONDS:
+                    times = {"opened_at": entry.opened_at, "counted_at": entry.counted_at}
+                    right = {name: min(at, entry.zinc_at) for name, at in times.items()}
+                    rows.change(connection, entry, entry.state, "clock put right by the owner", times, right, now)
+        return True
+
+    def paused(self) -> str | None:
+        """Return why the whole journal is paused, or None."""
+        with self._reading() as connection:
+            return rows.meta(connection, "paused")
+
+    def pauses(self) -> list[str]:
+        """Return why the journal, or one caller of it on one rail, is paused."""
+        with self._reading() as connection:
+            return rows.pauses(connection)
+
+    def pin(self, caller: str = OWNER) -> str | None:
+        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
+        with self._reading() as connection:
+            return pins.own_pin(connection, caller, self._clock())
+
+    def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
+        with self._reading() as connection:
+            return pins.asked_pin(connection, caller, self._clock())
+
+    def pin_ends(self, caller: str = OWNER) -> float | None:
+        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            return pins.pin_ends(connection, caller, self._clock())
+
+    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
+        """Keep another PIN, or none."""
+        with self._writing() as connection:
+            pins.set_pin(connection, caller, kept)
+
+    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
+        """Let a PIN end then, or stay."""
+        with self._writing() as connection:
+            pins.end_pin(connection, caller, at)
+
+    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
+        """Write a try at a PIN down before it is looked at; see `pins.count_try`."""
+        with self._writing() as connection:
+            return pins.count_try(connection, caller, place, self._clock() if now is None else now)
+
+    def pin_was_right(self, tried: PinTry) -> None:
+        """Forget the wrong ones before a right one; see `pins.was_right`."""
+        with self._writing() as connection:
+            pins.was_right(connection, tried)
+
+    def addresses(self) -> dict[str, Mapping[str, Any]]:
+        """Return the addresses the owner saved here, by name, as they were given; without those that are unreadable."""
+        with self._reading() as connection:
+            return dict(rows_of(connection, sa.select(ADDRESSES), None, (ADDRESSES.c.name,), _address_of))
+
+    def address_names(self) -> list[str]:
+        """Return the names of all addresses saved here, readable or not."""
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(ADDRESSES.c.name)).scalars())
+
+    def save_address(self, name: str, fields: Mapping[str, Any]) -> bool:
+        """Save an address under a name; False when one is saved under it, in upper or lower case."""
+        with self._writing() as connection:
+            taken = {kept.casefold() for kept in connection.execute(sa.select(ADDRESSES.c.name)).scalars()}
+            if name.casefold() in taken:
+                return False
+            connection.execute(sa.insert(ADDRESSES), {"name": name, "fields": json.dumps(dict(fields))})
+        return True
+
+    def remove_address(self, name: str) -> bool:
+        """Remove a saved address; False when there was none."""
+        with self._writing() as connection:
+            return connection.execute(sa.delete(ADDRESSES).where(ADDRESSES.c.name == name)).rowcount > 0
+
+    def purge(self, older_than_seconds: float) -> int:
+        """Forget what finished entries that old were about (`purge`), and return of how many; digests and money stay.
+
+        Others place orders meanwhile. On SQLite nothing of it is left in the journal's files afterwards.
+        """
+        now, forgotten = self._clock(), 0
+        while True:
+            with self._writing() as connection:
+                count = purge.forget_slice(connection, now - older_than_seconds, now)
+            forgotten += count
+            if count < purge.SLICE:
+                break
+            time.sleep(purge.PAUSE_SECONDS)
+        if forgotten:
+            self._empty_log()
+        return forgotten
+
+    def resolve(self, key: str, *, order_id: str | None, holder_ended: bool = False) -> Entry:
+        """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
+
+        `holder_ended`: the owner states that the process which was sending it has ended.
+
+        Raises:
+            RefusedError: no such entry, it is not in doubt, it is still being sent, or it is said not to be bought
+                while the process that was sending it may still run, and send it.
+        """
+        now = self._clock()
+        with self._writing() as connection:
+            entry = self._with_key(connection, key)
+            if entry.state not in FOREVER:
+                raise RefusedError(
+                    f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
+                )
+            if entry.state in ("signing", "sending") and self._leases.is_held(entry):
+                raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
+            same_machine = self._engine.dialect.name == "sqlite"  # on a network folder there is no such journal
+            if order_id is None and entry.sender is not None and not holder_ended:
+                if may_still_run(entry.sender, same_machine=same_machine):
+                    raise RefusedError(
+                        "The process that was sending this order may still run, and could send it after all.",
+                        owner_step="Stop that server, or, if it ran elsewhere and has ended, say so with "
+                        "--holder-ended.",
+                    )
+            what, detail = "resolved by the owner", {"bought": order_id}
+            if entry.rail == "agent":
+                rows.forget_credential(connection, entry.id)
+            if order_id is not None:
+                bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
+                return rows.change(connection, entry, "accepted", what, detail, bought, now)
+            problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
+            was_asked = rows.read_payment(connection, entry.id) is not None
+            not_bought = {
+                **FREE,
+                "sender": None,
+                **without_order(entry, wallet_was_asked=was_asked),
+                "problem": problem,
+            }
+            return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
+
+    def refunded(self, key: str, cents: int) -> Entry:
+        """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.
+
+        Raises:
+            RefusedError: no such entry, it has not ended, or more is said to have come back than was paid.
+        """
+        with self._writing() as connection:
+            entry = self._with_key(connection, key)
+            changes, detail = refunded_by_owner(entry, cents), {"refunded_cents": cents}
+            what = "the owner says what has come back"
+            return rows.change(connection, entry, entry.state, what, detail, changes, self._clock())
+
+    def _with_key(self, connection: sa.Connection, key: str) -> Entry:
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
+        row = connection.execute(query).first()
+        if row is None:
+            raise RefusedError(
+                "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+            )
+        return entry_of(row)
+
+
+def _address_of(row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
+    name, fields = row
+    known: object = json.loads(fields)
+    if not isinstance(known, dict) or not isinstance(name, str):
+        raise ValueError
+    return name, cast(dict[str, Any], known)

@@ -1,0 +1,125 @@
+"""The one thread that uses the journal, opened when it is first needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.entry import Entry, Mode, State
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.admission import Admission
+    from zinc_mcp.journal.glance import Glance
+    from zinc_mcp.journal.journal import Journal
+
+T = TypeVar("T")
+
+READ_ONLY_SECONDS = 5.0
+"""For how long a journal that could only be read is taken for one that still is."""
+
+
+class Writer:
+    """Runs journal work one piece at a time, off the event loop. Work that has begun is never abandoned."""
+
+    def __init__(self, opener: Callable[[], Journal]) -> None:
+        """Remember how to open the journal; SQLAlchemy is imported and the file touched only on first use."""
+        self._opener = opener
+        self._journal: Journal | None = None
+        self._glance: Glance | None = None
+        self._look_again = 0.0
+        self._one = anyio.CapacityLimiter(1)
+        self._is_old = False
+        self.used = anyio.Event()
+        """Set once the journal has been used."""
+
+    async def run(self, work: Callable[[Journal], T]) -> T:
+        """Do `work` with the journal and return what it returns.
+
+        Raises:
+            JournalError: the journal cannot be opened or used.
+        """
+        done = await anyio.to_thread.run_sync(self._run, work, limiter=self._one)
+        self.used.set()
+        return done
+
+    async def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
+        """`Journal.find`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(
+            lambda glance: glance.find(handle, caller, mode),
+            lambda journal: journal.find(handle, caller=caller, mode=mode),
+        )
+
+    async def read(self, entry_id: int) -> Entry:
+        """`Journal.read`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(lambda glance: glance.read(entry_id), lambda journal: journal.read(entry_id))
+
+    async def move(
+        self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
+    ) -> Entry:
+        """`Journal.move` on the journal's thread.
+
+        Raises:
+            StaleEntryError: somebody else moved the entry first.
+            JournalError, RefusedError: as `Journal.move`.
+        """
+        return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
+
+    async def is_older_than(self, seconds: float) -> bool:
+        """Say whether the journal was made longer ago than that; asked again only while it was not.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        if not self._is_old:
+            self._is_old = await self.run(lambda journal: journal.age_seconds()) > seconds
+        return self._is_old
+
+    async def aclose(self) -> None:
+        """Close the journal if it was opened."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._close, limiter=self._one)
+
+    async def _seen(self, look: Callable[[Glance], T], work: Callable[[Journal], T]) -> T:
+        if self._glance is not None:
+            from zinc_mcp.journal.glance import NothingSeenError
+
+            with suppress(NothingSeenError):
+                return look(self._glance)
+        return await self.run(work)
+
+    def _run(self, work: Callable[[Journal], T]) -> T:
+        if self._journal is not None and self._journal.is_read_only and time.monotonic() >= self._look_again:
+            self._close()  # it may be writable by now
+        if self._journal is None:
+            self._journal = self._opener()
+            self._glance = self._journal.glance()
+            self._look_again = time.monotonic() + READ_ONLY_SECONDS
+        if self._journal.has_never_sent:
+            # The journal's failure is told by the work itself, if it still fails.
+            with suppress(JournalError):
+                self._journal.free_never_sent()
+        return work(self._journal)
+
+    def _close(self) -> None:
+        if self._glance is not None:  # first: whoever closes the file last takes the log into it
+            self._glance.close()
+            self._glance = None
+        if self._journal is not None:
+            with suppress(JournalError):
+                self._journal.free_never_sent()
+            self._journal.close()
+            self._journal = None

@@ -1,0 +1,240 @@
+"""The journal's schema: made where there is none, brought up to date where an older version made it, and held on to.
+
+A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
+something elsewhere, and would not find what this one writes.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateColumn
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.database import SCHEMA_VERSION
+from zinc_mcp.journal.entry import FOREVER
+from zinc_mcp.journal.purge import forget_again
+from zinc_mcp.journal.statements import begin_writing, execute
+from zinc_mcp.journal.tables import (
+    ADDRESSES,
+    ENTRIES,
+    FORGETTABLE_INDEX,
+    LISTED_INDEX,
+    META,
+    NEAR_TWINS,
+    PAYMENTS,
+    PINS,
+    TABLES,
+    UNFINISHED_INDEX,
+    UNPROVED_INDEX,
+)
+
+RENEWED = 2000
+"""How many of the newest entries get a new digest: far more than one window holds."""
+
+_KEPT = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
+KEPT_SCHEMA = _KEPT.scalar_subquery()
+"""The journal's version, inside another statement: there it costs nothing."""
+IS_OF_THIS_VERSION = sa.exists().where(
+    META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
+)
+"""The journal is still of this version, inside another statement."""
+
+
+def create(engine: sa.Engine, now: float) -> None:
+    """Create the tables where there are none, and bring those of an older version up to date.
+
+    Raises:
+        JournalError: a newer version made them, they are not all there, or they are not ours.
+    """
+    with engine.begin() as connection:
+        begin_writing(connection)
+        if _is_new(connection):
+            TABLES.create_all(connection)
+            connection.execute(
+                sa.insert(META),
+                [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
+            )
+        found = _version(connection.execute(_KEPT).scalar_one_or_none())
+        if found > SCHEMA_VERSION:
+            raise newer()
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            _MIGRATIONS[version](connection)
+            connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
+        _check_whole(connection)
+
+
+def check_readable(engine: sa.Engine) -> None:
+    """Check that a journal which can only be read is one that this version reads.
+
+    Raises:
+        JournalError: it is not; an older one cannot be brought up to date where nothing can be written.
+    """
+    with engine.connect() as connection:
+        if _is_new(connection):
+            raise JournalError("There is no journal yet, and none can be made here.")
+        found = _version(connection.execute(_KEPT).scalar_one_or_none())
+        if found > SCHEMA_VERSION:
+            raise newer()
+        if found < SCHEMA_VERSION:
+            raise JournalError(
+                "The journal was written by an older version of zinc-mcp and cannot be brought up to date, since it "
+                "can only be read.",
+                "Tell the user to make the journal's folder and file writable, or to read a copy of them.",
+                owner_step="Make the journal's folder and file writable, or read a copy of them.",
+            )
+        _check_whole(connection)
+
+
+def check(kept: str | None) -> None:
+    """Check what a writing transaction has read in `KEPT_SCHEMA`.
+
+    Raises:
+        JournalError: a newer version has changed the schema since this process began, or the version is gone.
+    """
+    if kept != _OURS:
+        if _version(kept) > SCHEMA_VERSION:
+            raise newer()
+        raise half_made()
+
+
+def check_now(connection: sa.Connection) -> None:
+    """Check the schema inside a writing transaction that does not read it otherwise.
+
+    Raises:
+        JournalError: as `check`.
+    """
+    row = execute(connection, _KEPT, {}).fetchone()
+    check(None if row is None else row[0])
+
+
+def newer() -> JournalError:
+    """Return the failure of a journal that a newer version of this program writes."""
+    return JournalError(
+        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
+        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
+    )
+
+
+def half_made() -> JournalError:
+    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
+    return JournalError(
+        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
+        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
+        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
+    )
+
+
+_OURS = str(SCHEMA_VERSION)
+
+
+def _version(kept: object) -> int:
+    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
+        raise half_made()
+    return int(kept[:9])
+
+
+def _is_new(connection: sa.Connection) -> bool:
+    there = set(sa.inspect(connection).get_table_names())
+    if META.name in there:
+        return False
+    if there & TABLES.tables.keys():
+        raise half_made()
+    if there and connection.dialect.name == "sqlite":
+        raise JournalError(
+            "The journal's file is a database of another program, so it is not touched.",
+            "Tell the user to point ZINC_MCP_JOURNAL or ZINC_MCP_HOME at a place of its own.",
+            owner_step="Point ZINC_MCP_JOURNAL or ZINC_MCP_HOME at a place of its own.",
+        )
+    return True
+
+
+def _check_whole(connection: sa.Connection) -> None:
+    inspector = sa.inspect(connection)
+    if not TABLES.tables.keys() <= set(inspector.get_table_names()):
+        raise half_made()
+    if not set(ENTRIES.c.keys()) <= {column["name"] for column in inspector.get_columns(ENTRIES.name)}:
+        raise half_made()
+
+
+def _add_payments(connection: sa.Connection) -> None:
+    """Version 2: payments by wallet, and the state in which a wallet is asked."""
+    PAYMENTS.create(connection)
+    UNFINISHED_INDEX.drop(connection)
+    UNFINISHED_INDEX.create(connection)
+
+
+def _add_addresses(connection: sa.Connection) -> None:
+    """Version 3: addresses that the owner saved."""
+    ADDRESSES.create(connection)
+
+
+def _add_steady_leases(connection: sa.Connection) -> None:
+    """Version 4: leases by the machine's own clock, which cannot be set."""
+    for column in (ENTRIES.c.lease_boot, ENTRIES.c.lease_taken, ENTRIES.c.lease_seconds):
+        _add_column(connection, column)
+
+
+def _add_questions_and_proofs(connection: sa.Connection) -> None:
+    """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
+    columns = (
+        ENTRIES.c.kind,
+        ENTRIES.c.authorised_cents,
+        ENTRIES.c.refunded_cents,
+        ENTRIES.c.zinc_at,
+        ENTRIES.c.sender,
+    )
+    for column in columns:
+        _add_column(connection, column)
+    UNPROVED_INDEX.create(connection)
+    agents = sa.select(ENTRIES.c.id, ENTRIES.c.facts).where(ENTRIES.c.rail == "agent")
+    for entry_id, facts in connection.execute(agents).all():
+        try:
+            authorised = json.loads(facts)["payment"]["authorised_cents"]
+        except (ValueError, TypeError, KeyError):  # nothing was, or it cannot be read
+            continue
+        if type(authorised) is int:
+            known = {"authorised_cents": authorised}
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == entry_id).values(known))
+    NEAR_TWINS.create(connection)
+    PINS.create(connection)
+
+
+def _renew_twins(connection: sa.Connection) -> None:
+    """Version 6: products and places are compared by other rules, so that open and recent orders get today's digest.
+
+    Without it an order from before the upgrade would not be known again within its window.
+    """
+    from zinc_mcp.journal.twin import twin_of_body  # only here: the rules are not needed to open a journal
+
+    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.twin, ENTRIES.c.body)
+    newest = sa.select(*columns).order_by(ENTRIES.c.id.desc()).limit(RENEWED)
+    in_doubt = sa.select(*columns).where(ENTRIES.c.state.in_(FOREVER))
+    for row in (*connection.execute(newest).all(), *connection.execute(in_doubt).all()):
+        twin = twin_of_body(row.caller, row.body) if row.body is not None else None
+        if twin is not None and twin != row.twin:
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == row.id).values(twin=twin))
+
+
+def _add_indices_and_forget(connection: sa.Connection) -> None:
+    """Version 7: indices of the lists and of what may be forgotten; what earlier purges have left behind goes."""
+    LISTED_INDEX.create(connection)
+    FORGETTABLE_INDEX.create(connection)
+    forget_again(connection)
+
+
+def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
+    definition = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
+    2: _add_payments,
+    3: _add_addresses,
+    4: _add_steady_leases,
+    5: _add_questions_and_proofs,
+    6: _renew_twins,
+    7: _add_indices_and_forget,
+}

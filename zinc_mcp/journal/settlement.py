@@ -1,0 +1,182 @@
+"""Money: what an entry takes from the limits, and what is told of it. The one place that decides either.
+
+It goes by facts and by how each is known. On the account rail Zinc debits a balance that it holds, so its own read of
+our order is the proof of what was charged, or that nothing was. A wallet's credential lets the money go before
+anything is bought: what it authorised counts until it ages out of the windows, or until its return is proved by a
+credit that was observed, by the chain (the payment was never taken), or by the owner's word in a terminal. A price that
+contradicts itself settles nothing. Amounts are US cents.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.money import printed
+from zinc_mcp.zinc.responses import Order
+
+Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
+
+OWNERS_WORD = "refunded_by_owner_cents"
+"""In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
+
+NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+_ENDED: frozenset[State] = frozenset(
+    {"placed", "paid_no_order", "failed", "cancelled", "rejected", "refused", "declined"}
+)
+
+_SENTENCES: Mapping[Doubt, str] = {
+    "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",
+    "ending_unclear": "What Zinc says of how the order ended contradicts itself, so nothing is settled on it.",
+    "above_ceiling": "Zinc says that more was charged than the order's max_price allows.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the journal writes down about an entry's money."""
+
+    spent_cents: int | None
+    """What it came to, Zinc's fee included; None while that is not known."""
+    counts_cents: int
+    refunded_cents: int | None
+    doubt: Doubt | None = None
+
+    @property
+    def columns(self) -> dict[str, int | None]:
+        """The journal's columns."""
+        return {
+            "spent_cents": self.spent_cents,
+            "counts_cents": self.counts_cents,
+            "refunded_cents": self.refunded_cents,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told about an entry's money; None is not known, or does not apply."""
+
+    held_cents: int
+    """The most that it could have cost."""
+    up_front_cents: int | None = None
+    """What a wallet's credential let go, before anything was bought."""
+    paid_cents: int | None = None
+    refunded_cents: int | None = None
+    """What is proved to have come back."""
+    expected_back_cents: int | None = None
+    """What has still to come back; of what was paid up front, that is not proved."""
+    doubt: Doubt | None = None
+
+
+def settled(entry: Entry, state: State, order: Order) -> Settlement:
+    """Return the money of an entry in `state`, where Zinc shows our order like this."""
+    refunded, let_go = _refunded(entry, order), entry.authorised_cents
+    if order.ending_is_unclear:
+        held = max(entry.reserved_cents, let_go or 0)
+        return Settlement(None, held, entry.refunded_cents, "ending_unclear")
+    if state in ("failed", "cancelled"):
+        if let_go is None:
+            return Settlement(0, 0, refunded)
+        if order.credits_are_unclear or order.credited_cents > let_go:
+            return replace(_unbought(let_go, entry.refunded_cents), doubt="price_unclear")
+        return _unbought(let_go, refunded)
+    priced = order.job_result.price_components if order.job_result is not None and state == "placed" else None
+    if priced is None:
+        spent = entry.spent_cents if state == "placed" and entry.state == "placed" else None
+        doubt = doubt_of(entry) if spent is not None else None
+    else:
+        charged = None if priced.is_unclear else priced.charged_cents
+        spent = None if charged is None else charged + entry.fee_cents
+        above = charged is not None and charged > entry.ceiling_cents
+        doubt = "price_unclear" if priced.is_unclear else "above_ceiling" if above else None
+    most = spent if spent is not None else let_go if let_go is not None else entry.reserved_cents
+    if order.credits_are_unclear or order.credited_cents > most:
+        refunded, doubt = entry.refunded_cents, "price_unclear"
+        spent = None  # more has come back than was paid, or what cannot have: neither is believed
+    held = entry.reserved_cents if let_go is None else max(let_go, spent or 0)
+    counts = held if let_go is not None or spent is None else spent
+    back = 0 if spent is None and let_go is None else refunded or 0
+    return Settlement(spent, max(0, counts - back), refunded, doubt)
+
+
+def nothing_taken(entry: Entry) -> Mapping[str, int | None]:
+    """Return the columns of an entry that is proved to have cost nothing: not sent, rejected, or never taken."""
+    return Settlement(0, 0, entry.authorised_cents).columns
+
+
+def without_order(entry: Entry, *, wallet_was_asked: bool) -> Mapping[str, int | None]:
+    """Return the columns of an entry that the owner says bought nothing. That is no proof that money came back."""
+    authorised = entry.authorised_cents
+    if authorised is None and wallet_was_asked:
+        authorised = entry.reserved_cents
+    if authorised is None:
+        return nothing_taken(entry)
+    return {**_unbought(authorised, entry.refunded_cents).columns, "authorised_cents": authorised}
+
+
+def refunded_by_owner(entry: Entry, cents: int) -> Mapping[str, Any]:
+    """Return what changes when the owner says that `cents` in all have come back of what was paid up front.
+
+    Raises:
+        RefusedError: nothing was paid up front, it is not over, or more is said to have come back than was paid.
+    """
+    authorised = entry.authorised_cents
+    if authorised is None:
+        raise RefusedError(
+            "Nothing was paid up front for this order, so nothing was changed.",
+            "Only an order that a payment wallet paid for has a refund of its own.",
+        )
+    if entry.state not in _ENDED:
+        raise RefusedError(f"This order is not over: it is {entry.state}.", "Try again once it has ended.")
+    if not 0 <= cents <= authorised:
+        raise RefusedError(f"At most {printed(authorised)} can come back: that was paid up front. Nothing was changed.")
+    facts = {**entry.facts, OWNERS_WORD: cents}
+    if entry.state == "placed":
+        most = max(authorised, entry.spent_cents or 0)
+        return {"facts": facts, "refunded_cents": cents, "counts_cents": max(0, most - cents)}
+    return {"facts": facts, **_unbought(authorised, cents).columns}
+
+
+def told_of(entry: Entry) -> Told:
+    """Return what is told about an entry's money, as the journal has it."""
+    let_go, spent, refunded = entry.authorised_cents, entry.spent_cents, entry.refunded_cents
+    held, doubt = entry.reserved_cents, doubt_of(entry)
+    if let_go is None or _was_never_taken(entry):
+        paid = spent if spent is not None else 0 if entry.state in NOT_BOUGHT else None
+        back = max(0, held - paid) if paid is not None and entry.state in _ENDED else None
+        return Told(held, None, paid, refunded if let_go is None else None, back, doubt)
+    if entry.state not in _ENDED:
+        return Told(held, let_go, None, refunded, None, doubt)
+    due = let_go if entry.state != "placed" else None if spent is None else max(0, let_go - spent)
+    back = None if due is None else max(0, due - (refunded or 0))
+    return Told(held, let_go, spent if entry.state == "placed" else None, refunded, back, doubt)
+
+
+def doubt_of(entry: Entry) -> Doubt | None:
+    """Return what is doubtful about the money of an entry."""
+    code = (entry.problem or {}).get("code")
+    return code if code in _SENTENCES else None
+
+
+def problem_of(doubt: Doubt | None) -> Mapping[str, Any] | None:
+    """Return what an entry keeps about a doubt."""
+    return None if doubt is None else {"code": doubt, "summary": _SENTENCES[doubt]}
+
+
+def _unbought(authorised: int, refunded: int | None) -> Settlement:
+    left = max(0, authorised - (refunded or 0))
+    return Settlement(None if refunded is None else left, left, refunded)
+
+
+def _refunded(entry: Entry, order: Order) -> int | None:
+    """Return what is proved to have come back: on the rail with a balance what Zinc shows, else the higher of two."""
+    word = entry.facts.get(OWNERS_WORD)
+    credited = order.credited_cents
+    return max(word, credited) if isinstance(word, int) else credited or None
+
+
+def _was_never_taken(entry: Entry) -> bool:
+    return (
+        entry.spent_cents == 0 and entry.state in ("rejected", "refused", "declined") and OWNERS_WORD not in entry.facts
+    )

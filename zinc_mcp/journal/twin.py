@@ -1,0 +1,135 @@
+"""When two orders are the same intention: the twin digest, the body digest and the key derived from them."""
+
+import hashlib
+import json
+import uuid
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.zinc.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
+from zinc_mcp.zinc.places.letters import fold_label
+from zinc_mcp.zinc.places.reading import near_place_of, place_of
+from zinc_mcp.zinc.product_urls.reading import read_product_url
+
+KEY_FIELD = f"{RESERVED_METADATA}key"
+TWIN_FIELD = f"{RESERVED_METADATA}twin"
+
+_NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
+"""Ours alone: keys of this program never meet another program's UUIDv5s."""
+
+
+def twin_digest(caller: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> str:
+    """Return the digest that is equal for the same intention: who, where to, and what.
+
+    Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number.
+    `place` is `place_of` the shipping address, where that is known.
+    """
+    wanted: dict[str, int] = {}
+    for product in order.products:
+        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()
+        wanted[line] = wanted.get(line, 0) + product.quantity
+    return _digest([caller, place or place_of(order.shipping_address), sorted(wanted.items())])
+
+
+def near_digests(caller: str, mode: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Return a digest for each product: equal for orders that may be one wish in other words.
+
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
+    what is only likely to be another spelling of the place.
+    """
+    ship_to = near_place_of(order.shipping_address, place)
+    products = sorted({_product(line) for line in order.products})
+    return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def twin_of_body(caller: str, body: bytes) -> str | None:
+    """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
+    try:
+        return twin_digest(caller, _order_in(body))
+    except (ValueError, RecursionError):  # bytes of an earlier version may hold what is refused today
+        return None
+
+
+def order_of(entry: Entry) -> OrderCreate:
+    """Return the order that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged, cannot be read, or an older version took what this one does not.
+    """
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    try:
+        return _order_in(entry.body)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise RefusedError("The order's content in the journal cannot be read, so it is not sent.") from None
+        raise RefusedError(
+            "The order was written by an older version with something that is refused today, so it is not sent.",
+            "Place the order again; the answer says what to change.",
+        ) from None
+
+
+def _order_in(sent: bytes) -> OrderCreate:
+    read: object = json.loads(sent)
+    if not isinstance(read, dict):
+        raise ValueError("no order")
+    body = cast(dict[str, Any], read)
+    told: object = body.pop("metadata", None) or {}
+    metadata = cast(dict[str, Any], told if isinstance(told, dict) else {})
+    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
+    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+
+
+def body_digest(order: OrderCreate) -> str:
+    """Return the digest of everything the caller asked for, but the idempotency key.
+
+    What is left out and what is given as its default are one wish.
+    """
+    return _digest(_essence(order.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})))
+
+
+def derived_key(caller: str, mode: str, twin: str, earlier: int) -> str:
+    """Return the idempotency key of the `earlier`+1st entry with this twin digest (a UUIDv5, 36 characters)."""
+    return str(uuid.uuid5(_NAMESPACE, canonical([caller, mode, twin, earlier]).decode()))
+
+
+def given_key(caller: str, key: str) -> str:
+    """Return the key to use on the wire for one the caller gave: unchanged, but a member's own for a member.
+
+    Members share one Zinc account: without this, two members who both say `order-1` would collide.
+    """
+    return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key]).decode()))
+
+
+def to_bytes(order: OrderCreate, key: str, twin: str) -> bytes:
+    """Return the exact bytes to send: the order, its key, and the metadata by which it can be found again."""
+    body: dict[str, Any] = order.to_wire()
+    body["idempotency_key"] = key
+    body["metadata"] = {**(order.metadata or {}), KEY_FIELD: key, TWIN_FIELD: twin}
+    return canonical(body)
+
+
+def _essence(value: Any) -> Any:
+    """Return plain data without what says nothing: null, empty text, empty lists and objects."""
+    if isinstance(value, dict):
+        parts = {name: _essence(part) for name, part in cast(dict[str, Any], value).items()}
+        return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [_essence(part) for part in cast(list[Any], value)]
+    return value
+
+
+def _product(line: OrderProduct) -> str:
+    return read_product_url(line.url).product
+
+
+def _variant(product: OrderProduct) -> list[tuple[str, str]]:
+    # What is chosen twice is chosen once.
+    return sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()[:40]

@@ -1,0 +1,259 @@
+"""Who may use a team server: names, hashed bearer tokens, and ids that are never used again.
+
+Everything of a member (orders, limits, a PIN, sessions) belongs to their *caller*, `name#id` with a random id, not to
+their name: whoever is given the name of a removed member inherits nothing. A member of a file from before there were
+ids is the caller `name`, as in the journal of that time; nobody can become that caller again.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.invocation import command
+from zinc_mcp.private_files import make_folder, open_file, writable_by_others
+
+LOCAL = "local"
+"""The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
+
+_NAME = re.compile(r"[a-z0-9._-]{1,64}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{16}")
+_NAME_IN_CALLER = 47
+"""Characters: the journal has room for 64 in a caller."""
+_PREFIX = "zmcp_"
+_SCOPE_KEY = "zinc_mcp.member"
+_MAX_FILE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    hash: str
+    id: str | None = None
+    """None: added before there were ids."""
+
+    @property
+    def caller(self) -> str:
+        return self.name if self.id is None else f"{self.name[:_NAME_IN_CALLER]}#{self.id}"
+
+
+class Members:
+    """The members in a file, read again whenever the file changes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._hashes: dict[str, str] = {}
+
+    def known(self) -> dict[str, str]:
+        """Return the hashes by caller.
+
+        Raises:
+            SettingsError: if the file cannot be used. Nobody is let in then: a token may just have been taken back.
+        """
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            self._seen, self._hashes = None, {}
+            return self._hashes
+        except OSError as error:
+            raise _unusable(self.path, error.strerror or "input/output error") from error
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if stamp != self._seen:
+            self._seen = None
+            self._hashes = {member.caller: member.hash for member in _read(self.path).values()}
+            self._seen = stamp
+        return self._hashes
+
+    def caller_by(self, token: str) -> str | None:
+        """Return the caller whose token this is, comparing with every hash so that time tells nothing.
+
+        Raises:
+            SettingsError: as `known`.
+        """
+        given = _hash(token)
+        found = None
+        for caller, kept in self.known().items():
+            if hmac.compare_digest(kept, given):
+                found = caller
+        return found
+
+
+def list_members(path: Path) -> list[str]:
+    """Return the members' names, sorted.
+
+    Raises:
+        SettingsError: if the file cannot be used.
+    """
+    return sorted(_read(path)) if path.exists() else []
+
+
+def members_callers(path: Path) -> dict[str, str]:
+    """Return each member's caller by name, in the order of the names.
+
+    Raises:
+        SettingsError: if the file cannot be used.
+    """
+    return {name: member.caller for name, member in sorted(_read(path).items())} if path.exists() else {}
+
+
+def name_of(caller: str) -> str:
+    """Return the name of a caller, as people are shown it."""
+    return caller.partition("#")[0]
+
+
+def add_member(path: Path, name: str) -> str:
+    """Add a member, with an id of their own, and return the token, which is kept as a hash only.
+
+    Raises:
+        RefusedError: if the name cannot be used or is taken.
+        SettingsError: if the file cannot be used.
+    """
+    if not _NAME.fullmatch(name) or name == LOCAL:
+        raise RefusedError(
+            "That is not a member's name.",
+            owner_step=f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
+            code="invalid_arguments",
+        )
+    token = _PREFIX + secrets.token_urlsafe(32)
+    with _changing(path) as members:
+        if name in members:
+            raise RefusedError(
+                f"There is a member {name} already.",
+                owner_step="To give them a new token, remove them first.",
+                code="invalid_arguments",
+            )
+        members[name] = _Member(name, _hash(token), secrets.token_hex(8))
+    return token
+
+
+def remove_member(path: Path, name: str) -> str | None:
+    """Remove a member, whose token stops working at once; return the caller they were, None when there was none.
+
+    Raises:
+        SettingsError: if the file cannot be used.
+    """
+    with _changing(path) as members:
+        removed = members.pop(name, None)
+    return None if removed is None else removed.caller
+
+
+def member_of(scope: Mapping[str, Any]) -> str | None:
+    """Return whose token this HTTP request carried: a member's caller, or `local`."""
+    return scope.get(_SCOPE_KEY)
+
+
+def let_in(scope: MutableMapping[str, Any], caller: str) -> None:
+    """Note in a request's scope who makes it, for us and for the SDK.
+
+    The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
+    `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`).
+    """
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+    from mcp.server.auth.provider import AccessToken
+
+    scope[_SCOPE_KEY] = caller
+    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller, scopes=[]))
+
+
+def _hash(token: str) -> str:
+    # A token is 32 random bytes: nothing is gained by a slow hash.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(path: Path) -> dict[str, _Member]:
+    others = writable_by_others(path)
+    if others is not None:
+        raise _unusable(path, f"other users of this machine can write to {others}")
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise _unusable(path, "too large")
+        document: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _unusable(path, error.strerror or "input/output error") from error
+    except (ValueError, RecursionError):
+        raise _unusable(path, "not JSON") from None
+    listed = cast(dict[str, Any], document).get("members") if isinstance(document, dict) else None
+    if not isinstance(listed, dict):
+        raise _unusable(path, 'not {"members": {name: {"id": id, "hash": hash}}}')
+    members = {name: _member(name, kept) for name, kept in cast(dict[str, Any], listed).items()}
+    found = {name: member for name, member in members.items() if member is not None}
+    # Of two with one id, both would be one caller.
+    if len(found) < len(members) or len({member.caller for member in found.values()}) < len(found):
+        raise _unusable(path, "an entry is not a member's name, id and hash")
+    return found
+
+
+def _member(name: str, kept: Any) -> _Member | None:
+    """Return one entry of the file: `{"id": id, "hash": hash}`, or the hash alone as it was before there were ids."""
+    if not _NAME.fullmatch(name) or name == LOCAL:
+        return None
+    if isinstance(kept, str):
+        return _Member(name, kept) if _HASH.fullmatch(kept) else None
+    if not isinstance(kept, dict):
+        return None
+    fields = cast(dict[str, Any], kept)
+    given, kept_hash = fields.get("id"), fields.get("hash")
+    if fields.keys() != {"id", "hash"} or not isinstance(given, str) or not isinstance(kept_hash, str):
+        return None
+    return _Member(name, kept_hash, given) if _ID.fullmatch(given) and _HASH.fullmatch(kept_hash) else None
+
+
+@contextmanager
+def _changing(path: Path) -> Generator[dict[str, _Member]]:
+    """Give the members to change and write them back whole, one process at a time."""
+    make_folder(path.parent)
+    with _alone(path):
+        members = _read(path) if path.exists() else {}
+        before = dict(members)
+        yield members
+        if members != before:
+            _write(path, members)
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    # Two changes at once must not lose one: a removal that is lost lets somebody in.
+    try:
+        import fcntl
+    except ImportError:  # Windows has no advisory locks of this kind; a team server does not run there
+        yield
+        return
+    with os.fdopen(open_file(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, members: Mapping[str, _Member]) -> None:
+    listed = {
+        name: member.hash if member.id is None else {"id": member.id, "hash": member.hash}
+        for name, member in sorted(members.items())
+    }
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600 at most
+        if os.name == "posix":
+            os.fchmod(handle, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"members": listed}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError as error:
+        raise _unusable(path, error.strerror or "input/output error") from error
+
+
+def _unusable(path: Path, why: str) -> SettingsError:
+    return SettingsError(
+        f"The file of members cannot be used ({why}): {path}",
+        f"Correct it, or remove it and make it anew with {command('members', 'add', 'NAME')}.",
+    )

@@ -1,0 +1,180 @@
+"""A person's PIN: kept as a slow hash, and held against what is typed at a speed that leaves nothing to guessing."""
+
+import hashlib
+import hmac
+import math
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import anyio.to_thread
+
+from zinc_mcp.errors import RefusedError
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.journal.runner import Writer
+
+Place = Literal["page", "terminal"]
+PLACES: tuple[Place, ...] = ("page", "terminal")
+
+OWNER = "local"
+"""The caller whose PIN is the owner's."""
+MIN_LENGTH = 6
+"""Of a new one. Shorter ones that were set before work until they are changed."""
+FORGET_SECONDS = 86_400.0
+"""How long a PIN that is said to be forgotten stays: so long its owner can see that, if it was somebody else."""
+FREE_TRIES = 3
+"""So many wrong PINs in a row cost no time."""
+LONGEST_WAIT_SECONDS = 900.0
+
+_COST = {"n": 2**14, "r": 8, "p": 1}
+_MOST_BYTES = 1024
+
+
+def hashed(pin: str) -> str:
+    """Return what to keep of a PIN: scrypt, its cost, a salt of its own and the hash."""
+    salt = secrets.token_bytes(16)
+    return f"scrypt${_COST['n']}${_COST['r']}${_COST['p']}${salt.hex()}${_scrypt(pin, salt, **_COST).hex()}"
+
+
+def matches(kept: str, pin: str) -> bool:
+    """Say whether this is the PIN that was kept; what cannot be read as one matches nothing."""
+    try:
+        scheme, n, r, p, salt, digest = kept.split("$")
+        if scheme != "scrypt":
+            return False
+        return hmac.compare_digest(bytes.fromhex(digest), _scrypt(pin, bytes.fromhex(salt), int(n), int(r), int(p)))
+    except (ValueError, OverflowError):
+        return False
+
+
+def wait_seconds(wrong: int) -> float:
+    """Return how long the next try has to wait after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """The PIN that a caller's yes needs."""
+
+    kept: str = field(repr=False)
+    whose: str
+    counted_under: str
+    """Wrong ones are counted under this name, over all orders."""
+    ends: float | None
+    """When it ends, where somebody has said that it is forgotten."""
+    page_free_at: float | None
+    """When the next one is looked at on the page; None for at once."""
+    terminal_free_at: float | None
+
+    def free_at(self, place: Place) -> float | None:
+        """Return when the next one is looked at there; None for at once."""
+        return self.page_free_at if place == "page" else self.terminal_free_at
+
+    def notices(self, place: Place, now: float) -> list[str]:
+        """Return what whoever is asked for it there has to know: that it ends, that a wait runs."""
+        free_at = self.free_at(place)
+        told = [] if self.ends is None else [notice(self.ends, now)]
+        return told if free_at is None else [*told, wait_notice(free_at, now)]
+
+
+@dataclass(frozen=True, slots=True)
+class PinTry:
+    """A try that was written down before anybody looks at it."""
+
+    asked: PinAsked
+    place: Place
+    free_at: float | None
+    """When the next try is looked at; None for at once."""
+    looked_at: bool
+    """False where this one came before its time, and does not count."""
+
+
+async def check_pin(writer: "Writer", caller: str, place: Place, given: str | None, now: float) -> None:
+    """Hold a yes against the PIN that it needs, where one is set: the caller's own, otherwise the owner's.
+
+    A try is written down before it is looked at, over all orders. After a few wrong ones the next has to wait, up to
+    a quarter of an hour.
+
+    Args:
+        writer: the journal's thread.
+        caller: whose yes it is; in a terminal always the owner's.
+        place: where it was typed. Wrong ones are counted for each place apart.
+        given: the PIN as it was typed; None where none was.
+        now: seconds since the epoch.
+
+    Raises:
+        RefusedError: `approval_required`: it is missing, wrong, or came too early.
+        JournalError: the try cannot be written down.
+    """
+    if not given:
+        if await writer.run(lambda journal: journal.asked_pin(caller)) is not None:
+            raise _needed()
+        return
+    tried = await writer.run(lambda journal: journal.count_pin_try(caller, place, now))
+    if tried is None:
+        return
+    if not tried.looked_at:
+        raise _too_early(tried, now)
+    if not await anyio.to_thread.run_sync(matches, tried.asked.kept, given):
+        raise _wrong(tried, now)
+    await writer.run(lambda journal: journal.pin_was_right(tried))
+
+
+def check_owner_pin(journal: "Journal", given: str, now: float) -> None:
+    """Hold what the owner typed in a terminal against their PIN, as `check_pin` does.
+
+    Raises:
+        RefusedError: `approval_required`: it is wrong, or came too early.
+        JournalError: the try cannot be written down.
+    """
+    tried = journal.count_pin_try(place="terminal", now=now)
+    if tried is None:
+        return
+    if not tried.looked_at:
+        raise _too_early(tried, now)
+    if not matches(tried.asked.kept, given):
+        raise _wrong(tried, now)
+    journal.pin_was_right(tried)
+
+
+def notice(ends: float, now: float) -> str:
+    """Say that the PIN is going to end, to whoever is asked for it."""
+    hours = max(1, int(ends - now + 3599) // 3600)
+    return (
+        f"Somebody said that the PIN is forgotten, so it ends in {hours} hour{'' if hours == 1 else 's'}. "
+        "The right PIN, given with any yes before that, keeps it."
+    )
+
+
+def wait_notice(free_at: float, now: float) -> str:
+    """Say from when on the next PIN is looked at."""
+    seconds = math.ceil(free_at - now)
+    left = f"{seconds} seconds" if seconds < 100 else f"{(seconds + 59) // 60} minutes"
+    then = time.strftime("%H:%M:%S", time.gmtime(math.ceil(free_at)))
+    return f"The next PIN is looked at in {left}, from {then} UTC on."
+
+
+def _needed() -> RefusedError:
+    return _refused("A yes needs the PIN, on the approval page or in a terminal.")
+
+
+def _too_early(tried: PinTry, now: float) -> RefusedError:
+    return _refused("Wrong PINs were given, so this one was not looked at.", tried.free_at, now)
+
+
+def _wrong(tried: PinTry, now: float) -> RefusedError:
+    return _refused("That was not the PIN.", tried.free_at, now)
+
+
+def _refused(summary: str, free_at: float | None = None, now: float = 0.0) -> RefusedError:
+    facts = {} if free_at is None else {"wait_seconds": math.ceil(free_at - now)}
+    then = "" if free_at is None else f" {wait_notice(free_at, now)}"
+    next_step = "Nothing was sent; the question still stands."
+    return RefusedError(f"{summary}{then}", next_step, code="approval_required", facts=facts)
+
+
+def _scrypt(pin: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return hashlib.scrypt(pin.encode("utf-8", "surrogatepass")[:_MOST_BYTES], salt=salt, n=n, r=r, p=p, dklen=32)

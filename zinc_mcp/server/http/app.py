@@ -1,0 +1,299 @@
+"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and what a watchdog asks."""
+
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.invocation import command
+from zinc_mcp.owner.members import Members
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
+from zinc_mcp.server.http.bodies import Bodies
+from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Door, Hosts
+from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
+from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.mcp.server import build_server, log_to_stderr
+from zinc_mcp.server.message_bounds import MOST_MESSAGE_BYTES
+from zinc_mcp.server.pages.approval import ApprovalPage
+from zinc_mcp.server.pages.browser import BrowserPage, Show
+from zinc_mcp.server.pages.visits import Visits
+
+if TYPE_CHECKING:
+    from zinc_mcp.server.stdio import Opener
+    from zinc_mcp.wiring import Shop
+
+GRACE_SECONDS = 5
+"""How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+logger = logging.getLogger("zinc_mcp")
+
+
+def serve_http(
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    tls: tuple[Path, Path] | None = None,
+    behind_proxy: bool = False,
+    members: Path | None = None,
+    opener: "Opener | None" = None,
+) -> None:
+    """Serve until a signal says stop; orders on the wire are finished first.
+
+    Args:
+        settings: what the owner configured.
+        host: the address to listen on.
+        port: its port.
+        allowed_hosts: the names clients reach this server by, when that is not loopback.
+        tls: certificate chain and private key, PEM.
+        behind_proxy: a proxy in front ends TLS.
+        members: the file of members, `members.json` in the home by default.
+        opener: opens the shop in another way than `open_shop`, as a fault campaign does.
+
+    Raises:
+        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used,
+            the one with the owner's token (`access.local_token`) among them.
+    """
+    known = Members(members or settings.home / "members.json")
+    exposed = behind_proxy or bool(allowed_hosts) or not _is_loopback(host)
+    has_members = bool(known.known())
+    if exposed:
+        _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
+    if tls is not None:
+        _check_tls(*tls)
+    raise_file_limit()
+    log_to_stderr()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each request that is none
+    logger.setLevel(logging.INFO)
+    local = None if has_members or exposed else local_token(settings.home)
+    names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
+    hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
+    with _listening(host, port) as listener:
+        base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
+        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base)
+
+
+def build_app(
+    shop: "Shop",
+    hosts: Hosts,
+    members: Members,
+    *,
+    local: LocalToken | None = None,
+    base: str | None = None,
+    show: Show | None = None,
+) -> ASGIApp:
+    """Return the ASGI application for an open shop.
+
+    Args:
+        shop: stays open while the application runs.
+        hosts: the names clients may reach it by.
+        members: who may use it.
+        local: the token of the owner, who may use it while there are no members; without one nobody may then.
+        base: the origin people reach the approval page by; without one they decide in a terminal.
+        show: opens the page of a caller on this machine in another way than in the desktop's browser.
+    """
+    page, routes = _page(shop, hosts, members, base, show)
+    server = build_server(shop, page)
+    security = hosts.for_the_sdk()
+    streamable = server.streamable_http_app(
+        transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
+    )
+    sse = server.sse_app(transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES)
+
+    async def healthy(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        try:
+            await shop.check_ready()
+        except ZincMcpError as error:
+            return JSONResponse({"status": "not ready", "code": error.code}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with server.session_manager.run(), shares.watched():
+            yield
+
+    routed = Starlette(
+        routes=[
+            Route(HEALTH_PATH, healthy),
+            Route(READY_PATH, ready),
+            *routes,
+            *streamable.routes,
+            *sse.routes,
+        ],
+        lifespan=lifespan,
+    )
+    routed.router.redirect_slashes = False  # both spellings are served
+    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
+    door = Door(shares, hosts, members, local=local)
+    return door
+
+
+def _page(
+    shop: "Shop", hosts: Hosts, members: Members, base: str | None, show: Show | None
+) -> tuple[Page | None, list[Route]]:
+    if base is None:
+        return None, []
+    visits = Visits(shop.checkout.now)
+
+    async def served() -> str:
+        return base
+
+    approval = ApprovalPage(shop, hosts, visits, members)
+    return BrowserPage(shop, visits, served, show=show), [approval.route()]
+
+
+def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
+    """Return the origin that people reach this server by."""
+    host, port = address[:2]
+    if not exposed:
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    name = allowed_hosts[0]
+    # A proxy in front listens where browsers expect it; we do so only where we were told to.
+    return f"https://{name}:{port}" if tls and port != 443 and name.rpartition(":")[2] == name else f"https://{name}"
+
+
+class _OneAnswer:
+    """ASGI middleware: ends a stream where the SDK would start a second response to the same request.
+
+    It does so when an SSE stream was ended from this side, as at every stop (mcp 2.3, `MCPServer.sse_app`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = over = False
+
+        async def once(message: Message) -> None:
+            nonlocal started, over
+            if over:
+                return
+            if message["type"] == "http.response.start" and started:
+                over = True
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            started = True
+            await send(message)
+
+        await self._app(scope, receive, once if scope["type"] == "http" else send)
+
+
+def _check_exposed(
+    has_members: bool,
+    members: Path,
+    allowed_hosts: Sequence[str],
+    tls: tuple[Path, Path] | None,
+    behind_proxy: bool,
+) -> None:
+    missing: list[str] = []
+    if not has_members:
+        missing.append(f"members ({command('members', 'add', 'NAME')}; {members} has none)")
+    if not allowed_hosts:
+        missing.append("the names clients reach it by (--allow-host)")
+    if tls is None and not behind_proxy:
+        missing.append("TLS (--tls-cert and --tls-key) or a proxy that ends it (--behind-proxy)")
+    if missing:
+        raise SettingsError(
+            f"The server is not started where others can reach it without {'; '.join(missing)}.",
+            "Add what is missing, or listen on 127.0.0.1 alone.",
+        )
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise SettingsError("The TLS certificate or its key cannot be used.", "Give both as PEM files.") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "not an address of this machine"
+        raise SettingsError(f"Cannot listen on {host}:{port} ({reason}).", "Choose another address or port.") from error
+    with listener:
+        # Accepted connections inherit it. asyncio sets it only where the listener names its protocol, and without it
+        # an answer in two pieces waits 40 ms for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield Listener.of(listener)
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    hosts: Hosts,
+    members: Members,
+    local: LocalToken | None,
+    tls: tuple[Path, Path] | None,
+    opener: "Opener | None",
+    base: str,
+) -> None:
+    from zinc_mcp.wiring import open_shop
+
+    # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
+    async with (opener or open_shop)(settings) as shop:
+        server = BoundedServer(
+            build_app(shop, hosts, members, local=local, base=base),
+            lifespan="on",
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        address = listener.getsockname()
+        logger.info(
+            "serving %s orders on %s://%s:%d/mcp (and /sse)",
+            settings.mode,
+            "https" if tls else "http",
+            f"[{address[0]}]" if ":" in address[0] else address[0],
+            address[1],
+        )
+        if local is not None:
+            logger.info(
+                'clients send the header "Authorization: Bearer TOKEN"; the token is in the file %s, which only you '
+                "can read, and stays the same until you remove that file",
+                settings.home / TOKEN_FILE,
+            )
+        with _signals_survived():
+            await server.serve(sockets=[listener])
+
+
+@contextmanager
+def _signals_survived() -> Generator[None]:
+    """Outlive the signal that stopped uvicorn, which raises it again when it is done: orders may be on the wire."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, lambda number, frame: None) for each in stopping}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,287 @@
+"""Tool arguments: the published schemas, derived from the one model in `zinc/orders`, and what is let in.
+
+The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped) and answers in prose. Here everything
+that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zinc_mcp.errors import InvalidArgumentsError, Problem
+from zinc_mcp.prose import plain
+from zinc_mcp.server.mcp.hints import hint
+from zinc_mcp.server.mcp.shapes import model_at, settled
+from zinc_mcp.zinc.orders import Address, OrderCreate
+
+MAX_WAIT_SECONDS = 25
+MAX_ARGUMENTS = 64
+MAX_CHARACTERS = 1_000_000
+MAX_VALUES = 20_000
+MAX_DEPTH = 32
+MAX_PROBLEMS = 10
+CENTS_EXAMPLE = "6000 for $60.00"
+
+_REASONS = {
+    "missing": "is required",
+    "int_type": "must be a whole number, without quotes or a decimal point",
+    "int_from_float": "must be a whole number, without quotes or a decimal point",
+    "int_parsing": "must be a whole number, without quotes or a decimal point",
+    "int_parsing_size": "is too large",
+    "float_type": "must be a number, without quotes",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_unicode": "contains characters that are not text",
+    "too_long": "must have at most {max_length} entries",
+}
+"""Our words for pydantic's error types; what stands in braces is the rule's bound, never the input."""
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    saved: Annotated[str, Field(strict=True, min_length=1, max_length=64)]
+
+
+class OrderLookup(BaseModel):
+    """The arguments of `get_order`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
+    wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
+        0, description="Wait this long for news"
+    )
+
+
+@cache
+def order_schema() -> dict[str, Any]:
+    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+
+    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+    """
+    schema = diet(OrderCreate.model_json_schema())
+    address = schema["properties"]["shipping_address"]
+    saved = {
+        "type": "object",
+        "properties": {"saved": {"type": "string"}},
+        "required": ["saved"],
+    }
+    words = f'{", ".join(address["required"])} and state; or {{"saved": "home"}}'
+    schema["properties"]["shipping_address"] = {"anyOf": [address, saved], "description": words}
+    return schema
+
+
+@cache
+def lookup_schema() -> dict[str, Any]:
+    """Return the input schema of `get_order`."""
+    return diet(OrderLookup.model_json_schema())
+
+
+async def read_order(
+    given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
+) -> tuple[OrderCreate, str | None]:
+    """Return the order and, when the address was given as `{"saved": name}`, that name.
+
+    Args:
+        given: the arguments as they came.
+        saved: looks a saved address up.
+
+    Raises:
+        InvalidArgumentsError: with every field to change.
+    """
+    arguments = settled(OrderCreate, _bounded(given, OrderCreate))
+    name = None
+    address = arguments.get("shipping_address")
+    if isinstance(address, dict):
+        address = cast(dict[str, Any], address)
+        if address.get("saved", "") is None:  # not given, as any other null
+            del address["saved"]
+    if isinstance(address, dict) and "saved" in address:
+        # Told apart before validation: as a union, every mistake in an address would be reported twice.
+        try:
+            name = _Saved.model_validate(address).saved
+        except ValidationError as error:
+            raise _invalid(_problems(error, _Saved, ("shipping_address",))) from None
+        arguments["shipping_address"] = await saved(name)
+    return _validated(OrderCreate, arguments), name
+
+
+def read_lookup(given: Mapping[str, Any]) -> OrderLookup:
+    """Return the arguments of `get_order`.
+
+    Raises:
+        InvalidArgumentsError: with every field to change.
+    """
+    lookup = _validated(OrderLookup, settled(OrderLookup, _bounded(given, OrderLookup)))
+    if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
+        raise _invalid([Problem("order_id", "must be an id or a key, without spaces")])
+    return lookup
+
+
+def _validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        raise _invalid(_problems(error, model)) from None
+    except RecursionError:
+        raise _invalid([Problem("", "are nested too deeply")]) from None
+
+
+def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Refuse what is too large to look at, and read lists and objects that came as JSON text.
+
+    Hosts are prone to send the latter (facts of the SDK: "Claude Desktop is prone to this"). Only whole arguments are
+    read so, and only into lists and objects: text is never taken for a number.
+    """
+    if len(given) > MAX_ARGUMENTS:
+        raise _invalid([Problem("", f"are {len(given)} arguments; at most {MAX_ARGUMENTS} are read")])
+    arguments: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in given.items():
+        objection = _objection(value)
+        if objection is None and isinstance(value, str) and _takes_structure(model, name):
+            value = _from_text(value)
+            objection = _objection(value)
+        if objection:
+            problems.append(Problem(plain(name, 60), objection))
+        arguments[name] = value
+    if problems:
+        raise _invalid(problems)
+    return arguments
+
+
+def _objection(value: Any) -> str | None:
+    """Say why a value is too large to validate, without recursion."""
+    values = characters = 0
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            values += 1
+            if isinstance(item, str):
+                characters += len(item)
+            elif isinstance(item, dict):
+                entries = cast(dict[Any, Any], item)
+                characters += sum(len(str(key)) for key in entries)
+                below.extend(entries.values())
+            elif isinstance(item, list):
+                below.extend(cast(list[Any], item))
+        if characters > MAX_CHARACTERS:
+            return f"is far too large; at most {MAX_CHARACTERS} characters are read"
+        if values + len(below) > MAX_VALUES:
+            return f"has far too many entries; at most {MAX_VALUES} are read"
+        if not below:
+            return None
+        level = below
+    return f"is nested more than {MAX_DEPTH} levels deep"
+
+
+def _from_text(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return cast(object, value) if isinstance(value, list | dict) else text
+
+
+def _takes_structure(model: type[BaseModel], name: str) -> bool:
+    schema = order_schema() if model is OrderCreate else lookup_schema()
+    published = schema["properties"].get(name, {})
+    return "anyOf" in published or published.get("type") in ("array", "object")
+
+
+def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
+    shown = list(dict.fromkeys(problems))
+    count = len(shown)
+    summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
+    if count > MAX_PROBLEMS:
+        summary = f"{summary} The first {MAX_PROBLEMS} are listed."
+    return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
+
+
+def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[Problem]:
+    problems: list[Problem] = []
+    for found in error.errors(include_url=False, include_input=False):
+        place = (*prefix, *found["loc"])
+        if found["type"] == "extra_forbidden":
+            within = None if model is _Saved else model_at(model, place[:-1])
+            problems.append(Problem(_path(place), hint(str(place[-1]), within)))
+        elif found["type"] == "value_error":
+            # A rule that looks at several fields names the one it is about: "postal_code: a US ZIP code is ...".
+            objection = found["msg"].removeprefix("Value error, ")
+            field, colon, reason = objection.partition(": ")
+            if colon and field.replace("_", "").replace(".", "").isalpha():
+                problems.append(Problem(_path((*place, field)), reason))
+            else:
+                problems.append(Problem(_path(place), objection))
+        else:
+            words = _REASONS.get(found["type"], "is not valid").format_map(found.get("ctx", {}))
+            cents = f"{words}; US cents, {CENTS_EXAMPLE}" if place[-1:] == ("max_price",) else words
+            problems.append(Problem(_path(place), cents))
+    return problems
+
+
+def _path(place: Sequence[int | str]) -> str:
+    path = ""
+    for part in place:
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{plain(part, 60)}"
+    return path if len(path) <= 120 else path[:119] + "…"
+
+
+def diet(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the same schema in fewer bytes, for hosts that show every tool to the model all the time.
+
+    No titles, `T | None = None` as an optional T, models in place; what the names of a part and its parent say already
+    is not described again. Nothing says that it is closed, though it is: converters to Gemini's schema fail at
+    `additionalProperties: false` (docs/clients.md).
+    """
+    slim = _slim(schema, cast(dict[str, Any], schema.get("$defs", {})))
+    slim.pop("description", None)  # the tool's own says it
+    return slim
+
+
+_SELF_EVIDENT = frozenset(
+    {"label", "value", "address_line2", "condition_in", "condition_not_in", "mode", "customer", "margin", "fulfillment"}
+)
+
+
+def _slim(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        target = _slim(models[str(node["$ref"]).rsplit("/", 1)[-1]], models)
+        target.pop("description", None)
+        return target | {key: value for key, value in node.items() if key != "$ref"}
+    kept: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in ("title", "$defs", "additionalProperties") or (key == "default" and value is None):
+            continue
+        if key == "properties":
+            kept[key] = {name: _slim(part, models) for name, part in value.items()}
+            for name in _SELF_EVIDENT & kept[key].keys():
+                kept[key][name].pop("description", None)
+        elif key == "const":
+            kept["enum"] = [value]  # the same choice; the Gemini API answers 400 to the other word
+        elif key == "anyOf":
+            arms = [_slim(arm, models) for arm in value if arm != {"type": "null"}]
+            kept.update(arms[0] if len(arms) == 1 else {"anyOf": arms})
+        elif isinstance(value, dict):
+            kept[key] = _slim(cast(dict[str, Any], value), models)
+        else:
+            kept[key] = value
+    return kept

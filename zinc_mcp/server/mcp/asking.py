@@ -1,0 +1,232 @@
+"""Asking a person: through the host where it can ask, otherwise on a page or in a terminal.
+
+A host may show a form, or offer to open the approval page by its address (MCP, "Elicitation"). The form comes first
+where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
+was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
+
+Only a yes sends anything, and everything but a no leads to the page or the terminal as long as the question stands.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from mcp.server.mcpserver import Context
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+
+from zinc_mcp.attempt import Answer
+from zinc_mcp.consent.approval import question_of, seconds_to_decide
+from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, PRACTICE, Question
+from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.money import printed
+from zinc_mcp.owner.members import name_of
+from zinc_mcp.server.mcp.dialogue import Approve, Dialogue, Said, said_about_a_page, said_in_a_form
+
+if TYPE_CHECKING:
+    from zinc_mcp.wiring import Shop
+
+Told = tuple[Answer, str | None]
+"""What came of asking, and where the question still stands when nobody has decided yet."""
+
+MODERN = "2026-07-28"
+
+FIRST_WITH_ADDRESSES = "2025-11-25"
+"""The first version of the protocol in which a host can be asked to open an address."""
+
+_CONSENT = "consent"
+_PAGE = "page"
+
+_WHY_ELSEWHERE: Mapping[Said, str] = {
+    "silence": "The host's dialogue ended without an answer. ",
+    "unusable": "The host gave no usable answer to the question. ",
+    "opened": "The host was asked to open the approval page, and said that it did. ",
+}
+_STILL_OPEN = "The question is still open in the host's dialogue, and an answer there counts. "
+_TOO_LONG = "The question is too long for the host's dialogue. "
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the newer protocol's second leg is told again: the question, and whether only the page can answer it."""
+
+    about: QuestionRef
+    on_the_page: bool
+
+    def sealed(self) -> str:
+        """Return it as one word, for the protocol's sealed state."""
+        return f"{_PAGE}:{self.about.sealed()}" if self.on_the_page else self.about.sealed()
+
+    @classmethod
+    def unsealed(cls, text: str) -> Self | None:
+        """Read what `sealed` wrote; None when it is nothing of the kind."""
+        about = QuestionRef.unsealed(text.removeprefix(f"{_PAGE}:"))
+        return None if about is None else cls(about, text.startswith(f"{_PAGE}:"))
+
+    def said(self, responses: Mapping[str, Any] | None) -> Said:
+        """Return what the host's answers say. To a question for the page, a form's answer is none."""
+        response = (responses or {}).get(_PAGE if self.on_the_page else _CONSENT)
+        if not isinstance(response, ElicitResult):
+            return "silence"
+        return said_about_a_page(response) if self.on_the_page else said_in_a_form(response)
+
+
+class Page(Protocol):
+    """A place away from the model where a person can decide."""
+
+    async def address(self, entry: Entry) -> str | None:
+        """Return where a host may send the person who decides, or None. It lets nobody in: it holds no secret."""
+        ...
+
+    async def offer(self, entry: Entry) -> str:
+        """Put the entry's question where its person sees it; return a sentence that says where that is."""
+        ...
+
+
+class Terminal:
+    """No page: the owner decides in a terminal of their own."""
+
+    async def address(self, entry: Entry) -> str | None:
+        """Return None: a terminal has no address."""
+        return None
+
+    async def offer(self, entry: Entry) -> str:
+        """Return the commands to decide with."""
+        return f"Ask the user to run {in_a_terminal(entry)} in a terminal of their own."
+
+
+def in_a_terminal(entry: Entry) -> str:
+    """Return the command to decide with. A model may have written the key; it is quoted for the shell."""
+    return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
+
+
+async def asked(
+    shop: "Shop", page: Page, answer: Answer, question: Question, ctx: Context, caller: str, deadline: float
+) -> Told | InputRequiredResult:
+    """Ask the person about an entry that waits, and return what came of it by the deadline (`time.monotonic`).
+
+    In the newer protocol the question itself is the result of this leg, and the host calls again with the answer. In
+    the older one the dialogue stays open behind the answer.
+
+    Raises:
+        ZincMcpError: what the sending ended with.
+    """
+    entry = answer.entry
+    about = None if entry is None else reference_of(entry)
+    if entry is None or about is None:
+        return answer, None
+    text = question.text()
+    # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
+    in_a_form = can_ask(ctx) and shop.policy().approval != "page" and not await shop.checkout.has_pin(caller)
+    why = _TOO_LONG if in_a_form and len(text) > DIALOGUE_CHARACTERS else ""
+    address = None
+    if not in_a_form or why:
+        address = await page.address(entry) if can_open(ctx) else None
+        if address is None:
+            return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=why)
+        text = _invitation(question)
+    if str(ctx.protocol_version) >= MODERN:
+        return _input_required(about, text, address)
+    seconds_left = seconds_to_decide(entry, shop.checkout.now())
+    dialogue = Dialogue(shop, ctx, about, text, caller, seconds_left, address=address)
+    await dialogue.heard(min(shop.checkout.form_seconds, deadline - time.monotonic()))
+    if dialogue.answer is not None:
+        return dialogue.answer, None
+    if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
+        raise dialogue.error
+    why = _why(dialogue.error, dialogue.said)
+    return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=why)
+
+
+async def answered(
+    shop: "Shop", page: Page, entry: Entry, about: QuestionRef, said: Said, caller: str, deadline: float
+) -> Told:
+    """Act on the answer that the newer protocol's second leg brings for the question it was asked about.
+
+    An answer to a question that was answered elsewhere meanwhile says how the order stands.
+
+    Raises:
+        ZincMcpError: what the sending ended with.
+    """
+    why = _why(None, said)
+    if said in ("yes", "no") and reference_of(entry) == about:
+        decision = Decision(about, yes=said == "yes", how="elicitation", who=name_of(caller))
+        try:
+            return await shop.checkout.decide(decision, caller=caller), None
+        except RefusedError as error:
+            if not _leads_elsewhere(error):
+                raise
+            why = f"{error.summary} "
+    is_over = question_of(entry) is not None and seconds_to_decide(entry, shop.checkout.now()) <= 0
+    if entry.state == "refused" or is_over:
+        raise expired()
+    return await _elsewhere(shop, page, entry, deadline, earlier=False, why=why)
+
+
+def can_ask(ctx: Context) -> bool:
+    """Say whether the host can show a form; a bare capability means that it can (MCP, "Elicitation")."""
+    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    return declared is not None and (declared.form is not None or declared.url is None)
+
+
+def can_open(ctx: Context) -> bool:
+    """Say whether the host can be asked to open an address."""
+    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    return declared is not None and declared.url is not None and str(ctx.protocol_version) >= FIRST_WITH_ADDRESSES
+
+
+def expired() -> RefusedError:
+    """Return the refusal of an answer to a question that does not stand (any more)."""
+    return RefusedError(
+        "This answer belongs to no question that still stands, so nothing was sent.",
+        "Place the order again to be asked again.",
+        code="approval_expired",
+    )
+
+
+def _input_required(about: QuestionRef, text: str, address: str | None) -> InputRequiredResult:
+    state = Asked(about, on_the_page=address is not None).sealed()
+    if address is not None:
+        opening = ElicitRequest(params=ElicitRequestURLParams(message=text, url=address))
+        return InputRequiredResult(input_requests={_PAGE: opening}, request_state=state)
+    form = ElicitRequestFormParams(message=text, requested_schema=Approve.model_json_schema())
+    return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=state)
+
+
+def _invitation(question: Question) -> str:
+    """Return why the page should be opened. The page shows the question; a host may show this where others read."""
+    practice = PRACTICE.get(question.mode, "")
+    return (
+        f"Decide on the approval page: buy from {question.retailer} for at most {printed(question.most_cents)}?"
+        f"{practice} Opening the page buys nothing."
+    )
+
+
+async def _elsewhere(shop: "Shop", page: Page, entry: Entry, deadline: float, *, earlier: bool, why: str = "") -> Told:
+    """Offer the page or the terminal while the question stands; say how the order stands at the deadline."""
+    where = ""
+    current = await shop.checkout.entry_of(entry.id) or entry
+    if reference_of(current) is not None:
+        where = await page.offer(current)
+    answer = await shop.checkout.await_decision(current, earlier=earlier, deadline=deadline)
+    waits = answer.entry is not None and question_of(answer.entry) is not None
+    return answer, f"{why}{where}" if waits else None
+
+
+def _why(error: ZincMcpError | None, said: Said | None) -> str:
+    if error is not None:
+        return f"{error.summary} "
+    return _STILL_OPEN if said is None else _WHY_ELSEWHERE.get(said, "")
+
+
+def _leads_elsewhere(error: ZincMcpError) -> bool:
+    return error.code in ("question_closed", "approval_required")

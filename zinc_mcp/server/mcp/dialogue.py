@@ -1,0 +1,176 @@
+"""One question in a host's dialogue of the older era, and what the answers of hosts mean in both.
+
+Kept apart: yes, no, opened (the page, which decides nothing), silence (the dialogue was closed), an answer that is
+none, and "cannot ask here".
+"""
+
+import logging
+import secrets
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+import anyio.lowlevel
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitResult
+from pydantic import BaseModel, Field, ValidationError
+
+from zinc_mcp.attempt import Answer
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.owner.members import name_of
+
+if TYPE_CHECKING:
+    from zinc_mcp.wiring import Shop
+
+logger = logging.getLogger("zinc_mcp")
+
+Said = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
+
+_PROGRESS_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+"""How often an open dialogue looks whether its question was answered elsewhere."""
+
+
+class Approve(BaseModel):
+    """The one field of the dialogue."""
+
+    approve: bool = Field(description="Buy this?")
+
+
+class Dialogue:
+    """One question in a host's dialogue of the older era. It stays open as long as the question stands."""
+
+    def __init__(
+        self,
+        shop: "Shop",
+        ctx: Context,
+        about: QuestionRef,
+        text: str,
+        caller: str,
+        seconds_left: float,
+        *,
+        address: str | None = None,
+    ) -> None:
+        """Ask now, in the background.
+
+        Args:
+            shop: takes the decision.
+            ctx: of the call that asks.
+            about: what is shown.
+            text: how it is shown.
+            caller: whose dialogue it is.
+            seconds_left: how long the question stands.
+            address: of the page, which the host is asked to open instead of showing a form.
+        """
+        self._shop = shop
+        self._ctx = ctx
+        self._about = about
+        self._text = text
+        self._caller = caller
+        self._address = address
+        self._name = secrets.token_urlsafe(16)
+        self._seconds_left = seconds_left
+        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
+        self._ended = anyio.Event()
+        self.said: Said | None = None
+        """None while nothing was said."""
+        self.answer: Answer | None = None
+        self.error: ZincMcpError | None = None
+        shop.checkout.in_background(self._run)
+
+    async def heard(self, seconds: float) -> None:
+        """Wait for an answer, and tell the host meanwhile that it is waited for. A cancelled call closes the dialogue.
+
+        Raises:
+            CancelledError: the call was cancelled, so no answer to this dialogue counts any more.
+        """
+        steps = 0
+        try:
+            with anyio.move_on_after(max(0.0, seconds)):
+                while not self._ended.is_set():
+                    steps += 1
+                    await self._ctx.report_progress(steps, message="Waiting for the user's decision")
+                    with anyio.move_on_after(_PROGRESS_SECONDS):
+                        await self._ended.wait()
+        except anyio.get_cancelled_exc_class():
+            self._scope.cancel()
+            raise
+        if self._ended.is_set() and self.said == "cannot_ask":
+            # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
+            await anyio.lowlevel.checkpoint()
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._closed_elsewhere, tasks.cancel_scope)
+                    said = await self._asked()
+                    tasks.cancel_scope.cancel()
+                    self.said = said
+            if self.said in ("yes", "no") and not self._scope.cancel_called:
+                await self._decided(yes=self.said == "yes")
+        except Exception:
+            # It runs beside the calls of other people: what fails here is this dialogue alone.
+            logger.exception("a dialogue failed")
+            self.said = "cannot_ask"
+        finally:
+            self._ended.set()
+        if self.said == "opened":
+            await self._completed()
+
+    async def _asked(self) -> Said:
+        try:
+            session, call = self._ctx.session, self._ctx.request_id
+            if self._address is not None:
+                return said_about_a_page(await session.elicit_url(self._text, self._address, self._name, call))
+            return said_in_a_form(await session.elicit_form(self._text, Approve.model_json_schema(), call))
+        except ValidationError:
+            return "unusable"
+        except MCPError:
+            return "cannot_ask"
+
+    async def _decided(self, *, yes: bool) -> None:
+        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self._caller))
+        try:
+            self.answer = await self._shop.checkout.decide(decision, caller=self._caller)
+        except ZincMcpError as error:
+            self.error = error
+
+    async def _completed(self) -> None:
+        """Tell the host when the page it opened has done its work, so that it waits no longer."""
+        with anyio.move_on_after(self._seconds_left) as watched:
+            await self._closed_elsewhere(watched)
+        await self._ctx.session.send_elicit_complete(self._name)
+
+    async def _closed_elsewhere(self, scope: anyio.CancelScope) -> None:
+        """Cancel a scope once the question was answered on a page or in a terminal, or is over."""
+        while not scope.cancel_called:
+            await anyio.sleep(_LOOK_SECONDS)
+            try:
+                entry = await self._shop.checkout.entry_of(self._about.entry_id)
+            except ZincMcpError:
+                continue
+            if entry is None or reference_of(entry) != self._about:
+                scope.cancel()
+
+
+def said_in_a_form(result: ElicitResult) -> Said:
+    """Return what an answer means: only `decline` and a plain false are a no, only a plain true is a yes."""
+    if result.action == "decline":
+        return "no"
+    if result.action != "accept":
+        return "silence"
+    approve = (result.content or {}).get("approve")
+    return "yes" if approve is True else "no" if approve is False else "unusable"
+
+
+def said_about_a_page(result: ElicitResult) -> Said:
+    """Return what the answer to the offer of a page means. It is never a yes: `accept` only says that it was opened.
+
+    `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for one who
+    closed the dialogue. A refusal to open the page that was meant otherwise costs another call, and buys nothing.
+    """
+    if result.action == "decline":
+        return "no"
+    return "opened" if result.action == "accept" else "silence"

@@ -1,0 +1,184 @@
+"""Hints for arguments that we do not know: the name that was meant, wherever it belongs.
+
+A model does what a hint says. So a hint leads to the field that says the same thing, or says that there is none and
+that the user has to know: an argument that is just left out may have been the one that mattered.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from pydantic import BaseModel
+
+from zinc_mcp.zinc.orders import Address, OrderCreate, OrderProduct
+
+_NOTES = {
+    "max_price": "US cents, 6000 for $60.00: the most for items, tax and shipping together",
+    "quantity": "how many pieces of that product",
+    "variant": 'a list such as [{"label": "Color", "value": "Black"}], spelled as on the page',
+    "url": "the page of exactly that product, seller and variant",
+    "condition_in": "a list: buy only these conditions",
+    "condition_not_in": "a list: never buy these conditions",
+    "handling_days_max": "whole days until the seller ships; carrier and speed cannot be chosen",
+    "metadata": "your own notes: the retailer does not see them",
+    "is_gift": "true or false",
+    "wait_seconds": "whole seconds, at most 25",
+}
+"""What to know about a field that is named in a hint."""
+
+_ALIASES: Mapping[str, Mapping[str, str]] = {
+    "OrderCreate": {
+        "products": "items item product line_items lines cart goods",
+        "shipping_address": "address ship_to shipping delivery delivery_address destination recipient ship_address",
+        "max_price": "price budget max_cost max_total max_amount max_spend limit price_limit total cost amount ceiling "
+        "maximum_price max_price_cents price_cents spend_limit max",
+        "idempotency_key": "key idempotency request_id client_order_id client_key dedupe_key",
+        "is_gift": "gift",
+        "gift_message": "gift_note message gift_text",
+        "metadata": "note notes meta comment comments tags",
+        "po_number": "po purchase_order purchase_order_number",
+        "handling_days_max": "max_handling_days handling_days handling shipping_speed shipping_method delivery_days "
+        "max_delivery_days expedited",
+        "retailer_credentials_id": "retailer_credentials credentials_id retailer_account",
+        "fulfillment": "fulfilment fulfillment_preferences preferences",
+    },
+    "OrderProduct": {
+        "url": "link product_url uri href page product_link asin sku product_id id seller seller_id merchant offer_id",
+        "quantity": "qty qnty count units pieces how_many copies",
+        "variant": "variants options option selected_options attributes variation variations variant_options specs "
+        "color colour size style flavor flavour pattern model edition material scent format capacity",
+        "condition_in": "condition conditions allowed_conditions",
+        "condition_not_in": "exclude_conditions excluded_conditions forbidden_conditions not_conditions",
+    },
+    "ProductVariant": {
+        "label": "name key option attribute title dimension",
+        "value": "val choice selection text option_value",
+    },
+    "Address": {
+        "first_name": "given_name forename",
+        "last_name": "family_name surname",
+        "address_line1": "street address address1 street1 line1 addr1 street_address address_line addr",
+        "address_line2": "address2 street2 line2 addr2 apt apartment unit suite floor company line3 address_line3",
+        "city": "town locality municipality",
+        "state": "province region state_code state_province",
+        "postal_code": "zip zipcode zip_code postcode post_code postal plz",
+        "phone_number": "phone telephone tel mobile cell phone_no",
+        "country": "country_code country_iso nation",
+    },
+    "OrderPayment": {"mode": "type kind", "payment_method": "method payment_method_id", "customer": "customer_id"},
+    "MarginSpec": {"type": "kind mode", "value": "amount cents percent"},
+    "CustomerNotifications": {"email": "mail email_address address e_mail"},
+    "FulfillmentPreferences": {
+        "excluded_merchants": "excluded_sellers exclude_sellers blocked_merchants blocked_sellers exclude_merchants"
+    },
+    "OrderLookup": {
+        "order_id": "id order key idempotency_key order_key reference",
+        "wait_seconds": "wait timeout seconds wait_time wait_sec max_wait",
+    },
+}
+"""By the model's name: what others call its fields."""
+
+_IN_AN_ADDRESS = {
+    **dict.fromkeys(
+        ("name", "fullname", "contactname", "recipientname"),
+        "is not an argument; did you mean first_name and last_name?",
+    ),
+    "county": "is not an argument; did you mean country? (a county belongs in state)",
+}
+_SPECIAL = {
+    **dict.fromkeys(
+        ("dryrun", "test", "preview", "simulate", "confirm", "confirmed", "approve", "approved", "sandbox", "live"),
+        "does not exist: every call orders, and only the user can confirm. Ask the user before you call without it",
+    ),
+    **dict.fromkeys(
+        ("email", "emailaddress"), "is not needed: an order takes no e-mail address. The user need not give one"
+    ),
+    **dict.fromkeys(
+        ("retailer", "store", "site", "shop", "merchantname"),
+        "is not needed where it is the retailer of the product pages: products[].url says where is bought",
+    ),
+    **dict.fromkeys(
+        ("instructions", "deliveryinstructions", "deliverynotes"),
+        "cannot be given to the retailer. Tell the user before you order without it",
+    ),
+    "currency": "cannot be chosen: money is US cents. Convert max_price, 6000 for $60.00",
+}
+"""By the squeezed name: what has no field of its own, and what to do then."""
+
+_PLACES: Mapping[type[BaseModel], str] = {OrderCreate: "", OrderProduct: "products[].", Address: "shipping_address."}
+"""Where a field may be that was given in the wrong place. Not those that spend outside the limits."""
+
+_LEAST = frozenset("min minimum least".split())
+_ONLY = frozenset("include included includes only allow allowed preferred want wanted".split())
+_NO = frozenset("not no non exclude excluded except without never blocked forbidden avoid".split())
+
+
+def hint(name: str, model: type[BaseModel] | None) -> str:
+    """Say what may be meant by an argument that a model does not know: a reason for its name, without full stop."""
+    if model is None:
+        return "is not known beside saved: give the name of a saved address alone, or the whole address"
+    squeezed = _squeezed(name)
+    if model is Address and squeezed in _IN_AN_ADDRESS:
+        return _IN_AN_ADDRESS[squeezed]
+    found = _called(model).get(squeezed)
+    if found is not None:
+        return _meant(found)
+    if model in (OrderCreate, OrderProduct, Address) and squeezed in _SPECIAL:
+        return _SPECIAL[squeezed]
+    if model in _PLACES:
+        for other, place in _PLACES.items():
+            if other is not model and (found := _called(other).get(squeezed)) is not None:
+                return _meant(found, place, beside=not place)
+    near = _nearest(name, model)
+    if near is not None:
+        return _meant(near)
+    return (
+        f"is not known here; there are {', '.join(model.model_fields)}. If it matters to what is bought, ask the user "
+        "before you order without it"
+    )
+
+
+def _meant(field: str, place: str = "", *, beside: bool = False) -> str:
+    note = f" ({_NOTES[field]})" if field in _NOTES else ""
+    where = ", beside products" if beside else ""
+    return f"is not an argument{' here' if place or beside else ''}; did you mean {place}{field}{where}?{note}"
+
+
+@cache
+def _called(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return the fields of a model by their squeezed names and those that others give them."""
+    also = {
+        _squeezed(word): field for field, words in _ALIASES.get(model.__name__, {}).items() for word in words.split()
+    }
+    return {**also, **{_squeezed(field): field for field in model.model_fields}}
+
+
+def _nearest(name: str, model: type[BaseModel]) -> str | None:
+    by_name = {_squeezed(field): field for field in model.model_fields}
+    # The nearest that does not say the opposite: `min_price` is not `max_price`, nor `merchants` those to exclude.
+    for candidate in difflib.get_close_matches(_squeezed(name)[:60], list(by_name), n=3, cutoff=0.7):
+        if not _opposite(name[:60], by_name[candidate]):
+            return by_name[candidate]
+    return None
+
+
+def _opposite(name: str, field: str) -> bool:
+    words, theirs = set(_words(name)), set(_words(field))
+    if words & _LEAST or _digits(name) - _digits(field) or (words & _ONLY and theirs & _NO):
+        return True
+    slip = difflib.SequenceMatcher(None, _squeezed(name), _squeezed(field)).ratio() >= 0.88
+    return bool(words & _NO) != bool(theirs & _NO) and not (slip and not words & _NO)
+
+
+def _words(name: str) -> Iterator[str]:
+    for part in re.findall(r"[A-Za-z][a-z]*|[0-9]+", name):
+        yield part.lower()
+
+
+def _digits(name: str) -> set[str]:
+    return set(re.findall("[0-9]", name))
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,295 @@
+"""The approval page: what waits for a visitor's decision, a yes or a no to each, and what became of it.
+
+`/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
+cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
+page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries what
+opens it.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from zinc_mcp.consent.approval import question_of, seconds_to_decide
+from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
+from zinc_mcp.invocation import invocation
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.owner.members import Members, name_of
+from zinc_mcp.owner.pin import PinAsked
+from zinc_mcp.server.http.bodies import is_announced_over
+from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
+from zinc_mcp.server.pages.sheet import sheet
+from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
+from zinc_mcp.views.ending import ending_of
+
+if TYPE_CHECKING:
+    from zinc_mcp.wiring import Shop
+
+MAX_FORM_BYTES = 8192
+SOON_SECONDS = 3.0
+"""How long a decision waits for what comes of it before the page is shown again."""
+
+Form = Mapping[str, str]
+
+_CLOSED = {
+    "unknown": ("This page is closed", "What should have opened it is not valid."),
+    "used": ("This page was opened before", "What opened it works once, and was used."),
+    "over": ("The time is over", "This page could be opened for ten minutes."),
+    "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it: look there."),
+    "ended": ("This page has ended", "It was not used for half an hour, or the server was started anew."),
+}
+
+
+class ApprovalPage:
+    """Serves the pages of one shop's waiting orders."""
+
+    def __init__(self, shop: "Shop", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
+        """Remember who may come in.
+
+        Args:
+            shop: takes the decisions.
+            hosts: the names browsers may reach this page by.
+            visits: secrets and visits.
+            members: who may sign in; None where there is one owner.
+        """
+        self._shop = shop
+        self._hosts = hosts
+        self._visits = visits
+        self._members = members
+
+    def route(self) -> Route:
+        """Return the one route, for an application."""
+        return Route(f"{PAGE_PATH}{{entry:path}}", self.answer, methods=["GET", "POST"])
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request. Host and Origin are what a web page elsewhere cannot choose (DNS rebinding, CSRF)."""
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
+            return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
+        if request.method != "POST":
+            return self._stranger("none")
+        origins = request.headers.getlist("origin")
+        own = len(origins) == 1 and self._hosts.allow_origin(origins[0])
+        from_a_file = origins in ([], ["null"])  # a file has no origin
+        if not own and not from_a_file:
+            return _elsewhere()
+        form = await _form(request)
+        if form is None:
+            return _closed("Not understood", "What was sent is not this page's form.", 400)
+        if not own and "secret" not in form:
+            return _elsewhere()
+        try:
+            token = self._let_in(form)
+            visit = None if token is None else self._visits.visit(token, self._members)
+        except NoVisitError as error:
+            return _closed(*_CLOSED[error.why], 403)
+        except SettingsError:
+            token = visit = None
+        if token is None and "token" in form:
+            return sheet("sign_in.html", 403, wrong=True)
+        if token is None or visit is None:
+            return self._stranger("ended")
+        view = _View(self._shop, token, visit)
+        try:
+            chosen = _entry_id(str(request.path_params["entry"]))
+            return await (view.decided(form) if "decision" in form else view.shown(chosen))
+        except ZincMcpError as error:
+            return _closed("This cannot be shown now", error.summary, 503, token=token)
+
+    def _let_in(self, form: Form) -> str | None:
+        """Return the token of the visit: of a new one where a secret or a member's token came, or the one given."""
+        if "secret" in form:
+            return self._visits.redeem(form["secret"], form.get("window", ""))
+        if "token" in form:
+            return None if self._members is None else self._visits.sign_in(self._members, form["token"].strip())
+        return form.get("visit", "")
+
+    def _stranger(self, why: str) -> Response:
+        if self._has_members():
+            return sheet("sign_in.html", 401, wrong=False)
+        return _closed(*_CLOSED[why], 403)
+
+    def _has_members(self) -> bool:
+        try:
+            return self._members is not None and bool(self._members.known())
+        except SettingsError:
+            return True
+
+
+class _View:
+    """What one visit sees and does."""
+
+    def __init__(self, shop: "Shop", token: str, visit: Visit) -> None:
+        self._checkout = shop.checkout
+        self._token = token
+        self._visitor = visit.visitor
+
+    async def shown(self, chosen: int | None) -> Response:
+        """Return the page of one order, or of all that wait."""
+        waiting = await self._waiting()
+        if chosen is None:
+            return await self._page(waiting, [])
+        entry = await self._checkout.entry_of(chosen, caller=self._visitor)
+        if entry is None:
+            sentence = "There is no order here to decide on."
+            return _closed("No such order", sentence, 404, token=self._token)
+        return await self._one(entry, waiting)
+
+    async def decided(self, form: Form) -> Response:
+        """Take a decision about the question that the form was shown with, and return how its order stands."""
+        about = QuestionRef.unsealed(form.get("about", ""))
+        said = form["decision"]
+        if about is None or said not in ("yes", "no"):
+            return _closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
+        entry = await self._checkout.entry_of(about.entry_id, caller=self._visitor)
+        if entry is None:
+            return await self.shown(about.entry_id)
+        who = name_of(self._visitor)
+        decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
+        objection = closed = None
+        at_the_pin = False
+        try:
+            await self._checkout.decide(decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
+        except RefusedError as error:
+            if error.code != "question_closed":
+                objection, at_the_pin = error.summary, error.code == "approval_required"
+            elif not _is_known(entry, decision):
+                closed = error.summary
+        except ZincMcpError as error:
+            entry = await self._current(entry)
+            if question_of(entry) is not None:
+                return _closed("The answer was not taken", error.summary, 503, token=self._token)
+        told = {"objection": objection, "closed": closed}
+        return await self._one(await self._current(entry), await self._waiting(), at_the_pin=at_the_pin, **told)
+
+    async def _one(
+        self,
+        entry: Entry,
+        waiting: list[Entry],
+        *,
+        objection: str | None = None,
+        at_the_pin: bool = False,
+        closed: str | None = None,
+    ) -> Response:
+        others = [each for each in waiting if each.id != entry.id]
+        if question_of(entry) is None:
+            entry, objection = await self._followed(entry), None  # how it ended says why
+        elif len(others) == len(waiting) and seconds_to_decide(entry, self._checkout.now()) <= 0:
+            return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
+        elif len(others) == len(waiting):
+            sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
+            return _closed("Not here", sentence, 404, token=self._token)
+        status = 403 if objection is not None else 409 if closed is not None else 200
+        said = {"objection": objection, "closed": closed}
+        return await self._page([entry], others, status=status, at_the_pin=at_the_pin, **said)
+
+    async def _page(
+        self,
+        entries: list[Entry],
+        others: list[Entry],
+        *,
+        status: int = 200,
+        objection: str | None = None,
+        at_the_pin: bool = False,
+        closed: str | None = None,
+    ) -> Response:
+        now = self._checkout.now()
+        asked = await self._checkout.asked_pin(self._visitor)
+        return sheet(
+            "waiting.html",
+            status,
+            visit=self._token,
+            parts=[_part(entry, now) for entry in entries],
+            others=[_part(entry, now) for entry in others],
+            path=PAGE_PATH,
+            pin=asked is not None,
+            pin_notices=_notices(asked, now),
+            objection=objection,
+            at_the_pin=at_the_pin and asked is not None,
+            closed=closed,
+            command=invocation(),
+        )
+
+    async def _waiting(self) -> list[Entry]:
+        """Return what waits for this visitor, the newest first."""
+        return [*reversed(await self._checkout.waiting(self._visitor))]
+
+    async def _current(self, entry: Entry) -> Entry:
+        return await self._checkout.entry_of(entry.id, caller=self._visitor) or entry
+
+    async def _followed(self, entry: Entry) -> Entry:
+        """Return an entry brought up to date where Zinc can be asked."""
+        try:
+            found = (await self._checkout.look(self._visitor, entry.order_id or entry.key)).entry
+        except ZincMcpError:
+            return entry
+        return found if found is not None and found.id == entry.id else entry
+
+
+def address_of(base: str, entry_id: int) -> str:
+    """Return where the page of an order is. It holds no secret."""
+    return f"{base}{PAGE_PATH}{entry_id}"
+
+
+def _part(entry: Entry, now: float) -> Mapping[str, object]:
+    reference = reference_of(entry)
+    return {
+        "entry": entry,
+        "question": question_of(entry),
+        "about": "" if reference is None else reference.sealed(),
+        "seconds": seconds_to_decide(entry, now),
+        "ending": ending_of(entry),
+    }
+
+
+def _notices(asked: PinAsked | None, now: float) -> list[str]:
+    return [] if asked is None else asked.notices("page", now)
+
+
+def _is_known(entry: Entry, decision: Decision) -> bool:
+    """Say whether this very answer to this very question was taken before: a page that is reloaded sends it again."""
+    consent = entry.consent or {}
+    taken: Mapping[str, object] = consent.get("decision") or {}
+    same = (consent.get("id"), consent.get("digest")) == (decision.about.id, decision.about.digest)
+    return same and taken.get("yes") == decision.yes and taken.get("how") == decision.how
+
+
+def _closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
+    return sheet(
+        "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
+    )
+
+
+def _elsewhere() -> Response:
+    return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
+
+
+def _entry_id(path: str) -> int | None:
+    """Return the entry that a path names; None for all that wait, and 0 for what can be no entry."""
+    if not path:
+        return None
+    return int(path) if path.isascii() and path.isdecimal() and len(path) <= 18 else 0
+
+
+async def _form(request: Request) -> Form | None:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        return None
+    if is_announced_over(request.scope, MAX_FORM_BYTES):
+        return None
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM_BYTES:
+                return None
+    except ClientDisconnect:
+        return None  # nobody is there to be answered
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
+    except ValueError:
+        return None

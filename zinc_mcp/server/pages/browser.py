@@ -1,0 +1,242 @@
+"""The approval page in the person's own browser, on the machine this process runs on.
+
+What opens the page is in a file that only its owner can read, and leaves it by a POST: never in an argument, which
+every user of the machine can list, and never in a URL, which browsers and proxies remember.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.private_files import make_folder, open_file
+from zinc_mcp.server.mcp.asking import Page, Terminal, in_a_terminal
+from zinc_mcp.server.pages.visits import SECRET_SECONDS, Visits
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from zinc_mcp.wiring import Shop
+
+SHOW_SECONDS = 3.0
+"""How long a browser may take to be started; one that is still busy then is taken for open."""
+AGAIN_SECONDS = 60.0
+"""A window that was opened and shows nothing after this is taken for lost."""
+OPEN_SECONDS = 120.0
+"""A window that nobody used for so long is taken for closed or out of sight: what is asked then opens another one.
+So a model that asks much opens a window every two minutes at most."""
+
+Show = Callable[[Path], bool]
+"""Opens a file in the person's browser; False when that did not work."""
+
+_SHOW = "import sys, webbrowser; sys.exit(0 if webbrowser.open(sys.argv[1]) else 1)"
+_FILES = "approve-*.html"
+
+
+class BrowserPage:
+    """Puts questions before the owner in a browser, and tells members where to find theirs."""
+
+    def __init__(
+        self, shop: "Shop", visits: Visits, base: Callable[[], Awaitable[str]], *, show: Show | None = None
+    ) -> None:
+        """Remember how to reach the person.
+
+        Args:
+            shop: whose home the file is written to.
+            visits: makes the secrets.
+            base: returns the origin the page is served on, serving it first if need be.
+            show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
+        """
+        self._home = shop.settings.home
+        self._clock = shop.checkout.now
+        self._visits = visits
+        self._base = base
+        allowed = shop.settings.browser and has_desktop(os.environ)
+        self._show = show or (show_in_browser if allowed else None)
+        self._one = anyio.Lock()
+        self._opened_at: float | None = None
+        self._files: dict[Path, float] = {}
+
+    async def address(self, entry: Entry) -> str | None:
+        """Return where the page of an order is; None for an owner whose browser cannot be opened from here.
+
+        Whoever opens it has still to be let in: members sign in, and the owner's window comes from the file, as always.
+        """
+        from zinc_mcp.server.pages.approval import address_of
+
+        if entry.caller == LOCAL and self._show is None:
+            return None
+        try:
+            return address_of(await self._base(), entry.id)
+        except OSError:
+            return None
+
+    async def offer(self, entry: Entry) -> str:
+        """See that the person has a window with the page, and return a sentence that says where they can decide."""
+        from zinc_mcp.server.pages.approval import address_of
+
+        if entry.caller != LOCAL:
+            return f"Ask the user to open {address_of(await self._base(), entry.id)} and to sign in with their token."
+        if self._show is None:
+            return await Terminal().offer(entry)
+        async with self._one:  # of two questions at once, the second finds the window of the first
+            already = self._is_open()
+            if not already and not await self._opened(entry, self._show):
+                return await Terminal().offer(entry)
+        where = "tell them to look there"
+        if already:
+            where += ", and to press “Look again” if they do not see this order"
+        return (
+            f"The page where the user decides is open in their browser; {where}. Without it they can run "
+            f"{in_a_terminal(entry)} in a terminal of their own."
+        )
+
+    def forget(self) -> None:
+        """Remove every file that may still open a page."""
+        for path in list(self._files):
+            self._remove(path)
+
+    def _is_open(self) -> bool:
+        if self._visits.is_used(LOCAL, OPEN_SECONDS):
+            return True
+        # The browser may take a while.
+        return self._opened_at is not None and 0 <= self._clock() - self._opened_at < AGAIN_SECONDS
+
+    async def _opened(self, entry: Entry, show: Show) -> bool:
+        try:
+            path = await self._written(entry, await self._base())
+        except OSError:
+            return False
+        if not await anyio.to_thread.run_sync(show, path, abandon_on_cancel=True):
+            self._remove(path)
+            return False
+        self._opened_at = self._clock()
+        return True
+
+    async def _written(self, entry: Entry, base: str) -> Path:
+        from zinc_mcp.server.pages.approval import address_of
+        from zinc_mcp.server.pages.sheet import opener
+
+        path = self._home / _FILES.replace("*", secrets.token_hex(8))
+        secret = self._visits.mint(lambda: self._remove(path))
+        document = opener(address_of(base, entry.id), secret)
+        for old, until in list(self._files.items()):
+            if time.monotonic() > until:
+                self._remove(old)
+        await anyio.to_thread.run_sync(_write, path, document)
+        self._files[path] = time.monotonic() + SECRET_SECONDS
+        return path
+
+    def _remove(self, path: Path) -> None:
+        self._files.pop(path, None)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def page_beside(shop: "Shop", *, show: Show | None = None) -> AsyncGenerator[Page]:
+    """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
+    async with anyio.create_task_group() as tasks:
+        visits = Visits(shop.checkout.now)
+        serving = _OwnServer(shop, visits, tasks)
+        page = BrowserPage(shop, visits, serving.base, show=show)
+        tasks.start_soon(_tidied, shop.settings.home)
+        try:
+            yield page
+        finally:
+            page.forget()
+            serving.stop()
+
+
+def has_desktop(environ: Mapping[str, str]) -> bool:
+    """Say whether a browser opened here would be seen by the person who sits before it."""
+    given = {name for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY") if environ.get(name)}
+    if environ.get("SSH_CONNECTION"):
+        # The screen is another machine's, unless it is forwarded.
+        return "DISPLAY" in given
+    return sys.platform in ("win32", "darwin") or bool(given)
+
+
+def show_in_browser(path: Path) -> bool:
+    """Open a file in the person's browser.
+
+    In a child of its own, so that nothing a browser prints can reach the protocol, and none inherits our secrets.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_") and name != "TERM"}
+    try:
+        child = subprocess.Popen(  # noqa: S603  # our own interpreter
+            [sys.executable, "-I", "-c", _SHOW, path.as_uri()],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return False
+    try:
+        return child.wait(SHOW_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        # Somebody must wait for its end, or it stays in the machine's list of processes for as long as we run.
+        threading.Thread(target=child.wait, name="browser", daemon=True).start()
+        return True
+
+
+class _OwnServer:
+    """Serves the page on loopback, from its first use on."""
+
+    def __init__(self, shop: "Shop", visits: Visits, tasks: TaskGroup) -> None:
+        self._shop = shop
+        self._visits = visits
+        self._tasks = tasks
+        self._one = anyio.Lock()
+        self._base: str | None = None
+        self.stop: Callable[[], None] = lambda: None
+
+    async def base(self) -> str:
+        """Return the origin of the page, serving it from now on."""
+        async with self._one:
+            if self._base is None:
+                from zinc_mcp.server.http.loopback import serve_on_loopback
+
+                name, self.stop = await serve_on_loopback(self._tasks, self._app)
+                self._base = f"http://{name}"
+            return self._base
+
+    def _app(self, name: str) -> "ASGIApp":
+        from starlette.applications import Starlette
+
+        from zinc_mcp.server.http.requests import Hosts
+        from zinc_mcp.server.pages.approval import ApprovalPage
+
+        return Starlette(routes=[ApprovalPage(self._shop, Hosts([name], schemes=("http",)), self._visits).route()])
+
+
+async def _tidied(home: Path) -> None:
+    """Remove files that a killed process left: what they hold has opened nothing since its end."""
+    await anyio.to_thread.run_sync(_tidy, home, abandon_on_cancel=True)
+
+
+def _tidy(home: Path) -> None:
+    with suppress(OSError):
+        for path in home.glob(_FILES):
+            if time.time() - path.stat().st_mtime > SECRET_SECONDS:
+                path.unlink()
+
+
+def _write(path: Path, document: str) -> None:
+    make_folder(path.parent)
+    with open(open_file(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
+        file.write(document)

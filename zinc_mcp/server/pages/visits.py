@@ -1,0 +1,163 @@
+"""Who may see the approval page: single-use secrets that open it, and the visits that they open.
+
+A visit is known by a token that stands in the page's own forms and nowhere else. It is not a cookie, which a browser
+would send to every other port of the same name as well. Kept in memory as hashes.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from zinc_mcp.owner.members import LOCAL, Members
+
+SECRET_SECONDS = 600.0
+IDLE_SECONDS = 1800.0
+"""So long after it was last used a visit ends. Longer than a question stands, so that a visitor sees what became of
+the order."""
+MOST_KEPT = 1000
+"""Secrets, and tokens of visits, that are kept at once; the oldest go first."""
+
+_WINDOW_CHARACTERS = 32
+"""A shorter name of a window can be guessed, and is taken for none."""
+
+WhyNot = Literal["unknown", "used", "over"]
+T = TypeVar("T")
+
+
+class NoVisitError(Exception):
+    """A secret that opens nothing: it is not one of ours, was used before, or came too late. Never leaves `serving`."""
+
+    def __init__(self, why: WhyNot) -> None:
+        super().__init__(why)
+        self.why: WhyNot = why
+
+
+@dataclass(slots=True)
+class Visit:
+    """One browser window that was let in, to see and decide what waits for one caller."""
+
+    visitor: str
+    used_at: float
+    proof: str | None = field(default=None, repr=False)
+    """What was kept of a member's token when they signed in; None for the owner."""
+
+
+@dataclass(slots=True)
+class _Secret:
+    until: float
+    spent: Callable[[], None]
+    visit: Visit | None = None
+    window: bytes = b""
+
+
+class Visits:
+    """Secrets and visits of one process. Nothing that is kept can be turned back into a secret or a token."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._secrets: dict[bytes, _Secret] = {}
+        self._visits: dict[bytes, Visit] = {}
+
+    def mint(self, spent: Callable[[], None] = lambda: None) -> str:
+        """Return a secret that opens the owner's page, once, within ten minutes; `spent` is called when it has."""
+        self._forget()
+        secret = secrets.token_urlsafe(32)
+        self._secrets[_hash(secret)] = _Secret(self._clock() + SECRET_SECONDS, spent)
+        return secret
+
+    def redeem(self, secret: str, window: str = "") -> str:
+        """Take a secret for the token of a visit of the owner.
+
+        Args:
+            secret: what `mint` returned.
+            window: a random name that the opening document gave itself. A reload of the page sends secret and name
+                once more: both together go on with the visit they opened, as long as it lasts.
+
+        Raises:
+            NoVisitError: it opens nothing.
+        """
+        found = _find(self._secrets, secret)
+        if found is None:
+            raise NoVisitError("unknown")
+        if found.visit is not None:
+            known = len(window) >= _WINDOW_CHARACTERS and hmac.compare_digest(found.window, _hash(window))
+            if not known or self._is_over(found.visit):
+                raise NoVisitError("used")
+            return self._admit(found.visit)
+        if self._clock() > found.until:
+            raise NoVisitError("over")
+        found.visit, found.window = Visit(LOCAL, self._clock()), _hash(window)
+        found.spent()
+        return self._admit(found.visit)
+
+    def sign_in(self, members: Members, token: str) -> str | None:
+        """Return the token of a new visit of the member with this token; None when it is nobody's.
+
+        Raises:
+            SettingsError: the file of members cannot be used.
+        """
+        caller = members.caller_by(token)
+        return None if caller is None else self._admit(Visit(caller, self._clock(), members.known()[caller]))
+
+    def visit(self, token: str, members: Members | None = None) -> Visit | None:
+        """Return the visit that a token is for, which is used by this; None when it has ended.
+
+        A member's ends when they are removed, or have another token.
+
+        Raises:
+            SettingsError: the file of members cannot be used.
+        """
+        visit = _find(self._visits, token)
+        if visit is None or self._is_over(visit):
+            return None
+        if visit.proof is not None and (members is None or members.known().get(visit.visitor) != visit.proof):
+            return None
+        visit.used_at = self._clock()
+        return visit
+
+    def is_used(self, visitor: str, within_seconds: float) -> bool:
+        """Say whether a window of this visitor was used within the last so many seconds."""
+        now = self._clock()
+        return any(
+            visit.visitor == visitor and abs(now - visit.used_at) <= within_seconds for visit in self._visits.values()
+        )
+
+    def _is_over(self, visit: Visit) -> bool:
+        return self._clock() - visit.used_at > IDLE_SECONDS
+
+    def _admit(self, visit: Visit) -> str:
+        self._forget()
+        visit.used_at = self._clock()
+        token = secrets.token_urlsafe(32)
+        self._visits[_hash(token)] = visit
+        return token
+
+    def _forget(self) -> None:
+        # A used secret is remembered for a while longer, to be told from one that never was.
+        now = self._clock()
+        self._secrets = _newest(
+            {name: kept for name, kept in self._secrets.items() if now <= kept.until + IDLE_SECONDS}
+        )
+        self._visits = _newest({name: visit for name, visit in self._visits.items() if not self._is_over(visit)})
+
+
+def _newest(kept: dict[bytes, T]) -> dict[bytes, T]:
+    return dict(list(kept.items())[-MOST_KEPT:])
+
+
+def _hash(secret: str) -> bytes:
+    # 32 random bytes: nothing is gained by a slow hash.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _find(kept: Mapping[bytes, T], secret: str) -> T | None:
+    """Look a secret up, comparing with every hash so that time tells nothing."""
+    given, found = _hash(secret), None
+    for known, value in kept.items():
+        if hmac.compare_digest(known, given):
+            found = value
+    return found

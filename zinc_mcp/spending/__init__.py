@@ -1,0 +1,1 @@
+"""What an answer and a payment prove, and the one place from which a credential leaves."""

@@ -1,0 +1,316 @@
+"""Paying by wallet: asked once, one credential for ever, and what proves whether money moved.
+
+Once a credential has left this process, only the same credential, body and URL may go again, while it can settle; a
+second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from pydantic import SecretStr
+
+from zinc_mcp.attempt import Attempt
+from zinc_mcp.errors import (
+    JournalError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    UnreadableAnswerError,
+    ZincMcpError,
+)
+from zinc_mcp.journal.entry import Entry, StaleEntryError
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.payment import Payment
+from zinc_mcp.process import Process
+from zinc_mcp.rails.rail import OnHeaders, PayingRail, Quote, Signed, WalletSilentError
+from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
+from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential
+from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+
+async def mark(process: Process, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
+    """Make it durable that the order is going to be priced and paid for.
+
+    Raises:
+        StaleEntryError, RefusedError: as `Journal.move`.
+    """
+    marks = about_to_send(process, process.clocks.wire + rail.sign_seconds + process.clocks.lease_margin)
+    admission = process.admission
+    marked = await process.journal.move(
+        entry, "signing", "asking for the price", admission=admission, **marks, **changes
+    )
+    process.checkpoint("signing")
+    return marked
+
+
+async def may_repeat(process: Process, entry: Entry) -> bool:
+    """Say whether the credential may still go again."""
+    payment = await process.unwritten.payment(entry.id)
+    return payment is not None and payment.may_go_again(process.times.latest())
+
+
+async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
+    """Get the price, check it, and have the wallet sign once; say whether there is something to send.
+
+    An entry whose wallet has been asked before is never quoted or signed again.
+    """
+    if attempt.entry.state == "sending":
+        return True
+    quote = await _ask_the_price(process, attempt, rail)
+    if quote is None:
+        return False
+    signed = await _sign(process, attempt, rail, quote)
+    if signed is None:
+        return False
+    payment = attempt.payment = Payment(
+        attempt.entry.id, process.times.clock(), signed.credential, signed.settle_by, signed.recovery
+    )
+    process.checkpoint("signed")
+    try:
+        attempt.entry = await _mark_sending(process, attempt.entry, quote, payment)
+    except RefusedError as error:  # paused, or not allowed any more; the credential has not left us
+        await take_back(process, attempt, rail)
+        await end(process, attempt, "refused", f"not sent: {error.code}", error)
+        return False
+    except StaleEntryError as stale:
+        await let_go(process, attempt, rail, stale.current)
+        return False
+    except JournalError:
+        await take_back(process, attempt, rail)
+        raise
+    process.checkpoint("sending")
+    return True
+
+
+async def prove(process: Process, attempt: Attempt, rail: PayingRail) -> None:
+    """Find out what became of a payment without an order, and settle the entry if that can be told."""
+    entry = attempt.entry
+    ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    if order is not None:
+        facts = with_reference(entry, await process.unwritten.payment(entry.id))
+        await accept(process, attempt, rail, order, "found at Zinc", facts=facts)
+    elif ending == "settled":
+        known = paid_no_order(entry, await process.unwritten.payment(entry.id))
+        await settle(process, attempt, "paid_no_order", "paid, and no order is known", **known)
+    elif ending == "unpaid":
+        attempt.payment = await process.unwritten.payment(entry.id)
+        await take_back(process, attempt, rail)
+        error = OrderRejectedError(
+            "Zinc did not take the payment, and it can no longer be taken: nothing was bought.",
+            "Call again to try it with a new payment.",
+            status=402,
+            zinc_code="payment_failed",
+            facts={"key": entry.key},
+        )
+        await end(process, attempt, "rejected", "the payment was not taken", error)
+
+
+async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -> Quote | None:
+    entry = attempt.entry
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    try:
+        quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, keep_headers(process, attempt))
+        if isinstance(quote, Order):
+            quote = await check_answer(process, quote, entry)
+    except OrderRejectedError as error:
+        error.facts["key"] = entry.key
+        await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
+        return None
+    except OrderOutcomeUnknownError as error:
+        reason = str(error.facts.get("reason"))
+        if await _keep_what_was_given(process, attempt, rail, reason):
+            return None
+        # The request carried no payment, so no answer to it can have cost anything.
+        unread = UnreadableAnswerError(
+            "Zinc gave no readable price for the order, so nothing was paid.",
+            "Call again in a minute with the same arguments.",
+            facts={"reason": reason},
+        )
+        await end(process, attempt, "refused", f"no price: {reason}", unread)
+        return None
+    except ZincMcpError as error:
+        await end(process, attempt, "refused", f"not paid: {error.facts.get('reason', error.code)}", error)
+        return None
+    if isinstance(quote, Order):
+        await accept(process, attempt, rail, quote, "accepted by Zinc without a payment")
+        return None
+    return quote
+
+
+async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
+    """Keep an order that Zinc gave for nothing, and whose own key came although its answer was lost."""
+    if attempt.payment is None or attempt.payment.order_key is None:
+        return False
+    attempt.left = True
+    await doubt(process, attempt, f"an order without a payment: {reason}")
+    found = await find(process, attempt.entry, rail)
+    if found is not None:
+        await accept(process, attempt, rail, found, "found at Zinc")
+    else:
+        await settle(process, attempt, "unknown", "left in doubt", **FREE)
+    return True
+
+
+async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:
+    """Have the wallet make its one credential; None where there is none, which is written down then.
+
+    That it is being asked is durable before it starts, and only whoever makes it so on the entry as they left it
+    asks it: another process, or this one after it stood still, finds the entry moved.
+    """
+    entry = attempt.entry
+    payment = Payment(entry.id, process.times.clock(), recovery=quote.recovery)
+    seconds = rail.sign_seconds + process.clocks.wire
+    marks = about_to_send(process, seconds + process.clocks.lease_margin)
+    try:
+        attempt.entry = await process.journal.run(
+            lambda journal: journal.move(entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks)
+        )
+        process.checkpoint("asking")
+        await hold(process, attempt, rail.sign_seconds)
+        attempt.left = True
+        process.checkpoint("leaving")
+        return await rail.sign(quote)
+    except StaleEntryError as stale:
+        await never_left(process, attempt, stale.current)
+    except WalletSilentError as silent:
+        await _keep_recovery(process, attempt, silent.recovery)
+        # Whatever it may have made lets as much go, and nobody can take it back here.
+        authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
+        await doubt(process, attempt, "the wallet gave no clear answer", **authorised)
+        await prove(process, attempt, rail)
+        if attempt.entry.state == "unknown":
+            await settle(process, attempt, "unknown", "left in doubt", **FREE)
+    except RefusedError as error:
+        paused = error.code == "paused"
+        what = "paused before the wallet was asked" if paused else "the wallet did not pay"
+        await end(process, attempt, "refused", what, error)
+    return None
+
+
+async def _mark_sending(process: Process, entry: Entry, quote: Quote, payment: Payment) -> Entry:
+    """Write the credential down and mark its entry for sending, both or neither: it leaves us after that.
+
+    A journal that fails just then is tried again for a while.
+
+    Raises:
+        StaleEntryError, RefusedError, JournalError: as `Journal.move`.
+    """
+    now = process.times.clock()
+    told = {"method": quote.method, "authorised_cents": quote.amount_cents, "fee_cents": quote.fee_cents}
+    changes: dict[str, Any] = {
+        "attempts": 1,
+        "first_sent_at": now,
+        "counted_at": max(process.times.latest(), entry.counted_at),
+        "zinc_at": process.times.zinc() or entry.zinc_at,
+        "fee_cents": quote.fee_cents,
+        "authorised_cents": quote.amount_cents,
+        "facts": {**entry.facts, "payment": told},
+        **about_to_send(process, process.clocks.wire + process.clocks.lease_margin),
+    }
+    for pause in (0.05, 0.2, 1.0, None):
+        try:
+            return await process.journal.run(
+                lambda journal: journal.move(
+                    entry,
+                    "sending",
+                    "sending with the payment",
+                    to_send=True,
+                    admission=process.admission,
+                    payment=payment,
+                    **changes,
+                )
+            )
+        except JournalError:
+            if pause is None:
+                raise
+            await anyio.sleep(pause)
+    raise AssertionError
+
+
+def keep_headers(
+    process: Process, attempt: Attempt, writing: TaskGroup | None = None, *, accepted: bool = True
+) -> OnHeaders:
+    entry = attempt.entry
+
+    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
+        """Save what came with the headers: without it a lost body would lose the order."""
+
+        def kept(payment: Payment | None) -> Payment:
+            payment = payment or Payment(entry.id, process.times.clock())
+            return payment.with_headers(order_key, receipt, accepted=accepted)
+
+        async def save() -> None:
+            await process.unwritten.change_payment(entry.id, kept)
+            process.checkpoint("headers")
+
+        attempt.payment = kept(attempt.payment)
+        if writing is None:
+            await save()
+        else:
+            writing.start_soon(save)
+
+    return keep
+
+
+async def keep_identifiers(process: Process, attempt: Attempt, order_ids: Sequence[str]) -> None:
+    """Keep the ids under which a 409 said that the order is to be found."""
+    found = [order_id for order_id in order_ids if order_id != attempt.entry.key]
+    if found and attempt.payment is not None:
+        await _keep_recovery(process, attempt, {"named": found})
+
+
+async def _keep_recovery(process: Process, attempt: Attempt, recovery: Mapping[str, Any]) -> None:
+    def learnt(payment: Payment | None) -> Payment:
+        payment = payment or Payment(attempt.entry.id, process.times.clock())
+        return dataclasses.replace(payment, recovery={**payment.recovery, **recovery})
+
+    attempt.payment = learnt(attempt.payment)
+    await process.unwritten.change_payment(attempt.entry.id, learnt)
+
+
+async def reopen(process: Process, attempt: Attempt) -> None:
+    """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""
+    if attempt.entry.state == "paid_no_order" and attempt.payment is not None and attempt.payment.order_key:
+        attempt.entry = await process.journal.move(
+            attempt.entry, "unknown", "the order's key came after all", problem=None
+        )
+
+
+async def find(process: Process, entry: Entry, rail: PayingRail) -> Order | None:
+    """Look for the order of an unanswered entry with the key that came with it; None also where Zinc cannot say."""
+    try:
+        return await find_paid(process.unwritten, rail, entry)
+    except ZincMcpError as trouble:
+        logger.info("the look-up after a lost answer failed: %s", trouble.code)
+        return None
+
+
+async def let_go(process: Process, attempt: Attempt, rail: PayingRail, current: Entry) -> None:
+    """Let go of a credential that never left us, whose entry somebody else has moved on while we stood still."""
+    if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it
+        await take_back(process, attempt, rail)
+    if rail.signs_only:
+        await never_left(process, attempt, current)
+    else:
+        attempt.entry = current  # its wallet may have moved money by itself: that is looked up
+
+
+async def take_back(process: Process, attempt: Attempt, rail: PayingRail) -> None:
+    """Take back an authorisation whose credential never left this process, and forget the credential."""
+    payment = attempt.payment
+    if payment is None:
+        return
+    try:
+        await rail.release(payment.recovery, payment.credential)
+    except ZincMcpError as trouble:
+        logger.info("an unused authorisation could not be taken back: %s", trouble.code)
+    attempt.payment = dataclasses.replace(payment, credential=None, settle_by=None)
+    await process.unwritten.change_payment(payment.entry_id, partial(without_credential, recovery=payment.recovery))

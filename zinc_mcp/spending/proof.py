@@ -1,0 +1,131 @@
+"""What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks.
+
+An order's own key that came with a 201 says that the order exists, found or not; one that came with a 409 says so only
+once it has shown the order. Money that moved is not given up while the same credential may still bring its order, and
+nobody's clock alone proves that it can never be taken: ours must be past the credential's end as well.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.rails.rail import Ending, PayingRail
+from zinc_mcp.spending.same_order import is_named, must_be, wanted
+from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+
+class Payments(Protocol):
+    """Payments as this process knows them."""
+
+    async def payment(self, entry_id: int) -> Payment | None:
+        """Return an entry's payment, or None when its wallet was never asked."""
+        ...
+
+
+async def find_paid(payments: Payments, rail: PayingRail, entry: Entry) -> Order | None:
+    """Look for an entry's order with the API key that came with it, if one came.
+
+    Raises:
+        ZincMcpError: Zinc could not be asked just now.
+    """
+    payment = await payments.payment(entry.id)
+    if payment is None or payment.order_key is None or entry.body is None:
+        return None
+    wish = wanted(entry)
+    for order_id in payment.named:
+        try:
+            order = await rail.read_paid(order_id, payment.order_key)
+        except (OrderNotFoundError, OrderRejectedError):
+            continue
+        if is_named(order, order_id) and must_be(order, wish):
+            return order
+    try:
+        listed = await rail.find_paid(KEY_FIELD, entry.key, payment.order_key)
+    except OrderRejectedError:
+        if payment.is_key_proof:
+            raise
+        return None  # a key that came with a 409 and that Zinc does not know is no key
+    return next((order for order in listed if must_be(order, wish)), None)
+
+
+async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
+    """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
+    try:
+        order = await find_paid(payments, rail, entry)
+        if order is not None:
+            return "settled", order
+        payment = await payments.payment(entry.id)
+        if payment is None:
+            return "unpaid", None  # the wallet was never asked
+        if payment.is_key_proof:
+            return "open", None
+        if payment.settle_by is None and rail.signs_only:
+            return "unpaid", None  # a credential is on disk before it leaves us, and this one never was
+        ending = await rail.fate(payment.recovery, payment.credential)
+        too_early = (ending == "settled" and payment.may_go_again(now)) or (
+            ending == "unpaid" and payment.may_settle(now)
+        )
+        return ("open" if too_early else ending), None
+    except ZincMcpError as trouble:
+        logger.info("what became of a payment cannot be told just now: %s", trouble.code)
+        return "open", None
+
+
+async def forget_credential(writer: Writer, entry_id: int) -> None:
+    """Forget an entry's credential, which is of no use any more."""
+
+    await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))
+
+
+def forgotten(payment: Payment | None) -> Payment | None:
+    """Return a payment without its credential; None where it has none."""
+    if payment is None or payment.credential is None:
+        return None
+    return dataclasses.replace(payment, credential=None)
+
+
+def without_credential(payment: Payment | None, recovery: Mapping[str, Any]) -> Payment | None:
+    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate."""
+    if payment is None:
+        return None
+    return dataclasses.replace(payment, credential=None, settle_by=None, recovery={**payment.recovery, **recovery})
+
+
+def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
+    """Return the entry's facts with the payment's reference: the receipt's, or the wallet's own."""
+    recovery = _recovery(payment)
+    return _with_payment(entry, reference=recovery.get("receipt") or recovery.get("reference"))
+
+
+def paid_no_order(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
+    """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
+    recovery = _recovery(payment)
+    reference = recovery.get("receipt") or recovery.get("reference")
+    facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))
+    return {
+        "facts": facts,
+        **FREE,
+        "problem": {
+            "code": "paid_no_order",
+            "summary": "The payment was taken, and no order is known for it.",
+            "facts": {"key": entry.key, **facts.get("payment", {})},
+        },
+    }
+
+
+def _recovery(payment: Payment | None) -> Mapping[str, Any]:
+    return {} if payment is None else payment.recovery
+
+
+def _with_payment(entry: Entry, **known: object) -> Mapping[str, Any]:
+    said = {name: value for name, value in known.items() if value}
+    return {**entry.facts, "payment": {**entry.facts.get("payment", {}), **said}} if said else entry.facts

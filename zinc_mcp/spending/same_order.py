@@ -1,0 +1,216 @@
+"""Whether what Zinc shows is about our order. Whatever is not changes nothing.
+
+Our own metadata settles it where Zinc shows it: the key is one order's, and the twin digest covers ship-to and lines.
+Without it whatever is shown must agree: the price ceiling, the products and the place. What Zinc reports as a
+concession is no difference (SDK 2026.9.18, "fulfillment").
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.journal.entry import Draft, Entry
+from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.zinc.orders import Address
+from zinc_mcp.zinc.places.reading import place_of
+from zinc_mcp.zinc.product_urls.reading import comparable
+from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+ANOTHER_ORDER = "another_order"
+"""The reason of a doubt, and the code of an entry's problem: Zinc answered with an order that is not the one sent."""
+
+
+_KEY = re.compile("[!-~]{1,36}")
+_ANY = "*"
+"""A concession that names no product may be about any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an answer is held against."""
+
+    key: str | None
+    """None: of whatever key, where an order is looked for that another journal placed."""
+    twin: str
+    ceiling_cents: int | None
+    content: bytes | None
+    """What was sent; None after a purge."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """Products and ship-to as they were sent; only read where our metadata is not shown.
+
+        Empty after a purge, and where the bytes are no order: then nothing can be held against them.
+        """
+        try:
+            body: object = json.loads(self.content or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return cast(Mapping[str, Any], body) if _is_order(body) else {}
+
+
+def _is_order(body: object) -> bool:
+    if not isinstance(body, dict):
+        return False
+    parts = cast(Mapping[str, object], body)
+    products: object = parts.get("products") or []
+    address: object = parts.get("shipping_address") or {}
+    return (
+        isinstance(products, list)
+        and isinstance(address, dict)
+        and all(
+            isinstance(each, dict) and type(cast(dict[str, Any], each).get("quantity", 1)) is int
+            for each in cast(list[object], products)
+        )
+    )
+
+
+def wanted(of: Entry | Draft) -> Wanted:
+    """Return what an answer about this entry must agree with.
+
+    For a draft: what an order must agree with that was placed for the same intention, at whatever price.
+    """
+    if isinstance(of, Draft):
+        return Wanted(None, of.twin, None, of.to_bytes(""))
+    return Wanted(of.key, of.twin, of.ceiling_cents, of.body)
+
+
+def is_named(order: Order, order_id: str) -> bool:
+    """Say whether an order is the one with this id. Zinc's ids are UUIDs, which are compared without case."""
+    return order.id.casefold() == order_id.casefold()
+
+
+def may_be(order: Order, wish: Wanted) -> bool:
+    """Say whether nothing that an order shows speaks against its being ours: enough for an answer to our request."""
+    if wish.ceiling_cents is not None and order.max_price is not None and order.max_price != wish.ceiling_cents:
+        return False
+    shown = order.metadata
+    if TWIN_FIELD in shown and shown[TWIN_FIELD] != wish.twin:
+        return False
+    if KEY_FIELD in shown and wish.key is not None:
+        return told_key(order) == wish.key
+    body = wish.body
+    return _same_products(order, body) and _same_place(order, body)
+
+
+def must_be(order: Order, wish: Wanted) -> bool:
+    """Say whether an order that was found somewhere is ours: nothing speaks against it, and something for it."""
+    return may_be(order, wish) and (KEY_FIELD in order.metadata or bool(order.items and wish.content))
+
+
+def told_key(order: Order) -> str:
+    """Return the key a listed order was placed with, or one for it: what a person could not type is no key."""
+    for told in (order.metadata.get(KEY_FIELD), order.id):
+        if isinstance(told, str) and _KEY.fullmatch(told):
+            return told
+    return hashlib.sha256(order.id.encode()).hexdigest()[:36]
+
+
+def as_answer(order: Order, entry: Entry) -> Order:
+    """Return the order that a placing request was answered with, if it is the one that was sent.
+
+    Raises:
+        OrderOutcomeUnknownError: it is not, so that it is not known what became of ours.
+    """
+    wish = wanted(entry)
+    # An end is not believed of an answer that shows nothing of ours: it would free the money.
+    is_ours = must_be(order, wish) if order.stage in ("failed", "cancelled") else may_be(order, wish)
+    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
+        return order
+    raise another_order(entry)
+
+
+def another_order(entry: Entry) -> OrderOutcomeUnknownError:
+    """Return the failure of a request that was answered with an order that is not the one sent."""
+    logger.error("Zinc answered %s with another order", entry.key)
+    return OrderOutcomeUnknownError(
+        "The order was sent, and Zinc answered with another one.", facts={"reason": ANOTHER_ORDER}
+    )
+
+
+def as_read(order: Order, order_id: str, entry: Entry | None = None) -> Order:
+    """Return the order that a read by this id was answered with, if it is that one and, with an entry, ours.
+
+    Raises:
+        UnreadableAnswerError: it is not.
+    """
+    if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):
+        return order
+    logger.error("Zinc answered a read of %s with another order", order_id[:100])
+    raise UnreadableAnswerError(
+        "Zinc answered with another order than the one that was asked for.", facts={"reason": ANOTHER_ORDER}
+    )
+
+
+def told_loudly(error: ZincMcpError) -> dict[str, Any]:
+    """Return what changes in an entry in doubt because Zinc answered with another order; otherwise nothing."""
+    if error.facts.get("reason") != ANOTHER_ORDER:
+        return {}
+    return {"problem": {"code": ANOTHER_ORDER, "summary": "Zinc answered with an order that is not the one sent."}}
+
+
+def is_answered_wrongly(entry: Entry) -> bool:
+    """Say whether Zinc answered an entry in doubt with another order: then the same bytes do not go again."""
+    return (entry.problem or {}).get("code") == ANOTHER_ORDER
+
+
+def _same_products(order: Order, body: Mapping[str, Any]) -> bool:
+    products = cast(list[Mapping[str, Any]], body.get("products") or [])
+    if not order.items or not products:
+        return True
+    if "items" in order.rows_cut:
+        return False  # what was not read may be anything
+    asked: Counter[str] = Counter()
+    for product in products:
+        asked[comparable(str(product.get("url")))] += int(product.get("quantity", 1))
+    shown: Counter[str] = Counter()
+    try:
+        for item in order.items:
+            shown[comparable(item.url)] += item.quantity
+        left_out, fewer = _conceded(order)
+    except (ValueError, UnicodeError):
+        return False
+    for url, quantity in asked.items():
+        there = shown.get(url, 0)
+        is_left_out = there == 0 and not left_out.isdisjoint((url, _ANY))
+        is_fewer = 0 < there < quantity and not (left_out | fewer).isdisjoint((url, _ANY))
+        if there != quantity and not is_left_out and not is_fewer:
+            return False
+    return shown.keys() <= asked.keys()
+
+
+def _conceded(order: Order) -> tuple[set[str], set[str]]:
+    """Return the products of which Zinc reports that some were left out, and those of which it bought fewer."""
+    left_out: set[str] = set()
+    fewer: set[str] = set()
+    urls = {item.id: item.url for item in order.items if item.id}
+    for concession in order.fulfillment.concessions if order.fulfillment else []:
+        url = concession.url or urls.get(concession.item_id or "")
+        if concession.concern in ("items", "quantity"):
+            (left_out if concession.concern == "items" else fewer).add(comparable(url) if url else _ANY)
+    return left_out, fewer
+
+
+def _same_place(order: Order, body: Mapping[str, Any]) -> bool:
+    asked = cast(Mapping[str, Any], body.get("shipping_address") or {})
+    shown = {name: order.shipping_address.get(name) for name in Address.model_fields if name != "phone_number"}
+    shown = {name: text for name, text in shown.items() if isinstance(text, str) and text.strip()}
+    if not shown or not asked:
+        return True
+    overlaid = {**asked, **shown}
+    if "address_line1" in shown and "address_line2" not in shown:
+        overlaid.pop("address_line2", None)  # it may stand in the first line
+    try:
+        return place_of(Address.model_validate(overlaid)) == place_of(Address.model_validate(dict(asked)))
+    except ValidationError:
+        return False

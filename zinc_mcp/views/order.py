@@ -1,0 +1,168 @@
+"""What a tool result shows of an order. The facts come from `facts` and `price`, the sentences from `sentences`."""
+
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zinc_mcp.journal.entry import Mode, State
+
+FINAL: frozenset[State] = frozenset(
+    {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
+)
+NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+
+
+class View(BaseModel):
+    """The base of what is shown; what is None or empty is left out."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class ItemView(View):
+    title: str | None = None
+    url: str | None = None
+    quantity: int = 1
+    variant: dict[str, str] | None = None
+    status: str | None = None
+    unit_price_cents: int | None = None
+    error: str | None = None
+
+
+class ShipToView(View):
+    name: str | None = None
+    city: str | None = None
+    country: str | None = None
+    saved: str | None = None
+
+
+class PriceView(View):
+    """Amounts in minor units: the retailer's in `currency`, Zinc's fee and everything below it in US cents."""
+
+    currency: str | None = None
+    subtotal_cents: int | None = None
+    tax_cents: int | None = None
+    shipping_cents: int | None = None
+    fees_cents: int | None = None
+    discount_cents: int | None = None
+    total_cents: int | None = None
+    total_in_usd_cents: int | None = None
+    zinc_fee_cents: int | None = None
+    paid_cents: int | None = None
+    paid_up_front_cents: int | None = None
+    """What a payment wallet let go before anything was bought."""
+    refunded_cents: int | None = None
+    """What is proved to have come back of that."""
+    max_price_cents: int | None = None
+    held_cents: int | None = None
+    expected_back_cents: int | None = None
+    credited_cents: int | None = None
+    doubt: str | None = None
+    """`price_unclear`: Zinc's figures contradict themselves; `above_ceiling`: more was charged than allowed."""
+    printed: dict[str, str] | None = None
+
+
+class CheckpointView(View):
+    time: str | None = None
+    status: str | None = None
+    message: str | None = None
+    place: str | None = None
+
+
+class ParcelView(View):
+    carrier: str | None = None
+    number: str | None = None
+    status: str | None = None
+    estimated_delivery: str | None = None
+    url: str | None = None
+    checkpoints: list[CheckpointView] = []
+    checkpoints_left_out: int | None = None
+
+
+class FailureView(View):
+    code: str | None = None
+    detail_code: str | None = None
+    message: str | None = None
+    url: str | None = None
+    address_reasons: list[str] = []
+    fields: list[dict[str, str]] = []
+    lines: list[dict[str, Any]] = []
+    facts: dict[str, Any] | None = None
+
+
+class UnaskedView(View):
+    """Why an order is shown as the journal last had it, and since when that is known."""
+
+    code: str
+    reason: str
+    as_of: str
+    ago: str | None = None
+    next_step: str = Field("", exclude=True)
+
+
+class RefusalView(View):
+    """Why nothing new would be ordered, beside an earlier order that is the answer."""
+
+    code: str
+    reason: str
+    next_step: str = Field("", exclude=True)
+
+
+class OrderView(View):
+    """One order, as every tool of ours shows it."""
+
+    outcome: State
+    summary: str = ""
+    next_step: str = ""
+    new_order: bool | None = None
+    """For a placing call: whether this call opened the order, or an earlier one is the answer."""
+    is_final: bool
+    new_orders: RefusalView | None = None
+    """For a placing call that an earlier order answers: why a new one would be refused just now."""
+    unasked: UnaskedView | None = None
+    was_read: bool = Field(False, exclude=True)
+    """Whether Zinc showed the order during this call: what is not shown here may exist all the same."""
+    decide_at: str | None = None
+    """Where the user can decide about an order that waits for them."""
+    order_id: str | None = None
+    key: str | None = None
+    status: str | None = None
+    mode: Mode
+    retailer: str | None = None
+    items: list[ItemView] = []
+    items_left_out: int | None = None
+    left_out: dict[str, int] = {}
+    """How many more there are of what this shows only in part (`tracking`, `returns`, …)."""
+    parcel_statuses: frozenset[str] = Field(frozenset(), exclude=True)
+    """Of all parcels; those beyond the bound of what is read are `unknown`."""
+    not_coming: dict[str, list[int]] = {}
+    """Items that were cancelled, failed or skipped: their numbers, from 1, by their status."""
+    ship_to: ShipToView | None = None
+    price: PriceView | None = None
+    payment: dict[str, Any] | None = None
+    """For an order paid by wallet: method, what was authorised up front, the receipt's reference."""
+    tracking: list[ParcelView] = []
+    estimated_delivery: str | None = None
+    merchant_order_ids: list[str] = []
+    failure: FailureView | None = None
+    answered_wrongly: bool | None = None
+    """Zinc answered with an order that is not the one that was sent."""
+    concessions: list[dict[str, Any]] = []
+    returns: list[dict[str, Any]] = []
+
+
+def compact(view: View) -> dict[str, Any]:
+    """Return plain data without what is None or empty, at any depth."""
+    return _without_empty(view.model_dump(exclude_none=True))
+
+
+def _without_empty(parts: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, part in parts.items():
+        if isinstance(part, dict):
+            part = _without_empty(cast(dict[str, Any], part))
+        elif isinstance(part, list):
+            rows = cast(list[Any], part)
+            part = [_without_empty(cast(dict[str, Any], row)) if isinstance(row, dict) else row for row in rows]
+        if part is not None and part != [] and part != {}:
+            kept[name] = part
+    return kept

@@ -1,0 +1,184 @@
+"""Tool results: text and structure from the same facts, for answers and for every failure we foresee.
+
+Half of the hosts show the model the text, the other half the structure; both therefore say all of it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from mcp.types import CallToolResult, TextContent
+
+from zinc_mcp.errors import (
+    InvalidArgumentsError,
+    OrderNotFoundError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    RefusedError,
+    ZincMcpError,
+)
+from zinc_mcp.invocation import command
+from zinc_mcp.prose import plain
+from zinc_mcp.views.facts import bounded_facts
+from zinc_mcp.views.order import OrderView, View, compact
+from zinc_mcp.views.sentences import Call
+
+Ending = Literal["refused", "declined", "rejected", "not_sent", "unknown", "not_found", "not_read"]
+
+
+class ErrorView(View):
+    """What every failed tool call shows."""
+
+    code: str
+    outcome: Ending
+    summary: str
+    next_step: str
+    money_may_have_moved: bool
+    key: str | None = None
+    order_id: str | None = None
+    reference: str | None = None
+    problems: list[dict[str, str]] | None = None
+    facts: dict[str, Any] | None = None
+
+
+_ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
+_PUBLISHED: Mapping[Call, Mapping[str, str]] = {
+    "place": {**_ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"},
+    "look": {
+        **_ALWAYS,
+        "is_final": "boolean",
+        "status": "string",
+        "items": "array",
+        "price": "object",
+        "tracking": "array",
+        "failure": "object",
+    },
+}
+"""Fields of `OrderView` and their JSON types; deriving them would build its whole schema at every start."""
+
+
+@cache
+def output_schema(call: Call) -> dict[str, Any]:
+    """Return the published schema of a result: open, and no deeper than its first level.
+
+    Zinc adds fields and statuses monthly and clients validate results: whatever is promised here must stay true.
+    """
+    properties = {name: {"type": kind} for name, kind in _PUBLISHED[call].items()}
+    return {"type": "object", "properties": properties, "required": list(_ALWAYS)}
+
+
+_ERROR = "Error:"
+"""The first word of a failure. Several clients hand a result on without `isError` (docs/clients.md)."""
+
+
+def shown(view: View, *, failed: bool = False) -> CallToolResult:
+    """Return both halves of a result from one view; that of a failure says by itself that it is one."""
+    facts = compact(view)
+    if failed:
+        facts["summary"] = f"{_ERROR} {facts['summary']}"
+    rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
+    text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts, is_error=failed)
+
+
+def failed(error: ZincMcpError, call: Call) -> CallToolResult:
+    """Return the result for a failure we foresaw."""
+    facts = dict(error.facts)
+    key, order_id = facts.pop("key", None), facts.pop("order_id", None)
+    return shown(
+        ErrorView(
+            # A read that Zinc refuses is not an order that Zinc rejected.
+            code="zinc_unavailable" if call == "look" and isinstance(error, OrderRejectedError) else error.code,
+            outcome=_ending(error, call),
+            summary=_summary(error, call),
+            next_step=error.next_step,
+            money_may_have_moved=error.money_may_have_moved,
+            key=None if key is None else plain(key, 100),
+            order_id=None if order_id is None else plain(order_id, 100),
+            problems=[
+                {"field": plain(each.field, 120), "reason": plain(each.reason, 400)} for each in error.problems[:10]
+            ],
+            facts=bounded_facts(facts) or None,
+        ),
+        failed=True,
+    )
+
+
+def in_doubt(view: OrderView) -> CallToolResult:
+    """Return the result of a placing call whose order was sent and not answered."""
+    return shown(
+        ErrorView(
+            code="paid_no_order" if view.outcome == "paid_no_order" else "outcome_unknown",
+            outcome="unknown",
+            summary=view.summary,
+            next_step=view.next_step,
+            money_may_have_moved=True,
+            key=view.key,
+            order_id=view.order_id,
+            facts={"new_order": view.new_order},
+        ),
+        failed=True,
+    )
+
+
+def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
+    """Return the result for a failure nobody foresaw; `reference` finds it in the log."""
+    moved = call == "place" and reached_checkout
+    if moved:
+        summary = "Something unexpected went wrong after the order was handed on: money may have moved."
+        next_step = (
+            f"Do not order again. Call get_order with order_id {key}, and tell the user the reference {reference}."
+            if key
+            else f"Do not order again. Tell the user the reference {reference}, and that {command('orders')} lists "
+            "what was sent."
+        )
+    else:
+        unchanged = "the order is not changed by that" if call == "look" else "nothing was bought by this call"
+        summary = f"Something unexpected went wrong; {unchanged}."
+        next_step = f"Tell the user the reference {reference}, which finds it in the server's log."
+    return shown(
+        ErrorView(
+            code="internal_error",
+            outcome="unknown" if moved else "not_sent" if call == "place" else "not_read",
+            summary=summary,
+            next_step=next_step,
+            money_may_have_moved=moved,
+            key=key if moved else None,
+            reference=reference,
+        ),
+        failed=True,
+    )
+
+
+_SAID = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought)|nothing was paid|was not sent")
+
+
+def _summary(error: ZincMcpError, call: Call) -> str:
+    """Return what happened and, for a placing call that sent nothing, that it did not.
+
+    Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
+    """
+    sent = (
+        error.money_may_have_moved or isinstance(error, OrderRejectedError | OrderNotFoundError) or "key" in error.facts
+    )
+    if call == "look" or sent or _SAID.search(error.summary):
+        return error.summary
+    return f"{error.summary} Nothing was sent."
+
+
+def _ending(error: ZincMcpError, call: Call) -> Ending:
+    if isinstance(error, OrderOutcomeUnknownError) or error.money_may_have_moved:
+        return "unknown"
+    if isinstance(error, OrderNotFoundError):
+        return "not_found"
+    if isinstance(error, InvalidArgumentsError):
+        return "refused"
+    if call == "look":
+        return "refused" if isinstance(error, RefusedError) else "not_read"
+    if isinstance(error, OrderRejectedError):
+        return "rejected"
+    if isinstance(error, RefusedError):
+        return "declined" if error.code == "declined" else "refused"
+    return "not_sent"

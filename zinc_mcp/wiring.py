@@ -1,0 +1,336 @@
+"""Opens everything one process needs, once. The only module that knows all rooms."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import TYPE_CHECKING, Literal, cast
+
+import anyio
+from pydantic import SecretStr
+
+from zinc_mcp.checkout.checkout import Checkout
+from zinc_mcp.checkout.decide import send_all_approved
+from zinc_mcp.checkout.look_up import sweep
+from zinc_mcp.checkout.send import wait_until_sent
+from zinc_mcp.clocks import Clocks
+from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
+from zinc_mcp.journal.admission import Admission
+from zinc_mcp.journal.holder import this_process
+from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
+from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.times import Times
+from zinc_mcp.journal.unwritten import Unwritten
+from zinc_mcp.owner.addresses import AddressBook
+from zinc_mcp.owner.policy import Policy, read_policy
+from zinc_mcp.process import Checkpoint, Process
+from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
+from zinc_mcp.zinc.client import ZincClient
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.journal.entry import RailName
+    from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.owner.settings import Settings
+    from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
+    from zinc_mcp.rails.rail import Rail
+    from zinc_mcp.zinc.orders import Address
+
+logger = logging.getLogger(__name__)
+
+SANDBOX_ORIGIN = "https://sandbox.invalid"
+"""Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What the tools, the page and the commands of one process work with."""
+
+    settings: Settings
+    checkout: Checkout
+    addresses: AddressBook
+    unusable: Mapping[RailName, ZincMcpError] = field(default_factory=dict["RailName", ZincMcpError])
+    """Ways to buy that are set up and cannot be used, with the reason."""
+    can_buy: Callable[[], bool] = lambda: True
+    """Says whether there is a way to buy that can be used."""
+
+    def policy(self) -> Policy:
+        """Return what the owner allows now.
+
+        Raises:
+            RefusedError: `policy_invalid`.
+        """
+        return read_policy(self.settings)
+
+    async def check_ready(self) -> None:
+        """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
+
+        Raises:
+            RefusedError: `policy_invalid`.
+            JournalError: the journal cannot be used, or only be read.
+            SettingsError: the only way to pay that is set up cannot be used.
+        """
+        self.policy()
+        await self.checkout.check_journal()
+        if not self.can_buy():
+            for error in self.unusable.values():
+                raise error
+
+    async def saved(self, name: str) -> Address:
+        """Return a saved shipping address.
+
+        Raises:
+            InvalidArgumentsError: `unknown_address`, naming those there are.
+            JournalError: it is not in the file, and the journal cannot be read.
+        """
+        return await self.addresses.find(name)
+
+
+@asynccontextmanager
+async def open_shop(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    wallet_transport: httpx.AsyncBaseTransport | None = None,
+    clocks: Clocks | None = None,
+    clock: Callable[[], float] = time.time,
+    uptime: Uptime | None = machine_uptime,
+    checkpoint: Checkpoint = lambda step: None,
+) -> AsyncGenerator[Shop]:
+    """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
+
+    Leaving waits until nothing is on the wire any more, cancelled or not.
+
+    Args:
+        settings: what the owner configured.
+        transport: stands for the network in tests.
+        wallet_transport: stands for the network that a payment wallet talks to.
+        clocks: how long things may take; the product's own times by default.
+        clock: seconds since the epoch.
+        uptime: the machine's own clock, which leases go by; None where a test sets all clocks there are.
+        checkpoint: called at every step a crash could fall on.
+
+    Raises:
+        SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
+        RefusedError: `policy_invalid`.
+    """
+    read_policy(settings)  # a policy that cannot be read stops the start, not the first order
+    clocks = clocks or Clocks()
+    owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def open_journal() -> Journal:
+        from zinc_mcp.journal.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
+
+        return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
+
+    writer = Writer(open_journal)
+    times = Times(clock, clock if uptime is None else lambda: uptime()[1])
+    client = _client(settings, transport, clocks, times)
+    rails: dict[RailName, Rail] = {}
+    unusable: dict[RailName, ZincMcpError] = {}
+    wallet = _usable_wallet(settings, client, wallet_transport, unusable)
+    if settings.sandbox or settings.api_key is not None:
+        key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
+        rails["account"] = AccountRail(client, key, settings.mode, clock if uptime is None else time.monotonic)
+    if wallet is not None:
+        from zinc_mcp.rails.agent import AgentRail
+
+        # Two ways to practise are one: an order on one rail is the twin of the same order on the other.
+        practice = wallet.mode != "live" and settings.mode != "live"
+        by_program = settings.wallet == "command" and not settings.sandbox
+        rails["agent"] = AgentRail(
+            client,
+            wallet,
+            settings.mode if practice else wallet.mode,
+            clock,
+            fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
+            sign_seconds=320.0 if by_program else clocks.sign,
+            signs_only=not by_program,
+            payer=_wallet_settings(settings).payer(),
+        )
+
+    def policy() -> Policy:
+        return read_policy(settings)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            process = Process(
+                rails=rails,
+                journal=writer,
+                unwritten=Unwritten(writer),
+                policy=policy,
+                clocks=clocks,
+                times=times,
+                leases=LeaseClock(clock, uptime),
+                owner=owner,
+                holder=this_process(),
+                admission=Admission(policy, clocks.twin),
+                checkpoint=checkpoint,
+                tasks=tasks,
+                unusable=unusable,
+            )
+            checkout = Checkout(process)
+            tasks.start_soon(_sweep, process)
+            tasks.start_soon(process.unwritten.keep_writing)
+            if wallet is not None:
+                tasks.start_soon(_warmed, wallet, unusable)
+            try:
+                can_buy = partial(_can_buy, rails, unusable)
+                yield Shop(settings, checkout, AddressBook(settings, writer), unusable, can_buy)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await wait_until_sent(process)
+                    await process.unwritten.write_all()
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await writer.aclose()
+            await client.aclose()
+            if wallet is not None:
+                await wallet.aclose()
+
+
+async def _sweep(process: Process) -> None:
+    """Look up what is in doubt and send what was approved, when the journal is first used and now and again.
+
+    While people have something to decide, which they may do in another process, it is looked for often.
+    """
+    await process.journal.used.wait()
+    clocks = process.clocks
+    due = 0.0
+    while True:
+        undecided = False
+        try:
+            if time.monotonic() >= due:
+                due = time.monotonic() + clocks.sweep
+                for rail in process.rails.values():
+                    await sweep(process, rail)
+            undecided = await send_all_approved(process)
+        except RefusedError:
+            undecided = True  # one was; others may wait for a decision
+        except ZincMcpError:
+            pass  # the journal is out of order: every call says so, and the next round may find it mended
+        except Exception as error:  # what nobody foresaw must not end the server, and again after each restart
+            logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
+        _keep_what_is_loaded()
+        left = max(0.0, due - time.monotonic())
+        await process.asked.wait(min(clocks.heed, left) if undecided else left)
+
+
+def _usable_wallet(
+    settings: Settings,
+    client: ZincClient,
+    transport: httpx.AsyncBaseTransport | None,
+    unusable: dict[RailName, ZincMcpError],
+) -> PaymentWallet | None:
+    """Open the payment wallet; one that cannot be opened is told, and everything else works without it."""
+    try:
+        return payment_wallet(settings, client, transport)
+    except Exception as error:
+        unusable["agent"] = _why_unusable(error)
+        return None
+
+
+async def _warmed(wallet: PaymentWallet, unusable: dict[RailName, ZincMcpError]) -> None:
+    try:
+        await wallet.warm()
+    except Exception as error:
+        unusable["agent"] = _why_unusable(error)
+
+
+def _why_unusable(error: Exception) -> ZincMcpError:
+    if not isinstance(error, ZincMcpError):  # of a library, and it may quote what it was given
+        what = type(error).__name__
+        error = SettingsError(
+            f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
+        )
+    logger.warning("place_agent_order cannot pay: %s %s", error.summary, error.owner_step or error.next_step)
+    return error
+
+
+def _can_buy(rails: Mapping[RailName, Rail], unusable: Mapping[RailName, ZincMcpError]) -> bool:
+    return bool(rails.keys() - unusable.keys())
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """Leave what the program consists of out of every later search for garbage, once.
+
+    By now all that is heavy is loaded. A large answer makes a search of everything likely, and that stops the loop for
+    longer than reading the answer does.
+    """
+    gc.freeze()
+
+
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
+    if not settings.sandbox:
+        return ZincClient(
+            settings.api_url,
+            route=settings.route,
+            transport=transport,
+            wire_seconds=clocks.wire,
+            heard=times.heard,
+        )
+    if transport is None:
+        from zinc_mcp.sandbox import Sandbox
+
+        transport = Sandbox(settings.home / "sandbox.db").transport()
+    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, heard=times.heard)
+
+
+def payment_wallet(
+    settings: Settings, client: ZincClient | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> PaymentWallet | None:
+    """Open the owner's payment wallet; practising in the sandbox never touches a real one.
+
+    Raises:
+        SettingsError: something that the wallet needs is missing or malformed.
+    """
+    if settings.wallet_trouble is not None and not settings.sandbox:
+        raise SettingsError(*settings.wallet_trouble)
+    kind = "sandbox" if settings.sandbox else settings.wallet
+    if kind is None:
+        return None
+    from zinc_mcp.payments.drivers import wallet_from
+    from zinc_mcp.payments.wallet import OPEN, Fate
+
+    async def lookup(challenge_id: str) -> Fate:
+        if client is None:
+            return OPEN
+        try:
+            settlement = await client.get_practice_settlement(challenge_id)
+        except ZincMcpError:
+            return OPEN
+        ending = settlement.get("ending")
+        return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
+
+    return wallet_from(_wallet_settings(settings), route=settings.route, transport=transport, lookup=lookup)
+
+
+def _wallet_settings(settings: Settings) -> WalletSettings:
+    from zinc_mcp.payments.wallet import WalletSettings
+
+    kind = "sandbox" if settings.sandbox else settings.wallet
+    chosen = WalletSettings(
+        kind=cast(Literal["tempo", "stripe", "command", "sandbox"], kind),
+        tempo_private_key=settings.tempo_private_key,
+        tempo_root_account=settings.tempo_root_account,
+        tempo_rpc_url=settings.tempo_rpc_url,
+        stripe_secret_key=settings.stripe_secret_key,
+        stripe_payment_method=settings.stripe_payment_method,
+        command=settings.wallet_command,
+        methods=settings.wallet_methods,
+        recipients=frozenset(settings.wallet_recipients) or None,
+    )
+    if settings.tempo_chain_id is not None:
+        chosen = dataclasses.replace(chosen, tempo_chain_id=settings.tempo_chain_id)
+    return chosen

@@ -1,0 +1,260 @@
+"""Zinc's endpoints: what each answer proves, sorted into orders and errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from anyio import lowlevel
+from pydantic import SecretStr, ValidationError
+
+from zinc_mcp.errors import OrderAlreadyExistsError, OrderNotFoundError, OrderRejectedError
+from zinc_mcp.network import MAX_ANSWER_BYTES, Leaving, NetworkAnswer, OnHeaders
+from zinc_mcp.zinc.failures import Failure, read_failure
+from zinc_mcp.zinc.origin import check_origin
+from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
+from zinc_mcp.zinc.wire import (
+    MAX_LIST_BYTES,
+    READ_SECONDS,
+    WIRE_SECONDS,
+    Heard,
+    Wire,
+    bearer,
+    unanswered,
+    unreadable,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
+
+MAX_PAGES = 10
+"""Pages of a list that are read where Zinc does not filter it."""
+PAGE = 50
+"""Orders that a page is asked for: few enough for the bound of its bytes, whatever number Zinc gives unasked."""
+
+MAX_LISTED = 500
+"""Orders of one page that are read, where more are given than were asked for."""
+
+_ID = re.compile(ORDER_ID)
+_CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
+
+
+class ZincClient:
+    """Talks to one Zinc origin. Never retries, never follows a redirect, never reads an answer without bounds."""
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        route: Route | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        wire_seconds: float = WIRE_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        heard: Heard | None = None,
+    ) -> None:
+        """Prepare a client for `origin`, as `check_origin` takes it; see `Wire` for the rest. Nothing is connected yet.
+
+        Raises:
+            SettingsError: if `origin` is neither https nor loopback.
+        """
+        self.origin = check_origin(origin)
+        self._wire = Wire(
+            self.origin,
+            route=route,
+            transport=transport,
+            wire_seconds=wire_seconds,
+            read_seconds=read_seconds,
+            heard=heard,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._wire.aclose()
+
+    async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
+        """Send `POST /orders` once with exactly these bytes.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            OrderRejectedError: Zinc answered no.
+            OrderAlreadyExistsError: the key was used before.
+            OrderOutcomeUnknownError: sent, and no usable answer came.
+        """
+        return placed_order(await self.post_order("/orders", body, bearer(api_key), leaving=leaving))
+
+    async def post_order(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        on_headers: OnHeaders | None = None,
+        leaving: Leaving | None = None,
+    ) -> NetworkAnswer:
+        """Send one placing request with exactly these bytes; see `Wire.post`."""
+        return await self._wire.post(path, body, headers, on_headers, leaving)
+
+    async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
+        """Read one order.
+
+        Raises:
+            OrderNotFoundError: unknown, or not this key's.
+            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
+        """
+        if not _ID.fullmatch(order_id):
+            raise OrderNotFoundError("No order has an id like this.")
+        answer = await self._read(f"/orders/{order_id}", api_key)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise OrderNotFoundError("Zinc knows no such order for this account.")
+        _refuse_a_no(answer)
+        try:
+            return order_in(answer.content)
+        except ValueError as error:
+            raise unreadable() from error
+
+    async def find_orders(self, metadata_key: str, metadata_value: str, api_key: SecretStr) -> list[Order]:
+        """List the orders whose metadata holds exactly this pair (`GET /orders`, since SDK 8.21).
+
+        An empty list proves nothing: listings may lag. Rows that are not orders are passed over, and where all orders
+        are listed (releases before that one had no such filter) more pages are read.
+        """
+        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value, "limit": str(PAGE)}
+        found: list[Order] = []
+        seen = 0
+        for _ in range(MAX_PAGES):
+            page = {"offset": str(seen)} if seen else {}
+            listed = _ok(await self._read("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
+            rows = _rows(listed)
+            seen += len(rows)
+            for row in rows[:MAX_LISTED]:
+                # A server that ignores the filter must not make a stranger's order ours.
+                if not _has(row, metadata_key, metadata_value):
+                    continue
+                await lowlevel.checkpoint()  # others have their turn between two orders
+                try:
+                    found.append(Order.read(row))
+                except ValidationError:
+                    continue
+            if found or not rows or seen >= _total(listed):
+                break
+        return found
+
+    async def get_product(self, retailer: str, product_id: str, api_key: SecretStr) -> Product:
+        """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key.
+
+        Raises:
+            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
+        """
+        answer = await self._read(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
+        try:
+            return Product.read(_ok(answer))
+        except ValidationError as error:
+            raise unreadable() from error
+
+    async def get_wallet(self, api_key: SecretStr) -> Mapping[str, Any]:
+        """Read `GET /wallet/me`: the Zinc balance and the order fee, in cents."""
+        wallet = _ok(await self._read("/wallet/me", api_key))
+        return cast(Mapping[str, Any], wallet) if isinstance(wallet, Mapping) else {}
+
+    async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
+        """Read what became of a practice payment: the sandbox's own endpoint, which no real Zinc has."""
+        if not _CHALLENGE_ID.fullmatch(challenge_id):
+            return {}
+        settlement = _ok(await self._read(f"/practice/settlements/{challenge_id}", None))
+        return cast(Mapping[str, Any], settlement) if isinstance(settlement, Mapping) else {}
+
+    async def get_health(self) -> str:
+        """Read `GET /health` (public) and return its `status`."""
+        health = _ok(await self._read("/health", None))
+        status: object = cast(Mapping[str, Any], health).get("status") if isinstance(health, Mapping) else None
+        return status if isinstance(status, str) else "unknown"
+
+    async def _read(
+        self,
+        path: str,
+        api_key: SecretStr | None,
+        parameters: Mapping[str, str] | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> NetworkAnswer:
+        return await self._wire.get(path, bearer(api_key) if api_key else {}, parameters, most_bytes)
+
+
+def placed_order(answer: NetworkAnswer) -> Order:
+    """Sort the answer to a placing request by what it proves.
+
+    Raises:
+        OrderRejectedError: Zinc answered no.
+        OrderAlreadyExistsError: the key was used before.
+        OrderOutcomeUnknownError: it is no usable answer.
+    """
+    if 200 <= answer.status < 300:
+        try:
+            return order_in(answer.content)
+        except ValueError as error:
+            raise unanswered("the answer could not be read", "unreadable") from error
+    if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
+        failure = read_failure(answer.json())
+        if answer.status == HTTPStatus.CONFLICT and failure.code in ("already_exists", "other"):
+            raise OrderAlreadyExistsError(
+                "Zinc has had an order with this idempotency key before.",
+                status=answer.status,
+                zinc_code="already_exists",
+                identifiers=failure.identifiers,
+            )
+        raise _rejected(answer.status, failure)
+    # A redirect is not followed and a 5xx may come after the order was accepted: neither is an answer.
+    raise unanswered(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
+
+
+def _rows(listed: object) -> list[Any]:
+    rows: Any = cast(Any, listed).get("orders") if isinstance(listed, Mapping) else listed
+    return cast(list[Any], rows) if isinstance(rows, list) else []
+
+
+def _has(row: Any, metadata_key: str, metadata_value: str) -> bool:
+    metadata: Any = cast(Any, row).get("metadata") if isinstance(row, Mapping) else None
+    return isinstance(metadata, Mapping) and cast(Any, metadata).get(metadata_key) == metadata_value
+
+
+def _total(listed: object) -> int:
+    total: Any = cast(Any, listed).get("total") if isinstance(listed, Mapping) else None
+    return total if type(total) is int else 0
+
+
+def _ok(answer: NetworkAnswer) -> object:
+    _refuse_a_no(answer)
+    decoded = answer.json()
+    if decoded is None:
+        raise unreadable()
+    return cast(object, decoded)
+
+
+def _refuse_a_no(answer: NetworkAnswer) -> None:
+    if 400 <= answer.status < 500:
+        failure = read_failure(answer.json())
+        raise OrderRejectedError(
+            failure.sentence_of_a_read(answer.status),
+            failure.next_step_of_a_read(answer.status),
+            status=answer.status,
+            zinc_code=failure.code,
+            facts=failure.facts,
+            problems=failure.problems,
+        )
+    if not 200 <= answer.status < 300:
+        raise unreadable()
+
+
+def _rejected(status: int, failure: Failure) -> OrderRejectedError:
+    return OrderRejectedError(
+        failure.sentence(status),
+        failure.next_step(status),
+        status=status,
+        zinc_code=failure.code,
+        facts=failure.facts,
+        problems=failure.problems,
+    )

@@ -1,0 +1,175 @@
+"""Zinc's error bodies, in every shape seen, as one thing: a known code, the fields to change, and the numbers.
+
+Shapes: nested `error` (the SDK's), flat (as the docs print it), FastAPI's `detail` list and `detail` string, and
+problem documents (RFC 9457). HTTP codes are those of the SDK 2026.10.16.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+
+from zinc_mcp.errors import Problem
+from zinc_mcp.prose import plain
+from zinc_mcp.zinc.answers import MAX_CENTS
+
+HTTP_CODES = frozenset(
+    "unauthorized forbidden invalid_token token_expired not_found already_exists validation_error insufficient_funds "
+    "authorization_pending slow_down expired_token access_denied payment_failed payment_method_required "
+    "payment_required invalid_payment_method invalid_shipping_address url_unreachable non_us_retailer "
+    "unsupported_retailer unsupported_country retailer_country_not_supported guest_checkout_not_supported "
+    "invalid_variant out_of_stock shipping_unavailable order_not_cancellable return_not_allowed case_not_allowed "
+    "external_service_error stripe_error stytch_error internal_error bad_request rate_limit_exceeded "
+    "service_unavailable unknown_payment_method payment_verification_failed invalid_payment_credential "
+    "invalid_request".split()
+)
+
+_SENTENCES: dict[str, tuple[str, str]] = {
+    "unauthorized": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY."),
+    "invalid_token": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY."),
+    "token_expired": ("The Zinc API key has expired.", "Tell the user to make a new API key."),
+    "forbidden": ("The Zinc API key may not do this.", "Tell the user to check what the API key is allowed to do."),
+    "insufficient_funds": (
+        "The Zinc balance is too small: it must hold max_price plus Zinc's fee.",
+        "Tell the user to top up the Zinc balance, or lower max_price.",
+    ),
+    "invalid_shipping_address": ("Zinc rejected the shipping address.", "Correct the address and call again."),
+    "url_unreachable": ("Zinc cannot open a product URL.", "Use another product page and call again."),
+    "unsupported_retailer": ("Zinc cannot order from this retailer.", "Choose another retailer."),
+    "non_us_retailer": ("Zinc cannot order from this retailer.", "Choose another retailer."),
+    "unsupported_country": ("Zinc cannot ship to this country.", "Choose an address in another country."),
+    "retailer_country_not_supported": (
+        "This retailer does not ship to this country through Zinc.",
+        "Choose another retailer or an address in another country.",
+    ),
+    "guest_checkout_not_supported": (
+        "This retailer needs an account.",
+        "Give retailer_credentials_id, or choose another retailer.",
+    ),
+    "invalid_variant": ("A variant does not exist.", "Use labels and values exactly as on the page."),
+    "out_of_stock": ("A product is out of stock.", "Choose another product."),
+    "shipping_unavailable": ("A product cannot be shipped there.", "Choose another product or address."),
+    "validation_error": ("Zinc found the order invalid.", "Correct the fields named and call again."),
+    "rate_limit_exceeded": ("Zinc is limiting requests just now.", "Wait a minute and call again."),
+}
+_BY_STATUS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.PAYMENT_REQUIRED: "insufficient_funds",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "validation_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
+}
+"""What a status says by itself when the body names no code that we know."""
+
+_ABOUT_THE_KEY = frozenset({"unauthorized", "invalid_token", "token_expired", "forbidden", "rate_limit_exceeded"})
+"""Codes that mean the same for a read as for an order; the others speak of an order that is being placed."""
+
+_MAX_PROBLEMS = 20
+_MAX_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an error body says, without its prose: `code` is known to us or `other`."""
+
+    code: str = "other"
+    problems: tuple[Problem, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    identifiers: tuple[str, ...] = ()
+
+    def sentence(self, status: int) -> str:
+        """Say what Zinc answered, in our words."""
+        if known := self._known(status):
+            return known[0]
+        code = "" if self.code == "other" else f", code {self.code}"
+        return f"Zinc did not accept this (HTTP {status}{code})."
+
+    def next_step(self, status: int) -> str:
+        """Say what to do about it."""
+        known = self._known(status)
+        return known[1] if known else "Tell the user what Zinc objects to."
+
+    def sentence_of_a_read(self, status: int) -> str:
+        """Say what Zinc answered to a read, in our words."""
+        if self._of(status) in _ABOUT_THE_KEY:
+            return self.sentence(status)
+        code = "" if self.code == "other" else f", code {self.code}"
+        return f"Zinc would not show this (HTTP {status}{code})."
+
+    def next_step_of_a_read(self, status: int) -> str:
+        """Say what to do about a read that Zinc refused."""
+        if self._of(status) in _ABOUT_THE_KEY:
+            return self.next_step(status)
+        return "Call again in some minutes; if Zinc still refuses, tell the user."
+
+    def _of(self, status: int) -> str:
+        return _BY_STATUS.get(status, "other") if self.code == "other" else self.code
+
+    def _known(self, status: int) -> tuple[str, str] | None:
+        code = self._of(status)
+        if code == "validation_error" and not self.problems:
+            return "Zinc found the order invalid.", "Tell the user what Zinc objects to."
+        return _SENTENCES.get(code)
+
+
+def read_failure(body: object) -> Failure:
+    """Read an error body of any known shape; one that cannot be read is `Failure()`."""
+    if not isinstance(body, Mapping):
+        return Failure()
+    top = cast(Mapping[str, Any], body)
+    inner = top.get("error")
+    if isinstance(inner, Mapping):
+        return _coded(cast(Mapping[str, Any], inner))
+    if isinstance(inner, str) and "code" not in top:
+        return _coded({**top, "code": inner})
+    if "code" in top:
+        return _coded(top)
+    detail = top.get("detail")
+    if isinstance(detail, list):
+        return Failure("validation_error", _field_problems(cast(object, detail)))
+    if isinstance(detail, Mapping):
+        return _coded(cast(Mapping[str, Any], detail))
+    problem_type = top.get("type")
+    slug = problem_type.rsplit("/", 1)[-1].replace("-", "_") if isinstance(problem_type, str) else ""
+    return Failure(slug if slug in HTTP_CODES else "other", facts=_message(detail))
+
+
+def _message(text: object) -> dict[str, Any]:
+    return {"zinc_message": plain(text)} if isinstance(text, str) and text else {}
+
+
+def _coded(error: Mapping[str, Any]) -> Failure:
+    code: Any = error.get("code")
+    given: Any = error.get("details")
+    details: Mapping[str, Any] = cast(Any, given) if isinstance(given, Mapping) else {}
+    facts: dict[str, Any] = {
+        f"{name}_cents": cents
+        for name in ("required", "available")
+        if type(cents := details.get(name)) is int and abs(cents) <= MAX_CENTS
+    }
+    facts |= _message(error.get("message"))
+    identifiers = tuple(
+        value for name in ("order_id", "identifier", "id") if isinstance(value := details.get(name), str) and value
+    )
+    # A release that wraps FastAPI's list may put it under any of these names, or in the place of `details`.
+    lists: tuple[object, ...] = (
+        cast(object, given),
+        *(details.get(name) for name in ("field_errors", "errors", "detail")),
+        error.get("detail"),
+    )
+    problems = next((found for rows in lists if (found := _field_problems(rows))), ())
+    return Failure(code if isinstance(code, str) and code in HTTP_CODES else "other", problems, facts, identifiers)
+
+
+def _field_problems(rows: object) -> tuple[Problem, ...]:
+    problems: list[Problem] = []
+    for row in cast(list[Any], rows)[:_MAX_PROBLEMS] if isinstance(rows, list) else []:
+        if not isinstance(row, Mapping):
+            continue
+        entry = cast(Mapping[str, Any], row)
+        place = entry.get("loc", entry.get("field"))
+        steps = cast(list[Any], place)[:_MAX_STEPS] if isinstance(place, list) else [place]
+        path = ".".join(str(step) for step in steps if isinstance(step, str | int) and step != "body")
+        said = next((text for name in ("msg", "message", "code") if isinstance(text := entry.get(name), str)), "")
+        # Zinc's words, and marked as such: the rest of a result is ours.
+        problems.append(Problem(plain(path, 100), f"Zinc says: {plain(said, 160)}" if said else "is not accepted"))
+    return tuple(problems)

@@ -1,0 +1,407 @@
+"""What Zinc accepts: `OrderCreate` and its parts, with every rule that saves a round trip.
+
+Fields, bounds and enums are those of Zinc's OpenAPI 2026-04-27 and 2026-06-26 and of its SDK 2026.10.16. A rule that
+the OpenAPI does not state as a schema keyword is a validator here, so that the published schema stays Zinc's own.
+Requests forbid unknown keys and serialise only what was set: both API versions accept them.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+
+from zinc_mcp.money import Cents
+from zinc_mcp.prose import invisible, selects_a_variation
+from zinc_mcp.zinc.countries import ALPHA_2
+from zinc_mcp.zinc.places.letters import JOINERS, stray_joiner
+from zinc_mcp.zinc.product_urls.reading import read_product_url
+
+MAX_METADATA_BYTES = 8_192
+MAX_METADATA_DEPTH = 20
+MAX_PRODUCTS = 100
+MAX_OPTIONS = 50
+MAX_TEXT = 500
+RESERVED_METADATA = "zinc_mcp_"
+"""Metadata keys with this prefix are ours: they are how an order is found again."""
+
+_NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
+"""What some hosts and tables write, as a text, where they have no value. `Null` is a family name, so capitals count."""
+
+
+_HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+"""Selectors in a row, or of the kind of which there is one for every byte: they spell messages that nobody sees."""
+
+
+def unprintable(text: str, *, lines: bool = False) -> bool:
+    """Say whether text holds control, bidirectional or other invisible characters.
+
+    Joiners are letters' business in several scripts and are allowed, and so is the one selector that makes a sign an
+    emoji; line breaks only with `lines`. Addresses are stricter.
+    """
+    if text.isascii() and text.isprintable():
+        return False  # what most text is: no character of it needs to be looked at
+    allowed = JOINERS + "\n\r" if lines else JOINERS
+    return bool(_HIDING.search(text)) or any(invisible(character) for character in text if character not in allowed)
+
+
+def _plain(text: str) -> str:
+    if unprintable(text):
+        raise ValueError("contains control or invisible characters; send plain text")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"is longer than {MAX_TEXT} characters")
+    return text
+
+
+def _plain_or_none(text: str | None) -> str | None:
+    return None if text is None else _plain(text)
+
+
+def _filled(text: str) -> str:
+    if not "".join(text.split()).strip(JOINERS):
+        raise ValueError("must not be empty")
+    return text
+
+
+def _all_seen(text: str | None) -> str | None:
+    # Whatever is compared without being seen could make one address two, so it is not sent either.
+    if text is not None and (stray_joiner(text) or any(map(selects_a_variation, text))):
+        raise ValueError("contains invisible characters; send plain text")
+    return text
+
+
+class Request(BaseModel):
+    """The base of what we send: closed, and immutable once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ProductVariant(Request):
+    label: str = Field(min_length=1, description="As on the page, e.g. Color")
+    value: str = Field(min_length=1, description="As on the page, e.g. Black")
+
+    _plain = field_validator("label", "value")(_plain)
+
+
+ProductCondition = Literal["New", "Refurbished", "UsedLikeNew", "UsedVeryGood", "UsedGood", "UsedAcceptable"]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=100)]
+
+
+def _is_longer(value: object, most: int) -> bool:
+    return isinstance(value, list) and len(cast(list[object], value)) > most
+
+
+class OrderProduct(Request):
+    url: str = Field(description="Direct https product page, not a search page")
+    quantity: Quantity = 1
+    variant: list[ProductVariant] | None = Field(None, description="Options, spelled exactly as on the page")
+    condition_in: list[ProductCondition] | None = Field(None, description="Buy only these conditions")
+    condition_not_in: list[ProductCondition] | None = Field(None, description="Never buy these conditions")
+
+    @field_validator("variant", mode="before")
+    @classmethod
+    def _countable(cls, variant: Any) -> Any:
+        if _is_longer(variant, MAX_OPTIONS):
+            raise ValueError(f"has more than {MAX_OPTIONS} options")
+        return variant
+
+    @field_validator("url")
+    @classmethod
+    def _product_page(cls, url: str) -> str:
+        read_product_url(url)
+        return url
+
+
+class Address(Request):
+    """Where an order goes. It is sent, shown and compared as it was given: what cannot be seen is refused."""
+
+    first_name: str
+    last_name: str
+    address_line1: str = Field(description="At most 60 characters")
+    address_line2: str | None = Field(None, description="At most 60 characters")
+    city: str
+    state: str | None = Field(None, description="Two letters in the US, e.g. NY")
+    postal_code: str
+    phone_number: str
+    country: str = Field("US", description="ISO 3166-1 alpha-2")
+
+    _plain = field_validator("*")(_plain_or_none)
+    _filled = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
+        _filled
+    )
+    _all_seen = field_validator("*")(_all_seen)
+
+    @field_validator("address_line2", "state")
+    @classmethod
+    def _blank_is_none(cls, text: str | None) -> str | None:
+        return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
+
+    @field_validator("first_name", "last_name", "address_line1", "postal_code")
+    @classmethod
+    def _is_given(cls, text: str, info: ValidationInfo) -> str:
+        first = str(info.data.get("first_name", "")).strip()
+        in_capitals = info.field_name == "last_name" and text.strip() == "NULL" and len(first) > 1 and first.isupper()
+        if text.strip() in _NOT_GIVEN and not in_capitals:
+            raise ValueError(f'must be the real value, not the text "{text.strip()}"')
+        return text
+
+    @field_validator("address_line1", "address_line2")
+    @classmethod
+    def _short_line(cls, line: str | None) -> str | None:
+        # SDK 2026.9.30: a longer line is rejected, not truncated.
+        if line is not None and len(line) > 60:
+            raise ValueError("is longer than 60 characters; move the rest to address_line2 or shorten it")
+        return line
+
+    @field_validator("country")
+    @classmethod
+    def _alpha_2(cls, country: str) -> str:
+        if country.upper() not in ALPHA_2:
+            raise ValueError("must be an ISO 3166-1 alpha-2 code such as US, CA or GB (not USA, not UK)")
+        return country.upper()
+
+    @field_validator("phone_number")
+    @classmethod
+    def _has_digits(cls, phone: str) -> str:
+        if sum(character.isdigit() for character in phone) < 7:
+            raise ValueError("must be a phone number with at least 7 digits")
+        return phone
+
+    @model_validator(mode="after")
+    def _city_is_given(self) -> "Address":
+        # None is a town near Turin.
+        if self.city.strip() in _NOT_GIVEN and (self.city.strip().capitalize(), self.country) != ("None", "IT"):
+            raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
+        return self
+
+    @model_validator(mode="after")
+    def _zip_in_the_us(self) -> "Address":
+        # SDK 2026.9.18: US postal codes are 5 digits or 5+4.
+        if self.country == "US":
+            head, dash, tail = self.postal_code.partition("-")
+            digits = (head + tail).isascii() and (head + tail).isdigit()
+            if not (digits and len(head) == 5 and (len(tail) == 4 if dash else not tail)):
+                raise ValueError("postal_code: a US ZIP code is 5 digits, or 5+4 such as 10001-1234")
+        return self
+
+
+def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> float:
+    # As a union of int and float every mistake in it would be reported twice, as a float 250 would be sent as 250.0.
+    checked = check(value)
+    return value if type(value) is int else cast(float, checked)
+
+
+Number = Annotated[
+    float,
+    Field(strict=True, ge=0, allow_inf_nan=False),
+    WrapValidator(_as_given),
+    PlainSerializer(lambda number: number, return_type=int | float),
+]
+
+
+class MarginSpec(Request):
+    type: Literal["flat", "percent"] = Field(description="flat: cents; percent: 15 is 15 %")
+    value: Number
+
+    @model_validator(mode="after")
+    def _whole_cents(self) -> "MarginSpec":
+        if self.type == "flat" and not isinstance(self.value, int):
+            raise ValueError("value: a flat margin is whole cents")
+        return self
+
+
+class OrderPayment(Request):
+    mode: Literal["wallet", "connect"] = Field(
+        "wallet", description="wallet: the Zinc balance; connect: Stripe Connect"
+    )
+    payment_method: str | None = Field(None, description="connect: pm_...")
+    customer: str | None = Field(None, description="connect: cus_...")
+    margin: MarginSpec | None = Field(None, description="connect: your markup")
+
+    @model_validator(mode="after")
+    def _connect_fields(self) -> "OrderPayment":
+        given = (self.payment_method, self.customer, self.margin)
+        if self.mode == "connect" and not self.payment_method:
+            raise ValueError("payment_method: connect mode needs the end customer's pm_... id")
+        if self.mode == "wallet" and any(value is not None for value in given):
+            raise ValueError("mode: payment_method, customer and margin belong to mode connect")
+        if self.payment_method is not None and not self.payment_method.startswith("pm_"):
+            raise ValueError("payment_method: must be a Stripe payment method id, pm_...")
+        if self.customer is not None and not self.customer.startswith("cus_"):
+            raise ValueError("customer: must be a Stripe customer id, cus_...")
+        return self
+
+    _plain = field_validator("payment_method", "customer")(_plain_or_none)
+
+
+class CustomerNotifications(Request):
+    email: str
+
+    @field_validator("email")
+    @classmethod
+    def _an_address(cls, email: str) -> str:
+        name, _, domain = _plain(email).rpartition("@")
+        if not name or "@" in name or "." not in domain.strip(".") or " " in email:
+            raise ValueError("must be an e-mail address")
+        return email
+
+
+class FulfillmentPreferences(Request):
+    gift: Literal["best_effort"] | None = None
+    items: Literal["best_effort"] | None = Field(None, description="Drop what cannot be bought")
+    quantity: Literal["best_effort"] | None = Field(None, description="Take fewer when capped")
+    excluded_merchants: Annotated[list[str], Field(max_length=20)] | None = None
+
+    @field_validator("excluded_merchants")
+    @classmethod
+    def _plain_names(cls, names: list[str] | None) -> list[str] | None:
+        return [_filled(_plain(name)) for name in names] if names else names
+
+
+class OrderCreate(Request):
+    """An order as `POST /orders` and `POST /agent/orders` take it."""
+
+    products: list[OrderProduct] = Field(description="All from one retailer, each with its url")
+    shipping_address: Address
+    max_price: Cents = Field(description="US cents: the most for items, tax and shipping together")
+    idempotency_key: str | None = Field(None, max_length=36, description="Usually left out: one is derived")
+    retailer_credentials_id: str | None = Field(None, description="zn_acct_...: buy with that retailer account")
+    metadata: dict[str, Any] | None = Field(None, description="Your own notes")
+    po_number: str | None = None
+    handling_days_max: Annotated[int, Field(strict=True, ge=1)] | None = Field(None, description="Skip slower sellers")
+    is_gift: Annotated[bool, Field(strict=True)] = False
+    gift_message: Annotated[str, Field(max_length=240)] | None = Field(None, description="Needs is_gift")
+    payment: OrderPayment | None = None
+    customer_notifications: CustomerNotifications | None = Field(None, description="Zinc charges extra")
+    fulfillment: FulfillmentPreferences | None = Field(None, description="Absent: strict")
+
+    @field_validator("products", mode="before")
+    @classmethod
+    def _few(cls, products: Any) -> Any:
+        # Before any of them is looked at: a thousand wrong ones are refused by their number.
+        if _is_longer(products, MAX_PRODUCTS):
+            raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
+        return products
+
+    @field_validator("products")
+    @classmethod
+    def _one_retailer(cls, products: list[OrderProduct]) -> list[OrderProduct]:
+        if not products:
+            raise ValueError("needs at least one product")
+        if len({read_product_url(product.url).retailer for product in products}) > 1:
+            raise ValueError("come from several retailers; place one order for each retailer")
+        return products
+
+    @field_validator("max_price")
+    @classmethod
+    def _spends_something(cls, cents: int) -> int:
+        if not 1 <= cents <= 100_000_000:
+            raise ValueError("must be between 1 and 100000000 US cents")
+        return cents
+
+    @field_validator("idempotency_key")
+    @classmethod
+    def _a_key(cls, key: str | None) -> str | None:
+        if key is not None and (not key or any(not 33 <= ord(character) <= 126 for character in key)):
+            raise ValueError("must be 1 to 36 printable ASCII characters without spaces, such as a UUID")
+        return key
+
+    @field_validator("po_number", "retailer_credentials_id")
+    @classmethod
+    def _plain_line(cls, text: str | None) -> str | None:
+        return _filled(_plain(text)) if text is not None else None
+
+    @field_validator("gift_message")
+    @classmethod
+    def _plain_message(cls, message: str | None) -> str | None:
+        if message is not None and unprintable(message, lines=True):
+            raise ValueError("contains control or invisible characters; send plain text")
+        return message
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _not_huge(cls, metadata: object) -> object:
+        # Looked at level by level and only up to the bound: megabytes, or ten thousand levels, cost no more.
+        if not isinstance(metadata, dict):
+            return metadata
+        level: list[Any] = [cast(object, metadata)]
+        left = MAX_METADATA_BYTES
+        for _ in range(MAX_METADATA_DEPTH):
+            left -= sum(_length(item) for item in level)
+            if left < 0:
+                raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
+            level = [part for item in level for part in _parts(item)]
+            if not level:
+                return cast(object, metadata)
+        raise ValueError(f"is nested more than {MAX_METADATA_DEPTH} levels deep")
+
+    @field_validator("metadata")
+    @classmethod
+    def _small_and_plain(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        if metadata is None:
+            return None
+        try:
+            size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
+        except (ValueError, TypeError):
+            raise ValueError("must be plain JSON: no NaN, no infinity, no broken characters") from None
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
+        if any(key.startswith(RESERVED_METADATA) for key in metadata):
+            raise ValueError(f"keys that start with {RESERVED_METADATA} are reserved")
+        if any(unprintable(text, lines=True) for text in _strings(metadata)):
+            raise ValueError("contains control or invisible characters; send plain text")
+        return metadata
+
+    @model_validator(mode="after")
+    def _gift_rules(self) -> "OrderCreate":
+        if not self.is_gift:
+            if self.gift_message is not None:
+                raise ValueError("gift_message: needs is_gift true")
+            if self.fulfillment is not None and self.fulfillment.gift is not None:
+                raise ValueError("fulfillment.gift: needs is_gift true")
+        return self
+
+    @property
+    def retailer(self) -> str:
+        """The registrable domain all products are bought from."""
+        return read_product_url(self.products[0].url).retailer
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON object to send: only what was set, no nulls (the newer API does not take them all)."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+
+def canonical(value: Any) -> bytes:
+    """Return JSON in one spelling (sorted keys, no spaces, UTF-8), so that equal content is equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for part in _parts(value):
+        yield from _strings(part)
+
+
+def _length(value: object) -> int:
+    """Return a number of bytes that a JSON value takes at the least, its parts not counted."""
+    return len(cast(list[Any], value)) if isinstance(value, str | dict | list) else 1
+
+
+def _parts(value: object) -> list[Any]:
+    """Return what a JSON value consists of: keys and values, or entries."""
+    if isinstance(value, dict):
+        entries = cast(dict[Any, Any], value)
+        return [*entries, *entries.values()]
+    return cast(list[Any], value) if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""Postal addresses: when two are one person at one place, and how a person reads them."""

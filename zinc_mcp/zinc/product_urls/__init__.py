@@ -1,0 +1,1 @@
+"""Addresses of products: one reading for comparing, for the policy and for display."""

@@ -1,0 +1,269 @@
+"""The one reading of a product's address: which shop, which product, and what of it chooses a variant or an offer.
+
+Twin guard, look-up, policy and question all use it. An address is sent and shown as it was given; the canonical form
+only compares. What two readers of URLs could take for two pages is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote
+
+from zinc_mcp.zinc.product_urls import links
+from zinc_mcp.zinc.product_urls.hosts import registrable
+from zinc_mcp.zinc.product_urls.shop_pages import (
+    Found,
+    find_page,
+    is_listed_as_no_product,
+    names_two,
+    plain_page,
+    shop_at,
+)
+from zinc_mcp.zinc.product_urls.shop_systems import NotOneProductError, magento_page, refuse_lists, refuse_two_numbers
+from zinc_mcp.zinc.product_urls.shops import LOOKED_UP, Shop
+from zinc_mcp.zinc.product_urls.url_parts import Parameter, UrlParts, UrlPartsError, host_in, split_url, undone
+
+_SHOPIFY = re.compile(
+    r"(?P<locale>/[a-z]{2}(?:-[a-z]{2,4})?)?(?P<collection>/collections/[^/]+)?/products/(?P<handle>[^/]+)"
+)
+_IMPACT = re.compile(r"/[cm]/[0-9]+/[0-9]+/[0-9]+(?:/.*)?")
+
+
+class ProductUrlError(ValueError):
+    """An address that cannot be taken for one product's page; its text is the end of a sentence about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductAddress:
+    """What an address says. Only `url` is ever sent or shown as the address."""
+
+    url: str
+    """Byte for byte as it was given."""
+    host: str
+    """As shown: in ASCII, without `www.`."""
+    retailer: str
+    """The domain that the shop registered; a host that is an alias of a shop counts as the shop."""
+    product_id: str | None
+    """The shop's own number in one spelling, where the shop is known."""
+    canonical: str
+    """Equal for two addresses of the same purchase."""
+    product: str
+    """Equal for two addresses of one product, whatever variant, seller or sister shop they choose."""
+    choices: tuple[tuple[str, str], ...]
+    """What of the address chooses a variant, a seller, a condition or a subscription: name and value."""
+    chooses_seller: bool
+    """Whether it picks a seller or another offer: the page's price and seller are then not that offer's."""
+    chooses_variant: bool
+    """Whether it picks a variant."""
+
+    @property
+    def shop_host(self) -> str:
+        """The host of the shop: `amazon.com` for its aliases, but `business.walmart.com` for that shop of its own."""
+        return re.split("[/?#]", self.canonical, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=1024)  # asked for each product by every rule that is about its shop
+def read_product_url(url: str) -> ProductAddress:
+    """Read the address of a product page.
+
+    Zinc asks for a link that leads to the product page and not to search results (Create Order, "Product URLs").
+
+    Raises:
+        ProductUrlError: it is no product page, or can be read in two ways.
+    """
+    try:
+        parts = split_url(url)
+    except UrlPartsError as error:
+        raise ProductUrlError(str(error)) from None
+    known = shop_at(parts.host)
+    if known is not None:
+        shop, host = known
+        if (found := _found(shop, parts)) is not None:
+            return _numbered(url, parts, shop, host, found)
+    _refuse_what_leads_on(parts)
+    try:
+        return _other(url, parts, known)
+    except NotOneProductError as error:
+        raise ProductUrlError(str(error)) from None
+
+
+def _other(url: str, parts: UrlParts, known: tuple[Shop, str] | None) -> ProductAddress:
+    """Return the address of a page whose number is not known."""
+    refuse_lists(parts)
+    if not parts.path and not parts.query and not _choosing(parts):
+        raise ProductUrlError("is a shop's front page; give the page of one product")
+    if known is not None:
+        shop, host = known
+        if shop.complete or is_listed_as_no_product(shop, parts):
+            raise ProductUrlError(
+                f"is no product page of {shop.part_of or host} that is known here; {_give(shop, host)}"
+            )
+        return _worded(url, parts, host, trail=shop.trail)
+    return _worded(url, parts, parts.host)
+
+
+def shop_product(address: ProductAddress) -> tuple[str, str] | None:
+    """Return Zinc's (retailer, product id) to look a product up by, or None where the address does not say it."""
+    name, number = LOOKED_UP.get(address.shop_host, ("", ""))
+    if not name or address.product_id is None or not re.fullmatch(number, address.product_id):
+        return None
+    return name, address.product_id
+
+
+def comparable(url: str) -> str:
+    """Return an address's canonical form, or the address itself where it cannot be read.
+
+    What Zinc or an old journal names need not be what is ordered today to be equal to it, nor be secured by TLS.
+    """
+    try:
+        return read_product_url(f"https://{url[7:]}" if url[:7].lower() == "http://" else url).canonical
+    except ProductUrlError:
+        return url
+
+
+def retailer_in(url: str) -> str | None:
+    """Return the retailer of an address as far as it can be told, also where the address is no product page."""
+    try:
+        return read_product_url(url).retailer
+    except ProductUrlError:
+        host = host_in(url)
+        return None if host is None else registrable(host)
+
+
+def _found(shop: Shop, parts: UrlParts) -> Found | None:
+    if is_listed_as_no_product(shop, parts):
+        return None
+    found = find_page(shop, parts)
+    if parts.hides_slash or (found is not None and found.names_two) or (found is None and names_two(shop, parts)):
+        raise ProductUrlError("can be read in two ways; give the plain page of one product")
+    if found is None:
+        return None
+    if found.ambiguous is not None:
+        raise ProductUrlError(f"can be read in two ways: it has two values of {found.ambiguous}; give one")
+    return found
+
+
+def _numbered(url: str, parts: UrlParts, shop: Shop, host: str, found: Found) -> ProductAddress:
+    """Return the address of a page whose number is known."""
+    product = f"{host}{found.page}"
+    chosen = found.variants + found.offers + found.rest
+    canonical = _with_query(product, _spelled(chosen))
+    return ProductAddress(
+        url=url,
+        host=parts.host,
+        retailer=registrable(host),
+        product_id=found.number,
+        canonical=canonical,
+        product=_with_query(f"{shop.hosts[0]}{found.page}" if shop.one_series else product, _spelled(found.rest)),
+        choices=tuple((name, unquote(value)) for name, value in found.variants + found.offers),
+        chooses_seller=bool(found.offers),
+        chooses_variant=bool(found.variants),
+    )
+
+
+def _worded(url: str, parts: UrlParts, host: str, trail: tuple[str, ...] = ()) -> ProductAddress:
+    """Return the address of a page whose shop is not in the table: its words and parameters are the product."""
+    fields = [each for each in parts.query if not (links.is_visitors(each.name) or links.is_named(each.name, trail))]
+    fragment = _choosing(parts)
+    path = parts.path
+    market = ""
+    refuse_two_numbers(path, fields)
+    if (magento := magento_page(path, fields)) is not None:
+        path, fields = magento
+    if shopify := _SHOPIFY.fullmatch(path):
+        sure = host.endswith(".myshopify.com") or shopify["collection"] is not None
+        handle = shopify["handle"].lower() if sure else shopify["handle"]
+        if sure and handle.endswith((".json", ".js", ".md")):
+            raise ProductUrlError("is the product's data and not its page; leave out what follows the last dot")
+        market, path = shopify["locale"] or "", f"/products/{handle}"
+        fields = [each for each in fields if not links.is_shopify_visitors(each.name, sure=sure)]
+        fields = _once(fields, ("variant", "selling_plan"))
+    elif host.endswith(".myshopify.com"):
+        raise ProductUrlError("is no product page; give the page of one product, with /products/ and its name")
+    if not path and not fields and not fragment.startswith(("/", "!")):
+        raise ProductUrlError("is a shop's front page; give the page of one product")
+    kept = sorted(fields, key=lambda each: each.key)  # stable: of two values of one name a shop takes the first or last
+    variants = [each for each in kept if links.chooses_variant(each.name)]
+    offers = [each for each in kept if links.chooses_offer(each.name)]
+    rest = [
+        each
+        for each in kept
+        if each not in variants and each not in offers and not links.is_perhaps_visitors(each.name)
+    ]
+    canonical = _with_query(f"{host}{market}{path}", list(dict.fromkeys(each.spelled for each in kept)))
+    return ProductAddress(
+        url=url,
+        host=parts.host,
+        retailer=registrable(host),
+        product_id=None,
+        canonical=f"{canonical}#{fragment}" if fragment else canonical,
+        product=_with_query(f"{host}{path}", list(dict.fromkeys(each.spelled for each in rest)))
+        + (f"#{fragment}" if fragment.startswith(("/", "!")) and not path.strip("/") else ""),
+        choices=tuple((unquote(each.key), unquote(each.value)) for each in variants + offers)
+        + ((("fragment", unquote(fragment)),) if fragment else ()),
+        chooses_seller=bool(offers),
+        chooses_variant=bool(variants or fragment),
+    )
+
+
+def _choosing(parts: UrlParts) -> str:
+    """Return a fragment that may choose a variant or a page, without what is a visitor's; other fragments are places.
+
+    PrestaShop 1.6 has `#/26-size-m`, Magento `#93=52&142=167`, shops of one page `#!/…` and `#/…`.
+    """
+    if parts.fragment.startswith(("/", "!")):
+        return parts.fragment if parts.fragment.strip("/!") else ""
+    fields = [each for each in parts.fragment_fields if not links.is_visitors(each.name)]
+    return "&".join(sorted(each.spelled for each in fields)) if any(each.value for each in fields) else ""
+
+
+def _once(fields: list[Parameter], names: tuple[str, ...]) -> list[Parameter]:
+    """Return fields without empty ones of these names.
+
+    Raises:
+        ProductUrlError: one of them has two values.
+    """
+    for name in names:
+        if len({each.value for each in fields if each.name == name and each.value}) > 1:
+            raise ProductUrlError(f"can be read in two ways: it has two values of {name}; give one")
+    return [each for each in fields if each.value or each.name not in names]
+
+
+def _refuse_what_leads_on(parts: UrlParts) -> None:
+    """Refuse short links, redirects, and any address that carries another one.
+
+    Raises:
+        ProductUrlError: it leads to another page.
+    """
+    if links.is_short(parts.host):
+        raise ProductUrlError("is a short link; give the page it leads to")
+    carried = [each for each in parts.query if not links.is_visitors(each.name)]
+    if parts.host.startswith("api.") and registrable(parts.host) != parts.host:
+        raise ProductUrlError("is for programs and no page of a shop; give the page of one product")
+    if links.is_redirect(parts.host) or (
+        _IMPACT.fullmatch(parts.path) is not None and any(each.name == "u" for each in carried)
+    ):
+        raise ProductUrlError("is a redirect link; give the page it leads to")
+    for each in carried:
+        if links.leads_on(each.name, undone(each.value)) or links.carries_address(undone(each.key)):
+            raise ProductUrlError(
+                f"carries another address in `{undone(each.key)[:40]}`, as redirect links do; give the page it leads "
+                "to, or leave that parameter out"
+            )
+    if links.carries_address(undone(parts.raw_path)) or links.carries_address(undone(_choosing(parts))):
+        raise ProductUrlError("carries another address in itself, as redirect links do; give the page it leads to")
+
+
+def _give(shop: Shop, host: str) -> str:
+    return f"give the page of one product, such as https://www.{shop.part_of or host}{plain_page(shop)} with its number"
+
+
+def _spelled(chosen: tuple[tuple[str, str], ...]) -> list[str]:
+    by_name = sorted(chosen, key=lambda each: each[0])  # stable: of two values a shop takes the first or the last
+    return list(dict.fromkeys(f"{name}={value}" if value else name for name, value in by_name))
+
+
+def _with_query(page: str, fields: list[str]) -> str:
+    if not fields:
+        return page
+    return f"{page}{'&' if '?' in page else '?'}{'&'.join(fields)}"

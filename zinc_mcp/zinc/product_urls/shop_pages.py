@@ -1,0 +1,244 @@
+"""Product pages of the shops in the table: which form an address has, and what its parameters choose there."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from zinc_mcp.zinc.product_urls.links import is_named, is_visitors
+from zinc_mcp.zinc.product_urls.shops import SHOPS, Series, Shop
+from zinc_mcp.zinc.product_urls.url_parts import UrlParts, undone
+
+Chosen = tuple[tuple[str, str], ...]
+
+_ALIASES = ("www", "m", "mobile", "www1")
+_TOKEN = re.compile(r"<(?P<name>\w+)(?::(?P<form>[^>]*))?>|(?P<mark>[\[\]])|(?P<words>[^<\[\]]+)")
+_QUERY = re.compile(r"\?(?![^<]*>)")
+"""The question mark of a form, and not one of a regular expression in it."""
+_WORDS = {"slug": "[^/]+", "any": "[^/]+(?:/[^/]+)*", "language": "[a-z]{2}(?:[-_][a-z]{2})?"}
+_CAPTURED = frozenset({"id", "store", "suffix", "offer", "beside"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an address of a known shop names. Values of parameters are spelled as in a query."""
+
+    number: str
+    page: str
+    """The product's page in its plain form, from the slash on."""
+    variants: Chosen = ()
+    offers: Chosen = ()
+    rest: Chosen = ()
+    names_two: bool = False
+    """Whether another product's number stands in the path as well."""
+    ambiguous: str | None = None
+    """A parameter that counts and has two values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    path: re.Pattern[str]
+    query: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    """Parameters that must be there, in lower case."""
+
+
+def shop_at(host: str) -> tuple[Shop, str] | None:
+    """Return the row of a host's shop and the shop's own host, or None; a host below a shop's that is no alias of it
+    stands for itself."""
+    rows = _rows()
+    labels = host.split(".")
+    for cut in range(len(labels) - 1):
+        own = ".".join(labels[cut:])
+        if (shop := rows.get(own)) is not None:
+            below = ".".join(labels[:cut])
+            if not below or below in (*_ALIASES, *shop.aliases) or "*" in shop.aliases:
+                return shop, shop.part_of or own
+            return None
+    return None
+
+
+def find_page(shop: Shop, parts: UrlParts) -> Found | None:
+    """Return what an address of this shop names, or None where it has none of the shop's forms."""
+    path = _without_parameters(parts.path)
+    given = _values(parts)
+    twice: str | None = None
+    for series in shop.series:
+        for form in _forms(series):
+            page = form.path.fullmatch(path)
+            if page is None:
+                continue
+            captured = {name: text for name, text in page.groupdict().items() if text}
+            for name, pattern in form.query:
+                values = given.get(name, [])
+                if len(values) > 1:
+                    twice = name
+                if len(values) != 1 or (match := pattern.fullmatch(undone(values[0]))) is None:
+                    break
+                captured |= {name: text for name, text in match.groupdict().items() if text}
+            else:
+                return _read(shop, series, path, captured, given, {name for name, _ in form.query}, parts)
+    return None if twice is None else Found("", "", ambiguous=twice)
+
+
+def is_listed_as_no_product(shop: Shop, parts: UrlParts) -> bool:
+    """Say whether an address has one of the forms that only look like a product page of this shop."""
+    return any(form.path.fullmatch(_without_parameters(parts.path)) for form in _no_product(shop))
+
+
+def names_two(shop: Shop, parts: UrlParts) -> bool:
+    """Say whether two numbers of this shop's products stand in the path of an address."""
+    return any(len(_numbers_in(series, _without_parameters(parts.path))) > 1 for series in shop.series)
+
+
+def plain_page(shop: Shop) -> str:
+    """Return the plain form of a product page of a shop, `...` for the number."""
+    return shop.series[0].plain.format(id="...")
+
+
+def _without_parameters(path: str) -> str:
+    """Return a path without what servers cut from its segments before they read them (RFC 3986, section 3.3)."""
+    return "".join(f"/{segment.partition(';')[0]}" for segment in path.split("/") if segment)
+
+
+def _read(
+    shop: Shop,
+    series: Series,
+    path: str,
+    captured: dict[str, str],
+    given: dict[str, list[str]],
+    named: set[str],
+    parts: UrlParts,
+) -> Found:
+    number = _numbered(series, captured)
+    store = captured.get("store", "").lower()
+    page = (f"/{store}" if store else "") + series.plain.format(id=number)
+    variants: dict[str, str] = {}
+    offers: dict[str, str] = {}
+    rest: list[tuple[str, str]] = []
+    ambiguous: str | None = None
+    if "offer" in captured:
+        offers[captured["offer"].lower()] = "1"
+    renamed = dict(shop.renamed)
+    for name, values in given.items():
+        if name in named:
+            continue
+        counted = renamed.get(name, name)
+        chosen = variants if counted in shop.variant else offers if counted in shop.offer else None
+        if chosen is None:
+            continue
+        told = {value for value in values if value and not (name in shop.repeats and _same(series, value, number))}
+        told |= {chosen[counted]} if counted in chosen else set()
+        if len(told) > 1:
+            ambiguous = name
+        for value in told:
+            chosen[counted] = value
+    if shop.keeps_rest:
+        read = named.union(shop.variant, shop.offer, renamed, shop.repeats)
+        rest = [
+            (each.key, each.value)
+            for each in parts.query
+            if not (each.name in read or is_visitors(each.name) or is_named(each.name, shop.trail))
+        ]
+    others = _numbers_in(series, path) - {number, captured.get("beside")}
+    others |= _numbers_given(shop, series, given, named) - {number}
+    return Found(number, page, _sorted(variants), _sorted(offers), tuple(rest), bool(others), ambiguous)
+
+
+def _numbered(series: Series, captured: dict[str, str]) -> str:
+    number = _cased(captured["id"], series.case).zfill(series.width)
+    suffix = captured.get("suffix")
+    return f"{number}-{suffix.upper()}" if suffix else number
+
+
+def _same(series: Series, value: str, number: str) -> bool:
+    return _cased(undone(value), series.case).zfill(series.width) == number
+
+
+def _numbers_in(series: Series, path: str) -> set[str]:
+    """Return what stands in a path as the numbers of this series do; words of a slug are none."""
+    matches = (pattern.fullmatch(segment) for segment in path.split("/") for pattern in _segments(series))
+    numbers = {_numbered(series, match.groupdict()) for match in matches if match is not None}
+    return {number for number in numbers if len(number) >= 7 and any(character.isdigit() for character in number)}
+
+
+def _numbers_given(shop: Shop, series: Series, given: dict[str, list[str]], named: set[str]) -> set[str]:
+    """Return the numbers of this series in parameters that hold the product's number in another form of its page."""
+    names = {name for form in _forms(series) for name, pattern in form.query if "id" in pattern.groupindex}
+    names -= named.union(shop.offer)
+    values = {_cased(undone(value), series.case) for name in names for value in given.get(name, [])}
+    return {value.zfill(series.width) for value in values if re.fullmatch(series.number, value)}
+
+
+def _values(parts: UrlParts) -> dict[str, list[str]]:
+    """Return the different values of each parameter, as every spelling of its name gives them; none is empty."""
+    values: dict[str, list[str]] = {}
+    for each in parts.query:
+        known = values.setdefault(each.name, [])
+        if each.value and each.value not in known:
+            known.append(each.value)
+    return values
+
+
+def _cased(text: str, case: Literal["upper", "lower", "kept"]) -> str:
+    return text.upper() if case == "upper" else text.lower() if case == "lower" else text
+
+
+def _sorted(chosen: dict[str, str]) -> Chosen:
+    return tuple(sorted(chosen.items()))
+
+
+@cache
+def _rows() -> dict[str, Shop]:
+    return {host: shop for shop in SHOPS for host in shop.hosts}
+
+
+@cache
+def _forms(series: Series) -> tuple[_Form, ...]:
+    templates = (series.plain.replace("{id}", "<id>"), *series.forms)
+    return tuple(_compiled(template, series.number) for template in templates)
+
+
+@cache
+def _no_product(shop: Shop) -> tuple[_Form, ...]:
+    return tuple(_compiled(template, "") for template in shop.no_product)
+
+
+@cache
+def _segments(series: Series) -> tuple[re.Pattern[str], ...]:
+    """Return how the segments look that hold a number of this series."""
+    found: set[str] = set()
+    for template in (series.plain.replace("{id}", "<id>"), *series.forms):
+        segments = [""]
+        for token in _TOKEN.finditer(_QUERY.split(template)[0]):
+            if token["words"] is not None:
+                first, *more = token["words"].split("/")
+                segments[-1] += re.escape(first)
+                segments += map(re.escape, more)
+            elif token["name"] is not None:
+                segments[-1] += _piece(token, series.certain or series.number)
+        found.update(segment for segment in segments if "(?P<id>" in segment)
+    return tuple(re.compile(segment) for segment in sorted(found))
+
+
+def _compiled(template: str, number: str) -> _Form:
+    path, query = (*_QUERY.split(template), "")[:2]
+    fields = [field.partition("=") for field in query.split("&") if field]
+    return _Form(
+        re.compile(_expression(path, number), re.IGNORECASE),
+        tuple((name.lower(), re.compile(_expression(form, number), re.IGNORECASE)) for name, _, form in fields),
+    )
+
+
+def _expression(template: str, number: str) -> str:
+    """Return a form as a regular expression."""
+    return "".join(_piece(token, number) for token in _TOKEN.finditer(template))
+
+
+def _piece(token: re.Match[str], number: str) -> str:
+    if token["words"] is not None:
+        return re.escape(token["words"])
+    if token["mark"] is not None:
+        return "(?:" if token["mark"] == "[" else ")?"
+    name = token["name"]
+    form = token["form"] or (number if name == "id" else _WORDS[name])
+    return f"(?P<{name}>{form})" if name in _CAPTURED else f"(?:{form})"

@@ -1,0 +1,172 @@
+"""A URL's parts in one spelling (RFC 3986, section 6.2.2), and what makes a URL unreadable or readable in two ways."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
+
+from zinc_mcp.zinc.product_urls.hosts import ascii_host
+
+MAX_URL = 2048
+
+_ESCAPED = re.compile("%([0-9a-fA-F]{2})")
+# An escaped slash, semicolon, question mark, number sign or per cent sign is not the character itself in a path. The
+# others mean the same there with and without the escape, in every server that decodes a path once.
+_PLAIN_IN_PATHS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,:=@")
+_KEPT_IN_PATHS = "%!$&'()*+,;=:@/"
+_SESSION = re.compile(r";(?:jsessionid|phpsessid)(?:=[^/;]*)?", re.IGNORECASE)
+_TWO_WAYS = "can be read in two ways; give the plain product page"
+
+
+class UrlPartsError(ValueError):
+    """A URL that cannot be read, or in two ways; its text is the end of a sentence about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One field of a query, as every server that decodes forms reads it."""
+
+    name: str
+    """In lower case, without escapes: to know it by."""
+    key: str
+    """As it is written, in one spelling."""
+    value: str
+    """In one spelling; empty where there is none."""
+
+    @property
+    def spelled(self) -> str:
+        """The field in one spelling."""
+        return f"{self.key}={self.value}" if self.value else self.key
+
+
+@dataclass(frozen=True, slots=True)
+class UrlParts:
+    """The parts of a URL that can be a product page."""
+
+    host: str
+    """In ASCII, without `www.`."""
+    raw_path: str
+    """As it was given."""
+    path: str
+    """In one spelling, without empty segments and the slash at the end; empty for a front page."""
+    query: tuple[Parameter, ...]
+    fragment: str
+    """In one spelling, without what only marks text on the page."""
+    fragment_fields: tuple[Parameter, ...]
+    """The fragment read as a query; none where it has no `=`."""
+    hides_slash: bool
+    """Whether a segment of the path holds an escaped slash."""
+
+
+def split_url(url: str) -> UrlParts:
+    """Return the parts of a direct https URL of a public host.
+
+    Raises:
+        UrlPartsError: it is none, or it can be read in two ways.
+    """
+    if len(url) > MAX_URL:
+        raise UrlPartsError(f"is longer than {MAX_URL} characters; give the plain product page")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise UrlPartsError("contains spaces or invisible characters; give the plain product page")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = ascii_host(parts.hostname or "")
+    except ValueError:  # UnicodeError is one
+        raise UrlPartsError(
+            "is not a URL; give the product page, such as https://www.amazon.com/dp/B07JGBW826"
+        ) from None
+    if parts.scheme != "https":
+        raise UrlPartsError("must start with https://")
+    if parts.username is not None or parts.password is not None or port not in (None, 443):
+        raise UrlPartsError("must not carry a user name, a password or a port")
+    # A last label that starts with a digit makes it an address in one of its spellings (URL Standard, "ends in a
+    # number"), and one with a colon was no host above.
+    if "." not in host or not host.rpartition(".")[2][:1].isalpha():
+        raise UrlPartsError("must name a retailer's public host")
+    return _spelled(parts, host)
+
+
+def host_in(url: str) -> str | None:
+    """Return the host of any URL in ASCII, without `www.`; None where it has no usable one."""
+    try:
+        return ascii_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return None
+
+
+def undone(text: str) -> str:
+    """Return text with its escapes undone, those of escapes as well, for looking into it."""
+    while (plainer := unquote(text, errors="replace")) != text:
+        text = plainer
+    return text
+
+
+def read_fields(query: str) -> tuple[Parameter, ...]:
+    """Return the fields of a query as every server that decodes forms reads them; the bytes are kept."""
+    fields: list[Parameter] = []
+    for field in query.split("&"):
+        key, _, value = field.partition("=")
+        if field:
+            fields.append(Parameter(_decoded(key).lower(), _respelled_field(key), _respelled_field(value)))
+    return tuple(fields)
+
+
+def _spelled(parts: SplitResult, host: str) -> UrlParts:
+    path, hides_slash = _path(parts.path)
+    if _has_control(parts.query) or _has_control(parts.fragment):
+        raise UrlPartsError(_TWO_WAYS)
+    fragment = parts.fragment.partition(":~:")[0]  # a text directive marks text on the page (WICG, Text Fragments)
+    return UrlParts(
+        host=host,
+        raw_path=parts.path,
+        path=path,
+        query=read_fields(parts.query),
+        fragment=quote(_unescaped(fragment), safe=_KEPT_IN_PATHS + "?", errors="replace"),
+        fragment_fields=read_fields(fragment) if "=" in fragment else (),
+        hides_slash=hides_slash,
+    )
+
+
+def _path(raw: str) -> tuple[str, bool]:
+    """Return a path in one spelling, and whether a segment holds an escaped slash.
+
+    Raises:
+        UrlPartsError: it has a dot segment, a backslash or a control character, in whatever spelling.
+    """
+    segments: list[str] = []
+    hides_slash = False
+    for segment in raw.split("/"):
+        plain = undone(segment)
+        if "\\" in plain or _has_control(segment):
+            raise UrlPartsError(_TWO_WAYS)
+        # RFC 3986 resolves them, with and without their escapes; servers that know path parameters cut those first.
+        if any(part.partition(";")[0] in (".", "..") for part in plain.split("/")):
+            raise UrlPartsError(_TWO_WAYS)
+        hides_slash = hides_slash or "/" in plain
+        if kept := _SESSION.sub("", segment):
+            segments.append(quote(_unescaped(kept), safe=_KEPT_IN_PATHS, errors="replace"))
+    return "".join(f"/{segment}" for segment in segments), hides_slash
+
+
+def _unescaped(text: str) -> str:
+    """Return text of a path where only what needs an escape has one."""
+
+    def plain(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 16))
+        return character if character in _PLAIN_IN_PATHS else escape[0].upper()
+
+    return _ESCAPED.sub(plain, text)
+
+
+def _respelled_field(text: str) -> str:
+    # Some servers split fields at a semicolon as well: only the plain one.
+    pieces = text.replace("+", "%20").split(";")
+    return ";".join(quote(unquote_to_bytes(piece.encode(errors="replace")), safe="") for piece in pieces)
+
+
+def _decoded(text: str) -> str:
+    return unquote(text.replace("+", "%20"), errors="replace")
+
+
+def _has_control(text: str) -> bool:
+    return any(character < " " or "\x7f" <= character <= "\x9f" for character in undone(text))

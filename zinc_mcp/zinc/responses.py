@@ -1,0 +1,364 @@
+"""What Zinc answers: an order and its parts.
+
+Fields are those of the OpenAPI 2026-06-26 and the SDK 2026.10.16. What only repeats what we sent, or is private to
+Zinc, is not read. How lenient reading is: `zinc.answers`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from zinc_mcp.network import decoded
+from zinc_mcp.zinc.answers import Amount, Answer, Count, Credit, Currency, Flat, Moment, Rows, Text
+from zinc_mcp.zinc.orders import canonical
+from zinc_mcp.zinc.prices import PriceComponents
+
+Stage = Literal["accepted", "placed", "failed", "cancelled"]
+
+_STAGES: dict[str, Stage] = {
+    "order_placed": "placed",
+    "placed": "placed",
+    "order_failed": "failed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "cancelled_by_retailer": "cancelled",
+    # Older pages of the documentation use these two as order statuses (facts: LIST); both mean that it was placed.
+    "ordered": "placed",
+    "shipped": "placed",
+}
+
+
+class Variant(Answer):
+    label: Text = ""
+    value: Text = ""
+
+
+class OrderItem(Answer):
+    id: Text = ""
+    url: Text = ""
+    quantity: Count = 1
+    status: Text = "pending"
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    variant: Rows[Variant] = []
+    condition_in: Rows[Text] = []
+    condition_not_in: Rows[Text] = []
+    cancellation_reason: Text | None = None
+    error_type: Text | None = None
+    tracking_number_ids: Rows[Text] | None = None
+    """None: unknown; Zinc never gives an empty list."""
+
+
+class FieldError(Answer):
+    field: Text = ""
+    code: Text = ""
+    message: Text = ""
+    expected: Text | None = None
+
+
+class LineRejection(Answer):
+    url: Text | None = None
+    product_id: Text | None = None
+    requested_quantity: Count | None = None
+    available_quantity: Count | None = None
+    codes: Rows[Text] = []
+    messages: Rows[Text] = []
+
+
+class ErrorDetails(Answer):
+    code: Text = ""
+    message: Text = ""
+    url: Text | None = None
+    address_validation_reasons: Rows[Text] = []
+    field_errors: Rows[FieldError] = []
+    line_rejections: Rows[LineRejection] = []
+
+
+class MerchantOrder(Answer):
+    """The retailer's own number of an order. `account`, which may be an e-mail address, is not read."""
+
+    merchant: Text | None = None
+    merchant_order_id: Text | None = None
+
+
+class JobResult(Answer):
+    success: bool | None = None
+    error: Text | None = None
+    error_type: Text | None = None
+    error_details: ErrorDetails | None = None
+    price_components: PriceComponents | None = None
+    estimated_delivery: Text | None = None
+    merchant_order_ids: Rows[MerchantOrder] | None = None
+
+    @classmethod
+    def _as_documented(cls, value: Any) -> Any:
+        # Seen in Zinc's own app: `error` as an object {code, message}, or {type: error, message} on top (facts, 5.3).
+        if isinstance(value, Mapping):
+            found: dict[str, Any] = {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            if isinstance(inner := found.get("error"), Mapping):
+                detail: dict[str, Any] = dict(inner)  # pyright: ignore[reportUnknownArgumentType]
+                found.setdefault("error_type", detail.get("code") or detail.get("type"))
+                found["error"] = detail.get("message")
+            elif found.get("type") == "error" and "error" not in found:
+                found["error"] = found.get("message")
+            return found
+        return value
+
+
+class Checkpoint(Answer):
+    checkpoint_time: Moment | None = None
+    status: Text | None = None
+    message: Text = ""
+    city: Text | None = None
+    state: Text | None = None
+    country: Text | None = None
+    zip: Text | None = None
+    location: Text | None = None
+
+
+class Tracking(Answer):
+    id: Text = ""
+    carrier: Text = ""
+    tracking_number: Text = ""
+    created_at: Moment | None = None
+    status: Text | None = None
+    checkpoints: Rows[Checkpoint] = []
+    estimated_delivery_date: Text | None = None
+    zinc_tracking_number: Text | None = None
+    zinc_tracking_url: Text | None = None
+    delivery_proof_url: Text | None = None
+    order_item_ids: Rows[Text] | None = None
+    """None: unknown; Zinc never gives an empty list."""
+    item_mapping: Text | None = None
+
+    written_as = (dict, str, int)
+
+    @classmethod
+    def _as_documented(cls, value: Any) -> Any:
+        # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).
+        return {"tracking_number": value} if isinstance(value, str | int) else value
+
+
+class ReturnItem(Answer):
+    order_item_id: Text = ""
+    quantity: Count = 1
+
+
+ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
+"""What may stand in a path as one segment that nothing on the way takes for another path; Zinc's ids are UUIDs."""
+
+_NOTHING_GIVEN_BACK = frozenset({"open", "requested", "pending", "denied", "rejected"})
+"""States of a return in which its credit is 0 (ReturnResponse, SDK 2026.10.16), and what others call them."""
+
+
+class ReturnSummary(Answer):
+    id: Text = ""
+    status: Text = "open"
+    reason: Text = "other"
+    notes: Text | None = None
+    resolution_notes: Text | None = None
+    items: Rows[ReturnItem] = []
+    label_urls: Rows[Text] = []
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    credited_amount: Credit = 0
+    currency: Currency = Field(None, exclude=True)
+    """Undocumented: credits are US cents; one that says otherwise is not counted."""
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether an amount that it shows can be US cents that were given back."""
+        said = self.status.casefold() if "status" in self.model_fields_set else ""
+        return (self.currency or "USD") == "USD" and said not in _NOTHING_GIVEN_BACK
+
+
+class CaseSummary(Answer):
+    id: Text = ""
+    status: Text = "open"
+    reason: Text = "other"
+    return_request_id: Text | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    closed_at: Moment | None = None
+    credited_amount: Credit = 0
+    currency: Currency = Field(None, exclude=True)
+    """Undocumented: credits are US cents; one that says otherwise is not counted."""
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether an amount that it shows can be US cents that were given back; also an open case may have given."""
+        return (self.currency or "USD") == "USD" and self.status.casefold() not in ("denied", "rejected")
+
+
+class ConnectInfo(Answer):
+    """Stripe Connect charge of an order, in cents; filled after capture."""
+
+    state: Text = ""
+    secured_amount: Amount | None = None
+    order_cost: Amount | None = None
+    customer_margin: Amount | None = None
+    zinc_fee: Amount | None = None
+    stripe_fee: Amount | None = None
+    final_charge: Amount | None = None
+    transfer_amount: Amount | None = None
+    payment_intent_id: Text | None = None
+    connected_account_id: Text | None = None
+    simulated: bool = False
+
+
+class Concession(Answer):
+    concern: Text = ""
+    code: Text = ""
+    message: Text | None = None
+    item_id: Text | None = None
+    url: Text | None = None
+    requested_quantity: Count | None = None
+    fulfilled_quantity: Count | None = None
+
+
+class Fulfillment(Answer):
+    gift: Text | None = None
+    items: Text | None = None
+    quantity: Text | None = None
+    excluded_merchants: Rows[Text] = []
+    concessions: Rows[Concession] = []
+    """What was given up so that the order could go through; none: exactly as asked."""
+
+
+class Notifications(Answer):
+    """E-mails to the shopper, which Zinc charges for. `delivered` is None until one was sent."""
+
+    email: Text = ""
+    delivered: bool | None = None
+
+
+_ORDER_ID = re.compile(ORDER_ID)
+_ON_ITS_WAY = frozenset({"shipped", "in_transit", "out_for_delivery", "available_for_pickup", "delivered"})
+
+
+class Order(Answer):
+    """One order as `GET /orders/{id}` and the 201 of both POSTs give it."""
+
+    id: Text
+    status: Text = Field(min_length=1, max_length=60)
+    max_price: Amount | None = None
+    attempts: Count = 0
+    items: Rows[OrderItem] = []
+    shipping_address: Flat = {}
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    metadata: Flat = {}
+    po_number: Text | None = None
+    tracking_numbers: Rows[Tracking] = []
+    returns: Rows[ReturnSummary] = []
+    cases: Rows[CaseSummary] = []
+    handling_days_max: Count | None = None
+    is_gift: bool = False
+    gift_message: Text | None = None
+    retailer_credentials_id: Text | None = None
+    job_result: JobResult | None = None
+    connect: ConnectInfo | None = None
+    merchant_order_ids: Rows[Text] = []
+    fulfillment: Fulfillment | None = None
+    customer_notifications: Notifications | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _a_segment(cls, text: str) -> str:
+        if not _ORDER_ID.fullmatch(text):
+            raise ValueError("is not an order's id")
+        return text
+
+    @property
+    def stage(self) -> Stage:
+        """Where the order stands in our words. A status we do not know is one Zinc still works on."""
+        return _STAGES.get(self.status, "accepted")
+
+    @cached_property
+    def digest(self) -> str:
+        """A short digest of everything about the order that may change: two equal digests mean no news."""
+        changing = [
+            self.status,
+            [(item.id, item.status, item.cancellation_reason) for item in self.items],
+            [
+                (tracking.tracking_number, tracking.status, tracking.estimated_delivery_date, len(tracking.checkpoints))
+                for tracking in self.tracking_numbers
+            ],
+            [(entry.id, entry.status, entry.credited_amount) for entry in self.returns],
+            [(entry.id, entry.status, entry.credited_amount) for entry in self.cases],
+            self.merchant_order_ids,
+            self.job_result.model_dump(mode="json") if self.job_result else None,
+        ]
+        return hashlib.sha256(canonical(changing)).hexdigest()[:16]
+
+    @property
+    def _given_back(self) -> "list[ReturnSummary | CaseSummary]":
+        return [*self.returns, *self.cases]
+
+    @property
+    def credited_cents(self) -> int:
+        """What returns and cases have given back so far: running totals, in cents, each return and case once."""
+        credited: dict[tuple[str, str], int] = {}
+        for number, each in enumerate(self._given_back):
+            if each.is_credit:
+                name = (type(each).__name__, each.id or f"number {number}")
+                credited[name] = max(credited.get(name, 0), each.credited_amount)
+        return sum(credited.values())
+
+    @property
+    def credits_are_unclear(self) -> bool:
+        """Whether an amount is shown as given back by what says of itself that nothing was, or in other money.
+
+        Also where not all of them were read.
+        """
+        is_whole = self.rows_cut.keys().isdisjoint(("returns", "cases"))
+        return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
+
+    @property
+    def ending_is_unclear(self) -> bool:
+        """Whether what is shown speaks against the end that the status names.
+
+        An order that failed has no retailer's number, no price that was charged and nothing on its way (OrderResponse,
+        SDK 2026.10.16); one that was cancelled may have had the first two. An end is not believed either where not all
+        was read that could speak against it.
+        """
+        result = self.job_result
+        if self.stage == "placed":
+            return result is not None and result.success is False
+        if self.stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
+            return True
+        is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
+            (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
+        )
+        if self.stage == "cancelled":
+            return is_on_its_way
+        if self.stage != "failed":
+            return False
+        charged = result.price_components.charged_cents if result is not None and result.price_components else None
+        succeeded = result is not None and result.success is True
+        return is_on_its_way or succeeded or bool(charged) or bool(self.merchant_order_ids or self.tracking_numbers)
+
+
+_MOST_REMEMBERED = 16 * 1024
+
+
+def order_in(content: bytes) -> Order:
+    """Return the order that the body of an answer holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    # Whoever waits for news asks again and again, and mostly there is none: the same bytes are the same order.
+    return _remembered(content) if len(content) <= _MOST_REMEMBERED else _read(content)
+
+
+def _read(content: bytes) -> Order:
+    return Order.read(decoded(content))
+
+
+_remembered = lru_cache(maxsize=64)(_read)
