@@ -19,12 +19,13 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.decide import decide, questions_for
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, StaleEntryError
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.wiring import open_process
 
 CALLER = "local"
 _PAUSE = 0.08
@@ -48,18 +49,18 @@ class Seen:
 class Person:
     """Sees and decides, at random."""
 
-    def __init__(self, shop: Shop, log: Path, seed: str) -> None:
-        self._shop = shop
+    def __init__(self, process: Process, log: Path, seed: str) -> None:
+        self._process = process
         self._log = log
         self._source = random.Random(seed)
-        self._how: Literal["page", "terminal"] = "page" if shop.settings.api_key is not None else "terminal"
+        self._how: Literal["page", "terminal"] = "page" if process.settings.api_key is not None else "terminal"
         self._seen: dict[str, Seen] = {}
 
     async def decide_for_ever(self) -> None:
         """Look at what stands, now and again, and answer it; and now and then what does not stand any more."""
         while True:
             with suppress(ZincMcpError):
-                for entry in await self._shop.checkout.waiting(CALLER):
+                for entry in await questions_for(self._process, CALLER):
                     await self._look_at(entry)
             if self._seen and self._source.random() < _OLD:
                 await self._decide(self._source.choice(list(self._seen.values())), yes=self._source.random() < 0.8)
@@ -90,7 +91,7 @@ class Person:
         decision = Decision(seen.about, yes=yes, how=self._how, who="owner")
         result = "taken"
         try:
-            await self._shop.checkout.decide(decision, wait_seconds=0.0)
+            await decide(self._process, decision, wait_seconds=0.0)
         except ZincMcpError as error:
             result = error.code
         except StaleEntryError:
@@ -108,8 +109,8 @@ def run(clocks: Clocks, clock: Callable[[], float]) -> None:
     log, seed = Path(os.environ["VICTIM_DECISIONS"]), os.environ["VICTIM_SEED"]
 
     async def live() -> None:
-        async with open_shop(settings, clocks=clocks, clock=clock) as shop, anyio.create_task_group() as tasks:
-            tasks.start_soon(Person(shop, log, seed).decide_for_ever)
+        async with open_process(settings, clocks=clocks, clock=clock) as process, anyio.create_task_group() as tasks:
+            tasks.start_soon(Person(process, log, seed).decide_for_ever)
             await anyio.to_thread.run_sync(_until_stdin_ends, abandon_on_cancel=True)
             tasks.cancel_scope.cancel()
 

@@ -37,8 +37,8 @@ from typing import Any, NoReturn
 
 import anyio
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.process import Clocks
 
 CLOCKS = Clocks(
     answer=2.0,
@@ -61,7 +61,7 @@ def serve(transport: str, port: int = 0) -> None:
     from bench.hazards import checkpoint
     from zinc_mcp.server.http.app import serve_http
     from zinc_mcp.server.stdio import run
-    from zinc_mcp.wiring import open_shop
+    from zinc_mcp.wiring import open_process
 
     if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
         from zinc_mcp.journal import database
@@ -69,7 +69,7 @@ def serve(transport: str, port: int = 0) -> None:
         setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
     if (file := os.environ.get("VICTIM_WALLETS")) is not None:
         _write_down_payments(Path(file))
-    opener = partial(open_shop, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
+    opener = partial(open_process, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
     if transport == "stdio":
         run(load_settings(), opener)
     else:
@@ -154,7 +154,7 @@ async def _warmed_up() -> None:
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.sandbox import Sandbox
     from zinc_mcp.server.mcp.server import build_server
-    from zinc_mcp.wiring import open_shop
+    from zinc_mcp.wiring import open_process
 
     address = dict.fromkeys(("first_name", "last_name", "address_line1", "city", "state"), "Warm")
     wanted = {
@@ -166,8 +166,8 @@ async def _warmed_up() -> None:
         key = SecretStr("zn_test_warm")
         settings = Settings(home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox")
         async with (
-            open_shop(settings, transport=Sandbox().transport(), clocks=CLOCKS) as shop,
-            Client(build_server(shop)) as client,
+            open_process(settings, transport=Sandbox().transport(), clocks=CLOCKS) as process,
+            Client(build_server(process)) as client,
         ):
             for nth, tool in enumerate(("place_order", "place_agent_order")):
                 product = {"url": "https://zinc.com/shop/products/test-success", "quantity": nth + 1}

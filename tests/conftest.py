@@ -1,4 +1,4 @@
-"""What every test can have: a fake Zinc, a clock that is set by hand, and a shop of one process."""
+"""What every test can have: a fake Zinc, a clock that is set by hand, and one process of ours."""
 
 import json
 import logging
@@ -13,16 +13,16 @@ from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.journal.leases import Uptime
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.wiring import open_process
 
 # How long an example takes says more about what else the machine does than about us.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
+OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -98,8 +98,8 @@ def clocks() -> Clocks:
 
 
 @pytest.fixture
-def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenShop:
-    """Open a shop of one process over the fake Zinc, with a test key unless told otherwise.
+def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenProcess:
+    """Open one process of ours over the fake Zinc, with a test key unless told otherwise.
 
     It has no clock but the hand's: leases end when the test says so.
     """
@@ -114,7 +114,7 @@ def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks)
         journal: str | None = None,
         checkpoint: Callable[[str], None] = lambda step: None,
         **settings: Any,
-    ) -> AsyncGenerator[Shop]:
+    ) -> AsyncGenerator[Process]:
         configured = Settings(
             home=home,
             config=home / "zinc.toml",
@@ -123,10 +123,10 @@ def open_test_shop(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks)
             browser=False,  # of whoever runs the tests
             **settings,
         )
-        async with open_shop(
+        async with open_process(
             configured, transport=zinc.transport(), clocks=clocks, clock=clock, uptime=uptime, checkpoint=checkpoint
-        ) as shop:
-            yield shop
+        ) as process:
+            yield process
 
     return opened
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from zinc_mcp.attempt import Answer
 from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.process import Answer
 
 
 def entry_of(answer: Answer) -> Entry:

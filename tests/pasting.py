@@ -9,12 +9,12 @@ from typing import Any
 from keyboard import at_a_terminal
 from wanted import ADDRESS, order
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.journal.entry import Draft, Entry, Limits
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import to_bytes
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import open_shop
+from zinc_mcp.wiring import open_process
 
 PRODUCT = "https://zinc.com/shop/products/test-success"
 
@@ -72,9 +72,9 @@ async def home_with_orders(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "zinc.toml").write_text('sandbox = true\nbrowser = false\n[policy]\napproval = "page"\n', encoding="utf-8")
     settings = Settings(home=home, config=home / "zinc.toml", sandbox=True, browser=False)
-    async with open_shop(settings) as shop:
+    async with open_process(settings) as process:
         wanted = order(products=[{"url": PRODUCT}], idempotency_key="waits", shipping_address=ADDRESS)
-        await shop.checkout.place(Intent("local", "account", wanted))
+        await place(process, Intent("local", "account", wanted))
     with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=time.time) as journal:
         sending = journal.move(opened(journal, "doubtful"), "sending", "sent", attempts=1)
         journal.move(sending, "unknown", "no answer", detail={"reason": "timeout"}, lease_until=None)

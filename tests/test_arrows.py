@@ -14,22 +14,35 @@ import pytest
 import zinc_mcp
 
 PACKAGE = Path(zinc_mcp.__file__).parent
-LEAVES = frozenset(
-    {"money", "errors", "prose", "configuration", "settings", "invocation", "network", "private_files", "proxies"}
-)
+LEAVES = frozenset({"errors", "invocation", "money", "network", "private_files", "prose", "proxies"})
 ANYTHING = None
 
 # What each room may import of ours besides itself; the leaves are everybody's.
+_JOURNAL = frozenset({"zinc"})
+_OWNER = _JOURNAL | {"journal"}
+_RAILS = _JOURNAL | {"journal", "payments"}
+_PROCESS = _OWNER | {"owner", "rails"}
+_CONSENT = _OWNER | {"owner"}
+_SPENDING = _PROCESS | {"process", "consent"}
+_FIND = _SPENDING | {"spending"}
+_CHECKOUT = _FIND | {"find"}
+_VIEWS = _SPENDING | {"spending"}
 MAY_IMPORT: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(LEAVES, frozenset[str]()),
-    "api": frozenset(),
-    "payments": frozenset({"api"}),
-    "ordering": frozenset({"api"}),
-    "rails": frozenset({"ordering", "api", "payments"}),
-    "sandbox": frozenset({"api", "payments"}),
-    "serving": frozenset({"ordering", "api", "shop"}),  # `shop` as a type, and to run: see below
-    "shop": ANYTHING,
-    "commands": ANYTHING,
+    "zinc": frozenset(),
+    "payments": frozenset(),
+    "journal": _JOURNAL,
+    "owner": _OWNER,
+    "rails": _RAILS,
+    "process": _PROCESS,
+    "consent": _CONSENT,
+    "spending": _SPENDING,
+    "find": _FIND,
+    "checkout": _CHECKOUT,
+    "views": _VIEWS,
+    "server": _CHECKOUT | {"checkout", "views", "wiring"},  # `wiring` only to run: see below
+    "sandbox": frozenset({"zinc", "payments"}),
+    "wiring": ANYTHING,
     "cli": ANYTHING,
     "__main__": ANYTHING,
     "__init__": frozenset(),
@@ -37,13 +50,13 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
 
 # Libraries, and the rooms that may know them: the others see neither the network nor a protocol, nor the database.
 LIBRARIES = {
-    "mcp": {"serving", "commands"},
+    "mcp": {"server", "cli"},
     "httpx": {"network", "proxies", "sandbox"},
-    "starlette": {"serving", "sandbox"},
-    "uvicorn": {"serving", "sandbox", "commands"},
-    "sqlalchemy": {"ordering"},
-    "click": {"commands", "cli"},
-    "jinja2": {"serving"},
+    "starlette": {"server", "sandbox"},
+    "uvicorn": {"server", "sandbox", "cli"},
+    "sqlalchemy": {"journal"},
+    "click": {"cli"},
+    "jinja2": {"server"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},
 }
@@ -103,14 +116,14 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
     assert [each for each in OURS if each.room == room and each.of.split(".")[1] not in known] == []
 
 
-def test_nobody_below_knows_the_whole_shop() -> None:
-    knowing = {"shop", "commands", "cli", "__main__"}
+def test_only_what_runs_the_program_knows_the_wiring() -> None:
+    knowing = {"wiring", "cli", "__main__"}
     assert [
         each
         for each in OURS
-        if each.of == f"{PACKAGE.name}.shop"
+        if each.of == f"{PACKAGE.name}.wiring"
         and each.room not in knowing
-        and not (each.room == "serving" and each.when in ("types", "call"))
+        and not (each.room == "server" and each.when == "call")
     ] == []
 
 
@@ -142,8 +155,8 @@ from zinc_mcp.owner.settings import load_settings
 
 async def main():
     settings = load_settings({"ZINC_MCP_HOME": sys.argv[1], "ZINC_API_KEY": "zn_test_x"})
-    async with zinc_mcp.wiring.open_shop(settings) as shop:
-        tools = await build_server(shop).list_tools()
+    async with zinc_mcp.wiring.open_process(settings) as process:
+        tools = await build_server(process).list_tools()
         print(json.dumps([sorted(tool.name for tool in tools), sorted(sys.modules)]))
 
 anyio.run(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from serving.on_a_port import JSON, initialize, served, token_in
 from started import ROOT
 
@@ -24,9 +24,9 @@ HELLO = json.dumps(initialize()).encode()
 
 
 @asynccontextmanager
-async def behind_the_relay(open_test_shop: OpenShop, home: Path) -> AsyncGenerator[tuple[int, int]]:
+async def behind_the_relay(open_test_process: OpenProcess, home: Path) -> AsyncGenerator[tuple[int, int]]:
     """Serve a shop behind the relay; give the server's port and the relay's."""
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         port = int(origin.rpartition(":")[2])
         async with relayed(port, token_in(home)) as relay:
             yield port, relay
@@ -38,9 +38,9 @@ async def posted(port: int, body: bytes | AsyncIterator[bytes] = HELLO, **header
 
 
 async def test_the_relay_adds_the_token_and_nothing_else_lets_a_request_in(
-    open_test_shop: OpenShop, home: Path
+    open_test_process: OpenProcess, home: Path
 ) -> None:
-    async with behind_the_relay(open_test_shop, home) as (port, relay):
+    async with behind_the_relay(open_test_process, home) as (port, relay):
         assert (await posted(port)).status_code == 401
         answer = await posted(relay)
         assert answer.status_code == 200
@@ -48,13 +48,13 @@ async def test_the_relay_adds_the_token_and_nothing_else_lets_a_request_in(
 
 
 async def test_a_body_in_chunks_and_a_second_request_on_the_connection_come_through(
-    open_test_shop: OpenShop, home: Path
+    open_test_process: OpenProcess, home: Path
 ) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield HELLO[:10]
         yield HELLO[10:]
 
-    async with behind_the_relay(open_test_shop, home) as (_, relay):
+    async with behind_the_relay(open_test_process, home) as (_, relay):
         assert (await posted(relay, chunks())).status_code == 200
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{relay}", timeout=10, trust_env=False) as http:
             statuses = [(await http.post("/mcp", content=HELLO, headers=JSON)).status_code for _ in range(3)]
@@ -64,9 +64,9 @@ async def test_a_body_in_chunks_and_a_second_request_on_the_connection_come_thro
 
 @pytest.mark.parametrize("foreign", ["evil.example.com", "evil.example.com:{relay}", "127.0.0.1.evil.example:{relay}"])
 async def test_a_foreign_name_reaches_the_server_s_own_check(
-    open_test_shop: OpenShop, home: Path, foreign: str
+    open_test_process: OpenProcess, home: Path, foreign: str
 ) -> None:
-    async with behind_the_relay(open_test_shop, home) as (_, relay):
+    async with behind_the_relay(open_test_process, home) as (_, relay):
         name = foreign.format(relay=relay)
         by_host, by_origin = await posted(relay, Host=name), await posted(relay, Origin=f"http://{name}")
         own = await posted(relay, Host=f"localhost:{relay}", Origin=f"http://localhost:{relay}")

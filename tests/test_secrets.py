@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from conftest import OpenShop, as_json
+from conftest import OpenProcess, as_json
 from fake_zinc import FakeZinc, Step, failure
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -18,6 +18,8 @@ from serving.on_a_port import zinc_on_a_port
 from started import ROOT
 from wanted import arguments, book, intent
 
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.rails.account import AccountRail
@@ -78,22 +80,22 @@ async def test_a_server_that_meets_every_kind_of_trouble_shows_no_secret_anywher
 
 
 async def test_no_exception_of_ours_carries_the_key_not_even_in_its_traceback(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     shown: list[str] = []
     troubles: list[Step] = ["refuse", failure(401, "unauthorized"), httpx.ReadError("lost"), httpx.Response(500)]
-    async with open_test_shop(api_key=KEY) as shop:
+    async with open_test_process(api_key=KEY) as ours:
         for number, step in enumerate(troubles):
             zinc.script = [step, step]
             zinc.lists = [httpx.Response(500), httpx.Response(302)]
             try:
-                answer = await shop.checkout.place(intent(products=book(number)))
+                answer = await place(ours, intent(products=book(number)))
                 shown.append(repr(answer))
             except ZincMcpError as error:
                 shown += ["".join(traceback.format_exception(error)), as_json(error.facts)]
         zinc.reads = [httpx.Response(200, html="no json")]
         with pytest.raises(ZincMcpError) as failed:
-            await shop.checkout.look("local", "somewhere-else")
+            await look(ours, "local", "somewhere-else")
         shown.append("".join(traceback.format_exception(failed.value)))
     assert len(shown) >= 5
     for text in shown:

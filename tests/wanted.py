@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.zinc.orders import OrderCreate
 
 ADDRESS: dict[str, Any] = {

@@ -6,20 +6,89 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from zinc_mcp.attempt import Attempt
-from zinc_mcp.clocks import Clocks
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.entry import RailName, State
+from zinc_mcp.journal.entry import Entry, RailName, State
 from zinc_mcp.journal.leases import LeaseClock
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.times import Times
 from zinc_mcp.journal.unwritten import Unwritten
 from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails.rail import Rail
+from zinc_mcp.zinc.responses import Order
 
 Checkpoint = Callable[[str], None]
 """Called at every step that a crash could fall on; the fault campaign kills the process here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """One place for every waiting time, so that a fault campaign can run the same code faster."""
+
+    answer: float = 25.0
+    """A placing tool answers within this: hosts stop listening after 60 s and progress does not extend it."""
+    wire: float = 60.0
+    """The most one request that may spend money takes."""
+    sign: float = 60.0
+    """How long a payment wallet that asks nobody may take to sign."""
+    lease_margin: float = 15.0
+    """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
+    opening_lease: float = 30.0
+    """How long opening and deciding may take before somebody else may clear the entry away."""
+    form: float = 20.0
+    """How long the older protocol's dialogue may stand: hosts give up after 60 s, and the page comes after it."""
+    approval: float = 600.0
+    """How long a person may take to decide, and how long a yes waits for a process that can send."""
+    looking_lease: float = 30.0
+    """How long one process looks an order in doubt up before another may."""
+    refresh: float = 3.0
+    """How long a refusal waits for fresher news from Zinc about what is in its way."""
+    repeat: float = 600.0
+    """Within this a call for the same goods is a repeat, and identical bytes may be sent again."""
+    twin: float = 86_400.0
+    """Within this an order for the same goods is the answer, or needs a yes."""
+    sweep: float = 60.0
+    """How often a running process looks up what is in doubt."""
+    heed: float = 1.0
+    """How often a running process looks for a decision made elsewhere, while people have something to decide."""
+    poll: float = 2.0
+    """How often a waiting look asks Zinc."""
+    peek: float = 0.2
+    """How often a call looks whether another process has moved an entry on."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One entry being sent by this process. It outlives the call that started it."""
+
+    entry: Entry
+    left: bool = False
+    """Whether the first byte of a purchase may have left, or a wallet may have been asked: now, or earlier."""
+    payment: Payment | None = None
+    """What its wallet gave for it, as this process has it."""
+    done: anyio.Event = field(default_factory=anyio.Event)
+    order: Order | None = None
+    error: ZincMcpError | None = None
+    wanted: int = 0
+    """How many placing calls still wait: identical bytes go again only while one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an intention, as far as is known now."""
+
+    entry: Entry | None
+    """None only for an order that was not placed through this journal."""
+    order: Order | None = None
+    """As Zinc showed it during this call, if it was read."""
+    earlier: bool = False
+    """An earlier order is the answer: this call bought nothing new."""
+    refusal: RefusedError | None = None
+    """Why nothing new would be ordered just now, where an earlier order is the answer all the same."""
+    unasked: ZincMcpError | None = None
+    """Why Zinc could not say how the order stands: the entry is as the journal last had it."""
 
 
 class Wake:
@@ -43,8 +112,9 @@ class Wake:
 class Process:
     """What every step of an order works with. It is built once, by the wiring, and has no behaviour of its own."""
 
+    settings: Settings
     rails: Mapping[RailName, Rail]
-    journal: Writer
+    journal: Runner
     unwritten: Unwritten
     """What this process has learnt and could not write down yet."""
     policy: Callable[[], Policy]
@@ -80,3 +150,8 @@ class Process:
     def practises(self) -> bool:
         """Whether this process can only practise: then it decides about no live order."""
         return bool(self.rails) and all(rail.mode != "live" for rail in self.rails.values())
+
+    @property
+    def can_buy(self) -> bool:
+        """Whether there is a way to buy that can be used."""
+        return bool(self.rails.keys() - self.unusable.keys())

@@ -8,30 +8,26 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.checkout.checkout import Checkout
 from zinc_mcp.checkout.decide import send_all_approved
 from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.send import wait_until_sent
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.admission import Admission
 from zinc_mcp.journal.holder import this_process
 from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.times import Times
 from zinc_mcp.journal.unwritten import Unwritten
-from zinc_mcp.owner.addresses import AddressBook
 from zinc_mcp.owner.policy import Policy, read_policy
-from zinc_mcp.process import Checkpoint, Process
+from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.zinc.client import ZincClient
 
@@ -43,7 +39,6 @@ if TYPE_CHECKING:
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.rails.rail import Rail
-    from zinc_mcp.zinc.orders import Address
 
 logger = logging.getLogger(__name__)
 
@@ -51,52 +46,8 @@ SANDBOX_ORIGIN = "https://sandbox.invalid"
 """Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """What the tools, the page and the commands of one process work with."""
-
-    settings: Settings
-    checkout: Checkout
-    addresses: AddressBook
-    unusable: Mapping[RailName, ZincMcpError] = field(default_factory=dict["RailName", ZincMcpError])
-    """Ways to buy that are set up and cannot be used, with the reason."""
-    can_buy: Callable[[], bool] = lambda: True
-    """Says whether there is a way to buy that can be used."""
-
-    def policy(self) -> Policy:
-        """Return what the owner allows now.
-
-        Raises:
-            RefusedError: `policy_invalid`.
-        """
-        return read_policy(self.settings)
-
-    async def check_ready(self) -> None:
-        """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
-
-        Raises:
-            RefusedError: `policy_invalid`.
-            JournalError: the journal cannot be used, or only be read.
-            SettingsError: the only way to pay that is set up cannot be used.
-        """
-        self.policy()
-        await self.checkout.check_journal()
-        if not self.can_buy():
-            for error in self.unusable.values():
-                raise error
-
-    async def saved(self, name: str) -> Address:
-        """Return a saved shipping address.
-
-        Raises:
-            InvalidArgumentsError: `unknown_address`, naming those there are.
-            JournalError: it is not in the file, and the journal cannot be read.
-        """
-        return await self.addresses.find(name)
-
-
 @asynccontextmanager
-async def open_shop(
+async def open_process(
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -105,7 +56,7 @@ async def open_shop(
     clock: Callable[[], float] = time.time,
     uptime: Uptime | None = machine_uptime,
     checkpoint: Checkpoint = lambda step: None,
-) -> AsyncGenerator[Shop]:
+) -> AsyncGenerator[Process]:
     """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
 
     Leaving waits until nothing is on the wire any more, cancelled or not.
@@ -132,7 +83,7 @@ async def open_shop(
 
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
-    writer = Writer(open_journal)
+    runner = Runner(open_journal)
     times = Times(clock, clock if uptime is None else lambda: uptime()[1])
     client = _client(settings, transport, clocks, times)
     rails: dict[RailName, Rail] = {}
@@ -164,9 +115,10 @@ async def open_shop(
     try:
         async with anyio.create_task_group() as tasks:
             process = Process(
+                settings=settings,
                 rails=rails,
-                journal=writer,
-                unwritten=Unwritten(writer),
+                journal=runner,
+                unwritten=Unwritten(runner),
                 policy=policy,
                 clocks=clocks,
                 times=times,
@@ -178,14 +130,12 @@ async def open_shop(
                 tasks=tasks,
                 unusable=unusable,
             )
-            checkout = Checkout(process)
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
             if wallet is not None:
                 tasks.start_soon(_warmed, wallet, unusable)
             try:
-                can_buy = partial(_can_buy, rails, unusable)
-                yield Shop(settings, checkout, AddressBook(settings, writer), unusable, can_buy)
+                yield process
             finally:
                 with anyio.CancelScope(shield=True):
                     await wait_until_sent(process)
@@ -193,7 +143,7 @@ async def open_shop(
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            await writer.aclose()
+            await runner.aclose()
             await client.aclose()
             if wallet is not None:
                 await wallet.aclose()
@@ -255,10 +205,6 @@ def _why_unusable(error: Exception) -> ZincMcpError:
         )
     logger.warning("place_agent_order cannot pay: %s %s", error.summary, error.owner_step or error.next_step)
     return error
-
-
-def _can_buy(rails: Mapping[RailName, Rail], unusable: Mapping[RailName, ZincMcpError]) -> bool:
-    return bool(rails.keys() - unusable.keys())
 
 
 @cache

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from wanted import ADDRESS, intent
 
+from zinc_mcp.checkout import place_order
 from zinc_mcp.consent.question import question_about
 from zinc_mcp.zinc.orders import Address
 from zinc_mcp.zinc.places.letters import fold, fold_label
@@ -87,13 +88,13 @@ def _to(country: str, line: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("place", "again"), list(zip(BOUGHT, AGAIN, strict=True)))
 async def test_one_place_in_two_spellings_is_bought_for_once(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, place: tuple[str, str], again: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, place: tuple[str, str], again: str
 ) -> None:
     country, line = place
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent(shipping_address=_to(country, line)))
+    async with open_test_process() as process:
+        await place_order.place(process, intent(shipping_address=_to(country, line)))
         clock.pass_seconds(60)
-        second = await shop.checkout.place(intent(shipping_address=_to(country, again)))
+        second = await place_order.place(process, intent(shipping_address=_to(country, again)))
     assert second.earlier
     assert len(zinc.orders) == 1
     assert zinc.bodies()[0]["shipping_address"]["address_line1"] == line, "it is sent as it was given"
@@ -101,12 +102,12 @@ async def test_one_place_in_two_spellings_is_bought_for_once(
 
 @pytest.mark.parametrize(("place", "other"), list(zip(BOUGHT, NEXT_DOOR, strict=True)))
 async def test_two_neighbours_are_bought_for_twice(
-    open_test_shop: OpenShop, zinc: FakeZinc, place: tuple[str, str], other: str
+    open_test_process: OpenProcess, zinc: FakeZinc, place: tuple[str, str], other: str
 ) -> None:
     country, line = place
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent(shipping_address=_to(country, line)))
-        second = await shop.checkout.place(intent(shipping_address=_to(country, other)))
+    async with open_test_process() as process:
+        await place_order.place(process, intent(shipping_address=_to(country, line)))
+        second = await place_order.place(process, intent(shipping_address=_to(country, other)))
     assert not second.earlier
     assert len(zinc.orders) == 2
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from hypothesis import given
 from hypothesis import strategies as st
 from wanted import ADDRESS, intent
 
+from zinc_mcp.checkout import place_order
 from zinc_mcp.zinc.product_urls.reading import ProductUrlError, comparable, read_product_url, retailer_in, shop_product
 
 CORPUS = Path(__file__).parent / "twin_corpus"
@@ -574,15 +575,15 @@ def test_a_canonical_form_is_an_address_of_the_same_product() -> None:
 
 @pytest.mark.parametrize("part", range(8))
 async def test_the_checkout_buys_a_pair_of_the_corpus_as_often_as_it_says(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path], part: int
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path], part: int
 ) -> None:
     write_config('[policy]\napproval = "none"\nmax_day = 100000000\n')
     sample = [pair for pair in pairs() if pair["verdict"] in ("same", "different")][part::8]
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         for number, pair in enumerate(sample):
             before = len(zinc.posts)
             for url in (pair["a"], pair["b"]):
                 # Each pair is shipped to a place of its own, so that it meets no other pair.
                 place = {**ADDRESS, "address_line1": f"{number} Main Street"}
-                await shop.checkout.place(intent(products=[{"url": url}], shipping_address=place))
+                await place_order.place(process, intent(products=[{"url": url}], shipping_address=place))
             assert len(zinc.posts) - before == (1 if pair["verdict"] == "same" else 2), pair

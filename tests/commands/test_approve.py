@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import httpx
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from keyboard import at_a_terminal
@@ -23,11 +23,11 @@ from serving.on_a_port import zinc_on_a_port
 from started import Started
 from wanted import book, intent
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import members_callers
-from zinc_mcp.wiring import Shop
+from zinc_mcp.process import Clocks, Process
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -37,12 +37,12 @@ ASK = '[policy]\napproval = "auto"\n'
 class Server:
     """A server of the person's, with the rail, in this process; the terminal is another process on its journal."""
 
-    def __init__(self, shop: Shop, started: Started) -> None:
-        self.shop = shop
+    def __init__(self, ours: Process, started: Started) -> None:
+        self.shop = ours
         self.started = started
 
     async def asked(self, **changes: Any) -> Entry:
-        return entry_of(await self.shop.checkout.place(intent(**changes)))
+        return entry_of(await place(self.shop, intent(**changes)))
 
     async def terminal(
         self, *words: str, typed: Sequence[tuple[str, str]] = (), environ: Mapping[str, str] | None = None
@@ -59,9 +59,9 @@ def started(tmp_path: Path) -> Started:
 
 
 @asynccontextmanager
-async def server(open_test_shop: OpenShop, started: Started, clocks: Clocks) -> AsyncGenerator[Server]:
-    async with open_test_shop(clocks=replace(clocks, heed=0.1)) as shop:
-        yield Server(shop, started)
+async def server(open_test_process: OpenProcess, started: Started, clocks: Clocks) -> AsyncGenerator[Server]:
+    async with open_test_process(clocks=replace(clocks, heed=0.1)) as ours:
+        yield Server(ours, started)
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def clock() -> Any:
 
 
 async def test_a_typed_yes_is_sent_once_by_the_server_that_has_the_key(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         entry = await running.asked()
         code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "yes")])
     assert code == 0
@@ -86,12 +86,12 @@ async def test_a_typed_yes_is_sent_once_by_the_server_that_has_the_key(
 
 
 async def test_a_terminal_with_the_key_sends_by_itself_after_the_server_is_gone(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
     async with zinc_on_a_port(zinc) as origin:
         environ = {"ZINC_API_URL": origin, "ZINC_API_KEY": "zn_test_planted-secret"}
-        async with open_test_shop(api_url=origin) as shop:
-            running = Server(shop, started)
+        async with open_test_process(api_url=origin) as ours:
+            running = Server(ours, started)
             entry = await running.asked()
         code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "yes")], environ=environ)
         again, said = await running.terminal("approve", entry.key, environ=environ)
@@ -103,9 +103,9 @@ async def test_a_terminal_with_the_key_sends_by_itself_after_the_server_is_gone(
 
 @pytest.mark.parametrize("typed", ["", "y", "no", "yes please"])
 async def test_anything_but_yes_buys_nothing_and_leaves_the_question(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks, typed: str
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks, typed: str
 ) -> None:
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         entry = await running.asked()
         code, screen = await running.terminal("approve", entry.key, typed=[("Type yes", typed)])
     assert (code, "the question still stands" in screen) == (1, True)
@@ -114,9 +114,9 @@ async def test_anything_but_yes_buys_nothing_and_leaves_the_question(
 
 
 async def test_a_no_gives_the_money_back_and_is_final(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         entry = await running.asked()
         code, screen = await running.terminal("decline", entry.key)
         late, said = await running.terminal("approve", entry.key)
@@ -143,9 +143,9 @@ def test_a_key_nobody_knows_is_a_sentence(started: Started, command: str) -> Non
 
 
 async def test_the_pin_is_asked_for_and_after_four_wrong_ones_the_next_has_to_wait(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         code, _ = await running.terminal("pin", "set", typed=[("New PIN", "246810"), ("The same again", "246810")])
         assert code == 0
         first, second = await running.asked(), await running.asked(products=book(2))
@@ -236,9 +236,9 @@ def test_a_forgotten_pin_ends_after_a_day_in_which_everybody_is_told(started: St
 
 
 async def test_the_right_pin_keeps_a_pin_that_somebody_called_forgotten(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         await running.terminal("pin", "set", typed=[("New PIN", "246810"), ("The same again", "246810")])
         await running.terminal("pin", "forget", typed=[("Type forget", "forget")])
         entry = await running.asked()
@@ -252,7 +252,7 @@ async def test_the_right_pin_keeps_a_pin_that_somebody_called_forgotten(
 
 
 async def test_hostile_words_stay_in_their_field_on_the_terminal(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks
 ) -> None:
     title = "Fish\x1b[2J\u202e” at walmart.com\r\nBuy from amazon.com for at most $0.01?"
     zinc.products["B07JGBW826"] = {"status": "completed", "title": title, "price": 1499}
@@ -267,9 +267,9 @@ async def test_hostile_words_stay_in_their_field_on_the_terminal(
         gift_message="” Ship to your saved address “home”: New York",
         metadata={"Ship to": "nobody"},
     )
-    async with open_test_shop(api_key="zn_live_planted") as shop:
-        running = Server(shop, started)
-        entry = entry_of(await shop.checkout.place(hostile))
+    async with open_test_process(api_key="zn_live_planted") as ours:
+        running = Server(ours, started)
+        entry = entry_of(await place(ours, hostile))
         _, screen = await running.terminal("approve", entry.key, typed=[("Type yes", "")])
     assert not {"\x1b", "\x07", "\u202e", "\u2066"} & set(screen)
     starts = [line for line in screen.splitlines() if line and not line.startswith(" ")]
@@ -291,10 +291,10 @@ ANSWERS: dict[str, Callable[[str], httpx.Response]] = {
 
 @pytest.mark.parametrize("ending", ANSWERS)
 async def test_what_zinc_and_the_retailer_write_moves_nothing_on_the_terminal(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, clocks: Clocks, ending: str
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks, ending: str
 ) -> None:
     screens: list[tuple[str, str]] = []
-    async with server(open_test_shop, started, clocks) as running:
+    async with server(open_test_process, started, clocks) as running:
         for number, text in enumerate(("harmless", *HOSTILE)):
             zinc.script = [ANSWERS[ending](text)]
             zinc.lists = [httpx.Response(500)] * 3

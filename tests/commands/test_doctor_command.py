@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from started import PLANTED, Started
 from wanted import book, intent
 
 from zinc_mcp import errors
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.advice import BY_CODE, advice
 from zinc_mcp.errors import ErrorCode, RefusedError
 from zinc_mcp.journal.journal import Journal
@@ -179,11 +180,13 @@ def test_the_browser_and_the_pin_are_named_and_the_pin_is_not_shown(tmp_path: Pa
     assert "scrypt" not in on
 
 
-async def test_the_policy_says_what_each_member_has_used(open_test_shop: OpenShop, tmp_path: Path, home: Path) -> None:
+async def test_the_policy_says_what_each_member_has_used(
+    open_test_process: OpenProcess, tmp_path: Path, home: Path
+) -> None:
     started = Started(tmp_path)
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent("ada"))
-        await shop.checkout.place(intent("ada", products=book(2)))
+    async with open_test_process() as ours:
+        await place(ours, intent("ada"))
+        await place(ours, intent("ada", products=book(2)))
     alone = Started(tmp_path / "alone").run("policy").stdout
     assert alone.endswith(
         "Used of the limits (live):\n  local: $0.00 by 0 orders in 24 hours, $0.00 by 0 orders in 30 days\n"
@@ -263,13 +266,13 @@ def test_a_wallet_whose_program_is_not_there_is_wrong(tmp_path: Path) -> None:
 
 
 async def test_doubt_is_found_however_many_orders_came_after_it(
-    open_test_shop: OpenShop, zinc: FakeZinc, tmp_path: Path, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, tmp_path: Path, home: Path
 ) -> None:
     started = Started(tmp_path)
     zinc.script = ["lose_before", "lose_before"]
-    async with open_test_shop() as shop:
-        doubted = (await shop.checkout.place(intent())).entry
-        await shop.checkout.place(intent(products=book(2)))
+    async with open_test_process() as ours:
+        doubted = (await place(ours, intent())).entry
+        await place(ours, intent(products=book(2)))
     assert doubted is not None
     with closing(sqlite3.connect(home / "journal.db")) as database:
         columns = [row[1] for row in database.execute("pragma table_info(zinc_entries)") if row[1] not in ("id", "key")]

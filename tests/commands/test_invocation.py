@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from keyboard import at_a_terminal
@@ -18,6 +18,7 @@ from serving.as_a_host import call, host, refused
 from started import ROOT, Started
 from wanted import arguments, intent
 
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.invocation import command, command_line, invocation, setting_to_repeat
 from zinc_mcp.journal.journal import Journal
 
@@ -106,7 +107,8 @@ def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path,
     script = tmp_path / "my tools" / "zinc-mcp"
     script.parent.mkdir()
     script.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom zinc_mcp.cli.main import main\nmain()\n",
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from zinc_mcp.cli.main import main\nmain()\n",
         encoding="utf-8",
     )
     script.chmod(0o755)
@@ -134,7 +136,7 @@ def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path,
 @posix
 @pytest.mark.parametrize("key", ["order-1", "--help", "it's;$(id)"])
 async def test_the_approving_command_of_a_tools_answer_works_in_a_bare_terminal(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     home: Path,
     write_config: Callable[[str], Path],
@@ -144,8 +146,8 @@ async def test_the_approving_command_of_a_tools_answer_works_in_a_bare_terminal(
     write_config('[policy]\napproval = "page"\n')
     monkeypatch.setenv("ZINC_MCP_HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent(idempotency_key=key)))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent(idempotency_key=key)))
     line = command_line("approve", given=[entry.key])
     code, screen = pasted(line, typed=[("Type yes", "no")])
     assert "Buy from amazon.com for at most $51.00?" in screen
@@ -155,11 +157,11 @@ async def test_the_approving_command_of_a_tools_answer_works_in_a_bare_terminal(
 
 @posix
 async def test_a_command_of_a_refusal_works_in_a_bare_terminal(
-    open_test_shop: OpenShop, home: Path, monkeypatch: pytest.MonkeyPatch
+    open_test_process: OpenProcess, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZINC_MCP_HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         await call(client, "place_order", arguments())
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.pause("x")

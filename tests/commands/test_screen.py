@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from keyboard import at_a_terminal
@@ -21,6 +21,7 @@ from pasting import pasted
 from started import Started
 from wanted import BOOK, book, intent
 
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.screen import wrapped
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
@@ -103,23 +104,23 @@ async def test_what_the_demo_prints_for_a_host_starts_the_server(tmp_path: Path)
 # The list of orders, and one of them
 
 
-async def _three(open_test_shop: OpenShop, zinc: FakeZinc) -> list[Entry]:
+async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
     """An order that waits, one of two products, and one that was placed."""
     zinc.products["B07JGBW826"] = {"status": "completed", "title": "The Old Man and the Sea", "price": 1499}
-    async with open_test_shop(api_key="zn_live_planted") as shop:
-        first = entry_of(await shop.checkout.place(intent(idempotency_key="first", products=[{"url": BOOK}])))
+    async with open_test_process(api_key="zn_live_planted") as ours:
+        first = entry_of(await place(ours, intent(idempotency_key="first", products=[{"url": BOOK}])))
         two = [{"url": "https://www.amazon.com/dp/B000000002", "quantity": 3}, *book(7)]
-        second = entry_of(await shop.checkout.place(intent(idempotency_key="it's;second", products=two)))
-    async with open_test_shop() as shop:
-        third = entry_of(await shop.checkout.place(replace(intent(products=book(3)), saved_as="home")))
+        second = entry_of(await place(ours, intent(idempotency_key="it's;second", products=two)))
+    async with open_test_process() as ours:
+        third = entry_of(await place(ours, replace(intent(products=book(3)), saved_as="home")))
     return [first, second, third]
 
 
 @pytest.mark.parametrize("width", [100, 80, 40])
 async def test_orders_name_what_was_ordered_when_and_how_to_answer(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, width: int
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:
-    entries = await _three(open_test_shop, zinc)
+    entries = await _three(open_test_process, zinc)
     environ = {**started.environment, "TZ": "XYZ-5:30"}  # five and a half hours east
     code, screen = at_a_terminal(["orders"], environ, columns=width)
     assert code == 0
@@ -138,9 +139,9 @@ async def test_orders_name_what_was_ordered_when_and_how_to_answer(
 
 
 async def test_in_a_pipe_each_order_is_one_line_of_a_table(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
 ) -> None:
-    entries = await _three(open_test_shop, zinc)
+    entries = await _three(open_test_process, zinc)
     for width in ("40", "300"):
         piped = started.process("-m", "zinc_mcp", "orders", COLUMNS=width).stdout
         header, *rows = piped.split("\n\n")[0].splitlines()
@@ -154,9 +155,9 @@ async def test_in_a_pipe_each_order_is_one_line_of_a_table(
 
 @pytest.mark.parametrize("width", [90, 40])
 async def test_one_order_is_a_page_that_can_be_read(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started, width: int
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:
-    [first, *_] = await _three(open_test_shop, zinc)
+    [first, *_] = await _three(open_test_process, zinc)
     assert at_a_terminal(["decline", first.key], started.environment)[0] == 0
     code, screen = at_a_terminal(["orders", "show", first.key], started.environment, columns=width)
     assert code == 0
@@ -176,12 +177,12 @@ async def test_one_order_is_a_page_that_can_be_read(
 
 
 async def test_all_orders_of_a_key_are_shown_not_only_the_newest(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
 ) -> None:
-    async with open_test_shop(api_key="zn_live_planted") as shop:
-        real = entry_of(await shop.checkout.place(intent(idempotency_key="same")))
-    async with open_test_shop() as shop:
-        practice = entry_of(await shop.checkout.place(intent(idempotency_key="same", products=book(4))))
+    async with open_test_process(api_key="zn_live_planted") as ours:
+        real = entry_of(await place(ours, intent(idempotency_key="same")))
+    async with open_test_process() as ours:
+        practice = entry_of(await place(ours, intent(idempotency_key="same", products=book(4))))
     shown = started.run("orders", "show", "same").stdout
     assert shown.index("1 of 2 with this key") < shown.index("B000000004") < shown.index("2 of 2") < shown.index(BOOK)
     assert shown.count("What happened") == 2
@@ -192,9 +193,9 @@ async def test_all_orders_of_a_key_are_shown_not_only_the_newest(
 
 
 async def test_an_order_of_two_callers_under_one_id_or_purged_is_still_a_page(
-    open_test_shop: OpenShop, zinc: FakeZinc, started: Started
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
 ) -> None:
-    entries = await _three(open_test_shop, zinc)
+    entries = await _three(open_test_process, zinc)
     at_a_terminal(["decline", entries[1].key], started.environment)
     assert started.run("orders", "purge", "--older-than", "0").returncode == 0
     shown = started.run("orders", "show", entries[1].key).stdout
@@ -243,13 +244,13 @@ def test_the_owner_s_word_on_money_needs_the_pin(started: Started, word: str) ->
 # Members
 
 
-async def test_a_member_connects_with_what_members_add_prints(open_test_shop: OpenShop, home: Path) -> None:
+async def test_a_member_connects_with_what_members_add_prints(open_test_process: OpenProcess, home: Path) -> None:
     from serving.on_a_port import served
 
     from zinc_mcp.owner.members import list_members
 
     started = Started(home.parent)
-    async with open_test_shop(sandbox=True) as shop, served(shop, members_only=True) as origin:
+    async with open_test_process(sandbox=True) as ours, served(ours, members_only=True) as origin:
         added = started.run("members", "add", "ada", "--url", origin)
         assert list_members(home / "members.json") == ["ada"]
         token = added.stdout.strip()

@@ -17,12 +17,13 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.leases import machine_uptime
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.wiring import open_process
 from zinc_mcp.zinc.orders import OrderCreate
 
 CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
@@ -33,7 +34,7 @@ def ahead(path: Path) -> float:
     return float(path.read_text(encoding="ascii") or 0)
 
 
-def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Shop]:
+def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Process]:
     """Open a shop on the machine of a request."""
     gone = Path(request["ahead"])
     boot, _ = machine_uptime()
@@ -47,7 +48,7 @@ def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> Abstra
         wallet_command=command,
         browser=False,
     )
-    return open_shop(
+    return open_process(
         settings,
         clocks=CLOCKS,
         clock=lambda: time.time() + ahead(gone),
@@ -56,11 +57,11 @@ def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> Abstra
     )
 
 
-async def place(shop: Shop, request: dict[str, Any]) -> str:
+async def place(process: Process, request: dict[str, Any]) -> str:
     """Place the order once; say how it ended."""
     wanted = Intent("local", request["rail"], OrderCreate.model_validate(request["order"]))
     try:
-        answer = await shop.checkout.place(wanted)
+        answer = await place_order.place(process, wanted)
     except ZincMcpError as error:
         return error.code
     return answer.entry.state if answer.entry is not None else "none"
@@ -77,8 +78,8 @@ async def main(request: dict[str, Any]) -> None:
             left = -1
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    async with opened(request, at) as shop:
-        ended = await place(shop, request)
+    async with opened(request, at) as process:
+        ended = await place(process, request)
     sys.stdout.write(ended)
 
 

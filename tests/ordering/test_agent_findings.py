@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from pydantic import SecretStr
 from wanted import order
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.runner import Runner
+from zinc_mcp.process import Clocks
 from zinc_mcp.spending.proof import forget_credential
 
 
@@ -37,7 +37,7 @@ async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_ar
                 self.arrived = True
                 return found
 
-        await forget_credential(cast(Writer, Overtaken()), 1)
+        await forget_credential(cast(Runner, Overtaken()), 1)
         left = journal.payment(1)
     assert left is not None
     assert left.credential is None
@@ -55,28 +55,28 @@ def taken_for_lost(home: Path, step: str) -> None:
 
 
 async def test_an_order_that_arrives_after_somebody_took_the_payment_for_lost_is_known(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     """Found as an entry that ended as paid without an order, with the order's own key beside it."""
 
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as shop:
-        entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as process:
+        entry = entry_of(await place(process, Intent("local", "agent", order())))
     assert (entry.state, entry.problem) == ("accepted", None)
     assert entry.order_id in zinc.orders
 
 
 async def test_a_payment_whose_orders_key_came_is_looked_up_although_somebody_took_it_for_lost(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     zinc.script = ["truncated"]
     zinc.lists = [httpx.Response(500)]
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as shop:
-        entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as process:
+        entry = entry_of(await place(process, Intent("local", "agent", order())))
     assert (entry.state, entry.problem) == ("accepted", None)
 
 
 async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_alive(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, clocks: Clocks
 ) -> None:
     """Found as two orders for one intention, both given for nothing: the first was asked for when it was taken over."""
     own: dict[str, Any] = {"api_key": None, "wallet": "sandbox", "uptime": lambda: ("this boot", 7.0)}
@@ -86,13 +86,13 @@ async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_ali
 
     async def meanwhile() -> None:
         zinc.on_post = None
-        async with open_test_shop(**own, clock=ahead, clocks=dataclasses.replace(clocks, answer=0.2)) as other:
-            told.append(entry_of(await other.checkout.place(wanted)).state)
+        async with open_test_process(**own, clock=ahead, clocks=dataclasses.replace(clocks, answer=0.2)) as other:
+            told.append(entry_of(await place(other, wanted)).state)
 
     zinc.on_post = meanwhile
     zinc.quotes = ["given", "given"]
-    async with open_test_shop(**own) as shop:
-        entry = entry_of(await shop.checkout.place(wanted))
+    async with open_test_process(**own) as process:
+        entry = entry_of(await place(process, wanted))
     assert told == ["signing"]
     assert entry.state == "accepted"
     assert len(zinc.orders) == 1

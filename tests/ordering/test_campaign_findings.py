@@ -7,22 +7,24 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
 from wanted import book, intent
 
-from zinc_mcp.attempt import Answer
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import hashed
+from zinc_mcp.process import Answer, Clocks
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
 async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_end(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
 ) -> None:
     """Another process whose clock runs ahead takes the lease for over; it may send the same bytes, and buy."""
 
@@ -35,17 +37,17 @@ async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_en
 
     zinc.on_post = taken_over
     zinc.script = [answer]
-    async with open_test_shop() as shop:
-        told = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        told = entry_of(await place_order.place(process, intent()))
         assert told.state == "sending", "it is not known what the other process does"
         clock.pass_seconds(31)
-        bought = entry_of(await shop.checkout.place(intent()))
+        bought = entry_of(await place_order.place(process, intent()))
     assert (bought.key, bought.state) == (told.key, "accepted")
     assert len(zinc.orders) == 1
 
 
 async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed_before_it_looked(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     class KilledError(BaseException):
         pass
@@ -58,22 +60,22 @@ async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed
     zinc.script = ["lose_after"]
     zinc.lists = [httpx.Response(200, json={"orders": []})] * 2
     with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
-        async with open_test_shop(checkpoint=die) as shop:
-            await shop.checkout.place(intent())
+        async with open_test_process(checkpoint=die) as process:
+            await place_order.place(process, intent())
     assert len(zinc.orders) == 2
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         with pytest.raises(OrderNotFoundError):
-            await shop.checkout.look("ada", "nothing")  # any use of the journal wakes the sweep
+            await look(process, "ada", "nothing")  # any use of the journal wakes the sweep
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal, anyio.fail_after(3):
             while journal.paused() is None:
                 await anyio.sleep(0.02)
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent(products=book(3)))
+            await place_order.place(process, intent(products=book(3)))
     assert refused.value.code == "paused"
 
 
 async def test_a_second_order_for_a_key_is_noticed_by_the_next_look_if_the_first_count_was_not_answered(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.keys_honoured = False
     zinc.script = ["lose_after"]
@@ -82,27 +84,31 @@ async def test_a_second_order_for_a_key_is_noticed_by_the_next_look_if_the_first
         httpx.Response(200, json={"orders": []}),
         httpx.Response(500),
     ]
-    async with open_test_shop() as shop:
-        bought = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        bought = entry_of(await place_order.place(process, intent()))
         assert len(zinc.orders) == 2
         assert zinc.lists == []
-        await shop.checkout.look("local", bought.key)
+        await look(process, "local", bought.key)
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent(products=book(3)))
+            await place_order.place(process, intent(products=book(3)))
     assert refused.value.code == "paused"
 
 
 async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhile(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, clocks: Clocks, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, clocks: Clocks, home: Path
 ) -> None:
     zinc.script = ["hang"]
     hasty = replace(clocks, wire=0.4)
     answers: list[Answer] = []
     found: list[Answer] = []
-    async with open_test_shop(clocks=hasty) as late, open_test_shop() as other, anyio.create_task_group() as tasks:
+    async with (
+        open_test_process(clocks=hasty) as late,
+        open_test_process() as other,
+        anyio.create_task_group() as tasks,
+    ):
 
         async def place() -> None:
-            answers.append(await late.checkout.place(intent()))
+            answers.append(await place_order.place(late, intent()))
 
         tasks.start_soon(place)
         with anyio.fail_after(3):
@@ -111,7 +117,7 @@ async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhil
         clock.pass_seconds(60)
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             [sending] = journal.entries()
-        found.append(await other.checkout.look("local", sending.key))
+        found.append(await look(other, "local", sending.key))
     [told, meanwhile] = [entry_of(answer) for answer in (*answers, *found)]
     assert meanwhile.state == "accepted"
     assert (told.state, told.order_id) == ("accepted", meanwhile.order_id)
@@ -119,30 +125,30 @@ async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhil
 
 @pytest.mark.parametrize("key", ["mine", None], ids=["a key of the caller's", "a key of ours"])
 async def test_a_key_that_also_stands_for_an_order_in_practice_is_looked_up_in_its_own_mode(
-    open_test_shop: OpenShop, zinc: FakeZinc, key: str | None
+    open_test_process: OpenProcess, zinc: FakeZinc, key: str | None
 ) -> None:
-    async with open_test_shop() as shop:
-        placed = entry_of(await shop.checkout.place(intent(idempotency_key=key)))
-        async with open_test_shop(api_key=None, sandbox=True) as practising:
+    async with open_test_process() as process:
+        placed = entry_of(await place_order.place(process, intent(idempotency_key=key)))
+        async with open_test_process(api_key=None, sandbox=True) as practising:
             wanted = intent(products=book(3), idempotency_key=placed.key)
-            practised = entry_of(await practising.checkout.place(wanted))
+            practised = entry_of(await place_order.place(practising, wanted))
             assert practised.key == placed.key
-            assert entry_of(await practising.checkout.look("local", placed.key)).id == practised.id
-        assert entry_of(await shop.checkout.look("local", placed.key)).id == placed.id
+            assert entry_of(await look(practising, "local", placed.key)).id == practised.id
+        assert entry_of(await look(process, "local", placed.key)).id == placed.id
 
 
 async def test_while_the_last_pin_is_looked_at_no_further_one_is(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
-    async with open_test_shop() as shop:
-        waiting = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        waiting = entry_of(await place_order.place(process, intent()))
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("2468"))
             # As another process leaves it that has written the last free try down and is still comparing it.
             while (tried := journal.count_pin_try()) is not None and tried.free_at is None:
                 pass
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(yes(waiting, pin="2468"))
+            await decide(process, yes(waiting, pin="2468"))
     assert refused.value.code == "approval_required"
     assert zinc.posts == []

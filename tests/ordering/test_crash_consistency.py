@@ -16,20 +16,21 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
 from serving.as_a_host import said
 from sqlalchemy import event
 from wanted import book, intent, order
 
-from zinc_mcp.attempt import Answer
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.process import Answer, Process
 from zinc_mcp.views.results import failed
-from zinc_mcp.wiring import Shop
 
 _FRAME, _LOG_HEADER = 4096 + 24, 32
 """Bytes of one page in SQLite's log with its header, and of the log's own header (SQLite, "WAL File Format")."""
@@ -60,20 +61,20 @@ def told_by(home: Path) -> list[tuple[Entry, list[Event]]]:
         return [(entry, journal.events(entry.id)) for entry in journal.entries()]
 
 
-async def place(shop: Shop, wanted: Intent | None = None) -> Answer | ZincMcpError:
+async def place(process: Process, wanted: Intent | None = None) -> Answer | ZincMcpError:
     try:
-        return await shop.checkout.place(wanted or intent())
+        return await place_order.place(process, wanted or intent())
     except ZincMcpError as error:
         return error
 
 
 @pytest.mark.parametrize("road", ROADS)
 async def test_cut_off_after_any_byte_the_journal_tells_a_beginning_of_the_road(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path, road: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path, road: str
 ) -> None:
     zinc.script = list(ROADS[road])
-    async with open_test_shop() as shop:
-        await place(shop)
+    async with open_test_process() as process:
+        await place(process)
         whole = cut(home, tmp_path / "whole")
     [(last, events)] = told_by(cut(whole, tmp_path / "read"))
     log = (whole / "journal.db-wal").stat().st_size
@@ -99,7 +100,7 @@ async def test_cut_off_after_any_byte_the_journal_tells_a_beginning_of_the_road(
 
 @pytest.mark.parametrize("road", ROADS)
 async def test_after_a_cut_at_any_step_the_same_call_leads_to_one_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, tmp_path: Path, road: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, tmp_path: Path, road: str
 ) -> None:
     copies: list[tuple[str, Path, list[str]]] = []
 
@@ -114,8 +115,8 @@ async def test_after_a_cut_at_any_step_the_same_call_leads_to_one_order(
 
     zinc.on_post = on_the_wire
     zinc.script = list(ROADS[road])
-    async with open_test_shop(checkpoint=copied) as shop:
-        await place(shop)
+    async with open_test_process(checkpoint=copied) as process:
+        await place(process)
     zinc.on_post = None
     assert {"opened", "sending", "on the wire"} <= {step for step, _, _ in copies}
     everything = dict(zinc.orders)
@@ -124,8 +125,8 @@ async def test_after_a_cut_at_any_step_the_same_call_leads_to_one_order(
         shutil.rmtree(home)
         shutil.copytree(copy, home)
         clock.pass_seconds(60)  # the leases of the process that the cut ended are over
-        async with open_test_shop() as shop:
-            told = await place(shop)
+        async with open_test_process() as process:
+            told = await place(process)
             assert isinstance(told, Answer), step
             assert entry_of(told).state == "accepted", step
         assert len(zinc.orders) == 1, step
@@ -133,17 +134,17 @@ async def test_after_a_cut_at_any_step_the_same_call_leads_to_one_order(
 
 
 async def test_a_journal_from_before_the_sending_still_leads_to_one_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path
 ) -> None:
     """A disk that lied about what it had written, or a backup put back: the key is derived alike again."""
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place_order.place(process, intent()))
         whole = cut(home, tmp_path / "whole")
     shutil.rmtree(home)
     cut(whole, home, 0)
     zinc.lists = [httpx.Response(200, json={"orders": []})] * 2
-    async with open_test_shop() as shop:
-        again = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        again = entry_of(await place_order.place(process, intent()))
     assert (again.key, again.order_id) == (first.key, first.order_id)
     assert len(zinc.orders) == 1
 
@@ -198,49 +199,49 @@ SENTENCES = {"full": "full", "read-only": "read-only", "failing": "The journal f
 
 @pytest.mark.parametrize("how", SENTENCES)
 async def test_nothing_is_sent_that_could_not_be_written_down_first(
-    open_test_shop: OpenShop, zinc: FakeZinc, disk: Disk, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, disk: Disk, how: str
 ) -> None:
     large = intent(products=book(7), metadata={"note": "x" * 7_000})
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place_order.place(process, intent()))
         disk.breaks(how)
-        refused = await place(shop, large)
+        refused = await place(process, large)
         assert isinstance(refused, JournalError)
         assert SENTENCES[how] in refused.summary
         assert "nothing was sent" in said(failed(refused, "place"))["summary"].lower()
         assert not refused.money_may_have_moved
         assert len(zinc.posts) == 1
         disk.is_well()
-        assert entry_of(await shop.checkout.look("local", first.key)).state == "accepted"
-        assert entry_of(await shop.checkout.place(large)).state == "accepted"
+        assert entry_of(await look(process, "local", first.key)).state == "accepted"
+        assert entry_of(await place_order.place(process, large)).state == "accepted"
     assert len(zinc.orders) == 2
 
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 async def test_an_entry_that_could_not_be_marked_before_its_wallet_is_asked_is_not_sent(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
 ) -> None:
     def at(step: str) -> None:
         if step == "opened":
             disk.breaks(how)
 
     by_wallet = Intent("local", "agent", order())
-    async with open_test_shop(wallet="sandbox", checkpoint=at) as shop:
-        refused = await place(shop, by_wallet)
+    async with open_test_process(wallet="sandbox", checkpoint=at) as process:
+        refused = await place(process, by_wallet)
         assert isinstance(refused, JournalError)
         assert "nothing was sent" in said(failed(refused, "place"))["summary"].lower()
         assert not zinc.posts
         disk.is_well()
     clock.pass_seconds(31)
-    async with open_test_shop(wallet="sandbox") as shop:
-        assert entry_of(await shop.checkout.place(by_wallet)).state == "accepted"
+    async with open_test_process(wallet="sandbox") as process:
+        assert entry_of(await place_order.place(process, by_wallet)).state == "accepted"
     assert len(zinc.orders) == 1
 
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 @pytest.mark.parametrize("step", ["ok", "lose_after", "lose_before"])
 async def test_what_zinc_answered_and_could_not_be_written_down_is_told_truthfully_and_healed(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, disk: Disk, step: str, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, step: str, how: str
 ) -> None:
     async def on_the_wire() -> None:
         zinc.on_post = None
@@ -248,35 +249,35 @@ async def test_what_zinc_answered_and_could_not_be_written_down_is_told_truthful
 
     zinc.on_post = on_the_wire
     zinc.script = [step]
-    async with open_test_shop() as shop:
-        told = await place(shop)
+    async with open_test_process() as process:
+        told = await place(process)
         assert isinstance(told, JournalError)
         assert told.money_may_have_moved
         assert "othing was sent" not in json.dumps(said(failed(told, "place")))
         if step == "ok":
             assert told.facts["order_id"] in zinc.orders
-            seen = await shop.checkout.look("local", told.facts["order_id"])
+            seen = await look(process, "local", told.facts["order_id"])
             assert seen.order is not None, "Zinc can be asked while the journal is out of order"
         disk.is_well()
         clock.pass_seconds(60)
-        looked = entry_of(await shop.checkout.look("local", told.facts["key"]))
+        looked = entry_of(await look(process, "local", told.facts["key"]))
         assert looked.state == ("unknown" if step == "lose_before" else "accepted")
-        placed = entry_of(await shop.checkout.place(intent()))
+        placed = entry_of(await place_order.place(process, intent()))
     assert (placed.key, placed.state) == (told.facts["key"], "accepted")
     assert len(zinc.orders) == 1
 
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 async def test_a_rejection_that_could_not_be_written_down_is_a_rejection_nevertheless(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
 ) -> None:
     async def on_the_wire() -> None:
         disk.breaks(how)
 
     zinc.on_post = on_the_wire
     zinc.script = [failure(400, "url_unreachable")]
-    async with open_test_shop() as shop:
-        told = await place(shop)
+    async with open_test_process() as process:
+        told = await place(process)
         assert isinstance(told, JournalError)
         assert "rejected" in told.summary
         assert not told.money_may_have_moved, "Zinc said no"
@@ -284,29 +285,29 @@ async def test_a_rejection_that_could_not_be_written_down_is_a_rejection_neverth
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 async def test_a_repeat_that_could_not_be_marked_is_told_as_a_doubt(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, how: str
 ) -> None:
     def at(step: str) -> None:
         if step == "unknown":
             disk.breaks(how)
 
     zinc.script = ["lose_before"]
-    async with open_test_shop(checkpoint=at) as shop:
-        told = await place(shop)
+    async with open_test_process(checkpoint=at) as process:
+        told = await place(process)
         assert len(zinc.posts) == 1
         assert isinstance(told, JournalError)
         assert told.money_may_have_moved, "the first attempt was sent and lost"
         assert "othing was sent" not in json.dumps(said(failed(told, "place")))
         disk.is_well()
         clock.pass_seconds(60)
-        placed = entry_of(await shop.checkout.place(intent()))
+        placed = entry_of(await place_order.place(process, intent()))
     assert placed.state == "accepted"
     assert len(zinc.orders) == 1
 
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 async def test_an_order_is_told_even_if_the_pause_for_ignored_keys_cannot_be_written(
-    open_test_shop: OpenShop, zinc: FakeZinc, disk: Disk, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, disk: Disk, how: str
 ) -> None:
     def at(step: str) -> None:
         if step == "accepted":
@@ -315,8 +316,8 @@ async def test_an_order_is_told_even_if_the_pause_for_ignored_keys_cannot_be_wri
     zinc.keys_honoured = False
     zinc.script = ["lose_after"]
     zinc.lists = [httpx.Response(200, json={"orders": []})] * 2
-    async with open_test_shop(checkpoint=at) as shop:
-        told = await place(shop)
+    async with open_test_process(checkpoint=at) as process:
+        told = await place(process)
         assert isinstance(told, Answer), told
         assert entry_of(told).state == "accepted"
         disk.is_well()
@@ -326,11 +327,11 @@ async def test_an_order_is_told_even_if_the_pause_for_ignored_keys_cannot_be_wri
 
 
 async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_what_is_still_right(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         for number in range(8):
-            await shop.checkout.place(intent(products=book(number), max_price=2000))
+            await place_order.place(process, intent(products=book(number), max_price=2000))
     file = home / "journal.db"
     sound = file.read_bytes()
     keys = {entry.key for entry, _ in told_by(home)}
@@ -354,31 +355,31 @@ async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_what_is_still_
 
 @pytest.mark.parametrize("schema", ["99", "two", ""])
 async def test_a_journal_of_another_version_is_not_touched(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, schema: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, schema: str
 ) -> None:
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent())
+    async with open_test_process() as process:
+        await place_order.place(process, intent())
     with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as database:
         database.execute("update zinc_meta set value = ? where name = 'schema'", (schema,))
     before = (home / "journal.db").read_bytes()
-    async with open_test_shop() as shop:
-        refused = await place(shop, intent(products=book(2)))
+    async with open_test_process() as process:
+        refused = await place(process, intent(products=book(2)))
         assert isinstance(refused, JournalError)
         with pytest.raises(JournalError):
-            await shop.checkout.look("local", "anything")
+            await look(process, "local", "anything")
     assert (home / "journal.db").read_bytes() == before
     assert len(zinc.posts) == 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-async def test_a_file_that_may_only_be_read_refuses(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent())
+async def test_a_file_that_may_only_be_read_refuses(open_test_process: OpenProcess, zinc: FakeZinc, home: Path) -> None:
+    async with open_test_process() as process:
+        await place_order.place(process, intent())
     home.chmod(0o500)
     (home / "journal.db").chmod(0o400)
     try:
-        async with open_test_shop() as shop:
-            refused = await place(shop, intent(products=book(2)))
+        async with open_test_process() as process:
+            refused = await place(process, intent(products=book(2)))
     finally:
         home.chmod(0o700)
     assert isinstance(refused, JournalError)

@@ -22,13 +22,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanted import BOOK, book, order
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.decision import QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, RailName
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.wiring import open_process
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -124,7 +125,7 @@ class World:
     clock: HandClock = field(default_factory=HandClock)
     shown: dict[QuestionRef, Entry] = field(default_factory=dict[QuestionRef, Entry])
     agreed: set[QuestionRef] = field(default_factory=set[QuestionRef])
-    shops: dict[str, Shop] = field(default_factory=dict[str, Shop])
+    processes: dict[str, Process] = field(default_factory=dict[str, Process])
 
     def __post_init__(self) -> None:
         self.zinc = FakeZinc(self.clock)
@@ -141,7 +142,7 @@ class World:
         except ZincMcpError:
             pass
         for each in ("local", "ada"):
-            for entry in await self.shops["terminal"].checkout.waiting(each):
+            for entry in await questions_for(self.processes["terminal"], each):
                 if (reference := reference_of(entry)) is not None:
                     self.shown.setdefault(reference, entry)
         self.check()
@@ -150,7 +151,7 @@ class World:
         match what:
             case Place():
                 wanted = Intent(what.caller, what.rail, order(**WISHES[what.wish]))
-                await self.shops[what.process].checkout.place(wanted)
+                await place(self.processes[what.process], wanted)
             case Answer():
                 if not self.shown:
                     return
@@ -160,13 +161,13 @@ class World:
                 if what.says_yes:
                     self.agreed.add(seen)
                 caller = entry.caller if what.as_caller else None
-                await self.shops[what.process].checkout.decide(decision, caller=caller)
+                await decide(self.processes[what.process], decision, caller=caller)
             case Pass():
                 self.clock.pass_seconds(what.seconds)
             case Policy():
                 self.write_policy(what.text)
             case Sweep():
-                await self.shops[what.process].checkout.send_approved()
+                await send_all_approved(self.processes[what.process])
 
     def check(self) -> None:
         """Hold everything that was sent against what people said yes to."""
@@ -198,10 +199,10 @@ async def lived(happenings: list[Happening], home: Path) -> World:
     async with AsyncExitStack() as stack:
         for name, options in PROCESSES.items():
             configured = Settings(home=home, config=home / "zinc.toml", browser=False, **options)
-            opened = open_shop(
+            opened = open_process(
                 configured, transport=world.zinc.transport(), clocks=CLOCKS, clock=world.clock, uptime=None
             )
-            world.shops[name] = await stack.enter_async_context(opened)
+            world.processes[name] = await stack.enter_async_context(opened)
         for each in happenings:
             await world.happen(each)
     world.check()

@@ -8,25 +8,27 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from journals import entry_of, journal_of
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import watch
+from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import TWIN_FIELD
+from zinc_mcp.owner.pin import asked_pin
+from zinc_mcp.process import Clocks
 
 
 @pytest.mark.parametrize("step", ["lose_after", "500_after"])
 async def test_a_lost_answer_is_found_again_in_the_same_call(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, step: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, step: str
 ) -> None:
     zinc.script = [step]
-    async with open_test_shop() as shop:
-        answer = await shop.checkout.place(intent())
+    async with open_test_process() as process:
+        answer = await place(process, intent())
     assert entry_of(answer).state == "accepted"
     assert not answer.earlier
     assert len(zinc.posts) == 1
@@ -48,12 +50,12 @@ async def test_a_lost_answer_is_found_again_in_the_same_call(
     ids=["lost", "html 502", "html 200", "201 without an id", "408", "time-out"],
 )
 async def test_identical_bytes_go_again_while_the_call_waits(
-    open_test_shop: OpenShop, zinc: FakeZinc, step: object
+    open_test_process: OpenProcess, zinc: FakeZinc, step: object
 ) -> None:
     assert isinstance(step, str | httpx.Response | Exception)
     zinc.script = [step]
-    async with open_test_shop() as shop:
-        answer = await shop.checkout.place(intent())
+    async with open_test_process() as process:
+        answer = await place(process, intent())
     assert entry_of(answer).state == "accepted"
     assert entry_of(answer).attempts == 2
     first, second = zinc.posts
@@ -67,40 +69,40 @@ async def test_identical_bytes_go_again_while_the_call_waits(
     ids=["401", "402", "422", "no connection"],
 )
 async def test_a_no_to_a_repeat_is_not_a_rejection(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, repeat: httpx.Response
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, repeat: httpx.Response
 ) -> None:
     zinc.script = ["lose_after", repeat]
     zinc.listing = False
-    async with open_test_shop() as shop:
-        unknown = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        unknown = entry_of(await place(process, intent()))
         assert unknown.state == "unknown"
         assert unknown.counts_cents == 5100, "unknown counts as spent"
         zinc.listing = True
-        found = entry_of(await shop.checkout.look("local", unknown.key))
+        found = entry_of(await watch.look(process, "local", unknown.key))
     assert found.state == "accepted"
     assert len(zinc.orders) == 1
 
 
 async def test_a_conflict_on_a_repeat_means_that_it_landed_and_is_read(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.script = ["lose_after"]
     zinc.lists = [httpx.Response(200, json={"orders": []}), httpx.Response(200, json={"orders": []})]
-    async with open_test_shop() as shop:
-        answer = await shop.checkout.place(intent())
+    async with open_test_process() as process:
+        answer = await place(process, intent())
     assert len(zinc.posts) == 2
     assert entry_of(answer).state == "accepted"
     assert len(zinc.orders) == 1
 
 
 async def test_an_order_named_by_a_conflict_is_taken_only_if_it_matches(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with open_test_shop() as shop:
-        other = entry_of(await shop.checkout.place(intent(products=book(9))))
+    async with open_test_process() as process:
+        other = entry_of(await place(process, intent(products=book(9))))
         zinc.listing = False
         zinc.script = [failure(409, "already_exists", identifier=other.order_id)] * 2
-        answer = await shop.checkout.place(intent())
+        answer = await place(process, intent())
     assert entry_of(answer).state == "unknown"
 
 
@@ -114,30 +116,30 @@ async def test_an_order_named_by_a_conflict_is_taken_only_if_it_matches(
     ],
 )
 async def test_an_order_named_by_a_conflict_is_ours_in_whatever_spelling_its_product_is_shown(
-    open_test_shop: OpenShop, zinc: FakeZinc, asked: str, shown: str, state: str
+    open_test_process: OpenProcess, zinc: FakeZinc, asked: str, shown: str, state: str
 ) -> None:
     zinc.listing = False
-    async with open_test_shop() as shop:
-        other = entry_of(await shop.checkout.place(intent(products=book(9))))
+    async with open_test_process() as process:
+        other = entry_of(await place(process, intent(products=book(9))))
         assert other.order_id is not None
         zinc.orders[other.order_id]["metadata"] = {}
         zinc.orders[other.order_id]["items"][0]["url"] = shown
         zinc.script = [failure(409, "already_exists", identifier=other.order_id)] * 2
-        answer = await shop.checkout.place(intent(products=[{"url": asked}]))
+        answer = await place(process, intent(products=[{"url": asked}]))
     assert entry_of(answer).state == state
 
 
 async def test_an_unknown_twin_is_never_bought_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: object
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: object
 ) -> None:
     assert callable(write_config)
     write_config('[policy]\nrepeat = "allow"\n')
     zinc.script = ["lose_before", "lose_before"]
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         for days in (0.1, 1, 40):
             clock.pass_seconds(days * 86_400)
-            answer = await shop.checkout.place(intent(max_price=6000, idempotency_key=f"again-{days}"))
+            answer = await place(process, intent(max_price=6000, idempotency_key=f"again-{days}"))
             assert entry_of(answer).key == first.key
             assert entry_of(answer).state == "unknown"
             assert answer.earlier
@@ -145,28 +147,30 @@ async def test_an_unknown_twin_is_never_bought_again(
 
 
 async def test_a_placing_call_within_ten_minutes_sends_the_same_bytes_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
     zinc.script = ["lose_before", "lose_before"]
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         assert first.state == "unknown"
         clock.pass_seconds(300)
-        answer = await shop.checkout.place(intent(max_price=7000))
+        answer = await place(process, intent(max_price=7000))
     assert answer.earlier
     assert entry_of(answer).state == "accepted"
     assert len({request.content for request in zinc.posts}) == 1
     assert len(zinc.orders) == 1
 
 
-async def test_a_paused_journal_does_not_repeat_either(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+async def test_a_paused_journal_does_not_repeat_either(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
     zinc.script = ["lose_before", "lose_before"]
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
             journal.pause("stop")
-        answer = await shop.checkout.place(intent())
-        look = entry_of(await shop.checkout.look("local", first.key))
+        answer = await place(process, intent())
+        look = entry_of(await watch.look(process, "local", first.key))
     assert answer.earlier
     assert answer.refusal is not None
     assert answer.refusal.code == "paused"
@@ -175,51 +179,53 @@ async def test_a_paused_journal_does_not_repeat_either(open_test_shop: OpenShop,
     assert len(zinc.posts) == 2
 
 
-async def test_another_api_key_never_repeats_anothers_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_another_api_key_never_repeats_anothers_order(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = ["lose_before", "lose_before"]
-    async with open_test_shop(api_key="zn_test_one") as shop:
-        await shop.checkout.place(intent())
-    async with open_test_shop(api_key="zn_test_two") as shop:
-        answer = await shop.checkout.place(intent())
+    async with open_test_process(api_key="zn_test_one") as process:
+        await place(process, intent())
+    async with open_test_process(api_key="zn_test_two") as process:
+        answer = await place(process, intent())
     assert entry_of(answer).state == "unknown"
     assert len(zinc.posts) == 2
 
 
 async def test_a_key_that_zinc_ignores_is_noticed_and_stops_everything(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     zinc.keys_honoured = False
     zinc.script = ["lose_after"]
     zinc.lists = [httpx.Response(200, json={"orders": []})] * 2
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent())
+    async with open_test_process() as process:
+        await place(process, intent())
         assert len(zinc.orders) == 2, "what we cannot prevent"
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent(products=book(3)))
+            await place(process, intent(products=book(3)))
     assert refused.value.code == "paused"
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         assert "2 orders for one idempotency key" in str(journal.paused())
 
 
-async def test_a_call_answers_in_time_and_the_order_is_found_later(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_a_call_answers_in_time_and_the_order_is_found_later(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
     zinc.script = ["hang"]
-    async with open_test_shop(clocks=Clocks(answer=0.3, wire=3.0, poll=0.05)) as shop:
-        await shop.checkout.has_pin("local")  # the journal is open
+    async with open_test_process(clocks=Clocks(answer=0.3, wire=3.0, poll=0.05)) as process:
+        await asked_pin(process.journal, "local")  # the journal is open
         with anyio.fail_after(2.9):
-            answer = await shop.checkout.place(intent())
+            answer = await place(process, intent())
         assert entry_of(answer).state == "sending"
-        later = await shop.checkout.look("local", entry_of(answer).key, wait_seconds=5)
+        later = await watch.look(process, "local", entry_of(answer).key, wait_seconds=5)
         with anyio.fail_after(10):
             while entry_of(later).state != "accepted":
-                later = await shop.checkout.look("local", entry_of(answer).key, wait_seconds=5)
+                later = await watch.look(process, "local", entry_of(answer).key, wait_seconds=5)
     assert len(zinc.posts) == 1, "nobody waited any more, so nothing was repeated"
 
 
 async def test_a_process_that_vanished_while_sending_leaves_a_doubt_that_is_looked_up_after_its_lease(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
     with closing(
         sqlite3.connect(home / "journal.db", isolation_level=None)
     ) as database:  # as a kill between the wire and the journal leaves it
@@ -228,26 +234,26 @@ async def test_a_process_that_vanished_while_sending_leaves_a_doubt_that_is_look
             "lease_until=?",
             (clock.now + 75,),
         )
-    async with open_test_shop() as shop:
-        early = entry_of(await shop.checkout.look("local", entry.key))
+    async with open_test_process() as process:
+        early = entry_of(await watch.look(process, "local", entry.key))
         assert early.state == "sending", "nobody guesses whether a process is dead"
         clock.pass_seconds(76)
-        found = entry_of(await shop.checkout.look("local", entry.key))
+        found = entry_of(await watch.look(process, "local", entry.key))
     assert found.state == "accepted"
     assert len(zinc.posts) == 1
 
 
 async def test_starting_up_looks_up_and_never_sends(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     zinc.script = ["lose_after", "refuse"]
     zinc.lists = [httpx.Response(500), httpx.Response(500)]
-    async with open_test_shop() as shop:
-        assert entry_of(await shop.checkout.place(intent())).state == "unknown"
+    async with open_test_process() as process:
+        assert entry_of(await place(process, intent())).state == "unknown"
     posts = len(zinc.posts)
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         with pytest.raises(OrderNotFoundError):
-            await shop.checkout.look("ada", "nothing")  # any use of the journal wakes the sweep
+            await watch.look(process, "ada", "nothing")  # any use of the journal wakes the sweep
         with anyio.fail_after(3):
             while journal_of(home)[0][0].state == "unknown":
                 await anyio.sleep(0.02)
@@ -256,7 +262,7 @@ async def test_starting_up_looks_up_and_never_sends(
 
 
 async def test_an_entry_opened_and_never_sent_is_cleared_away(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     class KilledError(BaseException):
         pass
@@ -267,25 +273,27 @@ async def test_an_entry_opened_and_never_sent_is_cleared_away(
 
     by_wallet = Intent("local", "agent", order())
     with pytest.raises(BaseException):  # noqa: B017  # a group of one KilledError
-        async with open_test_shop(wallet="sandbox", checkpoint=die) as shop:
-            await shop.checkout.place(by_wallet)
+        async with open_test_process(wallet="sandbox", checkpoint=die) as process:
+            await place(process, by_wallet)
     assert [entry.state for entry in journal_of(home)[0]] == ["waiting"]
     clock.pass_seconds(31)
-    async with open_test_shop(wallet="sandbox") as shop:
-        answer = await shop.checkout.place(by_wallet)
+    async with open_test_process(wallet="sandbox") as process:
+        answer = await place(process, by_wallet)
     assert not answer.earlier
     entries, _ = journal_of(home)
     assert [(entry.state, entry.counts_cents) for entry in entries] == [("accepted", 5100), ("refused", 0)]
     assert len(zinc.orders) == 1
 
 
-async def test_a_lost_journal_takes_over_what_zinc_lists(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+async def test_a_lost_journal_takes_over_what_zinc_lists(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
     for file in home.iterdir():
         file.unlink()
-    async with open_test_shop() as shop:
-        answer = await shop.checkout.place(intent(max_price=6000))
+    async with open_test_process() as process:
+        answer = await place(process, intent(max_price=6000))
     assert answer.earlier
     assert entry_of(answer).order_id == first.order_id
     assert len(zinc.orders) == 1

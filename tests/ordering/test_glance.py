@@ -13,7 +13,7 @@ from conftest import HandClock
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Draft, Entry, Limits
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.runner import Runner
 
 DRAFT = Draft(
     caller="local",
@@ -32,9 +32,9 @@ DRAFT = Draft(
 
 
 @asynccontextmanager
-async def writing(path: Path, clock: HandClock) -> AsyncGenerator[tuple[Writer, Entry]]:
+async def writing(path: Path, clock: HandClock) -> AsyncGenerator[tuple[Runner, Entry]]:
     """Give a writer on a journal with one entry in it."""
-    writer = Writer(lambda: Journal.open(f"sqlite:///{path}", clock=clock))
+    writer = Runner(lambda: Journal.open(f"sqlite:///{path}", clock=clock))
     try:
         made = await writer.run(
             lambda journal: journal.open_entry(DRAFT, Limits(), owner="me", lease_seconds=30, window_seconds=86_400)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
@@ -13,9 +13,12 @@ from ordering.test_crash_consistency import disk as disk  # a fixture
 from serving.as_a_host import host, said
 from wanted import arguments, intent, order
 
-from zinc_mcp.attempt import Answer
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, OrderRejectedError
+from zinc_mcp.process import Answer
 
 BY_WALLET = Intent("local", "agent", order())
 HOW = ["read-only", "failing"]
@@ -32,7 +35,7 @@ def doubted(told: object) -> JournalError:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("step", ["sending", "leaving:2", "headers", "answered"])
 async def test_an_order_paid_while_the_journal_fails_is_in_doubt_and_known_once_it_works_again(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
     home: Path,
@@ -48,27 +51,27 @@ async def test_an_order_paid_while_the_journal_fails_is_in_doubt_and_known_once_
         if passed == name and seen == int(left or 1):
             disk.breaks(how)
 
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=at) as shop:
-        told = doubted(await place(shop, BY_WALLET))
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
+        told = doubted(await place(process, BY_WALLET))
         assert len(zinc.orders) == len(zinc.settlements) == 1, "the body was read to its end"
         assert told.facts["order_id"] in zinc.orders
-        found = await shop.checkout.look("local", told.facts["key"])
+        found = await look(process, "local", told.facts["key"])
         assert (entry_of(found).state, found.order is not None) == ("accepted", True), "this process knows it"
-        again = await place(shop, BY_WALLET)
+        again = await place(process, BY_WALLET)
         assert isinstance(again, Answer) and again.earlier, "nobody is told that nothing was sent"
         disk.is_well()
-        assert entry_of(await shop.checkout.look("local", told.facts["order_id"])).state == "accepted"
+        assert entry_of(await look(process, "local", told.facts["order_id"])).state == "accepted"
     [entry], _ = journal_of(home)
     assert entry.state == "accepted"
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
         zinc.advance(told.facts["order_id"], "order_placed")
-        assert entry_of(await shop.checkout.look("local", entry.key)).state == "placed", "its own key was written too"
+        assert entry_of(await look(process, "local", entry.key)).state == "placed", "its own key was written too"
     assert len(zinc.orders) == len(zinc.settlements) == 1
 
 
 @pytest.mark.parametrize("how", HOW)
 async def test_what_could_not_be_written_is_written_when_the_process_ends_if_the_journal_works_by_then(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
     home: Path,
@@ -80,8 +83,8 @@ async def test_what_could_not_be_written_is_written_when_the_process_ends_if_the
         if passed == "answered":
             disk.breaks(how)
 
-    async with open_test_shop(checkpoint=at) as shop:
-        told = doubted(await place(shop))
+    async with open_test_process(checkpoint=at) as process:
+        told = doubted(await place(process))
         disk.is_well()
     [entry], _ = journal_of(home)
     assert (entry.state, entry.order_id) == ("accepted", told.facts["order_id"])
@@ -89,7 +92,7 @@ async def test_what_could_not_be_written_is_written_when_the_process_ends_if_the
 
 @pytest.mark.parametrize("step", ["leaving", "signed"])
 async def test_a_journal_that_fails_once_the_wallet_was_asked_is_no_reason_to_say_that_nothing_happened(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: HandClock,
     disk: Disk,
@@ -100,18 +103,18 @@ async def test_a_journal_that_fails_once_the_wallet_was_asked_is_no_reason_to_sa
         if passed == step:
             disk.breaks("read-only")
 
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=at) as shop:
-        told = doubted(await place(shop, BY_WALLET))
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
+        told = doubted(await place(process, BY_WALLET))
         disk.is_well()
         clock.pass_seconds(500)
-        looked = entry_of(await shop.checkout.look("local", told.facts["key"]))
+        looked = entry_of(await look(process, "local", told.facts["key"]))
     assert looked.state == "rejected", "its credential never left, and is not kept"
     assert zinc.settlements == []
     assert b"Payment ey" not in (home / "journal.db").read_bytes()
 
 
 async def test_a_journal_that_fails_before_the_wallet_is_asked_says_that_nothing_was_sent(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
 ) -> None:
@@ -119,8 +122,8 @@ async def test_a_journal_that_fails_before_the_wallet_is_asked_says_that_nothing
         if passed == "signing":
             disk.breaks("read-only")
 
-    async with open_test_shop(api_key=None, wallet="sandbox", checkpoint=at) as shop:
-        told = await place(shop, BY_WALLET)
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
+        told = await place(process, BY_WALLET)
         assert isinstance(told, JournalError)
         assert "Nothing was sent." in told.summary
         assert not told.money_may_have_moved
@@ -129,23 +132,23 @@ async def test_a_journal_that_fails_before_the_wallet_is_asked_says_that_nothing
 
 
 async def test_a_call_for_an_order_in_doubt_is_told_so_when_the_journal_fails(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
 ) -> None:
     zinc.script = ["lose_before", httpx.ReadError("lost")]
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place_order.place(process, intent()))
         assert first.state == "unknown"
         zinc.script = ["ok"]
         disk.breaks("read-only")
-        assert doubted(await place(shop)).facts["key"] == first.key
+        assert doubted(await place(process)).facts["key"] == first.key
         disk.is_well()
 
 
 @pytest.mark.parametrize("step", ["asked", "sending", "answered"])
 async def test_a_yes_whose_order_the_journal_cannot_follow_is_told_as_a_doubt(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
     home: Path,
@@ -158,23 +161,23 @@ async def test_a_yes_whose_order_the_journal_cannot_follow_is_told_as_a_doubt(
         if passed == step:
             disk.breaks("read-only")
 
-    async with open_test_shop(checkpoint=at) as shop:
-        asked = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process(checkpoint=at) as process:
+        asked = entry_of(await place_order.place(process, intent()))
         try:
-            ended = await shop.checkout.decide(yes(asked))
+            ended = await decide(process, yes(asked))
         except JournalError as told:
             doubted(told)
             assert told.facts["key"] == asked.key
         else:
             assert entry_of(ended).state != "refused"
         disk.is_well()
-        sent = entry_of(await shop.checkout.look("local", asked.key)).state
+        sent = entry_of(await look(process, "local", asked.key)).state
     assert sent in ("waiting", "accepted")
     assert len(zinc.orders) <= 1
 
 
 async def test_a_host_is_told_of_the_doubt_and_the_key(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
 ) -> None:
@@ -182,7 +185,7 @@ async def test_a_host_is_told_of_the_doubt_and_the_key(
         if passed == "answered":
             disk.breaks("read-only")
 
-    async with open_test_shop(checkpoint=at) as shop, host(shop, "legacy") as client:
+    async with open_test_process(checkpoint=at) as process, host(process, "legacy") as client:
         told = said(await client.call_tool("place_order", arguments()))
         assert (told["code"], told["outcome"], told["money_may_have_moved"]) == ("outcome_unknown", "unknown", True)
         assert told["order_id"] in zinc.orders
@@ -191,7 +194,7 @@ async def test_a_host_is_told_of_the_doubt_and_the_key(
         disk.is_well()
 
 
-async def test_a_no_of_zinc_stays_a_no(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_a_no_of_zinc_stays_a_no(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = [httpx.Response(400, json={"error": {"code": "out_of_stock"}})]
-    async with open_test_shop() as shop:
-        assert isinstance(await place(shop), OrderRejectedError)
+    async with open_test_process() as process:
+        assert isinstance(await place(process), OrderRejectedError)

@@ -7,18 +7,20 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from wanted import book, order
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import entry_with_key, look
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.wiring import Shop
+from zinc_mcp.process import Process
 
 DAY = 86_400.0
 LIVE = "zn_live_planted"
@@ -39,16 +41,16 @@ def paid(zinc: FakeZinc) -> list[str]:
     return [request.url.path for request in zinc.requests if request.url.path.startswith("/products/")]
 
 
-async def asked(shop: Shop, intent: Intent) -> tuple[Entry, list[str | None], int]:
-    entry = entry_of(await shop.checkout.place(intent))
+async def asked(process: Process, intent: Intent) -> tuple[Entry, list[str | None], int]:
+    entry = entry_of(await place(process, intent))
     question = question_of(entry)
     assert question is not None
     return entry, [line.title for line in question.lines], question.look_up_cents
 
 
-async def declined(shop: Shop, intent: Intent) -> list[str | None]:
-    entry, titles, _ = await asked(shop, intent)
-    await shop.checkout.decide(no(entry))
+async def declined(process: Process, intent: Intent) -> list[str | None]:
+    entry, titles, _ = await asked(process, intent)
+    await decide(process, no(entry))
     return titles
 
 
@@ -58,65 +60,67 @@ def counted(home: Path, clock: HandClock, caller: str = "local") -> tuple[int, i
 
 
 async def test_questions_that_nobody_says_yes_to_cost_no_more_than_the_budget_of_look_ups(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_lookups_day = 7\n")
     sold(zinc, *range(40))
-    async with open_test_shop(api_key=LIVE) as shop:
-        titles = [await declined(shop, wish(*range(4 * each, 4 * each + 4))) for each in range(4)]
+    async with open_test_process(api_key=LIVE) as process:
+        titles = [await declined(process, wish(*range(4 * each, 4 * each + 4))) for each in range(4)]
         assert len(paid(zinc)) == 7
         assert counted(home, clock) == (7, 0), "money, and no orders"
         assert [sum(title is not None for title in each) for each in titles] == [4, 3, 0, 0]
-        assert await declined(shop, wish(30, caller="ada")) == ["Book 30"], "each caller has a budget"
+        assert await declined(process, wish(30, caller="ada")) == ["Book 30"], "each caller has a budget"
         clock.pass_seconds(DAY + 1)
-        assert await declined(shop, wish(39)) == ["Book 39"]
+        assert await declined(process, wish(39)) == ["Book 39"]
 
 
 async def test_a_budget_of_nothing_asks_without_a_title(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_lookups_day = 0\n")
     sold(zinc, 1)
-    async with open_test_shop(api_key=LIVE) as shop:
-        _, titles, cost = await asked(shop, wish(1))
+    async with open_test_process(api_key=LIVE) as process:
+        _, titles, cost = await asked(process, wish(1))
     assert (titles, cost, paid(zinc)) == ([None], 0, [])
 
 
 async def test_a_look_up_counts_under_the_limits_and_is_left_out_where_they_are_full(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_day = 5101\n")
     sold(zinc, 1, 2)
-    async with open_test_shop(api_key=LIVE) as shop:
-        _, titles, cost = await asked(shop, wish(1, 2))
+    async with open_test_process(api_key=LIVE) as process:
+        _, titles, cost = await asked(process, wish(1, 2))
     assert (titles, cost) == (["Book 1", None], 1)
     assert counted(home, clock) == (5101, 1)
 
 
 async def test_a_product_is_not_paid_for_twice_within_ten_minutes_whatever_process_asks(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
     sold(zinc, 1, 2)
-    async with open_test_shop(api_key=LIVE) as shop, open_test_shop(api_key=LIVE) as other:
-        _, titles, cost = await asked(shop, wish(1))
+    async with open_test_process(api_key=LIVE) as process, open_test_process(api_key=LIVE) as other:
+        _, titles, cost = await asked(process, wish(1))
         assert (titles, cost) == (["Book 1"], 1)
         _, titles, cost = await asked(other, wish(1, 2, caller="ada"))
         assert (titles, cost) == (["Book 1", "Book 2"], 1)
         clock.pass_seconds(590)
-        await declined(shop, wish(1, 1, max_price=4000))
+        await declined(process, wish(1, 1, max_price=4000))
         assert len(paid(zinc)) == 2
         clock.pass_seconds(20)
-        await declined(shop, wish(1, 1, max_price=3000))
+        await declined(process, wish(1, 1, max_price=3000))
     assert paid(zinc) == ["/products/B000000001", "/products/B000000002", "/products/B000000001"]
 
 
-async def test_two_questions_at_once_pay_once_and_both_have_the_title(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_two_questions_at_once_pay_once_and_both_have_the_title(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
     sold(zinc, 1)
     found: list[list[str | None]] = []
-    async with open_test_shop(api_key=LIVE) as shop, anyio.create_task_group() as tasks:
+    async with open_test_process(api_key=LIVE) as process, anyio.create_task_group() as tasks:
 
         async def ask(each: Intent) -> None:
-            found.append((await asked(shop, each))[1])
+            found.append((await asked(process, each))[1])
 
         for quantity in (1, 2, 3):
             products = [{**book(1)[0], "quantity": quantity}]
@@ -136,25 +140,25 @@ async def test_two_questions_at_once_pay_once_and_both_have_the_title(open_test_
     ids=["404", "402", "500", "html"],
 )
 async def test_what_zinc_cannot_tell_is_no_error_and_counts_unless_zinc_said_no(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, answer: httpx.Response, counts: int
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: httpx.Response, counts: int
 ) -> None:
     zinc.products["B000000001"] = answer
-    async with open_test_shop(api_key=LIVE) as shop:
-        assert await declined(shop, wish(1)) == [None]
-        assert await declined(shop, wish(1, max_price=4000)) == [None]
+    async with open_test_process(api_key=LIVE) as process:
+        assert await declined(process, wish(1)) == [None]
+        assert await declined(process, wish(1, max_price=4000)) == [None]
     assert counted(home, clock) == (counts, 0)
     assert len(paid(zinc)) == 1
 
 
 async def test_a_look_up_is_no_order_in_any_list(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_orders_day = 1\n")
     sold(zinc, 1, 2)
-    async with open_test_shop(api_key=LIVE) as shop:
-        await declined(shop, wish(1, 2))
-        entry, _, _ = await asked(shop, wish(1))
-        decided = await shop.checkout.decide(yes(entry))
+    async with open_test_process(api_key=LIVE) as process:
+        await declined(process, wish(1, 2))
+        entry, _, _ = await asked(process, wish(1))
+        decided = await decide(process, yes(entry))
         assert entry_of(decided).state == "accepted", "look-ups take no place of orders"
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             listed = journal.entries()
@@ -162,8 +166,8 @@ async def test_a_look_up_is_no_order_in_any_list(
             unfinished = journal.unfinished(mode="live")
         [look_up, *_] = [each for each in everything if each.kind == "look_up"]
         with pytest.raises(OrderNotFoundError):
-            await shop.checkout.look("ada", look_up.key)
-        assert await shop.checkout.entry(look_up.key) is None
+            await look(process, "ada", look_up.key)
+        assert await entry_with_key(process, look_up.key) is None
     assert [each.kind for each in everything].count("look_up") == 2
     assert {each.kind for each in listed} == {"order"}
     assert unfinished == [entry_of(decided)]
@@ -171,12 +175,12 @@ async def test_a_look_up_is_no_order_in_any_list(
 
 
 async def test_with_a_test_key_a_look_up_costs_nothing_and_is_not_written_down(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, write_config: Config
 ) -> None:
     write_config('[policy]\napproval = "page"\nmax_lookups_day = 0\n')
     sold(zinc, 1)
-    async with open_test_shop() as shop:
-        _, titles, cost = await asked(shop, wish(1))
+    async with open_test_process() as process:
+        _, titles, cost = await asked(process, wish(1))
     assert (titles, cost) == (["Book 1"], 0)
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         assert journal.read(1).kind == "order"

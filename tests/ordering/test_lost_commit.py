@@ -8,16 +8,18 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from ordering.test_crash_consistency import place
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import asked_pin
 
 
 class Cutting:
@@ -99,27 +101,27 @@ def nothing_was_sent(told: object) -> None:
 
 
 async def test_an_order_whose_opening_was_committed_unheard_is_free_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
     proxy, address, straight = behind
-    async with open_test_shop(journal=address) as shop:
-        entry_of(await shop.checkout.place(intent()))
+    async with open_test_process(journal=address) as process:
+        entry_of(await place_order.place(process, intent()))
         proxy.cuts = 1
-        nothing_was_sent(await place(shop, intent(products=book(2))))
+        nothing_was_sent(await place(process, intent(products=book(2))))
         [lost, _] = seen(straight, clock)
         assert (lost.state, lost.counts_cents) == ("refused", 0), "freed at the next good connection"
-        assert entry_of(await shop.checkout.place(intent(products=book(2)))).state == "accepted"
+        assert entry_of(await place_order.place(process, intent(products=book(2)))).state == "accepted"
         assert len(zinc.orders) == 2
 
 
 async def test_what_could_not_be_freed_yet_is_freed_when_the_process_ends(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
     proxy, address, straight = behind
-    async with open_test_shop(journal=address) as shop:
-        entry_of(await shop.checkout.place(intent()))
+    async with open_test_process(journal=address) as process:
+        entry_of(await place_order.place(process, intent()))
         proxy.cuts = 3
-        nothing_was_sent(await place(shop, intent(products=book(3))))
+        nothing_was_sent(await place(process, intent(products=book(3))))
         proxy.cuts = 0
     assert [entry.counts_cents for entry in seen(straight, clock)] == [0, 5100]
     assert len(zinc.posts) == 1
@@ -127,7 +129,7 @@ async def test_what_could_not_be_freed_yet_is_freed_when_the_process_ends(
 
 @pytest.mark.parametrize(("passes", "state"), [(0, "refused"), (1, "refused"), (2, "refused")])
 async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_and_is_free_again(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: HandClock,
     behind: tuple[Cutting, str, str],
@@ -135,30 +137,30 @@ async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_a
     state: str,
 ) -> None:
     proxy, address, straight = behind
-    async with open_test_shop(journal=address, api_key=None, wallet="sandbox") as shop:
-        await shop.checkout.has_pin("local")  # the journal is open
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
+        await asked_pin(process.journal, "local")  # the journal is open
         proxy.passes, proxy.cuts = passes, 1
-        nothing_was_sent(await place(shop, Intent("local", "agent", order())))
+        nothing_was_sent(await place(process, Intent("local", "agent", order())))
         [lost] = seen(straight, clock)
         assert (lost.state, lost.counts_cents) == (state, 0)
         assert zinc.settlements == []
-        assert entry_of(await shop.checkout.place(Intent("local", "agent", order()))).state == "accepted"
+        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
     assert len(zinc.settlements) == len(zinc.orders) == 1
 
 
 async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_is_not_kept(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
     proxy, address, straight = behind
-    async with open_test_shop(journal=address, api_key=None, wallet="sandbox") as shop:
-        await shop.checkout.has_pin("local")
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
+        await asked_pin(process.journal, "local")
         proxy.passes, proxy.cuts = 3, 1
-        told = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+        told = entry_of(await place_order.place(process, Intent("local", "agent", order())))
         assert (told.state, told.counts_cents) == ("refused", 0)
         assert zinc.settlements == []
         with Journal.open(straight, clock=clock) as journal:
             payment = journal.payment(told.id)
         assert payment is not None
         assert payment.credential is None
-        assert entry_of(await shop.checkout.place(Intent("local", "agent", order()))).state == "accepted"
+        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
     assert len(zinc.settlements) == len(zinc.orders) == 1

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from wanted import book, order
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.views.ending import ending_of
@@ -34,17 +35,17 @@ def the_journal(home: Path, clock: HandClock) -> Journal:
 
 @pytest.mark.parametrize("status", ["order_failed", "cancelled", "cancelled_by_retailer"])
 async def test_what_a_wallet_paid_up_front_counts_on_although_zinc_says_that_nothing_was_bought(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: Config, status: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config, status: str
 ) -> None:
     write_config("[policy]\nmax_day = 10000\n")
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        first = entry_of(await shop.checkout.place(by_wallet()))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        first = entry_of(await place(process, by_wallet()))
         zinc.advance(str(first.order_id), status, job_result=FAILED)
-        ended = entry_of(await shop.checkout.look("local", first.key))
+        ended = entry_of(await look(process, "local", first.key))
         with pytest.raises(LimitExceededError):
-            await shop.checkout.place(by_wallet(2))
+            await place(process, by_wallet(2))
         clock.pass_seconds(DAY + 1)
-        later = entry_of(await shop.checkout.place(by_wallet(2)))
+        later = entry_of(await place(process, by_wallet(2)))
     assert (ended.authorised_cents, ended.counts_cents, ended.spent_cents) == (5100, 5100, None)
     told = " ".join(ending_of(ended).sentences)
     assert "$51.00 was paid up front" in told
@@ -52,11 +53,13 @@ async def test_what_a_wallet_paid_up_front_counts_on_although_zinc_says_that_not
     assert later.state == "accepted", "it leaves the windows by age"
 
 
-async def test_that_an_order_came_cheaper_frees_no_limit_by_itself(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        entry = entry_of(await shop.checkout.place(by_wallet()))
+async def test_that_an_order_came_cheaper_frees_no_limit_by_itself(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
         zinc.settle(str(entry.order_id), 3000)
-        placed = entry_of(await shop.checkout.look("local", entry.key))
+        placed = entry_of(await look(process, "local", entry.key))
     assert (placed.spent_cents, placed.counts_cents) == (3100, 5100)
 
 
@@ -74,83 +77,83 @@ async def test_that_an_order_came_cheaper_frees_no_limit_by_itself(open_test_sho
     ids=str,
 )
 async def test_a_credit_that_zinc_shows_frees_as_much_and_no_more_than_was_paid(
-    open_test_shop: OpenShop, zinc: FakeZinc, credits: list[Any], counts: int
+    open_test_process: OpenProcess, zinc: FakeZinc, credits: list[Any], counts: int
 ) -> None:
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        entry = entry_of(await shop.checkout.place(by_wallet()))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
         rows = [{"id": f"r{number}", "credited_amount": cents} for number, cents in enumerate(credits)]
         zinc.advance(str(entry.order_id), "cancelled", returns=rows)
-        ended = entry_of(await shop.checkout.look("local", entry.key))
+        ended = entry_of(await look(process, "local", entry.key))
     assert ended.counts_cents == counts
 
 
 async def test_above_max_unproved_the_wallets_rail_stops_until_the_owner_speaks(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_unproved = 6000\n")
-    async with open_test_shop(wallet="sandbox") as shop:
+    async with open_test_process(wallet="sandbox") as process:
         for number in (1, 2):
-            entry = entry_of(await shop.checkout.place(by_wallet(number)))
+            entry = entry_of(await place(process, by_wallet(number)))
             zinc.advance(str(entry.order_id), "order_failed", job_result=FAILED)
-            entry = entry_of(await shop.checkout.look("local", entry.key))
+            entry = entry_of(await look(process, "local", entry.key))
             clock.pass_seconds(40 * DAY)
         with pytest.raises(LimitExceededError) as refused:
-            await shop.checkout.place(by_wallet(3))
+            await place(process, by_wallet(3))
         assert "max_unproved" in refused.value.summary
         assert "orders refunded" in refused.value.next_step
         assert refused.value.facts["unproved_cents"] == 10_200
-        other_member = entry_of(await shop.checkout.place(by_wallet(3, caller="ada")))
-        other_rail = entry_of(await shop.checkout.place(by_balance(4)))
+        other_member = entry_of(await place(process, by_wallet(3, caller="ada")))
+        other_rail = entry_of(await place(process, by_balance(4)))
         with the_journal(home, clock) as journal:
             journal.refunded(entry.key, 5100)
-        again = entry_of(await shop.checkout.place(by_wallet(3)))
+        again = entry_of(await place(process, by_wallet(3)))
     assert {other_member.state, other_rail.state, again.state} == {"accepted"}
 
 
 async def test_a_credit_that_has_come_since_makes_room_under_max_unproved(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_unproved = 0\n")
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        first = entry_of(await shop.checkout.place(by_wallet()))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        first = entry_of(await place(process, by_wallet()))
         zinc.advance(str(first.order_id), "cancelled")
-        await shop.checkout.look("local", first.key)
+        await look(process, "local", first.key)
         clock.pass_seconds(2 * DAY)
         with pytest.raises(LimitExceededError):
-            await shop.checkout.place(by_wallet(2))
+            await place(process, by_wallet(2))
         zinc.advance(str(first.order_id), "cancelled", cases=[{"id": "c", "credited_amount": 5100}])
-        assert entry_of(await shop.checkout.place(by_wallet(2))).state == "accepted"
+        assert entry_of(await place(process, by_wallet(2))).state == "accepted"
 
 
 async def test_the_owners_word_is_bounded_by_what_was_paid_and_is_not_lost_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
-    async with open_test_shop(wallet="sandbox") as shop:
-        paid = entry_of(await shop.checkout.place(by_wallet()))
-        held = entry_of(await shop.checkout.place(by_balance(2)))
+    async with open_test_process(wallet="sandbox") as process:
+        paid = entry_of(await place(process, by_wallet()))
+        held = entry_of(await place(process, by_balance(2)))
         with the_journal(home, clock) as journal:
             with pytest.raises(RefusedError, match="not over"):
                 journal.refunded(paid.key, 100)
             with pytest.raises(RefusedError, match="Nothing was paid up front"):
                 journal.refunded(held.key, 100)
         zinc.advance(str(paid.order_id), "order_failed", job_result=FAILED)
-        await shop.checkout.look("local", paid.key)
+        await look(process, "local", paid.key)
         with the_journal(home, clock) as journal:
             with pytest.raises(RefusedError, match=r"\$51\.00"):
                 journal.refunded(paid.key, 5101)
             assert journal.refunded(paid.key, 2000).counts_cents == 3100
             assert journal.purge(-1) == 1
         zinc.advance(str(paid.order_id), "order_failed", job_result={**FAILED, "error": "news"})
-        looked = entry_of(await shop.checkout.look("local", paid.key))
+        looked = entry_of(await look(process, "local", paid.key))
     assert (looked.refunded_cents, looked.counts_cents) == (2000, 3100), "a later look does not undo it"
 
 
 async def test_that_the_owner_says_not_bought_is_no_proof_that_the_wallets_money_is_back(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     zinc.script = ["settled_no_order", failure(403, "forbidden")]
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        entry = entry_of(await shop.checkout.place(by_wallet()))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
         assert entry.state == "unknown"
     with the_journal(home, clock) as journal:
         resolved = journal.resolve(entry.key, order_id=None)
@@ -159,14 +162,14 @@ async def test_that_the_owner_says_not_bought_is_no_proof_that_the_wallets_money
 
 
 async def test_a_credential_that_never_left_counts_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_unproved = 0\nmax_day = 5100\n")
     zinc.script = ["refuse"]
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
         with pytest.raises(Exception, match="could not be reached"):
-            await shop.checkout.place(by_wallet())
-        assert entry_of(await shop.checkout.place(by_wallet())).state == "accepted"
+            await place(process, by_wallet())
+        assert entry_of(await place(process, by_wallet())).state == "accepted"
 
 
 # What the price says
@@ -197,15 +200,15 @@ UNCLEAR: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("lie", UNCLEAR)
 async def test_a_price_that_contradicts_itself_settles_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, lie: str
+    open_test_process: OpenProcess, zinc: FakeZinc, lie: str
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(by_balance()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, by_balance()))
         components = {"currency": "USD", **UNCLEAR[lie]}
         zinc.advance(str(entry.order_id), "order_placed", job_result={"price_components": components})
-        unclear = entry_of(await shop.checkout.look("local", entry.key))
+        unclear = entry_of(await look(process, "local", entry.key))
         zinc.settle(str(entry.order_id), 3000)
-        clear = entry_of(await shop.checkout.look("local", entry.key))
+        clear = entry_of(await look(process, "local", entry.key))
     assert (unclear.state, unclear.spent_cents, unclear.counts_cents) == ("placed", None, 5100)
     assert "contradicts itself" in " ".join(ending_of(unclear).sentences)
     assert (clear.spent_cents, clear.counts_cents, clear.problem) == (3100, 3100, None)
@@ -237,47 +240,49 @@ HONEST: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("form", HONEST)
-async def test_an_honest_price_settles_whatever_its_form(open_test_shop: OpenShop, zinc: FakeZinc, form: str) -> None:
+async def test_an_honest_price_settles_whatever_its_form(
+    open_test_process: OpenProcess, zinc: FakeZinc, form: str
+) -> None:
     components, charged = HONEST[form]
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(by_balance()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, by_balance()))
         zinc.advance(str(entry.order_id), "order_placed", job_result={"price_components": components})
-        placed = entry_of(await shop.checkout.look("local", entry.key))
+        placed = entry_of(await look(process, "local", entry.key))
     assert (placed.spent_cents, placed.counts_cents) == (charged + 100, charged + 100)
 
 
 @pytest.mark.parametrize("returned", [[5000, 101], [5101], [10**12]], ids=str)
 async def test_more_credited_than_was_paid_settles_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, returned: list[int]
+    open_test_process: OpenProcess, zinc: FakeZinc, returned: list[int]
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(by_balance()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, by_balance()))
         zinc.settle(str(entry.order_id), 5000)
         rows = [{"id": f"r{number}", "credited_amount": cents} for number, cents in enumerate(returned)]
         zinc.advance(str(entry.order_id), "order_placed", returns=rows[:1], cases=rows[1:])
-        unclear = entry_of(await shop.checkout.look("local", entry.key))
+        unclear = entry_of(await look(process, "local", entry.key))
     assert (unclear.spent_cents, unclear.counts_cents) == (None, 5100)
 
 
 async def test_more_charged_than_allowed_counts_whole_is_told_and_pauses_that_caller_on_that_rail(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_day = 3000000\n")
-    async with open_test_shop(wallet="sandbox") as shop:
-        entry = entry_of(await shop.checkout.place(by_balance()))
+    async with open_test_process(wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_balance()))
         zinc.settle(str(entry.order_id), 999_900)
-        placed = entry_of(await shop.checkout.look("local", entry.key))
+        placed = entry_of(await look(process, "local", entry.key))
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(by_balance(2))
+            await place(process, by_balance(2))
         assert refused.value.code == "paused"
-        other_member = entry_of(await shop.checkout.place(by_balance(2, caller="ada")))
-        other_rail = entry_of(await shop.checkout.place(by_wallet(3)))
+        other_member = entry_of(await place(process, by_balance(2, caller="ada")))
+        other_rail = entry_of(await place(process, by_wallet(3)))
         with the_journal(home, clock) as journal:
             assert journal.paused() is None
             assert [entry.key in why for why in journal.pauses()] == [True]
             journal.resume()
-        await shop.checkout.look("local", entry.key)
-        resumed = entry_of(await shop.checkout.place(by_balance(2)))
+        await look(process, "local", entry.key)
+        resumed = entry_of(await place(process, by_balance(2)))
     assert (placed.spent_cents, placed.counts_cents) == (1_000_000, 1_000_000)
     assert "more was charged" in " ".join(ending_of(placed).sentences)
     assert {other_member.state, other_rail.state, resumed.state} == {"accepted"}, "the same news pauses once"
@@ -287,34 +292,34 @@ async def test_more_charged_than_allowed_counts_whole_is_told_and_pauses_that_ca
 
 
 async def test_a_full_limit_asks_about_what_fills_it_and_not_about_what_is_old(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_day = 20000\n")
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         for number in range(25):
-            await shop.checkout.place(by_balance(number, max_price=100))
+            await place(process, by_balance(number, max_price=100))
         clock.pass_seconds(3 * DAY)
-        big = entry_of(await shop.checkout.place(by_balance(100, max_price=15_000)))
+        big = entry_of(await place(process, by_balance(100, max_price=15_000)))
         zinc.advance(str(big.order_id), "order_failed", job_result=FAILED)
         reads = len(zinc.requests)
-        assert entry_of(await shop.checkout.place(by_balance(101, max_price=15_000))).state == "accepted"
+        assert entry_of(await place(process, by_balance(101, max_price=15_000))).state == "accepted"
     asked = [request.url.path for request in zinc.requests[reads:] if request.url.path.startswith("/orders/")]
     assert asked == [f"/orders/{big.order_id}"]
 
 
 async def test_a_full_limit_of_thirty_days_asks_about_thirty_days_and_about_open_orders_first(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_day = 30000\nmax_month = 30000\n")
-    async with open_test_shop() as shop:
-        opened = entry_of(await shop.checkout.place(by_balance(1, max_price=10_000)))
+    async with open_test_process() as process:
+        opened = entry_of(await place(process, by_balance(1, max_price=10_000)))
         clock.pass_seconds(5 * DAY)
-        placed = entry_of(await shop.checkout.place(by_balance(2, max_price=10_000)))
+        placed = entry_of(await place(process, by_balance(2, max_price=10_000)))
         zinc.settle(str(placed.order_id), 10_000)
-        await shop.checkout.look("local", placed.key)
+        await look(process, "local", placed.key)
         clock.pass_seconds(5 * DAY)
         zinc.advance(str(opened.order_id), "cancelled")
         reads = len(zinc.requests)
-        assert entry_of(await shop.checkout.place(by_balance(3, max_price=15_000))).state == "accepted"
+        assert entry_of(await place(process, by_balance(3, max_price=15_000))).state == "accepted"
     asked = [request.url.path for request in zinc.requests[reads:] if request.url.path.startswith("/orders/")]
     assert asked[0] == f"/orders/{opened.order_id}"

@@ -12,7 +12,7 @@ from typing import Any, Self
 import anyio
 import pytest
 import sqlalchemy as sa
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of
@@ -20,10 +20,12 @@ from ordering.full_journal import YEARS, driven, fill, postgres_plan, scanned, s
 from sqlalchemy import event
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.process import Clocks
 
 Executed = dict[str, Any]
 """Each statement with the values that it was last given."""
@@ -80,7 +82,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
 
 
 async def travel(
-    open_shop: OpenShop,
+    open_process: OpenProcess,
     zinc: FakeZinc,
     clock: HandClock,
     clocks: Clocks,
@@ -90,33 +92,33 @@ async def travel(
     """Go every road that a placing call, a look-up, a sweep, a decision or the owner takes every day."""
     write_config(POLICY)
     zinc.dated = True
-    async with open_shop(journal=url, wallet="sandbox") as shop:
-        asked = entry_of(await shop.checkout.place(intent(products=book(1))))
-        await shop.checkout.waiting("local")
-        await shop.checkout.send_approved()
-        bought = entry_of(await shop.checkout.decide(yes(asked)))
-        entry_of(await shop.checkout.place(intent(products=book(1))))  # the same again
-        again = entry_of(await shop.checkout.place(intent(products=[*book(1), *book(2)])))  # resembles the first
-        await shop.checkout.decide(no(again))
-        named = entry_of(await shop.checkout.place(intent(products=book(3), idempotency_key="mine")))
-        await shop.checkout.decide(yes(named, how="terminal"))
+    async with open_process(journal=url, wallet="sandbox") as process:
+        asked = entry_of(await place(process, intent(products=book(1))))
+        await questions_for(process, "local")
+        await send_all_approved(process)
+        bought = entry_of(await decide(process, yes(asked)))
+        entry_of(await place(process, intent(products=book(1))))  # the same again
+        again = entry_of(await place(process, intent(products=[*book(1), *book(2)])))  # resembles the first
+        await decide(process, no(again))
+        named = entry_of(await place(process, intent(products=book(3), idempotency_key="mine")))
+        await decide(process, yes(named, how="terminal"))
         zinc.script = ["lose_after"]
-        doubted = entry_of(await shop.checkout.place(Intent("ada", "agent", order(products=book(4)))))
-        await shop.checkout.decide(yes(doubted), caller="ada")
+        doubted = entry_of(await place(process, Intent("ada", "agent", order(products=book(4)))))
+        await decide(process, yes(doubted), caller="ada")
         clock.pass_seconds(500)
         for handle in (asked.key, str(bought.order_id), named.key):
-            await shop.checkout.look("local", handle)
-        await shop.checkout.look("ada", doubted.key)
+            await look(process, "local", handle)
+        await look(process, "ada", doubted.key)
         with pytest.raises(ZincMcpError):
-            await shop.checkout.look("local", "nobody-knows-this")
+            await look(process, "local", "nobody-knows-this")
         await anyio.sleep(0.3)  # the sweep
-    async with open_shop(journal=url, api_key="zn_live_planted") as shop:
-        entry_of(await shop.checkout.place(intent(products=book(5))))  # product pages are looked up for money
+    async with open_process(journal=url, api_key="zn_live_planted") as process:
+        entry_of(await place(process, intent(products=book(5))))  # product pages are looked up for money
     write_config('[policy]\napproval = "none"\nmax_order = 900000\nmax_day = 90000\n')
-    async with open_shop(journal=url) as shop:
-        entry_of(await shop.checkout.place(intent(products=book(6))))  # at once, as nobody is asked
+    async with open_process(journal=url) as process:
+        entry_of(await place(process, intent(products=book(6))))  # at once, as nobody is asked
         with pytest.raises(LimitExceededError):
-            await shop.checkout.place(intent(products=book(9), max_price=89_900))
+            await place(process, intent(products=book(9), max_price=89_900))
     with Journal.open(url, clock=clock, uptime=None) as journal:
         journal.entries(20)
         journal.entries(20, mode="live")
@@ -142,7 +144,7 @@ def reads_all(step: str) -> bool:
 
 @pytest.mark.usefixtures("heard")
 async def test_on_sqlite_no_statement_of_the_roads_of_an_order_scans_a_table(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: HandClock,
     clocks: Clocks,
@@ -153,7 +155,7 @@ async def test_on_sqlite_no_statement_of_the_roads_of_an_order_scans_a_table(
     url = f"sqlite:///{home / 'journal.db'}"
     fill(url, 3000, clock.now)
     executed.clear()
-    await travel(open_test_shop, zinc, clock, clocks, url, write_config)
+    await travel(open_test_process, zinc, clock, clocks, url, write_config)
     statements = of_orders(executed)
     assert len(statements) > 40
     scanning: dict[str, list[str]] = {}
@@ -172,7 +174,7 @@ def is_bounded_list(text: str, steps: list[str]) -> bool:
 
 @pytest.mark.usefixtures("heard")
 async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: HandClock,
     clocks: Clocks,
@@ -186,7 +188,7 @@ async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table
     url = str(postgres.get_uri(name))
     fill(url, 8_000, clock.now)
     executed.clear()
-    await travel(open_test_shop, zinc, clock, clocks, url, write_config)
+    await travel(open_test_process, zinc, clock, clocks, url, write_config)
     statements = of_orders(executed)
     assert len(statements) > 40
     engine = sa.create_engine(driven(url))

@@ -28,12 +28,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanted import intent
 
-from zinc_mcp.attempt import Answer
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Answer, Clocks, Process
+from zinc_mcp.wiring import open_process
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -136,8 +136,8 @@ class KilledError(BaseException):
 
 
 @dataclass
-class Process:
-    """A shop in a task of its own; it can be killed at a step."""
+class Server:
+    """A process of ours in a task of its own; it can be killed at a step."""
 
     world: "World"
     dies_at: str | None = None
@@ -145,14 +145,14 @@ class Process:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until it is stopped or killed."""
-        send, receive = anyio.create_memory_object_stream[Callable[[Shop], Awaitable[None]]](0)
+        send, receive = anyio.create_memory_object_stream[Callable[[Process], Awaitable[None]]](0)
         self._work = send
         try:
             with send, receive:
-                async with self.world.opened(self._passed) as shop:
+                async with self.world.opened(self._passed) as ours:
                     task_status.started()
                     async for work in receive:
-                        await work(shop)
+                        await work(ours)
         except BaseExceptionGroup as group:
             if group.split(KilledError)[1] is not None:
                 raise
@@ -164,14 +164,14 @@ class Process:
             self.dies_at = None
             raise KilledError
 
-    async def do(self, work: Callable[[Shop], Awaitable[Any]]) -> Any:
+    async def do(self, work: Callable[[Process], Awaitable[Any]]) -> Any:
         """Have the process do something; None when it was killed over it."""
         result: list[Any] = []
         done = anyio.Event()
 
-        async def wrapped(shop: Shop) -> None:
+        async def wrapped(ours: Process) -> None:
             try:
-                result.append(await work(shop))
+                result.append(await work(ours))
             except ZincMcpError as error:
                 result.append(error)
             finally:
@@ -205,13 +205,13 @@ class World:
 
     def __post_init__(self) -> None:
         self.zinc = FakeZinc(self.clock)
-        self.processes = [Process(self), Process(self)]
+        self.processes = [Server(self), Server(self)]
         (self.home / "zinc.toml").write_text(f"[policy]\nmax_day = {MAX_DAY}\n", encoding="utf-8")
 
     def opened(self, checkpoint: Callable[[str], None]) -> Any:
         """Open a shop of one process."""
         configured = Settings(home=self.home, config=self.home / "zinc.toml", api_key=SecretStr("zn_test_planted"))
-        return open_shop(
+        return open_process(
             configured,
             transport=self.zinc.transport(),
             clocks=CLOCKS,
@@ -220,7 +220,7 @@ class World:
             checkpoint=checkpoint,
         )
 
-    async def start(self, process: Process) -> None:
+    async def start(self, process: Server) -> None:
         """Start a process."""
         await self.tasks.start(process.run)
 
@@ -265,8 +265,8 @@ class World:
             for process in chosen:
                 racing.start_soon(self._place_by, process, what, wanted)
 
-    async def _place_by(self, process: Process, what: Place, wanted: Intent) -> None:
-        told = await process.do(lambda shop: shop.checkout.place(wanted))
+    async def _place_by(self, process: Server, what: Place, wanted: Intent) -> None:
+        told = await process.do(lambda ours: place(ours, wanted))
         note(f"  told {told.entry.state if isinstance(told, Answer) and told.entry else told!r}")
         if isinstance(told, Answer) and told.entry is not None:
             assert _product_of(told.entry.facts["items"][0]["url"]) == what.product, "another intention's order"
@@ -278,7 +278,7 @@ class World:
         if keys:
             posts = len(self.zinc.posts)
             key = keys[what.which % len(keys)]
-            await self.processes[what.by].do(lambda shop: shop.checkout.look("local", key))
+            await self.processes[what.by].do(lambda ours: look(ours, "local", key))
             assert len(self.zinc.posts) == posts, "looking up never buys"
 
     def _advance(self, which: int, status: str) -> None:
@@ -428,7 +428,7 @@ async def _drive(happenings: list[Happening]) -> None:
 
 
 async def _looked_up(world: World, key: str) -> None:
-    await world.processes[0].do(lambda shop: shop.checkout.look("local", key))
+    await world.processes[0].do(lambda ours: look(ours, "local", key))
 
 
 async def _well_again(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of
@@ -19,7 +19,9 @@ from ordering.full_journal import YEARS, driven, fill
 from ordering.test_journal import draft, entry
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderRejectedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.purge import SLICE
@@ -52,18 +54,18 @@ def on_disk(home: Path) -> bytes:
 
 
 async def test_nothing_secret_or_personal_of_an_old_order_is_left_on_the_disk(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clock: HandClock, write_config: Any
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, write_config: Any
 ) -> None:
     write_config('[policy]\napproval = "page"\n')
     wish = {"products": book(1), "gift_message": "A planted gift", "is_gift": True}
-    async with open_test_shop(wallet="sandbox") as shop:
+    async with open_test_process(wallet="sandbox") as process:
         for rail in ("account", "agent"):
             wanted = Intent("local", "agent" if rail == "agent" else "account", order(**wish, max_price=3000))
-            asked = entry_of(await shop.checkout.place(wanted))
+            asked = entry_of(await place(process, wanted))
             if asked.state == "waiting":
-                bought = entry_of(await shop.checkout.decide(yes(asked)))
+                bought = entry_of(await decide(process, yes(asked)))
                 zinc.settle(str(bought.order_id), 2000)
-                assert entry_of(await shop.checkout.look("local", bought.key)).state == "placed"
+                assert entry_of(await look(process, "local", bought.key)).state == "placed"
             wish = {**wish, "products": [*book(1), *book(2)]}
         said: dict[str, Any] = {
             "code": "invalid_request",
@@ -71,9 +73,9 @@ async def test_nothing_secret_or_personal_of_an_old_order_is_left_on_the_disk(
             "details": {},
         }
         zinc.script = [httpx.Response(400, json={"error": said})]
-        asked = entry_of(await shop.checkout.place(intent(products=book(3), idempotency_key="refused")))
+        asked = entry_of(await place(process, intent(products=book(3), idempotency_key="refused")))
         with pytest.raises(OrderRejectedError):
-            await shop.checkout.decide(yes(asked))
+            await decide(process, yes(asked))
     before = on_disk(home)
     assert all(secret in before for secret in SECRETS[:3])
     assert b"planted answer" in before

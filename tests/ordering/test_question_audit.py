@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of
@@ -20,6 +20,8 @@ from pydantic import BaseModel, ValidationError
 from serving.as_a_host import both_eras, said
 from wanted import ADDRESS, BOOK, arguments, intent
 
+from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, MOST_BYTES, in_words, question_about
 from zinc_mcp.errors import RefusedError
@@ -212,7 +214,7 @@ def test_every_field_is_in_the_question_whole(path: Path) -> None:
 @both_eras
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
 async def test_every_field_is_before_the_person_whole_whatever_asks(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str, path: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str, path: Path
 ) -> None:
     write_config(
         '[policy]\napproval = "auto"\nmax_order = 1000000000\nmax_day = 1000000000\nconnect = true\n'
@@ -225,19 +227,19 @@ async def test_every_field_is_before_the_person_whole_whatever_asks(
         read.append(params.message)
         return ElicitResult(action="accept", content={"approve": True})
 
-    async with open_test_shop() as shop:
-        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+    async with open_test_process() as process:
+        async with Client(build_server(process), mode=mode, elicitation_callback=agree) as client:
             facts = said(await client.call_tool("place_order", wanted))
         order = OrderCreate.model_validate(wanted)
         if facts["outcome"] == "waiting":
             assert "too long for the host's dialogue" in facts["next_step"]
             assert f"approve {facts['key']}" in facts["next_step"]
-            [entry] = await shop.checkout.waiting("local")
+            [entry] = await questions_for(process, "local")
             question = question_of(entry)
             assert question is not None
             assert len(question.text()) > DIALOGUE_CHARACTERS
             read.append(question.text())
-            await shop.checkout.decide(yes(entry))
+            await decide(process, yes(entry))
     assert missing(order, read[0]) == []
     [sent] = zinc.bodies()
     ours = {name: value for name, value in sent["metadata"].items() if not name.startswith("zinc_mcp_")}
@@ -257,7 +259,7 @@ HONEST = arguments(
 
 @both_eras
 async def test_an_honest_large_order_is_asked_in_the_host_s_dialogue(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
     read: list[str] = []
@@ -266,26 +268,26 @@ async def test_an_honest_large_order_is_asked_in_the_host_s_dialogue(
         read.append(params.message)
         return ElicitResult(action="accept", content={"approve": True})
 
-    async with open_test_shop() as shop:
-        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+    async with open_test_process() as process:
+        async with Client(build_server(process), mode=mode, elicitation_callback=agree) as client:
             facts = said(await client.call_tool("place_order", HONEST))
     assert facts["outcome"] == "accepted"
     assert missing(OrderCreate.model_validate(HONEST), read[0]) == []
 
 
 async def test_an_order_beyond_every_bound_is_refused_before_anybody_is_asked(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Any]
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
     options = [{"label": f"Option {number}", "value": text_of(500)} for number in range(50)]
     line = {"variant": options, "quantity": 1}
     huge = intent(products=[{**line, "url": f"https://www.amazon.com/dp/B{number:09d}"} for number in range(20)])
     assert len(huge.order.model_dump_json()) > MOST_BYTES
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(huge)
-        assert await shop.checkout.waiting("local") == []
-        smaller = entry_of(await shop.checkout.place(intent(products=[{**line, "url": BOOK}])))
+            await place(process, huge)
+        assert await questions_for(process, "local") == []
+        smaller = entry_of(await place(process, intent(products=[{**line, "url": BOOK}])))
         assert question_of(smaller) is not None
     assert refused.value.code == "order_too_large"
     assert zinc.posts == []

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, arguments, book, intent, order
 
+from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.ask import MOST_WAITING
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, RailName
-from zinc_mcp.wiring import Shop
+from zinc_mcp.process import Process
 
 WriteConfig = Callable[[str], Path]
 LIVE = "zn_live_planted"
@@ -31,9 +34,9 @@ def ask_always(write_config: WriteConfig) -> None:
     write_config('[policy]\napproval = "auto"\nmax_order = 100000\nmax_day = 1000000\n')
 
 
-async def asked(shop: Shop, wanted: Intent) -> Entry:
+async def asked(process: Process, wanted: Intent) -> Entry:
     """Place an order that must be asked about, and return its entry."""
-    entry = entry_of(await shop.checkout.place(wanted))
+    entry = entry_of(await place(process, wanted))
     assert question_of(entry) is not None
     return entry
 
@@ -44,10 +47,10 @@ def about(entry: Entry) -> QuestionRef:
     return reference
 
 
-async def refusal(shop: Shop, decision: Decision, caller: str | None = None) -> str:
+async def refusal(process: Process, decision: Decision, caller: str | None = None) -> str:
     """Give a decision that must not be taken, and return why."""
     with pytest.raises(RefusedError) as refused:
-        await shop.checkout.decide(decision, caller=caller)
+        await decide(process, decision, caller=caller)
     return refused.value.code
 
 
@@ -64,75 +67,75 @@ async def refusal(shop: Shop, decision: Decision, caller: str | None = None) -> 
     ids=["a live order", "another test order", "another rail"],
 )
 async def test_a_yes_for_one_question_is_none_for_another_under_the_same_key(
-    open_test_shop: OpenShop, zinc: FakeZinc, second: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, second: dict[str, Any]
 ) -> None:
     rail: RailName = "agent" if second.get("wallet") else "account"
     caller = "ada" if second.get("api_key") == "zn_test_planted-secret" else "local"
-    async with open_test_shop() as shop, open_test_shop(**second) as other:
-        small = await asked(shop, intent(idempotency_key="order-1", max_price=500))
+    async with open_test_process() as process, open_test_process(**second) as other:
+        small = await asked(process, intent(idempotency_key="order-1", max_price=500))
         large = Intent(caller, rail, order(products=book(9), max_price=24_000, idempotency_key="order-1"))
         asked_later = await asked(other, large)
-        await shop.checkout.decide(yes(small))
+        await decide(process, yes(small))
         assert [each["max_price"] for each in zinc.bodies()] == [500]
-        assert question_of(await other.checkout.entry_of(asked_later.id) or small) is not None, "it still stands"
+        assert question_of(await watch.entry_of(other, asked_later.id) or small) is not None, "it still stands"
 
 
 async def test_an_old_question_s_answer_is_none_for_the_next_question_of_the_same_entry(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with open_test_shop() as shop:
-        first = await asked(shop, intent())
-        near = await asked(shop, intent(products=[{"url": BOOK, "quantity": 2}]))
-        assert await refusal(shop, yes(first)) == "question_closed", "another order like it has come since"
-        anew = await shop.checkout.entry_of(first.id)
+    async with open_test_process() as process:
+        first = await asked(process, intent())
+        near = await asked(process, intent(products=[{"url": BOOK, "quantity": 2}]))
+        assert await refusal(process, yes(first)) == "question_closed", "another order like it has come since"
+        anew = await watch.entry_of(process, first.id)
         assert anew is not None
         assert about(anew) != about(first)
-        assert await refusal(shop, yes(first)) == "question_closed"
+        assert await refusal(process, yes(first)) == "question_closed"
         assert zinc.posts == []
         question = question_of(anew)
         assert question is not None
         assert "2 pieces" in question.near[0]
-        await shop.checkout.decide(yes(anew))
-        assert await refusal(shop, yes(near)) == "question_closed", "what it named as waiting has been sent since"
+        await decide(process, yes(anew))
+        assert await refusal(process, yes(near)) == "question_closed", "what it named as waiting has been sent since"
     assert len(zinc.posts) == 1
 
 
 @pytest.mark.parametrize("forged", ["id", "digest", "entry"])
 async def test_a_decision_that_names_anything_else_changes_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, forged: str
+    open_test_process: OpenProcess, zinc: FakeZinc, forged: str
 ) -> None:
-    async with open_test_shop() as shop:
-        entry, other = await asked(shop, intent()), await asked(shop, intent(products=book(2)))
+    async with open_test_process() as process:
+        entry, other = await asked(process, intent()), await asked(process, intent(products=book(2)))
         changes: dict[str, dict[str, Any]] = {
             "id": {"id": about(other).id},
             "digest": {"digest": about(other).digest},
             "entry": {"entry_id": other.id},
         }
         mixed = dataclasses.replace(about(entry), **changes[forged])
-        assert await refusal(shop, Decision(mixed, yes=True, how="page", who="local")) == "question_closed"
-        assert await refusal(shop, Decision(mixed, yes=False, how="page", who="local")) == "question_closed"
-        assert [question_of(each) is not None for each in await shop.checkout.waiting("local")] == [True, True]
+        assert await refusal(process, Decision(mixed, yes=True, how="page", who="local")) == "question_closed"
+        assert await refusal(process, Decision(mixed, yes=False, how="page", who="local")) == "question_closed"
+        assert [question_of(each) is not None for each in await questions_for(process, "local")] == [True, True]
     assert zinc.posts == []
 
 
-async def test_practice_never_decides_about_a_live_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop(api_key=LIVE) as live, open_test_shop() as practice:
+async def test_practice_never_decides_about_a_live_order(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process(api_key=LIVE) as live, open_test_process() as practice:
         entry = await asked(live, intent())
         assert await refusal(practice, yes(entry)) == "question_closed"
         assert zinc.posts == []
-        await live.checkout.decide(yes(entry))
+        await decide(live, yes(entry))
     assert len(zinc.posts) == 1
 
 
 @pytest.mark.parametrize("answer", [yes, no])
 async def test_an_answer_is_used_once(
-    open_test_shop: OpenShop, zinc: FakeZinc, answer: Callable[[Entry], Decision]
+    open_test_process: OpenProcess, zinc: FakeZinc, answer: Callable[[Entry], Decision]
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = await asked(shop, intent())
-        await shop.checkout.decide(answer(entry))
-        assert await refusal(shop, yes(entry)) == "question_closed"
-        assert await refusal(shop, no(entry)) == "question_closed"
+    async with open_test_process() as process:
+        entry = await asked(process, intent())
+        await decide(process, answer(entry))
+        assert await refusal(process, yes(entry)) == "question_closed"
+        assert await refusal(process, no(entry)) == "question_closed"
     assert len(zinc.posts) == (answer is yes)
 
 
@@ -141,12 +144,12 @@ async def test_an_answer_is_used_once(
 
 @pytest.mark.parametrize("tampered", ["body", "fee_cents", "origin"])
 async def test_what_is_not_as_it_was_shown_is_not_sent(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tampered: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tampered: str
 ) -> None:
-    async with open_test_shop(api_key=None) as terminal:
-        async with open_test_shop() as server:
+    async with open_test_process(api_key=None) as terminal:
+        async with open_test_process() as server:
             entry = await asked(server, intent())
-        await terminal.checkout.decide(yes(entry))
+        await decide(terminal, yes(entry))
     with closing(sqlite3.connect(home / "journal.db")) as connection, connection:
         other: dict[str, Any] = {
             "body": (entry.body or b"").replace(b"5000", b"5001"),
@@ -154,9 +157,9 @@ async def test_what_is_not_as_it_was_shown_is_not_sent(
             "origin": "https://elsewhere.example",
         }
         connection.execute(f"UPDATE zinc_entries SET {tampered} = ?", (other[tampered],))
-    async with open_test_shop() as server:
+    async with open_test_process() as server:
         with pytest.raises(RefusedError) if tampered != "origin" else _nothing() as refused:
-            await server.checkout.send_approved()
+            await send_all_approved(server)
     assert refused is None or refused.value.code == "question_closed"
     assert zinc.posts == []
 
@@ -178,14 +181,14 @@ class _nothing:  # reads as `pytest.raises` does
     ids=["another wallet", "another API key"],
 )
 async def test_a_yes_is_not_carried_out_by_another_payer(
-    open_test_shop: OpenShop, zinc: FakeZinc, before: dict[str, Any], after: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     rail: RailName = "agent" if "wallet" in before else "account"
-    async with open_test_shop(**before) as shop:
-        entry = await asked(shop, Intent("local", rail, order()))
-    async with open_test_shop(**after) as shop:
-        decided = entry_of(await shop.checkout.decide(yes(entry)))
-        await shop.checkout.send_approved()
+    async with open_test_process(**before) as process:
+        entry = await asked(process, Intent("local", rail, order()))
+    async with open_test_process(**after) as process:
+        decided = entry_of(await decide(process, yes(entry)))
+        await send_all_approved(process)
     assert decided.state == "waiting", "approved, and left to whoever pays as was shown"
     assert zinc.posts == []
 
@@ -208,7 +211,7 @@ async def test_a_yes_is_not_carried_out_by_another_payer(
     ],
 )
 async def test_a_yes_meets_the_policy_as_it_stands_then(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     write_config: WriteConfig,
     home: Path,
@@ -216,8 +219,8 @@ async def test_a_yes_meets_the_policy_as_it_stands_then(
     code: str,
     decider: dict[str, Any],
 ) -> None:
-    async with open_test_shop() as shop, open_test_shop(**decider) as where:
-        entry = await asked(shop, intent())
+    async with open_test_process() as process, open_test_process(**decider) as where:
+        entry = await asked(process, intent())
         write_config(f'[policy]\napproval = "auto"\n{policy}\n')
         assert await refusal(where, yes(entry)) == code
     assert zinc.posts == []
@@ -226,28 +229,28 @@ async def test_a_yes_meets_the_policy_as_it_stands_then(
 
 
 async def test_rolling_limits_count_what_came_after_the_question_and_not_the_entry_itself(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
 ) -> None:
-    async with open_test_shop() as shop:
-        first, second = await asked(shop, intent()), await asked(shop, intent(products=book(2)))
+    async with open_test_process() as process:
+        first, second = await asked(process, intent()), await asked(process, intent(products=book(2)))
         write_config('[policy]\napproval = "auto"\nmax_day = 10200\n')
-        await shop.checkout.decide(yes(first))
+        await decide(process, yes(first))
         write_config('[policy]\napproval = "auto"\nmax_day = 10199\n')
-        assert await refusal(shop, yes(second)) == "limit_exceeded"
+        assert await refusal(process, yes(second)) == "limit_exceeded"
     assert len(zinc.posts) == 1
 
 
 async def test_the_process_that_sends_holds_an_approved_order_against_its_own_limits(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
 ) -> None:
-    async with open_test_shop() as server:
+    async with open_test_process() as server:
         entry = await asked(server, intent())
-    async with open_test_shop(api_key=None) as terminal:
-        await terminal.checkout.decide(yes(entry))
+    async with open_test_process(api_key=None) as terminal:
+        await decide(terminal, yes(entry))
     write_config('[policy]\napproval = "auto"\nmax_day = 5099\n')
-    async with open_test_shop() as server:
+    async with open_test_process() as server:
         with pytest.raises(RefusedError) as refused:
-            await server.checkout.send_approved()
+            await send_all_approved(server)
     assert refused.value.code == "limit_exceeded"
     assert zinc.posts == []
 
@@ -266,20 +269,20 @@ NEAR: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("wish", NEAR, ids=["two", "a filler", "a variant", "a seller", "a condition"])
 async def test_a_wish_that_holds_what_was_just_bought_is_asked_about_with_a_note(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         assert first.state == "accepted", "below approve_above"
-        second = await asked(shop, intent(**wish))
+        second = await asked(process, intent(**wish))
         question = question_of(second)
         assert question is not None
         [note] = question.near
         assert "1 piece for at most $50.00, 0 minutes ago" in note
         assert note in question.text()
         assert len(zinc.posts) == 1
-        await shop.checkout.decide(yes(second))
+        await decide(process, yes(second))
     assert len(zinc.posts) == 2, "it is never refused"
 
 
@@ -292,16 +295,16 @@ SISTERS = [
 
 @pytest.mark.parametrize(("one", "other"), SISTERS)
 async def test_the_same_listing_at_a_sister_shop_is_asked_about_with_a_note(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent(products=[{"url": one}]))
-        second = await asked(shop, intent(products=[{"url": other}]))
+    async with open_test_process() as process:
+        await place(process, intent(products=[{"url": one}]))
+        second = await asked(process, intent(products=[{"url": other}]))
         question = question_of(second)
         assert question is not None
         assert len(question.near) == 1
-        await shop.checkout.decide(yes(second))
+        await decide(process, yes(second))
     assert len(zinc.posts) == 2
 
 
@@ -314,52 +317,52 @@ FAR: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("wish", FAR, ids=["another product", "another place", "another country's shop"])
 async def test_another_wish_is_not_asked_about_below_the_threshold(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
-    async with open_test_shop() as shop:
-        await shop.checkout.place(intent())
-        assert entry_of(await shop.checkout.place(intent(**wish))).state == "accepted"
+    async with open_test_process() as process:
+        await place(process, intent())
+        assert entry_of(await place(process, intent(**wish))).state == "accepted"
     assert len(zinc.posts) == 2
 
 
 async def test_an_order_that_failed_or_is_a_day_old_is_no_reason_to_ask(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig, clock: HandClock
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, clock: HandClock
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         zinc.advance(str(first.order_id), "order_failed")
-        await shop.checkout.look("local", first.key)
-        second = entry_of(await shop.checkout.place(intent(products=[{"url": BOOK, "quantity": 2}])))
+        await look(process, "local", first.key)
+        second = entry_of(await place(process, intent(products=[{"url": BOOK, "quantity": 2}])))
         assert second.state == "accepted"
         clock.pass_seconds(86_401)
-        third = entry_of(await shop.checkout.place(intent(products=[{"url": BOOK, "quantity": 3}])))
+        third = entry_of(await place(process, intent(products=[{"url": BOOK, "quantity": 3}])))
     assert third.state == "accepted"
 
 
 # How much is put before a person
 
 
-async def test_few_questions_of_one_caller_wait_at_once(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop() as shop:
-        waiting = [await asked(shop, intent(products=book(number))) for number in range(MOST_WAITING)]
+async def test_few_questions_of_one_caller_wait_at_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process() as process:
+        waiting = [await asked(process, intent(products=book(number))) for number in range(MOST_WAITING)]
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent(products=book(50)))
+            await place(process, intent(products=book(50)))
         assert refused.value.code == "too_many_waiting"
-        await asked(shop, intent("ada", products=book(50)))
-        await shop.checkout.decide(no(waiting[0]))
-        await asked(shop, intent(products=book(50)))
+        await asked(process, intent("ada", products=book(50)))
+        await decide(process, no(waiting[0]))
+        await asked(process, intent(products=book(50)))
     assert zinc.posts == []
 
 
 async def test_what_was_refused_for_too_many_questions_counts_for_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         for number in range(MOST_WAITING + 1):
             try:
-                await shop.checkout.place(intent(products=book(number)))
+                await place(process, intent(products=book(number)))
             except RefusedError:
                 pass
     assert [entry.counts_cents for entry in journal_of(home)[0]] == [0, *[5100] * MOST_WAITING]

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from mcp import Client
@@ -23,6 +23,8 @@ from serving.as_a_host import said
 from started import Started
 from wanted import arguments, book, intent
 
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 
@@ -134,7 +136,7 @@ async def test_a_server_tells_what_it_knows_and_orders_nothing(home: Path, read_
 
 
 async def test_a_journal_that_can_be_written_again_is_written_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open
 
@@ -146,10 +148,10 @@ async def test_a_journal_that_can_be_written_again_is_written_again(
     monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refusing)
-        async with open_test_shop() as shop:
-            assert (await shop.checkout.look("local", entry.key)).entry is not None
+        async with open_test_process() as process:
+            assert (await look(process, "local", entry.key)).entry is not None
             patched.setattr(os, "open", real)
-            assert entry_of(await shop.checkout.place(intent(products=book(2)))).state == "accepted"
+            assert entry_of(await place(process, intent(products=book(2)))).state == "accepted"
 
 
 def test_a_journal_of_an_older_version_that_cannot_be_brought_up_to_date_is_said_so(home: Path, entry: Entry) -> None:

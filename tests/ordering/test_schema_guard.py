@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from ordering.full_journal import driven
@@ -16,6 +16,7 @@ from ordering.test_journal import draft, entry
 from started import Started
 from wanted import ADDRESS, book, intent
 
+from zinc_mcp.checkout.place_order import check_ready, place
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.database import SCHEMA_VERSION
 from zinc_mcp.journal.journal import Journal
@@ -77,17 +78,17 @@ def test_nothing_is_written_any_more_once_the_schema_is_another(
 
 
 async def test_a_server_sends_nothing_more_once_a_newer_one_has_changed_the_journal(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent(products=book(1))))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent(products=book(1))))
         run(f"sqlite:///{home / 'journal.db'}", "ALTER TABLE zinc_entries RENAME COLUMN status TO zinc_status", NEWER)
         with pytest.raises(JournalError) as refused:
-            await shop.checkout.place(intent(products=book(2)))
+            await place(process, intent(products=book(2)))
         assert "newer version" in refused.value.summary
         assert "Nothing was sent." in refused.value.summary
         with pytest.raises(ZincMcpError):
-            await shop.check_ready()
+            await check_ready(process)
     assert len(zinc.posts) == 1
     assert first.state == "accepted"
 

@@ -19,6 +19,7 @@ from ordering import buyer
 from started import ROOT
 from wanted import arguments
 
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import DOUBTFUL
 from zinc_mcp.journal.journal import Journal
@@ -95,10 +96,10 @@ class Machine:
     async def buy(self, way: str) -> str:
         """Place the same order from another process of the machine, and look again where it is in doubt."""
         request = self.request(way)
-        async with buyer.opened(request, lambda step: None) as shop:
-            ended = await buyer.place(shop, request)
+        async with buyer.opened(request, lambda step: None) as ours:
+            ended = await buyer.place(ours, request)
             for entry in self.entries():
-                await shop.checkout.look("local", entry.key)
+                await look(ours, "local", entry.key)
         return ended
 
     def entries(self) -> list[Any]:
@@ -209,9 +210,9 @@ async def test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bough
     process = await machine.stopped(way, step)
     machine.pass_seconds(400)
     request = machine.request(way)
-    async with buyer.opened(request, lambda step: None) as shop:
+    async with buyer.opened(request, lambda step: None) as ours:
         [entry] = machine.entries()
-        looked = (await shop.checkout.look("local", entry.key)).entry
+        looked = (await look(ours, "local", entry.key)).entry
     assert looked is not None
     if looked.state == "unknown":
         with Journal.open(f"sqlite:///{machine.home / 'journal.db'}") as journal:
@@ -236,9 +237,9 @@ async def test_only_a_stop_between_the_last_look_and_the_first_byte_can_buy_what
     """What stays open, as SECURITY.md says: counted here, so that it does not grow."""
     process = await machine.stopped("account", step)
     machine.pass_seconds(700)
-    async with buyer.opened(machine.request("account"), lambda step: None) as shop:
+    async with buyer.opened(machine.request("account"), lambda step: None) as ours:
         [entry] = machine.entries()
-        await shop.checkout.look("local", entry.key)
+        await look(ours, "local", entry.key)
     with Journal.open(f"sqlite:///{machine.home / 'journal.db'}") as journal:
         journal.resolve(entry.key, order_id=None, holder_ended=True)  # which is not true
     assert await machine.buy("account") == "accepted"

@@ -8,16 +8,17 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from ordering.test_journal import draft, entry
 from wanted import intent, order
 
-from zinc_mcp.checkout.checkout import Intent
 from zinc_mcp.checkout.look_up import MOST_SWEPT
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.place_order import Intent, check_ready, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.process import Clocks
 
 
 def copied(home: Path, count: int, **changes: str) -> None:
@@ -43,58 +44,58 @@ async def until(condition: Any) -> None:
 
 @pytest.mark.parametrize("others", [{}, {"account": "'another key'"}, {"origin": "'https://elsewhere.example'"}])
 async def test_an_order_sent_twice_is_found_behind_any_number_of_others(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks, others: dict[str, str]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, others: dict[str, str]
 ) -> None:
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
     copied(home, 1500, **others)
     copied(home, 1, key="'late'", attempts="2", account=f"'{first.account}'", origin=f"'{first.origin}'")
     zinc.requests.clear()
-    async with open_test_shop(clocks=dataclasses.replace(clocks, sweep=0.1)) as shop:
-        await shop.check_ready()
+    async with open_test_process(clocks=dataclasses.replace(clocks, sweep=0.1)) as process:
+        await check_ready(process)
         await until(lambda: any("late" in str(request.url) for request in zinc.requests))
     assert not any("k1" in str(request.url) for request in zinc.requests)
 
 
 async def test_more_orders_in_doubt_than_one_round_looks_at_are_all_looked_at(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     zinc.listing = False
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         zinc.script = ["lose_after"]
-        assert entry_of(await shop.checkout.place(intent())).state == "unknown"
+        assert entry_of(await place(process, intent())).state == "unknown"
     copied(home, MOST_SWEPT + 20, lease_owner="NULL", lease_until="NULL", order_id="NULL")
     zinc.requests.clear()
     last = f"k{MOST_SWEPT + 20}"
-    async with open_test_shop(clocks=dataclasses.replace(clocks, sweep=0.1)) as shop:
-        await shop.check_ready()
+    async with open_test_process(clocks=dataclasses.replace(clocks, sweep=0.1)) as process:
+        await check_ready(process)
         await until(lambda: any(last in request.url.query.decode() for request in zinc.requests))
 
 
 async def test_orders_in_doubt_of_other_keys_take_no_turn_of_ours(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     zinc.listing = False
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         zinc.script = ["lose_after"]
-        own = entry_of(await shop.checkout.place(intent()))
+        own = entry_of(await place(process, intent()))
     nobodys = {"lease_owner": "NULL", "lease_until": "NULL", "order_id": "NULL"}
     copied(home, MOST_SWEPT + 20, **nobodys, account="'another key'")
     copied(home, 1, **nobodys, key="'late'", account=f"'{own.account}'")
     zinc.requests.clear()
-    async with open_test_shop() as shop:  # one round, and none for an hour
-        await shop.check_ready()
+    async with open_test_process() as process:  # one round, and none for an hour
+        await check_ready(process)
         await until(lambda: any("late" in str(request.url) for request in zinc.requests))
 
 
 async def test_what_was_wrong_with_an_order_is_forgotten_once_the_owner_says_how_it_ended(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clock: Any
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: Any
 ) -> None:
     zinc.script = ["lose_after", failure(502, "bad_gateway")]
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        placed = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        placed = entry_of(await place(process, Intent("local", "agent", order())))
         clock.pass_seconds(500)
-        lost = entry_of(await shop.checkout.look("local", placed.key))
+        lost = entry_of(await look(process, "local", placed.key))
         assert lost.state == "paid_no_order"
         assert lost.problem is not None
     with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:

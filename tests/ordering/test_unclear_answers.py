@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step
 from journals import entry_of, journal_of
 from serving.as_a_host import host, said
 from wanted import arguments, book, intent, order
 
-from zinc_mcp.checkout.checkout import Intent
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.decision import Decision, reference_of
+from zinc_mcp.process import Clocks
 
 PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total": 4900, "currency": "USD"}}
 
@@ -46,9 +48,9 @@ UNCLEAR = [
     ids=[f"{status}: {name}" for status, name, _ in UNCLEAR],
 )
 async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
 ) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = said(await client.call_tool("place_order", arguments(products=book(1))))
         zinc.advance(placed["order_id"], status, **shown)
         looked = said(await client.call_tool("get_order", {"order_id": placed["key"]}))
@@ -70,19 +72,19 @@ async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
     ids=["failed", "cancelled after it was placed"],
 )
 async def test_an_end_that_nothing_speaks_against_gives_the_money_back(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
         zinc.advance(str(entry.order_id), status, **shown)
-        await shop.checkout.look("local", entry.key)
+        await look(process, "local", entry.key)
     assert journal_of(home)[0][0].counts_cents == 0
 
 
 async def test_a_placed_order_that_is_said_not_to_have_succeeded_settles_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = said(await client.call_tool("place_order", arguments()))
         zinc.advance(placed["order_id"], "order_placed", job_result={"success": False, **PRICED})
         looked = said(await client.call_tool("get_order", {"order_id": placed["key"]}))
@@ -94,28 +96,28 @@ async def test_a_placed_order_that_is_said_not_to_have_succeeded_settles_nothing
 @pytest.mark.parametrize("rail", ["account", "agent"])
 @pytest.mark.parametrize("shown", [{}, {"status": "order_failed"}, {"status": "order_placed"}], ids=str)
 async def test_an_answer_with_the_id_of_another_order_of_ours_is_not_taken(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, rail: Any, shown: dict[str, Any]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, rail: Any, shown: dict[str, Any]
 ) -> None:
-    async with open_test_shop(wallet="sandbox") as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process(wallet="sandbox") as process:
+        first = entry_of(await place(process, intent()))
         lie = {"id": first.order_id, "status": "pending", **shown}
         zinc.shown_when_placed = lambda _: lie
         zinc.listing = False
-        second = entry_of(await shop.checkout.place(Intent("local", rail, order(products=book(2)))))
-        again = await shop.checkout.place(Intent("local", rail, order(products=book(2), max_price=6000)))
-        found = entry_of(await shop.checkout.look("local", str(first.order_id)))
+        second = entry_of(await place(process, Intent("local", rail, order(products=book(2)))))
+        again = await place(process, Intent("local", rail, order(products=book(2), max_price=6000)))
+        found = entry_of(await look(process, "local", str(first.order_id)))
     assert (second.state, second.order_id, second.counts_cents) == ("unknown", None, 5100)
     assert again.earlier
     assert found.id == first.id
 
 
 async def test_an_answer_that_ends_an_order_and_shows_nothing_of_it_is_not_taken(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.listing = False
     zinc.shown_when_placed = lambda shown: {"id": shown["id"], "status": "order_failed"}
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
     assert (entry.state, entry.counts_cents) == ("unknown", 5100)
 
 
@@ -129,80 +131,80 @@ CREDITS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize("name", CREDITS)
 async def test_only_what_can_have_been_given_back_frees_what_a_wallet_paid(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, name: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, name: str
 ) -> None:
     row, counts = CREDITS[name]
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop:
-        entry = entry_of(await shop.checkout.place(Intent("local", "agent", order())))
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, Intent("local", "agent", order())))
         zinc.advance(str(entry.order_id), "order_failed", returns=[row, row])
-        await shop.checkout.look("local", entry.key)
+        await look(process, "local", entry.key)
     assert journal_of(home)[0][0].counts_cents == counts, "each return is counted once"
 
 
-async def test_an_order_s_id_is_one_whatever_its_letters_case(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent()))
+async def test_an_order_s_id_is_one_whatever_its_letters_case(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
         loud = str(first.order_id).upper()
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent(products=book(2), idempotency_key=loud))
-        found = entry_of(await shop.checkout.look("local", loud))
+            await place(process, intent(products=book(2), idempotency_key=loud))
+        found = entry_of(await look(process, "local", loud))
     assert refused.value.code == "key_conflict"
     assert found.id == first.id
 
 
 async def test_a_total_that_was_paid_in_other_money_settles_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
         priced = {"total": 4900, "currency": "USD", "payment_currency": "EUR"}
         zinc.advance(str(entry.order_id), "order_placed", job_result={"success": True, "price_components": priced})
-        await shop.checkout.look("local", entry.key)
+        await look(process, "local", entry.key)
     assert (journal_of(home)[0][0].counts_cents, journal_of(home)[0][0].spent_cents) == (5100, None)
 
 
 async def test_a_dialogue_s_yes_counts_no_more_once_the_owner_wants_the_page(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
         write_config('[policy]\napproval = "page"\n')
         about = reference_of(entry)
         assert about is not None
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.decide(Decision(about, yes=True, how="elicitation", who="local"))
+            await decide(process, Decision(about, yes=True, how="elicitation", who="local"))
         assert (refused.value.code, zinc.posts) == ("approval_required", [])
-        await shop.checkout.decide(yes(entry, how="page"))
+        await decide(process, yes(entry, how="page"))
     assert len(zinc.posts) == 1, "the question still stood"
 
 
 @pytest.mark.parametrize("script", [[], ["lose_after"]], ids=["answered", "found after a lost answer"])
 async def test_an_order_is_told_by_its_own_id_only_once_the_journal_finds_it_by_that_id(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks, script: list[Step]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, script: list[Step]
 ) -> None:
     """Another process would else read whatever Zinc shows under that id, and could hold it against nothing."""
     zinc.script = list(script)
-    async with open_test_shop(clocks=replace(clocks, answer=0.8)) as shop:
-        await shop.checkout.look("local", (entry_of(await shop.checkout.place(intent(products=book(2))))).key)
+    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+        await look(process, "local", (entry_of(await place(process, intent(products=book(2))))).key)
         with closing(sqlite3.connect(home / "journal.db", isolation_level=None, check_same_thread=False)) as busy:
             zinc.meanwhile = lambda: busy.execute("BEGIN IMMEDIATE")
-            answer = await shop.checkout.place(intent())
+            answer = await place(process, intent())
             assert answer.order is None
             assert entry_of(answer).order_id is None
             busy.execute("ROLLBACK")
-        later = await shop.checkout.look("local", entry_of(answer).key, wait_seconds=5)
+        later = await look(process, "local", entry_of(answer).key, wait_seconds=5)
         assert entry_of(later).order_id in zinc.orders
 
 
 async def test_a_look_by_an_id_that_only_zinc_knows_finds_the_entry_that_the_order_names(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     zinc.script, zinc.listing = ["lose_after", "lose_before"], False
-    async with open_test_shop(clocks=replace(clocks, answer=0.8)) as shop:
-        doubted = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+        doubted = entry_of(await place(process, intent()))
         assert (doubted.state, doubted.order_id) == ("unknown", None)
         [order_id] = zinc.orders
         zinc.listing = True
-        seen = entry_of(await shop.checkout.look("local", order_id))
+        seen = entry_of(await look(process, "local", order_id))
     assert (seen.key, seen.state, seen.order_id) == (doubted.key, "accepted", order_id)

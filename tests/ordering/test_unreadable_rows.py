@@ -11,17 +11,21 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of
 from serving.as_a_host import host, said
 from wanted import ADDRESS, arguments, book, intent
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.journal.entry import UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.addresses import find_address
+from zinc_mcp.process import Clocks
 
 ASKING = '[policy]\napproval = "page"\n'
 
@@ -66,22 +70,22 @@ WRONG: dict[str, tuple[str, object]] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, wrong: str, caplog: pytest.LogCaptureFixture
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, wrong: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "zinc_mcp")
     column, value = WRONG[wrong]
-    async with open_test_shop() as shop:
-        first = entry_of(await shop.checkout.place(intent(products=book(1))))
-        spoiled = entry_of(await shop.checkout.place(intent(products=book(2))))
-        last = entry_of(await shop.checkout.place(intent(products=book(3))))
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent(products=book(1))))
+        spoiled = entry_of(await place(process, intent(products=book(2))))
+        last = entry_of(await place(process, intent(products=book(3))))
     if value == "LATIN1":
         with closing(sqlite3.connect(home / "journal.db")) as database:
             database.execute("UPDATE zinc_entries SET facts = CAST(X'7B22E922' AS TEXT) WHERE key = ?", (spoiled.key,))
             database.commit()
     else:
         spoil(home, spoiled.key, column, value)
-    async with open_test_shop() as shop:
-        async with host(shop, "legacy") as client:
+    async with open_test_process() as process:
+        async with host(process, "legacy") as client:
             told = said(await client.call_tool("get_order", {"order_id": spoiled.key}))
             assert told["code"] == "journal_unavailable", told
             for entry in (first, last):
@@ -98,15 +102,15 @@ async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_an_intention_whose_earlier_order_cannot_be_read_is_not_bought_again(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, wrong: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, wrong: str
 ) -> None:
     column, value = WRONG[wrong]
-    async with open_test_shop() as shop:
-        bought = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        bought = entry_of(await place(process, intent()))
     spoil(home, bought.key, column, value if value != "LATIN1" else "{")
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         with pytest.raises(JournalError) as refused:
-            await shop.checkout.place(intent())
+            await place(process, intent())
         assert not refused.value.money_may_have_moved
     assert len(zinc.posts) == 1
 
@@ -124,7 +128,7 @@ async def test_an_intention_whose_earlier_order_cannot_be_read_is_not_bought_aga
     ],
 )
 async def test_a_question_that_cannot_be_read_ends_no_server_and_stops_no_other_question(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     home: Path,
     clocks: Clocks,
@@ -135,35 +139,35 @@ async def test_a_question_that_cannot_be_read_ends_no_server_and_stops_no_other_
 ) -> None:
     write_config(ASKING)
     often = dataclasses.replace(clocks, sweep=0.05, heed=0.05, answer=0.1)
-    async with open_test_shop(clocks=often) as shop:
-        broken = entry_of(await shop.checkout.place(intent(products=book(1))))
-        sound = entry_of(await shop.checkout.place(intent(products=book(2))))
+    async with open_test_process(clocks=often) as process:
+        broken = entry_of(await place(process, intent(products=book(1))))
+        sound = entry_of(await place(process, intent(products=book(2))))
         if isinstance(value, dict):
             value = json.dumps({**(broken.consent or {}), **value})
         spoil(home, broken.key, column, value)
         await anyio.sleep(0.4)
-        waiting = {entry.id for entry in await shop.checkout.waiting("local")}
+        waiting = {entry.id for entry in await questions_for(process, "local")}
         assert sound.id in waiting
         if column == "body":  # the question can be read; what it would send cannot
             with pytest.raises(RefusedError):
-                await shop.checkout.decide(yes(broken))
+                await decide(process, yes(broken))
         else:
             assert waiting == {sound.id}
-        assert entry_of(await shop.checkout.decide(yes(sound))).state in ("sending", "accepted")
-        assert entry_of(await shop.checkout.place(intent(products=book(3)))).state == "waiting"
-    async with open_test_shop(clocks=often) as shop:  # and again after a restart
+        assert entry_of(await decide(process, yes(sound))).state in ("sending", "accepted")
+        assert entry_of(await place(process, intent(products=book(3)))).state == "waiting"
+    async with open_test_process(clocks=often) as process:  # and again after a restart
         await anyio.sleep(0.2)
-        assert entry_of(await shop.checkout.look("local", sound.key)).state == "accepted"
+        assert entry_of(await look(process, "local", sound.key)).state == "accepted"
     assert len(zinc.posts) == 1
 
 
 async def test_more_unreadable_rows_than_a_round_looks_at_hide_none_after_them(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     zinc.listing = False
-    async with open_test_shop() as shop:
+    async with open_test_process() as process:
         zinc.script = ["lose_after"]
-        doubted = entry_of(await shop.checkout.place(intent()))
+        doubted = entry_of(await place(process, intent()))
         assert doubted.state == "unknown"
     with closing(sqlite3.connect(home / "journal.db")) as database:
         columns = [str(row[1]) for row in database.execute("PRAGMA table_info(zinc_entries)") if row[1] != "id"]
@@ -183,11 +187,11 @@ async def test_more_unreadable_rows_than_a_round_looks_at_hide_none_after_them(
 
 
 async def test_a_payment_that_cannot_be_read_leaves_its_order_as_it_is_and_no_other(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     often = dataclasses.replace(clocks, sweep=0.05)
-    async with open_test_shop(api_key=None, wallet="sandbox", clocks=often) as shop:
-        async with host(shop, "legacy") as client:
+    async with open_test_process(api_key=None, wallet="sandbox", clocks=often) as process:
+        async with host(process, "legacy") as client:
             one = said(await client.call_tool("place_agent_order", arguments(products=book(1))))
             two = said(await client.call_tool("place_agent_order", arguments(products=book(2))))
             spoil(home, one["key"], "recovery", "[")
@@ -199,7 +203,7 @@ async def test_a_payment_that_cannot_be_read_leaves_its_order_as_it_is_and_no_ot
 
 @pytest.mark.parametrize("fields", ["{", "[]", '{"city": 5}', None])
 async def test_a_saved_address_that_cannot_be_read_stands_in_no_others_way(
-    open_test_shop: OpenShop, home: Path, fields: str | None
+    open_test_process: OpenProcess, home: Path, fields: str | None
 ) -> None:
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.save_address("home", ADDRESS)
@@ -210,16 +214,16 @@ async def test_a_saved_address_that_cannot_be_read_stands_in_no_others_way(
         database.execute("PRAGMA writable_schema=RESET")
         database.execute("UPDATE zinc_addresses SET fields = ? WHERE name = 'work'", (fields,))
         database.commit()
-    async with open_test_shop() as shop:
-        assert (await shop.saved("home")).city == "New York"
+    async with open_test_process() as process:
+        assert (await find_address(process.settings, process.journal, "home")).city == "New York"
         with pytest.raises(RefusedError) as refused:
-            await shop.saved("work")
+            await find_address(process.settings, process.journal, "work")
         assert refused.value.code in ("unknown_address", "settings_invalid")
 
 
-async def test_an_event_that_cannot_be_read_hides_no_other_event(open_test_shop: OpenShop, home: Path) -> None:
-    async with open_test_shop() as shop:
-        entry = entry_of(await shop.checkout.place(intent()))
+async def test_an_event_that_cannot_be_read_hides_no_other_event(open_test_process: OpenProcess, home: Path) -> None:
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, intent()))
     with closing(sqlite3.connect(home / "journal.db")) as database:
         database.execute("UPDATE zinc_events SET detail = 'no JSON' WHERE version = 2")
         database.commit()
@@ -228,7 +232,7 @@ async def test_an_event_that_cannot_be_read_hides_no_other_event(open_test_shop:
 
 
 async def test_a_pin_that_cannot_be_read_takes_no_yes_and_ends_nothing(
-    open_test_shop: OpenShop, home: Path, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, home: Path, write_config: Callable[[str], Path]
 ) -> None:
     write_config(ASKING)
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
@@ -236,11 +240,11 @@ async def test_a_pin_that_cannot_be_read_takes_no_yes_and_ends_nothing(
     with closing(sqlite3.connect(home / "journal.db")) as database:
         database.execute("UPDATE zinc_pins SET page_wrong = 'often', ends = 'soon'")
         database.commit()
-    async with open_test_shop() as shop:
-        asked = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process:
+        asked = entry_of(await place(process, intent()))
         with pytest.raises(JournalError):
-            await shop.checkout.decide(yes(asked))
-        assert entry_of(await shop.checkout.look("local", asked.key)).state == "waiting"
+            await decide(process, yes(asked))
+        assert entry_of(await look(process, "local", asked.key)).state == "waiting"
 
 
 def test_an_entry_of_which_nothing_is_said_is_not_named_by_what_it_holds() -> None:

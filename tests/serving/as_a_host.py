@@ -7,16 +7,16 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
+from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.server import build_server
-from zinc_mcp.wiring import Shop
 
 both_eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 """2026-07-28 without a handshake, and the handshake of 2025-11-25."""
 
 
-def host(shop: Shop, mode: str) -> Client:
-    """Return a client of a server for this shop, in memory."""
-    return Client(build_server(shop), mode=mode)
+def host(process: Process, mode: str) -> Client:
+    """Return a client of a server for this process, in memory."""
+    return Client(build_server(process), mode=mode)
 
 
 async def call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from conftest import HandClock
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from started import ROOT
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.process import Clocks
 
 _PROGRAM = Path(__file__).with_name("timed_server.py")
 

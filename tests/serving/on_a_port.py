@@ -20,12 +20,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from zinc_mcp.owner.members import Members
+from zinc_mcp.process import Process
 from zinc_mcp.server.http.access import TOKEN_FILE, local_token
 from zinc_mcp.server.http.app import build_app
 from zinc_mcp.server.http.connections import BoundedServer
 from zinc_mcp.server.http.requests import Hosts
 from zinc_mcp.server.pages.browser import Show
-from zinc_mcp.wiring import Shop
 
 TRANSPORTS: Sequence[str] = ("mcp", "sse")
 
@@ -56,16 +56,16 @@ def token_in(home: Path) -> str:
 
 @asynccontextmanager
 async def served(
-    shop: Shop, *, members_only: bool = False, members: Path | None = None, show: Show | None = None
+    process: Process, *, members_only: bool = False, members: Path | None = None, show: Show | None = None
 ) -> AsyncGenerator[str]:
-    """Serve a shop as `zinc-mcp serve` does on loopback, and give its origin."""
+    """Serve a process as `zinc-mcp serve` does on loopback, and give its origin."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
-        known = Members(members or shop.settings.home / "members.json")
-        local = None if members_only or known.known() else local_token(shop.settings.home)
+        known = Members(members or process.settings.home / "members.json")
+        local = None if members_only or known.known() else local_token(process.settings.home)
         base = f"http://127.0.0.1:{port}"
-        async with listening(build_app(shop, hosts, known, local=local, base=base, show=show), listener):
+        async with listening(build_app(process, hosts, known, local=local, base=base, show=show), listener):
             yield base
 
 

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from serving.as_a_host import both_eras
 from serving.broken import BROKEN, SERVED, UNANSWERED, modern, request
 from serving.on_a_port import JSON, initialize, served, token_in
 
 
 @asynccontextmanager
-async def posting(open_test_shop: OpenShop, era: str) -> AsyncGenerator[tuple[httpx.AsyncClient, str]]:
+async def posting(open_test_process: OpenProcess, era: str) -> AsyncGenerator[tuple[httpx.AsyncClient, str]]:
     """Give a client that may post, and where to, with a session of the older era where that is meant."""
-    async with open_test_shop() as shop, served(shop) as origin:
-        headers = {**JSON, "Authorization": f"Bearer {token_in(shop.settings.home)}"}
+    async with open_test_process() as process, served(process) as origin:
+        headers = {**JSON, "Authorization": f"Bearer {token_in(process.settings.home)}"}
         async with httpx.AsyncClient(headers=headers, timeout=20) as client:
             if era == "legacy":
                 opened = await client.post(f"{origin}/mcp", json=initialize())
@@ -29,8 +29,8 @@ async def posting(open_test_shop: OpenShop, era: str) -> AsyncGenerator[tuple[ht
 
 
 @both_eras
-async def test_every_body_gets_its_answer(open_test_shop: OpenShop, mode: str) -> None:
-    async with posting(open_test_shop, mode) as (client, where):
+async def test_every_body_gets_its_answer(open_test_process: OpenProcess, mode: str) -> None:
+    async with posting(open_test_process, mode) as (client, where):
         for name, (body, owed) in BROKEN.items():
             answer = await client.post(where, content=body)
             error = answer.json()
@@ -49,21 +49,21 @@ async def test_every_body_gets_its_answer(open_test_shop: OpenShop, mode: str) -
             assert answer.status_code == 202 or (mode == "auto" and answer.json()["id"] is None), name
 
 
-async def test_a_body_in_many_pieces_is_one_message(open_test_shop: OpenShop) -> None:
+async def test_a_body_in_many_pieces_is_one_message(open_test_process: OpenProcess) -> None:
     async def pieces(whole: bytes) -> AsyncGenerator[bytes]:
         for each in whole:
             yield bytes([each])
 
-    async with posting(open_test_shop, "auto") as (client, where):
+    async with posting(open_test_process, "auto") as (client, where):
         whole = await client.post(where, content=pieces(modern(request().encode())))
         broken = await client.post(where, content=pieces(request(params='{"a":').encode()))
     assert "tools" in whole.json()["result"]
     assert (broken.status_code, broken.json()["id"]) == (400, 5)
 
 
-async def test_what_is_no_message_is_answered_over_sse_too(open_test_shop: OpenShop) -> None:
-    async with open_test_shop() as shop, served(shop) as origin:
-        headers = {"Authorization": f"Bearer {token_in(shop.settings.home)}", "Content-Type": "application/json"}
+async def test_what_is_no_message_is_answered_over_sse_too(open_test_process: OpenProcess) -> None:
+    async with open_test_process() as process, served(process) as origin:
+        headers = {"Authorization": f"Bearer {token_in(process.settings.home)}", "Content-Type": "application/json"}
         async with (
             httpx.AsyncClient(headers=headers, timeout=20) as client,
             client.stream("GET", f"{origin}/sse") as stream,
@@ -87,7 +87,9 @@ async def test_what_is_no_message_is_answered_over_sse_too(open_test_shop: OpenS
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/"])
-async def test_nobody_without_a_token_learns_what_is_wrong_with_a_body(open_test_shop: OpenShop, path: str) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, httpx.AsyncClient() as client:
+async def test_nobody_without_a_token_learns_what_is_wrong_with_a_body(
+    open_test_process: OpenProcess, path: str
+) -> None:
+    async with open_test_process() as process, served(process) as origin, httpx.AsyncClient() as client:
         answer = await client.post(f"{origin}{path}", content=b"{", headers=JSON)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import httpx
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from mcp import Client
@@ -21,6 +21,7 @@ from serving.on_a_port import served
 from started import Started
 from wanted import arguments, intent
 
+from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import RailName
 
@@ -125,39 +126,39 @@ async def test_a_wallet_whose_library_is_broken_ends_no_server(tmp_path: Path) -
     ("api_key", "status"), [("zn_test_x", 200), (None, 503)], ids=["beside an API key", "as the only way to pay"]
 )
 async def test_a_watchdog_hears_that_nothing_can_be_ordered_where_the_wallet_was_the_only_way(
-    open_test_shop: OpenShop, api_key: str | None, status: int
+    open_test_process: OpenProcess, api_key: str | None, status: int
 ) -> None:
-    async with open_test_shop(api_key=api_key, wallet="stripe", stripe_secret_key=SecretStr("rk_test_x")) as shop:
-        async with served(shop) as base, httpx.AsyncClient() as client:
+    async with open_test_process(api_key=api_key, wallet="stripe", stripe_secret_key=SecretStr("rk_test_x")) as ours:
+        async with served(ours) as base, httpx.AsyncClient() as client:
             ready = await client.get(f"{base}/readyz")
             assert ready.status_code == status, ready.text
             assert (await client.get(f"{base}/healthz")).status_code == 200
 
 
 async def test_an_earlier_order_is_told_although_the_wallet_that_paid_it_cannot_be_used_any_more(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with open_test_shop(api_key=None, wallet="sandbox") as shop, host(shop, "legacy") as client:
+    async with open_test_process(api_key=None, wallet="sandbox") as ours, host(ours, "legacy") as client:
         first = said(await client.call_tool("place_agent_order", arguments()))
-    async with open_test_shop(wallet="stripe") as shop, host(shop, "legacy") as client:
+    async with open_test_process(wallet="stripe") as ours, host(ours, "legacy") as client:
         looked = said(await client.call_tool("get_order", {"order_id": first["key"]}))
         assert (looked["key"], looked["outcome"]) == (first["key"], "accepted")
     assert len(zinc.orders) == 1
 
 
-async def test_the_reason_is_named_once_for_each_way_to_buy(open_test_shop: OpenShop) -> None:
+async def test_the_reason_is_named_once_for_each_way_to_buy(open_test_process: OpenProcess) -> None:
     agent: RailName = "agent"
-    async with open_test_shop(wallet="command") as shop:
-        assert set(shop.unusable) == {agent}
+    async with open_test_process(wallet="command") as ours:
+        assert set(ours.unusable) == {agent}
         with pytest.raises(RefusedError) as refused:
-            await shop.checkout.place(intent_by_wallet())
+            await place(ours, intent_by_wallet())
         assert refused.value.code == "wallet_unavailable"
-        assert entry_of(await shop.checkout.place(intent())).state == "accepted"
+        assert entry_of(await place(ours, intent())).state == "accepted"
 
 
 def intent_by_wallet() -> Any:
     from wanted import order
 
-    from zinc_mcp.checkout.checkout import Intent
+    from zinc_mcp.checkout.place_order import Intent
 
     return Intent("local", "agent", order())

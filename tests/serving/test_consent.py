@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
@@ -41,14 +41,18 @@ from serving.visitor import Shown, forms, visitor, words
 from started import Started
 from wanted import ADDRESS, arguments, book, intent
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.server.pages.browser import page_beside
-from zinc_mcp.wiring import open_shop
+from zinc_mcp.wiring import open_process
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals")
 WriteConfig = Callable[[str], Path]
@@ -174,8 +178,8 @@ async def test_a_process_killed_while_it_asked_gives_its_reservation_back_when_n
             api_url=origin,
             browser=False,
         )
-        async with open_shop(settings, clock=lambda: time.time() + 601) as shop:
-            assert entry_of(await shop.checkout.look("local", key)).state == "refused"
+        async with open_process(settings, clock=lambda: time.time() + 601) as ours:
+            assert entry_of(await look(ours, "local", key)).state == "refused"
     [entry] = journal_of(started.home)[0]
     assert (entry.state, entry.counts_cents, (entry.problem or {})["code"]) == ("refused", 0, "approval_expired")
     assert zinc.posts == []
@@ -185,17 +189,17 @@ BUYER = """
 import collections, json, pathlib, sys, anyio
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.wiring import open_shop
+from zinc_mcp.wiring import open_process
 from wanted import book, intent
 
 number, start = int(sys.argv[1]), pathlib.Path(sys.argv[2])
 
 async def main():
     ended = collections.Counter()
-    async with open_shop(load_settings()) as shop:
+    async with open_process(load_settings()) as process:
         async def buy(product):
             try:
-                ended[(await shop.checkout.place(intent(products=book(product)))).entry.state] += 1
+                ended[(await place_order.place(process, intent(products=book(product)))).entry.state] += 1
             except ZincMcpError as error:
                 ended[error.code] += 1
         while not start.exists():
@@ -243,14 +247,14 @@ async def test_of_200_orders_by_four_processes_at_once_a_limit_that_admits_ten_a
 @unix
 @pytest.mark.parametrize("command", ["approve", "decline"])
 async def test_a_page_and_a_terminal_that_decide_at_once_are_one_decision(
-    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, clocks: Clocks, command: str
+    started: Started, zinc: FakeZinc, open_test_process: OpenProcess, clocks: Clocks, command: str
 ) -> None:
     shown = Shown()
     async with (
-        open_test_shop(clocks=replace(clocks, heed=0.05)) as shop,
-        page_beside(shop, show=shown) as page,
+        open_test_process(clocks=replace(clocks, heed=0.05)) as ours,
+        page_beside(ours, show=shown) as page,
     ):
-        entry = entry_of(await shop.checkout.place(intent()))
+        entry = entry_of(await place_order.place(ours, intent()))
         await page.offer(entry)
         async with visitor(shown.address) as person:
             await person.open(shown.secret)
@@ -270,7 +274,7 @@ async def test_a_page_and_a_terminal_that_decide_at_once_are_one_decision(
 
 
 async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_order(
-    started: Started, zinc: FakeZinc, open_test_shop: OpenShop
+    started: Started, zinc: FakeZinc, open_test_process: OpenProcess
 ) -> None:
     zinc.script = ["slow"]
     states: list[str | None] = []
@@ -278,7 +282,10 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
     async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("the second leg is driven by hand")
 
-    async with open_test_shop() as shop, Client(build_server(shop), mode="auto", elicitation_callback=never) as client:
+    async with (
+        open_test_process() as ours,
+        Client(build_server(ours), mode="auto", elicitation_callback=never) as client,
+    ):
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         yes: dict[str, Any] = {"consent": ElicitResult(action="accept", content={"approve": True})}
@@ -316,12 +323,15 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
     ids=["price", "product", "address", "notes", "gift"],
 )
 async def test_an_answer_after_the_order_changed_buys_nothing(
-    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, changes: dict[str, Any]
+    started: Started, zinc: FakeZinc, open_test_process: OpenProcess, changes: dict[str, Any]
 ) -> None:
     async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("the second leg is driven by hand")
 
-    async with open_test_shop() as shop, Client(build_server(shop), mode="auto", elicitation_callback=never) as client:
+    async with (
+        open_test_process() as ours,
+        Client(build_server(ours), mode="auto", elicitation_callback=never) as client,
+    ):
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         with pytest.raises(MCPError, match="requestState"):  # the SDK seals it with the arguments it was asked about
@@ -345,7 +355,7 @@ async def test_an_answer_after_the_order_changed_buys_nothing(
 async def test_a_dialogue_that_was_accepted_without_a_plain_answer_is_neither_yes_nor_no(
     started: Started,
     zinc: FakeZinc,
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     clocks: Clocks,
     mode: str,
     content: dict[str, Any] | None,
@@ -354,16 +364,16 @@ async def test_a_dialogue_that_was_accepted_without_a_plain_answer_is_neither_ye
         return ElicitResult(action="accept", content=content)
 
     async with (
-        open_test_shop(clocks=replace(clocks, answer=0.5)) as shop,
-        Client(build_server(shop), mode=mode, elicitation_callback=accept) as client,
+        open_test_process(clocks=replace(clocks, answer=0.5)) as ours,
+        Client(build_server(ours), mode=mode, elicitation_callback=accept) as client,
     ):
         told = await call(client, "place_order", arguments())
         assert told["outcome"] == "waiting"
         assert "gave no usable answer" in told["next_step"]
         assert f"approve {told['key']}" in told["next_step"]
         assert zinc.posts == []
-        [waiting] = await shop.checkout.waiting("local")
-        await shop.checkout.decide(yes(waiting, how="terminal"))
+        [waiting] = await questions_for(ours, "local")
+        await decisions.decide(ours, yes(waiting, how="terminal"))
     assert len(zinc.posts) == 1, "the question stood, so a person could still say yes"
 
 
@@ -372,12 +382,15 @@ async def test_a_dialogue_that_was_accepted_without_a_plain_answer_is_neither_ye
     "answer", [ElicitResult(action="decline"), ElicitResult(action="accept", content={"approve": False})]
 )
 async def test_a_decline_and_a_plain_false_are_a_no(
-    started: Started, zinc: FakeZinc, open_test_shop: OpenShop, mode: str, answer: ElicitResult
+    started: Started, zinc: FakeZinc, open_test_process: OpenProcess, mode: str, answer: ElicitResult
 ) -> None:
     async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         return answer
 
-    async with open_test_shop() as shop, Client(build_server(shop), mode=mode, elicitation_callback=refuse) as client:
+    async with (
+        open_test_process() as ours,
+        Client(build_server(ours), mode=mode, elicitation_callback=refuse) as client,
+    ):
         told = await call(client, "place_order", arguments())
     assert told["outcome"] == "declined"
     assert zinc.posts == []
@@ -423,7 +436,7 @@ async def test_a_host_whose_dialogue_fails_is_one_that_cannot_ask(
 
 @both_eras
 async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_log(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,
     home: Path,
@@ -440,13 +453,13 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
         seen.append(params.message)
         return ElicitResult(action="accept", content={"approve": True})
 
-    async with open_test_shop(clocks=replace(clocks, answer=0.2)) as shop:
-        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+    async with open_test_process(clocks=replace(clocks, answer=0.2)) as ours:
+        async with Client(build_server(ours), mode=mode, elicitation_callback=agree) as client:
             placed = await call(client, "place_order", arguments(shipping_address={"saved": "Home"}))
             seen.append(json.dumps(placed))
             zinc.settle(placed["order_id"], 4_000)
             seen.append(json.dumps(await call(client, "get_order", {"order_id": placed["key"]})))
-        async with host(shop, mode) as client:
+        async with host(ours, mode) as client:
             other = arguments(shipping_address={"saved": "home"}, products=book(2))
             result = await client.call_tool("place_order", other)
             seen.append(result.model_dump_json())
@@ -461,12 +474,12 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
 
 
 async def test_with_saved_addresses_only_any_other_is_refused_whatever_the_model_says(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, write_config: WriteConfig
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, write_config: WriteConfig
 ) -> None:
     write_config('[policy]\napproval = "none"\nship_to = "saved"\n')
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.save_address("home", ADDRESS)
-    async with open_test_shop() as shop, host(shop, "legacy") as client:
+    async with open_test_process() as ours, host(ours, "legacy") as client:
         for address in (dict(ADDRESS), {**ADDRESS, "saved": "home"}, {"saved": "nowhere"}):
             result = await client.call_tool("place_order", arguments(shipping_address=address))
             assert result.is_error
@@ -477,7 +490,7 @@ async def test_with_saved_addresses_only_any_other_is_refused_whatever_the_model
 
 @both_eras
 async def test_while_a_pin_is_set_a_host_s_dialogue_is_no_consent(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, home: Path, mode: str, started: Started
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, home: Path, mode: str, started: Started
 ) -> None:
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.set_pin(hashed("2468"))
@@ -485,12 +498,12 @@ async def test_while_a_pin_is_set_a_host_s_dialogue_is_no_consent(
     async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("nobody is asked there")
 
-    async with open_test_shop(clocks=replace(clocks, answer=0.2)) as shop:
-        async with Client(build_server(shop), mode=mode, elicitation_callback=agree) as client:
+    async with open_test_process(clocks=replace(clocks, answer=0.2)) as ours:
+        async with Client(build_server(ours), mode=mode, elicitation_callback=agree) as client:
             told = await call(client, "place_order", arguments())
         with pytest.raises(RefusedError) as refused:
-            [waiting] = await shop.checkout.waiting("local")
-            await shop.checkout.decide(yes(waiting, how="elicitation"))
+            [waiting] = await questions_for(ours, "local")
+            await decisions.decide(ours, yes(waiting, how="elicitation"))
     assert (told["outcome"], refused.value.code) == ("waiting", "approval_required")
     assert f"approve {told['key']}" in told["next_step"]
     assert zinc.posts == []

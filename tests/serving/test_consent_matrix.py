@@ -15,7 +15,7 @@ from typing import Any, Literal
 import anyio
 import httpx2
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import journal_of
 from mcp import Client, ClientSession
@@ -38,9 +38,9 @@ from serving.on_a_port import served, token_in, zinc_on_a_port
 from serving.visitor import Shown
 from wanted import arguments, book
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import hashed
+from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.asking import MODERN
 
 Person = Literal["elicits", "cannot", "declines", "cancels", "answers late", "disconnects"]
@@ -167,7 +167,7 @@ async def on_pipes(folder: Path, clock: ClockInAFile, zinc: FakeZinc, home: Path
 
 
 @asynccontextmanager
-async def on_the_wire(transport: str, open_test_shop: OpenShop) -> AsyncGenerator[Place]:
+async def on_the_wire(transport: str, open_test_process: OpenProcess) -> AsyncGenerator[Place]:
     """Give each host a server that lives on when the host is gone."""
     shown = Shown()
 
@@ -175,8 +175,8 @@ async def on_the_wire(transport: str, open_test_shop: OpenShop) -> AsyncGenerato
     async def connect(person: Somebody, clocks: Clocks) -> AsyncGenerator[Client]:
         if person.kind == "disconnects":
             clocks = replace(clocks, form=3.0)  # waited out below
-        async with open_test_shop(clocks=clocks) as shop, served(shop, show=shown) as origin:
-            headers = {"Authorization": f"Bearer {token_in(shop.settings.home)}"}
+        async with open_test_process(clocks=clocks) as process, served(process, show=shown) as origin:
+            headers = {"Authorization": f"Bearer {token_in(process.settings.home)}"}
             if transport == "sse":
                 async with hosted(sse_client(f"{origin}/sse", headers=headers), person) as client:
                     yield client
@@ -246,7 +246,7 @@ def clock(tmp_path: Path) -> ClockInAFile:
 @pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp", "sse"])
 @pytest.mark.parametrize("approval", ["auto", "host", "page", "none"])
 async def test_nothing_is_sent_without_the_consent_that_its_mode_demands(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: ClockInAFile,
     clocks: Clocks,
@@ -261,7 +261,7 @@ async def test_nothing_is_sent_without_the_consent_that_its_mode_demands(
     found: dict[Person, Row] = {}
     wanted: dict[Person, Row] = {person: expected(person, approval, mode) for person in PERSONS}
     stdio = transport == "stdio"
-    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_shop) as place:
+    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_process) as place:
         for number, kind in enumerate(PERSONS):
             person = Somebody(kind, mode, clock, place.pages)
             posts = len(zinc.posts)
@@ -317,7 +317,7 @@ def asked_of(kind: Kind, why_not_a_form: str) -> str:
 @pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp"])
 @pytest.mark.parametrize("why_not_a_form", ["", "the policy", "a PIN", "its length"])
 async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys_nothing(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clock: ClockInAFile,
     clocks: Clocks,
@@ -334,7 +334,7 @@ async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("246810"))
     stdio = transport == "stdio"
-    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_shop) as place:
+    async with on_pipes(tmp_path, clock, zinc, home) if stdio else on_the_wire(transport, open_test_process) as place:
         for number, kind in enumerate(KINDS):
             person, posts = Somebody("elicits", mode, clock, place.pages), len(zinc.posts)
             wanted = asked_of(kind, why_not_a_form)

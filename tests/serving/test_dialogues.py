@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from mcp import Client
@@ -16,11 +16,14 @@ from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from serving.as_a_host import both_eras, call, said
 from wanted import BOOK, arguments, intent
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.journal.decision import Decision
 from zinc_mcp.journal.entry import Entry
+from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.mcp.server import build_server
-from zinc_mcp.wiring import Shop
 
 YES = ElicitResult(action="accept", content={"approve": True})
 
@@ -55,11 +58,11 @@ def short(clocks: Clocks) -> Clocks:
     return replace(clocks, answer=0.6, form=0.3)
 
 
-async def states(shop: Shop, key: str, *ended: str) -> Entry:
+async def states(process: Process, key: str, *ended: str) -> Entry:
     """Wait until an entry is in one of these states."""
     with anyio.fail_after(10):
         while True:
-            entry = await shop.checkout.entry(key)
+            entry = await entry_with_key(process, key)
             if entry is not None and entry.state in ended:
                 return entry
             await anyio.sleep(0.02)
@@ -75,11 +78,11 @@ async def states(shop: Shop, key: str, *ended: str) -> Entry:
     ids=["yes", "decline", "false"],
 )
 async def test_an_answer_after_the_tool_has_answered_counts(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, answer: ElicitResult, state: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, answer: ElicitResult, state: str
 ) -> None:
     person = Person(answer)
-    async with open_test_shop(clocks=short(clocks)) as shop:
-        server = build_server(shop)
+    async with open_test_process(clocks=short(clocks)) as process:
+        server = build_server(process)
         async with Client(server, mode="legacy", elicitation_callback=person.decide) as client:
             with anyio.fail_after(5):
                 told = await call(client, "place_order", arguments())
@@ -88,14 +91,14 @@ async def test_an_answer_after_the_tool_has_answered_counts(
             assert f"approve {told['key']}" in told["next_step"]
             assert zinc.posts == []
             person.may_answer.set()
-            await states(shop, told["key"], state)
+            await states(process, told["key"], state)
             followed = await call(client, "get_order", {"order_id": told["key"]})
     assert followed["outcome"] == state
     assert len(zinc.posts) == (state == "accepted")
 
 
 async def test_the_host_hears_that_a_person_is_waited_for(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     person = Person()
     heard: list[str | None] = []
@@ -103,37 +106,37 @@ async def test_the_host_hears_that_a_person_is_waited_for(
     async def progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
 
-    async with open_test_shop(clocks=short(clocks)) as shop:
-        async with Client(build_server(shop), mode="legacy", elicitation_callback=person.decide) as client:
+    async with open_test_process(clocks=short(clocks)) as process:
+        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
             await client.call_tool("place_order", arguments(), progress_callback=progress)
     assert "Waiting for the user's decision" in heard
 
 
 async def test_a_dialogue_whose_call_was_cancelled_decides_nothing_any_more(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     person = Person()
-    async with open_test_shop(clocks=replace(clocks, answer=20.0)) as shop:
-        async with Client(build_server(shop), mode="legacy", elicitation_callback=person.decide) as client:
+    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
             async with anyio.create_task_group() as host:
                 host.start_soon(client.call_tool, "place_order", arguments())
                 await person.asked.wait()
                 host.cancel_scope.cancel()
             person.may_answer.set()
             await anyio.sleep(0.3)
-            [waiting] = await shop.checkout.waiting("local")
+            [waiting] = await questions_for(process, "local")
             assert zinc.posts == []
-            await shop.checkout.decide(yes(waiting, how="terminal"))
+            await decisions.decide(process, yes(waiting, how="terminal"))
     assert len(zinc.posts) == 1, "the question itself stood for the page and the terminal"
 
 
 @pytest.mark.parametrize("decided", [yes, no])
 async def test_a_dialogue_is_taken_back_when_its_question_was_answered_elsewhere(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, decided: Callable[[Entry], Decision]
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, decided: Callable[[Entry], Decision]
 ) -> None:
     person = Person()
-    async with open_test_shop(clocks=replace(clocks, answer=20.0)) as shop:
-        async with Client(build_server(shop), mode="legacy", elicitation_callback=person.decide) as client:
+    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
             told: dict[str, Any] = {}
 
             async def place() -> None:
@@ -142,8 +145,8 @@ async def test_a_dialogue_is_taken_back_when_its_question_was_answered_elsewhere
             async with anyio.create_task_group() as host:
                 host.start_soon(place)
                 await person.asked.wait()
-                [waiting] = await shop.checkout.waiting("local")
-                await shop.checkout.decide(decided(waiting))
+                [waiting] = await questions_for(process, "local")
+                await decisions.decide(process, decided(waiting))
                 with anyio.fail_after(5):
                     await person.closed.wait()
     assert told["outcome"] == ("accepted" if decided is yes else "declined")
@@ -152,16 +155,16 @@ async def test_a_dialogue_is_taken_back_when_its_question_was_answered_elsewhere
 @both_eras
 @pytest.mark.parametrize("in_the_dialogue", [YES, ElicitResult(action="decline"), ElicitResult(action="cancel")])
 async def test_a_dialogue_s_answer_after_a_yes_in_a_terminal_tells_the_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str, in_the_dialogue: ElicitResult
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str, in_the_dialogue: ElicitResult
 ) -> None:
-    async with open_test_shop(clocks=replace(clocks, answer=20.0)) as shop:
+    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
 
         async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-            [waiting] = await shop.checkout.waiting("local")
-            await shop.checkout.decide(yes(waiting, how="terminal"))
+            [waiting] = await questions_for(process, "local")
+            await decisions.decide(process, yes(waiting, how="terminal"))
             return in_the_dialogue
 
-        async with Client(build_server(shop), mode=mode, elicitation_callback=answer) as client:
+        async with Client(build_server(process), mode=mode, elicitation_callback=answer) as client:
             told = await call(client, "place_order", arguments())
     assert told["outcome"] == "accepted"
     assert "nothing was sent" not in f"{told['summary']} {told['next_step']}".lower()
@@ -170,15 +173,15 @@ async def test_a_dialogue_s_answer_after_a_yes_in_a_terminal_tells_the_order(
 
 @both_eras
 async def test_a_yes_to_a_question_that_another_order_has_overtaken_is_asked_anew(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str
 ) -> None:
-    async with open_test_shop(clocks=replace(clocks, answer=1.0)) as shop:
+    async with open_test_process(clocks=replace(clocks, answer=1.0)) as process:
 
         async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-            await shop.checkout.place(intent(products=[{"url": BOOK, "quantity": 3}]))
+            await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
             return YES
 
-        async with Client(build_server(shop), mode=mode, elicitation_callback=answer) as client:
+        async with Client(build_server(process), mode=mode, elicitation_callback=answer) as client:
             told = await call(client, "place_order", arguments())
         assert told["outcome"] == "waiting"
         assert "another order like it has come" in told["next_step"]
@@ -186,15 +189,18 @@ async def test_a_yes_to_a_question_that_another_order_has_overtaken_is_asked_ane
     assert zinc.posts == []
 
 
-async def test_sealed_state_of_one_question_is_none_for_another(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_sealed_state_of_one_question_is_none_for_another(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("the second leg is driven by hand")
 
-    async with open_test_shop() as shop, Client(build_server(shop), mode="auto", elicitation_callback=never) as client:
+    async with (
+        open_test_process() as process,
+        Client(build_server(process), mode="auto", elicitation_callback=never) as client,
+    ):
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
-        [question] = await shop.checkout.waiting("local")
-        await shop.checkout.decide(no(question))
+        [question] = await questions_for(process, "local")
+        await decisions.decide(process, no(question))
         second = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(second, InputRequiredResult)
         result = await client.session.call_tool(
@@ -206,5 +212,5 @@ async def test_sealed_state_of_one_question_is_none_for_another(open_test_shop: 
         )
         assert not isinstance(result, InputRequiredResult)
         assert said(result)["outcome"] == "declined"
-        assert len(await shop.checkout.waiting("local")) == 1, "the second question was not answered"
+        assert len(await questions_for(process, "local")) == 1, "the second question was not answered"
     assert zinc.posts == []

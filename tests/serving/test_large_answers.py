@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from serving.as_a_host import both_eras, call, host, refused
 from wanted import arguments, book
@@ -77,9 +77,9 @@ HOSTILE: dict[str, Callable[[Order], Order]] = {
 @both_eras
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_an_order_that_is_hard_to_read_stops_nobody(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, what: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, what: str
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         shown = HOSTILE[what](zinc.orders[placed["order_id"]])
         shown["metadata"] = {**shown["metadata"], **zinc.orders[placed["order_id"]]["metadata"]}
@@ -94,10 +94,10 @@ async def test_an_order_that_is_hard_to_read_stops_nobody(
 
 
 async def test_a_list_that_is_hard_to_read_stops_nobody_and_hides_nothing(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.script = ["lose_after", "refuse", "refuse"]
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         zinc.lists = [httpx.ReadError("lost")] * 4
         doubted = await refused(client, "place_order", arguments())
         [ours] = zinc.orders.values()
@@ -110,10 +110,10 @@ async def test_a_list_that_is_hard_to_read_stops_nobody_and_hides_nothing(
 
 
 async def test_an_accepted_order_whose_answer_is_too_large_is_in_doubt_and_then_found(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.shown_when_placed = lambda order: {**order, "unread": "x" * MAX_ANSWER_BYTES}
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await client.call_tool("place_order", arguments())
         assert placed.structured_content is not None
         looked = await call(client, "get_order", {"order_id": placed.structured_content["key"]})
@@ -126,8 +126,8 @@ async def test_an_accepted_order_whose_answer_is_too_large_is_in_doubt_and_then_
 
 
 @both_eras
-async def test_rows_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_rows_beyond_the_bound_are_counted(open_test_process: OpenProcess, zinc: FakeZinc, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         parcel = {"tracking_number": "1", "status": "delivered", "checkpoints": [{"message": "m"}] * 300}
         zinc.advance(
@@ -151,9 +151,9 @@ async def test_rows_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc:
 
 
 async def test_where_faults_are_more_than_are_mended_lists_are_left_out_and_counted(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         checkpoints: list[Order] = [{"message": 1.5, "city": []}] * 30
         faulty: Order = {"tracking_number": "1", "status": "delivered", "checkpoints": checkpoints}
@@ -169,8 +169,8 @@ async def test_where_faults_are_more_than_are_mended_lists_are_left_out_and_coun
     assert "was delivered" not in looked["summary"]
 
 
-async def test_items_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+async def test_items_beyond_the_bound_are_counted(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         items = [{"id": str(number), "url": "https://a.example/p", "status": "cancelled"} for number in range(250)]
         zinc.advance(placed["order_id"], "order_placed", items=items)
@@ -181,8 +181,10 @@ async def test_items_beyond_the_bound_are_counted(open_test_shop: OpenShop, zinc
     assert "Not everything comes" in looked["summary"]
 
 
-async def test_a_parcel_that_is_not_shown_is_not_taken_for_delivered(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+async def test_a_parcel_that_is_not_shown_is_not_taken_for_delivered(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         delivered = [{"tracking_number": str(number), "status": "delivered"} for number in range(5)]
         zinc.advance(
@@ -197,10 +199,10 @@ async def test_a_parcel_that_is_not_shown_is_not_taken_for_delivered(open_test_s
 
 @pytest.mark.parametrize("name", ["items", "tracking_numbers"])
 async def test_no_money_is_freed_by_an_end_that_unread_rows_could_speak_against(
-    open_test_shop: OpenShop, zinc: FakeZinc, name: str
+    open_test_process: OpenProcess, zinc: FakeZinc, name: str
 ) -> None:
     pending = {"items": {"url": "https://a.example/p"}, "tracking_numbers": {"tracking_number": "1"}}[name]
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         zinc.advance(
             placed["order_id"], "cancelled", **{name: [pending] * MAX_ROWS + [{**pending, "status": "shipped"}]}
@@ -212,9 +214,9 @@ async def test_no_money_is_freed_by_an_end_that_unread_rows_could_speak_against(
 
 @pytest.mark.parametrize("name", ["returns", "cases"])
 async def test_credits_beyond_the_bound_leave_the_money_unclear(
-    open_test_shop: OpenShop, zinc: FakeZinc, name: str
+    open_test_process: OpenProcess, zinc: FakeZinc, name: str
 ) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         zinc.settle(placed["order_id"], 3_000)
         given = [{"id": str(number), "status": "closed", "credited_amount": 1} for number in range(MAX_ROWS + 1)]
@@ -223,8 +225,8 @@ async def test_credits_beyond_the_bound_leave_the_money_unclear(
     assert looked["price"]["doubt"] == "price_unclear"
 
 
-async def test_line_items_beyond_the_bound_settle_nothing(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+async def test_line_items_beyond_the_bound_settle_nothing(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         zinc.settle(placed["order_id"], 3_000)
         components = zinc.orders[placed["order_id"]]["job_result"]["price_components"]
@@ -240,11 +242,11 @@ async def test_line_items_beyond_the_bound_settle_nothing(open_test_shop: OpenSh
     "street", ["12 Planted (Street", "12 [Planted", "A.*B+ Lane \\", "Große Straße 7", "İnönü 12345"]
 )
 async def test_the_street_is_blotted_out_whatever_signs_it_has(
-    open_test_shop: OpenShop, zinc: FakeZinc, street: str
+    open_test_process: OpenProcess, zinc: FakeZinc, street: str
 ) -> None:
     wanted = arguments(products=book(3))
     wanted["shipping_address"]["address_line1"] = street
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", wanted)
         said = f"left at {street.upper() if street.isascii() else street} and {street} by the door"
         zinc.advance(
@@ -260,7 +262,7 @@ async def test_the_street_is_blotted_out_whatever_signs_it_has(
 
 
 async def test_a_fee_that_was_not_told_is_asked_again_after_half_a_minute(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
     zinc.fee_cents = 900
     zinc.wallets = [
@@ -270,7 +272,7 @@ async def test_a_fee_that_was_not_told_is_asked_again_after_half_a_minute(
     ]
     fees: list[int] = []
     asked: list[int] = []
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         for number, seconds in enumerate([0, 10, 25, 31, 31, 1_800, 1_799]):
             clock.pass_seconds(seconds)
             placed = await call(client, "place_order", arguments(products=book(number)))

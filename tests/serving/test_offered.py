@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import EmptyResult, Request
@@ -20,8 +20,8 @@ async def opening(client: Client, mode: str) -> dict[str, Any]:
 
 
 @both_eras
-async def test_the_opening_answer_says_only_what_there_is(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_the_opening_answer_says_only_what_there_is(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         told = await opening(client, mode)
     assert told.pop("capabilities") == {"tools": {"listChanged": False}}
     assert told.pop("instructions") == INSTRUCTIONS
@@ -65,14 +65,14 @@ async def test_the_opening_answer_says_only_what_there_is(open_test_shop: OpenSh
     ],
 )
 async def test_what_there_is_not_is_an_error_as_the_specification_says(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     caplog: pytest.LogCaptureFixture,
     mode: str,
     method: str,
     params: dict[str, Any],
     code: int,
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         with pytest.raises(MCPError) as refused:
             await client.session.send_request(Request[dict[str, Any], str](method=method, params=params), EmptyResult)
     assert refused.value.error.code == code
@@ -80,20 +80,22 @@ async def test_what_there_is_not_is_an_error_as_the_specification_says(
 
 
 @both_eras
-async def test_a_host_that_asks_for_lists_all_the_same_gets_empty_ones(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_a_host_that_asks_for_lists_all_the_same_gets_empty_ones(
+    open_test_process: OpenProcess, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         assert (await client.session.list_prompts()).prompts == []
         assert (await client.session.list_resources()).resources == []
         assert (await client.session.list_resource_templates()).resource_templates == []
 
 
 @both_eras
-async def test_what_there_is_is_said_as_soon_as_there_is_some(open_test_shop: OpenShop, mode: str) -> None:
+async def test_what_there_is_is_said_as_soon_as_there_is_some(open_test_process: OpenProcess, mode: str) -> None:
     def greeting() -> str:
         return "Hello"
 
-    async with open_test_shop() as shop:
-        server = build_server(shop)
+    async with open_test_process() as process:
+        server = build_server(process)
         server.prompt()(greeting)
         async with Client(server, mode=mode) as client:
             told = await opening(client, mode)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anyio
 import httpx
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
 from mcp import Client
@@ -31,8 +31,10 @@ from serving.test_consent_matrix import declaring, unix
 from serving.visitor import Shown, visitor, words
 from wanted import arguments, book
 
-from zinc_mcp.clocks import Clocks
+from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.owner.members import add_member
+from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.server.pages.browser import page_beside
 
@@ -85,7 +87,7 @@ any_way = pytest.mark.parametrize("approval", ["page", "auto"])
 @any_way
 @both_eras
 async def test_no_accept_ever_buys(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,
     write_config: Callable[[str], Path],
@@ -94,22 +96,22 @@ async def test_no_accept_ever_buys(
     only_addresses: None,
 ) -> None:
     write_config(f'[policy]\napproval = "{approval}"\nmax_day = 1000000\n')
-    async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=Shown()) as page:
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=Shown()) as page:
         for number, content in enumerate(ACCEPTS):
             host = Host(ElicitResult(action="accept", content=content))
-            async with Client(build_server(shop, page), mode=mode, elicitation_callback=host.open) as client:
+            async with Client(build_server(process, page), mode=mode, elicitation_callback=host.open) as client:
                 for _ in range(3):
                     told = await call(client, "place_order", arguments(products=book(number)))
                     assert told["outcome"] == "waiting"
             assert len(host.asked) >= 1
-        for waiting in await shop.checkout.waiting("local"):
+        for waiting in await questions_for(process, "local"):
             assert (waiting.consent or {}).get("decision") is None
     assert zinc.posts == []
 
 
 @any_way
 async def test_no_second_leg_buys_whatever_it_brings(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,
     write_config: Callable[[str], Path],
@@ -117,8 +119,8 @@ async def test_no_second_leg_buys_whatever_it_brings(
     only_addresses: None,
 ) -> None:
     write_config(f'[policy]\napproval = "{approval}"\n')
-    async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=Shown()) as page:
-        async with Client(build_server(shop, page), mode="auto", elicitation_callback=Host().open) as client:
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=Shown()) as page:
+        async with Client(build_server(process, page), mode="auto", elicitation_callback=Host().open) as client:
             asked = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
             assert isinstance(asked, InputRequiredResult)
             assert list(asked.input_requests or {}) == ["page"]
@@ -138,15 +140,15 @@ async def test_no_second_leg_buys_whatever_it_brings(
 
 
 async def test_a_form_s_yes_counts_no_more_once_only_the_page_may_decide(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "auto"\n')
 
     async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("the second leg is driven by hand")
 
-    async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=Shown()) as page:
-        async with Client(build_server(shop, page), mode="auto", elicitation_callback=never) as client:
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=Shown()) as page:
+        async with Client(build_server(process, page), mode="auto", elicitation_callback=never) as client:
             asked = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
             assert isinstance(asked, InputRequiredResult)
             assert list(asked.input_requests or {}) == ["consent"]
@@ -167,7 +169,7 @@ async def test_a_form_s_yes_counts_no_more_once_only_the_page_may_decide(
 @pytest.mark.parametrize("decision", ["yes", "no"])
 @pytest.mark.parametrize("when", ["before the host answers", "after it"])
 async def test_what_is_decided_on_the_page_is_what_the_call_tells(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,
     mode: str,
@@ -176,7 +178,7 @@ async def test_what_is_decided_on_the_page_is_what_the_call_tells(
 ) -> None:
     shown = Shown()
     told: dict[str, Any] = {}
-    async with open_test_shop(clocks=quick(clocks, 10.0)) as shop, page_beside(shop, show=shown) as page:
+    async with open_test_process(clocks=quick(clocks, 10.0)) as process, page_beside(process, show=shown) as page:
 
         async def decide() -> None:
             while not shown.paths:
@@ -187,12 +189,12 @@ async def test_what_is_decided_on_the_page_is_what_the_call_tells(
 
         async def before(params: ElicitRequestURLParams) -> None:
             if when == "before the host answers":
-                [waiting] = await shop.checkout.waiting("local")
+                [waiting] = await questions_for(process, "local")
                 await page.offer(waiting)
                 await decide()
 
         host = Host(before=before)
-        async with Client(build_server(shop, page), mode=mode, elicitation_callback=host.open) as client:
+        async with Client(build_server(process, page), mode=mode, elicitation_callback=host.open) as client:
             async with anyio.create_task_group() as tasks:
                 if when == "after it":
                     tasks.start_soon(decide)
@@ -204,32 +206,32 @@ async def test_what_is_decided_on_the_page_is_what_the_call_tells(
 
 @both_eras
 async def test_decline_is_a_no_and_cancel_leaves_the_question_open(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str
 ) -> None:
     shown = Shown()
-    async with open_test_shop(clocks=quick(clocks, 3.0)) as shop, page_beside(shop, show=shown) as page:
+    async with open_test_process(clocks=quick(clocks, 3.0)) as process, page_beside(process, show=shown) as page:
         told: dict[str, dict[str, Any]] = {}
         for number, action in enumerate(("decline", "cancel")):
             host = Host(ElicitResult(action=action))  # pyright: ignore[reportArgumentType]
-            async with Client(build_server(shop, page), mode=mode, elicitation_callback=host.open) as client:
+            async with Client(build_server(process, page), mode=mode, elicitation_callback=host.open) as client:
                 told[action] = await call(client, "place_order", arguments(products=book(number)))
-        [waiting] = await shop.checkout.waiting("local")
+        [waiting] = await questions_for(process, "local")
         assert told["decline"]["outcome"] == "declined"
         assert (told["cancel"]["outcome"], told["cancel"]["key"]) == ("waiting", waiting.key)
         assert "dialogue ended without an answer" in told["cancel"]["next_step"]
         assert len(shown.paths) == 1, "the window came for the question that still stands"
         assert zinc.posts == []
-        await shop.checkout.decide(yes(waiting))
+        await decisions.decide(process, yes(waiting))
     assert len(zinc.posts) == 1
 
 
 @both_eras
 async def test_the_address_lets_nobody_in_and_is_in_no_result(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str, caplog: pytest.LogCaptureFixture
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     shown, host = Shown(), Host()
-    async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=shown) as page:
-        async with Client(build_server(shop, page), mode=mode, elicitation_callback=host.open) as client:
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=shown) as page:
+        async with Client(build_server(process, page), mode=mode, elicitation_callback=host.open) as client:
             result = await client.call_tool("place_order", arguments())
         [asked] = host.asked
         async with httpx.AsyncClient() as anybody:
@@ -249,11 +251,11 @@ async def test_the_address_lets_nobody_in_and_is_in_no_result(
 
 @both_eras
 async def test_without_a_browser_here_no_host_is_sent_to_an_address(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str
 ) -> None:
     host = Host()
-    async with open_test_shop(clocks=quick(clocks)) as shop:  # no page: a terminal
-        async with Client(build_server(shop), mode=mode, elicitation_callback=host.open) as client:
+    async with open_test_process(clocks=quick(clocks)) as process:  # no page: a terminal
+        async with Client(build_server(process), mode=mode, elicitation_callback=host.open) as client:
             told = await call(client, "place_order", arguments())
     assert host.asked == []
     assert f"approve {told['key']}" in told["next_step"]
@@ -261,12 +263,12 @@ async def test_without_a_browser_here_no_host_is_sent_to_an_address(
 
 @both_eras
 async def test_a_member_s_host_opens_the_page_that_only_the_member_can_use(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks, home: Path, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, home: Path, mode: str
 ) -> None:
     host = Host()
-    async with open_test_shop(clocks=quick(clocks)) as shop:
+    async with open_test_process(clocks=quick(clocks)) as process:
         ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
-        async with served(shop) as origin:
+        async with served(process) as origin:
             async with connected(origin, "mcp", mode, ada, asks=host.open) as client:
                 told = await call(client, "place_order", arguments())
             [asked] = host.asked
@@ -283,15 +285,15 @@ async def test_a_member_s_host_opens_the_page_that_only_the_member_can_use(
 
 
 async def test_the_older_era_s_host_is_told_when_the_page_has_done_its_work(
-    open_test_shop: OpenShop, zinc: FakeZinc, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     shown, host, heard = Shown(), Host(), list[Any]()
 
     async def hear(message: Any) -> None:
         heard.append(message)
 
-    async with open_test_shop(clocks=quick(clocks)) as shop, page_beside(shop, show=shown) as page:
-        server = build_server(shop, page)
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=shown) as page:
+        server = build_server(process, page)
         async with Client(server, mode="legacy", elicitation_callback=host.open, message_handler=hear) as client:
             told = await call(client, "place_order", arguments())
             assert told["outcome"] == "waiting"

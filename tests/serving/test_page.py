@@ -7,26 +7,28 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from serving.on_a_port import served, token_in
 from serving.visitor import Shown, Visitor, fields, visitor, words
 from wanted import ADDRESS, BOOK, book, intent
 
+from zinc_mcp.checkout import place_order
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
+from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.pages.approval import address_of
 from zinc_mcp.server.pages.browser import has_desktop, page_beside
-from zinc_mcp.wiring import Shop
 
 WriteConfig = Callable[[str], Path]
 
@@ -35,7 +37,7 @@ WriteConfig = Callable[[str], Path]
 class Asked:
     """One order that waits, and the page where its person decides."""
 
-    shop: Shop
+    process: Process
     page: Page
     entry: Entry
     shown: Shown
@@ -48,22 +50,24 @@ def ask_always(write_config: WriteConfig) -> None:
 
 
 @asynccontextmanager
-async def asked(open_test_shop: OpenShop, **changes: Any) -> AsyncGenerator[Asked]:
+async def asked(open_test_process: OpenProcess, **changes: Any) -> AsyncGenerator[Asked]:
     shown = Shown()
-    async with open_test_shop() as shop, page_beside(shop, show=shown) as page:
-        entry = entry_of(await shop.checkout.place(intent(**changes)))
-        yield Asked(shop, page, entry, shown, await page.offer(entry))
+    async with open_test_process() as process, page_beside(process, show=shown) as page:
+        entry = entry_of(await place_order.place(process, intent(**changes)))
+        yield Asked(process, page, entry, shown, await page.offer(entry))
 
 
 @asynccontextmanager
-async def opened(open_test_shop: OpenShop, **changes: Any) -> AsyncGenerator[tuple[Asked, Visitor]]:
-    async with asked(open_test_shop, **changes) as question, visitor(question.shown.address) as person:
+async def opened(open_test_process: OpenProcess, **changes: Any) -> AsyncGenerator[tuple[Asked, Visitor]]:
+    async with asked(open_test_process, **changes) as question, visitor(question.shown.address) as person:
         assert (await person.open(question.shown.secret)).status_code == 200
         yield question, person
 
 
-async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with opened(open_test_shop) as (question, person):
+async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    async with opened(open_test_process) as (question, person):
         before = await person.look()
         assert zinc.posts == []
         answer = await person.decide("yes")
@@ -78,8 +82,8 @@ async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(open_test_s
     assert question.said.startswith("The page where the user decides is open in their browser")
 
 
-async def test_a_no_on_the_page_is_final(open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_a_no_on_the_page_is_final(open_test_process: OpenProcess, zinc: FakeZinc, home: Path) -> None:
+    async with opened(open_test_process) as (_, person):
         old = person.page
         assert "Not bought The answer was no." in words((await person.decide("no")).text)
         person.page = old  # as a tab that still shows it
@@ -94,7 +98,7 @@ async def test_a_no_on_the_page_is_final(open_test_shop: OpenShop, zinc: FakeZin
 
 
 async def test_everything_that_a_yes_would_allow_stands_on_the_page(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: WriteConfig
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
 ) -> None:
     write_config('[policy]\napproval = "page"\nmax_month = 60000\nmax_orders_day = 2\n')
     zinc.products["B07JGBW826"] = {
@@ -110,8 +114,11 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
         "po_number": "PO-7",
         "metadata": {"note": "x"},
     }
-    async with open_test_shop(api_key="zn_live_planted") as shop, page_beside(shop, show=(shown := Shown())) as page:
-        entry = entry_of(await shop.checkout.place(intent(**wanted)))
+    async with (
+        open_test_process(api_key="zn_live_planted") as process,
+        page_beside(process, show=(shown := Shown())) as page,
+    ):
+        entry = entry_of(await place_order.place(process, intent(**wanted)))
         await page.offer(entry)
         async with visitor(shown.address) as person:
             await person.open(shown.secret)
@@ -140,11 +147,11 @@ async def test_everything_that_a_yes_would_allow_stands_on_the_page(
     assert "Practice" not in text
 
 
-async def test_an_earlier_twin_is_named_on_the_page(open_test_shop: OpenShop, clock: HandClock) -> None:
-    async with opened(open_test_shop) as (question, person):
+async def test_an_earlier_twin_is_named_on_the_page(open_test_process: OpenProcess, clock: HandClock) -> None:
+    async with opened(open_test_process) as (question, person):
         await person.decide("yes")
         clock.pass_seconds(3 * 3600)
-        again = entry_of(await question.shop.checkout.place(intent(max_price=6000)))
+        again = entry_of(await place_order.place(question.process, intent(max_price=6000)))
         await question.page.offer(again)
         async with visitor(question.shown.address) as other:
             shown = words((await other.open(question.shown.secret)).text)
@@ -152,13 +159,13 @@ async def test_an_earlier_twin_is_named_on_the_page(open_test_shop: OpenShop, cl
 
 
 async def test_with_a_saved_address_the_page_shows_name_city_and_country_and_the_rest_on_demand(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
 ) -> None:
     wanted = intent(
         shipping_address={**ADDRESS, "city": "Paris", "country": "FR", "state": None, "postal_code": "75001"}
     )
-    async with open_test_shop() as shop, page_beside(shop, show=(shown := Shown())) as page:
-        answer = await shop.checkout.place(type(wanted)("local", "account", wanted.order, saved_as="home"))
+    async with open_test_process() as process, page_beside(process, show=(shown := Shown())) as page:
+        answer = await place_order.place(process, type(wanted)("local", "account", wanted.order, saved_as="home"))
         await page.offer(entry_of(answer))
         async with visitor(shown.address) as person:
             markup = (await person.open(shown.secret)).text
@@ -170,13 +177,13 @@ async def test_with_a_saved_address_the_page_shows_name_city_and_country_and_the
     assert "<details><summary>Show the whole address</summary>" in markup
 
 
-async def test_an_order_of_any_length_stands_on_the_page_whole(open_test_shop: OpenShop) -> None:
+async def test_an_order_of_any_length_stands_on_the_page_whole(open_test_process: OpenProcess) -> None:
     urls = [f"https://shop.example/{number}/{'long-' * 30}end" for number in range(20)]
     lines = [{"url": url, "quantity": 2} for url in urls]
     notes = {f"note-{number}": f"{number} " + "word " * 40 + "end" for number in range(10)}
     message = "Line one\n\n  indented   and spaced\n" + "Greetings! " * 15
     wanted: dict[str, Any] = {"products": lines, "metadata": notes, "is_gift": True, "gift_message": message}
-    async with opened(open_test_shop, **wanted) as (_, person):
+    async with opened(open_test_process, **wanted) as (_, person):
         shown = html.unescape(person.page)
         for part in (*urls, *notes.values(), message):
             assert part.strip() in shown
@@ -184,8 +191,8 @@ async def test_an_order_of_any_length_stands_on_the_page_whole(open_test_shop: O
         assert "Ordered" in words((await person.decide("yes")).text)
 
 
-async def test_a_secret_works_once(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with asked(open_test_shop) as question, visitor(question.shown.address) as first:
+async def test_a_secret_works_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with asked(open_test_process) as question, visitor(question.shown.address) as first:
         secret = question.shown.secret
         async with visitor(question.shown.address) as second:
             for tampered in ("", "x", secret[:-1], secret + "x", secret.swapcase()):
@@ -199,9 +206,9 @@ async def test_a_secret_works_once(open_test_shop: OpenShop, zinc: FakeZinc) -> 
 
 
 async def test_a_reload_of_the_first_page_does_not_lose_the_person(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
-    async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
+    async with asked(open_test_process) as question, visitor(question.shown.address) as person:
         secret = question.shown.secret
         assert (await person.open(secret)).status_code == 200
         first = person.page
@@ -215,16 +222,18 @@ async def test_a_reload_of_the_first_page_does_not_lose_the_person(
     assert zinc.posts == []
 
 
-async def test_without_the_script_of_the_file_the_secret_opens_once(open_test_shop: OpenShop) -> None:
-    async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
+async def test_without_the_script_of_the_file_the_secret_opens_once(open_test_process: OpenProcess) -> None:
+    async with asked(open_test_process) as question, visitor(question.shown.address) as person:
         assert (await person.open(question.shown.secret, "")).status_code == 200
         again = await person.open(question.shown.secret, "")
         assert (again.status_code, "opened before" in again.text) == (403, True)
         assert "a new window opens" in again.text
 
 
-async def test_no_cookie_is_set_and_none_shows_or_decides_anything(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with opened(open_test_shop) as (question, person):
+async def test_no_cookie_is_set_and_none_shows_or_decides_anything(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    async with opened(open_test_process) as (question, person):
         visit = person.visit
         own = {"Origin": person.origin}
         assert list(person.client.cookies.jar) == []
@@ -246,8 +255,8 @@ async def test_no_cookie_is_set_and_none_shows_or_decides_anything(open_test_sho
     assert len(zinc.posts) == 1
 
 
-async def test_a_get_shows_nothing_also_to_whom_the_page_is_open(open_test_shop: OpenShop) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_a_get_shows_nothing_also_to_whom_the_page_is_open(open_test_process: OpenProcess) -> None:
+    async with opened(open_test_process) as (_, person):
         for path in ("", "1", "nothing", "999999999999999999999", "0", "1/2", "%2e%2e"):
             answer = await person.client.get(f"{person.origin}/approve/{path}")
             assert (answer.status_code, "It opens in the browser window that zinc-mcp opened" in answer.text) == (
@@ -257,8 +266,10 @@ async def test_a_get_shows_nothing_also_to_whom_the_page_is_open(open_test_shop:
             assert 'name="visit"' not in answer.text
 
 
-async def test_a_visit_ends_half_an_hour_after_it_was_last_used(open_test_shop: OpenShop, clock: HandClock) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_a_visit_ends_half_an_hour_after_it_was_last_used(
+    open_test_process: OpenProcess, clock: HandClock
+) -> None:
+    async with opened(open_test_process) as (_, person):
         for _ in range(3):
             clock.pass_seconds(1799)
             assert (await person.view()).status_code == 200
@@ -270,11 +281,11 @@ async def test_a_visit_ends_half_an_hour_after_it_was_last_used(open_test_shop: 
 
 
 async def test_all_that_waits_stands_on_one_page_each_with_its_own_answer(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with opened(open_test_shop) as (question, person):
+    async with opened(open_test_process) as (question, person):
         later = [
-            entry_of(await question.shop.checkout.place(intent(products=book(number), max_price=1000 + number)))
+            entry_of(await place_order.place(question.process, intent(products=book(number), max_price=1000 + number)))
             for number in (1, 2)
         ]
         said = [await question.page.offer(entry) for entry in later]
@@ -294,12 +305,14 @@ async def test_all_that_waits_stands_on_one_page_each_with_its_own_answer(
     assert [post["max_price"] for post in map(body_of, zinc.posts)] == [1001, 5000]
 
 
-async def test_an_old_tab_decides_only_the_question_that_it_shows(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_an_old_tab_decides_only_the_question_that_it_shows(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
     wanted: dict[str, Any] = {"idempotency_key": "order-1", "max_price": 24_000}
-    async with opened(open_test_shop, **wanted) as (question, person):
+    async with opened(open_test_process, **wanted) as (question, person):
         old = person.page
         await person.decide("no")
-        dear = entry_of(await question.shop.checkout.place(intent(**wanted)))
+        dear = entry_of(await place_order.place(question.process, intent(**wanted)))
         assert dear.key == question.entry.key
         assert dear.id != question.entry.id
         person.page = old
@@ -315,10 +328,10 @@ async def test_an_old_tab_decides_only_the_question_that_it_shows(open_test_shop
 
 @pytest.mark.parametrize("part", ["entry_id", "id", "digest"])
 async def test_an_answer_that_names_another_question_is_taken_by_none(
-    open_test_shop: OpenShop, zinc: FakeZinc, part: str
+    open_test_process: OpenProcess, zinc: FakeZinc, part: str
 ) -> None:
-    async with opened(open_test_shop) as (question, person):
-        other = entry_of(await question.shop.checkout.place(intent(products=book(1))))
+    async with opened(open_test_process) as (question, person):
+        other = entry_of(await place_order.place(question.process, intent(products=book(1))))
         first, second = reference_of(question.entry), reference_of(other)
         assert first is not None
         assert second is not None
@@ -332,18 +345,18 @@ async def test_an_answer_that_names_another_question_is_taken_by_none(
 
 
 async def test_practice_and_real_orders_under_one_key_are_two_questions(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     key = {"idempotency_key": "order-1"}
     zinc.keys_honoured = False  # at Zinc a test key and a live one are two accounts
     async with (
-        open_test_shop() as practice,
-        open_test_shop(api_key="zn_live_planted") as real,
+        open_test_process() as practice,
+        open_test_process(api_key="zn_live_planted") as real,
         page_beside(practice, show=(there := Shown())) as page,
         page_beside(real, show=(here := Shown())) as real_page,
     ):
-        rehearsal = entry_of(await practice.checkout.place(intent(**key, max_price=500)))
-        dear = entry_of(await real.checkout.place(intent(**key, max_price=24_000)))
+        rehearsal = entry_of(await place_order.place(practice, intent(**key, max_price=500)))
+        dear = entry_of(await place_order.place(real, intent(**key, max_price=24_000)))
         assert dear.key == rehearsal.key
         await page.offer(rehearsal)
         await real_page.offer(dear)
@@ -375,8 +388,8 @@ def body_of(request: httpx.Request) -> dict[str, Any]:
     return dict(json.loads(request.content))
 
 
-async def test_a_reload_after_an_answer_shows_what_became_of_it(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_a_reload_after_an_answer_shows_what_became_of_it(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with opened(open_test_process) as (_, person):
         before = person.page
         assert "Ordered" in words((await person.decide("yes")).text)
         for _ in range(2):
@@ -387,11 +400,11 @@ async def test_a_reload_after_an_answer_shows_what_became_of_it(open_test_shop: 
 
 
 async def test_windows_are_opened_one_after_the_other_however_much_is_asked(
-    open_test_shop: OpenShop, clock: HandClock, write_config: WriteConfig
+    open_test_process: OpenProcess, clock: HandClock, write_config: WriteConfig
 ) -> None:
     write_config('[policy]\napproval = "page"\nmax_day = 10000000\n')
-    async with asked(open_test_shop) as question:
-        place = question.shop.checkout.place
+    async with asked(open_test_process) as question:
+        place = partial(place_order.place, question.process)
         more = [entry_of(await place(intent(products=book(number)))) for number in range(1, 5)]
         entries = [question.entry, *more]
         async with anyio.create_task_group() as tasks:
@@ -416,11 +429,11 @@ async def test_windows_are_opened_one_after_the_other_however_much_is_asked(
 
 
 async def test_after_ten_minutes_neither_the_secret_nor_the_page_buys(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
-    async with opened(open_test_shop) as (question, person):
+    async with opened(open_test_process) as (question, person):
         clock.pass_seconds(130)
-        other = entry_of(await question.shop.checkout.place(intent(products=book(2))))
+        other = entry_of(await place_order.place(question.process, intent(products=book(2))))
         await question.page.offer(other)
         assert len(question.shown.paths) == 2
         clock.pass_seconds(601)
@@ -434,9 +447,9 @@ async def test_after_ten_minutes_neither_the_secret_nor_the_page_buys(
 
 @pytest.mark.parametrize("origin", ["null", "https://evil.example", "http://127.0.0.1:1", "http://localhost", None])
 async def test_a_decision_from_elsewhere_is_not_taken(
-    open_test_shop: OpenShop, zinc: FakeZinc, origin: str | None
+    open_test_process: OpenProcess, zinc: FakeZinc, origin: str | None
 ) -> None:
-    async with opened(open_test_shop) as (_, person):
+    async with opened(open_test_process) as (_, person):
         form = fields(forms_with(person.page, "about"))
         about = {"about": form["about"]}
         for decision in ("yes", "no"):
@@ -449,23 +462,23 @@ async def test_a_decision_from_elsewhere_is_not_taken(
     assert zinc.posts == []
 
 
-async def test_a_secret_sent_by_another_site_opens_nothing(open_test_shop: OpenShop) -> None:
-    async with asked(open_test_shop) as question, visitor(question.shown.address) as person:
+async def test_a_secret_sent_by_another_site_opens_nothing(open_test_process: OpenProcess) -> None:
+    async with asked(open_test_process) as question, visitor(question.shown.address) as person:
         assert (await person.send("https://evil.example", secret=question.shown.secret)).status_code == 403
         assert (await person.open(question.shown.secret)).status_code == 200, "and it was not used up by that"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.example"])
-async def test_under_another_name_there_is_no_page(open_test_shop: OpenShop, zinc: FakeZinc, host: str) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_under_another_name_there_is_no_page(open_test_process: OpenProcess, zinc: FakeZinc, host: str) -> None:
+    async with opened(open_test_process) as (_, person):
         form = fields(forms_with(person.page, "about"))
         assert (await person.client.get(person.address, headers={"Host": host})).status_code == 421
         assert (await person.send(host=host, **form, decision="yes")).status_code == 421
     assert zinc.posts == []
 
 
-async def test_what_is_no_form_of_ours_is_not_read(open_test_shop: OpenShop) -> None:
-    async with opened(open_test_shop) as (_, person):
+async def test_what_is_no_form_of_ours_is_not_read(open_test_process: OpenProcess) -> None:
+    async with opened(open_test_process) as (_, person):
         own = {"Origin": person.origin}
         form = {**own, "Content-Type": "application/x-www-form-urlencoded"}
         for content, headers in (
@@ -482,8 +495,8 @@ async def test_what_is_no_form_of_ours_is_not_read(open_test_shop: OpenShop) -> 
         assert "Buy from" in await person.look()
 
 
-async def test_every_answer_keeps_everything_else_out(open_test_shop: OpenShop) -> None:
-    async with opened(open_test_shop) as (question, person):
+async def test_every_answer_keeps_everything_else_out(open_test_process: OpenProcess) -> None:
+    async with opened(open_test_process) as (question, person):
         answers = [
             await person.view(),
             await person.send(visit="wrong", decision="yes"),
@@ -512,8 +525,8 @@ async def visitor_free(address: str) -> Any:
         return await person.client.get(address)
 
 
-async def test_a_stranger_learns_nothing_of_whether_there_is_an_order(open_test_shop: OpenShop) -> None:
-    async with asked(open_test_shop) as question:
+async def test_a_stranger_learns_nothing_of_whether_there_is_an_order(open_test_process: OpenProcess) -> None:
+    async with asked(open_test_process) as question:
         base = question.shown.address.partition("/approve/")[0]
         there = await visitor_free(question.shown.address)
         not_there = await visitor_free(f"{base}/approve/77")
@@ -522,31 +535,33 @@ async def test_a_stranger_learns_nothing_of_whether_there_is_an_order(open_test_
 
 
 async def test_the_file_is_gone_once_it_was_used_or_the_server_ends(
-    open_test_shop: OpenShop, home: Path, clock: HandClock
+    open_test_process: OpenProcess, home: Path, clock: HandClock
 ) -> None:
-    async with opened(open_test_shop) as (question, _):
+    async with opened(open_test_process) as (question, _):
         assert list(home.glob("*.html")) == []
         clock.pass_seconds(130)
-        other = entry_of(await question.shop.checkout.place(intent(products=book(2))))
+        other = entry_of(await place_order.place(question.process, intent(products=book(2))))
         await question.page.offer(other)
         assert len(list(home.glob("*.html"))) == 1
     assert list(home.glob("*.html")) == []
 
 
-async def test_a_page_is_put_before_the_person_once_however_often_the_model_asks(open_test_shop: OpenShop) -> None:
-    async with asked(open_test_shop) as question:
+async def test_a_page_is_put_before_the_person_once_however_often_the_model_asks(
+    open_test_process: OpenProcess,
+) -> None:
+    async with asked(open_test_process) as question:
         said = [await question.page.offer(question.entry) for _ in range(5)]
         assert len(question.shown.paths) == 1
         assert all(each.startswith("The page where the user decides is open in their browser") for each in said)
 
 
-async def test_without_a_browser_the_person_is_sent_to_a_terminal(open_test_shop: OpenShop, home: Path) -> None:
-    async with open_test_shop() as shop, page_beside(shop, show=Shown(works=False)) as page:
-        entry = entry_of(await shop.checkout.place(intent(idempotency_key="a;rm$(x)")))
+async def test_without_a_browser_the_person_is_sent_to_a_terminal(open_test_process: OpenProcess, home: Path) -> None:
+    async with open_test_process() as process, page_beside(process, show=Shown(works=False)) as page:
+        entry = entry_of(await place_order.place(process, intent(idempotency_key="a;rm$(x)")))
         said = await page.offer(entry)
         assert "approve 'a;rm$(x)'` (to say no: decline in place of approve) in a terminal of their own" in said
         assert list(home.glob("*.html")) == []
-        async with page_beside(shop) as switched_off:
+        async with page_beside(process) as switched_off:
             assert "in a terminal of their own" in await switched_off.offer(entry)
 
 
@@ -567,9 +582,9 @@ def test_a_browser_is_opened_only_where_the_person_sees_it(environ: dict[str, st
     assert has_desktop(environ) is seen
 
 
-async def test_many_presses_at_once_are_one_order(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_many_presses_at_once_are_one_order(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = ["slow"]
-    async with opened(open_test_shop) as (_, person):
+    async with opened(open_test_process) as (_, person):
         form = fields(forms_with(person.page, "about"))
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
@@ -579,7 +594,9 @@ async def test_many_presses_at_once_are_one_order(open_test_shop: OpenShop, zinc
     assert len(zinc.posts) == 1
 
 
-async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_hostile_words_are_escaped_and_change_nothing_else(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
     bad = '</p><script>alert(1)</script><form action="https://evil.example"><img src=x onerror=a()>"\'{{7*7}}{%x%}'
     zinc.products["B07JGBW826"] = {
         "status": "completed",
@@ -595,8 +612,11 @@ async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop:
         "po_number": bad,
         "metadata": {bad: bad},
     }
-    async with open_test_shop(api_key="zn_live_planted") as shop, page_beside(shop, show=(shown := Shown())) as page:
-        entry = entry_of(await shop.checkout.place(intent(**wanted)))
+    async with (
+        open_test_process(api_key="zn_live_planted") as process,
+        page_beside(process, show=(shown := Shown())) as page,
+    ):
+        entry = entry_of(await place_order.place(process, intent(**wanted)))
         await page.offer(entry)
         async with visitor(shown.address) as person:
             markup = (await person.open(shown.secret)).text
@@ -608,9 +628,9 @@ async def test_hostile_words_are_escaped_and_change_nothing_else(open_test_shop:
     assert not {"\u202e", "\x1b"} & set(markup)
 
 
-async def test_a_retailer_that_only_looks_like_one_shows_as_what_it_is(open_test_shop: OpenShop) -> None:
+async def test_a_retailer_that_only_looks_like_one_shows_as_what_it_is(open_test_process: OpenProcess) -> None:
     url = "https://www.\u0430mazon.com/dp/B07JGBW826"
-    async with opened(open_test_shop, products=[{"url": url}]) as (question, person):
+    async with opened(open_test_process, products=[{"url": url}]) as (question, person):
         text = await person.look()
     assert "Buy from xn--mazon-3ve.com?" in text
     assert "Buy from amazon.com" not in text
@@ -618,12 +638,12 @@ async def test_a_retailer_that_only_looks_like_one_shows_as_what_it_is(open_test
 
 
 async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
     caller = members_callers(home / "members.json")["ada"]
-    async with open_test_shop() as shop, served(shop) as origin:
-        entry = entry_of(await shop.checkout.place(intent(caller)))
+    async with open_test_process() as process, served(process) as origin:
+        entry = entry_of(await place_order.place(process, intent(caller)))
         address = address_of(origin, entry.id)
         async with visitor(address) as ada, visitor(address) as bob:
             first = await ada.client.get(address)
@@ -638,7 +658,7 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
             assert "Nothing waits" in await bob.look("/approve/")
             assert zinc.posts == []
             assert "Ordered" in words((await ada.decide("yes")).text)
-            second = entry_of(await shop.checkout.place(intent(caller, products=book(2))))
+            second = entry_of(await place_order.place(process, intent(caller, products=book(2))))
             assert "Buy from" in await ada.look(f"/approve/{second.id}"), "one sign-in for all"
             assert (await bob.view(f"/approve/{second.id}")).status_code == 404
             remove_member(home / "members.json", "ada")
@@ -652,11 +672,11 @@ async def test_a_member_signs_in_and_decides_on_their_own_orders_only(
 
 
 async def test_the_owner_s_visit_is_none_of_a_member_s_and_no_token_of_a_host_opens_the_owner_s_page(
-    open_test_shop: OpenShop, home: Path
+    open_test_process: OpenProcess, home: Path
 ) -> None:
     shown = Shown()
-    async with open_test_shop() as shop, served(shop, show=shown) as origin:
-        entry = entry_of(await shop.checkout.place(intent()))
+    async with open_test_process() as process, served(process, show=shown) as origin:
+        entry = entry_of(await place_order.place(process, intent()))
         async with visitor(address_of(origin, entry.id)) as host:
             assert (await host.sign_in(token_in(home))).status_code == 403
             assert (await host.send(visit=token_in(home))).status_code == 403
@@ -665,10 +685,10 @@ async def test_the_owner_s_visit_is_none_of_a_member_s_and_no_token_of_a_host_op
 
 
 async def test_no_secret_of_the_page_is_logged(
-    open_test_shop: OpenShop, zinc: FakeZinc, caplog: pytest.LogCaptureFixture, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, caplog: pytest.LogCaptureFixture, home: Path
 ) -> None:
     caplog.set_level(0)
-    async with opened(open_test_shop) as (question, person):
+    async with opened(open_test_process) as (question, person):
         first = person.visit
         await person.open(question.shown.secret)
         await person.decide("yes", pin="2468-planted")

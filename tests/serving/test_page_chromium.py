@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from serving.chromium import DESKTOP, DOCS, ENTER, PHONE, SMALL_PHONES, SPACE, TAB, Person, person_at_chromium
@@ -23,13 +23,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from wanted import ADDRESS, BOOK, book, intent
 
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import hashed
+from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.pages.browser import page_beside
-from zinc_mcp.wiring import Shop
 
 T = TypeVar("T")
 
@@ -48,11 +50,11 @@ def ask_always(write_config: Callable[[str], Path]) -> None:
 class Before:
     """A person before an open page, and what stands behind it."""
 
-    def __init__(self, person: Person, shown: Shown, shop: Shop, page: Page, entry: Entry) -> None:
+    def __init__(self, person: Person, shown: Shown, process: Process, page: Page, entry: Entry) -> None:
         self._person = person
         self.document = shown.documents[-1]
         self.address = shown.address
-        self.shop = shop
+        self.process = process
         self.page = page
         self.key = entry.key
         self.entry_id = entry.id
@@ -67,7 +69,12 @@ class Before:
 
 @asynccontextmanager
 async def before(
-    chromium: Person, open_test_shop: OpenShop, *, key: str = "zn_test_1", saved_as: str | None = None, **changes: Any
+    chromium: Person,
+    open_test_process: OpenProcess,
+    *,
+    key: str = "zn_test_1",
+    saved_as: str | None = None,
+    **changes: Any,
 ) -> AsyncGenerator[Before]:
     """Ask about an order and let the real browser open the page, by the real file."""
     shown = Shown()
@@ -80,15 +87,15 @@ async def before(
     wanted = intent(**changes)
     await anyio.to_thread.run_sync(chromium.forget)
     await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
-    async with open_test_shop(api_key=key) as shop, page_beside(shop, show=show) as page:
-        entry = entry_of(await shop.checkout.place(replace(wanted, saved_as=saved_as)))
+    async with open_test_process(api_key=key) as process, page_beside(process, show=show) as page:
+        entry = entry_of(await place(process, replace(wanted, saved_as=saved_as)))
         await page.offer(entry)
-        yield Before(chromium, shown, shop, page, entry)
+        yield Before(chromium, shown, process, page, entry)
         await anyio.to_thread.run_sync(chromium.go, "about:blank")
 
 
-async def test_a_person_approves(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    async with before(chromium, open_test_shop) as page:
+async def test_a_person_approves(chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, home: Path) -> None:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         assert list(home.glob("*.html")) == [], "the file is gone once it was used"
         address = await page.does(lambda person: str(person.driver.current_url))
@@ -103,8 +110,8 @@ async def test_a_person_approves(chromium: Person, open_test_shop: OpenShop, zin
     assert len(zinc.posts) == 1
 
 
-async def test_a_person_declines(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
-    async with before(chromium, open_test_shop) as page:
+async def test_a_person_declines(chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, home: Path) -> None:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         await page.does(lambda person: person.press("Do not buy"))
         await page.sees("The answer was no.")
@@ -112,13 +119,13 @@ async def test_a_person_declines(chromium: Person, open_test_shop: OpenShop, zin
 
 
 async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     hostile = '</code></dl><script>document.title="x"</script><img src=x onerror=alert(1)><form method=post><button>y'
     zinc.products["B07JGBW826"] = {"status": "completed", "title": hostile, "seller_name": hostile}
     zinc.script = [httpx.Response(201, json={"id": "ord-1", "status": hostile[:60]})]
     count = "return [...document.querySelectorAll('script, img, form, button')].map((each) => each.tagName).join()"
-    async with before(chromium, open_test_shop, key="zn_live_1") as page:
+    async with before(chromium, open_test_process, key="zn_live_1") as page:
         await page.sees('<script>document.title="x"</script><img src=x')
         assert (
             await page.does(lambda person: str(person.driver.execute_script(count))) == "FORM,BUTTON,BUTTON,FORM,BUTTON"
@@ -131,9 +138,9 @@ async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
 
 
 async def test_a_page_that_stood_too_long_buys_nothing(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         clock.pass_seconds(601)
         await page.does(lambda person: person.press("Buy for"))
@@ -142,9 +149,9 @@ async def test_a_page_that_stood_too_long_buys_nothing(
 
 
 async def test_the_file_works_once_and_a_tampered_one_never(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, tmp_path: Path
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, tmp_path: Path
 ) -> None:
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         copy = tmp_path / "copy.html"
         copy.write_text(page.document, encoding="utf-8")
@@ -160,7 +167,7 @@ async def test_the_file_works_once_and_a_tampered_one_never(
 
 
 async def test_the_browser_keeps_no_cookie_and_sends_none_to_a_neighbour_s_port(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     sent: list[str | None] = []
 
@@ -168,7 +175,7 @@ async def test_the_browser_keeps_no_cookie_and_sends_none_to_a_neighbour_s_port(
         sent.append(request.headers.get("cookie"))
         return HTMLResponse("noted")
 
-    async with before(chromium, open_test_shop) as page, at_a_port(note) as port:
+    async with before(chromium, open_test_process) as page, at_a_port(note) as port:
         await page.sees("Buy from amazon.com?")
         await page.does(lambda person: person.press("Look again"))
         await page.sees("Buy from amazon.com?")
@@ -182,11 +189,11 @@ async def test_the_browser_keeps_no_cookie_and_sends_none_to_a_neighbour_s_port(
 
 
 async def test_all_that_waits_is_decided_in_one_window(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
-        second = entry_of(await page.shop.checkout.place(intent(products=book(2), max_price=2000)))
+        second = entry_of(await place(page.process, intent(products=book(2), max_price=2000)))
         assert "press “Look again”" in await page.page.offer(second)
         await page.does(lambda person: person.press("Look again"))
         await page.sees("1 more waits for your answer")
@@ -205,11 +212,11 @@ async def test_all_that_waits_is_decided_in_one_window(
 
 
 async def test_the_whole_saved_address_is_revealed_without_a_script(
-    chromium: Person, open_test_shop: OpenShop, write_config: Callable[[str], Path]
+    chromium: Person, open_test_process: OpenProcess, write_config: Callable[[str], Path]
 ) -> None:
     fields = "\n".join(f'{name} = "{value}"' for name, value in ADDRESS.items())
     write_config(f'[policy]\napproval = "page"\n[addresses.home]\n{fields}\n')
-    async with before(chromium, open_test_shop, saved_as="home") as page:
+    async with before(chromium, open_test_process, saved_as="home") as page:
         assert "12 Planted Street" not in await page.sees("your saved address “home”")
         await page.does(lambda person: person.driver.find_element("tag name", "summary").click())
         await page.sees("12 Planted Street")
@@ -233,9 +240,9 @@ def evil_site(document: str) -> AbstractAsyncContextManager[int]:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "evil.example"])
 async def test_another_site_cannot_press_the_buttons_nor_show_the_page_in_a_frame(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, name: str
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, name: str
 ) -> None:
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         visit, about = [
             await page.does(partial(Person.hidden, name=name)) for name in ("visit", "about")
@@ -259,15 +266,17 @@ async def test_another_site_cannot_press_the_buttons_nor_show_the_page_in_a_fram
 
             assert "Buy from" not in await page.does(framed)
             await page.does(lambda person: person.complaints())
-        entry = await page.shop.checkout.entry(page.key)
+        entry = await entry_with_key(page.process, page.key)
         assert entry is not None
         assert reference_of(entry) is not None, "the question still stands"
     assert zinc.posts == []
 
 
 @pytest.mark.parametrize("name", ["localhost", "evil.example"])
-async def test_under_another_name_the_page_does_not_open(chromium: Person, open_test_shop: OpenShop, name: str) -> None:
-    async with before(chromium, open_test_shop) as page:
+async def test_under_another_name_the_page_does_not_open(
+    chromium: Person, open_test_process: OpenProcess, name: str
+) -> None:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         await page.does(lambda person: person.go(page.address.replace("127.0.0.1", name)))
         await page.sees("This is not the server's name")
@@ -275,9 +284,9 @@ async def test_under_another_name_the_page_does_not_open(chromium: Person, open_
 
 
 async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         for _ in range(2):
             await page.does(lambda person: person.driver.refresh())  # what the file sent is sent again
@@ -293,10 +302,12 @@ async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
     assert len(zinc.posts) == 1
 
 
-async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, home: Path) -> None:
+async def test_the_keyboard_is_enough(
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.set_pin(hashed("2468"))
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Your PIN")
         await page.does(lambda person: person.keys(ENTER, SPACE))
         assert zinc.posts == [], "what is typed before anything is chosen decides nothing"
@@ -316,11 +327,11 @@ async def test_the_keyboard_is_enough(chromium: Person, open_test_shop: OpenShop
 
 
 async def test_a_screen_reader_meets_landmarks_headings_and_named_controls(
-    chromium: Person, open_test_shop: OpenShop, home: Path
+    chromium: Person, open_test_process: OpenProcess, home: Path
 ) -> None:
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.set_pin(hashed("2468"))
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Your PIN")
         met = await page.does(lambda person: person.accessible())
         assert await page.does(lambda person: person.driver.find_element("tag name", "html").get_attribute("lang"))
@@ -336,7 +347,7 @@ async def test_a_screen_reader_meets_landmarks_headings_and_named_controls(
         assert expected in met, (expected, met)
 
 
-async def test_colours_can_be_read_in_light_and_dark(chromium: Person, open_test_shop: OpenShop) -> None:
+async def test_colours_can_be_read_in_light_and_dark(chromium: Person, open_test_process: OpenProcess) -> None:
     script = """
       const shown = [...document.querySelectorAll('h1,h2,p,dt,dd,span,strong,label,button,code')];
       const rgb = (c) => c.match(/[\\d.]+/g).map(Number);
@@ -347,7 +358,7 @@ async def test_colours_can_be_read_in_light_and_dark(chromium: Person, open_test
       return Math.min(...shown.map((e) => { const a = light(rgb(getComputedStyle(e).color)), b = light(ground(e));
         return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }));
     """
-    async with before(chromium, open_test_shop) as page:
+    async with before(chromium, open_test_process) as page:
         await page.sees("Buy from amazon.com?")
         for scheme in ("light", "dark"):
             media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -360,7 +371,7 @@ async def test_colours_can_be_read_in_light_and_dark(chromium: Person, open_test
 
 
 async def test_pictures_of_it_are_kept(
-    chromium: Person, open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path]
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "page"\nmax_month = 200000\n')
     zinc.products["B07JGBW826"] = {
@@ -371,7 +382,7 @@ async def test_pictures_of_it_are_kept(
     }
     address = {**ADDRESS, "last_name": "Lovelace", "address_line1": "350 Fifth Avenue", "postal_code": "10118"}
     pictures = (("phone", PHONE, False), ("desktop", DESKTOP, False), ("dark", PHONE, True), ("docs", DOCS, False))
-    async with before(chromium, open_test_shop, key="zn_live_1", shipping_address=address) as page:
+    async with before(chromium, open_test_process, key="zn_live_1", shipping_address=address) as page:
         await page.sees("Harbour Books")
         for name, size, dark in pictures:
             path = await page.does(partial(Person.screenshot, name=name, size=size, dark=dark))
@@ -420,7 +431,7 @@ LAYOUT = r"""
 @pytest.mark.parametrize("size", SMALL_PHONES, ids=["360", "320"])
 async def test_on_a_small_phone_labels_stand_above_and_amounts_and_words_stay_whole(
     chromium: Person,
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     write_config: Callable[[str], Path],
     home: Path,
     size: tuple[int, int],
@@ -431,7 +442,7 @@ async def test_on_a_small_phone_labels_stand_above_and_amounts_and_words_stay_wh
     )
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         journal.set_pin(hashed("2468"))
-    async with before(chromium, open_test_shop, key="zn_live_1", **CROWDED) as page:
+    async with before(chromium, open_test_process, key="zn_live_1", **CROWDED) as page:
         text = await page.sees("used, like new")
         assert [word for word in ("UsedLikeNew", "UsedAcceptable", "best_effort", "“true”") if word in text] == []
         await page.does(partial(Person.screenshot, name="crowded-desktop", size=DESKTOP))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from serving.as_a_host import both_eras, call, host, refused, size
 from wanted import ADDRESS, BOOK, arguments
@@ -110,10 +110,10 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_what_is_wrong_is_named_and_nothing_is_sent(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, tool: str, wrong: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, tool: str, wrong: str
 ) -> None:
     given, field, reason = WRONG[wrong]
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, tool, given)
     assert (facts["code"], facts["outcome"]) == ("invalid_arguments", "refused")
     assert facts["money_may_have_moved"] is False
@@ -125,8 +125,8 @@ async def test_what_is_wrong_is_named_and_nothing_is_sent(
 
 
 @both_eras
-async def test_everything_that_is_wrong_is_named_at_once(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_everything_that_is_wrong_is_named_at_once(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", {"max_price": "5", "colour": "red", "shipping_address": {}})
         assert {problem["field"] for problem in facts["problems"]} == {
             "products",
@@ -139,8 +139,8 @@ async def test_everything_that_is_wrong_is_named_at_once(open_test_shop: OpenSho
 
 
 @both_eras
-async def test_a_long_list_of_problems_is_cut(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_a_long_list_of_problems_is_cut(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", arguments(products=[{"url": 1}] * 90))
         assert len(facts["problems"]) == 10
         assert size(facts) < 2_000
@@ -152,30 +152,32 @@ async def test_a_long_list_of_problems_is_cut(open_test_shop: OpenShop, mode: st
 
 @both_eras
 async def test_lists_and_objects_are_taken_as_json_text_as_well(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     given = arguments(metadata={"note": "for Ada"})
     as_text = {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in given.items()}
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         assert (await call(client, "place_order", as_text))["new_order"] is True
     assert zinc.bodies()[0]["products"] == [{"url": BOOK}]
     assert zinc.bodies()[0]["metadata"]["note"] == "for Ada"
 
 
 @both_eras
-async def test_nulls_for_what_may_be_left_out_are_taken(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
+async def test_nulls_for_what_may_be_left_out_are_taken(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
     left_out = dict.fromkeys(("idempotency_key", "metadata", "po_number", "payment", "gift_message"))
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         await call(client, "place_order", arguments(**left_out))
     assert left_out.keys() & zinc.bodies()[0].keys() <= {"idempotency_key", "metadata"}
 
 
 @both_eras
 async def test_a_saved_address_is_used_by_its_name(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, write_config: Callable[[str], Path]
 ) -> None:
     write_config("[addresses.home]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in ADDRESS.items()))
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await call(client, "place_order", arguments(shipping_address={"saved": "home"}))
         assert facts["ship_to"] == {"city": "New York", "country": "US", "saved": "home"}
         sent = zinc.bodies()[0]["shipping_address"]
@@ -206,9 +208,9 @@ async def test_a_saved_address_is_used_by_its_name(
     ],
 )
 async def test_a_look_up_takes_an_id_and_a_short_wait(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, given: dict[str, Any], field: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, given: dict[str, Any], field: str
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "get_order", given)
     assert facts["code"] == "invalid_arguments"
     assert [problem["field"] for problem in facts["problems"]] == [field]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from serving.as_a_host import both_eras, host, size
@@ -97,8 +97,8 @@ SEEDS: dict[str, tuple[set[str], dict[str, dict[str, Any]]]] = {
 }
 
 
-async def listed(open_test_shop: OpenShop, mode: str, **settings: Any) -> dict[str, dict[str, Any]]:
-    async with open_test_shop(**settings) as shop, host(shop, mode) as client:
+async def listed(open_test_process: OpenProcess, mode: str, **settings: Any) -> dict[str, dict[str, Any]]:
+    async with open_test_process(**settings) as process, host(process, mode) as client:
         tools = (await client.list_tools()).tools
         return {tool.name: tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools}
 
@@ -124,8 +124,8 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 @both_eras
-async def test_the_tools_are_those_of_the_committed_contract(open_test_shop: OpenShop, mode: str) -> None:
-    tools = await listed(open_test_shop, mode)
+async def test_the_tools_are_those_of_the_committed_contract(open_test_process: OpenProcess, mode: str) -> None:
+    tools = await listed(open_test_process, mode)
     text = json.dumps(list(tools.values()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     if os.environ.get("ZINC_MCP_UPDATE_CONTRACT") == "1":
         CONTRACT.write_text(text, encoding="utf-8")
@@ -134,8 +134,8 @@ async def test_the_tools_are_those_of_the_committed_contract(open_test_shop: Ope
 
 
 @both_eras
-async def test_the_tools_come_in_one_order_and_fit_the_budget(open_test_shop: OpenShop, mode: str) -> None:
-    tools = await listed(open_test_shop, mode)
+async def test_the_tools_come_in_one_order_and_fit_the_budget(open_test_process: OpenProcess, mode: str) -> None:
+    tools = await listed(open_test_process, mode)
     assert list(tools) == ["place_order", "place_agent_order", "get_order"]
     assert size(list(tools.values())) <= 9 * 1024
 
@@ -144,9 +144,9 @@ async def test_the_tools_come_in_one_order_and_fit_the_budget(open_test_shop: Op
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("path", SEEDS)
 async def test_a_placing_tool_takes_order_create_at_the_top_level(
-    open_test_shop: OpenShop, mode: str, tool: str, path: str
+    open_test_process: OpenProcess, mode: str, tool: str, path: str
 ) -> None:
-    schema = part((await listed(open_test_shop, mode))[tool]["inputSchema"], path)
+    schema = part((await listed(open_test_process, mode))[tool]["inputSchema"], path)
     required, properties = SEEDS[path]
     assert set(schema.get("required", [])) == required
     assert schema["properties"].keys() == properties.keys()
@@ -159,24 +159,24 @@ async def test_a_placing_tool_takes_order_create_at_the_top_level(
 
 
 @both_eras
-async def test_the_published_arguments_are_the_model_s_own(open_test_shop: OpenShop, mode: str) -> None:
-    schema = (await listed(open_test_shop, mode))["place_order"]["inputSchema"]
+async def test_the_published_arguments_are_the_model_s_own(open_test_process: OpenProcess, mode: str) -> None:
+    schema = (await listed(open_test_process, mode))["place_order"]["inputSchema"]
     assert schema["properties"].keys() == OrderCreate.model_fields.keys()
     own = OrderCreate.model_json_schema()
     assert set(schema["required"]) == set(own["required"])
 
 
 @both_eras
-async def test_what_is_promised_of_results_stays_open(open_test_shop: OpenShop, mode: str) -> None:
-    for tool in (await listed(open_test_shop, mode)).values():
+async def test_what_is_promised_of_results_stays_open(open_test_process: OpenProcess, mode: str) -> None:
+    for tool in (await listed(open_test_process, mode)).values():
         assert "additionalProperties" not in tool["outputSchema"]
         assert set(tool["outputSchema"]["required"]) == {"outcome", "summary", "next_step"}
         assert not any("enum" in node for node in nodes(tool["outputSchema"]))
 
 
 @both_eras
-async def test_every_tool_says_what_it_may_do(open_test_shop: OpenShop, mode: str) -> None:
-    tools = await listed(open_test_shop, mode)
+async def test_every_tool_says_what_it_may_do(open_test_process: OpenProcess, mode: str) -> None:
+    tools = await listed(open_test_process, mode)
     for name, tool in tools.items():
         spends = name.startswith("place_")
         assert tool["annotations"] == {
@@ -191,8 +191,10 @@ async def test_every_tool_says_what_it_may_do(open_test_shop: OpenShop, mode: st
 
 
 @both_eras
-async def test_descriptions_are_prose_for_a_model_and_no_commands_to_it(open_test_shop: OpenShop, mode: str) -> None:
-    for tool in (await listed(open_test_shop, mode)).values():
+async def test_descriptions_are_prose_for_a_model_and_no_commands_to_it(
+    open_test_process: OpenProcess, mode: str
+) -> None:
+    for tool in (await listed(open_test_process, mode)).values():
         text = " ".join(node["description"] for node in nodes(tool) if isinstance(node.get("description"), str))
         assert len(tool["description"]) < 400
         assert not re.search(r"\b(?!US\b|ISO\b|NY\b|MPP\b)[A-Z]{2,}\b", text), text
@@ -201,18 +203,20 @@ async def test_descriptions_are_prose_for_a_model_and_no_commands_to_it(open_tes
 
 @both_eras
 async def test_with_host_approval_the_placing_tools_ask_for_the_person(
-    open_test_shop: OpenShop, mode: str, write_config: Any
+    open_test_process: OpenProcess, mode: str, write_config: Any
 ) -> None:
     write_config('[policy]\napproval = "host"\n')
-    tools = await listed(open_test_shop, mode)
+    tools = await listed(open_test_process, mode)
     for name in ("place_order", "place_agent_order"):
         assert tools[name]["_meta"] == {"anthropic/requiresUserInteraction": True}
     assert "_meta" not in tools["get_order"]
 
 
 @both_eras
-async def test_only_the_tools_the_owner_named_are_listed_and_callable(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop(tools=frozenset({"get_order"})) as shop, host(shop, mode) as client:
+async def test_only_the_tools_the_owner_named_are_listed_and_callable(
+    open_test_process: OpenProcess, mode: str
+) -> None:
+    async with open_test_process(tools=frozenset({"get_order"})) as process, host(process, mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["get_order"]
         with pytest.raises(MCPError) as refused:
             await client.call_tool("place_order", {})
@@ -220,8 +224,8 @@ async def test_only_the_tools_the_owner_named_are_listed_and_callable(open_test_
 
 
 @both_eras
-async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         assert client.instructions == INSTRUCTIONS
         assert client.server_info is not None
         assert client.server_info.version == own_version() != ""

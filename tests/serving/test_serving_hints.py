@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,9 +106,11 @@ def with_unknown(where: str, name: str) -> dict[str, Any]:
 
 @both_eras
 @pytest.mark.parametrize("name", ALSO_CALLED)
-async def test_a_name_of_others_is_told_ours(open_test_shop: OpenShop, zinc: FakeZinc, mode: str, name: str) -> None:
+async def test_a_name_of_others_is_told_ours(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, name: str
+) -> None:
     where, meant = ALSO_CALLED[name]
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", with_unknown(where, name))
     [problem] = facts["problems"]
     assert f"did you mean {meant}?" in problem["reason"]
@@ -155,8 +157,8 @@ def test_fields_that_spend_outside_the_limits_are_no_hint_for_a_name_in_another_
 
 
 @both_eras
-async def test_a_look_up_with_another_name_is_told_ours(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_a_look_up_with_another_name_is_told_ours(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "get_order", {"order_id": "x", "timeout": 5})
         assert "did you mean wait_seconds?" in facts["problems"][0]["reason"]
         facts = await refused(client, "get_order", {"id": "x"})
@@ -169,12 +171,12 @@ async def test_a_look_up_with_another_name_is_told_ours(open_test_shop: OpenShop
 
 @both_eras
 async def test_whole_numbers_are_taken_however_they_are_written(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     wanted = arguments(
         max_price=json.loads("6e3"), handling_days_max=3.0, products=[{"url": BOOK, "quantity": json.loads("2.0")}]
     )
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", wanted)
         looked = await call(client, "get_order", {"order_id": placed["key"], "wait_seconds": 0.0})
         again = await call(client, "place_order", arguments(**{**wanted, "max_price": 6000, "handling_days_max": 3}))
@@ -187,22 +189,22 @@ async def test_whole_numbers_are_taken_however_they_are_written(
 @both_eras
 @pytest.mark.parametrize("price", [59.99, True, "6000", "6000.0", 6000.5, 1e400, float("-0.0")])
 async def test_what_is_no_whole_number_of_cents_is_refused(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, price: Any
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, price: Any
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", arguments(max_price=price))
     assert [problem["field"] for problem in facts["problems"]] == ["max_price"]
     assert zinc.requests == []
 
 
 @both_eras
-async def test_null_is_not_given_at_every_depth(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
+async def test_null_is_not_given_at_every_depth(open_test_process: OpenProcess, zinc: FakeZinc, mode: str) -> None:
     product = {"url": BOOK, "quantity": None, "variant": None, "condition_in": None}
     address = {**ADDRESS, "country": None, "address_line2": None, "saved": None}
     wanted = arguments(
         products=[product], shipping_address=address, is_gift=None, fulfillment={"gift": None, "items": None}
     )
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", wanted)
         await call(client, "get_order", {"order_id": placed["key"], "wait_seconds": None})
         assert (await call(client, "place_order", arguments()))["order_id"] == placed["order_id"]
@@ -214,10 +216,10 @@ async def test_null_is_not_given_at_every_depth(open_test_shop: OpenShop, zinc: 
 @both_eras
 @pytest.mark.parametrize("nothing", ["null", "None", "undefined"])
 async def test_the_words_for_nothing_are_nothing_where_a_field_may_be_null(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, nothing: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, nothing: str
 ) -> None:
     left_out = dict.fromkeys(("idempotency_key", "po_number", "gift_message", "metadata", "payment"), nothing)
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         await call(client, "place_order", arguments(**left_out))
     body = zinc.bodies()[0]
     assert not {"po_number", "gift_message", "payment"} & body.keys()
@@ -226,17 +228,19 @@ async def test_the_words_for_nothing_are_nothing_where_a_field_may_be_null(
 
 
 @both_eras
-async def test_notes_of_the_models_own_stay_as_they_are(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
+async def test_notes_of_the_models_own_stay_as_they_are(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
     notes = {"ratio": 2.0, "word": "null", "deep": [{"none": "None"}]}
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         await call(client, "place_order", arguments(metadata=notes))
     assert {**zinc.bodies()[0]["metadata"], **notes} == zinc.bodies()[0]["metadata"]
     assert b'"ratio":2.0' in zinc.posts[0].content
 
 
 @both_eras
-async def test_the_published_schemas_keep_whole_numbers(open_test_shop: OpenShop, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_the_published_schemas_keep_whole_numbers(open_test_process: OpenProcess, mode: str) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         tools = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
     assert tools["place_order"]["properties"]["max_price"]["type"] == "integer"
     assert tools["get_order"]["properties"]["wait_seconds"]["type"] == "integer"

@@ -14,7 +14,7 @@ from typing import cast
 import anyio
 import httpx2
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from mcp.types import ElicitRequestParams, ElicitResult
 from serving.as_a_host import both_eras, call, refused
@@ -54,11 +54,11 @@ async def plain_client(origin: str, token: str | None = None, **headers: str) ->
 @both_eras
 @both_transports
 async def test_on_loopback_the_owner_s_token_is_all_that_is_needed(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     async with (
-        open_test_shop() as shop,
-        served(shop) as origin,
+        open_test_process() as process,
+        served(process) as origin,
         connected(origin, transport, mode, token_in(home)) as client,
     ):
         placed = await call(client, "place_order", arguments())
@@ -71,10 +71,10 @@ async def test_on_loopback_the_owner_s_token_is_all_that_is_needed(
 @both_eras
 @both_transports
 async def test_a_team_of_three_gets_one_order_each_and_nobody_sees_another_s(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, transport: str, team: dict[str, str]
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, transport: str, team: dict[str, str]
 ) -> None:
     placed: dict[str, dict[str, object]] = {}
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         for name, token in team.items():
             async with connected(origin, transport, mode, token) as client:
                 placed[name] = await call(client, "place_order", arguments(idempotency_key="order-1"))
@@ -96,9 +96,9 @@ async def test_a_team_of_three_gets_one_order_each_and_nobody_sees_another_s(
 @both_eras
 @pytest.mark.parametrize("token", [None, "zmcp_wrong"])
 async def test_without_a_member_s_token_nobody_connects(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, transport: str, team: dict[str, str], token: str | None
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, transport: str, team: dict[str, str], token: str | None
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         with pytest.raises(Exception) as raised:  # the SDK wraps it in groups of its own
             async with connected(origin, transport, mode, token) as client:
                 await client.call_tool("place_order", arguments())
@@ -108,7 +108,7 @@ async def test_without_a_member_s_token_nobody_connects(
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_every_path_but_those_of_watchdogs_asks_for_a_token(
-    open_test_shop: OpenShop, team: dict[str, str], path: str
+    open_test_process: OpenProcess, team: dict[str, str], path: str
 ) -> None:
     wrong = [
         {},
@@ -119,7 +119,7 @@ async def test_every_path_but_those_of_watchdogs_asks_for_a_token(
         {"Authorization": team["ada"]},
         {"X-Api-Key": team["ada"]},
     ]
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         for headers in wrong:
             for verb in ("GET", "POST", "DELETE"):
                 answer = await client.request(verb, path, headers=headers, json=None if verb == "GET" else initialize())
@@ -133,12 +133,12 @@ async def test_every_path_but_those_of_watchdogs_asks_for_a_token(
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("with_members", [False, True])
 async def test_a_foreign_host_or_origin_is_refused(
-    open_test_shop: OpenShop, members: Path, path: str, with_members: bool
+    open_test_process: OpenProcess, members: Path, path: str, with_members: bool
 ) -> None:
     member = add_member(members, "ada") if with_members else None
     async with (
-        open_test_shop() as shop,
-        served(shop) as origin,
+        open_test_process() as process,
+        served(process) as origin,
         plain_client(origin, member or token_in(members.parent)) as client,
     ):
         own = origin.removeprefix("http://")
@@ -151,9 +151,9 @@ async def test_a_foreign_host_or_origin_is_refused(
         assert own_origin.status_code == 200
 
 
-async def test_another_member_s_session_does_not_exist(open_test_shop: OpenShop, team: dict[str, str]) -> None:
+async def test_another_member_s_session_does_not_exist(open_test_process: OpenProcess, team: dict[str, str]) -> None:
     ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         ada, bob = ({**JSON, "Authorization": f"Bearer {team[name]}"} for name in ("ada", "bob"))
         opened = await client.post("/mcp", headers=ada, json=initialize())
         session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
@@ -163,8 +163,8 @@ async def test_another_member_s_session_does_not_exist(open_test_shop: OpenShop,
         assert (await client.post("/mcp", headers=ada | session, json=ping)).status_code == 200
 
 
-async def test_another_member_s_stream_takes_no_message(open_test_shop: OpenShop, team: dict[str, str]) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+async def test_another_member_s_stream_takes_no_message(open_test_process: OpenProcess, team: dict[str, str]) -> None:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         ada, bob = ({**JSON, "Authorization": f"Bearer {team[name]}"} for name in ("ada", "bob"))
         async with client.stream("GET", "/sse", headers=ada) as stream:
             lines = stream.aiter_lines()
@@ -178,7 +178,7 @@ async def test_another_member_s_stream_takes_no_message(open_test_shop: OpenShop
 
 
 async def test_the_state_of_another_member_s_question_is_refused(
-    open_test_shop: OpenShop, zinc: FakeZinc, team: dict[str, str], home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, team: dict[str, str], home: Path
 ) -> None:
     (home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
     version = "2026-07-28"
@@ -189,7 +189,7 @@ async def test_the_state_of_another_member_s_question_is_refused(
     }
     params: dict[str, object] = {"name": "place_order", "arguments": arguments(), "_meta": meta}
     yes = {"consent": {"action": "accept", "content": {"approve": True}}}
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
 
         async def ask(name: str, **answered: object) -> dict[str, object]:
             message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params | answered}
@@ -207,10 +207,10 @@ async def test_the_state_of_another_member_s_question_is_refused(
 
 @both_transports
 async def test_a_token_taken_back_counts_from_the_next_message_on(
-    open_test_shop: OpenShop, zinc: FakeZinc, transport: str, members: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, transport: str, members: Path
 ) -> None:
     first = add_member(members, "ada")
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         async with connected(origin, transport, "auto", first) as client:
             placed = await call(client, "place_order", arguments())
             assert remove_member(members, "ada")
@@ -227,9 +227,9 @@ async def opens_a_session(client: httpx2.AsyncClient, token: str) -> int:
 
 
 async def test_a_change_of_the_members_counts_at_once_and_lets_nobody_in_without_a_token(
-    open_test_shop: OpenShop, members: Path, team: dict[str, str]
+    open_test_process: OpenProcess, members: Path, team: dict[str, str]
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
 
         async def status(name: str, token: str | None = None) -> int:
             return await opens_a_session(client, token or team[name])
@@ -247,9 +247,9 @@ async def test_a_change_of_the_members_counts_at_once_and_lets_nobody_in_without
 
 
 async def test_a_first_member_ends_the_owner_s_token_for_good(
-    open_test_shop: OpenShop, members: Path, home: Path
+    open_test_process: OpenProcess, members: Path, home: Path
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         owner = token_in(home)
         assert await opens_a_session(client, owner) == 200
         ada = add_member(members, "ada")
@@ -259,17 +259,17 @@ async def test_a_first_member_ends_the_owner_s_token_for_good(
 
 
 async def test_a_file_of_members_that_breaks_lets_the_owner_s_token_in_no_more(
-    open_test_shop: OpenShop, members: Path, home: Path
+    open_test_process: OpenProcess, members: Path, home: Path
 ) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         members.write_text("{broken", encoding="utf-8")
         assert await opens_a_session(client, token_in(home)) == 401
 
 
-async def test_members_only_lets_nobody_in_while_there_are_none(open_test_shop: OpenShop, home: Path) -> None:
+async def test_members_only_lets_nobody_in_while_there_are_none(open_test_process: OpenProcess, home: Path) -> None:
     async with (
-        open_test_shop() as shop,
-        served(shop, members_only=True) as origin,
+        open_test_process() as process,
+        served(process, members_only=True) as origin,
         plain_client(origin) as client,
     ):
         local_token(home)
@@ -282,7 +282,7 @@ async def test_members_only_lets_nobody_in_while_there_are_none(open_test_shop: 
 @both_eras
 @pytest.mark.parametrize("token", [None, "", "zmcp_wrong", "local"])
 async def test_another_user_of_the_machine_neither_orders_nor_answers_nor_reads(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str, token: str | None
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str, token: str | None
 ) -> None:
     home.mkdir(parents=True, exist_ok=True)
     (home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
@@ -292,7 +292,7 @@ async def test_another_user_of_the_machine_neither_orders_nor_answers_nor_reads(
         asked.append(parameters.message)
         return ElicitResult(action="accept", content={"approve": True})
 
-    async with open_test_shop(api_key="zn_live_planted") as shop, served(shop) as origin:
+    async with open_test_process(api_key="zn_live_planted") as process, served(process) as origin:
         with pytest.raises(Exception) as raised:  # the SDK wraps it in groups of its own
             async with connected(origin, transport, mode, token, asks=accept) as client:
                 await client.call_tool("place_order", arguments())
@@ -305,10 +305,10 @@ async def test_another_user_of_the_machine_neither_orders_nor_answers_nor_reads(
 
 @both_eras
 async def test_an_application_without_the_check_of_tokens_serves_nobody(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
-    async with open_test_shop() as shop:
-        app = build_server(shop).streamable_http_app()
+    async with open_test_process() as process:
+        app = build_server(process).streamable_http_app()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             async with listening(app, listener):
                 origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -318,8 +318,8 @@ async def test_an_application_without_the_check_of_tokens_serves_nobody(
     assert zinc.requests == []
 
 
-async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_shop: OpenShop, home: Path) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_process: OpenProcess, home: Path) -> None:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         assert (await client.get("/readyz")).json() == {"status": "ready"}
         home.mkdir(parents=True, exist_ok=True)
         (home / "zinc.toml").write_text("[policy]\nmax_order = 'a lot'\n", encoding="utf-8")
@@ -327,10 +327,10 @@ async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_shop: Open
         assert (broken.status_code, broken.json()["code"]) == (503, "policy_invalid")
 
 
-async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_shop: OpenShop, home: Path) -> None:
+async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_process: OpenProcess, home: Path) -> None:
     home.mkdir(parents=True)
     (home / "journal.db").write_bytes(b"somebody's notes" * 1000)
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin) as client:
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
         broken = await client.get("/readyz")
         assert (broken.status_code, broken.json()["code"]) == (503, "journal_unavailable")
 
@@ -338,11 +338,11 @@ async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_shop: Ope
 @both_transports
 @both_eras
 async def test_a_body_just_within_the_bound_gets_an_answer_a_model_can_read(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     async with (
-        open_test_shop() as shop,
-        served(shop) as origin,
+        open_test_process() as process,
+        served(process) as origin,
         connected(origin, transport, mode, token_in(home)) as client,
     ):
         told = await refused(client, "place_order", arguments(metadata={"a": "x" * 1_000_000}))
@@ -350,8 +350,12 @@ async def test_a_body_just_within_the_bound_gets_an_answer_a_model_can_read(
     assert zinc.requests == []
 
 
-async def test_a_body_without_end_is_cut_off(open_test_shop: OpenShop, home: Path) -> None:
-    async with open_test_shop() as shop, served(shop) as origin, plain_client(origin, token_in(home)) as client:
+async def test_a_body_without_end_is_cut_off(open_test_process: OpenProcess, home: Path) -> None:
+    async with (
+        open_test_process() as process,
+        served(process) as origin,
+        plain_client(origin, token_in(home)) as client,
+    ):
         for path in ("/mcp", "/messages/"):
             answer = await client.post(path, headers=JSON, content=b" " * (17 * 1024 * 1024))
             assert answer.status_code == 413
@@ -360,10 +364,10 @@ async def test_a_body_without_end_is_cut_off(open_test_shop: OpenShop, home: Pat
 @both_eras
 @both_transports
 async def test_a_connection_dropped_while_the_order_is_on_the_wire_leaves_one_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     zinc.script = ["slow"]
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         token = token_in(home)
         with anyio.move_on_after(5):
             async with connected(origin, transport, mode, token) as client, anyio.create_task_group() as tasks:

@@ -9,13 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import HandClock, OpenShop
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from serving.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp import errors
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.views.results import crashed, failed
@@ -39,10 +41,10 @@ CANNOT_SAY: dict[str, tuple[httpx.Response | Exception, str, str]] = {
 @both_eras
 @pytest.mark.parametrize("how", CANNOT_SAY)
 async def test_an_accepted_order_is_shown_as_last_known_when_zinc_cannot_say(
-    open_test_shop: OpenShop, zinc: FakeZinc, clock: HandClock, mode: str, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, mode: str, how: str
 ) -> None:
     step, code, reason = CANNOT_SAY[how]
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         clock.pass_seconds(720)
         zinc.reads = [step]
@@ -63,11 +65,11 @@ async def test_an_accepted_order_is_shown_as_last_known_when_zinc_cannot_say(
 
 @both_eras
 async def test_an_order_in_doubt_stays_one_and_says_that_zinc_could_not_be_asked(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     zinc.script = ["lose_after", httpx.ReadError("x"), httpx.ReadError("x")]
     zinc.listing = False
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         doubted = await refused(client, "place_order", arguments())
         zinc.lists = [httpx.ConnectError("down")] * 5
         looked = await call(client, "get_order", {"order_id": doubted["key"]})
@@ -78,8 +80,10 @@ async def test_an_order_in_doubt_stays_one_and_says_that_zinc_could_not_be_asked
 
 
 @both_eras
-async def test_what_was_not_read_is_not_told_as_absent(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_what_was_not_read_is_not_told_as_absent(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         zinc.settle(placed["order_id"], 4_000)
         assert "no tracking number yet" in (await call(client, "get_order", {"order_id": placed["key"]}))["summary"]
@@ -90,8 +94,10 @@ async def test_what_was_not_read_is_not_told_as_absent(open_test_shop: OpenShop,
 
 
 @both_eras
-async def test_an_order_that_ended_keeps_its_own_advice(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_an_order_that_ended_keeps_its_own_advice(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         zinc.advance(placed["order_id"], "order_failed", job_result={"error_type": "product_out_of_stock"})
         ended = await call(client, "get_order", {"order_id": placed["key"]})
@@ -103,12 +109,12 @@ async def test_an_order_that_ended_keeps_its_own_advice(open_test_shop: OpenShop
 
 @both_eras
 async def test_an_order_of_another_key_or_wallet_says_why_it_is_not_read(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
-    async with open_test_shop(api_key="zn_test_one") as shop, host(shop, mode) as client:
+    async with open_test_process(api_key="zn_test_one") as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
     for settings in ({"api_key": "zn_test_two"}, {"api_key": None, "wallet": "sandbox"}):
-        async with open_test_shop(**settings) as shop, host(shop, mode) as client:
+        async with open_test_process(**settings) as process, host(process, mode) as client:
             looked = await call(client, "get_order", {"order_id": placed["order_id"]})
         assert looked["outcome"] == "accepted"
         assert "not set up here" in looked["unasked"]["reason"]
@@ -116,9 +122,9 @@ async def test_an_order_of_another_key_or_wallet_says_why_it_is_not_read(
 
 @both_eras
 async def test_an_order_nobody_here_knows_is_an_error_without_a_word_about_sending(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         for step, _, _ in CANNOT_SAY.values():
             zinc.reads = [step]
             facts = await refused(client, "get_order", {"order_id": "3f2504e0-4f89-11d3-9a0c-0305e82c3301"})
@@ -128,11 +134,11 @@ async def test_an_order_nobody_here_knows_is_an_error_without_a_word_about_sendi
 
 @both_eras
 async def test_a_journal_that_cannot_be_read_says_no_word_about_sending_to_a_look_up(
-    open_test_shop: OpenShop, mode: str, home: Path
+    open_test_process: OpenProcess, mode: str, home: Path
 ) -> None:
     home.mkdir(parents=True)
     (home / "journal.db").write_bytes(b"not a database at all, and long enough to be read as one" * 20)
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         looked = await refused(client, "get_order", {"order_id": "x"})
         placed = await refused(client, "place_order", arguments())
     assert looked["code"] == placed["code"] == "journal_unavailable"
@@ -215,7 +221,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("words", ["the same words", "other words"])
 @pytest.mark.parametrize("why", REFUSALS)
 async def test_a_repeat_is_told_the_earlier_order_whatever_refuses_new_ones(
-    open_test_shop: OpenShop,
+    open_test_process: OpenProcess,
     zinc: FakeZinc,
     write_config: Callable[[str], Path],
     mode: str,
@@ -225,7 +231,7 @@ async def test_a_repeat_is_told_the_earlier_order_whatever_refuses_new_ones(
     code, config, _ = REFUSALS[why]
     write_config("")
     again = arguments() if words == "the same words" else arguments(max_price=5_500, po_number="7")
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         write_config(config)
         other = await refused(client, "place_order", arguments(products=book(2)))
@@ -242,9 +248,9 @@ async def test_a_repeat_is_told_the_earlier_order_whatever_refuses_new_ones(
 
 @both_eras
 async def test_a_repeat_while_paused_is_told_the_earlier_order_and_the_pause(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, home: Path
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         pause(home)
         told = await call(client, "place_order", arguments())
@@ -258,11 +264,11 @@ async def test_a_repeat_while_paused_is_told_the_earlier_order_and_the_pause(
 
 @both_eras
 async def test_a_repeat_by_a_wallet_that_is_gone_is_told_the_earlier_order(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
-    async with open_test_shop(wallet="sandbox") as shop, host(shop, mode) as client:
+    async with open_test_process(wallet="sandbox") as process, host(process, mode) as client:
         placed = await call(client, "place_agent_order", arguments())
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         told = await call(client, "place_agent_order", arguments())
         other = await refused(client, "place_agent_order", arguments(products=book(2)))
     assert told["order_id"] == placed["order_id"]
@@ -273,9 +279,9 @@ async def test_a_repeat_by_a_wallet_that_is_gone_is_told_the_earlier_order(
 
 @both_eras
 async def test_an_order_that_failed_does_not_stand_against_a_refusal(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, home: Path
 ) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         zinc.advance(placed["order_id"], "order_failed")
         pause(home)
@@ -284,10 +290,10 @@ async def test_an_order_that_failed_does_not_stand_against_a_refusal(
 
 @both_eras
 async def test_a_question_that_waits_is_not_asked_again_while_ordering_is_paused(
-    open_test_shop: OpenShop, zinc: FakeZinc, mode: str, home: Path, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, home: Path, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\napproval = "page"\n')
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         waiting = await call(client, "place_order", arguments())
         assert waiting["outcome"] == "waiting"
         pause(home)
@@ -298,10 +304,10 @@ async def test_a_question_that_waits_is_not_asked_again_while_ordering_is_paused
 
 
 async def test_where_the_policy_allows_repeats_a_new_wish_is_refused_and_not_answered_by_the_last(
-    open_test_shop: OpenShop, clock: HandClock, home: Path, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, clock: HandClock, home: Path, write_config: Callable[[str], Path]
 ) -> None:
     write_config('[policy]\nrepeat = "allow"\n')
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         await call(client, "place_order", arguments())
         clock.pass_seconds(3_600)
         pause(home)
@@ -313,8 +319,10 @@ async def test_where_the_policy_allows_repeats_a_new_wish_is_refused_and_not_ans
 
 
 @both_eras
-async def test_a_key_that_is_a_known_orders_id_is_refused(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
-    async with open_test_shop() as shop, host(shop, mode) as client:
+async def test_a_key_that_is_a_known_orders_id_is_refused(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         clash = arguments(products=book(2), idempotency_key=placed["order_id"])
         told = await refused(client, "place_order", clash)
@@ -327,16 +335,18 @@ async def test_a_key_that_is_a_known_orders_id_is_refused(open_test_shop: OpenSh
 
 @pytest.mark.parametrize("of", ["another caller's", "another kind of money's"])
 async def test_a_key_that_is_anybodys_order_id_is_refused_and_tells_nothing_of_it(
-    open_test_shop: OpenShop, zinc: FakeZinc, of: str
+    open_test_process: OpenProcess, zinc: FakeZinc, of: str
 ) -> None:
-    async with open_test_shop(wallet="sandbox") as shop:
+    async with open_test_process(wallet="sandbox") as process:
         entry = (
-            await shop.checkout.place(intent("ada") if of == "another caller's" else Intent("local", "agent", order()))
+            await place_order.place(
+                process, intent("ada") if of == "another caller's" else Intent("local", "agent", order())
+            )
         ).entry
         assert entry is not None
         assert entry.order_id is not None
     settings = {} if of == "another caller's" else {"api_key": "zn_live_other"}
-    async with open_test_shop(**settings) as shop, host(shop, "auto") as client:
+    async with open_test_process(**settings) as process, host(process, "auto") as client:
         clash = arguments(products=book(2), idempotency_key=entry.order_id)
         told = await refused(client, "place_order", clash)
     assert told["code"] == "key_conflict"
@@ -345,11 +355,11 @@ async def test_a_key_that_is_anybodys_order_id_is_refused_and_tells_nothing_of_i
 
 
 async def test_an_id_goes_before_a_key_in_a_journal_that_has_both(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
-    async with open_test_shop() as shop:
-        second = (await shop.checkout.place(intent(products=book(2)))).entry
-        first = (await shop.checkout.place(intent(idempotency_key="becomes-an-id"))).entry
+    async with open_test_process() as process:
+        second = (await place_order.place(process, intent(products=book(2)))).entry
+        first = (await place_order.place(process, intent(idempotency_key="becomes-an-id"))).entry
         assert first is not None
         assert second is not None
         with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
@@ -363,21 +373,21 @@ async def test_an_id_goes_before_a_key_in_a_journal_that_has_both(
             found = journal.find("becomes-an-id")
         assert found is not None
         assert found.id == second.id
-        looked = (await shop.checkout.look("local", "becomes-an-id")).entry
+        looked = (await look(process, "local", "becomes-an-id")).entry
         assert looked is not None
         assert looked.id == second.id
 
 
 async def test_a_key_used_for_practice_does_not_hide_the_same_key_of_a_real_order(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     same = arguments(idempotency_key="order-1")
-    async with open_test_shop(api_key="zn_live_x") as shop:
-        live = (await shop.checkout.place(intent(idempotency_key="order-1"))).entry
+    async with open_test_process(api_key="zn_live_x") as process:
+        live = (await place_order.place(process, intent(idempotency_key="order-1"))).entry
         assert live is not None
-    async with open_test_shop(api_key="zn_test_x") as shop, host(shop, "auto") as client:
+    async with open_test_process(api_key="zn_test_x") as process, host(process, "auto") as client:
         await call(client, "place_order", {**same, "products": book(2)})
         assert (await call(client, "get_order", {"order_id": "order-1"}))["mode"] == "test"
-    async with open_test_shop(api_key="zn_live_x") as shop, host(shop, "auto") as client:
+    async with open_test_process(api_key="zn_live_x") as process, host(process, "auto") as client:
         looked = await call(client, "get_order", {"order_id": "order-1"})
         assert looked["mode"] == "live"

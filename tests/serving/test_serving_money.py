@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from serving.as_a_host import call, host, refused
 from wanted import arguments, book
@@ -13,8 +13,10 @@ from wanted import arguments, book
 FAILED = {"success": False, "error_type": "checkout_failed"}
 
 
-async def seen(open_test_shop: OpenShop, zinc: FakeZinc, tool: str, status: str, **changes: Any) -> dict[str, Any]:
-    async with open_test_shop(wallet="sandbox") as shop, host(shop, "auto") as client:
+async def seen(
+    open_test_process: OpenProcess, zinc: FakeZinc, tool: str, status: str, **changes: Any
+) -> dict[str, Any]:
+    async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:
         placed = await call(client, tool, arguments())
         zinc.advance(placed["order_id"], status, **changes)
         return await call(client, "get_order", {"order_id": placed["key"]})
@@ -22,9 +24,9 @@ async def seen(open_test_shop: OpenShop, zinc: FakeZinc, tool: str, status: str,
 
 @pytest.mark.parametrize("status", ["order_failed", "cancelled", "cancelled_by_retailer"])
 async def test_an_order_paid_up_front_that_came_to_nothing_is_told_as_money_that_is_not_proved_to_be_back(
-    open_test_shop: OpenShop, zinc: FakeZinc, status: str
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str
 ) -> None:
-    facts = await seen(open_test_shop, zinc, "place_agent_order", status, job_result=FAILED)
+    facts = await seen(open_test_process, zinc, "place_agent_order", status, job_result=FAILED)
     assert "$51.00 was paid up front by wallet; $51.00 should come back, which is not proved." in facts["summary"]
     assert "$0.00" not in facts["summary"]
     price = facts["price"]
@@ -40,27 +42,27 @@ async def test_an_order_paid_up_front_that_came_to_nothing_is_told_as_money_that
     ],
 )
 async def test_what_is_proved_to_have_come_back_is_told(
-    open_test_shop: OpenShop, zinc: FakeZinc, status: str, credits: list[int], sentence: str
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str, credits: list[int], sentence: str
 ) -> None:
     returns = [{"id": "r", "credited_amount": cents} for cents in credits]
-    facts = await seen(open_test_shop, zinc, "place_agent_order", status, job_result=FAILED, returns=returns)
+    facts = await seen(open_test_process, zinc, "place_agent_order", status, job_result=FAILED, returns=returns)
     assert sentence in facts["summary"]
 
 
 async def test_on_the_account_rail_zincs_read_of_our_order_is_the_proof(
-    open_test_shop: OpenShop, zinc: FakeZinc
+    open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
-    facts = await seen(open_test_shop, zinc, "place_order", "order_failed", job_result=FAILED)
+    facts = await seen(open_test_process, zinc, "place_order", "order_failed", job_result=FAILED)
     assert facts["price"]["paid_cents"] == 0
     assert "not proved" not in facts["summary"]
 
 
 @pytest.mark.parametrize("total", ["49.00", 49.0, True, 0, -1])
 async def test_a_price_that_cannot_be_so_is_told_as_unclear(
-    open_test_shop: OpenShop, zinc: FakeZinc, total: object
+    open_test_process: OpenProcess, zinc: FakeZinc, total: object
 ) -> None:
     result = {"price_components": {"total": total, "currency": "USD"}}
-    facts = await seen(open_test_shop, zinc, "place_order", "order_placed", job_result=result)
+    facts = await seen(open_test_process, zinc, "place_order", "order_placed", job_result=result)
     assert "The price is unclear" in facts["summary"]
     assert "$51.00, the most it may cost, counts" in facts["summary"]
     assert "Paid" not in facts["summary"]
@@ -68,8 +70,8 @@ async def test_a_price_that_cannot_be_so_is_told_as_unclear(
     assert "paid_cents" not in facts["price"]
 
 
-async def test_more_charged_than_allowed_is_told_loudly(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
-    async with open_test_shop(wallet="sandbox") as shop, host(shop, "auto") as client:
+async def test_more_charged_than_allowed_is_told_loudly(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:
         placed = await call(client, "place_order", arguments())
         zinc.settle(placed["order_id"], 999_900)
         facts = await call(client, "get_order", {"order_id": placed["key"]})
@@ -80,10 +82,10 @@ async def test_more_charged_than_allowed_is_told_loudly(open_test_shop: OpenShop
     assert paused["code"] == "paused"
 
 
-async def test_an_answer_that_is_another_order_is_told_loudly(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_an_answer_that_is_another_order_is_told_loudly(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.shown_when_placed = lambda shown: {**shown, "metadata": {"zinc_mcp_key": "x"}, "max_price": 999_900}
     zinc.listing = False
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         doubted = await refused(client, "place_order", arguments())
         zinc.listing = True
         found = await call(client, "get_order", {"order_id": doubted["key"]})
@@ -111,11 +113,11 @@ ITEMS: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("which", ITEMS)
 async def test_items_that_do_not_come_are_named_in_the_summary(
-    open_test_shop: OpenShop, zinc: FakeZinc, which: str
+    open_test_process: OpenProcess, zinc: FakeZinc, which: str
 ) -> None:
     statuses, sentence = ITEMS[which]
     wanted = arguments(products=[product for number in range(len(statuses)) for product in book(number)])
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", wanted)
         for item, status in zip(zinc.orders[placed["order_id"]]["items"], statuses, strict=True):
             item["status"] = status
@@ -126,9 +128,9 @@ async def test_items_that_do_not_come_are_named_in_the_summary(
     assert "IGNORE" not in facts["summary"]
 
 
-async def test_an_item_beyond_those_that_are_shown_is_named_too(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_an_item_beyond_those_that_are_shown_is_named_too(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     wanted = arguments(products=[product for number in range(12) for product in book(number)])
-    async with open_test_shop() as shop, host(shop, "auto") as client:
+    async with open_test_process() as process, host(process, "auto") as client:
         placed = await call(client, "place_order", wanted)
         zinc.orders[placed["order_id"]]["items"][11]["status"] = "cancelled"
         facts = await call(client, "get_order", {"order_id": placed["key"]})
@@ -138,25 +140,25 @@ async def test_an_item_beyond_those_that_are_shown_is_named_too(open_test_shop: 
 
 @pytest.mark.parametrize("result", [None, {"success": False}, {"success": False, "error": ""}], ids=str)
 async def test_a_failure_without_a_reason_sends_nobody_to_look_for_one(
-    open_test_shop: OpenShop, zinc: FakeZinc, result: dict[str, Any] | None
+    open_test_process: OpenProcess, zinc: FakeZinc, result: dict[str, Any] | None
 ) -> None:
-    facts = await seen(open_test_shop, zinc, "place_order", "order_failed", job_result=result)
+    facts = await seen(open_test_process, zinc, "place_order", "order_failed", job_result=result)
     assert "what failure says" not in facts["next_step"]
     assert facts.get("failure", {}) == {}
 
 
-async def test_a_failure_with_a_reason_is_pointed_at(open_test_shop: OpenShop, zinc: FakeZinc) -> None:
+async def test_a_failure_with_a_reason_is_pointed_at(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     result = {"success": False, "error_type": "a_new_one", "error": "The shop is closed"}
-    facts = await seen(open_test_shop, zinc, "place_order", "order_failed", job_result=result)
+    facts = await seen(open_test_process, zinc, "place_order", "order_failed", job_result=result)
     assert "Tell the user what failure says." in facts["next_step"]
     assert facts["failure"]["message"] == "The shop is closed"
 
 
 async def test_the_owners_limit_for_unproved_money_has_its_own_sentence(
-    open_test_shop: OpenShop, zinc: FakeZinc, write_config: Callable[[str], Path]
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path]
 ) -> None:
     write_config("[policy]\nmax_unproved = 0\n")
-    async with open_test_shop(wallet="sandbox") as shop, host(shop, "auto") as client:
+    async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:
         placed = await call(client, "place_agent_order", arguments())
         zinc.advance(placed["order_id"], "order_failed", job_result=FAILED)
         await call(client, "get_order", {"order_id": placed["key"]})

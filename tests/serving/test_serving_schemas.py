@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from serving.as_a_host import both_eras, host
 
 REFUSED = {
@@ -51,9 +51,9 @@ def schemas(node: dict[str, Any], place: str = "") -> Iterator[tuple[str, dict[s
         yield from schemas(arm, f"{place}|")
 
 
-async def published(open_test_shop: OpenShop, mode: str) -> list[tuple[str, str, dict[str, Any]]]:
+async def published(open_test_process: OpenProcess, mode: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Return each part of each schema, with its tool and which schema it is."""
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         tools = (await client.list_tools()).tools
     return [
         (f"{tool.name} {which} {place}", which, node)
@@ -65,13 +65,15 @@ async def published(open_test_shop: OpenShop, mode: str) -> list[tuple[str, str,
 
 @both_eras
 @pytest.mark.parametrize("word", REFUSED)
-async def test_no_schema_has_a_word_that_a_host_refuses(open_test_shop: OpenShop, mode: str, word: str) -> None:
-    assert [place for place, _, node in await published(open_test_shop, mode) if word in node] == [], REFUSED[word]
+async def test_no_schema_has_a_word_that_a_host_refuses(open_test_process: OpenProcess, mode: str, word: str) -> None:
+    assert [place for place, _, node in await published(open_test_process, mode) if word in node] == [], REFUSED[word]
 
 
 @both_eras
-async def test_the_root_is_an_object_with_fields_and_no_union(open_test_shop: OpenShop, mode: str) -> None:
-    roots = [node for place, _, node in await published(open_test_shop, mode) if place.endswith(("input ", "output "))]
+async def test_the_root_is_an_object_with_fields_and_no_union(open_test_process: OpenProcess, mode: str) -> None:
+    roots = [
+        node for place, _, node in await published(open_test_process, mode) if place.endswith(("input ", "output "))
+    ]
     assert len(roots) == 6
     for root in roots:
         assert root["type"] == "object"
@@ -80,18 +82,18 @@ async def test_the_root_is_an_object_with_fields_and_no_union(open_test_shop: Op
 
 
 @both_eras
-async def test_every_part_has_one_type_or_is_a_union_of_typed_parts(open_test_shop: OpenShop, mode: str) -> None:
+async def test_every_part_has_one_type_or_is_a_union_of_typed_parts(open_test_process: OpenProcess, mode: str) -> None:
     # A list of types: "Proto field is not repeating" (n8n#15553, gemini-cli#21094). A type beside a union, or none at
     # all: Moonshot (kimi-code#830). A union with null: tools that fill in every field then send null for all of them.
-    for place, _, node in await published(open_test_shop, mode):
+    for place, _, node in await published(open_test_process, mode):
         assert ("type" in node) is ("anyOf" not in node), place
         assert node.get("type", "object") in ("object", "array", "string", "integer", "number", "boolean"), place
 
 
 @both_eras
-async def test_objects_and_lists_say_what_is_in_them(open_test_shop: OpenShop, mode: str) -> None:
+async def test_objects_and_lists_say_what_is_in_them(open_test_process: OpenProcess, mode: str) -> None:
     # opencode#11889: `properties` and `required` only on objects. mcp-server-excel#672: no union of lists in `items`.
-    for place, which, node in await published(open_test_shop, mode):
+    for place, which, node in await published(open_test_process, mode):
         if node.get("type") != "object":
             assert not {"properties", "required"} & node.keys(), place
         elif which == "input" and place.rpartition(".")[2].split()[-1] not in OPEN_OBJECTS:
@@ -102,23 +104,23 @@ async def test_objects_and_lists_say_what_is_in_them(open_test_shop: OpenShop, m
 
 
 @both_eras
-async def test_choices_are_of_one_type_and_defaults_of_theirs(open_test_shop: OpenShop, mode: str) -> None:
+async def test_choices_are_of_one_type_and_defaults_of_theirs(open_test_process: OpenProcess, mode: str) -> None:
     python: dict[str, type | tuple[type, ...]] = {
         "string": str,
         "integer": int,
         "number": (int, float),
         "boolean": bool,
     }
-    for place, _, node in await published(open_test_shop, mode):
+    for place, _, node in await published(open_test_process, mode):
         for value in [*node.get("enum", []), *([node["default"]] if "default" in node else [])]:
             assert isinstance(value, python[node["type"]]), place
         assert node.get("enum", ["some"]), place
 
 
 @both_eras
-async def test_names_are_those_that_every_host_takes(open_test_shop: OpenShop, mode: str) -> None:
+async def test_names_are_those_that_every_host_takes(open_test_process: OpenProcess, mode: str) -> None:
     # Gemini: a letter first, at most 64 characters (DesktopCommanderMCP#79); hosts put their own prefix before it.
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         for tool in (await client.list_tools()).tools:
             assert re.fullmatch(r"[a-z][a-z_]{1,40}", tool.name)
             for name in tool.input_schema["properties"]:
@@ -126,9 +128,11 @@ async def test_names_are_those_that_every_host_takes(open_test_shop: OpenShop, m
 
 
 @both_eras
-async def test_a_converter_that_loses_nested_fields_still_tells_of_them(open_test_shop: OpenShop, mode: str) -> None:
+async def test_a_converter_that_loses_nested_fields_still_tells_of_them(
+    open_test_process: OpenProcess, mode: str
+) -> None:
     # LlamaIndex keeps the root's descriptions and no nested object of it (docs/clients.md).
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
     for name in ("place_order", "place_agent_order"):
         assert "url" in tools[name]["products"]["description"]

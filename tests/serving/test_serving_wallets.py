@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from serving.as_a_host import both_eras, call, host, refused
 from wanted import arguments
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.wiring import open_process
 
 # web3, which pytempo imports, uses websockets.legacy, deprecated upstream; nothing of ours touches either.
 pytestmark = pytest.mark.filterwarnings("ignore:websockets.legacy is deprecated:DeprecationWarning")
@@ -47,11 +47,11 @@ class Wallets:
         self._home, self._zinc, self._clocks, self._clock = home, zinc, clocks, clock
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[Shop]:
+    async def opened(self) -> AsyncGenerator[Process]:
         settings = Settings(home=self._home, config=self._home / "zinc.toml", browser=False, **self.settings)
         how: dict[str, Any] = {"clocks": self._clocks, "clock": self._clock, "wallet_transport": self.transport}
-        async with open_shop(settings, transport=self._zinc.transport(), **how) as shop:
-            yield shop
+        async with open_process(settings, transport=self._zinc.transport(), **how) as process:
+            yield process
 
 
 @pytest.fixture(params=["tempo", "stripe"])
@@ -93,7 +93,7 @@ async def wallets(
 async def test_an_order_is_paid_once_verified_by_somebody_else_and_read_with_its_own_key(
     wallets: Wallets, zinc: FakeZinc, mode: str
 ) -> None:
-    async with wallets.opened() as shop, host(shop, mode) as client:
+    async with wallets.opened() as process, host(process, mode) as client:
         placed = await call(client, "place_agent_order", arguments())
         again = await call(client, "place_agent_order", arguments(max_price=4_000))
         [order_id] = zinc.orders
@@ -114,7 +114,7 @@ async def test_an_order_is_paid_once_verified_by_somebody_else_and_read_with_its
 
 async def test_a_lost_answer_is_sent_again_as_it_was_and_money_moves_once(wallets: Wallets, zinc: FakeZinc) -> None:
     zinc.script = ["truncated"]
-    async with wallets.opened() as shop, host(shop, "auto") as client:
+    async with wallets.opened() as process, host(process, "auto") as client:
         placed = await call(client, "place_agent_order", arguments())
     assert placed["outcome"] == "accepted", "its own key finds it"
     assert wallets.taken() == len(zinc.orders) == 1
@@ -124,7 +124,7 @@ async def test_money_that_was_taken_without_an_order_is_told_with_what_zinc_need
     wallets: Wallets, zinc: FakeZinc, clock: HandClock
 ) -> None:
     zinc.script = ["settled_no_order", failure(502, "bad_gateway")]
-    async with wallets.opened() as shop, host(shop, "auto") as client:
+    async with wallets.opened() as process, host(process, "auto") as client:
         doubted = await refused(client, "place_agent_order", arguments())
         assert doubted["code"] == "outcome_unknown"
         clock.pass_seconds(1_000)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from conftest import OpenShop
+from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from mcp import Client
 from serving.as_a_host import both_eras, call, host, said
@@ -18,20 +18,20 @@ from serving.team_server import calling
 from started import Started
 from wanted import arguments
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
+from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.calls import MOST_CALLS
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @both_eras
 async def test_a_wait_of_who_is_removed_ends_and_asks_zinc_no_more(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, mode: str, transport: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     members = home / "members.json"
     tokens = {name: add_member(members, name) for name in ("ada", "bob")}
     ended: dict[str, float] = {}
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
 
         async def waits(name: str) -> None:
             try:
@@ -67,9 +67,11 @@ async def test_a_wait_of_who_is_removed_ends_and_asks_zinc_no_more(
 
 
 @both_eras
-async def test_calls_of_one_caller_at_once_are_bounded(open_test_shop: OpenShop, zinc: FakeZinc, mode: str) -> None:
+async def test_calls_of_one_caller_at_once_are_bounded(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
     told: list[dict[str, Any]] = []
-    async with open_test_shop() as shop, host(shop, mode) as client:
+    async with open_test_process() as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         wanted = {"order_id": placed["key"], "wait_seconds": 25}
 
@@ -93,10 +95,10 @@ async def test_calls_of_one_caller_at_once_are_bounded(open_test_shop: OpenShop,
 
 
 async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
-    async with open_test_shop(clocks=replace(clocks, answer=25.0)) as shop, served(shop) as origin:
+    async with open_test_process(clocks=replace(clocks, answer=25.0)) as process, served(process) as origin:
         headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
         async with httpx2.AsyncClient(base_url=origin, timeout=10) as client:
 
@@ -124,14 +126,14 @@ async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
 
 
 async def test_a_member_from_before_there_were_ids_keeps_their_orders_and_the_next_of_the_name_has_none(
-    open_test_shop: OpenShop, zinc: FakeZinc, home: Path, tmp_path: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path
 ) -> None:
     members = home / "members.json"
     token = add_member(members, "ada")
     document = json.loads(members.read_text(encoding="utf-8"))
     document["members"]["ada"] = document["members"]["ada"]["hash"]
     members.write_text(json.dumps(document), encoding="utf-8")
-    async with open_test_shop() as shop, served(shop) as origin:
+    async with open_test_process() as process, served(process) as origin:
         async with connected(origin, "mcp", "auto", token) as client:
             placed = await call(client, "place_order", arguments())
         add_member(members, "bob")

@@ -8,10 +8,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from zinc_mcp.clocks import Clocks
 from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.process import Clocks
 from zinc_mcp.server.stdio import run
-from zinc_mcp.wiring import open_shop
+from zinc_mcp.wiring import open_process
 
 
 def main(clocks: str, time: str) -> None:
@@ -20,7 +20,7 @@ def main(clocks: str, time: str) -> None:
     def clock() -> float:
         return float(Path(time).read_text(encoding="ascii"))
 
-    run(load_settings(), partial(open_shop, clocks=Clocks(**json.loads(clocks)), clock=clock))
+    run(load_settings(), partial(open_process, clocks=Clocks(**json.loads(clocks)), clock=clock))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from zinc_mcp.attempt import Answer
 from zinc_mcp.checkout.ask import ask, is_what_was_shown, until
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
 from zinc_mcp.checkout.repeats import await_attempt, await_decided, await_move
@@ -18,7 +17,7 @@ from zinc_mcp.journal.entry import Entry, StaleEntryError, UnreadableEntryError,
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.owner.pin import OWNER, check_pin
-from zinc_mcp.process import Process
+from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails.rail import Rail
 
 if TYPE_CHECKING:

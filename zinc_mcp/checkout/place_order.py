@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 
-from zinc_mcp.attempt import Answer, Attempt
 from zinc_mcp.checkout.ask import ask
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
@@ -27,7 +26,7 @@ from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.owner.policy import Policy, objection
-from zinc_mcp.process import Process
+from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails.rail import Rail, is_paying
 from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.places.reading import place_of
@@ -321,3 +320,18 @@ def _rail(process: Process, name: RailName) -> Rail:
         "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
         code="account_not_configured",
     )
+
+
+async def check_ready(process: Process) -> None:
+    """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
+
+    Raises:
+        RefusedError: `policy_invalid`.
+        JournalError: the journal cannot be used, or only be read.
+        SettingsError: the only way to pay that is set up cannot be used.
+    """
+    process.policy()
+    await process.journal.run(lambda journal: journal.check_writable())
+    if not process.can_buy:
+        for error in process.unusable.values():
+            raise error

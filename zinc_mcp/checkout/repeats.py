@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from zinc_mcp.attempt import Answer, Attempt
 from zinc_mcp.checkout.look_up import claim, clear_abandoned, refreshed
 from zinc_mcp.checkout.send import may_repeat, start
 from zinc_mcp.consent.approval import ago, question_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import TWIN_FIELD
-from zinc_mcp.process import Process
+from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails.rail import Rail
 from zinc_mcp.spending.same_order import must_be, told_key, wanted
 from zinc_mcp.zinc.responses import Order

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.attempt import Attempt
 from zinc_mcp.checkout.look_up import find_landed, is_ours
 from zinc_mcp.errors import (
     JournalError,
@@ -26,7 +25,7 @@ from zinc_mcp.errors import (
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.times import APART_SECONDS
-from zinc_mcp.process import Process
+from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
 from zinc_mcp.spending import pay
 from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, leaving, never_left, settle

@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from zinc_mcp.attempt import Answer
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import FOREVER, Entry, Mode
 from zinc_mcp.journal.twin import KEY_FIELD
-from zinc_mcp.process import Process
+from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails.rail import Rail, is_paying
 from zinc_mcp.spending.same_order import as_read
 from zinc_mcp.zinc.responses import Order
@@ -78,6 +77,26 @@ def is_over(entry: Entry, order: Order | None) -> bool:
         return False
     shipments = [] if "tracking_numbers" in order.rows_cut else order.tracking_numbers
     return bool(shipments) and all(tracking.status in ("delivered", "undeliverable") for tracking in shipments)
+
+
+async def entry_of(process: Process, entry_id: int, *, caller: str | None = None) -> Entry | None:
+    """Return an entry by its id, or None where there is none, or where it is another caller's.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    entry = await process.journal.run(lambda journal: journal.entry(entry_id))
+    return entry if entry is not None and caller in (None, entry.caller) else None
+
+
+async def entry_with_key(process: Process, key: str, *, caller: str | None = None) -> Entry | None:
+    """Return the entry with this key, and no other that is only found by it.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    entry = await process.journal.find(key, caller=caller)
+    return entry if entry is not None and entry.key == key else None
 
 
 async def _known(process: Process, caller: str, handle: str) -> Entry | None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 import anyio
 import click
 
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.cli.screen import show_command, show_line
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.consent.question import Question
@@ -18,9 +20,10 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.money import printed
 from zinc_mcp.owner.pin import check_owner_pin, notice
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.process import Process
 from zinc_mcp.prose import plain
 from zinc_mcp.views.ending import ending_of
-from zinc_mcp.wiring import Shop, open_shop
+from zinc_mcp.wiring import open_process
 
 WAIT_SECONDS = 25
 
@@ -108,11 +111,11 @@ def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool
 async def _decide(settings: Settings, decision: Decision) -> Entry:
     failure: ZincMcpError | None = None
     entry: Entry | None = None
-    async with open_shop(settings) as shop:
+    async with open_process(settings) as process:
         try:
-            entry = (await shop.checkout.decide(decision)).entry
-            entry = await _followed(shop, entry) if entry is not None else None
-        except ZincMcpError as error:  # kept until the shop is closed: its tasks would wrap it in a group
+            entry = (await decide(process, decision)).entry
+            entry = await _followed(process, entry) if entry is not None else None
+        except ZincMcpError as error:  # kept until the process is closed: its tasks would wrap it in a group
             failure = error
     if failure is not None:
         raise failure
@@ -121,7 +124,7 @@ async def _decide(settings: Settings, decision: Decision) -> Entry:
     return entry
 
 
-async def _followed(shop: Shop, entry: Entry) -> Entry | None:
+async def _followed(process: Process, entry: Entry) -> Entry | None:
     """Wait a while for what comes of a yes, where another process has to send it."""
     current: Entry | None = entry
     if is_approved(entry):
@@ -129,7 +132,7 @@ async def _followed(shop: Shop, entry: Entry) -> Entry | None:
     with anyio.move_on_after(WAIT_SECONDS):
         while current is not None and (is_approved(current) or current.state in ("signing", "sending")):
             await anyio.sleep(0.2)
-            current = await shop.checkout.entry_of(entry.id)
+            current = await entry_of(process, entry.id)
     return current
 
 

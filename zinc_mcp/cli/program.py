@@ -32,7 +32,7 @@ class Program(click.Group):
         """Load the module of one command."""
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(f"zinc_mcp.commands.{cmd_name}"), cmd_name)
+        command = getattr(import_module(f"zinc_mcp.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

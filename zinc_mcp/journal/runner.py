@@ -24,7 +24,7 @@ READ_ONLY_SECONDS = 5.0
 """For how long a journal that could only be read is taken for one that still is."""
 
 
-class Writer:
+class Runner:
     """Runs journal work one piece at a time, off the event loop. Work that has begun is never abandoned."""
 
     def __init__(self, opener: Callable[[], Journal]) -> None:

@@ -11,7 +11,7 @@ import anyio
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Draft, Entry
 from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.runner import Runner
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Learnt:
 class Unwritten:
     """The memory of one process. The journal's own word is older than what is in here."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Runner) -> None:
         self._writer = writer
         self._learnt: dict[int, Learnt] = {}
         self._payments: dict[int, list[PaymentChange]] = {}

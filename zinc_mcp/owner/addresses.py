@@ -16,36 +16,29 @@ from zinc_mcp.prose import plain
 from zinc_mcp.zinc.orders import Address
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.runner import Writer
+    from zinc_mcp.journal.runner import Runner
 
 Kept = Mapping[str, Mapping[str, Any]]
 """Addresses as the journal keeps them."""
 
 
-class AddressBook:
-    """Looks addresses up without keeping the event loop from its work."""
+async def find_address(settings: Settings, runner: "Runner", name: str) -> Address:
+    """Return the address saved under `name`; upper and lower case are one where that leaves no choice.
 
-    def __init__(self, settings: Settings, writer: "Writer") -> None:
-        self._settings = settings
-        self._writer = writer
-
-    async def find(self, name: str) -> Address:
-        """Return the address saved under `name`; upper and lower case are one where that leaves no choice.
-
-        Raises:
-            InvalidArgumentsError: `unknown_address`, with the names there are.
-            RefusedError: as `saved_addresses`.
-            JournalError: it is not in the file, and the journal cannot be read.
-        """
-        in_file = saved_addresses(self._settings)
-        if any(_alike(name, saved) for saved in in_file):
-            return chosen(in_file, name)
-        kept = await self._writer.run(lambda journal: journal.addresses())
-        addresses = saved_addresses(self._settings, kept)
-        for saved in kept.keys() - addresses.keys():
-            if _alike(name, saved):
-                return _address(saved, kept[saved], "the journal")
-        return chosen(addresses, name)
+    Raises:
+        InvalidArgumentsError: `unknown_address`, with the names there are.
+        RefusedError: as `saved_addresses`.
+        JournalError: it is not in the file, and the journal cannot be read.
+    """
+    in_file = saved_addresses(settings)
+    if any(_alike(name, saved) for saved in in_file):
+        return chosen(in_file, name)
+    kept = await runner.run(lambda journal: journal.addresses())
+    addresses = saved_addresses(settings, kept)
+    for saved in kept.keys() - addresses.keys():
+        if _alike(name, saved):
+            return _address(saved, kept[saved], "the journal")
+    return chosen(addresses, name)
 
 
 def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, Address]:

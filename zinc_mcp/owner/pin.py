@@ -14,7 +14,7 @@ from zinc_mcp.errors import RefusedError
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
-    from zinc_mcp.journal.runner import Writer
+    from zinc_mcp.journal.runner import Runner
 
 Place = Literal["page", "terminal"]
 PLACES: tuple[Place, ...] = ("page", "terminal")
@@ -92,14 +92,23 @@ class PinTry:
     """False where this one came before its time, and does not count."""
 
 
-async def check_pin(writer: "Writer", caller: str, place: Place, given: str | None, now: float) -> None:
+async def asked_pin(runner: "Runner", caller: str) -> PinAsked | None:
+    """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None where neither is set.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    return await runner.run(lambda journal: journal.asked_pin(caller))
+
+
+async def check_pin(runner: "Runner", caller: str, place: Place, given: str | None, now: float) -> None:
     """Hold a yes against the PIN that it needs, where one is set: the caller's own, otherwise the owner's.
 
     A try is written down before it is looked at, over all orders. After a few wrong ones the next has to wait, up to
     a quarter of an hour.
 
     Args:
-        writer: the journal's thread.
+        runner: the journal's thread.
         caller: whose yes it is; in a terminal always the owner's.
         place: where it was typed. Wrong ones are counted for each place apart.
         given: the PIN as it was typed; None where none was.
@@ -110,17 +119,17 @@ async def check_pin(writer: "Writer", caller: str, place: Place, given: str | No
         JournalError: the try cannot be written down.
     """
     if not given:
-        if await writer.run(lambda journal: journal.asked_pin(caller)) is not None:
+        if await asked_pin(runner, caller) is not None:
             raise _needed()
         return
-    tried = await writer.run(lambda journal: journal.count_pin_try(caller, place, now))
+    tried = await runner.run(lambda journal: journal.count_pin_try(caller, place, now))
     if tried is None:
         return
     if not tried.looked_at:
         raise _too_early(tried, now)
     if not await anyio.to_thread.run_sync(matches, tried.asked.kept, given):
         raise _wrong(tried, now)
-    await writer.run(lambda journal: journal.pin_was_right(tried))
+    await runner.run(lambda journal: journal.pin_was_right(tried))
 
 
 def check_owner_pin(journal: "Journal", given: str, now: float) -> None:

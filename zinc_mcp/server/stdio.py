@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from zinc_mcp.owner.settings import Settings
 
 if TYPE_CHECKING:
+    from zinc_mcp.process import Process
     from zinc_mcp.server.mcp.server import Server
-    from zinc_mcp.wiring import Shop
 
-Opener = Callable[[Settings], "AbstractAsyncContextManager[Shop]"]
+Opener = Callable[[Settings], "AbstractAsyncContextManager[Process]"]
 
 
 def run(settings: Settings, opener: Opener | None = None) -> None:
@@ -26,7 +26,7 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
 
     Args:
         settings: what the owner configured.
-        opener: opens the shop in another way than `open_shop`, as a fault campaign does.
+        opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
         SettingsError, RefusedError: if what the owner configured cannot be used.
@@ -52,10 +52,10 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
 async def _serve(settings: Settings, opener: Opener | None) -> None:
     from zinc_mcp.server.mcp.server import build_server
     from zinc_mcp.server.pages.browser import page_beside
-    from zinc_mcp.wiring import open_shop
+    from zinc_mcp.wiring import open_process
 
-    async with (opener or open_shop)(settings) as shop, page_beside(shop) as page:
-        server = build_server(shop, page)
+    async with (opener or open_process)(settings) as process, page_beside(process) as page:
+        server = build_server(process, page)
         gc.freeze()
         gc.enable()
         if sys.platform == "win32":

@@ -14,7 +14,6 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
-from zinc_mcp.attempt import Attempt
 from zinc_mcp.errors import (
     JournalError,
     OrderOutcomeUnknownError,
@@ -26,7 +25,7 @@ from zinc_mcp.errors import (
 from zinc_mcp.journal.entry import Entry, StaleEntryError
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.payment import Payment
-from zinc_mcp.process import Process
+from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import OnHeaders, PayingRail, Quote, Signed, WalletSilentError
 from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
 from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential

@@ -14,7 +14,7 @@ from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.runner import Writer
+from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.rails.rail import Ending, PayingRail
 from zinc_mcp.spending.same_order import is_named, must_be, wanted
@@ -80,7 +80,7 @@ async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float)
         return "open", None
 
 
-async def forget_credential(writer: Writer, entry_id: int) -> None:
+async def forget_credential(writer: Runner, entry_id: int) -> None:
     """Forget an entry's credential, which is of no use any more."""
 
     await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zinc_mcp.checkout.place_order import check_ready
 from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.members import Members
@@ -34,8 +35,8 @@ from zinc_mcp.server.pages.browser import BrowserPage, Show
 from zinc_mcp.server.pages.visits import Visits
 
 if TYPE_CHECKING:
+    from zinc_mcp.process import Process
     from zinc_mcp.server.stdio import Opener
-    from zinc_mcp.wiring import Shop
 
 GRACE_SECONDS = 5
 """How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
@@ -66,7 +67,7 @@ def serve_http(
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
         members: the file of members, `members.json` in the home by default.
-        opener: opens the shop in another way than `open_shop`, as a fault campaign does.
+        opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
         SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used,
@@ -92,7 +93,7 @@ def serve_http(
 
 
 def build_app(
-    shop: "Shop",
+    process: "Process",
     hosts: Hosts,
     members: Members,
     *,
@@ -100,18 +101,18 @@ def build_app(
     base: str | None = None,
     show: Show | None = None,
 ) -> ASGIApp:
-    """Return the ASGI application for an open shop.
+    """Return the ASGI application for an open process.
 
     Args:
-        shop: stays open while the application runs.
+        process: stays open while the application runs.
         hosts: the names clients may reach it by.
         members: who may use it.
         local: the token of the owner, who may use it while there are no members; without one nobody may then.
         base: the origin people reach the approval page by; without one they decide in a terminal.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
-    page, routes = _page(shop, hosts, members, base, show)
-    server = build_server(shop, page)
+    page, routes = _page(process, hosts, members, base, show)
+    server = build_server(process, page)
     security = hosts.for_the_sdk()
     streamable = server.streamable_http_app(
         transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
@@ -123,7 +124,7 @@ def build_app(
 
     async def ready(request: Request) -> Response:
         try:
-            await shop.check_ready()
+            await check_ready(process)
         except ZincMcpError as error:
             return JSONResponse({"status": "not ready", "code": error.code}, 503)
         return JSONResponse({"status": "ready"})
@@ -150,17 +151,17 @@ def build_app(
 
 
 def _page(
-    shop: "Shop", hosts: Hosts, members: Members, base: str | None, show: Show | None
+    process: "Process", hosts: Hosts, members: Members, base: str | None, show: Show | None
 ) -> tuple[Page | None, list[Route]]:
     if base is None:
         return None, []
-    visits = Visits(shop.checkout.now)
+    visits = Visits(process.times.clock)
 
     async def served() -> str:
         return base
 
-    approval = ApprovalPage(shop, hosts, visits, members)
-    return BrowserPage(shop, visits, served, show=show), [approval.route()]
+    approval = ApprovalPage(process, hosts, visits, members)
+    return BrowserPage(process, visits, served, show=show), [approval.route()]
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -258,12 +259,12 @@ async def _serve(
     opener: "Opener | None",
     base: str,
 ) -> None:
-    from zinc_mcp.wiring import open_shop
+    from zinc_mcp.wiring import open_process
 
     # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
-    async with (opener or open_shop)(settings) as shop:
+    async with (opener or open_process)(settings) as process:
         server = BoundedServer(
-            build_app(shop, hosts, members, local=local, base=base),
+            build_app(process, hosts, members, local=local, base=base),
             lifespan="on",
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,

@@ -21,7 +21,8 @@ from mcp.types import (
     InputRequiredResult,
 )
 
-from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.decide import await_decision, decide
+from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, PRACTICE, Question
 from zinc_mcp.errors import RefusedError, ZincMcpError
@@ -30,10 +31,12 @@ from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.money import printed
 from zinc_mcp.owner.members import name_of
+from zinc_mcp.owner.pin import asked_pin
+from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Approve, Dialogue, Said, said_about_a_page, said_in_a_form
 
 if TYPE_CHECKING:
-    from zinc_mcp.wiring import Shop
+    from zinc_mcp.process import Process
 
 Told = tuple[Answer, str | None]
 """What came of asking, and where the question still stands when nobody has decided yet."""
@@ -110,7 +113,7 @@ def in_a_terminal(entry: Entry) -> str:
 
 
 async def asked(
-    shop: "Shop", page: Page, answer: Answer, question: Question, ctx: Context, caller: str, deadline: float
+    process: "Process", page: Page, answer: Answer, question: Question, ctx: Context, caller: str, deadline: float
 ) -> Told | InputRequiredResult:
     """Ask the person about an entry that waits, and return what came of it by the deadline (`time.monotonic`).
 
@@ -126,29 +129,31 @@ async def asked(
         return answer, None
     text = question.text()
     # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
-    in_a_form = can_ask(ctx) and shop.policy().approval != "page" and not await shop.checkout.has_pin(caller)
+    in_a_form = (
+        can_ask(ctx) and process.policy().approval != "page" and await asked_pin(process.journal, caller) is None
+    )
     why = _TOO_LONG if in_a_form and len(text) > DIALOGUE_CHARACTERS else ""
     address = None
     if not in_a_form or why:
         address = await page.address(entry) if can_open(ctx) else None
         if address is None:
-            return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=why)
+            return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
         text = _invitation(question)
     if str(ctx.protocol_version) >= MODERN:
         return _input_required(about, text, address)
-    seconds_left = seconds_to_decide(entry, shop.checkout.now())
-    dialogue = Dialogue(shop, ctx, about, text, caller, seconds_left, address=address)
-    await dialogue.heard(min(shop.checkout.form_seconds, deadline - time.monotonic()))
+    seconds_left = seconds_to_decide(entry, process.times.clock())
+    dialogue = Dialogue(process, ctx, about, text, caller, seconds_left, address=address)
+    await dialogue.heard(min(process.clocks.form, deadline - time.monotonic()))
     if dialogue.answer is not None:
         return dialogue.answer, None
     if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
         raise dialogue.error
     why = _why(dialogue.error, dialogue.said)
-    return await _elsewhere(shop, page, entry, deadline, earlier=answer.earlier, why=why)
+    return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
 
 async def answered(
-    shop: "Shop", page: Page, entry: Entry, about: QuestionRef, said: Said, caller: str, deadline: float
+    process: "Process", page: Page, entry: Entry, about: QuestionRef, said: Said, caller: str, deadline: float
 ) -> Told:
     """Act on the answer that the newer protocol's second leg brings for the question it was asked about.
 
@@ -161,15 +166,15 @@ async def answered(
     if said in ("yes", "no") and reference_of(entry) == about:
         decision = Decision(about, yes=said == "yes", how="elicitation", who=name_of(caller))
         try:
-            return await shop.checkout.decide(decision, caller=caller), None
+            return await decide(process, decision, caller=caller), None
         except RefusedError as error:
             if not _leads_elsewhere(error):
                 raise
             why = f"{error.summary} "
-    is_over = question_of(entry) is not None and seconds_to_decide(entry, shop.checkout.now()) <= 0
+    is_over = question_of(entry) is not None and seconds_to_decide(entry, process.times.clock()) <= 0
     if entry.state == "refused" or is_over:
         raise expired()
-    return await _elsewhere(shop, page, entry, deadline, earlier=False, why=why)
+    return await _elsewhere(process, page, entry, deadline, earlier=False, why=why)
 
 
 def can_ask(ctx: Context) -> bool:
@@ -211,13 +216,15 @@ def _invitation(question: Question) -> str:
     )
 
 
-async def _elsewhere(shop: "Shop", page: Page, entry: Entry, deadline: float, *, earlier: bool, why: str = "") -> Told:
+async def _elsewhere(
+    process: "Process", page: Page, entry: Entry, deadline: float, *, earlier: bool, why: str = ""
+) -> Told:
     """Offer the page or the terminal while the question stands; say how the order stands at the deadline."""
     where = ""
-    current = await shop.checkout.entry_of(entry.id) or entry
+    current = await entry_of(process, entry.id) or entry
     if reference_of(current) is not None:
         where = await page.offer(current)
-    answer = await shop.checkout.await_decision(current, earlier=earlier, deadline=deadline)
+    answer = await await_decision(process, current, earlier=earlier, deadline=deadline)
     waits = answer.entry is not None and question_of(answer.entry) is not None
     return answer, f"{why}{where}" if waits else None
 

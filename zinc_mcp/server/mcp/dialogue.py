@@ -15,13 +15,15 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
 from pydantic import BaseModel, Field, ValidationError
 
-from zinc_mcp.attempt import Answer
+from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.owner.members import name_of
+from zinc_mcp.process import Answer
 
 if TYPE_CHECKING:
-    from zinc_mcp.wiring import Shop
+    from zinc_mcp.process import Process
 
 logger = logging.getLogger("zinc_mcp")
 
@@ -43,7 +45,7 @@ class Dialogue:
 
     def __init__(
         self,
-        shop: "Shop",
+        process: "Process",
         ctx: Context,
         about: QuestionRef,
         text: str,
@@ -55,7 +57,7 @@ class Dialogue:
         """Ask now, in the background.
 
         Args:
-            shop: takes the decision.
+            process: takes the decision.
             ctx: of the call that asks.
             about: what is shown.
             text: how it is shown.
@@ -63,7 +65,7 @@ class Dialogue:
             seconds_left: how long the question stands.
             address: of the page, which the host is asked to open instead of showing a form.
         """
-        self._shop = shop
+        self._process = process
         self._ctx = ctx
         self._about = about
         self._text = text
@@ -77,7 +79,7 @@ class Dialogue:
         """None while nothing was said."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
-        shop.checkout.in_background(self._run)
+        process.tasks.start_soon(self._run)
 
     async def heard(self, seconds: float) -> None:
         """Wait for an answer, and tell the host meanwhile that it is waited for. A cancelled call closes the dialogue.
@@ -133,7 +135,7 @@ class Dialogue:
     async def _decided(self, *, yes: bool) -> None:
         decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self._caller))
         try:
-            self.answer = await self._shop.checkout.decide(decision, caller=self._caller)
+            self.answer = await decide(self._process, decision, caller=self._caller)
         except ZincMcpError as error:
             self.error = error
 
@@ -148,7 +150,7 @@ class Dialogue:
         while not scope.cancel_called:
             await anyio.sleep(_LOOK_SECONDS)
             try:
-                entry = await self._shop.checkout.entry_of(self._about.entry_id)
+                entry = await entry_of(self._process, self._about.entry_id)
             except ZincMcpError:
                 continue
             if entry is None or reference_of(entry) != self._about:

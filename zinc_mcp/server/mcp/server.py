@@ -1,4 +1,4 @@
-"""The MCP server: a factory from a shop to the three tools, with what each may do."""
+"""The MCP server: a factory from a process to the three tools, with what each may do."""
 
 import logging
 import os
@@ -25,8 +25,8 @@ from zinc_mcp.server.mcp.tools import looking, placing
 from zinc_mcp.views.results import output_schema
 
 if TYPE_CHECKING:
+    from zinc_mcp.process import Process
     from zinc_mcp.server.eras import Incoming, Outgoing
-    from zinc_mcp.wiring import Shop
 
 INSTRUCTIONS = """\
 Buys real products from online retailers through Zinc and follows the orders. Money amounts are US cents.
@@ -75,31 +75,36 @@ class AsGiven(FuncMetadata):
         return {"given": arguments_to_validate}
 
 
-def build_server(shop: "Shop", page: Page | None = None) -> Server:
-    """Return a server for this shop. The shop must stay open while the server runs.
+def build_server(process: "Process", page: Page | None = None) -> Server:
+    """Return a server for this process, which must stay open while the server runs.
 
     `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
     """
     page = page or Terminal()
-    approval = _approval(shop)
+    approval = _approval(process)
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     asking = {"anthropic/requiresUserInteraction": True} if approval == "host" else None
     calls = Calls()
     tools = [
         _tool(
-            "place_order", "Place an order", _PLACE_ORDER, placing(shop, "account", page, calls), order_schema(), asking
+            "place_order",
+            "Place an order",
+            _PLACE_ORDER,
+            placing(process, "account", page, calls),
+            order_schema(),
+            asking,
         ),
         _tool(
             "place_agent_order",
             "Place an order paid by wallet",
             _PLACE_AGENT_ORDER,
-            placing(shop, "agent", page, calls),
+            placing(process, "agent", page, calls),
             order_schema(),
             asking,
         ),
-        _tool("get_order", "Look up an order", _GET_ORDER, looking(shop, calls), lookup_schema(), reads=True),
+        _tool("get_order", "Look up an order", _GET_ORDER, looking(process, calls), lookup_schema(), reads=True),
     ]
-    listed = shop.settings.tools
+    listed = process.settings.tools
     server = Server(
         "zinc",
         title="Zinc",
@@ -168,9 +173,9 @@ def _tool(
     return tool.model_copy(update={"parameters": dict(schema), "fn_metadata": described})
 
 
-def _approval(shop: "Shop") -> str | None:
+def _approval(process: "Process") -> str | None:
     try:
-        return shop.policy().approval
+        return process.policy().approval
     except ZincMcpError:
         return None  # a policy that cannot be read refuses every order when it comes to that
 

@@ -4,18 +4,22 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 
-from zinc_mcp.attempt import Answer
-from zinc_mcp.checkout.checkout import Intent
+from zinc_mcp.checkout import place_order, watch
+from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import RailName
 from zinc_mcp.journal.twin import body_digest
+from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.owner.members import LOCAL, member_of
+from zinc_mcp.process import Answer
 from zinc_mcp.prose import plain
 from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import read_lookup, read_order
@@ -28,14 +32,14 @@ from zinc_mcp.views.sentences import told
 from zinc_mcp.zinc.orders import OrderCreate
 
 if TYPE_CHECKING:
-    from zinc_mcp.wiring import Shop
+    from zinc_mcp.process import Process
 
 logger = logging.getLogger("zinc_mcp")
 
 Tool = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 
 
-def placing(shop: "Shop", rail: RailName, page: Page, calls: Calls) -> Tool:
+def placing(process: "Process", rail: RailName, page: Page, calls: Calls) -> Tool:
     """Return the body of a placing tool that pays by `rail` and asks, where it cannot through the host, on `page`."""
 
     async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
@@ -43,7 +47,7 @@ def placing(shop: "Shop", rail: RailName, page: Page, calls: Calls) -> Tool:
         reached = False
         try:
             caller = caller_of(ctx)
-            order, saved_as = await read_order(given, shop.saved)
+            order, saved_as = await read_order(given, partial(find_address, process.settings, process.journal))
             key = order.idempotency_key if caller == LOCAL else None
             with calls.one_more(caller):
                 reached = True
@@ -56,28 +60,28 @@ def placing(shop: "Shop", rail: RailName, page: Page, calls: Calls) -> Tool:
             return crashed(_logged(error), "place", reached_checkout=reached, key=key)
 
     async def _first_leg(intent: Intent, ctx: Context) -> CallToolResult | InputRequiredResult:
-        deadline = time.monotonic() + shop.checkout.answer_seconds
-        answer = await shop.checkout.place(intent)
+        deadline = time.monotonic() + process.clocks.answer
+        answer = await place_order.place(process, intent)
         question = question_of(answer.entry) if answer.entry is not None else None
         if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
-            return _placed(answer, shop)
-        outcome = await asking.asked(shop, page, answer, question, ctx, intent.caller, deadline)
-        return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], shop, outcome[1])
+            return _placed(answer, process)
+        outcome = await asking.asked(process, page, answer, question, ctx, intent.caller, deadline)
+        return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
-        deadline = time.monotonic() + shop.checkout.answer_seconds
+        deadline = time.monotonic() + process.clocks.answer
         asked = asking.Asked.unsealed(str(ctx.request_state))
-        entry = None if asked is None else await shop.checkout.entry_of(asked.about.entry_id, caller=caller)
+        entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
         if asked is None or entry is None or entry.body_digest != body_digest(order):
             raise asking.expired()
         said = asked.said(ctx.input_responses)
-        answer, where = await asking.answered(shop, page, entry, asked.about, said, caller, deadline)
-        return _placed(answer, shop, where)
+        answer, where = await asking.answered(process, page, entry, asked.about, said, caller, deadline)
+        return _placed(answer, process, where)
 
     return place
 
 
-def looking(shop: "Shop", calls: Calls) -> Tool:
+def looking(process: "Process", calls: Calls) -> Tool:
     """Return the body of `get_order`."""
 
     async def look(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
@@ -92,12 +96,12 @@ def looking(shop: "Shop", calls: Calls) -> Tool:
             lookup = read_lookup(given)
             caller = caller_of(ctx)
             with calls.one_more(caller):
-                answer = await shop.checkout.look(
-                    caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
+                answer = await watch.look(
+                    process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
                 )
-            view = order_view(answer.entry, answer.order, shop.settings.mode)
+            view = order_view(answer.entry, answer.order, process.settings.mode)
             if answer.entry is not None and answer.unasked is not None:
-                unasked = unasked_view(answer.entry, answer.unasked, shop.checkout.now())
+                unasked = unasked_view(answer.entry, answer.unasked, process.times.clock())
                 view = view.model_copy(update={"unasked": unasked})
             return shown(told(view, "look"))
         except ZincMcpError as error:
@@ -125,8 +129,8 @@ def caller_of(ctx: Context) -> str:
     return caller
 
 
-def _placed(answer: Answer, shop: "Shop", where: str | None = None) -> CallToolResult:
-    view = order_view(answer.entry, answer.order, shop.settings.mode)
+def _placed(answer: Answer, process: "Process", where: str | None = None) -> CallToolResult:
+    view = order_view(answer.entry, answer.order, process.settings.mode)
     view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
     if answer.refusal is not None:
         refusal = answer.refusal

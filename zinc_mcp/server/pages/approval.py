@@ -14,13 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import Members, name_of
-from zinc_mcp.owner.pin import PinAsked
+from zinc_mcp.owner.pin import PinAsked, asked_pin
 from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
 from zinc_mcp.server.pages.sheet import sheet
@@ -28,7 +30,7 @@ from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.views.ending import ending_of
 
 if TYPE_CHECKING:
-    from zinc_mcp.wiring import Shop
+    from zinc_mcp.process import Process
 
 MAX_FORM_BYTES = 8192
 SOON_SECONDS = 3.0
@@ -46,18 +48,18 @@ _CLOSED = {
 
 
 class ApprovalPage:
-    """Serves the pages of one shop's waiting orders."""
+    """Serves the pages of the orders that wait in one process."""
 
-    def __init__(self, shop: "Shop", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
+    def __init__(self, process: "Process", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
         """Remember who may come in.
 
         Args:
-            shop: takes the decisions.
+            process: takes the decisions.
             hosts: the names browsers may reach this page by.
             visits: secrets and visits.
             members: who may sign in; None where there is one owner.
         """
-        self._shop = shop
+        self._process = process
         self._hosts = hosts
         self._visits = visits
         self._members = members
@@ -94,7 +96,7 @@ class ApprovalPage:
             return sheet("sign_in.html", 403, wrong=True)
         if token is None or visit is None:
             return self._stranger("ended")
-        view = _View(self._shop, token, visit)
+        view = _View(self._process, token, visit)
         try:
             chosen = _entry_id(str(request.path_params["entry"]))
             return await (view.decided(form) if "decision" in form else view.shown(chosen))
@@ -124,8 +126,8 @@ class ApprovalPage:
 class _View:
     """What one visit sees and does."""
 
-    def __init__(self, shop: "Shop", token: str, visit: Visit) -> None:
-        self._checkout = shop.checkout
+    def __init__(self, process: "Process", token: str, visit: Visit) -> None:
+        self._process = process
         self._token = token
         self._visitor = visit.visitor
 
@@ -134,7 +136,7 @@ class _View:
         waiting = await self._waiting()
         if chosen is None:
             return await self._page(waiting, [])
-        entry = await self._checkout.entry_of(chosen, caller=self._visitor)
+        entry = await entry_of(self._process, chosen, caller=self._visitor)
         if entry is None:
             sentence = "There is no order here to decide on."
             return _closed("No such order", sentence, 404, token=self._token)
@@ -146,7 +148,7 @@ class _View:
         said = form["decision"]
         if about is None or said not in ("yes", "no"):
             return _closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
-        entry = await self._checkout.entry_of(about.entry_id, caller=self._visitor)
+        entry = await entry_of(self._process, about.entry_id, caller=self._visitor)
         if entry is None:
             return await self.shown(about.entry_id)
         who = name_of(self._visitor)
@@ -154,7 +156,7 @@ class _View:
         objection = closed = None
         at_the_pin = False
         try:
-            await self._checkout.decide(decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
+            await decide(self._process, decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
                 objection, at_the_pin = error.summary, error.code == "approval_required"
@@ -179,7 +181,7 @@ class _View:
         others = [each for each in waiting if each.id != entry.id]
         if question_of(entry) is None:
             entry, objection = await self._followed(entry), None  # how it ended says why
-        elif len(others) == len(waiting) and seconds_to_decide(entry, self._checkout.now()) <= 0:
+        elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
@@ -198,8 +200,8 @@ class _View:
         at_the_pin: bool = False,
         closed: str | None = None,
     ) -> Response:
-        now = self._checkout.now()
-        asked = await self._checkout.asked_pin(self._visitor)
+        now = self._process.times.clock()
+        asked = await asked_pin(self._process.journal, self._visitor)
         return sheet(
             "waiting.html",
             status,
@@ -217,15 +219,15 @@ class _View:
 
     async def _waiting(self) -> list[Entry]:
         """Return what waits for this visitor, the newest first."""
-        return [*reversed(await self._checkout.waiting(self._visitor))]
+        return [*reversed(await questions_for(self._process, self._visitor))]
 
     async def _current(self, entry: Entry) -> Entry:
-        return await self._checkout.entry_of(entry.id, caller=self._visitor) or entry
+        return await entry_of(self._process, entry.id, caller=self._visitor) or entry
 
     async def _followed(self, entry: Entry) -> Entry:
         """Return an entry brought up to date where Zinc can be asked."""
         try:
-            found = (await self._checkout.look(self._visitor, entry.order_id or entry.key)).entry
+            found = (await look(self._process, self._visitor, entry.order_id or entry.key)).entry
         except ZincMcpError:
             return entry
         return found if found is not None and found.id == entry.id else entry

@@ -28,7 +28,7 @@ from zinc_mcp.server.pages.visits import SECRET_SECONDS, Visits
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from zinc_mcp.wiring import Shop
+    from zinc_mcp.process import Process
 
 SHOW_SECONDS = 3.0
 """How long a browser may take to be started; one that is still busy then is taken for open."""
@@ -49,21 +49,21 @@ class BrowserPage:
     """Puts questions before the owner in a browser, and tells members where to find theirs."""
 
     def __init__(
-        self, shop: "Shop", visits: Visits, base: Callable[[], Awaitable[str]], *, show: Show | None = None
+        self, process: "Process", visits: Visits, base: Callable[[], Awaitable[str]], *, show: Show | None = None
     ) -> None:
         """Remember how to reach the person.
 
         Args:
-            shop: whose home the file is written to.
+            process: whose home the file is written to.
             visits: makes the secrets.
             base: returns the origin the page is served on, serving it first if need be.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
         """
-        self._home = shop.settings.home
-        self._clock = shop.checkout.now
+        self._home = process.settings.home
+        self._clock = process.times.clock
         self._visits = visits
         self._base = base
-        allowed = shop.settings.browser and has_desktop(os.environ)
+        allowed = process.settings.browser and has_desktop(os.environ)
         self._show = show or (show_in_browser if allowed else None)
         self._one = anyio.Lock()
         self._opened_at: float | None = None
@@ -146,13 +146,13 @@ class BrowserPage:
 
 
 @asynccontextmanager
-async def page_beside(shop: "Shop", *, show: Show | None = None) -> AsyncGenerator[Page]:
+async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncGenerator[Page]:
     """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
     async with anyio.create_task_group() as tasks:
-        visits = Visits(shop.checkout.now)
-        serving = _OwnServer(shop, visits, tasks)
-        page = BrowserPage(shop, visits, serving.base, show=show)
-        tasks.start_soon(_tidied, shop.settings.home)
+        visits = Visits(process.times.clock)
+        serving = _OwnServer(process, visits, tasks)
+        page = BrowserPage(process, visits, serving.base, show=show)
+        tasks.start_soon(_tidied, process.settings.home)
         try:
             yield page
         finally:
@@ -197,8 +197,8 @@ def show_in_browser(path: Path) -> bool:
 class _OwnServer:
     """Serves the page on loopback, from its first use on."""
 
-    def __init__(self, shop: "Shop", visits: Visits, tasks: TaskGroup) -> None:
-        self._shop = shop
+    def __init__(self, process: "Process", visits: Visits, tasks: TaskGroup) -> None:
+        self._process = process
         self._visits = visits
         self._tasks = tasks
         self._one = anyio.Lock()
@@ -221,7 +221,7 @@ class _OwnServer:
         from zinc_mcp.server.http.requests import Hosts
         from zinc_mcp.server.pages.approval import ApprovalPage
 
-        return Starlette(routes=[ApprovalPage(self._shop, Hosts([name], schemes=("http",)), self._visits).route()])
+        return Starlette(routes=[ApprovalPage(self._process, Hosts([name], schemes=("http",)), self._visits).route()])
 
 
 async def _tidied(home: Path) -> None:
