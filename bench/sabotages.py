@@ -266,7 +266,7 @@ BY_TESTS = (
     Sabotage(
         "a-lagging-read-undoes-an-ending",
         "a read that lags behind undoes no ending",
-        "zinc_mcp/checkout/look_up.py",
+        "zinc_mcp/spending/news.py",
         '    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):',
         "    elif False:",
         _tests(f"{_ORDERING}::test_a_read_that_lags_behind_undoes_no_ending"),

@@ -13,13 +13,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zinc_mcp.owner.configuration import environment_value
-
 # Which orders a command sees: everything else is read from the configuration or is not needed to decide.
 _PLACES = ("ZINC_MCP_HOME", "ZINC_MCP_CONFIG", "ZINC_MCP_JOURNAL_FILE")
 _JOURNAL = "ZINC_MCP_JOURNAL"
 _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
 """What neither PowerShell nor cmd takes for anything but text."""
+
+
+UNFILLED = re.compile(
+    r"\$\{[^{}]*\}|\$env:\w+|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_]\w*%|\{\{[^{}]*\}\}|"
+    r"\{(?:env|input|config|file|secret|secrets)[:.][^{}]*\}|<[^<>]*>|undefined|null|None"
+)
+"""What hosts leave where they did not know a value: Claude's, VS Code's, Cursor's, opencode's and the shells' forms."""
+
+
+def environment_value(environ: Mapping[str, str], name: str) -> str | None:
+    """Return a variable's value, or None when it is unset, empty, or a placeholder that a host left unfilled."""
+    value = environ.get(name, "").strip()
+    return None if is_unset(value) else value
+
+
+def is_unset(value: str) -> bool:
+    """Say whether a value says nothing: it is empty, or a placeholder that a host left unfilled."""
+    return not value or UNFILLED.fullmatch(value) is not None
 
 
 def started_as(argv: Sequence[str] | None = None) -> str:

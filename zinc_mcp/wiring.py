@@ -26,7 +26,7 @@ from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.times import Times
 from zinc_mcp.journal.unwritten import Unwritten
-from zinc_mcp.owner.policy import Policy, read_policy
+from zinc_mcp.owner.policy import Policy, admitted, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.zinc.client import ZincClient
@@ -125,7 +125,11 @@ async def open_process(
                 leases=LeaseClock(clock, uptime),
                 owner=owner,
                 holder=this_process(),
-                admission=Admission(policy, clocks.twin),
+                admission=Admission(
+                    admit=lambda entry: admitted(policy(), entry),
+                    takes_dialogues=lambda: policy().approval != "page",
+                    window_seconds=clocks.twin,
+                ),
                 checkpoint=checkpoint,
                 tasks=tasks,
                 unusable=unusable,

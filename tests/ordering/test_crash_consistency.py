@@ -30,7 +30,7 @@ from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Answer, Process
-from zinc_mcp.views.results import failed
+from zinc_mcp.server.mcp.results import failed
 
 _FRAME, _LOG_HEADER = 4096 + 24, 32
 """Bytes of one page in SQLite's log with its header, and of the log's own header (SQLite, "WAL File Format")."""

@@ -466,11 +466,11 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
     assert zinc.bodies()[0]["shipping_address"]["address_line1"] == "12 Planted Street"
     assert "your saved address “Home”: Ada Buyer, New York, US" in seen[0]
     assert placed["ship_to"] == {"saved": "Home", "city": "New York", "country": "US"}
-    ours = [
+    logged = [
         record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("zinc_mcp", "mcp", "root")
     ]
     for private in PRIVATE:
-        assert private not in "\n".join([*seen, *ours]), private
+        assert private not in "\n".join([*seen, *logged]), private
 
 
 async def test_with_saved_addresses_only_any_other_is_refused_whatever_the_model_says(

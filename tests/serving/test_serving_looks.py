@@ -20,7 +20,7 @@ from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.views.results import crashed, failed
+from zinc_mcp.server.mcp.results import crashed, failed
 
 SENT = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought|paid)|not sent|was sent|were sent|been sent")
 

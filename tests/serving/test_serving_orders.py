@@ -547,13 +547,10 @@ async def test_an_order_placed_elsewhere_is_shown_without_what_is_not_known_of_i
     nothing_private(facts)
 
 
-class BrokenCheckout:
+class BrokenRunner:
     """Fails in a way nobody foresaw."""
 
-    async def place(self, intent: object) -> object:
-        raise RuntimeError("planted-secret")
-
-    async def look(self, *arguments: object, **options: object) -> object:
+    def __getattr__(self, name: str) -> object:
         raise RuntimeError("planted-secret")
 
 
@@ -562,7 +559,7 @@ async def test_a_crash_tells_the_model_a_reference_and_no_more(
     open_test_process: OpenProcess, mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_test_process() as process:
-        broken = replace(process, checkout=cast(Any, BrokenCheckout()))
+        broken = replace(process, journal=cast(Any, BrokenRunner()))
         async with host(broken, mode) as client:
             place = await refused(client, "place_order", arguments(idempotency_key="my-key"))
             look = await refused(client, "get_order", {"order_id": "my-key"})

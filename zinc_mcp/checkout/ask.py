@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from zinc_mcp.consent.approval import ago, kept_question
-from zinc_mcp.consent.question import Question, question_about
+from zinc_mcp.consent.question import Question, digest_of, question_about
 from zinc_mcp.find.details import look_up
 from zinc_mcp.journal.admission import noted
-from zinc_mcp.journal.decision import digest_of, new_question_id
+from zinc_mcp.journal.decision import new_question_id
 from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry
 from zinc_mcp.money import printed
 from zinc_mcp.owner.policy import Policy

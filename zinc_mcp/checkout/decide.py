@@ -15,8 +15,9 @@ from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.journal.decision import Decision, closed
 from zinc_mcp.journal.entry import Entry, StaleEntryError, UnreadableEntryError, tell_unreadable
 from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.pin_tries import OWNER
 from zinc_mcp.journal.twin import order_of
-from zinc_mcp.owner.pin import OWNER, check_pin
+from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails.rail import Rail
 

@@ -10,8 +10,9 @@ from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.pin_tries import FORGET_SECONDS, OWNER
 from zinc_mcp.owner.members import members_callers
-from zinc_mcp.owner.pin import FORGET_SECONDS, MIN_LENGTH, OWNER, hashed, notice
+from zinc_mcp.owner.pin import MIN_LENGTH, hashed, notice
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.prose import plain
 

@@ -4,6 +4,7 @@ It is built by walking what would be sent, so that nothing is sent that is not i
 cut. Words of others stand in fields of their own, between quotes that they cannot close.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -14,7 +15,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.money import printed
 from zinc_mcp.prose import plain
-from zinc_mcp.zinc.orders import Address, OrderCreate
+from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
 from zinc_mcp.zinc.places.reading import shown_lines
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.products import Product
@@ -331,3 +332,22 @@ def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
             yield from _leaves(part, path)
     elif path:
         yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def digest_of(
+    question: Question, body: bytes, *, mode: Mode, rail: RailName, origin: str, payer: str, most_cents: int
+) -> str:
+    """Return the digest that a yes is bound to: what is shown, what would be sent, where, how, by whom, for how much.
+
+    Args:
+        question: what the person sees, as it is frozen in the entry.
+        body: the exact bytes that would be sent.
+        mode: whether real money moves.
+        rail: how it is paid.
+        origin: Zinc's origin.
+        payer: the fingerprint of the API key, or of the wallet.
+        most_cents: the most that may be debited, Zinc's highest fee included.
+    """
+    shown = question.model_dump(mode="json")
+    whole = [shown, hashlib.sha256(body).hexdigest(), mode, rail, origin, payer, most_cents]
+    return hashlib.sha256(canonical(whole)).hexdigest()

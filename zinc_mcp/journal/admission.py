@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zinc_mcp.journal.entry import Entry, Limits
-from zinc_mcp.journal.twin import order_of
-from zinc_mcp.owner.policy import Policy, objection
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -23,32 +21,27 @@ Noted = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The rules of the process that takes a decision or sends: its policy as it stands, and how long twins stand."""
+    """The rules of the process that takes a decision or sends, as its owner's policy stands at that moment."""
 
-    policy: Callable[[], Policy]
+    admit: Callable[[Entry], Limits]
+    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep; raises what does
+    not allow it any more, `policy_invalid` among it."""
+    takes_dialogues: Callable[[], bool]
+    """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
     window_seconds: float
+    """How long an earlier order for the same stands."""
 
     def check(self, connection: sa.Connection, entry: Entry, now: float) -> None:
         """Check the whole policy for an entry that is going to be sent, rolling limits included (without itself).
 
         Raises:
-            RefusedError: what the policy does not allow any more, `policy_invalid` among it.
+            RefusedError: what the policy does not allow any more.
             LimitExceededError: a rolling limit does not admit it.
         """
-        policy = self.policy()
-        refusal = objection(
-            policy,
-            order_of(entry),
-            rail=entry.rail,
-            mode=entry.mode,
-            saved="saved" in (entry.facts.get("ship_to") or {}),
-            fee_cents=entry.fee_cents,
-        )
-        if refusal is not None:
-            raise refusal
+        limits = self.admit(entry)
         from zinc_mcp.journal import opening  # SQLAlchemy: listing the tools does not wait for it
 
-        opening.check_limits_again(connection, entry, limits_of(policy), now)
+        opening.check_limits_again(connection, entry, limits, now)
 
     def unnoted(self, connection: sa.Connection, entry: Entry, noted: Noted, now: float) -> list[Entry]:
         """Return the twins and near twins that have come, or have been sent, since the question noted them."""
@@ -57,11 +50,6 @@ class Admission:
         since = now - self.window_seconds
         found = opening.near_twins(connection, entry, since)
         return [each for each in found if noted.get(str(each.id)) not in (how_far(each), "sent")]
-
-
-def limits_of(policy: Policy) -> Limits:
-    """Return the rolling limits of a policy."""
-    return Limits(policy.max_day, policy.max_month, policy.max_orders_day, policy.most_unproved)
 
 
 def how_far(entry: Entry) -> str:

@@ -1,17 +1,12 @@
 """A decision is about a question: named by its entry, its own random id, and a digest over all that it stands for."""
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Entry, Mode, RailName
-from zinc_mcp.zinc.orders import canonical
-
-if TYPE_CHECKING:
-    from zinc_mcp.consent.question import Question
+from zinc_mcp.journal.entry import Entry
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -26,7 +21,7 @@ class QuestionRef:
     id: str
     """Random, never seen by the model."""
     digest: str
-    """Over all that the question shows and all that would be sent; see `digest_of`."""
+    """Over all that the question shows and all that would be sent; see `consent.question.digest_of`."""
 
     def sealed(self) -> str:
         """Return the reference as one word, for a form's hidden field or a protocol's sealed state."""
@@ -71,22 +66,3 @@ def closed() -> RefusedError:
 def new_question_id() -> str:
     """Return an id that nobody can guess."""
     return secrets.token_urlsafe(16)
-
-
-def digest_of(
-    question: "Question", body: bytes, *, mode: Mode, rail: RailName, origin: str, payer: str, most_cents: int
-) -> str:
-    """Return the digest that a yes is bound to: what is shown, what would be sent, where, how, by whom, for how much.
-
-    Args:
-        question: what the person sees, as it is frozen in the entry.
-        body: the exact bytes that would be sent.
-        mode: whether real money moves.
-        rail: how it is paid.
-        origin: Zinc's origin.
-        payer: the fingerprint of the API key, or of the wallet.
-        most_cents: the most that may be debited, Zinc's highest fee included.
-    """
-    shown = question.model_dump(mode="json")
-    whole = [shown, hashlib.sha256(body).hexdigest(), mode, rail, origin, payer, most_cents]
-    return hashlib.sha256(canonical(whole)).hexdigest()

@@ -11,7 +11,7 @@ unknown → paid_no_order                                           money moved,
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import command
@@ -207,6 +207,35 @@ class UnreadableEntryError(JournalError):
         self.column = column
 
 
+class RailIdentity(Protocol):
+    """What entries keep of the rail that they go by: only a rail with the same may act on them."""
+
+    @property
+    def name(self) -> RailName:
+        """The rail's name in the journal and the policy."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """Whether real money moves."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Zinc's origin: what was sent to one is never sent to another."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Tells the payer from every other: the API key's fingerprint, or the wallet's."""
+        ...
+
+    @property
+    def former_account(self) -> str:
+        """What journals before version 5 called the same payer: their entries are looked after, and not decided."""
+        ...
+
+
 _MOST_TOLD = 1000
 
 
@@ -222,7 +251,7 @@ def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why:
 
 
 class StaleEntryError(Exception):
-    """Somebody else moved the entry first; `current` is how it stands now. Never leaves `ordering`."""
+    """Somebody else moved the entry first; `current` is how it stands now. Never leaves `checkout`."""
 
     def __init__(self, current: Entry) -> None:
         super().__init__("the entry has moved on")

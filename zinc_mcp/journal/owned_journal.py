@@ -14,11 +14,11 @@ from zinc_mcp.journal.entry import FOREVER, Entry
 from zinc_mcp.journal.holder import may_still_run
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.open_journal import OpenJournal
+from zinc_mcp.journal.pin_tries import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.journal.records import entry_of, rows_of
 from zinc_mcp.journal.settlement import refunded_by_owner, without_order
 from zinc_mcp.journal.tables import ADDRESSES, ENTRIES
 from zinc_mcp.journal.times import FUTURE_SECONDS, Clock
-from zinc_mcp.owner.pin import OWNER, PinAsked, PinTry, Place
 
 
 class OwnedJournal(OpenJournal):

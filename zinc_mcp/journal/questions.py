@@ -130,7 +130,7 @@ def approve(
     unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, earliest)
     if unnoted:
         return Taken(entry, unnoted=tuple(unnoted))
-    if said["how"] == "elicitation" and admission.policy().approval == "page":
+    if said["how"] == "elicitation" and not admission.takes_dialogues():
         raise RefusedError(
             "The owner's policy takes answers on the page or in a terminal only, so this one was not taken.",
             "Nothing was sent; the question still stands.",

@@ -1,7 +1,7 @@
 """What can be read in a journal, and payments, which are changed by whoever reads them."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
@@ -12,6 +12,7 @@ from zinc_mcp.journal.entry import (
     Entry,
     Event,
     Mode,
+    RailIdentity,
     State,
     UnreadableEntryError,
     Wanted,
@@ -21,10 +22,6 @@ from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.records import entries_of, entry_of, page_of, rows_of
 from zinc_mcp.journal.standing import standing
 from zinc_mcp.journal.tables import ANY_MODE, COUNTING, ENTRIES, UNFINISHED
-
-if TYPE_CHECKING:
-    from zinc_mcp.rails.rail import Rail
-
 
 _SLICE = 500
 # By no index of ids: that would go through every order there is to find the few that are unfinished.
@@ -78,7 +75,7 @@ class ReadJournal(OpenJournal):
         states: Collection[State] = OPEN,
         *,
         mode: Mode,
-        by: "Rail | None" = None,
+        by: RailIdentity | None = None,
         sent_again: bool = False,
         after: int = 0,
         limit: int = 100,

@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
 from zinc_mcp.private_files import writable_by_others
 
 _VARIABLES = {
@@ -41,11 +42,6 @@ _OWN_VARIABLES = frozenset(
     "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER "
     "ZINC_MCP_PROXY ZINC_MCP_PROXY_FILE".split()
 )
-_UNFILLED = re.compile(
-    r"\$\{[^{}]*\}|\$env:\w+|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_]\w*%|\{\{[^{}]*\}\}|"
-    r"\{(?:env|input|config|file|secret|secrets)[:.][^{}]*\}|<[^<>]*>|undefined|null|None"
-)
-"""What hosts leave where they did not know a value: Claude's, VS Code's, Cursor's, opencode's and the shells' forms."""
 _OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
 """What a bundle's host leaves of a setting that nobody has to give (MCPB, "user_config"): nothing is wrong there."""
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
@@ -107,12 +103,6 @@ def check_owners_alone(path: Path, what: str) -> None:
             f"Other users of this machine can write to {others}, and so change what this program takes for its {what}.",
             f"Take that right from them: chmod go-w {shlex.quote(str(others))}. Then look at what is in it.",
         )
-
-
-def environment_value(environ: Mapping[str, str], name: str) -> str | None:
-    """Return a variable's value, or None when it is unset, empty, or a placeholder that a host left unfilled."""
-    value = environ.get(name, "").strip()
-    return None if _unset(value) else value
 
 
 class Reader:
@@ -263,13 +253,9 @@ class Reader:
 
     def _file(self, key: str) -> tuple[object, str] | None:
         value = self._document.get(key)
-        if value is None or (isinstance(value, str) and _unset(value.strip())):
+        if value is None or (isinstance(value, str) and is_unset(value.strip())):
             return None
         return (value.strip() if isinstance(value, str) else value), f"{self._config.name} {key}"
-
-
-def _unset(value: str) -> bool:
-    return not value or _UNFILLED.fullmatch(value) is not None
 
 
 def unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str) -> tuple[str, ...]:
@@ -282,7 +268,7 @@ def unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str)
         place
         for place, value in given.items()
         if isinstance(value, str)
-        and _UNFILLED.fullmatch(value.strip()) is not None
+        and UNFILLED.fullmatch(value.strip()) is not None
         and _OPTIONAL.fullmatch(value.strip()) is None
     )
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,6 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _NAME_IN_CALLER = 47
 """Characters: the journal has room for 64 in a caller."""
 _PREFIX = "zmcp_"
-_SCOPE_KEY = "zinc_mcp.member"
 _MAX_FILE_BYTES = 1024 * 1024
 
 
@@ -146,24 +145,6 @@ def remove_member(path: Path, name: str) -> str | None:
     with _changing(path) as members:
         removed = members.pop(name, None)
     return None if removed is None else removed.caller
-
-
-def member_of(scope: Mapping[str, Any]) -> str | None:
-    """Return whose token this HTTP request carried: a member's caller, or `local`."""
-    return scope.get(_SCOPE_KEY)
-
-
-def let_in(scope: MutableMapping[str, Any], caller: str) -> None:
-    """Note in a request's scope who makes it, for us and for the SDK.
-
-    The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
-    `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`).
-    """
-    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-    from mcp.server.auth.provider import AccessToken
-
-    scope[_SCOPE_KEY] = caller
-    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller, scopes=[]))
 
 
 def _hash(token: str) -> str:

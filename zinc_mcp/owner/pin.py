@@ -5,30 +5,23 @@ import hmac
 import math
 import secrets
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.pin_tries import (
+    PinAsked,
+    PinTry,
+    Place,
+)
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
     from zinc_mcp.journal.runner import Runner
 
-Place = Literal["page", "terminal"]
-PLACES: tuple[Place, ...] = ("page", "terminal")
-
-OWNER = "local"
-"""The caller whose PIN is the owner's."""
 MIN_LENGTH = 6
 """Of a new one. Shorter ones that were set before work until they are changed."""
-FORGET_SECONDS = 86_400.0
-"""How long a PIN that is said to be forgotten stays: so long its owner can see that, if it was somebody else."""
-FREE_TRIES = 3
-"""So many wrong PINs in a row cost no time."""
-LONGEST_WAIT_SECONDS = 900.0
-
 _COST = {"n": 2**14, "r": 8, "p": 1}
 _MOST_BYTES = 1024
 
@@ -48,48 +41,6 @@ def matches(kept: str, pin: str) -> bool:
         return hmac.compare_digest(bytes.fromhex(digest), _scrypt(pin, bytes.fromhex(salt), int(n), int(r), int(p)))
     except (ValueError, OverflowError):
         return False
-
-
-def wait_seconds(wrong: int) -> float:
-    """Return how long the next try has to wait after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
-    return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
-
-
-@dataclass(frozen=True, slots=True)
-class PinAsked:
-    """The PIN that a caller's yes needs."""
-
-    kept: str = field(repr=False)
-    whose: str
-    counted_under: str
-    """Wrong ones are counted under this name, over all orders."""
-    ends: float | None
-    """When it ends, where somebody has said that it is forgotten."""
-    page_free_at: float | None
-    """When the next one is looked at on the page; None for at once."""
-    terminal_free_at: float | None
-
-    def free_at(self, place: Place) -> float | None:
-        """Return when the next one is looked at there; None for at once."""
-        return self.page_free_at if place == "page" else self.terminal_free_at
-
-    def notices(self, place: Place, now: float) -> list[str]:
-        """Return what whoever is asked for it there has to know: that it ends, that a wait runs."""
-        free_at = self.free_at(place)
-        told = [] if self.ends is None else [notice(self.ends, now)]
-        return told if free_at is None else [*told, wait_notice(free_at, now)]
-
-
-@dataclass(frozen=True, slots=True)
-class PinTry:
-    """A try that was written down before anybody looks at it."""
-
-    asked: PinAsked
-    place: Place
-    free_at: float | None
-    """When the next try is looked at; None for at once."""
-    looked_at: bool
-    """False where this one came before its time, and does not count."""
 
 
 async def asked_pin(runner: "Runner", caller: str) -> PinAsked | None:
@@ -147,6 +98,13 @@ def check_owner_pin(journal: "Journal", given: str, now: float) -> None:
     if not matches(tried.asked.kept, given):
         raise _wrong(tried, now)
     journal.pin_was_right(tried)
+
+
+def notices(asked: PinAsked, place: Place, now: float) -> list[str]:
+    """Return what whoever is asked for a PIN there has to know: that it ends, that a wait runs."""
+    free_at = asked.free_at(place)
+    told = [] if asked.ends is None else [notice(asked.ends, now)]
+    return told if free_at is None else [*told, wait_notice(free_at, now)]
 
 
 def notice(ends: float, now: float) -> str:

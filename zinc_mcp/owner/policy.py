@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.invocation import command, environment_value
+from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
+from zinc_mcp.journal.twin import order_of
 from zinc_mcp.money import printed
-from zinc_mcp.owner.configuration import environment_value, read_config
+from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.zinc.countries import ALPHA_2
 from zinc_mcp.zinc.orders import OrderCreate
@@ -117,6 +118,30 @@ def objection(
         or (_unlimited_spending(policy, order) if mode == "live" else None)
         or _too_much(policy, order, fee_cents)
     )
+
+
+def limits_of(policy: Policy) -> Limits:
+    """Return the rolling limits of a policy."""
+    return Limits(policy.max_day, policy.max_month, policy.max_orders_day, policy.most_unproved)
+
+
+def admitted(policy: Policy, entry: Entry) -> Limits:
+    """Check an entry that is going to be sent against the whole policy, and return the rolling limits.
+
+    Raises:
+        RefusedError: what the policy does not allow any more.
+    """
+    refusal = objection(
+        policy,
+        order_of(entry),
+        rail=entry.rail,
+        mode=entry.mode,
+        saved="saved" in (entry.facts.get("ship_to") or {}),
+        fee_cents=entry.fee_cents,
+    )
+    if refusal is not None:
+        raise refusal
+    return limits_of(policy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ErrorCode, ZincMcpError
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.journal.entry import RailIdentity
 from zinc_mcp.zinc.products import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -15,33 +15,8 @@ Leaving = Callable[[], None]
 """Called right before the first byte leaves; what it raises stops that byte, and is raised."""
 
 
-class Rail(Protocol):
+class Rail(RailIdentity, Protocol):
     """One way to buy, bound to one origin and one account."""
-
-    @property
-    def name(self) -> RailName:
-        """The rail's name in the journal and the policy."""
-        ...
-
-    @property
-    def mode(self) -> Mode:
-        """Whether real money moves."""
-        ...
-
-    @property
-    def origin(self) -> str:
-        """Zinc's origin: what was sent to one is never sent to another."""
-        ...
-
-    @property
-    def account(self) -> str:
-        """Tells the payer from every other: the API key's fingerprint, or the wallet's."""
-        ...
-
-    @property
-    def former_account(self) -> str:
-        """What journals before version 5 called the same payer: their entries are looked after, and not decided."""
-        ...
 
     async def fee_cents(self) -> int:
         """Return what Zinc adds to an order, as far as can be told quickly."""

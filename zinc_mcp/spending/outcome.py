@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 
-from zinc_mcp.checkout.look_up import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
 from zinc_mcp.journal.leases import FREE
@@ -14,6 +13,7 @@ from zinc_mcp.journal.settlement import nothing_taken
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, Rail
 from zinc_mcp.spending import same_order
+from zinc_mcp.spending.news import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.zinc.responses import Order
 
 

@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.members import LOCAL, Members, let_in
+from zinc_mcp.owner.members import LOCAL, Members
+from zinc_mcp.server.callers import let_in
 from zinc_mcp.server.http.access import LocalToken
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"

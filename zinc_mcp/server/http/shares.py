@@ -11,7 +11,7 @@ import anyio
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.owner.members import let_in, member_of
+from zinc_mcp.server.callers import let_in, member_of
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64

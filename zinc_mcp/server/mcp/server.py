@@ -15,14 +15,14 @@ from mcp.server.request_state import RequestStateSecurity
 from mcp.types import ToolAnnotations
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.owner.members import member_of
+from zinc_mcp.server.callers import member_of
 from zinc_mcp.server.mcp.arguments import lookup_schema, order_schema
 from zinc_mcp.server.mcp.asking import Page, Terminal
 from zinc_mcp.server.mcp.calls import Calls
 from zinc_mcp.server.mcp.offered import only_what_there_is
+from zinc_mcp.server.mcp.results import output_schema
 from zinc_mcp.server.mcp.tools import Tool as Body
 from zinc_mcp.server.mcp.tools import looking, placing
-from zinc_mcp.views.results import output_schema
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process

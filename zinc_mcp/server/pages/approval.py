@@ -21,8 +21,9 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
-from zinc_mcp.owner.pin import PinAsked, asked_pin
+from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
 from zinc_mcp.server.pages.sheet import sheet
@@ -250,7 +251,7 @@ def _part(entry: Entry, now: float) -> Mapping[str, object]:
 
 
 def _notices(asked: PinAsked | None, now: float) -> list[str]:
-    return [] if asked is None else asked.notices("page", now)
+    return [] if asked is None else notices(asked, "page", now)
 
 
 def _is_known(entry: Entry, decision: Decision) -> bool:
