@@ -2,7 +2,7 @@
 
     pip install cosmic-ray
     nice python -m bench.mutations --list
-    nice python -m bench.mutations ordering/lease payments/transaction --minutes 20
+    nice python -m bench.mutations journal/leases payments/transaction --minutes 20
 
 Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
 tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.
@@ -35,20 +35,20 @@ MODULES: Mapping[str, Sequence[str]] = {
     "payments/transaction": ("tests/payments/test_payments_transaction.py",),
     "payments/terms": ("tests/payments/test_payments_terms.py", "tests/payments/test_payments_practice.py"),
     "payments/challenge": ("tests/payments/test_payments_challenge.py",),
-    "ordering/lease": ("tests/ordering/test_lease.py", "tests/ordering/test_journal.py"),
-    "ordering/payment": _WALLET,
-    "ordering/settle": ("tests/ordering/test_money_proved.py", "tests/ordering/test_unclear_answers.py", _PROMISES),
-    "ordering/same_order": ("tests/ordering/test_same_order.py", _PROMISES, "tests/ordering/test_doubt.py"),
-    "ordering/questions": ("tests/ordering/test_questions.py", "tests/ordering/test_approval.py", _PROMISES),
-    "ordering/opening": ("tests/ordering/test_journal.py", "tests/ordering/test_times.py", *_ROAD),
-    "ordering/rows": ("tests/ordering/test_journal.py", *_ROAD),
-    "ordering/journal": ("tests/ordering/test_journal.py", "tests/ordering/test_lost_commit.py", *_ROAD),
-    "ordering/proof": _WALLET,
-    "ordering/paying": (*_WALLET, "tests/ordering/test_journal_failures.py"),
-    "ordering/sending": _ROAD,
-    "ordering/settling": (*_ROAD, *_WALLET),
-    "ordering/reconcile": _ROAD,
-    "ordering/checkout": _ROAD,
+    "journal/leases": ("tests/ordering/test_lease.py", "tests/ordering/test_journal.py"),
+    "journal/payment": _WALLET,
+    "journal/settlement": ("tests/ordering/test_money_proved.py", "tests/ordering/test_unclear_answers.py", _PROMISES),
+    "spending/same_order": ("tests/ordering/test_same_order.py", _PROMISES, "tests/ordering/test_doubt.py"),
+    "journal/questions": ("tests/ordering/test_questions.py", "tests/ordering/test_approval.py", _PROMISES),
+    "journal/opening": ("tests/ordering/test_journal.py", "tests/ordering/test_times.py", *_ROAD),
+    "journal/rows": ("tests/ordering/test_journal.py", *_ROAD),
+    "journal/journal": ("tests/ordering/test_journal.py", "tests/ordering/test_lost_commit.py", *_ROAD),
+    "spending/proof": _WALLET,
+    "spending/pay": (*_WALLET, "tests/ordering/test_journal_failures.py"),
+    "checkout/send": _ROAD,
+    "spending/outcome": (*_ROAD, *_WALLET),
+    "checkout/look_up": _ROAD,
+    "checkout/place_order": _ROAD,
 }
 """What is changed, under `zinc_mcp`, and the tests that must notice; the quick ones first."""
 OPERATORS = (

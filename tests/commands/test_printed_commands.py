@@ -46,7 +46,7 @@ def in_the_source() -> Iterator[tuple[str, Words]]:
 
 
 def on_the_pages() -> Iterator[tuple[str, Words]]:
-    for path in sorted((PACKAGE / "serving" / "sheets").glob("*.html")):
+    for path in sorted((PACKAGE / "server" / "pages" / "sheets").glob("*.html")):
         for found in re.findall(r"{{ command }} ?([^<]*)<", path.read_text(encoding="utf-8")):
             yield path.name, tuple(found.split())
 

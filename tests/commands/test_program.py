@@ -39,7 +39,8 @@ try:
     main()
 except SystemExit as ended:
     assert ended.code in (0, None), ended.code
-loaded = sorted(name for name in sys.modules if name.startswith(("zinc_mcp.cli", "sqlalchemy", "jinja2")))
+heavy = ("zinc_mcp.cli.", "sqlalchemy", "jinja2")
+loaded = sorted(name for name in sys.modules if name.startswith(heavy) and name != "zinc_mcp.cli.main")
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """
     ended = Started(tmp_path).process("-c", script, ZINC_MCP_SANDBOX="1")

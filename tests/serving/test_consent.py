@@ -187,6 +187,7 @@ async def test_a_process_killed_while_it_asked_gives_its_reservation_back_when_n
 
 BUYER = """
 import collections, json, pathlib, sys, anyio
+from zinc_mcp.checkout import place_order
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.wiring import open_process

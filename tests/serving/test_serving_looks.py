@@ -159,7 +159,7 @@ def test_no_next_step_that_an_error_has_by_itself_speaks_of_sending() -> None:
     assert [kind.__name__ for kind in every_error() if SENT.search(kind.default_next_step)] == []
 
 
-READ = ["api", "rails", "ordering/database.py", "ordering/watch.py", "ordering/glance.py", "ordering/writer.py"]
+READ = ["zinc", "rails", "journal/database.py", "checkout/watch.py", "journal/glance.py", "journal/runner.py"]
 """Where an error may begin that a look-up ends with."""
 
 
@@ -174,8 +174,8 @@ def written_sentences() -> Iterator[tuple[str, str]]:
 
 
 PLACING_ONLY = {
-    ("api/wire.py:ZincUnreachableError", "Zinc could not be reached, so nothing was sent."),
-    ("api/wire.py:OrderOutcomeUnknownError", "The order was sent, but"),
+    ("zinc/wire.py:ZincUnreachableError", "Zinc could not be reached, so nothing was sent."),
+    ("zinc/wire.py:OrderOutcomeUnknownError", "The order was sent, but"),
     ("rails/agent.py:OrderRejectedError", "This rail sends nothing without a payment."),
 }
 
