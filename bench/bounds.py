@@ -138,7 +138,7 @@ REQUESTS = (
     Bound("streams of one caller", "server.http.shares.MOST_STREAMS", "", "429"),
     Bound("sessions of one caller", "server.http.shares.MOST_SESSIONS", "", "the one unused for longest ends"),
     Bound("a session without use", "server.http.shares.SESSION_IDLE_SECONDS", "seconds", "it ends"),
-    Bound("tool calls of one caller at once", "server.mcp.calls.MOST_CALLS", "", "`too_many_calls`"),
+    Bound("tool calls of one caller at once", "server.mcp.tools.tool.MOST_CALLS", "", "`too_many_calls`"),
     Bound("visits to the approval page that are kept", "server.pages.visits.MOST_KEPT", "", "the oldest end"),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
 )
@@ -162,7 +162,12 @@ ORDERS = (
     Bound("questions of one caller that wait", "checkout.ask.MOST_WAITING", "", "`too_many_waiting`"),
     Bound("products that a question looks up", "find.details.MOST_PRODUCTS", "", "they have no title"),
     Bound("looking up for a question", "find.details.LOOK_UP_SECONDS", "seconds", "there are no titles"),
-    Bound("a wait for news in `get_order`", "server.mcp.arguments.MAX_WAIT_SECONDS", "seconds", "`invalid_arguments`"),
+    Bound(
+        "a wait for news in `get_order`",
+        "server.mcp.tools.get_order.MAX_WAIT_SECONDS",
+        "seconds",
+        "`invalid_arguments`",
+    ),
 )
 
 STORED = (

@@ -10,7 +10,7 @@ from bench.clients.environments import CLIENTS, ONE_A_TRANSPORT
 from bench.clients.forms import forms
 from bench.clients.kept import lost
 from bench.clients.table import HEADER
-from zinc_mcp.server.mcp.arguments import order_schema
+from zinc_mcp.server.mcp.tools.placing import order_schema
 
 PAGE = ROOT / "docs" / "clients.md"
 NESTED: dict[str, Any] = {

@@ -11,7 +11,7 @@ from mcp.server.stdio import stdio_server
 from mcp.types import ListToolsResult, Tool
 
 from zinc_mcp.server.eras import Incoming, Outgoing, served_in_either_era
-from zinc_mcp.server.mcp.arguments import order_schema
+from zinc_mcp.server.mcp.tools.placing import order_schema
 
 Schema = dict[str, Any]
 

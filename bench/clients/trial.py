@@ -17,9 +17,11 @@ from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
 from bench.hosts import free_port
 from bench.wanted import ADDRESS
-from zinc_mcp.server.mcp.arguments import lookup_schema, order_schema
+from zinc_mcp.server.mcp.arguments import input_schema
+from zinc_mcp.server.mcp.tools.get_order import OrderLookup
+from zinc_mcp.server.mcp.tools.placing import order_schema
 
-OURS = {"place_order": order_schema(), "place_agent_order": order_schema(), "get_order": lookup_schema()}
+OURS = {"place_order": order_schema(), "place_agent_order": order_schema(), "get_order": input_schema(OrderLookup)}
 _PATIENCE = 300.0
 _KEY = "a-client-s-order"
 _Json = dict[str, Any]

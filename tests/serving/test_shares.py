@@ -20,7 +20,7 @@ from wanted import arguments
 
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
 from zinc_mcp.process import Clocks
-from zinc_mcp.server.mcp.calls import MOST_CALLS
+from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

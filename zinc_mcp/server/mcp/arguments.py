@@ -1,23 +1,21 @@
-"""Tool arguments: the published schemas, derived from the one model in `zinc/orders`, and what is let in.
+"""Tool arguments: the published schemas, derived from the models, and what is let in.
 
 The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped) and answers in prose. Here everything
 that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
 from zinc_mcp.prose import plain
 from zinc_mcp.server.mcp.hints import hint
 from zinc_mcp.server.mcp.shapes import model_at, settled
-from zinc_mcp.zinc.orders import Address, OrderCreate
 
-MAX_WAIT_SECONDS = 25
 MAX_ARGUMENTS = 64
 MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 20_000
@@ -53,95 +51,33 @@ _REASONS = {
 _M = TypeVar("_M", bound=BaseModel)
 
 
-class _Saved(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    saved: Annotated[str, Field(strict=True, min_length=1, max_length=64)]
-
-
-class OrderLookup(BaseModel):
-    """The arguments of `get_order`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
-    wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
-        0, description="Wait this long for news"
-    )
-
-
 @cache
-def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+def input_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the published schema of an argument model, on a diet."""
+    return diet(model.model_json_schema())
 
-    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+
+def given_to(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as they came in the one form that is validated; `validated` comes next.
+
+    Raises:
+        InvalidArgumentsError: they are too large to look at.
     """
-    schema = diet(OrderCreate.model_json_schema())
-    address = schema["properties"]["shipping_address"]
-    saved = {
-        "type": "object",
-        "properties": {"saved": {"type": "string"}},
-        "required": ["saved"],
-    }
-    words = f'{", ".join(address["required"])} and state; or {{"saved": "home"}}'
-    schema["properties"]["shipping_address"] = {"anyOf": [address, saved], "description": words}
-    return schema
+    return settled(model, _bounded(given, model))
 
 
-@cache
-def lookup_schema() -> dict[str, Any]:
-    """Return the input schema of `get_order`."""
-    return diet(OrderLookup.model_json_schema())
-
-
-async def read_order(
-    given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
-) -> tuple[OrderCreate, str | None]:
-    """Return the order and, when the address was given as `{"saved": name}`, that name.
-
-    Args:
-        given: the arguments as they came.
-        saved: looks a saved address up.
+def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
+    """Return the arguments as their model.
 
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    arguments = settled(OrderCreate, _bounded(given, OrderCreate))
-    name = None
-    address = arguments.get("shipping_address")
-    if isinstance(address, dict):
-        address = cast(dict[str, Any], address)
-        if address.get("saved", "") is None:  # not given, as any other null
-            del address["saved"]
-    if isinstance(address, dict) and "saved" in address:
-        # Told apart before validation: as a union, every mistake in an address would be reported twice.
-        try:
-            name = _Saved.model_validate(address).saved
-        except ValidationError as error:
-            raise _invalid(_problems(error, _Saved, ("shipping_address",))) from None
-        arguments["shipping_address"] = await saved(name)
-    return _validated(OrderCreate, arguments), name
-
-
-def read_lookup(given: Mapping[str, Any]) -> OrderLookup:
-    """Return the arguments of `get_order`.
-
-    Raises:
-        InvalidArgumentsError: with every field to change.
-    """
-    lookup = _validated(OrderLookup, settled(OrderLookup, _bounded(given, OrderLookup)))
-    if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
-        raise _invalid([Problem("order_id", "must be an id or a key, without spaces")])
-    return lookup
-
-
-def _validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        raise _invalid(_problems(error, model)) from None
+        raise invalid_arguments(error, model) from None
     except RecursionError:
-        raise _invalid([Problem("", "are nested too deeply")]) from None
+        raise must_change([Problem("", "are nested too deeply")]) from None
 
 
 def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -151,7 +87,7 @@ def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]
     read so, and only into lists and objects: text is never taken for a number.
     """
     if len(given) > MAX_ARGUMENTS:
-        raise _invalid([Problem("", f"are {len(given)} arguments; at most {MAX_ARGUMENTS} are read")])
+        raise must_change([Problem("", f"are {len(given)} arguments; at most {MAX_ARGUMENTS} are read")])
     arguments: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, value in given.items():
@@ -163,7 +99,7 @@ def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]
             problems.append(Problem(plain(name, 60), objection))
         arguments[name] = value
     if problems:
-        raise _invalid(problems)
+        raise must_change(problems)
     return arguments
 
 
@@ -202,12 +138,19 @@ def _from_text(text: str) -> Any:
 
 
 def _takes_structure(model: type[BaseModel], name: str) -> bool:
-    schema = order_schema() if model is OrderCreate else lookup_schema()
-    published = schema["properties"].get(name, {})
+    published = input_schema(model)["properties"].get(name, {})
     return "anyOf" in published or published.get("type") in ("array", "object")
 
 
-def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
+def invalid_arguments(
+    error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
+) -> InvalidArgumentsError:
+    """Return what a model found wrong, in our words; `prefix` is where the model's value stands."""
+    return must_change(_problems(error, model, prefix))
+
+
+def must_change(problems: Sequence[Problem]) -> InvalidArgumentsError:
+    """Return the error that names what must change."""
     shown = list(dict.fromkeys(problems))
     count = len(shown)
     summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
@@ -216,12 +159,12 @@ def _invalid(problems: Sequence[Problem]) -> InvalidArgumentsError:
     return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
 
 
-def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[Problem]:
+def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...]) -> list[Problem]:
     problems: list[Problem] = []
     for found in error.errors(include_url=False, include_input=False):
         place = (*prefix, *found["loc"])
         if found["type"] == "extra_forbidden":
-            within = None if model is _Saved else model_at(model, place[:-1])
+            within = None if prefix else model_at(model, place[:-1])
             problems.append(Problem(_path(place), hint(str(place[-1]), within)))
         elif found["type"] == "value_error":
             # A rule that looks at several fields names the one it is about: "postal_code: a US ZIP code is ...".

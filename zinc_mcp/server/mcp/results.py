@@ -6,7 +6,6 @@ Half of the hosts show the model the text, the other half the structure; both th
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Literal
 
 from mcp.types import CallToolResult, TextContent
@@ -43,30 +42,17 @@ class ErrorView(View):
     facts: dict[str, Any] | None = None
 
 
-_ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
-_PUBLISHED: Mapping[Call, Mapping[str, str]] = {
-    "place": {**_ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"},
-    "look": {
-        **_ALWAYS,
-        "is_final": "boolean",
-        "status": "string",
-        "items": "array",
-        "price": "object",
-        "tracking": "array",
-        "failure": "object",
-    },
-}
-"""Fields of `OrderView` and their JSON types; deriving them would build its whole schema at every start."""
+ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
+"""Fields that every result shows, and their JSON types; deriving them would build whole schemas at every start."""
 
 
-@cache
-def output_schema(call: Call) -> dict[str, Any]:
+def output_schema(fields: Mapping[str, str]) -> dict[str, Any]:
     """Return the published schema of a result: open, and no deeper than its first level.
 
     Zinc adds fields and statuses monthly and clients validate results: whatever is promised here must stay true.
     """
-    properties = {name: {"type": kind} for name, kind in _PUBLISHED[call].items()}
-    return {"type": "object", "properties": properties, "required": list(_ALWAYS)}
+    properties = {name: {"type": kind} for name, kind in fields.items()}
+    return {"type": "object", "properties": properties, "required": list(ALWAYS)}
 
 
 _ERROR = "Error:"

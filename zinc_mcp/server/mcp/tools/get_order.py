@@ -1,0 +1,91 @@
+"""`get_order`: one order looked up, with a wait for news where the caller wants one."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult
+from pydantic import BaseModel, ConfigDict, Field
+
+from zinc_mcp.checkout import watch
+from zinc_mcp.errors import Problem, ZincMcpError
+from zinc_mcp.prose import plain
+from zinc_mcp.server.mcp.arguments import given_to, input_schema, must_change, validated
+from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
+from zinc_mcp.views.facts import order_view, unasked_view
+from zinc_mcp.views.sentences import told
+
+MAX_WAIT_SECONDS = 25
+SHOWS = {
+    **ALWAYS,
+    "is_final": "boolean",
+    "status": "string",
+    "items": "array",
+    "price": "object",
+    "tracking": "array",
+    "failure": "object",
+}
+_DESCRIPTION = (
+    "Look up one order: status, items, price, tracking. Changes nothing and costs nothing; can wait for news. "
+    "Not for ordering again."
+)
+
+
+class OrderLookup(BaseModel):
+    """The arguments of `get_order`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
+    wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
+        0, description="Wait this long for news"
+    )
+
+
+def tool(service: Service) -> Tool:
+    """Return the tool."""
+    process = service.process
+
+    async def look(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
+        steps = 0
+
+        async def progress(status: str) -> None:
+            nonlocal steps
+            steps += 1
+            await ctx.report_progress(steps, message=plain(status, 60))
+
+        try:
+            lookup = _read(given)
+            caller = caller_of(ctx)
+            with service.calls.one_more(caller):
+                answer = await watch.look(
+                    process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
+                )
+            view = order_view(answer.entry, answer.order, process.settings.mode)
+            if answer.entry is not None and answer.unasked is not None:
+                unasked = unasked_view(answer.entry, answer.unasked, process.times.clock())
+                view = view.model_copy(update={"unasked": unasked})
+            return shown(told(view, "look"))
+        except ZincMcpError as error:
+            return failed(error, "look")
+        except Exception as error:
+            return crashed(logged(error), "look", reached_checkout=False, key=None)
+
+    return published(
+        look,
+        "get_order",
+        "Look up an order",
+        _DESCRIPTION,
+        arguments=input_schema(OrderLookup),
+        shows=SHOWS,
+        reads=True,
+    )
+
+
+def _read(given: Mapping[str, Any]) -> OrderLookup:
+    lookup = validated(OrderLookup, given_to(OrderLookup, given))
+    if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
+        raise must_change([Problem("order_id", "must be an id or a key, without spaces")])
+    return lookup

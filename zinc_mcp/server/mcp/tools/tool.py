@@ -1,0 +1,145 @@
+"""What every tool is made of: its published form, who calls it, and how many calls of one caller run at once."""
+
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.server.callers import member_of
+from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.mcp.results import output_schema
+
+if TYPE_CHECKING:
+    from zinc_mcp.process import Process
+
+logger = logging.getLogger("zinc_mcp")
+
+Body = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
+
+MOST_CALLS = 100
+"""Of one caller, in one process. A call goes on when its client hangs up, so that the bound on requests
+(`server.http.shares`) does not bound calls."""
+
+
+class Calls:
+    """The tool calls that run in this process."""
+
+    def __init__(self) -> None:
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def one_more(self, caller: str) -> Generator[None]:
+        """Count a call while inside.
+
+        Raises:
+            RefusedError: `too_many_calls`, so many of the caller's run already.
+        """
+        if self._running[caller] >= MOST_CALLS:
+            raise RefusedError(
+                f"{MOST_CALLS} calls of yours are still running, so this one did nothing.",
+                "Wait until some of them have answered; then call again.",
+                code="too_many_calls",
+            )
+        self._running[caller] += 1
+        try:
+            yield
+        finally:
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the tools of one server work with."""
+
+    process: "Process"
+    page: Page
+    """Where people decide whom the host cannot ask."""
+    host_asks: bool = False
+    """Whether the owner trusts the host's own prompt, so that the host has to ask on every call."""
+    calls: Calls = field(default_factory=Calls)
+
+
+class AsGiven(FuncMetadata):
+    """Hands the arguments to the tool as they came: `arguments` validates them and its errors are ours."""
+
+    def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments under the one parameter every tool body has."""
+        return {"given": arguments_to_validate}
+
+
+def published(
+    body: Body,
+    name: str,
+    title: str,
+    description: str,
+    *,
+    arguments: Mapping[str, Any],
+    shows: Mapping[str, str],
+    reads: bool = False,
+    meta: dict[str, Any] | None = None,
+) -> Tool:
+    """Return a tool whose published schemas are ours, whatever the signature of its body says.
+
+    Args:
+        body: what it does.
+        name: what the model calls it.
+        title: what people read.
+        description: what the model reads.
+        arguments: the input schema.
+        shows: the fields of its result that are promised, with their JSON types.
+        reads: whether it changes nothing.
+        meta: what a host finds under `_meta`.
+    """
+    tool = Tool.from_function(
+        body,
+        name=name,
+        title=title,
+        description=description,
+        annotations=ToolAnnotations(
+            title=title,
+            read_only_hint=reads,
+            destructive_hint=not reads,
+            idempotent_hint=reads,
+            open_world_hint=True,
+        ),
+        meta=meta,
+        structured_output=False,
+    )
+    described = AsGiven(arg_model=tool.fn_metadata.arg_model, output_schema=output_schema(shows))
+    return tool.model_copy(update={"parameters": dict(arguments), "fn_metadata": described})
+
+
+def caller_of(ctx: Context) -> str:
+    """Return who calls: `local` on stdio; over HTTP whoever's token came with this very message.
+
+    Never the session's: a session id may be known to more people than the one who opened it.
+
+    Raises:
+        RefusedError: no token came with a message over HTTP, so that nobody is known who could order or approve.
+    """
+    request = ctx.request_context.request
+    if request is None:
+        return LOCAL
+    caller = member_of(request.scope)
+    if caller is None:
+        raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
+    return caller
+
+
+def logged(error: Exception) -> str:
+    """Log a failure that nobody foresaw; return the reference that finds it in the log."""
+    reference = secrets.token_hex(4)
+    logger.error("unexpected failure %s", reference, exc_info=error)
+    return reference
