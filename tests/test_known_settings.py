@@ -40,7 +40,7 @@ def _defaults() -> Settings:
 
 def _table(text: str) -> dict[str, str]:
     """Return what a page's tables say of each variable that has a row of its own."""
-    return dict(re.findall(r"^\| `(ZINC_[A-Z_]+)` \| (.*) \|$", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `(ZINC_[A-Z_]+)` \| ([^|]*) \|$", text, re.MULTILINE))
 
 
 def _meanings(settings: tuple[Setting, ...]) -> dict[str, str]:

@@ -88,7 +88,7 @@ SETTINGS = (
     Setting("ZINC_TEMPO_ROOT_ACCOUNT", "text", "`tempo`: the account that an access key signs for", "wallet"),
     Setting("ZINC_TEMPO_RPC_URL", "address", "`tempo`: the node. Unset: the public one", "wallet"),
     Setting(
-        "ZINC_TEMPO_CHAIN_ID", "number", "`tempo`: the chain, `42431` for the test network. Unset: the main one", "wallet"
+        "ZINC_TEMPO_CHAIN_ID", "number", "`tempo`: the chain, `42431` for practice. Unset: the main one", "wallet"
     ),
     Setting("ZINC_STRIPE_SECRET_KEY", "key", "`stripe`: the restricted key", "wallet", (), ("set", "")),
     Setting("ZINC_STRIPE_PAYMENT_METHOD", "text", "`stripe`: what pays, `pm_…`", "wallet"),
