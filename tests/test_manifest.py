@@ -1,5 +1,6 @@
 """The bundle's manifest and the README agree with the package and with the tool contract."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from zinc_mcp.owner.settings import TOOLS, load_settings
+from zinc_mcp.known_settings import SETTINGS, TOOLS
+from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
@@ -37,12 +40,11 @@ def test_the_readmes_table_has_the_contracts_tools_and_what_each_requires() -> N
 
 
 @pytest.mark.parametrize("name", sorted(MANIFEST["user_config"]))
-def test_every_optional_entry_has_a_default_and_every_secret_is_marked(name: str) -> None:
+def test_every_optional_entry_has_a_default_and_says_what_it_is(name: str) -> None:
     # An optional entry without a default reaches the server as the literal text `${user_config.name}`.
     entry = MANIFEST["user_config"][name]
     assert entry["required"] is False
     assert "default" in entry
-    assert entry.get("sensitive", False) is ("key" in name)
     assert entry["title"]
     assert entry["description"]
 
@@ -56,6 +58,23 @@ def test_the_defaults_of_the_manifest_are_settings_we_take(tmp_path: Path) -> No
     settings = load_settings({"ZINC_MCP_HOME": str(tmp_path), **filled})
     assert settings.api_key is None
     assert not settings.sandbox
+
+
+def test_what_it_asks_for_are_settings_under_their_names_and_of_their_kinds() -> None:
+    known = {setting.name: setting for setting in SETTINGS}
+    asked = MANIFEST["user_config"]
+    assert MANIFEST["server"]["mcp_config"]["env"] == {
+        known[name].variable: f"${{user_config.{name}}}" for name in asked
+    }
+    types = {"switch": "boolean", "cents": "number"}
+    assert {name: entry["type"] for name, entry in asked.items()} == {
+        name: types.get(known[name].kind, "string") for name in asked
+    }
+    assert {name for name in asked if asked[name].get("sensitive")} == {name for name in asked if known[name].is_secret}
+    fields = {**{each.name: each.default for each in dataclasses.fields(Settings)}, **dict(Policy())}
+    assert {name: entry["default"] or None for name, entry in asked.items()} == {
+        name: fields[name] or None for name in asked
+    }
 
 
 def test_what_the_manifest_starts_is_in_the_package() -> None:

@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import get_args
 
-import pytest
-
 from zinc_mcp.errors import ErrorCode
 from zinc_mcp.owner.policy import Policy
 
@@ -26,11 +24,3 @@ def test_every_error_code_it_names_exists() -> None:
         for code in re.findall(r"`([a-z]+_[a-z_]+|paused)`", row)
     }
     assert named - {"get_order"} <= set(get_args(ErrorCode))
-
-
-@pytest.mark.parametrize("variable", sorted(set(re.findall(r"`(ZINC_[A-Z_]+)`", README))))
-def test_every_variable_it_names_is_one_we_read(variable: str) -> None:
-    source = "".join(
-        path.read_text(encoding="utf-8") for path in (Path(__file__).parents[1] / "zinc_mcp").rglob("*.py")
-    )
-    assert f'"{variable.removesuffix("_FILE")}' in source

@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# Which orders a command sees: everything else is read from the configuration or is not needed to decide.
-_PLACES = ("ZINC_MCP_HOME", "ZINC_MCP_CONFIG", "ZINC_MCP_JOURNAL_FILE")
+from zinc_mcp.known_settings import SETTINGS
+
+# Which orders a command sees: everything else is read from the configuration or is not needed to decide. The last of a
+# secret's variables names its file.
+_PLACES = tuple(each.variables[-1] for each in SETTINGS if each.repeated)
 _JOURNAL = "ZINC_MCP_JOURNAL"
 _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
 """What neither PowerShell nor cmd takes for anything but text."""

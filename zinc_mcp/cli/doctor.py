@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import anyio
 import click
+from pydantic import SecretStr
 
 from zinc_mcp.cli.advice import advice
 from zinc_mcp.cli.screen import show_command
@@ -20,6 +21,7 @@ from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import order_of
+from zinc_mcp.known_settings import SETTINGS, VALUE, Setting
 from zinc_mcp.money import printed
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.pin import notice
@@ -79,19 +81,10 @@ def doctor() -> None:
 
 def configured(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield each setting as it may be shown."""
-    yield "home", plain(settings.home)
-    yield "config", f"{plain(settings.config)}{'' if settings.config.exists() else ', not there'}"
-    yield "api_key", "set" if settings.api_key is not None else "not set"
-    yield "api_url", _shown_origin(settings)
-    yield "sandbox", "on" if settings.sandbox else "off"
-    yield "journal", _shown_journal(settings)
-    yield "tools", ", ".join(sorted(settings.tools)) if settings.tools is not None else "all"
-    yield "wallet", settings.wallet or "none"
-    yield "browser", "the approval page may open in it" if settings.browser else "the approval page never opens in it"
-    yield "proxy", _shown_proxy(settings)
-    for name in ("tempo_private_key", "stripe_secret_key", "wallet_command"):
-        if getattr(settings, name) is not None:
-            yield name, "set"
+    for setting in SETTINGS:
+        said = setting.shown[0 if getattr(settings, setting.name, None) else 1]
+        if said:
+            yield setting.name, _shown(settings, setting) if said == VALUE else said
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -130,15 +123,32 @@ def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) ->
     return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
 
 
-def _shown_origin(settings: Settings) -> str:
+def _shown(settings: Settings, setting: Setting) -> str:
+    value = getattr(settings, setting.name)
+    match setting.kind:
+        case "address":
+            return _shown_origin(value)
+        case "database":
+            return _shown_journal(settings)
+        case "proxy":
+            return _shown_proxy(value)
+        case "file":
+            return f"{plain(value)}{'' if value.exists() else ', not there'}"
+        case "names":
+            return ", ".join(sorted(value))
+        case _:
+            return plain(value)
+
+
+def _shown_origin(url: str) -> str:
     try:
-        return plain(check_origin(settings.api_url))
+        return plain(check_origin(url))
     except ZincMcpError:
         return "not usable"  # and not repeated: whatever stands there, it is not an address
 
 
-def _shown_proxy(settings: Settings) -> str:
-    wanted = settings.proxy.get_secret_value() if settings.proxy is not None else ENVIRONMENT
+def _shown_proxy(given: SecretStr | None) -> str:
+    wanted = given.get_secret_value() if given is not None else ENVIRONMENT
     return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
 
 

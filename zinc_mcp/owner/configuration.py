@@ -13,35 +13,11 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
+from zinc_mcp.known_settings import SETTINGS, Setting, settings_of
 from zinc_mcp.private_files import writable_by_others
 
-_VARIABLES = {
-    "api_key": "ZINC_API_KEY",
-    "api_url": "ZINC_API_URL",
-    "sandbox": "ZINC_MCP_SANDBOX",
-    "journal": "ZINC_MCP_JOURNAL",
-    "tools": "ZINC_MCP_TOOLS",
-    "wallet": "ZINC_WALLET",
-    "tempo_private_key": "ZINC_TEMPO_PRIVATE_KEY",
-    "tempo_root_account": "ZINC_TEMPO_ROOT_ACCOUNT",
-    "tempo_rpc_url": "ZINC_TEMPO_RPC_URL",
-    "tempo_chain_id": "ZINC_TEMPO_CHAIN_ID",
-    "stripe_secret_key": "ZINC_STRIPE_SECRET_KEY",
-    "stripe_payment_method": "ZINC_STRIPE_PAYMENT_METHOD",
-    "wallet_command": "ZINC_WALLET_COMMAND",
-    "wallet_methods": "ZINC_WALLET_METHODS",
-    "wallet_recipients": "ZINC_WALLET_RECIPIENTS",
-    "wallet_fees": "ZINC_WALLET_FEES",
-    "browser": "ZINC_MCP_BROWSER",
-    "proxy": "ZINC_MCP_PROXY",
-}
-_SECRETS = ("api_key", "journal", "tempo_private_key", "stripe_secret_key", "proxy")
-_TOP_LEVEL = frozenset([*_VARIABLES, *(f"{name}_file" for name in _SECRETS), "policy", "addresses"])
-_OWN_VARIABLES = frozenset(
-    "ZINC_MCP_HOME ZINC_MCP_CONFIG ZINC_MCP_SANDBOX ZINC_MCP_JOURNAL ZINC_MCP_JOURNAL_FILE ZINC_MCP_TOOLS "
-    "ZINC_MCP_MAX_ORDER ZINC_MCP_MAX_DAY ZINC_MCP_APPROVAL ZINC_MCP_BROWSER "
-    "ZINC_MCP_PROXY ZINC_MCP_PROXY_FILE".split()
-)
+_TOP_LEVEL = frozenset({"policy", "addresses"}.union(*(each.keys for each in settings_of("general", "wallet"))))
+_OWN_VARIABLES = frozenset(name for each in SETTINGS for name in each.variables if name.startswith("ZINC_MCP_"))
 _OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
 """What a bundle's host leaves of a setting that nobody has to give (MCPB, "user_config"): nothing is wrong there."""
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
@@ -116,124 +92,49 @@ class Reader:
         self._config = config
         self._document = document
         self.sources: dict[str, str] = {}
-        holds_secrets = any(isinstance(document.get(name), str) for name in _SECRETS) or "addresses" in document
-        self.secret_files: list[Path] = [config] if holds_secrets else []
+        holds_secrets = any(isinstance(document.get(each.name), str) for each in SETTINGS if each.is_secret)
+        self.secret_files: list[Path] = [config] if holds_secrets or "addresses" in document else []
         """The files that hold what nobody else should read."""
 
-    def text(self, key: str) -> str | None:
-        """Return text, or None where nothing is set."""
-        found = self._find(key)
+    def value(self, setting: Setting) -> object:
+        """Return what is set, of the type of its kind, or None where nothing is."""
+        found = self._environment(setting.variable) or self._file(setting.name)
+        self.sources[setting.name] = found[1] if found else "default"
         if found is None:
             return None
-        value, place = found
-        if not isinstance(value, str):
-            raise SettingsError(f"{place} must be text in quotes.")
-        return value
+        match setting.kind:
+            case "switch":
+                return _switch(*found)
+            case "number":
+                return _number(*found)
+            case "range":
+                return _cents_range(*found)
+            case "words":
+                return tuple(filter(None, _listed(*found, "words, separated by commas")))
+            case "names":
+                return _names(*found, setting.choices)
+            case "choice":
+                return _choice(*found, setting.choices)
+            case "address":
+                return _address(*found)
+            case _:
+                return _text(*found)
 
-    def address(self, key: str) -> str | None:
-        """Return a URL without a user name or a password."""
-        value = self.text(key)
-        if value is not None and "@" in value:
-            raise SettingsError(f"{self.sources[key]} must not carry a user name or a password.")
-        return value
-
-    def switch(self, key: str, *, default: bool = False) -> bool:
-        """Return true or false, however either is spelt."""
-        found = self._find(key)
-        if found is None:
-            return default
-        value, place = found
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str) and value.lower() in ("1", "true", "yes", "on"):
-            return True
-        if isinstance(value, str) and value.lower() in ("0", "false", "no", "off"):
-            return False
-        raise SettingsError(f"{place} must be true or false.")
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
-        """Return one of some words."""
-        value = self.text(key)
-        # The value is not repeated: a private key pasted into the wrong field would be shown.
-        if value is not None and value not in choices:
-            raise SettingsError(f"{self.sources[key]} must be one of {', '.join(choices)}.")
-        return value
-
-    def number(self, key: str) -> int | None:
-        """Return a whole number."""
-        found = self._find(key)
-        if found is None:
-            return None
-        value, place = found
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
-            return int(value)
-        if type(value) is int and value >= 0:
-            return value
-        raise SettingsError(f"{place} must be a whole number.")
-
-    def cents_range(self, key: str) -> tuple[int, int] | None:
-        """Return the least and the most of a range in cents; one number is both."""
-        found = self._find(key)
-        if found is None:
-            return None
-        value, place = found
-        matched = _CENTS_RANGE.fullmatch(str(value)) if isinstance(value, str) or type(value) is int else None
-        lowest, highest = (int(matched[1]), int(matched[2] or matched[1])) if matched else (1, 0)
-        if lowest > highest:
-            raise SettingsError(f"{place} must be cents, such as 100, or the least and the most, such as 50-100.")
-        return lowest, highest
-
-    def words(self, key: str) -> tuple[str, ...]:
-        """Return words, from a list or separated by commas."""
-        found = self._find(key)
-        if found is None:
-            return ()
-        value, place = found
-        listed = value.split(",") if isinstance(value, str) else value
-        if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
-            raise SettingsError(f"{place} must be words, separated by commas.")
-        return tuple(word for each in cast(list[str], listed) if (word := each.strip()))
-
-    def names(self, key: str, known: tuple[str, ...]) -> frozenset[str] | None:
-        """Return some of the known names, or None where nothing is set: then all of them hold."""
-        found = self._find(key)
-        if found is None:
-            return None
-        value, place = found
-        listed = value.split(",") if isinstance(value, str) else value
-        if not isinstance(listed, list) or not all(isinstance(name, str) for name in cast(list[object], listed)):
-            raise SettingsError(f"{place} must be names, such as {known[-1]}.")
-        chosen = frozenset(name.strip() for name in cast(list[str], listed)) - {""}
-        if not chosen:
-            raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")
-        for name in sorted(chosen - set(known)):
-            raise SettingsError(
-                f"{place} names a tool that does not exist: {name[:60]!r}.{_did_you_mean(name, known)}",
-                f"The tools are {', '.join(known)}.",
-            )
-        return chosen
-
-    def secret(self, key: str, objection_to: Callable[[str], str | None]) -> SecretStr | None:
+    def secret(self, setting: Setting, objection_to: Callable[[str], str | None]) -> SecretStr | None:
         """Take a secret from its variable, the file the variable names, or either of the two keys in the config."""
-        variable = _VARIABLES[key]
-        self.sources[key] = "default"
-        for look, direct, indirect in (
-            (self._environment, variable, f"{variable}_FILE"),
-            (self._file, key, f"{key}_file"),
-        ):
-            given, named = look(direct), look(indirect)
+        self.sources[setting.name] = "default"
+        for look, names in ((self._environment, setting.variables), (self._file, setting.keys)):
+            given, named = map(look, names)
             if given is not None and named is not None:
                 raise SettingsError(f"{given[1]} and {named[1]} are both set.", "Keep one of them.")
             found = given or named
             if found is None:
                 continue
-            value, place = found
-            if not isinstance(value, str):
-                raise SettingsError(f"{place} must be text in quotes.")
+            value, place = _text(*found), found[1]
             secret = self._read_secret(value, place) if named else value.strip()
             if objection := objection_to(secret):
                 raise SettingsError(f"{place} {objection}.")
-            self.sources[key] = place
+            self.sources[setting.name] = place
             return SecretStr(secret)
         return None
 
@@ -241,11 +142,6 @@ class Reader:
         path, secret = _read_secret(value, self._config.parent, place)
         self.secret_files.append(path)
         return secret
-
-    def _find(self, key: str) -> tuple[object, str] | None:
-        found = self._environment(_VARIABLES[key]) or self._file(key)
-        self.sources[key] = found[1] if found else "default"
-        return found
 
     def _environment(self, name: str) -> tuple[object, str] | None:
         value = environment_value(self._environ, name)
@@ -256,6 +152,74 @@ class Reader:
         if value is None or (isinstance(value, str) and is_unset(value.strip())):
             return None
         return (value.strip() if isinstance(value, str) else value), f"{self._config.name} {key}"
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{place} must be text in quotes.")
+    return value
+
+
+def _address(value: object, place: str) -> str:
+    """Return a URL without a user name or a password."""
+    if "@" in (url := _text(value, place)):
+        raise SettingsError(f"{place} must not carry a user name or a password.")
+    return url
+
+
+def _choice(value: object, place: str, choices: tuple[str, ...]) -> str:
+    # The value is not repeated: a private key pasted into the wrong field would be shown.
+    if (chosen := _text(value, place)) not in choices:
+        raise SettingsError(f"{place} must be one of {', '.join(choices)}.")
+    return chosen
+
+
+def _switch(value: object, place: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if isinstance(value, str) and value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{place} must be true or false.")
+
+
+def _number(value: object, place: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+        return int(value)
+    if type(value) is int and value >= 0:
+        return value
+    raise SettingsError(f"{place} must be a whole number.")
+
+
+def _cents_range(value: object, place: str) -> tuple[int, int]:
+    """Return the least and the most of a range in cents; one number is both."""
+    matched = _CENTS_RANGE.fullmatch(str(value)) if isinstance(value, str) or type(value) is int else None
+    lowest, highest = (int(matched[1]), int(matched[2] or matched[1])) if matched else (1, 0)
+    if lowest > highest:
+        raise SettingsError(f"{place} must be cents, such as 100, or the least and the most, such as 50-100.")
+    return lowest, highest
+
+
+def _listed(value: object, place: str, wanted: str) -> list[str]:
+    """Return the words of a list, or those that commas separate."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
+        raise SettingsError(f"{place} must be {wanted}.")
+    return [word.strip() for word in cast(list[str], listed)]
+
+
+def _names(value: object, place: str, known: tuple[str, ...]) -> frozenset[str]:
+    """Return some of the known names, at least one."""
+    chosen = frozenset(_listed(value, place, f"names, such as {known[-1]}")) - {""}
+    if not chosen:
+        raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")
+    for name in sorted(chosen - set(known)):
+        raise SettingsError(
+            f"{place} names a tool that does not exist: {name[:60]!r}.{_did_you_mean(name, known)}",
+            f"The tools are {', '.join(known)}.",
+        )
+    return chosen
 
 
 def unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command, environment_value
 from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 from zinc_mcp.journal.twin import order_of
+from zinc_mcp.known_settings import Approval, Setting, settings_of
 from zinc_mcp.money import printed
 from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
@@ -21,12 +22,10 @@ from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.product_urls.hosts import ascii_host
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
-Approval = Literal["auto", "host", "page", "none"]
 Limit = Annotated[int, Field(strict=True, ge=0)]
 Switch = Annotated[bool, Field(strict=True)]
 
-_LIMIT_VARIABLES = {"max_order": "ZINC_MCP_MAX_ORDER", "max_day": "ZINC_MCP_MAX_DAY"}
-_APPROVAL_VARIABLE = "ZINC_MCP_APPROVAL"
+_SETTINGS = settings_of("policy")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
@@ -160,7 +159,7 @@ _in_force_before: dict[Path, tuple[Mapping[str, Any], list[str | None], _InForce
 def _in_force(settings: Settings, environ: Mapping[str, str] | None) -> _InForce:
     environment = os.environ if environ is None else environ
     table = _policy_table(settings.config)
-    variables = [environment.get(name) for name in (*_LIMIT_VARIABLES.values(), _APPROVAL_VARIABLE)]
+    variables = [environment.get(setting.variable) for setting in _SETTINGS]
     known = _in_force_before.get(settings.config)
     if known is not None and known[0] is table and known[1] == variables:
         return known[2]
@@ -173,17 +172,14 @@ def _combined(settings: Settings, environment: Mapping[str, str], table: Mapping
     given = _validated(table, settings.config)
     sources = {key: settings.config.name if key in table else "default" for key in Policy.model_fields}
     changed: dict[str, Any] = {}
-    for key, variable in _LIMIT_VARIABLES.items():
-        limit = _environment_limit(environment, variable)
-        if limit is not None and (key not in table or limit < getattr(given, key)):
-            changed[key] = limit
-            sources[key] = f"environment {variable}"
-    approval = environment_value(environment, _APPROVAL_VARIABLE)
-    if approval is not None:
-        if approval not in ("auto", "host", "page", "none"):
-            raise _invalid(f"environment {_APPROVAL_VARIABLE} must be auto, host, page or none.")
-        changed["approval"] = approval
-        sources["approval"] = f"environment {_APPROVAL_VARIABLE}"
+    for setting in _SETTINGS:
+        value = environment_value(environment, setting.variable)
+        if value is None:
+            continue
+        wanted = _choice(value, setting) if setting.choices else _limit(value, setting.variable)
+        if isinstance(wanted, str) or setting.name not in table or wanted < getattr(given, setting.name):
+            changed[setting.name] = wanted
+            sources[setting.name] = f"environment {setting.variable}"
     return _InForce(given.model_copy(update=changed), sources)
 
 
@@ -231,10 +227,14 @@ def _validated(table: Mapping[str, Any], config: Path) -> Policy:
         raise _invalid(f"{config}: `{key}` under [policy]: {wrong[:1].lower()}{wrong[1:]}.") from None
 
 
-def _environment_limit(environ: Mapping[str, str], variable: str) -> int | None:
-    value = environment_value(environ, variable)
-    if value is None:
-        return None
+def _choice(value: str, setting: Setting) -> str:
+    if value not in setting.choices:
+        *others, last = setting.choices
+        raise _invalid(f"environment {setting.variable} must be {', '.join(others)} or {last}.")
+    return value
+
+
+def _limit(value: str, variable: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 12):
         raise _invalid(f"environment {variable} must be whole US cents, such as 25000 for $250.00.")
     return int(value)

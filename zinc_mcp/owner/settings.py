@@ -1,7 +1,7 @@
 """What the owner configured: one file, `zinc.toml`, and environment variables that override it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.known_settings import Setting, settings_of
 from zinc_mcp.owner.configuration import (
     InsecureFileError,
     Reader,
@@ -23,8 +24,6 @@ from zinc_mcp.private_files import readable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
 
 DEFAULT_API_URL = "https://api.zinc.com"
-TOOLS = ("place_order", "place_agent_order", "get_order")
-WALLETS = ("tempo", "stripe", "command", "sandbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,56 +101,46 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environment = os.environ if environ is None else environ
     check_variables(environment)
-    home = path_of(environment, "ZINC_MCP_HOME")
-    named_config = path_of(environment, "ZINC_MCP_CONFIG")
-    if named_config is not None and not named_config.is_file():
+    named = {place: path_of(environment, place.variable) for place in settings_of("place")}
+    home, config = named.values()
+    if config is not None and not config.is_file():
         # Going on without it would drop the owner's limits without a word.
         raise SettingsError(
-            f"ZINC_MCP_CONFIG names a file that does not exist: {named_config}",
+            f"ZINC_MCP_CONFIG names a file that does not exist: {config}",
             "Create the file, correct ZINC_MCP_CONFIG or leave it out.",
         )
-    home_or_default = home or _default_home()
-    config = named_config or home_or_default / "zinc.toml"
-    check_owners_alone(home_or_default, "home folder")
+    home = home or _default_home()
+    config = config or home / "zinc.toml"
+    check_owners_alone(home, "home folder")
     document = read_config(config)
     reader = Reader(environment, config, document)
-    reader.sources["home"] = "environment ZINC_MCP_HOME" if home else "default"
-    reader.sources["config"] = "environment ZINC_MCP_CONFIG" if named_config else "default"
+    reader.sources |= {each.name: f"environment {each.variable}" if path else "default" for each, path in named.items()}
     wallet, trouble = _wallet(reader)
     return Settings(
-        home=home_or_default,
+        home=home,
         config=config,
-        api_key=reader.secret("api_key", _header_value),
-        api_url=reader.address("api_url") or DEFAULT_API_URL,
-        sandbox=reader.switch("sandbox"),
-        journal=reader.secret("journal", _database_url),
-        tools=reader.names("tools", TOOLS),
         **wallet,
         wallet_trouble=trouble,
-        browser=reader.switch("browser", default=True),
-        proxy=reader.secret("proxy", _proxy_address),
+        **_values(reader, settings_of("general")),
         sources=MappingProxyType(reader.sources),
         unfilled=unfilled(environment, document, config.name),
         readable=tuple(path for path in dict.fromkeys(reader.secret_files) if readable_by_others(path)),
     )
 
 
+def _values(reader: Reader, settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return what is set; the others keep their defaults."""
+    found = {
+        each.name: reader.secret(each, _OBJECTIONS[each.kind]) if each.is_secret else reader.value(each)
+        for each in settings
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _wallet(reader: Reader) -> tuple[dict[str, Any], tuple[str, str] | None]:
     """Read what is set about the payment wallet; nothing of it, and why, where some of it is wrong."""
     try:
-        return {
-            "wallet": reader.choice("wallet", WALLETS),
-            "tempo_private_key": reader.secret("tempo_private_key", _header_value),
-            "tempo_root_account": reader.text("tempo_root_account"),
-            "tempo_rpc_url": reader.address("tempo_rpc_url"),
-            "tempo_chain_id": reader.number("tempo_chain_id"),
-            "stripe_secret_key": reader.secret("stripe_secret_key", _header_value),
-            "stripe_payment_method": reader.text("stripe_payment_method"),
-            "wallet_command": reader.text("wallet_command"),
-            "wallet_methods": reader.words("wallet_methods"),
-            "wallet_recipients": reader.words("wallet_recipients"),
-            "wallet_fees": reader.cents_range("wallet_fees"),
-        }, None
+        return _values(reader, settings_of("wallet")), None
     except InsecureFileError:
         raise
     except SettingsError as error:
@@ -197,3 +186,6 @@ def _database_url(url: str) -> str | None:
     if not url.startswith(("sqlite:", "sqlite+", "postgresql:", "postgresql+")) or "://" not in url:
         return "must be an address such as postgresql://user:password@host/name"
     return None
+
+
+_OBJECTIONS = {"key": _header_value, "database": _database_url, "proxy": _proxy_address}
