@@ -58,6 +58,7 @@ def test_the_program_says_the_installed_version() -> None:
 def test_no_address_of_the_project_is_invented() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [address for address in PROJECT["urls"].values() if f"({address})" not in readme] == []
+    assert all("," not in label and len(label) <= 32 for label in PROJECT["urls"]), "metadata ends a label at a comma"
     assert {"repository", "homepage", "documentation", "support"} & MANIFEST.keys() == set()
 
 
