@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from started import ROOT
 
-DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+)
 
 _FENCE = re.compile(r"( *)```(\w*)")
 _PROGRAMS = re.compile(

@@ -327,6 +327,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("README.md", r"python -m venv \.venv "): NotRun(
         "installs from a registry, and runs these tests: `.ci/run` does so"
     ),
+    ("CONTRIBUTING.md", r"pip install \. && zinc-mcp demo\n"): install_and_try,
+    ("CONTRIBUTING.md", r"ruff check \. && "): NotRun("checks this very tree, for hours: `.ci/run` does so"),
     ("docs/policy.md", r'api_key_file = "key"'): as_the_file,
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
@@ -377,15 +379,21 @@ LINES: Mapping[str, Expected | NotRun] = {
     "link-cli auth login --client-name zinc-mcp": _LINK,
     "link-cli mpp pay": NotRun("named as what not to use"),
     "python3 -m venv .venv && . .venv/bin/activate": Expected(""),
+    "pip install -e '.[test,dev]'": _REGISTRY,
     ".ci/run": NotRun("runs these tests"),
+    ".ci/full": NotRun("takes hours, and runs `.ci/run`"),
+    "python -m build": NotRun("installs from a registry: `.ci/run` does so"),
     "zinc-mcp": NotRun("the program's name; the blocks start it"),
+    "zinc-mcp --version": Expected("zinc-mcp, version "),
     "zinc-mcp policy": Expected("max_order"),
     "zinc-mcp pause": Expected("Paused: paused by the owner."),
     "zinc-mcp pin set": Expected("The PIN is set.", _PIN),
     "zinc-mcp pin set --member ada": Expected("Every yes of ada needs it", _PIN),
     "zinc-mcp orders purge --older-than 30": Expected("Forgot bodies and addresses of 0 orders."),
+    "zinc-mcp orders purge": NotRun("names the command; with its option it stands in the README"),
     "zinc-mcp orders resolve": NotRun("names the command; with its options it stands in the README"),
     "zinc-mcp orders resolve KEY --bought ID": COMMANDS["orders", "resolve", "--bought", "ID", "KEY"],
+    "zinc-mcp orders resolve KEY --not-bought": COMMANDS["orders", "resolve", "--not-bought", "KEY"],
     SERVE_ALONE: NotRun("run with the block beside it"),
     **{
         " ".join(("zinc-mcp", *words)): COMMANDS[words]

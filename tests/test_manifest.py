@@ -1,27 +1,68 @@
 """The bundle's manifest and the README agree with the package and with the tool contract."""
 
 import dataclasses
+import importlib.metadata
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import zinc_mcp
 from zinc_mcp.known_settings import SETTINGS, TOOLS
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.server.mcp.server import own_version
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
 CONTRACT: list[dict[str, Any]] = json.loads((ROOT / "tests" / "tools.json").read_text(encoding="utf-8"))
 
 
-def test_the_manifest_names_the_packages_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert MANIFEST["version"] == project["version"]
-    assert MANIFEST["name"] == project["name"]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_manifest_and_the_changelog_name_the_packages_version() -> None:
+    assert (MANIFEST["name"], MANIFEST["version"]) == (PROJECT["name"], PROJECT["version"])
+    newest = re.search(
+        r"^## \[([0-9][^]]*)\]|^To be (\S+)\.$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
+    )
+    assert newest is not None and PROJECT["version"] in newest.groups()
+
+
+def test_the_version_is_written_down_nowhere_in_the_package() -> None:
+    copies = [
+        str(path)
+        for path in (ROOT / "zinc_mcp").rglob("*.py")
+        if PROJECT["version"] in path.read_text(encoding="utf-8")
+    ]
+    assert copies == []
+    assert not hasattr(zinc_mcp, "__version__"), "importlib.metadata has it"
+
+
+def test_the_program_says_the_installed_version() -> None:
+    installed = importlib.metadata.version(PROJECT["name"])
+    assert own_version() == installed == PROJECT["version"], "an editable install is renewed by installing it again"
+    ended = subprocess.run(
+        [sys.executable, "-m", "zinc_mcp", "--version"],
+        env=os.environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert ended.stdout == f"zinc-mcp, version {installed}\n"
+
+
+def test_no_address_of_the_project_is_invented() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [address for address in PROJECT["urls"].values() if f"({address})" not in readme] == []
+    assert all("," not in label and len(label) <= 32 for label in PROJECT["urls"]), "metadata ends a label at a comma"
+    assert {"repository", "homepage", "documentation", "support"} & MANIFEST.keys() == set()
 
 
 def test_the_manifest_the_settings_and_the_contract_name_the_same_tools() -> None:

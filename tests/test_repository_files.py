@@ -1,0 +1,76 @@
+"""What a visitor of the repository finds: links that lead somewhere, and files for GitHub that name what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from documents import DOCUMENTS
+from started import ROOT
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+FORMS = [GITHUB / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "question.yml")]
+TO_COME = frozenset({("README.md", "docs/mutations.md")})
+"""Links to what is not written yet."""
+
+
+def _name(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
+def test_every_link_within_the_repository_leads_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    inside = [target for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in target]
+    nowhere = {(document, target) for target in inside if not (ROOT / document).parent.joinpath(target).exists()}
+    assert nowhere == {each for each in TO_COME if each[0] == document}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
+def test_a_workflow_uses_official_actions_of_one_major_version(workflow: Path) -> None:
+    used = re.findall(r"uses: (\S+)", workflow.read_text(encoding="utf-8"))
+    assert used
+    assert [each for each in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", each)] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
+def test_a_workflow_may_only_read_and_ends_in_time(workflow: Path) -> None:
+    text = workflow.read_text(encoding="utf-8")
+    assert re.findall(r"^permissions:\n((?:  .*\n)+)", text, re.MULTILINE) == ["  contents: read\n"]
+    assert text.count("runs-on:") == len(re.findall(r"timeout-minutes: \d+", text)) > 0
+    assert "secrets." not in text
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
+def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
+    named = re.findall(r"(?:tests|\.ci)/[\w./]+", re.sub(r"#.*", "", workflow.read_text(encoding="utf-8")))
+    assert named
+    assert [each for each in named if not (ROOT / each).is_file()] == []
+
+
+def test_the_workflows_run_the_checks_and_the_readme_says_that_nobody_has_run_them() -> None:
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "full.yml"]
+    for path in WORKFLOWS:
+        text = path.read_text(encoding="utf-8")
+        assert f"run: bash .ci/{'run' if path.name == 'ci.yml' else 'full'}\n" in text
+        assert "not run yet" in text.replace("\n# ", " ")
+    assert "written and have not run yet" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", FORMS, ids=_name)
+def test_a_form_asks_for_the_doctor_and_warns_of_secrets(form: Path) -> None:
+    text = form.read_text(encoding="utf-8")
+    assert "label: What `zinc-mcp doctor` says" in text
+    assert "**Put no secret here**" in text
+    assert "there is no secret" in text
+
+
+def test_a_pull_request_is_asked_how_it_is_proved() -> None:
+    text = (GITHUB / "PULL_REQUEST_TEMPLATE.md").read_text(encoding="utf-8")
+    assert "Put no secret here" in text and "## How it is proved" in text
+    assert [each for each in re.findall(r"`([\w./]+\.(?:md|py|json))`", text) if not (ROOT / each).is_file()] == []
+
+
+def test_the_bundle_holds_none_of_what_is_for_developers() -> None:
+    ignored = (ROOT / ".mcpbignore").read_text(encoding="utf-8").splitlines()
+    assert {"ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ".git*", ".ci", "tests", "bench"} <= set(ignored)
