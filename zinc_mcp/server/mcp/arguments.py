@@ -12,10 +12,11 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
-from zinc_mcp.prose import plain
 from zinc_mcp.server.mcp.hints import hint
 from zinc_mcp.server.mcp.shapes import model_at, settled
-from zinc_mcp.zinc.orders import Address, OrderCreate
+from zinc_mcp.text import plain
+from zinc_mcp.zinc.address import Address
+from zinc_mcp.zinc.orders import OrderCreate
 
 MAX_WAIT_SECONDS = 25
 MAX_ARGUMENTS = 64

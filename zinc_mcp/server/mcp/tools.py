@@ -20,13 +20,13 @@ from zinc_mcp.journal.twin import body_digest
 from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.process import Answer
-from zinc_mcp.prose import plain
 from zinc_mcp.server.callers import member_of
 from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import read_lookup, read_order
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.calls import Calls
 from zinc_mcp.server.mcp.results import crashed, failed, in_doubt, shown
+from zinc_mcp.text import plain
 from zinc_mcp.views.facts import order_view, unasked_view
 from zinc_mcp.views.order import RefusalView
 from zinc_mcp.views.sentences import told
