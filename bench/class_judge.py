@@ -15,7 +15,7 @@ from bench.agents import OWN
 from bench.evidence import Evidence, Verdict
 from bench.judge import LANDED, can_be, is_a_no, named, outcomes
 from bench.plan import Round
-from zinc_mcp.sandbox.campaign.other_orders import STRANGER
+from zinc_mcp.sandbox.spoilt_answers import STRANGER
 
 BELIEVED = "answers about another order believed"
 SAID_NOTHING_SENT = "told that nothing was sent, and it was"

@@ -15,7 +15,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from bench.plan import IGNORED, SERVERS, Draw, How, Intention, Kind, Racer, Rail, Round, Words
-from zinc_mcp.sandbox.campaign.faults import OTHERS
+from zinc_mcp.sandbox.faults import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt", "questions", "clocks", "stops", "journal")
 SIZES: Mapping[Kind, int] = {

@@ -34,7 +34,7 @@ _WALLET = ("tests/ordering/test_agent.py", "tests/ordering/test_agent_findings.p
 MODULES: Mapping[str, Sequence[str]] = {
     "payments/transaction": ("tests/payments/test_payments_transaction.py",),
     "payments/terms": ("tests/payments/test_payments_terms.py", "tests/payments/test_payments_practice.py"),
-    "payments/challenge": ("tests/payments/test_payments_challenge.py",),
+    "payments/headers": ("tests/payments/test_payments_challenge.py",),
     "journal/leases": ("tests/ordering/test_lease.py", "tests/ordering/test_journal.py"),
     "journal/payment": _WALLET,
     "journal/settlement": ("tests/ordering/test_money_proved.py", "tests/ordering/test_unclear_answers.py", _PROMISES),

@@ -119,7 +119,13 @@ def _clock() -> Callable[[], float]:
 
 def nursery(line: socket.socket) -> None:
     """Fork a process for each request on `line` until its other end is closed; none of them outlives it."""
-    for module in ("zinc_mcp.cli.sandbox", "zinc_mcp.server.http.app", "zinc_mcp.server.stdio"):
+    for module in (
+        "zinc_mcp.cli.serve",
+        "zinc_mcp.sandbox.port",
+        "zinc_mcp.sandbox.app",
+        "zinc_mcp.server.http.app",
+        "zinc_mcp.server.stdio",
+    ):
         import_module(module)
     asyncio.run(_warmed_up())
     living: set[int] = set()
@@ -186,7 +192,7 @@ def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.environ.update(request["environ"])
         arguments: list[str] = request["arguments"]
         if arguments[0] in ("sandbox", "orders"):
-            from zinc_mcp.cli.main import main as zinc_mcp
+            from zinc_mcp.__main__ import main as zinc_mcp
 
             sys.argv = ["zinc-mcp", *arguments]
             zinc_mcp()

@@ -14,8 +14,8 @@ import anyio
 import httpx
 from payments.payees import Payee
 
+from zinc_mcp.payments.headers import to_payment_receipt
 from zinc_mcp.payments.practice import issue, verify
-from zinc_mcp.payments.receipt import to_payment_receipt
 
 Changed = Callable[[dict[str, Any]], dict[str, Any]]
 Step = str | httpx.Response | Exception

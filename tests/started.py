@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zinc_mcp
-from zinc_mcp.cli.main import main
+from zinc_mcp.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 PLANTED = "zn_live_planted_5a1e"

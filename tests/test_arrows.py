@@ -14,7 +14,7 @@ import pytest
 import zinc_mcp
 
 PACKAGE = Path(zinc_mcp.__file__).parent
-LEAVES = frozenset({"errors", "invocation", "known_settings", "money", "network", "private_files", "prose", "proxies"})
+LEAVES = frozenset({"errors", "invocation", "known_settings", "network", "private_files", "proxies", "text"})
 ANYTHING = None
 
 # What each room may import of ours besides itself; the leaves are everybody's.

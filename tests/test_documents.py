@@ -48,7 +48,7 @@ class Place:
         self.programs = folder / "bin"
         for each in (self.home, self.folder, self.programs):
             each.mkdir()
-        self.script = self.program("zinc-mcp", "from zinc_mcp.cli.main import main\nmain()\n")
+        self.script = self.program("zinc-mcp", "from zinc_mcp.__main__ import main\nmain()\n")
         self.environment = {"HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TERM": "dumb"}
 
     def program(self, name: str, python: str) -> Path:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from zinc_mcp.money import Cents, printed
+from zinc_mcp.text import Cents, printed
 
 
 @pytest.mark.parametrize(

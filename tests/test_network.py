@@ -20,15 +20,14 @@ from started import Started
 from zinc_mcp.errors import OrderOutcomeUnknownError, SettingsError, UnreadableAnswerError, ZincUnreachableError
 from zinc_mcp.network import MAX_ANSWER_BYTES, MAX_DEPTH, MAX_PARTS, Exchange, NoAnswerError, NotSentError, decoded
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.payments.chain import ChainError, TempoNode
-from zinc_mcp.payments.networks import PATH_USD
 from zinc_mcp.payments.stripe_tokens import TokenIssuer
 from zinc_mcp.payments.tempo import TempoWallet
+from zinc_mcp.payments.tempo_chain import PATH_USD, ChainError, TempoNode
 from zinc_mcp.payments.terms import choose
 from zinc_mcp.proxies import Route
 from zinc_mcp.zinc.answers import MAX_ROWS
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.wire import MAX_LIST_BYTES
+from zinc_mcp.zinc.connection import MAX_LIST_BYTES
 
 KEY = SecretStr("zn_test_planted5a1e")
 BODY = b'{"max_price":5000}'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zinc_mcp.prose import invisible, plain
+from zinc_mcp.text import invisible, plain
 
 
 @pytest.mark.parametrize(

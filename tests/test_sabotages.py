@@ -17,9 +17,9 @@ def harmless(**changes: str) -> Sabotage:
     given = {
         "name": "harmless",
         "promise": "none",
-        "file": "zinc_mcp/money.py",
-        "text": '"""Money',
-        "replacement": '"""Cents',
+        "file": "zinc_mcp/text.py",
+        "text": '"""Printing',
+        "replacement": '"""Writing',
         **changes,
     }
     return Sabotage(**given, by=ByTests(("tests/test_money.py",)))
@@ -62,7 +62,7 @@ def test_a_sabotage_whose_line_is_not_there_once_is_not_noticed_and_says_why(tex
 
 
 def test_a_sabotage_that_nobody_notices_fails() -> None:
-    file = "zinc_mcp/money.py"
+    file = "zinc_mcp/text.py"
     first = (ROOT / file).read_text(encoding="utf-8").splitlines()[0]
     result = tried(harmless(text=first + "\n", replacement=first + "\n\n"), None)
     assert (result.noticed, result.by) == (False, "green")

@@ -1,5 +1,52 @@
-"""`python -m zinc_mcp` is `zinc-mcp`."""
+"""Start the program: the server on stdio for an MCP host, commands for a person."""
 
-from zinc_mcp.cli.main import main
+import sys
+from typing import NoReturn
 
-main()
+from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.text import plain
+
+
+def main() -> NoReturn:
+    """Run `zinc-mcp`: without arguments the stdio server, or help where a person sits at a terminal."""
+    try:
+        if len(sys.argv) == 1 and not _at_a_terminal():
+            _serve()
+        else:
+            _command()
+    except ZincMcpError as error:
+        from zinc_mcp.cli.screen import advice
+
+        sys.stderr.write(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(advice(error), 1200)}\n")
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _at_a_terminal() -> bool:
+    # A host may start us without any stdin: that is no person either.
+    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def _serve() -> None:
+    # A host waits for the first answer: neither the commands nor what they need is loaded on this road.
+    from zinc_mcp.owner.settings import load_settings, warnings_about
+
+    settings = load_settings()
+    for warning in warnings_about(settings):
+        sys.stderr.write(f"zinc-mcp: {plain(warning, 300)}\n")
+    from zinc_mcp.server.stdio import run
+
+    run(settings)
+
+
+def _command() -> None:
+    from zinc_mcp.cli.program import program
+    from zinc_mcp.invocation import started_as
+
+    program.main(prog_name=started_as())
+
+
+if __name__ == "__main__":
+    main()

@@ -69,7 +69,7 @@ class ZincMcpError(Exception):
 
     One failure can end a placing call and a look-up: a `summary` says that nothing was sent only where no look-up can
     end with it. What a failure means for a placing call is said by the result. In a terminal nobody reads `next_step`:
-    the owner is told `owner_step`, or what `cli.advice` has for the code.
+    the owner is told `owner_step`, or what `cli.screen.advice` has for the code.
 
     `facts` are codes and numbers; words from outside only as `zinc_message`, cleaned and bounded.
     `money_may_have_moved` is about this call.

@@ -250,8 +250,7 @@ def payment_wallet(
     kind = "sandbox" if settings.sandbox else settings.wallet
     if kind is None:
         return None
-    from zinc_mcp.payments.drivers import wallet_from
-    from zinc_mcp.payments.wallet import OPEN, Fate
+    from zinc_mcp.payments.wallet import OPEN, Fate, wallet_from
 
     async def lookup(challenge_id: str) -> Fate:
         if client is None:

@@ -21,7 +21,7 @@ from wanted import book, intent
 
 from zinc_mcp import errors
 from zinc_mcp.checkout.place_order import place
-from zinc_mcp.cli.advice import BY_CODE, advice
+from zinc_mcp.cli.screen import BY_CODE, advice
 from zinc_mcp.errors import ErrorCode, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import add_member

@@ -108,7 +108,7 @@ def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path,
     script.parent.mkdir()
     script.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from zinc_mcp.cli.main import main\nmain()\n",
+        "from zinc_mcp.__main__ import main\nmain()\n",
         encoding="utf-8",
     )
     script.chmod(0o755)

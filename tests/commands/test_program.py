@@ -15,7 +15,7 @@ def test_help_lists_the_commands_without_loading_one(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.argv = ["zinc-mcp", "--help"]
-from zinc_mcp.cli.main import main
+from zinc_mcp.__main__ import main
 try:
     main()
 except SystemExit:
@@ -34,7 +34,7 @@ def test_the_stdio_server_starts_without_loading_commands_or_the_journal(tmp_pat
     script = """
 import sys
 sys.argv = ["zinc-mcp"]
-from zinc_mcp.cli.main import main
+from zinc_mcp.__main__ import main
 try:
     main()
 except SystemExit as ended:

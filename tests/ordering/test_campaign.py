@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zinc_mcp.sandbox.campaign.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from zinc_mcp.payments.chain import TRANSFER_WITH_MEMO
+from zinc_mcp.payments.tempo_chain import TRANSFER_WITH_MEMO
 
 MODERATO = 42431
 

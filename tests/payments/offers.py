@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.payments.encoding import encoded_object
+from zinc_mcp.payments.headers import Challenge
 from zinc_mcp.payments.terms import Charge, MethodTerms, Terms
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
-from zinc_mcp.payments.wire import encoded_object
 
 NOW = 1_795_000_000.0
 ORIGIN = "https://api.zinc.com"

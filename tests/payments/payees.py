@@ -8,7 +8,7 @@ from payments.fake_stripe import FakeStripe
 from payments.fake_tempo import MODERATO
 from payments.offers import BODY, RECIPIENT, URL
 
-from zinc_mcp.money import printed
+from zinc_mcp.text import printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TempoPayee:
         from mpp.methods.tempo import server
         from mpp.stores import MemoryStore
 
-        from zinc_mcp.payments.networks import PATH_USD
+        from zinc_mcp.payments.tempo_chain import PATH_USD
 
         charge = server.charge(
             recipient=RECIPIENT,

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from payments.offers import offer
 
-from zinc_mcp.payments.challenge import Challenge, Offers
+from zinc_mcp.payments.encoding import MAX_HEADER_BYTES, decoded_object, encoded_object
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.wire import MAX_HEADER_BYTES, decoded_object, encoded_object
+from zinc_mcp.payments.headers import Challenge, Offers
 
 
 def _wire(tail: str = "", *, identity: str = "ch_1", request: str = "e30") -> str:

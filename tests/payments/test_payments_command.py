@@ -14,8 +14,8 @@ from payments.offers import NOW, STRIPE, TEMPO, offer, stripe_request, terms
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.payments.command import CommandWallet
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError, PaymentRefusedError
+from zinc_mcp.payments.headers import Credential
 from zinc_mcp.payments.terms import MethodTerms, check
 from zinc_mcp.payments.wallet import OPEN, Paid
 

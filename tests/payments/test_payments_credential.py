@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payments.offers import NOW, offer, rfc3339
 
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import MAX_CREDENTIAL_BYTES, Credential
+from zinc_mcp.payments.encoding import encoded_object
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.receipt import Receipt, to_payment_receipt
-from zinc_mcp.payments.wire import encoded_object
+from zinc_mcp.payments.headers import MAX_CREDENTIAL_BYTES, Challenge, Credential, Receipt, to_payment_receipt
 
 
 def _decoded(authorization: str) -> dict[str, Any]:

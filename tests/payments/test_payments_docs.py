@@ -13,9 +13,9 @@ from payments.fake_tempo import MODERATO, FakeTempo
 from payments.offers import NOW, STRIPE, offer, terms
 
 from zinc_mcp.payments.command import CommandWallet
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError, PaymentRefusedError
-from zinc_mcp.payments.networks import PATH_USD
+from zinc_mcp.payments.headers import Credential
+from zinc_mcp.payments.tempo_chain import PATH_USD
 from zinc_mcp.payments.terms import check
 from zinc_mcp.payments.wallet import Paid
 

@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 from payments.offers import BODY, NOW, offer, rfc3339, terms
 
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
-from zinc_mcp.payments.digest import digest_of
+from zinc_mcp.payments.encoding import digest_of, encoded_object
 from zinc_mcp.payments.failures import PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.practice import PracticeWallet, VerificationError, challenge_id, issue, verify
 from zinc_mcp.payments.terms import Charge, check, choose
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet
-from zinc_mcp.payments.wire import encoded_object
 
 SECRET = b"a sandbox's own secret of 32 bytes"
 

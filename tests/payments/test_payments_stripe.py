@@ -13,9 +13,8 @@ from payments.payees import StripePayee, offered
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError, PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.stripe import StripeWallet
 from zinc_mcp.payments.terms import check, choose
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid

@@ -16,12 +16,10 @@ from payments.payees import TempoPayee, offered
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.chain import TRANSFER_WITH_MEMO
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.networks import FEE_TOKENS, NETWORKS, PATH_USD
+from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.tempo import TempoWallet, load
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS, NETWORKS, PATH_USD, TRANSFER_WITH_MEMO
 from zinc_mcp.payments.terms import Charge, choose
 from zinc_mcp.payments.transaction import inspect
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid

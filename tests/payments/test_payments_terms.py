@@ -26,11 +26,10 @@ from payments.offers import (
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.digest import digest_of
+from zinc_mcp.payments.encoding import digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
-from zinc_mcp.payments.origin import check_origin
-from zinc_mcp.payments.terms import Charge, MethodTerms, choose
+from zinc_mcp.payments.headers import Challenge
+from zinc_mcp.payments.terms import Charge, MethodTerms, check_origin, choose
 from zinc_mcp.rails.agent import AgentRail
 from zinc_mcp.rails.rail import Quote
 from zinc_mcp.zinc.client import ZincClient

@@ -12,7 +12,7 @@ import pytest
 from payments.offers import RECIPIENT
 
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.networks import PATH_USD
+from zinc_mcp.payments.tempo_chain import PATH_USD
 from zinc_mcp.payments.terms import Charge
 from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, Rlp, Transfer, decode_rlp, inspect
 

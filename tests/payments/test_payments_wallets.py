@@ -12,18 +12,17 @@ from pydantic import SecretStr
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.payments import failures
 from zinc_mcp.payments.command import CommandWallet
-from zinc_mcp.payments.drivers import wallet_from
 from zinc_mcp.payments.failures import (
     InvalidChallengeError,
     PaymentOutcomeUnknownError,
     PaymentRefusedError,
     RefusalReason,
 )
-from zinc_mcp.payments.networks import OUSD, PATH_USD, USDC
 from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.stripe import StripeWallet
 from zinc_mcp.payments.tempo import TempoWallet
-from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings
+from zinc_mcp.payments.tempo_chain import OUSD, PATH_USD, USDC
+from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings, wallet_from
 
 KEY = SecretStr("0x" + "5e" * 32)
 STRIPE_KEY = SecretStr("rk_live_planted0123")
@@ -109,7 +108,7 @@ def test_opening_a_wallet_imports_nothing_slow() -> None:
     program = (
         "import sys\n"
         "from pydantic import SecretStr\n"
-        "from zinc_mcp.payments.drivers import wallet_from\n"
+        "from zinc_mcp.payments.wallet import wallet_from\n"
         "from zinc_mcp.payments.wallet import WalletSettings\n"
         "wallet_from(WalletSettings('tempo', tempo_private_key=SecretStr('0x' + '11' * 32)))\n"
         "slow = {'mpp', 'pytempo', 'web3', 'eth_account', 'rlp', 'stripe'}\n"
@@ -125,7 +124,7 @@ def test_the_room_imports_no_other_room_of_ours() -> None:
         "for module in pkgutil.iter_modules(room.__path__, 'zinc_mcp.payments.'):\n"
         "    importlib.import_module(module.name)\n"
         "ours = {name.split('.')[1] for name in sys.modules if name.startswith('zinc_mcp.')}\n"
-        "leaves = {'errors', 'money', 'prose', 'network', 'proxies', 'invocation', 'configuration', 'private_files'}\n"
+        "leaves = {'errors', 'text', 'network', 'proxies', 'invocation', 'configuration', 'private_files'}\n"
         "assert ours <= {'payments', 'api', *leaves}, ours\n"
         "assert 'mpp' not in sys.modules and 'pytempo' not in sys.modules\n"
     )

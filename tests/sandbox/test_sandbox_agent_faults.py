@@ -8,13 +8,13 @@ from sandbox.paying import STRIPE, TEMPO, Agent, endings
 from sandbox.practising import Clock, customer, order
 from sandbox.test_sandbox_faults import FAULTS
 
-from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
-from zinc_mcp.payments.networks import PATH_USD
+from zinc_mcp.payments.headers import Challenge
 from zinc_mcp.payments.practice import PracticeWallet
+from zinc_mcp.payments.tempo_chain import PATH_USD
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.campaign.faults import LIES, PAID, UNPAID
 from zinc_mcp.sandbox.challenges import Payee
+from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
 
 PRACTICE = PracticeWallet().terms
 EVERY: Any = {"tempo": TEMPO, "stripe": STRIPE, "sandbox": PRACTICE["sandbox"]}

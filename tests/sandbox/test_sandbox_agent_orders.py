@@ -18,10 +18,8 @@ import pytest
 from sandbox.paying import STRIPE, TEMPO, Agent, endings
 from sandbox.practising import Clock, customer, on_a_port, order, placed, read
 
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.headers import Challenge, Credential, Receipt
 from zinc_mcp.payments.practice import PracticeWallet
-from zinc_mcp.payments.receipt import Receipt
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.challenges import PAYEES, Payee
 from zinc_mcp.sandbox.ledger import fingerprint

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sandbox.practising import ADDRESS, Clock, customer, order, placed, product, read
 
-from zinc_mcp.prose import plain
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import SCENARIOS
+from zinc_mcp.text import plain
 from zinc_mcp.zinc.responses import Order
 
 

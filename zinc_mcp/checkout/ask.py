@@ -9,10 +9,10 @@ from zinc_mcp.find.details import look_up
 from zinc_mcp.journal.admission import noted
 from zinc_mcp.journal.decision import new_question_id
 from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry
-from zinc_mcp.money import printed
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails.rail import Rail
+from zinc_mcp.text import printed
 from zinc_mcp.zinc.orders import OrderCreate
 
 MOST_WAITING = 6

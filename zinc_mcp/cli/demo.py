@@ -15,8 +15,7 @@ from mcp import Client, StdioServerParameters
 
 from zinc_mcp.cli.screen import columns, show_command, wrapped
 from zinc_mcp.invocation import started_with
-from zinc_mcp.money import printed
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 
 PRODUCTS = "https://zinc.com/shop/products"
 ADDRESS = {

@@ -13,8 +13,7 @@ import anyio
 import click
 from pydantic import SecretStr
 
-from zinc_mcp.cli.advice import advice
-from zinc_mcp.cli.screen import show_command
+from zinc_mcp.cli.screen import advice, show_command
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
@@ -22,18 +21,17 @@ from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.known_settings import SETTINGS, VALUE, Setting
-from zinc_mcp.money import printed
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
-from zinc_mcp.payments.networks import NETWORKS
-from zinc_mcp.payments.origin import is_private_or_encrypted
-from zinc_mcp.prose import plain
+from zinc_mcp.payments.tempo_chain import NETWORKS
+from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
+from zinc_mcp.text import plain, printed
 from zinc_mcp.wiring import payment_wallet
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.origin import check_origin
+from zinc_mcp.zinc.connection import check_origin
 
 _ZINC_SECONDS = 5.0
 _MOST_SHOWN = 10

@@ -10,7 +10,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.members import add_member, list_members, remove_member
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 
 
 @click.group()

@@ -8,17 +8,15 @@ from typing import Any, get_args
 
 import click
 
-from zinc_mcp.cli.deciding import ask_for_owners_pin, need_a_terminal
-from zinc_mcp.cli.order_list import show_list
-from zinc_mcp.cli.order_page import show_order
-from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.cli.orders_on_screen import show_list, show_order
+from zinc_mcp.cli.pin import ask_for_owners_pin
+from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import Entry, Event, Mode
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.money import printed
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 
 _DAY_SECONDS = 86_400.0
 

@@ -5,16 +5,15 @@ import time
 
 import click
 
-from zinc_mcp.cli.deciding import ask_for_owners_pin, need_a_terminal
-from zinc_mcp.cli.screen import show_line
+from zinc_mcp.cli.screen import need_a_terminal, show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.pin_tries import FORGET_SECONDS, OWNER
 from zinc_mcp.owner.members import members_callers
-from zinc_mcp.owner.pin import MIN_LENGTH, hashed, notice
+from zinc_mcp.owner.pin import MIN_LENGTH, check_owner_pin, hashed, notice
 from zinc_mcp.owner.settings import Settings, load_settings
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 
 _member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
 
@@ -82,6 +81,24 @@ def forget() -> None:
                 sys.exit(1)
             journal.end_pin(time.time() + FORGET_SECONDS)
         show_line(notice(journal.pin_ends() or time.time(), time.time()))
+
+
+def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
+    """Ask for the owner's PIN where one is set; wrong ones count as for a yes.
+
+    Raises:
+        RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
+    """
+    if journal.pin() is None:
+        return
+    need_a_terminal()
+    try:
+        check_owner_pin(journal, click.prompt(prompt, hide_input=True), time.time())
+    except RefusedError as error:
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(
+            f"{error.summary} Nothing was changed.", owner_step=forgotten, code="approval_required"
+        ) from None
 
 
 def _known(settings: Settings, member: str | None) -> str:

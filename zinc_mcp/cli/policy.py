@@ -1,19 +1,19 @@
-"""`zinc-mcp policy`: what holds, and where each value comes from."""
+"""`zinc-mcp policy`, `pause` and `resume`: the limits that hold, and stopping everything for a while."""
 
 import time
 from typing import Any, cast
 
 import click
 
+from zinc_mcp.cli.screen import show_command
 from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.money import printed
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.members import LOCAL, members_callers
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 
 _MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month", "max_unproved", "max_lookups_day"})
 _WHEN_NONE = {
@@ -76,3 +76,28 @@ def shown(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(cast(tuple[str, ...], value)) or "none"
     return str(value)
+
+
+@click.command()
+@click.argument("reason", default="paused by the owner")
+def pause(reason: str) -> None:
+    """Stop all placing and sending, in every process on this journal.
+
+    Orders that Zinc already has are not cancelled; looking them up still works.
+    """
+    with Journal.open(load_settings().journal_url) as journal:
+        journal.pause(plain(reason))
+    click.echo(f"Paused: {plain(reason)}. Nothing is placed or sent until you end it with:")
+    show_command("resume")
+
+
+@click.command()
+def resume() -> None:
+    """End a pause, and take the machine's clock for right where it was uncertain."""
+    with Journal.open(load_settings().journal_url) as journal:
+        reasons = journal.pauses()
+        journal.resume()
+        uncertain = journal.accept_clock()
+    if uncertain:
+        click.echo("The clock is taken for right as it stands now.")
+    click.echo(f"Resumed. It was paused: {plain('; '.join(reasons))}." if reasons else "Nothing was paused.")

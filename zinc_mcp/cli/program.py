@@ -5,20 +5,21 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
-    "addresses": "Save, list and remove shipping addresses.",
-    "approve": "Show an order that waits for an answer, and buy it after a typed yes.",
-    "decline": "Say no to an order that waits for an answer.",
-    "demo": "Place practice orders through the real server and show what happens.",
-    "doctor": "Say what is configured, what can work and what is wrong.",
-    "members": "Add, list and remove the members of a team server.",
-    "orders": "List orders, show one, forget old ones, settle a doubtful one.",
-    "pause": "Stop all placing and sending, in every process on this journal.",
-    "pin": "Set, remove or forget the PIN that every yes needs.",
-    "policy": "Print the limits that hold and where each comes from.",
-    "resume": "End a pause.",
-    "sandbox": "Run the practice Zinc on a port, for any client.",
-    "serve": "Run the MCP server over HTTP, for a team or another machine.",
+    "addresses": ("addresses", "Save, list and remove shipping addresses."),
+    "approve": ("decide", "Show an order that waits for an answer, and buy it after a typed yes."),
+    "decline": ("decide", "Say no to an order that waits for an answer."),
+    "demo": ("demo", "Place practice orders through the real server and show what happens."),
+    "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
+    "members": ("members", "Add, list and remove the members of a team server."),
+    "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),
+    "pause": ("policy", "Stop all placing and sending, in every process on this journal."),
+    "pin": ("pin", "Set, remove or forget the PIN that every yes needs."),
+    "policy": ("policy", "Print the limits that hold and where each comes from."),
+    "resume": ("policy", "End a pause."),
+    "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
+    "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
 }
+"""The module of each command, and what the help says about it."""
 
 
 class Program(click.Group):
@@ -29,16 +30,17 @@ class Program(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load the module of one command."""
+        """Load one command and return it."""
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(f"zinc_mcp.cli.{cmd_name}"), cmd_name)
+        module, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"zinc_mcp.cli.{module}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list without loading a single one."""
+        """Write the list; no command is loaded for it."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

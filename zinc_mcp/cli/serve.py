@@ -1,12 +1,13 @@
-"""`zinc-mcp serve`: the MCP server over Streamable HTTP and SSE."""
+"""`zinc-mcp serve` and `zinc-mcp sandbox`: the MCP server over HTTP, and the practice Zinc on a port."""
 
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from zinc_mcp.owner.settings import load_settings, warnings_about
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -60,3 +61,42 @@ def _host_and_port(address: str) -> tuple[str, int]:
     if not host or port is None or any(character in address for character in "/@?# "):
         raise click.BadParameter("must be HOST:PORT, such as 127.0.0.1:8765 or [::1]:8765", param_hint="--http")
     return host, port
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), required=True, help="0 takes any free port.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--dialect", default="", metavar="NAME=VALUE,...", help="How it speaks where the documents are silent.")
+@click.option("--pace", type=float, default=1.0, show_default=True, help="How many times faster orders advance.")
+@click.option(
+    "--challenge-seconds",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    show_default=True,
+    help="How long a 402 can be paid; the pace does not shorten it.",
+)
+@click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Keep the orders in this file.")
+def sandbox(port: int, host: str, dialect: str, pace: float, challenge_seconds: float, ledger: Path | None) -> None:
+    """Run the practice Zinc on a port, for any client.
+
+    It takes every zn_test_ key; nothing is ever bought. GET /orders/test-products lists what can be ordered.
+    """
+    import anyio
+
+    from zinc_mcp.sandbox import Dialect, Sandbox
+    from zinc_mcp.sandbox.port import serve as serve_practice
+
+    try:
+        practice = Sandbox(ledger, dialect=Dialect.parse(dialect), pace=pace, challenge_seconds=challenge_seconds)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+    def announce(bound: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"http://{shown}:{bound}")
+        click.echo(f"ZINC_API_URL=http://{shown}:{bound} ZINC_API_KEY=zn_test_any points zinc-mcp at it.", err=True)
+
+    try:
+        anyio.run(partial(serve_practice, practice, host, port, ready=announce))
+    except OSError as error:
+        raise click.ClickException(f"{host}:{port} cannot be used ({error.strerror}).") from error

@@ -20,8 +20,8 @@ from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails.rail import Rail, is_paying
 from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.prices import LOOK_UP_CENTS, Product
 from zinc_mcp.zinc.product_urls.reading import read_product_url, shop_product
-from zinc_mcp.zinc.products import LOOK_UP_CENTS, Product
 
 LOOK_UP_SECONDS = 5.0
 REMEMBERED_SECONDS = 600.0

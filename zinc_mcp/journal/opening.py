@@ -29,7 +29,7 @@ from zinc_mcp.journal.schema import KEPT_SCHEMA
 from zinc_mcp.journal.statements import execute
 from zinc_mcp.journal.tables import COUNTING, ENTRIES, META, NEAR_TWINS, UNPROVED
 from zinc_mcp.journal.twin import near_digests, order_of
-from zinc_mcp.money import printed
+from zinc_mcp.text import printed
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""

@@ -14,7 +14,7 @@ from zinc_mcp.journal import rows
 from zinc_mcp.journal.pin_tries import LONGEST_WAIT_SECONDS, OWNER, PLACES, PinAsked, PinTry, Place, wait_seconds
 from zinc_mcp.journal.records import number_or_none
 from zinc_mcp.journal.tables import PINS
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 
 _MEMBERS = "*"
 """Counts the wrong PINs of all members who have none of their own, and from whom the owner's is asked. No member can

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Entry, State
-from zinc_mcp.money import printed
+from zinc_mcp.text import printed
 from zinc_mcp.zinc.responses import Order
 
 Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]

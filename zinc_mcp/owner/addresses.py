@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
 from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.prose import plain
-from zinc_mcp.zinc.orders import Address
+from zinc_mcp.text import plain
+from zinc_mcp.zinc.address import Address
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner

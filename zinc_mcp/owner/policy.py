@@ -14,13 +14,13 @@ from zinc_mcp.invocation import command, environment_value
 from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.known_settings import Approval, Setting, settings_of
-from zinc_mcp.money import printed
 from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.zinc.countries import ALPHA_2
+from zinc_mcp.text import printed
+from zinc_mcp.zinc.address import ALPHA_2
 from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.product_urls.hosts import ascii_host
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ascii_host
 
 Limit = Annotated[int, Field(strict=True, ge=0)]
 Switch = Annotated[bool, Field(strict=True)]

@@ -24,14 +24,13 @@ from anyio.abc import Process
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
+from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
-from zinc_mcp.payments.networks import FEE_TOKENS
+from zinc_mcp.payments.headers import Challenge, Credential
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS
 from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.payments.transaction import inspect
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
-from zinc_mcp.payments.wire import strict_object
 
 MAX_ANSWER_BYTES = 64 * 1024
 _LEFT_TO_SEND = 15.0

@@ -6,20 +6,18 @@ the wallet signs, in this process or another.
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
-from zinc_mcp.payments.digest import is_digest_of
+from zinc_mcp.payments.encoding import base64url, encoded_object, is_digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.terms import Charge, MethodTerms, expiry
-from zinc_mcp.payments.wallet import OPEN, Fate, Paid
-from zinc_mcp.payments.wire import base64url, encoded_object
+from zinc_mcp.payments.wallet import OPEN, Fate, Paid, SettlementLookup
 
 METHOD = "sandbox"
 CURRENCY = "usd"
@@ -29,9 +27,6 @@ _PURSE = b"zinc-mcp practice purse"
 
 Problem = Literal["malformed-credential", "invalid-challenge", "payment-expired", "verification-failed"]
 """Slugs of the draft's problem types ("Error Codes")."""
-
-SettlementLookup = Callable[[str], Awaitable[Fate]]
-"""Asks the sandbox what became of a challenge id."""
 
 
 class PracticeWallet:

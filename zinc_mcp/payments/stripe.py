@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.stripe_tokens import TOKEN, Answer, NoAnswerError, TokenIssuer, fate_of, member
 from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid

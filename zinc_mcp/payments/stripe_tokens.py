@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from zinc_mcp import network
 from zinc_mcp.network import Exchange, NotSentError
+from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
-from zinc_mcp.payments.wire import strict_object
 
 if TYPE_CHECKING:
     import httpx

@@ -21,13 +21,10 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import install_command
-from zinc_mcp.payments.chain import ChainError, TempoNode
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.networks import FEE_TOKENS, NETWORKS
-from zinc_mcp.payments.origin import is_private_or_encrypted
-from zinc_mcp.payments.terms import Charge, MethodTerms
+from zinc_mcp.payments.headers import Challenge, Credential
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS, NETWORKS, ChainError, TempoNode
+from zinc_mcp.payments.terms import Charge, MethodTerms, is_private_or_encrypted
 from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, inspect
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
 

@@ -1,7 +1,8 @@
-"""What a charge must look like before anything is signed for it, one reason to refuse per lie.
+"""The checks of a charge before anything is signed for it, with one reason to refuse for each lie.
 
 draft-httpauth-payment-01, "Amount Verification": a client verifies amount, recipient, currency and validity window
-itself. The amount is not "at most": it is the price ceiling plus Zinc's fee, to the cent.
+itself. The amount is not "at most": it is the price ceiling plus Zinc's fee, to the cent. A payment goes to exactly the
+configured origin, encrypted.
 """
 
 import re
@@ -10,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-from zinc_mcp.payments.challenge import Challenge, ChargeRequest
-from zinc_mcp.payments.digest import is_digest_of
+from zinc_mcp.payments.encoding import is_digest_of
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.origin import check_origin
+from zinc_mcp.payments.headers import Challenge, ChargeRequest
+from zinc_mcp.proxies import is_loopback
 
 CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")
 
@@ -259,3 +261,40 @@ def expiry(challenge: Challenge) -> float:
 def _check_digest(challenge: Challenge, body: bytes) -> None:
     if challenge.digest is not None and not is_digest_of(challenge.digest, body):
         raise PaymentRefusedError("digest")
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def check_origin(url: str, origin: str) -> None:
+    """Refuse unless `url` is at exactly this origin, over https or on a loopback address.
+
+    Called before the unpaid request as well: that one carries an address.
+
+    Raises:
+        PaymentRefusedError: `origin` or `not_https`.
+    """
+    ours, theirs = _place(origin), _place(url)
+    if ours is None or theirs is None or ours != theirs:
+        raise PaymentRefusedError("origin")
+    if not is_private_or_encrypted(url):
+        raise PaymentRefusedError("not_https")
+
+
+def is_private_or_encrypted(url: str) -> bool:
+    """Say whether what is sent to this address is read by nobody on the way."""
+    place = _place(url)
+    return place is not None and (place[0] == "https" or (place[0] == "http" and is_loopback(place[1])))
+
+
+def _place(address: str) -> tuple[str, str, int] | None:
+    if not address.isascii() or any(ord(character) <= 0x20 or character == "\\" for character in address):
+        return None
+    try:
+        parts = urlsplit(address)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    if parts.username is not None or parts.password is not None or not parts.hostname or port is None:
+        return None
+    return parts.scheme, parts.hostname, port

@@ -1,23 +1,31 @@
-"""A payment wallet: what it accepts, one credential per checked challenge, and what became of it.
+"""A payment wallet: the protocol, its settings, and opening the wallet that the owner chose.
 
-A wallet signs; it never sends anything to Zinc. Whoever holds one keeps these rules:
+A wallet signs; it never sends anything to Zinc. Its caller keeps these rules:
 
-* `pay` is called once per order, after "the wallet is being asked" is on disk. If it raises `PaymentRefusedError` or
-  `InvalidChallengeError`, nothing that could settle exists. Anything else it raises, cancellation included, leaves
-  the outcome unknown.
-* The credential may go to Zinc again, byte for byte, while `settle_by` has not passed; no second one is ever made.
-* `fate` says what can be proved, and only looks; `release` takes back what can be taken back.
+* Call `pay` once per order, after "the wallet is being asked" is on disk. After a `PaymentRefusedError` or an
+  `InvalidChallengeError`, nothing exists that could settle. Any other error, and a cancellation, leaves the outcome
+  unknown.
+* Send the credential to Zinc again only byte for byte, and only until `settle_by`. Never make a second one.
+* `fate` reads what can be proved and changes nothing; `release` takes back what can be taken back.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.challenge import Challenge
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.payments.headers import Challenge
 from zinc_mcp.payments.terms import Charge, MethodTerms
+from zinc_mcp.proxies import Route
+
+if TYPE_CHECKING:
+    import httpx
+
 
 Ending = Literal["settled", "unpaid", "open"]
 
@@ -30,6 +38,9 @@ class Fate:
     reference: str | None = None
     """Where it settled, if that is known only now: a transaction hash."""
 
+
+SettlementLookup = Callable[[str], Awaitable[Fate]]
+"""Asks the sandbox what became of the challenge with this id."""
 
 OPEN = Fate("open")
 UNPAID = Fate("unpaid")
@@ -135,3 +146,81 @@ class WalletSettings:
             *sorted(self.methods),
         ]
         return hashlib.sha256("\0".join(["zinc-mcp wallet", *told]).encode()).hexdigest()[:16]
+
+
+_T = TypeVar("_T")
+
+
+def wallet_from(
+    settings: WalletSettings,
+    *,
+    route: Route | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    lookup: SettlementLookup | None = None,
+) -> PaymentWallet:
+    """Build the configured wallet. Nothing is contacted and nothing slow is imported.
+
+    `route` is the way to a Tempo node or Stripe, `transport` stands for the network there; `lookup` asks the sandbox.
+
+    Raises:
+        SettingsError: if something is missing or malformed; the sentence names the setting, never its value.
+    """
+    match settings.kind:
+        case "sandbox":
+            from zinc_mcp.payments.practice import PracticeWallet
+
+            return PracticeWallet(lookup)
+        case "tempo":
+            from zinc_mcp.payments.tempo import TempoWallet
+
+            return TempoWallet(
+                _given(settings.tempo_private_key, "ZINC_TEMPO_PRIVATE_KEY", "tempo"),
+                chain_id=settings.tempo_chain_id,
+                root_account=settings.tempo_root_account,
+                rpc_url=settings.tempo_rpc_url,
+                recipients=settings.recipients,
+                route=route,
+                transport=transport,
+            )
+        case "stripe":
+            from zinc_mcp.payments.stripe import StripeWallet
+
+            return StripeWallet(
+                _given(settings.stripe_secret_key, "ZINC_STRIPE_SECRET_KEY", "stripe"),
+                _given(settings.stripe_payment_method, "ZINC_STRIPE_PAYMENT_METHOD", "stripe"),
+                recipients=settings.recipients,
+                route=route,
+                transport=transport,
+            )
+        case "command":
+            from zinc_mcp.payments.command import CommandWallet
+
+            return CommandWallet(
+                _given(settings.command, "ZINC_WALLET_COMMAND", "command"),
+                _accepted(settings),
+                seconds=settings.command_seconds,
+            )
+
+
+def _given(value: _T | None, variable: str, kind: str) -> _T:
+    if value is None:
+        raise SettingsError(f"ZINC_WALLET is {kind}, but {variable} is not set.")
+    return value
+
+
+def _accepted(settings: WalletSettings) -> Mapping[str, MethodTerms]:
+    """Return what a command may be asked to pay: on Tempo the network's tokens, elsewhere US dollars in cents."""
+    from zinc_mcp.payments.tempo_chain import NETWORKS  # which imports this module
+
+    accepted: dict[str, MethodTerms] = {}
+    for method in settings.methods or ("stripe",):
+        if method == "tempo":
+            network = NETWORKS.get(settings.tempo_chain_id)
+            if network is None:
+                raise SettingsError("ZINC_TEMPO_CHAIN_ID must be 4217 (Tempo) or 42431 (the test network Moderato).")
+            accepted[method] = MethodTerms(network.currencies, network.chain_id, settings.recipients)
+        elif method == "sandbox" or not method.isascii() or not method.replace("-", "").isalnum():
+            raise SettingsError("ZINC_WALLET_METHODS must be payment methods such as stripe or tempo.")
+        else:
+            accepted[method] = MethodTerms({"usd": 2}, recipients=settings.recipients)
+    return accepted

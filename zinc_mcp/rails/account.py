@@ -14,7 +14,7 @@ from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.rails.rail import Leaving
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 ORDER_FEE_CENTS = 100

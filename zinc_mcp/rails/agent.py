@@ -11,16 +11,14 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Mode, RailName
-from zinc_mcp.payments.challenge import Challenge
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
-from zinc_mcp.payments.receipt import Receipt
+from zinc_mcp.payments.headers import Challenge, Receipt
 from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.rails.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
-from zinc_mcp.zinc.agent_orders import PaymentAsked, agent_path, post_agent_order
-from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.client import PaymentAsked, ZincClient, agent_path, post_agent_order
+from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 _TIME_SECONDS = 3.0

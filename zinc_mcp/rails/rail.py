@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.journal.entry import RailIdentity
-from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 Leaving = Callable[[], None]

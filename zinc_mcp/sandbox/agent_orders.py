@@ -14,24 +14,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.payments.challenge import Challenge
-from zinc_mcp.payments.credential import Credential
-from zinc_mcp.payments.digest import is_digest_of
+from zinc_mcp.payments.encoding import is_digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential, to_payment_receipt
 from zinc_mcp.payments.practice import METHOD, Problem, VerificationError, challenge_id, verify
-from zinc_mcp.payments.receipt import to_payment_receipt
 from zinc_mcp.payments.terms import expiry
 from zinc_mcp.sandbox import answers, challenges
 from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.campaign.faults import LIES, PAID, Fault
-from zinc_mcp.sandbox.campaign.lies import falsify, garble
-from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
 from zinc_mcp.sandbox.challenges import Issued, Settled
+from zinc_mcp.sandbox.faults import LIES, PAID, Fault, falsify, garble
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read_body
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import scenario_of
 from zinc_mcp.sandbox.sandbox import Sandbox
+from zinc_mcp.sandbox.spoilt_answers import due_fault, spoilt
 
 Settle = Callable[[str, bytes], Awaitable[str]]
 """Verifies and settles a credential of another method than ours, given the header's value and the body; returns the

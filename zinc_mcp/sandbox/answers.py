@@ -6,11 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 from zinc_mcp.sandbox.outcome import ORDER_FEE
 from zinc_mcp.sandbox.products import Reason
-from zinc_mcp.sandbox.sandbox import Sandbox
+from zinc_mcp.sandbox.sandbox import Dialect, Sandbox
 
 
 class AnsweredError(Exception):

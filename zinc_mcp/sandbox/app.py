@@ -24,9 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.sandbox import agent_orders, answers, orders, products
 from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.campaign.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.outcome import ORDER_FEE
 from zinc_mcp.sandbox.sandbox import Sandbox
+from zinc_mcp.sandbox.spoilt_answers import CUT, HowToCut
 
 _WALLET_BALANCE = 1_000_000
 """Cents; no test order lowers it."""

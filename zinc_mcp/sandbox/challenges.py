@@ -15,9 +15,8 @@ from hashlib import sha256
 from typing import Any, Literal, TypedDict
 
 from zinc_mcp.payments import practice
-from zinc_mcp.payments.digest import digest_of
+from zinc_mcp.payments.encoding import digest_of, encoded_object
 from zinc_mcp.payments.practice import VerificationError
-from zinc_mcp.payments.wire import encoded_object
 from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, order_row
 from zinc_mcp.sandbox.outcome import ORDER_FEE, age_of, charged_cents, outcome_of
 from zinc_mcp.sandbox.sandbox import Sandbox

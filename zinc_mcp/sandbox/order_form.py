@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zinc_mcp.sandbox import answers
 from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.campaign.dialect import Dialect
 from zinc_mcp.sandbox.products import scenario_of
-from zinc_mcp.zinc.countries import ALPHA_2
+from zinc_mcp.sandbox.sandbox import Dialect
+from zinc_mcp.zinc.address import ALPHA_2
 
 Problem = dict[str, Any]
 """One entry of FastAPI's `detail` list: `{type, loc, msg}`."""

@@ -12,15 +12,15 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import answers
 from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.campaign.faults import Fault, fault_for, faults_in
-from zinc_mcp.sandbox.campaign.spoilt_answers import due_fault, spoilt
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
+from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
 from zinc_mcp.sandbox.outcome import WORKING_AT, age_of, outcome_of
 from zinc_mcp.sandbox.products import Reason
 from zinc_mcp.sandbox.sandbox import Sandbox
+from zinc_mcp.sandbox.spoilt_answers import due_fault, spoilt
 
 PROCESSING_SECONDS = 0.2
 """The time that a POST takes, at pace 1, in dialects where that can be seen."""

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.journal.entry import Entry, State
 from zinc_mcp.journal.settlement import problem_of, told_of
-from zinc_mcp.money import printed
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 
 _WORDS: dict[State, tuple[str, str]] = {
     "signing": ("Being paid", "The payment wallet has been asked to pay for it."),

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
-from zinc_mcp.prose import plain
 from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.text import plain
 from zinc_mcp.views.order import (
     FINAL,
     NOT_BOUGHT,
@@ -23,8 +23,8 @@ from zinc_mcp.views.order import (
     ParcelView,
     ShipToView,
     UnaskedView,
+    price_view,
 )
-from zinc_mcp.views.price import price_view
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from zinc_mcp.invocation import command
-from zinc_mcp.money import printed
+from zinc_mcp.text import printed
 from zinc_mcp.views.order import OrderView, UnaskedView
 
 Call = Literal["place", "look"]

@@ -1,37 +1,40 @@
-"""Zinc's endpoints: what each answer proves, sorted into orders and errors."""
+"""Zinc's endpoints: each request, and the order or error that its answer proves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderNotFoundError, OrderRejectedError
 from zinc_mcp.network import MAX_ANSWER_BYTES, Leaving, NetworkAnswer, OnHeaders
-from zinc_mcp.zinc.failures import Failure, read_failure
-from zinc_mcp.zinc.origin import check_origin
-from zinc_mcp.zinc.products import Product
-from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
-from zinc_mcp.zinc.wire import (
+from zinc_mcp.zinc.connection import (
     MAX_LIST_BYTES,
     READ_SECONDS,
     WIRE_SECONDS,
     Heard,
     Wire,
     bearer,
+    check_origin,
+    dated,
     unanswered,
     unreadable,
 )
+from zinc_mcp.zinc.failures import Failure, read_failure
+from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
 
 if TYPE_CHECKING:
     import httpx
 
     from zinc_mcp.proxies import Route
+
 
 MAX_PAGES = 10
 """Pages of a list that are read where Zinc does not filter it."""
@@ -258,3 +261,59 @@ def _rejected(status: int, failure: Failure) -> OrderRejectedError:
         facts=failure.facts,
         problems=failure.problems,
     )
+
+
+MAX_KEY = 500
+
+OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
+"""Called with `X-Api-Key` and the raw `Payment-Receipt` of a 2xx as soon as they have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAsked:
+    """A 402: the values of its `WWW-Authenticate` headers, one or more challenges in each."""
+
+    challenges: tuple[str, ...]
+    at: float | None = None
+    """When Zinc's own clock says that it asked (`Date`), in seconds since the epoch."""
+
+
+def agent_path(method: str | None) -> str:
+    """Return the path to send to; naming one payment method narrows what is offered, if the server heeds it."""
+    return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
+
+
+async def post_agent_order(
+    client: ZincClient,
+    path: str,
+    body: bytes,
+    credential: tuple[str, SecretStr] | None,
+    on_headers: OnPaidHeaders,
+    leaving: Leaving | None = None,
+    on_conflict: OnPaidHeaders | None = None,
+) -> Order | PaymentAsked:
+    """Send the order once, unpaid or with a credential (header name and value).
+
+    `on_conflict` is called with the same headers of a 409 that says that the order is there already, where they came
+    (langchain-samples/restock-agent takes an order id and an `X-Api-Key` for the documented form). A 402 to an unpaid
+    request is what it asks for; to a paid one it is a rejection like any other.
+
+    Raises:
+        ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
+            `ZincClient.create_order`.
+    """
+
+    async def keep(status: int, headers: httpx.Headers) -> None:
+        accepted = 200 <= status < 300
+        key = headers.get("x-api-key", "").strip()
+        order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
+        if accepted:
+            await on_headers(order_key, headers.get("payment-receipt"))
+        elif status == HTTPStatus.CONFLICT and on_conflict is not None and order_key is not None:
+            await on_conflict(order_key, headers.get("payment-receipt"))
+
+    sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
+    answer = await client.post_order(path, body, sent, keep, leaving)
+    if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
+        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), dated(answer.headers.get("date")))
+    return placed_order(answer)

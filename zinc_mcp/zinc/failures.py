@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from zinc_mcp.errors import Problem
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 from zinc_mcp.zinc.answers import MAX_CENTS
 
 HTTP_CODES = frozenset(

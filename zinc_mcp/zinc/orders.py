@@ -6,92 +6,35 @@ Requests forbid unknown keys and serialise only what was set: both API versions 
 """
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
-    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
     model_validator,
 )
 
-from zinc_mcp.money import Cents
-from zinc_mcp.prose import invisible, selects_a_variation
-from zinc_mcp.zinc.countries import ALPHA_2
-from zinc_mcp.zinc.places.letters import JOINERS, stray_joiner
+from zinc_mcp.text import Cents
+from zinc_mcp.zinc.address import Address, Request, filled, printable, printable_or_none, unprintable
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 MAX_METADATA_BYTES = 8_192
 MAX_METADATA_DEPTH = 20
 MAX_PRODUCTS = 100
 MAX_OPTIONS = 50
-MAX_TEXT = 500
 RESERVED_METADATA = "zinc_mcp_"
 """Metadata keys with this prefix are ours: they are how an order is found again."""
-
-_NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
-"""What some hosts and tables write, as a text, where they have no value. `Null` is a family name, so capitals count."""
-
-
-_HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
-"""Selectors in a row, or of the kind of which there is one for every byte: they spell messages that nobody sees."""
-
-
-def unprintable(text: str, *, lines: bool = False) -> bool:
-    """Say whether text holds control, bidirectional or other invisible characters.
-
-    Joiners are letters' business in several scripts and are allowed, and so is the one selector that makes a sign an
-    emoji; line breaks only with `lines`. Addresses are stricter.
-    """
-    if text.isascii() and text.isprintable():
-        return False  # what most text is: no character of it needs to be looked at
-    allowed = JOINERS + "\n\r" if lines else JOINERS
-    return bool(_HIDING.search(text)) or any(invisible(character) for character in text if character not in allowed)
-
-
-def _plain(text: str) -> str:
-    if unprintable(text):
-        raise ValueError("contains control or invisible characters; send plain text")
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"is longer than {MAX_TEXT} characters")
-    return text
-
-
-def _plain_or_none(text: str | None) -> str | None:
-    return None if text is None else _plain(text)
-
-
-def _filled(text: str) -> str:
-    if not "".join(text.split()).strip(JOINERS):
-        raise ValueError("must not be empty")
-    return text
-
-
-def _all_seen(text: str | None) -> str | None:
-    # Whatever is compared without being seen could make one address two, so it is not sent either.
-    if text is not None and (stray_joiner(text) or any(map(selects_a_variation, text))):
-        raise ValueError("contains invisible characters; send plain text")
-    return text
-
-
-class Request(BaseModel):
-    """The base of what we send: closed, and immutable once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ProductVariant(Request):
     label: str = Field(min_length=1, description="As on the page, e.g. Color")
     value: str = Field(min_length=1, description="As on the page, e.g. Black")
 
-    _plain = field_validator("label", "value")(_plain)
+    _printable = field_validator("label", "value")(printable)
 
 
 ProductCondition = Literal["New", "Refurbished", "UsedLikeNew", "UsedVeryGood", "UsedGood", "UsedAcceptable"]
@@ -121,79 +64,6 @@ class OrderProduct(Request):
     def _product_page(cls, url: str) -> str:
         read_product_url(url)
         return url
-
-
-class Address(Request):
-    """Where an order goes. It is sent, shown and compared as it was given: what cannot be seen is refused."""
-
-    first_name: str
-    last_name: str
-    address_line1: str = Field(description="At most 60 characters")
-    address_line2: str | None = Field(None, description="At most 60 characters")
-    city: str
-    state: str | None = Field(None, description="Two letters in the US, e.g. NY")
-    postal_code: str
-    phone_number: str
-    country: str = Field("US", description="ISO 3166-1 alpha-2")
-
-    _plain = field_validator("*")(_plain_or_none)
-    _filled = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
-        _filled
-    )
-    _all_seen = field_validator("*")(_all_seen)
-
-    @field_validator("address_line2", "state")
-    @classmethod
-    def _blank_is_none(cls, text: str | None) -> str | None:
-        return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
-
-    @field_validator("first_name", "last_name", "address_line1", "postal_code")
-    @classmethod
-    def _is_given(cls, text: str, info: ValidationInfo) -> str:
-        first = str(info.data.get("first_name", "")).strip()
-        in_capitals = info.field_name == "last_name" and text.strip() == "NULL" and len(first) > 1 and first.isupper()
-        if text.strip() in _NOT_GIVEN and not in_capitals:
-            raise ValueError(f'must be the real value, not the text "{text.strip()}"')
-        return text
-
-    @field_validator("address_line1", "address_line2")
-    @classmethod
-    def _short_line(cls, line: str | None) -> str | None:
-        # SDK 2026.9.30: a longer line is rejected, not truncated.
-        if line is not None and len(line) > 60:
-            raise ValueError("is longer than 60 characters; move the rest to address_line2 or shorten it")
-        return line
-
-    @field_validator("country")
-    @classmethod
-    def _alpha_2(cls, country: str) -> str:
-        if country.upper() not in ALPHA_2:
-            raise ValueError("must be an ISO 3166-1 alpha-2 code such as US, CA or GB (not USA, not UK)")
-        return country.upper()
-
-    @field_validator("phone_number")
-    @classmethod
-    def _has_digits(cls, phone: str) -> str:
-        if sum(character.isdigit() for character in phone) < 7:
-            raise ValueError("must be a phone number with at least 7 digits")
-        return phone
-
-    @model_validator(mode="after")
-    def _city_is_given(self) -> "Address":
-        # None is a town near Turin.
-        if self.city.strip() in _NOT_GIVEN and (self.city.strip().capitalize(), self.country) != ("None", "IT"):
-            raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
-        return self
-
-    @model_validator(mode="after")
-    def _zip_in_the_us(self) -> "Address":
-        # SDK 2026.9.18: US postal codes are 5 digits or 5+4.
-        if self.country == "US":
-            head, dash, tail = self.postal_code.partition("-")
-            digits = (head + tail).isascii() and (head + tail).isdigit()
-            if not (digits and len(head) == 5 and (len(tail) == 4 if dash else not tail)):
-                raise ValueError("postal_code: a US ZIP code is 5 digits, or 5+4 such as 10001-1234")
-        return self
 
 
 def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> float:
@@ -242,7 +112,7 @@ class OrderPayment(Request):
             raise ValueError("customer: must be a Stripe customer id, cus_...")
         return self
 
-    _plain = field_validator("payment_method", "customer")(_plain_or_none)
+    _printable = field_validator("payment_method", "customer")(printable_or_none)
 
 
 class CustomerNotifications(Request):
@@ -251,7 +121,7 @@ class CustomerNotifications(Request):
     @field_validator("email")
     @classmethod
     def _an_address(cls, email: str) -> str:
-        name, _, domain = _plain(email).rpartition("@")
+        name, _, domain = printable(email).rpartition("@")
         if not name or "@" in name or "." not in domain.strip(".") or " " in email:
             raise ValueError("must be an e-mail address")
         return email
@@ -266,7 +136,7 @@ class FulfillmentPreferences(Request):
     @field_validator("excluded_merchants")
     @classmethod
     def _plain_names(cls, names: list[str] | None) -> list[str] | None:
-        return [_filled(_plain(name)) for name in names] if names else names
+        return [filled(printable(name)) for name in names] if names else names
 
 
 class OrderCreate(Request):
@@ -320,7 +190,7 @@ class OrderCreate(Request):
     @field_validator("po_number", "retailer_credentials_id")
     @classmethod
     def _plain_line(cls, text: str | None) -> str | None:
-        return _filled(_plain(text)) if text is not None else None
+        return filled(printable(text)) if text is not None else None
 
     @field_validator("gift_message")
     @classmethod

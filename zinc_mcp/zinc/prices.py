@@ -1,8 +1,8 @@
-"""What Zinc says an order came to, and whether it can be so.
+"""Prices from Zinc: a product page's listed price, and the price of an order with the check that it can be true.
 
-Amounts are whole minor units. Whatever contradicts itself is not settled on: `charged_cents` is then None, and
-`is_unclear` says why it is. Sources: PriceComponents (SDK 2026.10.16); its prose on `total` differs between releases
-(with and without fees and discount), so both formulas are taken for right.
+Amounts are whole minor units. `charged_cents` is None where the figures contradict each other; `is_unclear` says so.
+Sources: PriceComponents (SDK 2026.10.16); its prose on `total` differs between releases (with and without fees and
+discount), so both formulas are accepted.
 """
 
 from collections.abc import Mapping
@@ -142,3 +142,23 @@ class PriceComponents(Answer):
 
 
 _AMOUNTS = ("subtotal", "tax", "shipping", "discount", "fees", "total", "converted_payment_total")
+
+
+LOOK_UP_CENTS = 1
+
+
+class Product(Answer):
+    """What a product page says, as far as Zinc can tell. `price` is cents, without shipping."""
+
+    status: Text = "completed"
+    title: Text | None = None
+    brand: Text | None = None
+    price: Amount | None = None
+    seller_name: Text | None = None
+    shop_name: Text | None = None
+    currency_code: Text | None = None
+
+    @property
+    def seller(self) -> str | None:
+        """Who sells it, where that is told."""
+        return self.seller_name or self.shop_name

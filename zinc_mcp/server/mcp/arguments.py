@@ -12,9 +12,9 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
-from zinc_mcp.prose import plain
 from zinc_mcp.server.mcp.hints import hint
 from zinc_mcp.server.mcp.shapes import model_at, settled
+from zinc_mcp.text import plain
 
 MAX_ARGUMENTS = 64
 MAX_CHARACTERS = 1_000_000

@@ -29,11 +29,11 @@ from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.money import printed
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Approve, Dialogue, Said, said_about_a_page, said_in_a_form
+from zinc_mcp.text import printed
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process

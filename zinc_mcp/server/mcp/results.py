@@ -19,7 +19,7 @@ from zinc_mcp.errors import (
     ZincMcpError,
 )
 from zinc_mcp.invocation import command
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain
 from zinc_mcp.views.facts import bounded_facts
 from zinc_mcp.views.order import OrderView, View, compact
 from zinc_mcp.views.sentences import Call

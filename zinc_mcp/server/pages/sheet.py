@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.responses import HTMLResponse, Response
 
-from zinc_mcp.money import printed
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from itertools import pairwise
 
-from zinc_mcp.prose import invisible, selects_a_variation
+from zinc_mcp.text import invisible, selects_a_variation
 
 JOINERS = "\u200c\u200d"
 _APOSTROPHES = dict.fromkeys(

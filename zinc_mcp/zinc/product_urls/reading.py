@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from zinc_mcp.zinc.product_urls import links
-from zinc_mcp.zinc.product_urls.hosts import registrable
+from zinc_mcp.zinc.product_urls import any_shop
+from zinc_mcp.zinc.product_urls.any_shop import NotOneProductError, magento_page, refuse_lists, refuse_two_numbers
 from zinc_mcp.zinc.product_urls.shop_pages import (
     Found,
     find_page,
@@ -19,9 +19,16 @@ from zinc_mcp.zinc.product_urls.shop_pages import (
     plain_page,
     shop_at,
 )
-from zinc_mcp.zinc.product_urls.shop_systems import NotOneProductError, magento_page, refuse_lists, refuse_two_numbers
 from zinc_mcp.zinc.product_urls.shops import LOOKED_UP, Shop
-from zinc_mcp.zinc.product_urls.url_parts import Parameter, UrlParts, UrlPartsError, host_in, split_url, undone
+from zinc_mcp.zinc.product_urls.url_parts import (
+    Parameter,
+    UrlParts,
+    UrlPartsError,
+    host_in,
+    registrable,
+    split_url,
+    undone,
+)
 
 _SHOPIFY = re.compile(
     r"(?P<locale>/[a-z]{2}(?:-[a-z]{2,4})?)?(?P<collection>/collections/[^/]+)?/products/(?P<handle>[^/]+)"
@@ -163,7 +170,9 @@ def _numbered(url: str, parts: UrlParts, shop: Shop, host: str, found: Found) ->
 
 def _worded(url: str, parts: UrlParts, host: str, trail: tuple[str, ...] = ()) -> ProductAddress:
     """Return the address of a page whose shop is not in the table: its words and parameters are the product."""
-    fields = [each for each in parts.query if not (links.is_visitors(each.name) or links.is_named(each.name, trail))]
+    fields = [
+        each for each in parts.query if not (any_shop.is_visitors(each.name) or any_shop.is_named(each.name, trail))
+    ]
     fragment = _choosing(parts)
     path = parts.path
     market = ""
@@ -176,19 +185,19 @@ def _worded(url: str, parts: UrlParts, host: str, trail: tuple[str, ...] = ()) -
         if sure and handle.endswith((".json", ".js", ".md")):
             raise ProductUrlError("is the product's data and not its page; leave out what follows the last dot")
         market, path = shopify["locale"] or "", f"/products/{handle}"
-        fields = [each for each in fields if not links.is_shopify_visitors(each.name, sure=sure)]
+        fields = [each for each in fields if not any_shop.is_shopify_visitors(each.name, sure=sure)]
         fields = _once(fields, ("variant", "selling_plan"))
     elif host.endswith(".myshopify.com"):
         raise ProductUrlError("is no product page; give the page of one product, with /products/ and its name")
     if not path and not fields and not fragment.startswith(("/", "!")):
         raise ProductUrlError("is a shop's front page; give the page of one product")
     kept = sorted(fields, key=lambda each: each.key)  # stable: of two values of one name a shop takes the first or last
-    variants = [each for each in kept if links.chooses_variant(each.name)]
-    offers = [each for each in kept if links.chooses_offer(each.name)]
+    variants = [each for each in kept if any_shop.chooses_variant(each.name)]
+    offers = [each for each in kept if any_shop.chooses_offer(each.name)]
     rest = [
         each
         for each in kept
-        if each not in variants and each not in offers and not links.is_perhaps_visitors(each.name)
+        if each not in variants and each not in offers and not any_shop.is_perhaps_visitors(each.name)
     ]
     canonical = _with_query(f"{host}{market}{path}", list(dict.fromkeys(each.spelled for each in kept)))
     return ProductAddress(
@@ -213,7 +222,7 @@ def _choosing(parts: UrlParts) -> str:
     """
     if parts.fragment.startswith(("/", "!")):
         return parts.fragment if parts.fragment.strip("/!") else ""
-    fields = [each for each in parts.fragment_fields if not links.is_visitors(each.name)]
+    fields = [each for each in parts.fragment_fields if not any_shop.is_visitors(each.name)]
     return "&".join(sorted(each.spelled for each in fields)) if any(each.value for each in fields) else ""
 
 
@@ -235,22 +244,22 @@ def _refuse_what_leads_on(parts: UrlParts) -> None:
     Raises:
         ProductUrlError: it leads to another page.
     """
-    if links.is_short(parts.host):
+    if any_shop.is_short(parts.host):
         raise ProductUrlError("is a short link; give the page it leads to")
-    carried = [each for each in parts.query if not links.is_visitors(each.name)]
+    carried = [each for each in parts.query if not any_shop.is_visitors(each.name)]
     if parts.host.startswith("api.") and registrable(parts.host) != parts.host:
         raise ProductUrlError("is for programs and no page of a shop; give the page of one product")
-    if links.is_redirect(parts.host) or (
+    if any_shop.is_redirect(parts.host) or (
         _IMPACT.fullmatch(parts.path) is not None and any(each.name == "u" for each in carried)
     ):
         raise ProductUrlError("is a redirect link; give the page it leads to")
     for each in carried:
-        if links.leads_on(each.name, undone(each.value)) or links.carries_address(undone(each.key)):
+        if any_shop.leads_on(each.name, undone(each.value)) or any_shop.carries_address(undone(each.key)):
             raise ProductUrlError(
                 f"carries another address in `{undone(each.key)[:40]}`, as redirect links do; give the page it leads "
                 "to, or leave that parameter out"
             )
-    if links.carries_address(undone(parts.raw_path)) or links.carries_address(undone(_choosing(parts))):
+    if any_shop.carries_address(undone(parts.raw_path)) or any_shop.carries_address(undone(_choosing(parts))):
         raise ProductUrlError("carries another address in itself, as redirect links do; give the page it leads to")
 
 

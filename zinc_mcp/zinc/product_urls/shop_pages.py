@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from zinc_mcp.zinc.product_urls.links import is_named, is_visitors
+from zinc_mcp.zinc.product_urls.any_shop import is_named, is_visitors
 from zinc_mcp.zinc.product_urls.shops import SHOPS, Series, Shop
 from zinc_mcp.zinc.product_urls.url_parts import UrlParts, undone
 

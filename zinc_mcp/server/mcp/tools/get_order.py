@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.checkout import watch
 from zinc_mcp.errors import Problem, ZincMcpError
-from zinc_mcp.prose import plain
 from zinc_mcp.server.mcp.arguments import given_to, input_schema, must_change, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
+from zinc_mcp.text import plain
 from zinc_mcp.views.facts import order_view, unasked_view
 from zinc_mcp.views.sentences import told
 

@@ -1,13 +1,21 @@
-"""The `Payment` challenge of a 402, read strictly and kept exactly as it was written.
+"""The three headers of the `Payment` scheme (draft-httpauth-payment-01): challenge, credential and receipt.
 
-draft-httpauth-payment-01, "Challenge (WWW-Authenticate)", on the grammar of RFC 9110 section 11.6.1:
+A challenge (`WWW-Authenticate`) is read strictly and kept exactly as it was written. Its grammar is that of RFC 9110,
+section 11.6.1:
 
     challenge   = "Payment" [ 1*SP auth-params ]
     auth-params = auth-param *( OWS "," OWS auth-param )
     auth-param  = token BWS "=" BWS ( token / quoted-string )
 
-Several challenges come as several header lines or folded into one, among other schemes. The SDKs read two malformed
-forms (text after a closing quote, a quote that never closes); a payer has no reason to, so both are refused here.
+Several challenges come as several header lines or folded into one line, among other schemes. The SDKs accept two
+malformed forms (text after a closing quote, a quote that never closes); a payer has no reason to, so both are refused.
+
+A credential (`Authorization: Payment <base64url JSON>`) repeats the challenge's parameters and adds the method's
+`payload`.
+
+A receipt (`Payment-Receipt`) is read leniently: it is optional, and when it arrives the money has already moved, so
+nothing is refused because of it. The draft defines base64url JSON with status, method, timestamp and reference; Zinc's
+own documents also show `tempo receipt=rcpt_…`.
 """
 
 import re
@@ -15,8 +23,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
+from pydantic import SecretStr
+
+from zinc_mcp.payments.encoding import BASE64URL, MAX_HEADER_BYTES, decoded_object, encoded_object
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.wire import BASE64URL, MAX_HEADER_BYTES, decoded_object
+from zinc_mcp.text import plain
 
 _MAX_LINES = 16
 
@@ -218,3 +229,107 @@ def _quoted(value: str) -> str:
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
         raise ValueError("a control character cannot be written into a header")
     return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+MAX_CREDENTIAL_BYTES = 64 * 1024
+"""It echoes a challenge of up to 16 KiB, encoded once more; the SDKs stop here too."""
+_CREDENTIAL_SCHEME = "payment "
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Proof of payment. Whoever holds it may have the payment settled: no `repr` shows it."""
+
+    challenge: Challenge = field(repr=False)
+    payload: Mapping[str, Any] = field(repr=False)
+    source: str | None = field(default=None, repr=False)
+
+    def to_authorization(self) -> str:
+        """Write the header value; it names the challenge's own strings, byte for byte.
+
+        Raises:
+            ValueError: if it would be longer than a server has to read.
+        """
+        members: dict[str, Any] = {"challenge": self.challenge.to_parameters(), "payload": dict(self.payload)}
+        if self.source is not None:
+            members["source"] = self.source
+        value = f"Payment {encoded_object(members)}"
+        if len(value) > MAX_CREDENTIAL_BYTES:
+            raise ValueError("the credential is too long for a header")
+        return value
+
+    @classmethod
+    def from_authorization(cls, value: str) -> Self:
+        """Read a header value (the payee's side: the sandbox and the tests).
+
+        Raises:
+            InvalidChallengeError: if it is not a credential.
+        """
+        stripped = value.strip(" \t")
+        if not stripped.lower().startswith(_CREDENTIAL_SCHEME):
+            raise InvalidChallengeError("not a Payment credential")
+        members = decoded_object(stripped[len(_CREDENTIAL_SCHEME) :].strip(" "), MAX_CREDENTIAL_BYTES)
+        echo, payload, source = members.get("challenge"), members.get("payload"), members.get("source")
+        if not isinstance(echo, dict) or not isinstance(payload, dict) or not isinstance(source, str | None):
+            raise InvalidChallengeError("a credential without challenge or payload")
+        return cls(
+            Challenge.from_parameters(cast(dict[str, object], echo)), cast(dict[str, Any], payload), source or None
+        )
+
+
+MAX_RECEIPT_BYTES = 16 * 1024
+
+_ODD_FORM = re.compile(
+    r"(?:(?P<method>[a-z][a-z0-9:_-]{0,63})[ \t;,]{1,8})?\b(?:receipt|reference|id)=\"?(?P<reference>[^\s\";,]{1,200})"
+)
+_BARE = re.compile(r"(?:rcpt_|pi_|ch_|0x)[A-Za-z0-9_]{6,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What can be told of a receipt. `raw` is a secret (draft: "sensitive"); the reference alone may be shown."""
+
+    raw: SecretStr = field(repr=False)
+    status: str | None = None
+    method: str | None = None
+    timestamp: str | None = None
+    reference: str | None = None
+    """Where the payment settled: a transaction hash, a PaymentIntent."""
+
+    @classmethod
+    def from_payment_receipt(cls, value: str | None) -> Self | None:
+        """Read a header value; None when there is none. Never raises."""
+        if value is None or not value.strip():
+            return None
+        # What is cut off here is kept nowhere: a header this long is no receipt.
+        text = value.strip()[:MAX_RECEIPT_BYTES]
+        raw = SecretStr(text)
+        try:
+            members = decoded_object(text.rstrip("="))
+        except InvalidChallengeError:
+            odd = _ODD_FORM.search(text)
+            if odd is not None:
+                return cls(raw, method=odd["method"], reference=_shown(odd["reference"]))
+            return cls(raw, reference=text if _BARE.fullmatch(text) else None)
+        return cls(
+            raw,
+            status=_shown(members.get("status")),
+            method=_shown(members.get("method")),
+            timestamp=_shown(members.get("timestamp")),
+            reference=_shown(members.get("reference")),
+        )
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether it states that the payment settled."""
+        return self.status == "success"
+
+
+def to_payment_receipt(method: str, reference: str, timestamp: str) -> str:
+    """Write a receipt (the sandbox's side)."""
+    members: dict[str, Any] = {"method": method, "reference": reference, "status": "success", "timestamp": timestamp}
+    return encoded_object(members)
+
+
+def _shown(value: object) -> str | None:
+    return plain(value) or None if isinstance(value, str) else None

@@ -1,9 +1,10 @@
-"""The encodings of the scheme: base64url without padding over one strict JSON object."""
+"""The encodings of the payment scheme: base64url JSON objects, read strictly, and the digest of a body."""
 
 import base64
 import json
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, cast
 
 from zinc_mcp.network import decoded
@@ -73,3 +74,14 @@ def _no_constant(name: str) -> None:
 def base64url(data: bytes) -> str:
     """Encode as RFC 4648 section 5, without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def digest_of(body: bytes) -> str:
+    """Return the RFC 9530 digest of a body, as the draft writes it."""
+    return f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
+
+
+def is_digest_of(digest: str, body: bytes) -> bool:
+    """Say whether a `digest` is that of `body`: `sha-256=:…:` (RFC 9530) or `sha-256=…` (the SDKs)."""
+    spelled = digest_of(body)
+    return digest in (spelled, spelled.replace(":", ""))

@@ -1,4 +1,4 @@
-"""Deciding in a terminal: the same question as on the page, for a person who sits at the keyboard."""
+"""`zinc-mcp approve KEY` and `zinc-mcp decline KEY`: decide about an order in a terminal."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ import click
 
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.watch import entry_of
-from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.consent.question import Question
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
@@ -17,47 +17,14 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.money import printed
-from zinc_mcp.owner.pin import check_owner_pin, notice
+from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
-from zinc_mcp.prose import plain
+from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of
 from zinc_mcp.wiring import open_process
 
 WAIT_SECONDS = 25
-
-
-def need_a_terminal() -> None:
-    """Refuse where nobody can be at the keyboard.
-
-    Raises:
-        RefusedError: `approval_required`.
-    """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(
-            "This needs a terminal with a person at it, so nothing was changed.",
-            owner_step="Run it in a terminal of your own, without a pipe.",
-            code="approval_required",
-        )
-
-
-def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
-    """Ask for the owner's PIN where one is set; wrong ones count as for a yes.
-
-    Raises:
-        RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
-    """
-    if journal.pin() is None:
-        return
-    need_a_terminal()
-    try:
-        check_owner_pin(journal, click.prompt(prompt, hide_input=True), time.time())
-    except RefusedError as error:
-        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
-        raise RefusedError(
-            f"{error.summary} Nothing was changed.", owner_step=forgotten, code="approval_required"
-        ) from None
 
 
 def decide_in_terminal(key: str, *, yes: bool) -> None:
@@ -156,3 +123,21 @@ def _tell(entry: Entry) -> None:
     if not ending.final:
         show_line("This says how it goes on:")
         show_command("orders", "show", given=[plain(entry.key, 64)])
+
+
+@click.command()
+@click.argument("key")
+def approve(key: str) -> None:
+    """Show an order that waits for an answer, and buy it after a typed yes.
+
+    Needs a terminal, and the PIN if one is set. A process without the key that pays leaves the sending to the server
+    that asked.
+    """
+    decide_in_terminal(key, yes=True)
+
+
+@click.command()
+@click.argument("key")
+def decline(key: str) -> None:
+    """Say no to an order that waits for an answer. Needs a terminal."""
+    decide_in_terminal(key, yes=False)

@@ -58,10 +58,17 @@ and these are no challenges at all:
     redirect         to another host; `redirect_307` is the same
 """
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
+
+from zinc_mcp.payments.encoding import base64url, digest_of
+from zinc_mcp.payments.headers import Challenge
+from zinc_mcp.sandbox.challenges import Draft
+from zinc_mcp.sandbox.ledger import Post
 
 BEFORE = frozenset(
     "refuse drop_before reset_before http_500_before html_502 redirect_307 rate_limited unauthorized_once".split()
@@ -150,3 +157,72 @@ def _fault(name: str, parameter: str, rail: str) -> Fault | None:
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))
     raise UnknownFaultError(f"there is no fault {name!r}")
+
+
+_TEN_YEARS_SECONDS = 10 * 365 * 86_400
+_SOMEBODY = "0x000000000000000000000000000000000000dEaD"
+
+
+def falsify(lie: str, drafts: Sequence[Draft], post: Post) -> list[Draft]:
+    """Return the drafts of a POST's challenges with a lie in each of them."""
+    if lie == "unknown_method_only":
+        request = {"amount": str(drafts[0].cents), "currency": "sat", "recipient": "lnbc1practice"}
+        return [replace(drafts[0], method="lightning", request=request)]
+    return [_false(lie, draft, post) for draft in drafts]
+
+
+def _false(lie: str, draft: Draft, post: Post) -> Draft:
+    units, currency = int(draft.request["amount"]), str(draft.request["currency"])
+    details = dict(draft.request.get("methodDetails", {}))
+    match lie:
+        case "wrong_amount":
+            return replace(draft, cents=draft.cents * 10, request={**draft.request, "amount": str(units * 10)})
+        case "odd_amount_underscore":
+            amount = f"{units:_}" if units >= 1_000 else f"0_{units}"
+            return replace(draft, request={**draft.request, "amount": amount})
+        case "odd_amount_minus":
+            return replace(draft, request={**draft.request, "amount": f"-{units}"})
+        case "odd_amount_number":
+            return replace(draft, request={**draft.request, "amount": units})
+        case "wrong_currency":
+            wrong = "0x20c0000000000000000000000000000000000bad" if currency.startswith("0x") else "eur"
+            return replace(draft, request={**draft.request, "currency": wrong})
+        case "wrong_chain" if "chainId" in details:
+            details["chainId"] = 4_217 if details["chainId"] == 42_431 else 42_431
+        case "no_chain":
+            details.pop("chainId", None)
+        case "splits":
+            details["splits"] = [{"amount": str(units // 2), "recipient": _SOMEBODY}]
+        case "push_only":
+            details["supportedModes"] = ["push"]
+        case "no_expiry":
+            return replace(draft, expires_at=None)
+        case "expired":
+            return replace(draft, expires_at=post.at - 60)
+        case "expires_far":
+            return replace(draft, expires_at=post.at + _TEN_YEARS_SECONDS)
+        case "wrong_digest":
+            return replace(draft, digest=digest_of(post.content + b" "))
+        case "other_realm":
+            return replace(draft, realm="zinc")
+        case "other_intent":
+            return replace(draft, intent="session")
+        case "other_origin_header":
+            return replace(draft, header="Cookie")
+        case _:
+            return draft
+    honest = {name: value for name, value in draft.request.items() if name != "methodDetails"}
+    return replace(draft, request={**honest, "methodDetails": details} if details else honest)
+
+
+def garble(lie: str | None, line: str) -> str:
+    """Return a challenge's header line with a lie that no writer of headers or of JSON would write."""
+    if lie == "malformed":
+        return line[:-1]
+    if lie == "duplicate_keys":
+        (challenge,) = Challenge.from_www_authenticate([line])
+        honest = json.dumps(challenge.charge_request.members, separators=(",", ":"), sort_keys=True)
+        forged = f'{honest[:-1]},"amount":"{challenge.charge_request.amount}0"}}'
+        # The id binds the honest request. No reader notices: a request with two amounts is refused before that.
+        return line.replace(challenge.request, base64url(forged.encode()))
+    return line

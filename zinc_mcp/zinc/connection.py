@@ -1,14 +1,22 @@
-"""Requests to Zinc: what becomes of each, in our words; what fails says what that proves."""
+"""The connection to one Zinc: the check of its address, and requests whose failures say what they prove."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError, ZincMcpError, ZincUnreachableError
+from zinc_mcp.errors import (
+    OrderOutcomeUnknownError,
+    SettingsError,
+    UnreadableAnswerError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
 from zinc_mcp.network import (
     MAX_ANSWER_BYTES,
     Exchange,
@@ -18,11 +26,13 @@ from zinc_mcp.network import (
     NotSentError,
     OnHeaders,
 )
+from zinc_mcp.proxies import is_loopback
 
 if TYPE_CHECKING:
     import httpx
 
     from zinc_mcp.proxies import Route
+
 
 MAX_LIST_BYTES = 512 * 1024
 """A page of a list of orders."""
@@ -182,3 +192,35 @@ def unreadable() -> ZincMcpError:
 def _unreachable(error: NotSentError, end: str = "") -> ZincMcpError:
     because = f" ({error.because})" if error.because else ""
     return ZincUnreachableError(f"Zinc could not be reached{because}{end}.")
+
+
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
+)
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def check_origin(origin: str) -> str:
+    """Return `origin` in one spelling: scheme, host, a port that is not the scheme's own, and a path if it has one.
+
+    Raises:
+        SettingsError: unless it is https, or plain http to a loopback address.
+    """
+    scheme, _, rest = origin.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
+    if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
+        raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
+    if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
+        raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
+    port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
+    return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
+
+
+def _exists(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).version == 6
+    except ValueError:
+        return False

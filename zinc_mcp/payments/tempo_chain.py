@@ -1,23 +1,53 @@
-"""What a Tempo node says: the few questions before signing, and what became of a transfer afterwards."""
+"""The Tempo networks, and the questions that a wallet asks a Tempo node before and after a transfer."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
 from zinc_mcp.network import Exchange, NoAnswerError, NotSentError
+from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate
-from zinc_mcp.payments.wire import strict_object
 
 if TYPE_CHECKING:
     import httpx
 
     from zinc_mcp.proxies import Route
+
+
+PATH_USD = "0x20c0000000000000000000000000000000000000"
+USDC = "0x20C000000000000000000000b9537d11c60E8b50"
+OUSD = "0x20c0000000000000000000006a37DA5C996874BE"
+
+FEE_TOKENS = (PATH_USD, USDC)
+"""What a network fee may be taken in besides the token that is paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One chain; `currencies` in the order in which an offer is preferred."""
+
+    name: str
+    chain_id: int
+    rpc_url: str
+    currencies: Mapping[str, int]
+    is_test: bool
+
+
+NETWORKS: Mapping[int, Network] = MappingProxyType(
+    {
+        4217: Network("Tempo", 4217, "https://rpc.tempo.xyz", {USDC: 6, PATH_USD: 6, OUSD: 6}, is_test=False),
+        42431: Network("Moderato", 42431, "https://rpc.moderato.tempo.xyz", {PATH_USD: 6, OUSD: 6}, is_test=True),
+    }
+)
+
 
 # keccak256("TransferWithMemo(address,address,uint256,bytes32)"): from, to and memo are indexed, the amount is data.
 TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145927de7f0"

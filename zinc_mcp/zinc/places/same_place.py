@@ -1,0 +1,313 @@
+"""Compare two postal addresses: are they one person at one place? And print an address for a person.
+
+An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
+are one place, they stay two: neighbours must never be confused. The tables are in `place_tables`, `street_tables` and
+`english_tables`.
+"""
+
+import functools
+import re
+
+from zinc_mcp.zinc.address import Address
+from zinc_mcp.zinc.places import english_tables as english
+from zinc_mcp.zinc.places import place_tables as places
+from zinc_mcp.zinc.places import street_tables as streets
+from zinc_mcp.zinc.places.english_tables import ENGLISH, ENGLISH_WORDS
+from zinc_mcp.zinc.places.letters import fold, folded_characters, in_cyrillic, joined, words_of
+
+Words = list[tuple[str, str]]
+"""Words, each with what stands before it. A word in capitals is a name of ours for several spellings."""
+
+_PLAIN_TYPES = frozenset(
+    "ALLEY AVENUE BOULEVARD CIRCLE CLOSE COURT COVE CRESCENT DRIVE GROVE HIGHWAY LANE PARADE PARKWAY PLACE PLAZA ROAD "
+    "SQUARE STREET TERRACE TRAIL TURNPIKE WALK WAY".split()
+)
+_PO_BOX = re.compile(r"\b(?:p\s*\.?\s*o\s*\.?\s*b(?:ox\b|\b\.?)|post\s+office\s+box\b)\s*#?")
+_INITIALS = re.compile(r"\b([a-z])\.(?=[a-z]\b)")
+_GLUED = re.compile(r"\b(apt|apartment|unit|suite|ste|flat)(?=\d)")
+_ROADS = (
+    (re.compile(r"\b(?:county\s+r(?:oa)?d|co\.?\s+rd|cr)\b\.?\s*(?=\d)"), "cr "),
+    (re.compile(r"\b(?:rural\s+route|rr)\b\.?\s*#?\s*(?=\d)"), "rr "),
+    (re.compile(r"\b(?:highway\s+contract(?:\s+route)?|hc)\b\.?\s*#?\s*(?=\d)"), "hc "),
+)
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_REPEATED = frozenset({"bis", "ter", "quater"})
+_NUMERALS = "一二三四五六七八九"
+_FLAT_FIRST = {"CA": "-", "AU": "/", "NZ": "/"}
+"""What stands between the flat and the number of the house where the flat comes first."""
+
+
+def street(country: str, text: str) -> Words:
+    """Return the words of a street line of a country whose streets are not written in English."""
+    if country in streets.COUNTED:
+        text = re.sub(f"[{_NUMERALS}十]+{streets.COUNTED[country]}", lambda number: _counted(number[0]), text)
+    for pattern, replacement in (*streets.REWRITES.get(country, ()), *streets.SHORTER.get(country, ())):
+        text = re.sub(pattern, replacement, text)
+    classes, first = streets.WORDS.get(country, {}), streets.FIRST_WORDS.get(country, {})
+    dropped, movable = streets.DROPPED.get(country, frozenset()), streets.TYPES_ANYWHERE.get(country, frozenset())
+    words: Words = []
+    moved: Words = []
+    given = words_of(_PO_BOX.sub(" pobox ", text))
+    for place, (gap, word) in enumerate(given):
+        if word in dropped:
+            continue
+        starts = all(before[0].isdigit() or before in _REPEATED for _, before in given[:place])
+        name = first.get(word) if starts and word in first else classes.get(word, word)
+        (moved if name in movable else words).append((gap, name or word))
+    return [*words, *moved]
+
+
+def _counted(numeral: str) -> str:
+    """Return a Chinese numeral below one hundred in digits; any other as it is."""
+    tens, ten, ones = numeral.partition("十")
+    if len(tens) > 1 or len(ones) > 1 or ones == "十":
+        return numeral
+    digit = dict(zip(_NUMERALS, "123456789", strict=True))
+    return f"{digit.get(tens, '1')}{digit.get(ones, '0')}" if ten else digit[tens]
+
+
+def english_street(country: str, text: str, *, parts: bool = False) -> Words:
+    """Return the words of a street line written in English, the flat at the end, wherever it stood.
+
+    Args:
+        country: where it is; the streets differ.
+        text: both lines, in folded characters.
+        parts: leave every word as it is but for the flat.
+    """
+    for pattern, replacement in streets.REWRITES.get(country, ()):
+        text = re.sub(pattern, replacement, text)
+    text = _GLUED.sub(r"\1 ", _INITIALS.sub(r"\1", _PO_BOX.sub(" pobox ", text)))
+    for road, name in _ROADS if country == "US" else ():
+        text = road.sub(name, text)
+    units = english.UNITS.get(country, {})
+    words = [(gap, english.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
+    rest, inside = _apart(country, words, units)
+    if country in _FLAT_FIRST and len(rest) > 2 and not any(kind == "UNIT" for kind, _ in inside):
+        (_, flat), (gap, number) = rest[:2]
+        if gap == _FLAT_FIRST[country] and _numbered(flat) and number[0].isdigit():
+            inside, rest = [*inside, ("UNIT", flat)], rest[1:]
+    if not parts:
+        rest = _directed(country, rest)
+    return [*rest, *((" ", part) for kind, value in sorted(inside) for part in (kind, value))]
+
+
+def _apart(country: str, words: Words, units: dict[str, str]) -> tuple[Words, list[tuple[str, str]]]:
+    """Take flats, floors and the like out of a line: return the other words, and kinds with their numbers."""
+    rest: Words = []
+    inside: list[tuple[str, str]] = []
+    place = 0
+    while place < len(words):
+        word = words[place][1]
+        following = words[place + 1][1] if place + 1 < len(words) else ""
+        if (floor := _ORDINAL.fullmatch(word)) and units.get(following) == "FL":
+            inside.append(("FL", floor[1]))
+            place += 2
+            continue
+        kind, at = units.get(word), place + 1
+        while at < len(words) and words[at][1] in ("#", "no", "number"):
+            at += 1
+        if kind is not None and at < len(words) and _numbered(words[at][1]):
+            value, place = _value(country, words, at, starts=not rest)
+            inside.append((kind, value))
+            continue
+        if word != "#":
+            rest.append(words[place])
+        place += 1
+    return rest, inside
+
+
+def _value(country: str, words: Words, at: int, *, starts: bool) -> tuple[str, int]:
+    """Return the number of a flat that begins at a word, and where the line goes on."""
+    value, at = words[at][1], at + 1
+    while at < len(words) and words[at][0] in "-/" and _numbered(words[at][1]):
+        if starts and words[at][0] == _FLAT_FIRST.get(country) and at + 1 < len(words):
+            return value, at  # 5-123 Main Street: what follows is the house
+        gap = words[at][0] if value[-1].isdigit() and words[at][1][0].isdigit() else ""
+        value, at = value + gap + words[at][1], at + 1
+    if value[-1].isdigit() and at < len(words) and words[at][1].isalpha() and len(words[at][1]) == 1:
+        after = words[at + 1][1] if at + 1 < len(words) else ""
+        if not after or after[0].isdigit():
+            value, at = value + words[at][1], at + 1
+    return value, at
+
+
+def _numbered(word: str) -> bool:
+    return any(map(str.isdigit, word)) or (len(word) == 1 and word.isalpha())
+
+
+def _directed(country: str, words: Words) -> Words:
+    """Name types and directions; a direction is one right after the number, or at the end after a type.
+
+    `E Street` is not `East Street`: a letter is short for a direction only where a name is left without it.
+    """
+    classes = english.ENGLISH_WORDS | english.ENGLISH_WORDS_OF.get(country, {})
+    directions = english.DIRECTIONS | (english.FRENCH_DIRECTIONS if country == "CA" else {})
+    named = [(gap, classes.get(word, word)) for gap, word in words]
+    if len(words) < 3 or not words[0][1][0].isdigit():
+        return named
+    raw = [word for _, word in words]
+    last = len(words) - 1
+    first = 3 if len(words) > 4 and words[2][0] == "/" and raw[1].isdigit() and raw[2].isdigit() else 1  # 842 1/2
+    turned = raw[last] in directions
+    has_name = any(word not in directions for word in raw[first : last - 1])  # Avenue E has none
+    grid = country == "US" and raw[last - 1].isdigit() and raw[last - 2] in directions  # 842 E 1700 S
+    french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
+    if not french and raw[first] in directions and _is_name(raw, named, first + 1):
+        named[first] = (" ", directions[raw[first]])
+    ends = len(words)
+    if turned and (french or grid or (has_name and _ends_in_a_type(raw, named, last))):
+        named[last] = (" ", directions[raw[last]])
+        ends = last
+    if french and ends > 2:
+        named = [named[0], *named[2:ends], (" ", english.FRENCH_TYPES[raw[1]]), *named[ends:]]
+    return named
+
+
+def _ends_in_a_type(raw: list[str], named: Words, end: int) -> bool:
+    """Say whether a street's type stands before a word, or a numbered highway does."""
+    return named[end - 1][1] in _PLAIN_TYPES or (raw[end - 1].isdigit() and named[end - 2][1] in ("HIGHWAY", "ROUTE"))
+
+
+def _is_name(raw: list[str], named: Words, place: int) -> bool:
+    """Say whether a street's name begins at a word, and not its type."""
+    if named[place][1] not in _PLAIN_TYPES:
+        return True
+    return place + 1 < len(raw) and named[place + 1][1] in _PLAIN_TYPES
+
+
+_HONOURED = re.compile("(?:様|殿|氏|さま)$")
+_DIGRAPH = re.compile("([aou])e")  # Mueller is likely Muller, but Michael need not be Michal
+_DISTRICT = re.compile(r"\bdublin\s+\d+w?\b")  # the Eircode says it
+_NUMBERS = re.compile(r"\d+")
+_BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{1,4}?区")
+
+
+def place_of(address: Address) -> tuple[str, ...]:
+    """Return what is equal for two spellings of one person at one place: name, street, city, state, code, country.
+
+    Letters and digits count, digits are never joined, and where a line or a name is broken in two does not count. City
+    and state count where the postal code does not settle them. The telephone number does not count.
+    """
+    code = _code(address.country, address.postal_code)
+    country = address.country
+    if country in places.US_POSTED and re.fullmatch(places.CODE_PARTS["US"], code):
+        country = "US"
+    whole = places.CODE_PARTS.get(country)
+    if whole is not None and (parts := re.fullmatch(whole, code)):
+        code = parts[1]
+    settles = places.CODE_SETTLES.get(country)
+    # A filler in place of a code (00000) settles nothing, whatever digits a code has.
+    settled = settles is not None and bool(re.fullmatch(settles, code)) and not re.fullmatch(places.FILLERS, code)
+    return (
+        _name(country, address),
+        _street_of(country, address, settled=settled),
+        "" if settled else _city(country, address.city),
+        "" if settled or country in places.STATE_LEFT_OUT else _state(country, address.state or ""),
+        code,
+        country,
+    )
+
+
+def near_place_of(address: Address, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Return what is equal even where it is only likely that two addresses are one: name, numbers, code and country.
+
+    It is for asking a person, never for taking one order for another. `place` is its `place_of`, where that is known.
+    """
+    name, *_, code, country = place or place_of(address)
+    lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
+    return (_DIGRAPH.sub(r"\1", name), *sorted(_NUMBERS.findall(lines)), code, country)
+
+
+def shown_lines(address: Address) -> list[str]:
+    """Return the whole address as lines for a person, every character of it as it is sent; nothing is cut.
+
+    Validation has refused what cannot be seen, so there is nothing to take out.
+    """
+    lines = (
+        f"{address.first_name} {address.last_name}",
+        address.address_line1,
+        address.address_line2,
+        address.city,
+        f"{address.state} {address.postal_code}" if address.state else address.postal_code,
+        address.country,
+        f"tel. {address.phone_number}",
+    )
+    return [line for line in lines if line]
+
+
+def _characters(country: str, text: str) -> str:
+    text = folded_characters(text, places.LETTERS.get(country))
+    return in_cyrillic(text) if country in places.CYRILLIC else text
+
+
+def _name(country: str, address: Address) -> str:
+    text = _HONOURED.sub("", _characters(country, f"{address.first_name} {address.last_name}").strip())
+    words = [word for _, word in words_of(text)]
+    while len(words) > 2 and _is_title(country, words[0]) and len(words[1]) > 1:
+        words = words[1:]
+    if country in places.FAMILY_NAME_FIRST and len(words) == 2:
+        words.sort()
+    # `Mc Donald` is `McDonald`, and `Ann Alee` is not `Anna Lee`: the first name ends where it ends.
+    return " ".join([*words[:1], joined([(" ", word) for word in words[1:]])])
+
+
+def _is_title(country: str, word: str) -> bool:
+    return word in places.TITLES or (country == "FR" and word == "m")
+
+
+def _street_of(country: str, address: Address, *, settled: bool) -> str:
+    text = _characters(country, f"{address.address_line1} {address.address_line2 or ''}").strip()
+    if country == "JP":
+        text = _without_city(text, _characters(country, address.city).strip(), settled=settled)
+    if country == "IE" and settled:
+        # An Eircode is one delivery point: only numbers and single letters count, which could be another flat of it.
+        found = english_street(country, _DISTRICT.sub(" ", text), parts=True)
+        return joined([(gap, word) for gap, word in found if len(word) == 1 or any(map(str.isdigit, word))])
+    if country in ENGLISH:
+        return joined(english_street(country, text))
+    return joined(street(country, text))
+
+
+def _without_city(text: str, city: str, *, settled: bool) -> str:
+    """Return a Japanese line without prefecture and city, which may stand in it or in fields of their own."""
+    for prefecture in places.PREFECTURES:
+        text, city = text.removeprefix(prefecture).lstrip(), city.removeprefix(prefecture).lstrip()
+    text = text.removeprefix(city).lstrip()
+    return _BEFORE_THE_TOWN.sub("", text).lstrip() if settled else text
+
+
+def _city(country: str, city: str) -> str:
+    text = _characters(country, city).strip()
+    for pattern, replacement in places.CITY_REWRITES.get(country, ()):
+        text = re.sub(pattern, replacement, text).strip()
+    words = words_of(text)
+    if country in ENGLISH:
+        words = [(gap, ENGLISH_WORDS.get(word, word)) for gap, word in words]
+    return _one_city(country).get(fold(text)) or joined(words)
+
+
+@functools.cache
+def _one_city(country: str) -> dict[str, str]:
+    """Return the one name for each name of a country's cities that have several."""
+    cities = [[fold(name) for name in names.split("/")] for names in places.CITIES.get(country, "").split(",")]
+    return {name: names[0] for names in cities for name in names if name}
+
+
+def _state(country: str, state: str) -> str:
+    text = folded_characters(state).strip()
+    for pattern, replacement in places.STATE_REWRITES.get(country, ()):
+        text = re.sub(pattern, replacement, text).strip()
+    name = fold(text)
+    return places.STATES.get(country, {}).get(name, name)
+
+
+def _code(country: str, code: str) -> str:
+    if country in places.NO_CODES:
+        return ""
+    text = "".join(character for character in folded_characters(code) if character.isalnum())
+    for prefix in places.CODE_PREFIXES.get(country, ()):
+        if text.startswith(prefix) and text[len(prefix) : len(prefix) + 1].isdigit():
+            text = text.removeprefix(prefix)
+    if country in places.FILLED_CODES and re.fullmatch(places.FILLERS, text):
+        return ""
+    return text
