@@ -149,6 +149,8 @@ async def settle(
 async def _moved_on(process: Process, entry: Entry, state: State, what: str, changes: Mapping[str, Any]) -> Entry:
     changes, sender = dict(changes), entry.sender
     while True:
+        if state not in LANDED and entry.lease_owner != process.owner and process.leases.is_held(entry):
+            return entry  # taken over, and perhaps on the wire just now: only a found order is news to whoever has it
         try:
             return await process.journal.move(entry, state, what, **changes)
         except StaleEntryError as stale:

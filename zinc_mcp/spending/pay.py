@@ -153,7 +153,7 @@ async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingR
     found = await find(process, attempt.entry, rail)
     if found is not None:
         await accept(process, attempt, rail, found, "found at Zinc")
-    else:
+    elif attempt.entry.state == "unknown":
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
     return True
 
@@ -184,7 +184,8 @@ async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quo
         # Whatever it may have made lets as much go, and nobody can take it back here.
         authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
         await doubt(process, attempt, "the wallet gave no clear answer", **authorised)
-        await prove(process, attempt, rail)
+        if attempt.entry.state == "unknown":  # else it was taken over
+            await prove(process, attempt, rail)
         if attempt.entry.state == "unknown":
             await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except RefusedError as error:
