@@ -1,16 +1,26 @@
 """The road of an order where it is not smooth: processes that stand still, journals that fail, news that comes late."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
+import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
-from journals import entry_of
-from wanted import intent
+from journals import entry_of, journal_of
+from ordering.test_promises import PAYS
+from ordering.test_promises import by_program as by_program  # a fixture
+from wanted import intent, order
 
-from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout import watch
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks, Process
+
+BY_WALLET = Intent("local", "agent", order())
 
 
 async def test_whoever_stood_still_writes_no_doubt_over_a_request_of_another_process(
@@ -53,3 +63,32 @@ async def test_whoever_stood_still_writes_no_doubt_over_a_request_of_another_pro
         let_b_go_on.set()
     assert told["a"] == "sending"
     assert len(zinc.orders) == 1
+
+
+@pytest.mark.parametrize("program", [True, False], ids=["program", "practice"])
+@pytest.mark.parametrize("why", ["paused", "no connection"])
+async def test_what_a_program_was_asked_to_pay_and_was_not_sent_stays_in_doubt(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, by_program: Any, why: str, program: bool
+) -> None:
+    settings = by_program(PAYS) if program else {"api_key": None, "wallet": "sandbox"}
+    if why == "no connection":
+        zinc.script = ["refuse", "refuse"]
+
+    def at(step: str) -> None:
+        if step == "signed" and why == "paused":
+            with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+                journal.pause("the owner looks into it")
+
+    async with open_test_process(checkpoint=at, **settings) as process:
+        try:
+            told = entry_of(await place(process, BY_WALLET)).state
+        except ZincMcpError as error:
+            told = error.code
+        [entry] = journal_of(home)[0]
+        looked = entry_of(await watch.look(process, "local", entry.key))
+    if program:
+        assert told == "unknown"
+        assert (looked.state, looked.authorised_cents, looked.counts_cents) == ("unknown", 5100, 5100)
+    else:
+        assert told in ("paused", "zinc_unreachable")
+        assert (looked.state, looked.counts_cents) == ("refused", 0)

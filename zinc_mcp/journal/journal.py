@@ -233,7 +233,7 @@ class Journal(ReadJournal, OwnedJournal):
             entry, before = self._never_sent[0]
             with self._writing() as connection:
                 now = self._clock()
-                row = connection.execute(*rows.one(entry.id)).first()
+                row = connection.execute(*rows.one(entry.id, to_change=True)).first()
                 try:
                     found = None if row is None else entry_of(row)
                 except UnreadableEntryError:
@@ -241,9 +241,10 @@ class Journal(ReadJournal, OwnedJournal):
                 same = ("key", "version", "updated_at", *FREE)
                 if found is not None and all(getattr(found, name) == getattr(entry, name) for name in same):
                     freed = {**FREE, "sender": None}
-                    if before in FOREVER and (before != "signing" or found.state == "sending"):
+                    was_sent = before in FOREVER and found.attempts > 1
+                    if was_sent or (found.rail == "agent" and found.state == "sending"):
                         # An earlier attempt's doubt stands; a credential that never left is of no use any more.
-                        if before == "signing":
+                        if not was_sent:
                             rows.forget_credential(connection, entry.id, never_left=True)
                         rows.change(connection, found, "unknown", "never sent this time", {}, freed, now)
                     else:

@@ -93,11 +93,17 @@ def forgotten(payment: Payment | None) -> Payment | None:
     return dataclasses.replace(payment, credential=None)
 
 
-def without_credential(payment: Payment | None, recovery: Mapping[str, Any]) -> Payment | None:
-    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate."""
+def without_credential(
+    payment: Payment | None, recovery: Mapping[str, Any], settle_by: float | None = None
+) -> Payment | None:
+    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate.
+
+    `settle_by`: its end, where the wallet says that it was taken all the same.
+    """
     if payment is None:
         return None
-    return dataclasses.replace(payment, credential=None, settle_by=None, recovery={**payment.recovery, **recovery})
+    known = {**payment.recovery, **recovery}
+    return dataclasses.replace(payment, credential=None, settle_by=settle_by, recovery=known)
 
 
 def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
