@@ -13,6 +13,7 @@ from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.settlement import OWNERS_WORD
 from zinc_mcp.money import printed
 from zinc_mcp.prose import plain
+from zinc_mcp.spending.doubts import why_in_doubt
 from zinc_mcp.views.ending import ending_of
 
 _LABEL_COLUMNS = 14
@@ -48,6 +49,8 @@ def show_order(entry: Entry, events: Sequence[Event]) -> None:
 
 def _show_last_word(entry: Entry) -> None:
     sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
+    if why_in_doubt(entry) is not None:
+        sent = "Nobody but you can end this."
     key = [plain(entry.key, 64)]
     click.echo("")
     show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.entry import PLACED_BEFORE, Entry
 
 Why = Literal["placed_before", "not_sent"]
 
-_PLACED_BEFORE, _UNSENT = "order_exists", "not_sent"
+_UNSENT = "not_sent"
 
 UNSENT_PROBLEM: Mapping[str, Any] = {
     "code": _UNSENT,
@@ -19,12 +19,12 @@ UNSENT_PROBLEM: Mapping[str, Any] = {
 def placed_before(identifiers: Sequence[str]) -> Mapping[str, Any]:
     """Return what an entry keeps of which Zinc said, before anything was paid, that its order is there already."""
     summary = "Zinc says that an order with this key was placed before. Nothing was paid for it this time."
-    return {"code": _PLACED_BEFORE, "summary": summary, "facts": {"named": list(identifiers)}}
+    return {"code": PLACED_BEFORE, "summary": summary, "facts": {"named": list(identifiers)}}
 
 
 def is_placed_before(entry: Entry) -> bool:
     """Say whether Zinc had the order before: whoever paid for it, this entry did not."""
-    return (entry.problem or {}).get("code") == _PLACED_BEFORE
+    return (entry.problem or {}).get("code") == PLACED_BEFORE
 
 
 def is_unsent(entry: Entry) -> bool:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import (
     JournalError,
+    OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
     RefusedError,
@@ -27,7 +28,7 @@ from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.payment import Payment
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import Ending, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
-from zinc_mcp.spending.doubts import UNSENT_PROBLEM
+from zinc_mcp.spending.doubts import UNSENT_PROBLEM, placed_before
 from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
 from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential
 from zinc_mcp.zinc.responses import Order
@@ -113,9 +114,19 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     try:
-        quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, keep_headers(process, attempt))
+        quote = await rail.quote(
+            entry.body,
+            entry.ceiling_cents,
+            entry.fee_cents,
+            keep_headers(process, attempt),
+            keep_headers(process, attempt, accepted=False),
+        )
         if isinstance(quote, Order):
             quote = await check_answer(process, quote, entry)
+    except OrderAlreadyExistsError as error:
+        # Not a no: the order is there already. Whether this intention bought it only itself, or the owner, can say.
+        await _leave_in_doubt(process, attempt, rail, "Zinc has had this key before", error.identifiers)
+        return None
     except OrderRejectedError as error:
         error.facts["key"] = entry.key
         await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
@@ -142,17 +153,32 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
 
 
 async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
-    """Keep an order that Zinc gave for nothing, and whose own key came although its answer was lost."""
+    """Keep an order that was given for nothing, or was there before: its own key came although the answer was lost."""
     if attempt.payment is None or attempt.payment.order_key is None:
         return False
+    if attempt.payment.is_key_proof:
+        await _leave_in_doubt(process, attempt, rail, f"an order without a payment: {reason}")
+    else:
+        await _leave_in_doubt(process, attempt, rail, "Zinc has had this key before", ())
+    return True
+
+
+async def _leave_in_doubt(
+    process: Process, attempt: Attempt, rail: PayingRail, what: str, before: Sequence[str] | None = None
+) -> None:
+    """Keep an entry standing whose order there is at Zinc although nothing was paid, and look for that order.
+
+    `before`: it was there before, and is to be found under these ids.
+    """
     attempt.left = True
-    await doubt(process, attempt, f"an order without a payment: {reason}")
+    known = {} if before is None else {"problem": placed_before(before)}
+    await doubt(process, attempt, what, **known)
+    await keep_identifiers(process, attempt, before or ())
     found = await find(process, attempt.entry, rail)
     if found is not None:
         await accept(process, attempt, rail, found, "found at Zinc")
     elif attempt.entry.state == "unknown":
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
-    return True
 
 
 async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:

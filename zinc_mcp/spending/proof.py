@@ -17,6 +17,7 @@ from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.rails.rail import Ending, PayingRail
+from zinc_mcp.spending.doubts import is_placed_before
 from zinc_mcp.spending.same_order import is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -64,6 +65,8 @@ async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float)
         if order is not None:
             return "settled", order
         payment = await payments.payment(entry.id)
+        if is_placed_before(entry):
+            return "open", None  # it is there, whoever paid for it: that nothing was paid this time proves nothing
         if payment is None:
             return "unpaid", None  # the wallet was never asked
         if payment.is_key_proof:

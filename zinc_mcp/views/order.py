@@ -5,6 +5,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.journal.entry import Mode, State
+from zinc_mcp.spending.doubts import Why
 
 FINAL: frozenset[State] = frozenset(
     {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
@@ -144,6 +145,8 @@ class OrderView(View):
     estimated_delivery: str | None = None
     merchant_order_ids: list[str] = []
     failure: FailureView | None = None
+    why_in_doubt: Why | None = Field(None, exclude=True)
+    """Of an order in doubt: why, where that is not a request that nobody answered."""
     answered_wrongly: bool | None = None
     """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]] = []
