@@ -92,3 +92,37 @@ async def test_what_a_program_was_asked_to_pay_and_was_not_sent_stays_in_doubt(
     else:
         assert told in ("paused", "zinc_unreachable")
         assert (looked.state, looked.counts_cents) == ("refused", 0)
+
+
+@pytest.mark.parametrize("owner_says_no", [True, False], ids=["resolved as not bought", "the list lags"])
+async def test_an_order_that_zinc_shows_by_its_id_is_known_whatever_it_was_taken_for(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, *, owner_says_no: bool
+) -> None:
+    zinc.script, zinc.listing = ["lose_after", "lose_before"], False
+    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+        doubted = entry_of(await place(process, intent()))
+        assert doubted.state == "unknown"
+        if owner_says_no:
+            with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+                assert journal.resolve(doubted.key, order_id=None, holder_ended=True).state == "rejected"
+        [order_id] = zinc.orders
+        zinc.settle(order_id, 3000)
+        answer = await watch.look(process, "local", order_id)
+        entry = entry_of(answer)
+        assert (entry.state, entry.order_id, entry.problem, entry.counts_cents) == ("placed", order_id, None, 3100)
+        assert answer.order is not None and answer.order.id == order_id
+        assert (await place(process, intent())).earlier, "it stands again"
+    assert len(zinc.orders) == 1
+
+
+async def test_an_order_under_our_key_with_other_goods_changes_nothing_of_ours(
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
+) -> None:
+    zinc.script, zinc.listing = ["lose_after", "lose_before"], False
+    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+        doubted = entry_of(await place(process, intent()))
+        [order_id] = zinc.orders
+        zinc.orders[order_id]["max_price"] = 9000
+        answer = await watch.look(process, "local", order_id)
+        assert (answer.entry, answer.order is not None) == (None, True), "it is told as an order placed elsewhere"
+        assert entry_of(await watch.look(process, "local", doubted.key)).state == "unknown"
