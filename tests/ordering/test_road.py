@@ -1,5 +1,6 @@
 """The road of an order where it is not smooth: processes that stand still, journals that fail, news that comes late."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import anyio
 import httpx
 import pytest
 from conftest import HandClock, OpenProcess
+from deciding import yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from ordering.test_promises import PAYS
@@ -15,11 +17,13 @@ from ordering.test_promises import by_program as by_program  # a fixture
 from wanted import intent, order
 
 from zinc_mcp.checkout import watch
+from zinc_mcp.checkout.decide import decide, send_all_approved
 from zinc_mcp.checkout.place_order import Intent, place
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks, Process
 
+WriteConfig = Callable[[str], Path]
 BY_WALLET = Intent("local", "agent", order())
 
 
@@ -126,3 +130,60 @@ async def test_an_order_under_our_key_with_other_goods_changes_nothing_of_ours(
         answer = await watch.look(process, "local", order_id)
         assert (answer.entry, answer.order is not None) == (None, True), "it is told as an order placed elsewhere"
         assert entry_of(await watch.look(process, "local", doubted.key)).state == "unknown"
+
+
+TOO_LATE = "It was approved, and no process that can send it came in time, so nothing was sent."
+
+
+@pytest.mark.parametrize(
+    ("rail", "step"),
+    [("account", "approved"), ("account", "sending"), *(("agent", step) for step in ("approved", "signing", "asking"))],
+)
+async def test_a_yes_is_not_used_long_after_its_time(
+    open_test_process: OpenProcess,
+    zinc: FakeZinc,
+    clock: HandClock,
+    home: Path,
+    write_config: WriteConfig,
+    rail: str,
+    step: str,
+) -> None:
+    """The yes is written down, and then the machine sleeps for hours."""
+    write_config('[policy]\napproval = "page"\n')
+
+    def at(passed: str) -> None:
+        if passed == step:
+            clock.pass_seconds(6 * 3600)
+
+    by = {"api_key": None, "wallet": "sandbox"} if rail == "agent" else {}
+    async with open_test_process(checkpoint=at, **by) as process:
+        asked = entry_of(await place(process, intent() if rail == "account" else BY_WALLET))
+        with pytest.raises(RefusedError) as refused:
+            await decide(process, yes(asked))
+        assert (refused.value.code, refused.value.summary) == ("approval_expired", TOO_LATE)
+        ended = entry_of(await watch.look(process, "local", asked.key))
+    assert (ended.state, ended.counts_cents) == ("refused", 0)
+    assert (zinc.orders, zinc.settlements) == ({}, [])
+
+
+@pytest.mark.parametrize("by", ["look", "sweep", "a call again"])
+async def test_an_order_that_was_approved_and_not_sent_in_time_is_told_as_that(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: WriteConfig, by: str
+) -> None:
+    write_config('[policy]\napproval = "page"\n')
+    async with open_test_process() as process:
+        asked = entry_of(await place(process, intent()))
+    async with open_test_process(api_key=None, wallet="sandbox") as terminal:  # which has no way to send it
+        approved = entry_of(await decide(terminal, yes(asked, how="terminal"), wait_seconds=0.1))
+        assert approved.state == "waiting"
+    clock.pass_seconds(700)
+    async with open_test_process() as process:
+        if by == "sweep":
+            await send_all_approved(process)
+        if by == "a call again":
+            assert entry_of(await place(process, intent())).id != asked.id
+        ended = entry_of(await watch.look(process, "local", asked.key))
+    assert (ended.state, (ended.problem or {})["summary"]) == ("refused", TOO_LATE)
+    events = [event.what for event in journal_of(home)[1] if event.entry_id == asked.id]
+    assert events[-1] == "approved, and not sent in time"
+    assert zinc.orders == {}
