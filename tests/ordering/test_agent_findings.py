@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import httpx
 from conftest import HandClock, OpenProcess
-from fake_zinc import FakeZinc
-from journals import entry_of
+from fake_zinc import FakeZinc, failure
+from journals import entry_of, journal_of
 from pydantic import SecretStr
-from wanted import order
+from serving.as_a_host import host, said
+from wanted import arguments, order
 
 from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.runner import Runner
@@ -96,3 +98,54 @@ async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_ali
     assert told == ["signing"]
     assert entry.state == "accepted"
     assert len(zinc.orders) == 1
+
+
+async def bought_before(open_test_process: OpenProcess, home: Path) -> str:
+    """Buy once, lose the journal, and return the key."""
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        first = entry_of(await place(process, Intent("local", "agent", order())))
+    for file in home.glob("journal.db*"):
+        file.unlink()
+    return first.key
+
+
+async def test_an_order_that_zinc_has_had_before_is_not_paid_again_until_the_owner_says_so(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    key = await bought_before(open_test_process, home)
+    zinc.quotes = [failure(409, "already_exists", resource="Order", identifier=key)]
+    async with open_test_process(api_key=None, wallet="sandbox") as process, host(process, "legacy") as client:
+        for _ in range(2):
+            told = said(await client.call_tool("place_agent_order", arguments()))
+            assert (told["code"], told["outcome"], told["money_may_have_moved"]) == ("order_exists", "unknown", False)
+            assert told["next_step"].startswith("Do not order again.")
+            assert "Nothing was paid" in told["summary"]
+    clock.pass_seconds(40 * 86_400)
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        looked = entry_of(await look(process, "local", key))
+        again = entry_of(await place(process, Intent("local", "agent", order(max_price=6000))))
+        assert (looked.state, again.id) == ("unknown", looked.id), "neither a look, a restart nor time ends it"
+        assert len(zinc.settlements) == 1
+        with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+            ended = journal.resolve(key, order_id=None, holder_ended=True)
+        assert (ended.state, ended.counts_cents, ended.authorised_cents) == ("rejected", 0, None), "nothing was paid"
+        bought = entry_of(await place(process, Intent("local", "agent", order())))
+    assert (bought.state, bought.key == key) == ("accepted", False)
+    assert len(zinc.settlements) == 2
+
+
+async def test_an_order_that_zinc_has_had_before_is_found_with_the_key_that_came_with_the_answer(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    key = await bought_before(open_test_process, home)
+    [order_id], [order_key] = zinc.orders, zinc.order_keys
+    conflict = failure(409, "already_exists", order_id=order_id)
+    zinc.quotes = [httpx.Response(409, content=conflict.content, headers={"X-Api-Key": order_key})]
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        found = entry_of(await place(process, Intent("local", "agent", order())))
+        zinc.settle(order_id, 3000)
+        placed = entry_of(await look(process, "local", key))
+    assert (found.state, found.order_id, found.problem) == ("accepted", order_id, None)
+    assert (placed.state, placed.counts_cents) == ("placed", 3100)
+    assert len(zinc.settlements) == 1
+    assert [entry.attempts for entry in journal_of(home)[0]] == [0]

@@ -1,6 +1,7 @@
 """A journal that fails after something may have left: nobody is told that nothing was sent, and nothing is lost."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,8 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from ordering.test_crash_consistency import Disk, place
 from ordering.test_crash_consistency import disk as disk  # a fixture
+from ordering.test_promises import PAYS
+from ordering.test_promises import by_program as by_program  # a fixture
 from serving.as_a_host import host, said
 from wanted import arguments, intent, order
 
@@ -90,11 +93,17 @@ async def test_what_could_not_be_written_is_written_when_the_process_ends_if_the
     assert (entry.state, entry.order_id) == ("accepted", told.facts["order_id"])
 
 
+def not_sent(told: object) -> JournalError:
+    assert isinstance(told, JournalError), told
+    assert not told.money_may_have_moved
+    assert "The order was not sent" in told.summary
+    return told
+
+
 @pytest.mark.parametrize("step", ["leaving", "signed"])
-async def test_a_journal_that_fails_once_the_wallet_was_asked_is_no_reason_to_say_that_nothing_happened(
+async def test_a_journal_that_fails_while_a_wallet_signs_sends_nothing_and_says_so(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
-    clock: HandClock,
     disk: Disk,
     home: Path,
     step: str,
@@ -104,11 +113,10 @@ async def test_a_journal_that_fails_once_the_wallet_was_asked_is_no_reason_to_sa
             disk.breaks("read-only")
 
     async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
-        told = doubted(await place(process, BY_WALLET))
+        told = not_sent(await place(process, BY_WALLET))
         disk.is_well()
-        clock.pass_seconds(500)
         looked = entry_of(await look(process, "local", told.facts["key"]))
-    assert looked.state == "rejected", "its credential never left, and is not kept"
+    assert (looked.state, looked.counts_cents) == ("refused", 0), "its credential never left, and is not kept"
     assert zinc.settlements == []
     assert b"Payment ey" not in (home / "journal.db").read_bytes()
 
@@ -123,12 +131,49 @@ async def test_a_journal_that_fails_before_the_wallet_is_asked_says_that_nothing
             disk.breaks("read-only")
 
     async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
-        told = await place(process, BY_WALLET)
-        assert isinstance(told, JournalError)
-        assert "Nothing was sent." in told.summary
-        assert not told.money_may_have_moved
+        told = not_sent(await place(process, BY_WALLET))
         disk.is_well()
+        looked = entry_of(await look(process, "local", told.facts["key"]))
+    assert (looked.state, looked.counts_cents) == ("refused", 0)
     assert zinc.settlements == []
+
+
+@pytest.mark.parametrize("step", ["leaving", "signed"])
+async def test_a_journal_that_fails_while_a_program_pays_is_a_doubt(
+    open_test_process: OpenProcess, zinc: FakeZinc, disk: Disk, by_program: Any, step: str
+) -> None:
+    def at(passed: str) -> None:
+        if passed == step:
+            disk.breaks("read-only")
+
+    async with open_test_process(checkpoint=at, **by_program(PAYS)) as process:
+        told = doubted(await place(process, BY_WALLET))
+        disk.is_well()
+        looked = entry_of(await look(process, "local", told.facts["key"]))
+    assert (looked.state, looked.counts_cents) == ("unknown", 5100), "it may have moved money by itself"
+    assert "was sent" not in told.summary
+
+
+@pytest.mark.parametrize("wallet", [None, "sandbox"], ids=["balance", "wallet"])
+async def test_a_journal_that_fails_just_before_the_first_byte_leaves_no_doubt(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, wallet: str | None
+) -> None:
+    """The process stood still, so that it has to claim the entry anew, and the journal fails just then."""
+
+    def at(passed: str) -> None:
+        if passed == "sending":
+            clock.pass_seconds(100)
+            disk.breaks("read-only")
+
+    by = {"api_key": None, "wallet": wallet} if wallet else {}
+    async with open_test_process(checkpoint=at, **by) as process:
+        told = not_sent(await place(process, BY_WALLET if wallet else intent()))
+        kept = entry_of(await look(process, "local", told.facts["key"]))
+        assert kept.state == "refused", "this process knows it before it can be written down"
+        disk.is_well()
+        looked = entry_of(await look(process, "local", told.facts["key"]))
+    assert (looked.state, looked.counts_cents) == ("refused", 0)
+    assert zinc.orders == {}
 
 
 async def test_a_call_for_an_order_in_doubt_is_told_so_when_the_journal_fails(

@@ -35,7 +35,7 @@ from zinc_mcp.process import Clocks
 
 WriteConfig = Callable[[str], Path]
 BY_WALLET = Intent("local", "agent", order())
-_PAYS = 'import json, sys; sys.stdin.read(); print(json.dumps({"payload": {"spt": "spt_1"}}))\n'
+PAYS = 'import json, sys; sys.stdin.read(); print(json.dumps({"payload": {"spt": "spt_1"}}))\n'
 _BABBLES = 'import sys; sys.stdin.read(); print("paid, I think")\n'
 _FAILS_LATE = 'import os, sys; sys.stdin.read(); print("{"); sys.stdout.flush(); os._exit(9)\n'
 
@@ -82,7 +82,7 @@ async def killed(open_test_process: OpenProcess, step: str, **settings: Any) -> 
 async def test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, by_program: Any, step: str
 ) -> None:
-    settings = by_program(_PAYS)
+    settings = by_program(PAYS)
     await killed(open_test_process, step, **settings)
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         [entry] = journal.entries()
@@ -124,7 +124,7 @@ async def test_whatever_an_unclear_program_may_have_let_go_counts(
 async def test_a_process_overtaken_after_its_wallet_answered_frees_only_what_moved_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, by_program: Any, program: bool, state: str, counts: int
 ) -> None:
-    settings = by_program(_PAYS) if program else {"api_key": None, "wallet": "sandbox"}
+    settings = by_program(PAYS) if program else {"api_key": None, "wallet": "sandbox"}
 
     def overtaken(step: str) -> None:
         if step == "signed":

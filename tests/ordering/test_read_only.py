@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import OpenProcess
+from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of
 from mcp import Client
@@ -25,6 +25,7 @@ from wanted import arguments, book, intent
 
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
+from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 
@@ -152,6 +153,33 @@ async def test_a_journal_that_can_be_written_again_is_written_again(
             assert (await look(process, "local", entry.key)).entry is not None
             patched.setattr(os, "open", real)
             assert entry_of(await place(process, intent(products=book(2)))).state == "accepted"
+
+
+async def test_another_file_that_stands_there_when_it_can_be_written_again_is_told_and_buys_nothing(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refusing(path: str, flags: int, *arguments: int, **options: int) -> int:
+        if str(path).endswith("journal.db") and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *arguments, **options)
+
+    async with open_test_process() as process:
+        await place(process, intent(idempotency_key="first"))
+    clock.pass_seconds(90_000)
+    monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refusing)
+        async with open_test_process() as process:
+            with pytest.raises(JournalError, match="can only be read"):
+                await place(process, intent(products=book(2)))  # by now it is known that the journal is old
+            for file in home.glob("journal.db*"):
+                file.unlink()
+            patched.setattr(os, "open", real)
+            with pytest.raises(JournalError, match="deleted, replaced"):
+                await place(process, intent(idempotency_key="second"))
+    assert len(zinc.orders) == 1
 
 
 def test_a_journal_of_an_older_version_that_cannot_be_brought_up_to_date_is_said_so(home: Path, entry: Entry) -> None:

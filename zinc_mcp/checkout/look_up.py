@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import anyio
 
+from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.journal.decision import approved_too_long_ago, is_over
 from zinc_mcp.journal.entry import FOREVER, Entry, StaleEntryError, State
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.settlement import nothing_taken
-from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails.rail import Ending, Rail, is_paying
@@ -159,18 +160,22 @@ async def clear_abandoned(process: Process, entry: Entry) -> bool:
     """
     if entry.state != "waiting":
         return False
-    consent = entry.consent or {}
-    until: float | None = consent.get("until")
-    zinc_until, zinc = consent.get("zinc_until"), process.times.zinc()
-    over = zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
-    if (until is not None and until > process.times.clock() and not over) or process.leases.is_held(entry):
+    has_time = (entry.consent or {}).get("until") is not None
+    if has_time and not is_over(entry, process.times.clock(), process.times.zinc()):
         return False
-    asked = entry.consent is not None
-    problem = {
-        "code": "approval_expired" if asked else "internal_error",
-        "summary": "Nobody approved it in time." if asked else "The process ended before anything was sent.",
-    }
-    what = "nobody decided in time" if asked else "abandoned before sending"
+    if process.leases.is_held(entry):
+        return False
+    if entry.consent is None:
+        what, code, summary = (
+            "abandoned before sending",
+            "internal_error",
+            "The process ended before anything was sent.",
+        )
+    elif is_approved(entry):
+        what, code, summary = "approved, and not sent in time", "approval_expired", approved_too_long_ago().summary
+    else:
+        what, code, summary = "nobody decided in time", "approval_expired", "Nobody approved it in time."
+    problem = {"code": code, "summary": summary}
     try:
         await process.journal.move(entry, "refused", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
     except StaleEntryError:

@@ -28,6 +28,7 @@ from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
 from zinc_mcp.spending import pay
+from zinc_mcp.spending.doubts import UNSENT_PROBLEM, is_unsent
 from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, leaving, never_left, settle
 from zinc_mcp.spending.proof import with_reference
 from zinc_mcp.spending.same_order import is_answered_wrongly, told_loudly
@@ -83,6 +84,8 @@ def _marks(process: Process) -> dict[str, Any]:
 
 async def _marked(process: Process, entry: Entry, what: str, **changes: Any) -> Entry:
     marks = first_marks(process, entry.counted_at) if entry.first_sent_at is None else _marks(process)
+    if is_unsent(entry):
+        marks["problem"] = None  # it goes now
     marks |= {"attempts": entry.attempts + 1, **changes}
     marked = await process.journal.move(entry, "sending", what, admission=process.admission, **marks)
     process.checkpoint("sending")
@@ -111,8 +114,7 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
             if attempt.entry.state == "unknown":
                 await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except JournalError as error:
-        told = error.in_doubt("The order was sent", attempt.entry.key) if attempt.left else error.before_sending()
-        attempt.error = told
+        attempt.error = await _told(process, attempt, error)
         with suppress(JournalError):  # whatever was marked and never sent is freed with the next work that succeeds
             await process.journal.run(lambda journal: None)
     except ZincMcpError as error:
@@ -130,6 +132,18 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
     finally:
         process.attempts.pop(attempt.entry.id, None)
         attempt.done.set()
+
+
+async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
+    """Return what is told about a journal that failed on the road; where nothing has left, the entry ends as that."""
+    if attempt.left or error.is_told:
+        return error.in_doubt("The order was sent", attempt.entry.key)
+    try:
+        what = "the journal failed before anything was sent"
+        await end(process, attempt, "refused", what, error.before_sending(), unsent=True)
+    except JournalError as still:
+        return still
+    return attempt.error or error.before_sending()
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
@@ -167,8 +181,13 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
         else:
             await never_left(process, attempt, stale.current)
         return False
-    except RefusedError as error:  # paused while we stood still
-        await _not_sent(process, attempt, rail, "paused", error, first=first)
+    except RefusedError as error:  # paused while we stood still, or the time of the yes is over
+        await _not_sent(process, attempt, rail, error.code, error, first=first)
+        return False
+    except JournalError as error:
+        if not (first and is_paying(rail)):
+            raise
+        await pay.end_unsent(process, attempt, rail, f"not sent: {error.code}", error)
         return False
     return True
 
@@ -180,9 +199,12 @@ async def _not_sent(
     if not first:
         await doubt(process, attempt, f"{why} before the repeat")
         return
-    if is_paying(rail):
-        await pay.take_back(process, attempt, rail)
-    await end(process, attempt, "refused", f"{why}: nothing was sent", error)
+    if not is_paying(rail):
+        await end(process, attempt, "refused", f"{why}: nothing was sent", error)
+    elif rail.signs_only or not isinstance(error, ZincUnreachableError):
+        await pay.end_unsent(process, attempt, rail, f"{why}: nothing was sent", error)
+    else:  # its wallet may have paid by itself, so that the same credential goes again while it can
+        await doubt(process, attempt, f"{why}: nothing was sent", problem=UNSENT_PROBLEM)
 
 
 # From a balance that Zinc holds: a first no is an end, since only this request can have caused it

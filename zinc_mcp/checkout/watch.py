@@ -1,18 +1,21 @@
 """Looking an order up for its caller, and waiting a while for news of it. Looking up never buys."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh
+from zinc_mcp.checkout.look_up import apply, clear_abandoned, is_ours, refresh
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import FOREVER, Entry, Mode
+from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails.rail import Rail, is_paying
-from zinc_mcp.spending.same_order import as_read
+from zinc_mcp.spending.same_order import as_read, must_be, wanted
 from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -151,8 +154,8 @@ async def _look_elsewhere(
     while True:
         order = as_read(await rail.read(handle), handle)
         ours = await _named_in(process, caller, order)
-        if ours is not None:  # in doubt here until now: it is held against what was sent
-            return await look(process, caller, ours.key, wait_seconds=deadline - time.monotonic(), progress=progress)
+        if ours is not None and (known := await _known_now(process, ours, order, rail)) is not None:
+            return Answer(known, order)
         seen = order.digest
         first = first or seen
         left = deadline - time.monotonic()
@@ -168,6 +171,20 @@ async def _named_in(process: Process, caller: str, order: Order) -> Entry | None
     key = order.metadata.get(KEY_FIELD)
     entry = await process.journal.find(key, caller=caller) if isinstance(key, str) else None
     return entry if entry is not None and entry.key == key and entry.order_id is None else None
+
+
+async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -> Entry | None:
+    """Write down what Zinc has just shown of an entry that had no order until now; None where it is not its order.
+
+    Whatever was taken for its end (the owner's word, a no, a list at Zinc that lags) is not true then.
+    """
+    if not is_ours(entry, rail) or entry.state not in FOREVER | WITHOUT_ORDER or not must_be(order, wanted(entry)):
+        return None
+    try:
+        return await apply(process, entry, order, rail, "found at Zinc by its id")
+    except JournalError as error:
+        logger.info("what Zinc shows of an order could not be written down: %s", error.summary)
+        return None
 
 
 async def _pause(process: Process, entry: Entry, seconds: float) -> None:

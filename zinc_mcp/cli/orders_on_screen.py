@@ -14,6 +14,7 @@ from zinc_mcp.consent.question import Question, paid_by, quoted
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.settlement import NOT_BOUGHT, OWNERS_WORD, told_of
+from zinc_mcp.spending.doubts import why_in_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of
 from zinc_mcp.zinc.product_urls.reading import ProductUrlError, read_product_url
@@ -171,6 +172,8 @@ def show_order(entry: Entry, events: Sequence[Event]) -> None:
 
 def _show_last_word(entry: Entry) -> None:
     sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
+    if why_in_doubt(entry) is not None:
+        sent = "Nobody but you can end this."
     key = [plain(entry.key, 64)]
     click.echo("")
     show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")

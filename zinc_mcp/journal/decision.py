@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.times import APART_SECONDS
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -60,6 +61,27 @@ def closed() -> RefusedError:
         "This question is closed: it was answered, withdrawn or asked anew. The answer changed nothing.",
         "Call get_order to see how the order stands, or place it again to be asked again.",
         code="question_closed",
+    )
+
+
+def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
+    """Say whether the time to decide about an entry, or to send what was approved, is over by our clock or by Zinc's.
+
+    What nobody was asked about has no such time.
+    """
+    consent = entry.consent or {}
+    until, zinc_until = consent.get("until"), consent.get("zinc_until")
+    if until is not None and until <= now:
+        return True
+    return zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
+
+
+def approved_too_long_ago() -> RefusedError:
+    """Return the refusal of an order that a person approved, and that nobody came to send in time."""
+    return RefusedError(
+        "It was approved, and no process that can send it came in time, so nothing was sent.",
+        "Place the order again to be asked again.",
+        code="approval_expired",
     )
 
 

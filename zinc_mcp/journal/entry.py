@@ -51,6 +51,12 @@ DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
 FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
 """Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
 
+WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
+"""Ended without an order, as far as anybody knew: the owner's word may have been wrong, or a backup was put back."""
+
+PLACED_BEFORE = "order_exists"
+"""The problem's code of an entry in doubt that paid nothing: Zinc had an order with its key before."""
+
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has it."""
 

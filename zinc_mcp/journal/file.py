@@ -94,6 +94,15 @@ class JournalFile:
         """The id of the newest entry that this process has written."""
         return self._newest
 
+    def goes_on_from(self, former: "JournalFile") -> None:
+        """Hold on to the file that this process has used before it closed the journal and opened it again.
+
+        Its log is another one each time.
+        """
+        if self._path is not None and self._path in former._seen:
+            self._seen = {self._path: former._seen[self._path]}
+        self._newest = max(self._newest, former._newest)
+
     def check(self, newest: int) -> None:
         """Check, before anything is opened or sent, that what is written is what others will read.
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal import look_up_rows, opening, questions, rows, schema
 from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef, reference_of
+from zinc_mcp.journal.decision import QuestionRef, approved_too_long_ago, is_over, reference_of
 from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
@@ -77,7 +77,7 @@ class Journal(ReadJournal, OwnedJournal):
         with self._marking() as marked, self._writing(reads_schema=True) as connection:
             before = opening.looked_up(connection, draft, limits, earliest)
             schema.check(before.schema)
-            self._file.check(before.newest_id)
+            self.file.check(before.newest_id)
             rows.refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
             if earlier is None and before.twins > 0:
@@ -92,14 +92,14 @@ class Journal(ReadJournal, OwnedJournal):
             lease = self._leases.lease(owner, lease_seconds)
             entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
             marked.append((entry, "waiting"))
-        self._file.wrote(entry.id)
+        self.file.wrote(entry.id)
         return Resembling(entry) if resembling else entry
 
     def open_look_ups(
         self, drafts: Sequence[Draft], limits: Limits, *, owner: str, lease_seconds: float, **bounds: float
     ) -> list[tuple[Entry | None, bool]]:
         """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
-        self._file.check(self._file.newest)
+        self.file.check(self.file.newest)
         lease = self._leases.lease(owner, lease_seconds)
         now = self._times.earliest()
         with self._writing() as connection:
@@ -204,14 +204,18 @@ class Journal(ReadJournal, OwnedJournal):
 
         Raises:
             StaleEntryError: somebody else moved it first.
-            RefusedError: when it would be sent: `paused`, or what the policy does not allow any more.
+            RefusedError: when it would be sent: `paused`, what the policy does not allow any more, or
+                `approval_expired`, where a person's yes is too old and nothing has been sent or signed for it.
             JournalError: it failed, or its file is not the one that stands at its path any more.
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
-        self._file.check(self._file.newest)
+        self.file.check(self.file.newest)
         with self._marking() as marked, self._writing(serial=to_be_sent, reads_schema=True) as connection:
             if to_be_sent:
                 rows.refuse_when_paused(rows.why_paused(connection, entry))
+                is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
+                if is_first and is_over(entry, self._clock(), self._times.zinc()):
+                    raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
                     admission.check(connection, entry, self._times.earliest())
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
@@ -233,7 +237,7 @@ class Journal(ReadJournal, OwnedJournal):
             entry, before = self._never_sent[0]
             with self._writing() as connection:
                 now = self._clock()
-                row = connection.execute(*rows.one(entry.id)).first()
+                row = connection.execute(*rows.one(entry.id, to_change=True)).first()
                 try:
                     found = None if row is None else entry_of(row)
                 except UnreadableEntryError:
@@ -241,9 +245,10 @@ class Journal(ReadJournal, OwnedJournal):
                 same = ("key", "version", "updated_at", *FREE)
                 if found is not None and all(getattr(found, name) == getattr(entry, name) for name in same):
                     freed = {**FREE, "sender": None}
-                    if before in FOREVER and (before != "signing" or found.state == "sending"):
+                    was_sent = before in FOREVER and found.attempts > 1
+                    if was_sent or (found.rail == "agent" and found.state == "sending"):
                         # An earlier attempt's doubt stands; a credential that never left is of no use any more.
-                        if before == "signing":
+                        if not was_sent:
                             rows.forget_credential(connection, entry.id, never_left=True)
                         rows.change(connection, found, "unknown", "never sent this time", {}, freed, now)
                     else:

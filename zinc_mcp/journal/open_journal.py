@@ -41,7 +41,8 @@ class OpenJournal:
         self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(clock, uptime)
-        self._file = JournalFile(engine)
+        self.file = JournalFile(engine)
+        """What it is kept in, as it was when it was opened."""
         self._never_sent: list[tuple[Entry, State]] = []
         """Entries whose marking for sending may or may not have been written, with what they were before it."""
 

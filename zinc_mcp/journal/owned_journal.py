@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal import clock_rows, pins, purge, rows
-from zinc_mcp.journal.entry import FOREVER, Entry
+from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry
 from zinc_mcp.journal.holder import may_still_run
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.open_journal import OpenJournal
@@ -179,7 +179,9 @@ class OwnedJournal(OpenJournal):
                 bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            was_asked = rows.read_payment(connection, entry.id) is not None
+            # Where Zinc had the order before anything was paid, what stands there is the order's own key at most.
+            had_before = (entry.problem or {}).get("code") == PLACED_BEFORE
+            was_asked = not had_before and rows.read_payment(connection, entry.id) is not None
             not_bought = {
                 **FREE,
                 "sender": None,

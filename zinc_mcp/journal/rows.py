@@ -37,6 +37,7 @@ IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
+_ONE_TO_CHANGE = _ONE.with_for_update()
 _INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"),
@@ -52,9 +53,9 @@ _PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
-def one(entry_id: int) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for one entry and its values."""
-    return _ONE, {"id": entry_id}
+def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for one entry and its values; `to_change` holds the row, so that no change is refused."""
+    return (_ONE_TO_CHANGE if to_change else _ONE), {"id": entry_id}
 
 
 def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:

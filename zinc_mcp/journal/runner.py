@@ -15,6 +15,7 @@ from zinc_mcp.journal.entry import Entry, Mode, State
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.admission import Admission
+    from zinc_mcp.journal.file import JournalFile
     from zinc_mcp.journal.glance import Glance
     from zinc_mcp.journal.journal import Journal
 
@@ -35,6 +36,8 @@ class Runner:
         self._look_again = 0.0
         self._one = anyio.CapacityLimiter(1)
         self._is_old = False
+        self._file: JournalFile | None = None
+        """Stays over a closing: what is opened again must be the same."""
         self.used = anyio.Event()
         """Set once the journal has been used."""
 
@@ -106,6 +109,9 @@ class Runner:
             self._close()  # it may be writable by now
         if self._journal is None:
             self._journal = self._opener()
+            if self._file is not None:
+                self._journal.file.goes_on_from(self._file)
+            self._file = self._journal.file
             self._glance = self._journal.glance()
             self._look_again = time.monotonic() + READ_ONLY_SECONDS
         if self._journal.has_never_sent:
@@ -123,3 +129,4 @@ class Runner:
                 self._journal.free_never_sent()
             self._journal.close()
             self._journal = None
+        self._is_old = False  # another file may stand there when it is opened again

@@ -70,9 +70,17 @@ class AgentRail:
         """Return the most that a 402 may ask for above the price ceiling."""
         return self._fees_cents[1]
 
-    async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
+    async def quote(
+        self,
+        body: bytes,
+        ceiling_cents: int,
+        fee_cents: int,
+        on_headers: OnHeaders,
+        on_conflict: OnHeaders | None = None,
+    ) -> Quote | Order:
         """Send the order unpaid, and check the one challenge that this wallet would pay."""
-        asked = await post_agent_order(self._client, self._path, body, None, _lenient(on_headers))
+        conflict = None if on_conflict is None else _lenient(on_conflict)
+        asked = await post_agent_order(self._client, self._path, body, None, _lenient(on_headers), on_conflict=conflict)
         if not isinstance(asked, PaymentAsked):
             return asked
         terms = Terms(

@@ -57,7 +57,7 @@ Ending = Literal["settled", "unpaid", "open"]
 
 
 class LeaseOverError(Exception):
-    """The time to send was over before the first byte left: nothing was sent. Never leaves `ordering`."""
+    """The time to send was over before the first byte left: nothing was sent. Never leaves `checkout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,21 @@ class PayingRail(Rail, Protocol):
         """Whether its wallet moves nothing by itself: what it made and nobody has sent can never settle."""
         ...
 
-    async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnHeaders) -> Quote | Order:
+    async def quote(
+        self,
+        body: bytes,
+        ceiling_cents: int,
+        fee_cents: int,
+        on_headers: OnHeaders,
+        on_conflict: OnHeaders | None = None,
+    ) -> Quote | Order:
         """Send the order unpaid and check what Zinc asks for; an order means that Zinc asked for nothing.
+
+        `on_conflict` as with `send_paid`.
 
         Raises:
             RefusedError: what was asked for is not what it should be; nothing was signed.
+            OrderAlreadyExistsError: there is an order with this key already; nothing was paid for it this time.
             ZincUnreachableError, OrderRejectedError, OrderOutcomeUnknownError: as `send`; nothing was paid.
         """
         ...

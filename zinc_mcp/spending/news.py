@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.entry import FOREVER, Entry, State
+from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, State
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.settlement import doubt_of, problem_of, settled
 from zinc_mcp.journal.twin import KEY_FIELD
@@ -33,7 +33,7 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     }
     problem = problem_of(money.doubt)
     was_doubtful = (entry.state in FOREVER and not is_answered_wrongly(entry)) or doubt_of(entry) is not None
-    if problem is not None or was_doubtful:
+    if problem is not None or was_doubtful or entry.state in WITHOUT_ORDER:
         found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}

@@ -13,6 +13,7 @@ from zinc_mcp.journal.settlement import nothing_taken
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, Rail
 from zinc_mcp.spending import same_order
+from zinc_mcp.spending.doubts import is_placed_before, is_unsent
 from zinc_mcp.spending.news import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.zinc.responses import Order
 
@@ -60,11 +61,8 @@ async def never_left(process: Process, attempt: Attempt, current: Entry) -> None
         return
     summary = "The process stood still until its time to send was over, so nothing was sent."
     problem = {"code": "internal_error", "summary": summary}
-    changes: dict[str, Any] = {"counts_cents": 0, "spent_cents": 0, "problem": problem, "sender": None, **FREE}
-    try:
-        attempt.entry = await process.journal.move(current, "refused", "never sent", **changes)
-    except StaleEntryError as stale:
-        attempt.entry = stale.current
+    nothing: Mapping[str, Any] = nothing_taken(current)
+    await settle(process, attempt, "refused", "never sent", unsent=True, **nothing, problem=problem, **FREE)
 
 
 async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
@@ -98,11 +96,16 @@ async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, w
         await stop_if_keys_are_ignored(process, attempt.entry, rail)
 
 
-async def end(process: Process, attempt: Attempt, state: State, what: str, error: ZincMcpError) -> None:
-    """Write down that nothing was bought, give the money back, and have `error` told to the waiting calls."""
+async def end(
+    process: Process, attempt: Attempt, state: State, what: str, error: ZincMcpError, *, unsent: bool = False
+) -> None:
+    """Write down that nothing was bought, give the money back, and have `error` told to the waiting calls.
+
+    `unsent`: not a byte of it has left this process; see `settle`.
+    """
     problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
     nothing: Mapping[str, Any] = nothing_taken(attempt.entry)
-    await settle(process, attempt, state, what, **nothing, problem=problem, **FREE)
+    await settle(process, attempt, state, what, unsent=unsent, **nothing, problem=problem, **FREE)
     if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
         attempt.error = error
     process.checkpoint("ended")
@@ -116,7 +119,14 @@ async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> N
 
 
 async def settle(
-    process: Process, attempt: Attempt, state: State, what: str, order: Order | None = None, **changes: Any
+    process: Process,
+    attempt: Attempt,
+    state: State,
+    what: str,
+    order: Order | None = None,
+    *,
+    unsent: bool = False,
+    **changes: Any,
 ) -> None:
     """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up.
 
@@ -126,6 +136,8 @@ async def settle(
         state: where it is going.
         what: for the event.
         order: the order that it came to, for whoever asks before this is written down.
+        unsent: this process has sent nothing of it, and nobody else has tried: that ends a doubt which somebody wrote
+            down who only saw that its time was over.
         **changes: columns that change.
 
     Raises:
@@ -134,21 +146,25 @@ async def settle(
     entry, changes = attempt.entry, {"sender": None, **changes}
     for pause in (0.05, 0.2, 1.0, None):
         try:
-            attempt.entry = await _moved_on(process, entry, state, what, changes)
+            attempt.entry = await _moved_on(process, entry, state, what, changes, unsent=unsent)
         except JournalError as error:
             if pause is not None:
                 await anyio.sleep(pause)
                 continue
             known = replace(entry, state=state, **changes)
-            process.unwritten.keep(known, order, lambda: _moved_on(process, entry, state, what, changes))
+            process.unwritten.keep(known, order, lambda: _moved_on(process, entry, state, what, changes, unsent=unsent))
             raise _untold(error, known) from error
         process.unwritten.drop(entry.id)
         return
 
 
-async def _moved_on(process: Process, entry: Entry, state: State, what: str, changes: Mapping[str, Any]) -> Entry:
+async def _moved_on(
+    process: Process, entry: Entry, state: State, what: str, changes: Mapping[str, Any], *, unsent: bool
+) -> Entry:
     changes, sender = dict(changes), entry.sender
     while True:
+        if state not in LANDED and entry.lease_owner != process.owner and process.leases.is_held(entry):
+            return entry  # taken over, and perhaps on the wire just now: only a found order is news to whoever has it
         try:
             return await process.journal.move(entry, state, what, **changes)
         except StaleEntryError as stale:
@@ -161,7 +177,7 @@ async def _moved_on(process: Process, entry: Entry, state: State, what: str, cha
                 changes.setdefault("problem", None)
             if entry.sender != sender:
                 changes.pop("sender", None)  # another process sends it, and may still be at it
-            if state in ("rejected", "refused"):
+            if state in ("rejected", "refused") and not (unsent and entry.attempts <= 1):
                 return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
 
 
@@ -170,4 +186,8 @@ def _untold(error: JournalError, entry: Entry) -> JournalError:
         happened = "Zinc rejected the order" if entry.state == "rejected" else "The order was not sent"
         return error.after_a_no(happened, entry.key)
     happened = "The order was sent and no answer came" if entry.state == "unknown" else "Zinc has the order"
+    if is_unsent(entry):
+        happened = "The payment wallet may have paid for the order, and it did not go out"
+    if is_placed_before(entry):
+        happened = "Zinc says that it has had this order before"
     return error.in_doubt(happened, entry.key, order_id=entry.order_id)

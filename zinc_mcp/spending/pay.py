@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import (
     JournalError,
+    OrderAlreadyExistsError,
     OrderOutcomeUnknownError,
     OrderRejectedError,
     RefusedError,
@@ -26,7 +27,8 @@ from zinc_mcp.journal.entry import Entry, StaleEntryError
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.payment import Payment
 from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import OnHeaders, PayingRail, Quote, Signed, WalletSilentError
+from zinc_mcp.rails.rail import Ending, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
+from zinc_mcp.spending.doubts import UNSENT_PROBLEM, placed_before
 from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
 from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential
 from zinc_mcp.zinc.responses import Order
@@ -74,16 +76,12 @@ async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
     process.checkpoint("signed")
     try:
         attempt.entry = await _mark_sending(process, attempt.entry, quote, payment)
-    except RefusedError as error:  # paused, or not allowed any more; the credential has not left us
-        await take_back(process, attempt, rail)
-        await end(process, attempt, "refused", f"not sent: {error.code}", error)
-        return False
     except StaleEntryError as stale:
         await let_go(process, attempt, rail, stale.current)
         return False
-    except JournalError:
-        await take_back(process, attempt, rail)
-        raise
+    except (RefusedError, JournalError) as error:  # paused, not allowed any more, or it cannot be written down
+        await end_unsent(process, attempt, rail, f"not sent: {error.code}", error, quote.amount_cents)
+        return False
     process.checkpoint("sending")
     return True
 
@@ -116,9 +114,19 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     try:
-        quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, keep_headers(process, attempt))
+        quote = await rail.quote(
+            entry.body,
+            entry.ceiling_cents,
+            entry.fee_cents,
+            keep_headers(process, attempt),
+            keep_headers(process, attempt, accepted=False),
+        )
         if isinstance(quote, Order):
             quote = await check_answer(process, quote, entry)
+    except OrderAlreadyExistsError as error:
+        # Not a no: the order is there already. Whether this intention bought it only itself, or the owner, can say.
+        await _leave_in_doubt(process, attempt, rail, "Zinc has had this key before", error.identifiers)
+        return None
     except OrderRejectedError as error:
         error.facts["key"] = entry.key
         await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
@@ -145,17 +153,32 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
 
 
 async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
-    """Keep an order that Zinc gave for nothing, and whose own key came although its answer was lost."""
+    """Keep an order that was given for nothing, or was there before: its own key came although the answer was lost."""
     if attempt.payment is None or attempt.payment.order_key is None:
         return False
+    if attempt.payment.is_key_proof:
+        await _leave_in_doubt(process, attempt, rail, f"an order without a payment: {reason}")
+    else:
+        await _leave_in_doubt(process, attempt, rail, "Zinc has had this key before", ())
+    return True
+
+
+async def _leave_in_doubt(
+    process: Process, attempt: Attempt, rail: PayingRail, what: str, before: Sequence[str] | None = None
+) -> None:
+    """Keep an entry standing whose order there is at Zinc although nothing was paid, and look for that order.
+
+    `before`: it was there before, and is to be found under these ids.
+    """
     attempt.left = True
-    await doubt(process, attempt, f"an order without a payment: {reason}")
+    known = {} if before is None else {"problem": placed_before(before)}
+    await doubt(process, attempt, what, **known)
+    await keep_identifiers(process, attempt, before or ())
     found = await find(process, attempt.entry, rail)
     if found is not None:
         await accept(process, attempt, rail, found, "found at Zinc")
-    else:
+    elif attempt.entry.state == "unknown":
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
-    return True
 
 
 async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:
@@ -183,14 +206,15 @@ async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quo
         await _keep_recovery(process, attempt, silent.recovery)
         # Whatever it may have made lets as much go, and nobody can take it back here.
         authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
-        await doubt(process, attempt, "the wallet gave no clear answer", **authorised)
-        await prove(process, attempt, rail)
+        what = "the wallet gave no clear answer"
+        await doubt(process, attempt, what, problem=UNSENT_PROBLEM, **authorised)
+        if attempt.entry.state == "unknown":  # else it was taken over
+            await prove(process, attempt, rail)
         if attempt.entry.state == "unknown":
             await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except RefusedError as error:
-        paused = error.code == "paused"
-        what = "paused before the wallet was asked" if paused else "the wallet did not pay"
-        await end(process, attempt, "refused", what, error)
+        what = "the wallet did not pay" if attempt.left else f"{error.code} before the wallet was asked"
+        await end(process, attempt, "refused", what, error, unsent=not attempt.left)
     return None
 
 
@@ -294,22 +318,57 @@ async def find(process: Process, entry: Entry, rail: PayingRail) -> Order | None
 
 async def let_go(process: Process, attempt: Attempt, rail: PayingRail, current: Entry) -> None:
     """Let go of a credential that never left us, whose entry somebody else has moved on while we stood still."""
+    ending: Ending = "open"
     if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it
-        await take_back(process, attempt, rail)
-    if rail.signs_only:
+        ending = await take_back(process, attempt, rail)
+    if _moved_nothing(rail, ending):
         await never_left(process, attempt, current)
     else:
         attempt.entry = current  # its wallet may have moved money by itself: that is looked up
 
 
-async def take_back(process: Process, attempt: Attempt, rail: PayingRail) -> None:
-    """Take back an authorisation whose credential never left this process, and forget the credential."""
+async def end_unsent(
+    process: Process,
+    attempt: Attempt,
+    rail: PayingRail,
+    what: str,
+    error: ZincMcpError,
+    authorised_cents: int | None = None,
+) -> None:
+    """End an entry whose credential never left us, and never will; where its wallet may have paid, it is in doubt.
+
+    Raises:
+        JournalError: it could not be written down yet; see `settle`.
+    """
+    if _moved_nothing(rail, await take_back(process, attempt, rail)):
+        attempt.left = False
+        told = error.before_sending() if isinstance(error, JournalError) else error
+        await end(process, attempt, "refused", what, told, unsent=True)
+        return
+    authorised = {} if authorised_cents is None else {"authorised_cents": authorised_cents}
+    await settle(process, attempt, "unknown", what, problem=UNSENT_PROBLEM, **authorised, **FREE)
+
+
+def _moved_nothing(rail: PayingRail, ending: Ending) -> bool:
+    """Say whether a wallet can have moved nothing for a credential that never left us and was taken back."""
+    return ending == "unpaid" or (rail.signs_only and ending == "open")
+
+
+async def take_back(process: Process, attempt: Attempt, rail: PayingRail) -> Ending:
+    """Take back an authorisation whose credential never left this process, forget the credential, say what is proved.
+
+    One that was taken all the same keeps its end, so that looking it up goes on.
+    """
     payment = attempt.payment
     if payment is None:
-        return
+        return "open"
+    ending: Ending = "open"
     try:
-        await rail.release(payment.recovery, payment.credential)
+        ending = await rail.release(payment.recovery, payment.credential)
     except ZincMcpError as trouble:
         logger.info("an unused authorisation could not be taken back: %s", trouble.code)
-    attempt.payment = dataclasses.replace(payment, credential=None, settle_by=None)
-    await process.unwritten.change_payment(payment.entry_id, partial(without_credential, recovery=payment.recovery))
+    settle_by = payment.settle_by if ending == "settled" else None
+    attempt.payment = dataclasses.replace(payment, credential=None, settle_by=settle_by)
+    forgotten = partial(without_credential, recovery=payment.recovery, settle_by=settle_by)
+    await process.unwritten.change_payment(payment.entry_id, forgotten)
+    return ending

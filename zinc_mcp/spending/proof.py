@@ -17,6 +17,7 @@ from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.rails.rail import Ending, PayingRail
+from zinc_mcp.spending.doubts import is_placed_before
 from zinc_mcp.spending.same_order import is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -64,6 +65,8 @@ async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float)
         if order is not None:
             return "settled", order
         payment = await payments.payment(entry.id)
+        if is_placed_before(entry):
+            return "open", None  # it is there, whoever paid for it: that nothing was paid this time proves nothing
         if payment is None:
             return "unpaid", None  # the wallet was never asked
         if payment.is_key_proof:
@@ -93,11 +96,17 @@ def forgotten(payment: Payment | None) -> Payment | None:
     return dataclasses.replace(payment, credential=None)
 
 
-def without_credential(payment: Payment | None, recovery: Mapping[str, Any]) -> Payment | None:
-    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate."""
+def without_credential(
+    payment: Payment | None, recovery: Mapping[str, Any], settle_by: float | None = None
+) -> Payment | None:
+    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate.
+
+    `settle_by`: its end, where the wallet says that it was taken all the same.
+    """
     if payment is None:
         return None
-    return dataclasses.replace(payment, credential=None, settle_by=None, recovery={**payment.recovery, **recovery})
+    known = {**payment.recovery, **recovery}
+    return dataclasses.replace(payment, credential=None, settle_by=settle_by, recovery=known)
 
 
 def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.journal.entry import Entry, State
 from zinc_mcp.journal.settlement import problem_of, told_of
+from zinc_mcp.spending.doubts import Why, why_in_doubt
 from zinc_mcp.text import plain, printed
 
 _WORDS: dict[State, tuple[str, str]] = {
@@ -23,6 +24,15 @@ _WORDS: dict[State, tuple[str, str]] = {
     "refused": ("Nothing was bought", "The order was not sent."),
     "declined": ("Not bought", "The answer was no. Nothing was sent."),
     "paid_no_order": ("Paid, and no order is known", "The wallet has paid, and Zinc shows no order for it."),
+}
+_DOUBTS: dict[Why, str] = {
+    "placed_before": (
+        "Zinc says that it has had this order before, by the same key, and shows it to nobody here. Nothing was paid "
+        "or sent this time. It may have been bought from another machine, or from a journal that is lost."
+    ),
+    "not_sent": (
+        "It was not sent, and nobody knows whether the payment wallet has moved money for it. Look into the wallet."
+    ),
 }
 _PRACTICE = {
     "sandbox": "This was practice: nothing is really bought, and no money moves.",
@@ -47,8 +57,9 @@ def ending_of(entry: Entry) -> Ending:
     if entry.state == "waiting":
         return Ending(*_while_waiting(entry), final=False, bought=False)
     title, sentence = _WORDS[entry.state]
-    sentences = [sentence]
-    if entry.state in ("sending", "unknown", "accepted"):
+    why = why_in_doubt(entry)
+    sentences = [sentence if why is None else _DOUBTS[why]]
+    if entry.state in ("sending", "unknown", "accepted") and why is None:
         sentences.append(f"At most {printed(entry.ceiling_cents + entry.fee_cents)} is debited.")
     if entry.mode != "live" and entry.state not in ("refused", "declined"):
         sentences.insert(0, _PRACTICE[entry.mode])

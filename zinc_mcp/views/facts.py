@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.spending.doubts import why_in_doubt
 from zinc_mcp.spending.same_order import is_answered_wrongly
 from zinc_mcp.text import plain
 from zinc_mcp.views.order import (
@@ -96,6 +97,7 @@ def order_view(entry: Entry | None, order: Order | None, mode: Mode) -> OrderVie
         estimated_delivery=_text(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
         merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[:MAX_MERCHANT_IDS]] if order else [],
         failure=_failure(entry, order, said) if outcome in NOT_BOUGHT else None,
+        why_in_doubt=None if entry is None else why_in_doubt(entry),
         answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
         concessions=_concessions(order, said),
         returns=_returns(order),

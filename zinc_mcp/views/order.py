@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.journal.entry import Entry, Mode, State
 from zinc_mcp.journal.settlement import Told, told_of
+from zinc_mcp.spending.doubts import Why
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.responses import Order
@@ -151,6 +152,8 @@ class OrderView(View):
     estimated_delivery: str | None = None
     merchant_order_ids: list[str] = []
     failure: FailureView | None = None
+    why_in_doubt: Why | None = Field(None, exclude=True)
+    """Of an order in doubt: why, where that is not a request that nobody answered."""
     answered_wrongly: bool | None = None
     """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]] = []

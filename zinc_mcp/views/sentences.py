@@ -77,7 +77,8 @@ _ALSO_CALLED = {
 def told(view: OrderView, call: Call) -> OrderView:
     """Return the view with its summary and next step."""
     summary, next_step = _words(view)
-    if view.outcome in ("signing", "sending", "unknown") and call == "place":
+    may_have_moved = view.outcome in ("signing", "sending", "unknown") and view.why_in_doubt != "placed_before"
+    if may_have_moved and call == "place":
         summary = f"{summary} Money may have moved."
     if view.answered_wrongly:
         summary = f"{summary} {_WRONG_ANSWER}"
@@ -156,12 +157,25 @@ def _words(view: OrderView) -> tuple[str, str]:
                 f"{first_word_up} is on its way to Zinc; no answer yet.",
                 f"Do not order again. Call {look} and wait_seconds 25.",
             )
+        case "unknown" if view.why_in_doubt == "placed_before":
+            return (
+                "Zinc says that it has had this order before, by the same key, and shows it to nobody here. Nothing "
+                "was paid or sent this time: it may have been bought from another machine, or from a journal that is "
+                "lost.",
+                f"Do not order again. Tell the user to look whether it was bought; {_details(view)} then says how to "
+                "settle it here.",
+            )
         case "unknown":
             next_step = f"Do not order again. Call {look} and wait_seconds 25 to find out."
             if view.payment is not None:
                 next_step = (
                     f"Call {look} and wait_seconds 25 to find out. If it stays unknown, call place_agent_order again "
                     "with exactly the same arguments: only the same payment is sent again, which never pays twice."
+                )
+            if view.why_in_doubt == "not_sent":
+                return (
+                    "The order was not sent, and it is not known whether the payment wallet has moved money for it.",
+                    f"{next_step} The user can look into the wallet; {_details(view)} then says how to settle it here.",
                 )
             return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
         case "waiting":

@@ -93,14 +93,19 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
 
 
 def in_doubt(view: OrderView) -> CallToolResult:
-    """Return the result of a placing call whose order was sent and not answered."""
+    """Return the result of a placing call whose order is in doubt: sent and not answered, or bought before."""
+    before = view.why_in_doubt == "placed_before"
     return shown(
         ErrorView(
-            code="paid_no_order" if view.outcome == "paid_no_order" else "outcome_unknown",
+            code="paid_no_order"
+            if view.outcome == "paid_no_order"
+            else "order_exists"
+            if before
+            else "outcome_unknown",
             outcome="unknown",
             summary=view.summary,
             next_step=view.next_step,
-            money_may_have_moved=True,
+            money_may_have_moved=not before,
             key=view.key,
             order_id=view.order_id,
             facts={"new_order": view.new_order},
