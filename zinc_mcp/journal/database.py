@@ -16,7 +16,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.file import CannotWriteError, prepare
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Of the journals that this version reads and writes; `schema` makes them so."""
 BUSY_SECONDS = 15
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
