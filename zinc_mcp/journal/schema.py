@@ -46,9 +46,15 @@ IS_OF_THIS_VERSION = sa.exists().where(
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where there are none, and bring those of an older version up to date.
 
+    A journal of this version is only looked at: whoever wants to read it waits for nobody who writes.
+
     Raises:
         JournalError: a newer version made them, they are not all there, or they are not ours.
     """
+    with engine.connect() as connection:
+        if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
+            _check_whole(connection)
+            return
     with engine.begin() as connection:
         begin_writing(connection)
         if _is_new(connection):
@@ -57,9 +63,7 @@ def create(engine: sa.Engine, now: float) -> None:
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
             )
-        found = _version(connection.execute(_KEPT).scalar_one_or_none())
-        if found > SCHEMA_VERSION:
-            raise newer()
+        found = _kept_version(connection)
         for version in range(found + 1, SCHEMA_VERSION + 1):
             _MIGRATIONS[version](connection)
             connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
@@ -75,10 +79,7 @@ def check_readable(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         if _is_new(connection):
             raise JournalError("There is no journal yet, and none can be made here.")
-        found = _version(connection.execute(_KEPT).scalar_one_or_none())
-        if found > SCHEMA_VERSION:
-            raise newer()
-        if found < SCHEMA_VERSION:
+        if _kept_version(connection) < SCHEMA_VERSION:
             raise JournalError(
                 "The journal was written by an older version of zinc-mcp and cannot be brought up to date, since it "
                 "can only be read.",
@@ -135,6 +136,13 @@ def _version(kept: object) -> int:
     if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
         raise half_made()
     return int(kept[:9])
+
+
+def _kept_version(connection: sa.Connection) -> int:
+    found = _version(connection.execute(_KEPT).scalar_one_or_none())
+    if found > SCHEMA_VERSION:
+        raise newer()
+    return found
 
 
 def _is_new(connection: sa.Connection) -> bool:
