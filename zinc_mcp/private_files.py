@@ -88,7 +88,7 @@ def readable_by_others(path: Path) -> bool:
 
 def _steps(path: Path) -> Iterator[Path]:
     """Yield each folder and link on the way to a path, and at last what it leads to."""
-    rest = list(reversed(Path(os.path.abspath(path)).parts))
+    rest = list(reversed((Path.cwd() / path).parts))  # `..` is gone up once links have been followed, as systems do
     at = Path(rest.pop())
     links = 0
     yield at

@@ -45,11 +45,12 @@ def connect(url: str) -> sa.Engine:
 
     Raises:
         CannotWriteError: the file, or its folder, can only be read.
-        JournalError: the URL is not one of SQLite or PostgreSQL, or the file lies on a network folder.
+        JournalError: the URL is not one of PostgreSQL or of a SQLite file by its whole path, or the file lies on a
+            network folder.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(_path_in(parsed))
     if parsed.get_backend_name() == "postgresql":
         try:
             return _postgresql(parsed)
@@ -83,8 +84,10 @@ def explained() -> Generator[None]:
 def connect_to_read(url: str) -> sa.Engine | None:
     """Return an engine for a file that cannot be written; None where there is no such file."""
     parsed = _parsed(url)
-    path = Path(parsed.database or "")
-    if parsed.get_backend_name() != "sqlite" or not os.path.isfile(path):  # False too where nobody may look
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    path = _path_in(parsed)
+    if not os.path.isfile(path):  # False too where nobody may look
         return None
     return sa.create_engine(parsed, hide_parameters=True, poolclass=sa.StaticPool, creator=lambda: _read_only(path))
 
@@ -96,12 +99,29 @@ def _parsed(url: str) -> sa.URL:
         raise JournalError("ZINC_MCP_JOURNAL is not a database address such as sqlite:////path/journal.db.") from None
 
 
-def _sqlite(url: sa.URL) -> sa.Engine:
-    path = Path(url.database) if url.database and url.database != ":memory:" else None
-    if path is not None:
-        prepare(path)
+def _path_in(url: sa.URL) -> Path:
+    """Return the file that a SQLite URL names, and nothing but names.
+
+    A path that depends on the folder a process was started in leads each host to a journal of its own, one in memory
+    forgets, and with a query the file that is used may be another one than the file that was looked at.
+    """
+    path = Path(url.database or "")
+    is_plain = path.is_absolute() and os.pardir not in path.parts and "\0" not in str(path)
+    if not is_plain or url != sa.URL.create("sqlite", database=url.database):
+        raise JournalError(
+            "The journal's address is not sqlite:/// and the whole path of a file, with nothing after it.",
+            "Tell the user to write ZINC_MCP_JOURNAL like sqlite:////home/ada/journal.db, with four slashes, without "
+            "`..` and `?`, or to leave it out: then the journal is kept in the home.",
+            owner_step="Write it like sqlite:////home/ada/journal.db, with four slashes and without `..` and `?`. Or "
+            "leave ZINC_MCP_JOURNAL out: then the journal is kept in the home.",
+        )
+    return path
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    prepare(path)
     engine = sa.create_engine(
-        url,
+        sa.URL.create("sqlite", database=str(path)),
         hide_parameters=True,
         poolclass=sa.StaticPool,
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
