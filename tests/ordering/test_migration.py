@@ -10,6 +10,7 @@ from wanted import ADDRESS, order
 
 from zinc_mcp.journal.database import SCHEMA_VERSION
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.schema import TWINS_RENEWED_AT
 from zinc_mcp.journal.tables import ADDRESSES, FORGETTABLE_INDEX, LISTED_INDEX, META, NEAR_TWINS, PAYMENTS
 from zinc_mcp.journal.twin import near_digests, to_bytes, twin_digest
 
@@ -100,7 +101,7 @@ def test_an_order_from_before_the_upgrade_is_known_again_by_its_place(url: str) 
     )
 
 
-@pytest.mark.parametrize("version", range(5, SCHEMA_VERSION))
+@pytest.mark.parametrize("version", range(5, TWINS_RENEWED_AT))
 def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: str, version: int) -> None:
     wanted = order()
     with Journal.open(url, clock=lambda: NOW):

@@ -16,7 +16,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.file import CannotWriteError, prepare
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Of the journals that this version reads and writes; `schema` makes them so."""
 BUSY_SECONDS = 15
 """For how long a process waits for another one's change."""

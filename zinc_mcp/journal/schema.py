@@ -247,6 +247,11 @@ def _add_indices_and_forget(connection: sa.Connection) -> None:
     forget_again(connection)
 
 
+def _forget_payments(connection: sa.Connection) -> None:
+    """Version 9: what purges of earlier versions have left of payments goes."""
+    forget_again(connection)
+
+
 def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
     definition = CreateColumn(column).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
@@ -260,6 +265,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     6: _renew_twins,
     7: _add_indices_and_forget,
     8: _renew_twins,
+    9: _forget_payments,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""
