@@ -99,7 +99,8 @@ def test_what_the_table_says_of_a_default_is_the_default() -> None:
 
 
 def test_every_variable_that_is_named_anywhere_is_in_the_table() -> None:
-    known = {variable for setting in SETTINGS for variable in setting.variables}
+    of_the_tests = {"ZINC_MCP_UPDATE_CONTRACT"}
+    known = {variable for setting in SETTINGS for variable in setting.variables} | of_the_tests
     sources = [*(ROOT / "zinc_mcp").rglob("*.py"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
     assert len(sources) > 100
     named = {

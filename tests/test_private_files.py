@@ -188,6 +188,62 @@ def test_a_journal_that_others_could_change_is_not_opened(home: Path, what: str,
     assert "Other users of this machine can write" in refused.value.summary
 
 
+def test_a_journal_directly_in_a_folder_for_all_is_not_opened(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "j.db-wal").write_bytes(b"")  # as others of this machine may make it, and own it
+    (shared / "j.db-wal").chmod(0o666)
+    with pytest.raises(JournalError) as refused:
+        Journal.open(f"sqlite:///{shared / 'j.db'}")
+    assert str(shared) in refused.value.summary
+    assert "folder of its own" in (refused.value.owner_step or "")
+    assert not (shared / "j.db").exists()
+    Journal.open(f"sqlite:///{shared / 'mine' / 'j.db'}").close()
+
+
+def test_what_is_looked_at_is_what_a_path_leads_to(tmp_path: Path, home: Path) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "sub").mkdir(parents=True)
+    (theirs / "key").write_text(KEY, encoding="utf-8")
+    theirs.chmod(0o777)
+    (home / "link").symlink_to(theirs / "sub")
+    (home / "zinc.toml").write_text('api_key_file = "link/../key"\n', encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        settings_of(home)
+    assert "can write" in refused.value.summary
+
+
+NOT_PLAIN = (
+    "sqlite://",
+    "sqlite:///:memory:",
+    "sqlite:///journal.db",
+    "sqlite:///./journal.db",
+    "sqlite:///file:x.db?uri=true",
+    "sqlite:///file:{folder}/x.db?uri=true",
+    "sqlite:///{folder}/q.db?mode=memory&uri=true",
+    "sqlite:///{folder}/q.db?timeout=0",
+    "sqlite:///{folder}/sub/../q.db",
+    "sqlite://host/{folder}/q.db",
+    "sqlite+pysqlite_numeric:///{folder}/q.db",
+)
+
+
+@pytest.mark.parametrize("address", NOT_PLAIN)
+def test_a_journal_is_named_by_the_whole_path_of_a_file_and_by_nothing_else(
+    tmp_path: Path, home: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    ended = Started(tmp_path).run(
+        "orders", ZINC_MCP_HOME=str(home), ZINC_MCP_JOURNAL=address.replace("{folder}", str(folder))
+    )
+    assert ended.returncode == 1
+    assert "sqlite:////home/ada/journal.db" in ended.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["sub"], "nothing was made"
+
+
 @pytest.mark.parametrize("target", ["journal", "victim", "nothing"])
 def test_a_journal_that_is_a_link_is_not_followed(tmp_path: Path, home: Path, target: str) -> None:
     victim = tmp_path / "victim"

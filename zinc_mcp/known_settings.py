@@ -61,8 +61,10 @@ SETTINGS = (
     Setting("ZINC_API_URL", "address", "default `https://api.zinc.com`", shown=(VALUE, "")),
     Setting("ZINC_MCP_SANDBOX", "switch", "`1`: everything against the built-in sandbox", shown=("on", "off")),
     Setting(
-        "ZINC_MCP_JOURNAL", "database", "`postgresql://…` instead of SQLite in the home", shown=(VALUE, VALUE),
-        repeated=True,
+        "ZINC_MCP_JOURNAL", "database",
+        "`postgresql://…` instead of SQLite in the home, or `sqlite:////whole/path/journal.db` "
+        "(a folder of its own, nothing after the path)",
+        shown=(VALUE, VALUE), repeated=True,
     ),
     Setting(
         "ZINC_MCP_TOOLS", "names", "only these tools, such as `get_order`", choices=TOOLS, shown=(VALUE, "all")

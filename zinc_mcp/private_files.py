@@ -88,7 +88,7 @@ def readable_by_others(path: Path) -> bool:
 
 def _steps(path: Path) -> Iterator[Path]:
     """Yield each folder and link on the way to a path, and at last what it leads to."""
-    rest = list(reversed(Path(os.path.abspath(path)).parts))
+    rest = list(reversed((Path.cwd() / path).parts))  # `..` is gone up once links have been followed, as systems do
     at = Path(rest.pop())
     links = 0
     yield at
@@ -99,7 +99,7 @@ def _steps(path: Path) -> Iterator[Path]:
             continue
         at = at / name
         yield at
-        if at.is_symlink() and links < _MOST_LINKS:
+        if os.path.islink(at) and links < _MOST_LINKS:  # False too where nobody may look
             links += 1
             target = Path(os.readlink(at))
             at = Path(target.parts[0]) if target.is_absolute() else at.parent

@@ -334,7 +334,7 @@ def test_what_a_command_refuses_is_said_to_the_owner() -> None:
     ("words", "said"),
     [
         (["orders", "show", "nothing"], "orders` lists them."),
-        (["orders", "resolve", "nothing", "--not-bought"], "orders` lists the keys."),
+        (["orders", "resolve", "nothing", "--not-bought"], "Run it in a terminal of your own"),
         (["addresses", "remove", "nowhere"], "addresses list` prints the names"),
         (["members", "remove", "nobody"], "members list` prints the names."),
         (["members", "add", "No Name"], "Use 1 to 64 of a-z"),

@@ -5,12 +5,13 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from keyboard import at_a_terminal
 from started import Started
 
-from zinc_mcp.journal.entry import Draft, Entry, Limits
+from zinc_mcp.journal.entry import Draft, Entry, Limits, Mode, State
 from zinc_mcp.journal.journal import Journal
 
 _DAY = 86_400.0
@@ -21,16 +22,24 @@ def _journal(started: Started, now: float | None = None) -> Journal:
     return Journal.open(f"sqlite:///{started.home / 'journal.db'}", clock=clock)
 
 
-def _opened(journal: Journal, twin: str = "twin", city: str = "New York") -> Entry:
+def _opened(
+    journal: Journal,
+    twin: str = "twin",
+    city: str = "New York",
+    *,
+    mode: Mode = "test",
+    caller: str = "local",
+    given_key: str | None = None,
+) -> Entry:
     draft = Draft(
-        caller="local",
-        mode="test",
+        caller=caller,
+        mode=mode,
         origin="https://api.zinc.com",
         account="fingerprint",
         rail="account",
         twin=twin,
         body_digest=f"digest of {twin}",
-        given_key=None,
+        given_key=given_key,
         to_bytes=lambda key: b'{"address_line1": "1 Planted St"}',
         ceiling_cents=5000,
         fee_cents=100,
@@ -102,6 +111,10 @@ def test_an_unknown_order_is_a_sentence(tmp_path: Path) -> None:
     assert "No order with this key or id" in ended.stderr
 
 
+needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+
+
+@needs_a_terminal
 @pytest.mark.parametrize(
     ("words", "state", "counts"), [("--bought ord_1", "accepted", 5100), ("--not-bought", "rejected", 0)]
 )
@@ -109,8 +122,8 @@ def test_the_owner_has_the_last_word_on_a_doubtful_order(tmp_path: Path, words: 
     started = Started(tmp_path)
     with _journal(started) as journal:
         entry = _unknown(journal)
-    ended = started.run("orders", "resolve", entry.key, *words.split())
-    assert ended.stdout == f"{entry.key} is now {state}.\n"
+    code, screen = at_a_terminal(["orders", "resolve", entry.key, *words.split()], started.environment)
+    assert (code, f"{entry.key} is now {state}." in screen) == (0, True)
     with _journal(started) as journal:
         after = journal.read(entry.id)
     assert (after.state, after.counts_cents) == (state, counts)
@@ -126,13 +139,13 @@ def test_the_last_word_is_one_word(tmp_path: Path, words: str) -> None:
         assert journal.read(entry.id).state == "unknown"
 
 
+@needs_a_terminal
 def test_an_order_that_is_not_in_doubt_is_not_resolved(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with _journal(started) as journal:
         entry = _opened(journal)
-    ended = started.run("orders", "resolve", entry.key, "--not-bought")
-    assert ended.returncode == 1
-    assert "not in doubt" in ended.stderr
+    code, screen = at_a_terminal(["orders", "resolve", entry.key, "--not-bought"], started.environment)
+    assert (code, "not in doubt" in screen) == (1, True)
 
 
 def test_purge_forgets_what_is_old_and_finished(tmp_path: Path) -> None:
@@ -168,7 +181,7 @@ def _failed_by_wallet(journal: Journal) -> Entry:
     return journal.move(entry, "failed", "Zinc says order_failed")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@needs_a_terminal
 def test_the_owner_says_in_a_terminal_what_has_come_back(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with _journal(started) as journal:
@@ -182,15 +195,80 @@ def test_the_owner_says_in_a_terminal_what_has_come_back(tmp_path: Path) -> None
         assert journal.read(entry.id).counts_cents == 3100
 
 
-def test_without_a_terminal_nobody_says_what_has_come_back(tmp_path: Path) -> None:
+def test_without_a_terminal_nobody_has_the_owners_word(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with _journal(started) as journal:
-        entry = _failed_by_wallet(journal)
-    ended = started.process("-m", "zinc_mcp", "orders", "refunded", entry.key, "5100")
-    assert ended.returncode == 1
-    assert "terminal" in ended.stderr
+        paid = _failed_by_wallet(journal)
+        doubtful = _unknown(journal)
+    for words in (("refunded", paid.key, "5100"), ("resolve", doubtful.key, "--not-bought")):
+        ended = started.process("-m", "zinc_mcp", "orders", *words)
+        assert ended.returncode == 1
+        assert "terminal" in ended.stderr
     with _journal(started) as journal:
-        assert journal.read(entry.id).counts_cents == 5100
+        assert journal.read(paid.id).counts_cents == 5100
+        assert journal.read(doubtful.id).state == "unknown"
+
+
+# Keys that several share
+
+
+def _shared(journal: Journal, mode: Mode, state: State, caller: str = "local", **changes: Any) -> Entry:
+    entry = _opened(journal, f"{mode} {caller}", mode=mode, caller=caller, given_key="order-1")
+    sent = journal.move(entry, "sending", "sent", attempts=1, **changes)
+    return journal.move(sent, state, "as it is", lease_until=None)
+
+
+@needs_a_terminal
+def test_of_several_orders_with_one_key_the_last_word_is_on_the_one_in_doubt(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        live = _shared(journal, "live", "unknown")
+        test = _shared(journal, "test", "placed")
+    code, screen = at_a_terminal(["orders", "resolve", "order-1", "--not-bought"], started.environment)
+    assert (code, "order-1 is now rejected" in screen) == (0, True), screen
+    with _journal(started) as journal:
+        assert (journal.read(live.id).state, journal.read(test.id).state) == ("rejected", "placed")
+
+
+@needs_a_terminal
+def test_where_several_with_one_key_are_in_doubt_the_owner_says_which(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        entries = [_shared(journal, mode, "unknown", caller) for mode, caller in MANY]
+    resolve = ["orders", "resolve", "order-1", "--not-bought"]
+    for words in (resolve, [*resolve, "--mode", "live"], [*resolve, "--caller", "local"]):
+        code, screen = at_a_terminal(words, started.environment, columns=300)
+        assert (code, "nothing was changed" in screen) == (1, True), screen
+        assert "--mode live --caller local" in screen
+    shown = started.run("orders", "show", "order-1").stdout
+    assert "orders resolve --not-bought --mode live --caller local order-1\n" in shown
+    code, screen = at_a_terminal([*resolve, "--mode", "live", "--caller", "local"], started.environment)
+    assert code == 0, screen
+    with _journal(started) as journal:
+        states = {(entry.mode, entry.caller): journal.read(entry.id).state for entry in entries}
+    assert states == dict.fromkeys(MANY, "unknown") | {("live", "local"): "rejected"}
+
+
+MANY: list[tuple[Mode, str]] = [("live", "ada"), ("live", "local"), ("test", "local")]
+
+
+@needs_a_terminal
+def test_of_several_orders_with_one_key_money_came_back_of_the_one_that_it_is_owed_for(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    with _journal(started) as journal:
+        owed = _shared(journal, "live", "failed", authorised_cents=5100, rail="agent")
+        _shared(journal, "test", "accepted", authorised_cents=5100, rail="agent")
+        _shared(journal, "sandbox", "placed")
+    words = ["orders", "refunded", "order-1"]
+    assert at_a_terminal([*words, "5000"], started.environment)[0] == 0
+    with _journal(started) as journal:
+        assert journal.read(owed.id).counts_cents == 100
+        also = _shared(journal, "live", "failed", "ada", authorised_cents=5100, rail="agent")
+    code, screen = at_a_terminal([*words, "5100"], started.environment, columns=300)
+    assert (code, "--mode live --caller ada" in screen) == (1, True), screen
+    assert at_a_terminal([*words, "5100", "--caller", "local", "--mode", "live"], started.environment)[0] == 0
+    with _journal(started) as journal:
+        assert (journal.read(owed.id).counts_cents, journal.read(also.id).counts_cents) == (0, 5100)
 
 
 def test_a_pause_of_one_caller_is_shown_and_ended_like_any(tmp_path: Path) -> None:

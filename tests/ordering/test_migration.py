@@ -10,8 +10,9 @@ from wanted import ADDRESS, order
 
 from zinc_mcp.journal.database import SCHEMA_VERSION
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.tables import ADDRESSES, META, PAYMENTS
-from zinc_mcp.journal.twin import to_bytes, twin_digest
+from zinc_mcp.journal.schema import TWINS_RENEWED_AT
+from zinc_mcp.journal.tables import ADDRESSES, FORGETTABLE_INDEX, LISTED_INDEX, META, NEAR_TWINS, PAYMENTS
+from zinc_mcp.journal.twin import near_digests, to_bytes, twin_digest
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
 """As version 1 created them on PostgreSQL."""
@@ -98,6 +99,35 @@ def test_an_order_from_before_the_upgrade_is_known_again_by_its_place(url: str) 
     assert twins == {"k-2": twin_digest("local", after), ENTRY["key"]: "twin"}, (
         "what is no order today keeps its digest"
     )
+
+
+@pytest.mark.parametrize("version", range(5, TWINS_RENEWED_AT))
+def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: str, version: int) -> None:
+    wanted = order()
+    with Journal.open(url, clock=lambda: NOW):
+        pass
+    body = to_bytes(wanted, "k-2", "earlier")
+    rows = [
+        {**ENTRY, "key": key, "state": state, "body": body} for key, state in (("k-2", "placed"), ("k-3", "unknown"))
+    ]
+    engine = sa.create_engine(_driven(url))
+    with engine.begin() as connection:
+        connection.execute(into("zinc_entries", ENTRY), rows)
+        connection.exec_driver_sql("INSERT INTO zinc_near_twins VALUES ('of another folding', 2)")
+        connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
+        if version < 7:
+            LISTED_INDEX.drop(connection)
+            FORGETTABLE_INDEX.drop(connection)
+    engine.dispose()
+    with Journal.open(url, clock=lambda: NOW + 60) as journal:
+        known = {entry.key: entry.twin for entry in journal.entries()}
+        assert known["k-2"] == known["k-3"] == twin_digest("local", wanted)
+    engine = sa.create_engine(_driven(url))
+    with engine.connect() as connection:
+        near = connection.execute(sa.select(NEAR_TWINS.c.entry_id, NEAR_TWINS.c.digest)).all()
+    engine.dispose()
+    [digest] = near_digests("local", "live", wanted)
+    assert sorted(tuple(row) for row in near) == [(2, digest), (3, digest)]
 
 
 def test_what_a_wallet_was_allowed_to_take_is_known_afterwards(url: str) -> None:

@@ -24,6 +24,7 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderRejectedError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.purge import SLICE
 from zinc_mcp.journal.tables import ENTRIES, PAYMENTS
 
@@ -109,6 +110,57 @@ def test_the_key_and_the_credential_of_an_order_are_forgotten_on_either_database
             assert body is not None
             continue
         assert (body, json.loads(facts), order_key) == (None, {"retailer": "amazon.com"}, None)
+
+
+RECOVERIES: dict[str, dict[str, Any]] = {
+    "tempo": {
+        "wallet": "tempo",
+        "method": "tempo",
+        "challenge_id": "planted-challenge",
+        "expires_at": 1.0,
+        "payer": "0xplanted-payer",
+        "recipient": "0xplanted-recipient",
+        "memo": "0xplanted-memo",
+        "tx_hash": "0xfeed",
+        "reference": "0xfeed",
+    },
+    "stripe": {
+        "wallet": "stripe",
+        "method": "stripe",
+        "challenge_id": "planted-challenge",
+        "idempotency_key": "planted-key",
+        "account": "acct_planted",
+        "token_digest": "planted-digest",
+        "reference": None,
+        "receipt": "pi_1",
+        "named": ["planted-order"],
+        "of a later version": {"address": "12 Planted Street"},
+    },
+}
+
+
+@pytest.mark.parametrize("wallet", RECOVERIES)
+@pytest.mark.parametrize("by", ["a purge", "an upgrade after a purge"])
+def test_of_a_payment_stays_how_it_was_paid_and_its_reference(url: str, clock: HandClock, wallet: str, by: str) -> None:
+    with Journal.open(url, clock=clock, uptime=None) as journal:
+        paid = journal.move(entry(journal, draft(1)), "sending", "", rail="agent", authorised_cents=5100)
+        written = Payment(paid.id, 1.0, settle_by=2.0, recovery=RECOVERIES[wallet])
+        if by == "a purge":
+            journal.write_payment(written)
+        journal.move(paid, "failed", "")
+        clock.pass_seconds(86_400)
+        assert journal.purge(0.0) == 1
+        if by != "a purge":
+            journal.write_payment(written)
+    if by != "a purge":
+        engine = sa.create_engine(driven(url))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE zinc_meta SET value = '8' WHERE name = 'schema'")
+        engine.dispose()
+    with Journal.open(url, clock=clock, uptime=None) as journal:
+        left = journal.payment(paid.id)
+    assert left is not None
+    assert left.recovery == {"method": wallet, "reference": {"tempo": "0xfeed", "stripe": "pi_1"}[wallet]}
 
 
 def test_an_order_that_was_paid_and_never_found_keeps_what_the_owner_has_to_show(url: str, clock: HandClock) -> None:

@@ -19,6 +19,8 @@ from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
 
 _DAY_SECONDS = 86_400.0
+_mode_option = click.option("--mode", type=click.Choice(get_args(Mode)), help="Of several with this key: its mode.")
+_caller_option = click.option("--caller", metavar="NAME", help="Of several with this key: whose it is.")
 
 
 @click.group(invoke_without_command=True)
@@ -70,7 +72,7 @@ def show(key_or_id: str, as_json: bool) -> None:
         if len(entries) > 1:
             of = f"{number} of {len(entries)} with this key or id, newest first"
             click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
-        show_order(entry, events[entry.id])
+        show_order(entry, events[entry.id], shares_its_key=len(entries) > 1)
 
 
 @orders.command()
@@ -87,20 +89,30 @@ def purge(days: float) -> None:
 @click.option("--bought", "order_id", metavar="ID", help="It was bought: Zinc's order id.")
 @click.option("--not-bought", is_flag=True, help="It was not bought; its money is free again.")
 @click.option("--holder-ended", is_flag=True, help="With --not-bought: the process that was sending it has ended.")
-def resolve(key: str, order_id: str | None, not_bought: bool, holder_ended: bool) -> None:
-    """Settle an order in doubt: the owner's last word, which needs the PIN where one is set."""
+@_mode_option
+@_caller_option
+def resolve(
+    key: str, order_id: str | None, not_bought: bool, holder_ended: bool, mode: Mode | None, caller: str | None
+) -> None:
+    """Settle an order in doubt: the owner's last word.
+
+    It needs a terminal, and the PIN where one is set.
+    """
     if (order_id is not None) == not_bought:
         raise click.UsageError("Say either --bought ID or --not-bought.")
+    need_a_terminal()
     with _journal() as journal:
         ask_for_owners_pin(journal)
-        entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended)
+        entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended, mode=mode, caller=caller)
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
 
 
 @orders.command()
 @click.argument("key")
 @click.argument("cents", type=click.IntRange(min=0))
-def refunded(key: str, cents: int) -> None:
+@_mode_option
+@_caller_option
+def refunded(key: str, cents: int, mode: Mode | None, caller: str | None) -> None:
     """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over.
 
     It needs a terminal, and the PIN where one is set.
@@ -108,7 +120,7 @@ def refunded(key: str, cents: int) -> None:
     need_a_terminal()
     with _journal() as journal:
         ask_for_owners_pin(journal)
-        entry = journal.refunded(key, cents)
+        entry = journal.refunded(key, cents, mode=mode, caller=caller)
     left = f"{printed(entry.counts_cents)} counts against the limits"
     show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
 

@@ -153,8 +153,11 @@ _HOW = {
 }
 
 
-def show_order(entry: Entry, events: Sequence[Event]) -> None:
-    """Print everything that the journal knows of an order, without its street and without a secret."""
+def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = False) -> None:
+    """Print everything that the journal knows of an order, without its street and without a secret.
+
+    `shares_its_key`: others have it too, so that a command has to say more to name this one.
+    """
     ending = ending_of(entry)
     show_line(f"{ending.title}. {' '.join(ending.sentences)}", "")
     show_waiting(entry)
@@ -167,19 +170,20 @@ def show_order(entry: Entry, events: Sequence[Event]) -> None:
         what = f"{plain(event.what)} ({detail})" if detail else plain(event.what)
         show_line(f"  {when(event.at, exact=True)}  {event.state:<9}  {what}")
     if entry.state in ("unknown", "paid_no_order"):
-        _show_last_word(entry)
+        _show_last_word(entry, shares_its_key=shares_its_key)
 
 
-def _show_last_word(entry: Entry) -> None:
+def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
     sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
     if why_in_doubt(entry) is not None:
         sent = "Nobody but you can end this."
     key = [plain(entry.key, 64)]
+    whose = ["--mode", entry.mode, "--caller", plain(entry.caller, 64)] if shares_its_key else []
     click.echo("")
     show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")
-    show_command("orders", "resolve", "--bought", "ID", given=key)
+    show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)
     show_line("If you know that it was not:")
-    show_command("orders", "resolve", "--not-bought", given=key)
+    show_command("orders", "resolve", "--not-bought", options=whose, given=key)
 
 
 def _facts(entry: Entry) -> Iterator[tuple[str, str]]:

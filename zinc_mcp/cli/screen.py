@@ -53,12 +53,12 @@ def show_line(line: str, goes_on: str = _GOES_ON) -> None:
         click.echo(each)
 
 
-def show_command(*words: str, given: Sequence[str] = ()) -> None:
+def show_command(*words: str, options: Sequence[str] = (), given: Sequence[str] = ()) -> None:
     """Print a command of ours on a line of its own, however long: broken in two it could not be pasted.
 
     `given` is what a model may have written, as for `invocation.command`.
     """
-    click.echo(f"  {command_line(*words, given=given)}")
+    click.echo(f"  {command_line(*words, *options, given=given)}")
     if remark := setting_to_repeat():
         click.echo(f" {remark}")
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -70,12 +71,14 @@ def check_place(path: Path) -> None:
             "Tell the user to move it away, or to set ZINC_MCP_JOURNAL to another place.",
             owner_step="Move it away, or set ZINC_MCP_JOURNAL to another place.",
         )
-    others = writable_by_others(path)
+    # The folder first: where others may write to it, a sticky bit does not keep them from making the log before us.
+    others = writable_by_others(path.parent) or writable_by_others(path)
     if others is not None:
         raise JournalError(
             f"Other users of this machine can write to {others}, and so change the journal.",
-            "Tell the user to take that right from them, or to keep the journal elsewhere.",
-            owner_step=f"Take that right from them: chmod go-w {others}. Or keep the journal elsewhere.",
+            "Tell the user to take that right from them, or to keep the journal in a folder of its own.",
+            owner_step=f"Take that right from them: chmod go-w {shlex.quote(str(others))}. Or keep the journal in a "
+            "folder of its own.",
         )
 
 
@@ -83,9 +86,8 @@ class JournalFile:
     """A SQLite journal's file and its log, as they were when this process began to use them."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        """Remember the file; without one (PostgreSQL, or in memory) every check passes."""
-        name = engine.url.database if engine.dialect.name == "sqlite" else None
-        self._path = None if not name or name == ":memory:" else Path(name)
+        """Remember the file; without one (PostgreSQL) every check passes."""
+        self._path = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
         self._seen = {} if self._path is None else {self._path: _identity(self._path)}
         self._newest = 0
 

@@ -117,7 +117,7 @@ class OpenJournal:
 
     def _empty_log(self) -> None:
         """Take SQLite's log into the file and empty it, so that what was overwritten is in neither."""
-        if self._engine.dialect.name != "sqlite" or self._engine.url.database in (None, "", ":memory:"):
+        if self._engine.dialect.name != "sqlite":
             return
         with self._reading() as connection:
             for _ in range(_TRIES):

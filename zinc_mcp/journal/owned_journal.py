@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal import clock_rows, pins, purge, rows
-from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry
+from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
 from zinc_mcp.journal.holder import may_still_run
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.open_journal import OpenJournal
 from zinc_mcp.journal.pin_tries import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.journal.records import entry_of, rows_of
-from zinc_mcp.journal.settlement import refunded_by_owner, without_order
+from zinc_mcp.journal.settlement import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.tables import ADDRESSES, ENTRIES
 from zinc_mcp.journal.times import FUTURE_SECONDS, Clock
 
@@ -146,18 +146,31 @@ class OwnedJournal(OpenJournal):
             self._empty_log()
         return forgotten
 
-    def resolve(self, key: str, *, order_id: str | None, holder_ended: bool = False) -> Entry:
+    def resolve(
+        self,
+        key: str,
+        *,
+        order_id: str | None,
+        holder_ended: bool = False,
+        mode: Mode | None = None,
+        caller: str | None = None,
+    ) -> Entry:
         """Take the owner's last word on an order in doubt: bought as `order_id`, or not bought at all.
 
-        `holder_ended`: the owner states that the process which was sending it has ended.
+        Args:
+            key: the order's; of several that share it, the one in doubt is meant.
+            order_id: Zinc's, or None.
+            holder_ended: the owner states that the process which was sending it has ended.
+            mode: of the order, where several with this key are in doubt.
+            caller: likewise.
 
         Raises:
-            RefusedError: no such entry, it is not in doubt, it is still being sent, or it is said not to be bought
-                while the process that was sending it may still run, and send it.
+            RefusedError: no such entry, or several; it is not in doubt, it is still being sent, or it is said not to
+                be bought while the process that was sending it may still run, and send it.
         """
         now = self._clock()
         with self._writing() as connection:
-            entry = self._with_key(connection, key)
+            entry = _meant(connection, key, mode, caller, lambda entry: entry.state in FOREVER)
             if entry.state not in FOREVER:
                 raise RefusedError(
                     f"This order is not in doubt: it is {entry.state}.", owner_step="Nothing needs to be resolved."
@@ -190,26 +203,60 @@ class OwnedJournal(OpenJournal):
             }
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
-    def refunded(self, key: str, cents: int) -> Entry:
+    def refunded(self, key: str, cents: int, *, mode: Mode | None = None, caller: str | None = None) -> Entry:
         """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.
 
+        Of several orders that share the key, the one is meant whose money is not proved to have come back. `mode` and
+        `caller` tell those apart of which that is true.
+
         Raises:
-            RefusedError: no such entry, it has not ended, or more is said to have come back than was paid.
+            RefusedError: no such entry, or several; it has not ended, or more is said to have come back than was paid.
         """
         with self._writing() as connection:
-            entry = self._with_key(connection, key)
+            entry = _meant(connection, key, mode, caller, is_unproved, was_paid_up_front)
             changes, detail = refunded_by_owner(entry, cents), {"refunded_cents": cents}
             what = "the owner says what has come back"
             return rows.change(connection, entry, entry.state, what, detail, changes, self._clock())
 
-    def _with_key(self, connection: sa.Connection, key: str) -> Entry:
-        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
-        row = connection.execute(query).first()
-        if row is None:
+
+def _meant(
+    connection: sa.Connection, key: str, mode: Mode | None, caller: str | None, *may_be: Callable[[Entry], bool]
+) -> Entry:
+    """Return the order that the owner means by a key: the only one of which the first of `may_be` is true.
+
+    Where it is true of none, the next is asked; at last it is the newest one, about which can be said why not.
+
+    Raises:
+        RefusedError: there is none with this key, or several may be meant.
+        UnreadableEntryError: one with this key cannot be read, and no other may be meant.
+    """
+    query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER)
+    query = query if mode is None else query.where(ENTRIES.c.mode == mode)
+    query = query if caller is None else query.where(ENTRIES.c.caller == caller)
+    found: list[Entry] = []
+    unreadable: UnreadableEntryError | None = None
+    for row in connection.execute(query.order_by(ENTRIES.c.id.desc())).all():
+        try:
+            found.append(entry_of(row))
+        except UnreadableEntryError as error:
+            unreadable = error
+    for is_one in may_be:
+        meant = [entry for entry in found if is_one(entry)]
+        if len(meant) > 1:
+            shared = "; ".join(f"--mode {entry.mode} --caller {entry.caller}" for entry in meant[:10])
             raise RefusedError(
-                "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+                f"{len(meant)} orders with this key may be meant, so nothing was changed.",
+                owner_step=f"Say which one with one of these beside the key: {shared}",
             )
-        return entry_of(row)
+        if meant:
+            return meant[0]
+    if unreadable is not None:
+        raise unreadable
+    if not found:
+        raise RefusedError(
+            "No such order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
+        )
+    return found[0]
 
 
 def _address_of(row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Forgetting what was ordered and where it went, once an order is over and old enough.
 
-Digests, money, states, times and ids stay. Everything else that stands in an entry, in its events and in its payment is
+Digests, money, states (ours and Zinc's), times, ids, the shop, a payment's method and reference, and who answered a
+question, where and when, stay. Everything else that stands in an entry, in its events and in its payment is
 forgotten: what stays is named here, so that whatever is written down later is forgotten as well.
 
 It goes by slices, each a short transaction of its own with a pause after it, so that orders are placed meanwhile, and
@@ -27,6 +28,8 @@ _KEPT: Mapping[str, frozenset[str]] = {
     "problem": frozenset({"code", "summary"}),
 }
 """What stays of the columns of JSON. A `summary` is always a sentence of ours."""
+_KEPT_OF_RECOVERY = ("method", "reference")
+"""What proves a payment to whoever took it. The reference is the receipt's, otherwise the wallet's own."""
 _KEPT_OF_EVENTS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
 _CHANGED = (
@@ -83,9 +86,16 @@ def forget_again(connection: sa.Connection) -> None:
 
 
 def forget_rest(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """Forget the keys and credentials of entries, and what their events hold beside ids and money."""
-    theirs = PAYMENTS.c.entry_id.in_(ids)
-    connection.execute(sa.update(PAYMENTS).where(theirs).values(order_key=None, credential=None))
+    """Forget the keys and credentials of entries, and what their payments and events hold beside ids and money."""
+    recoveries = sa.select(PAYMENTS.c.entry_id, _as_read(connection, PAYMENTS.c.recovery))
+    payments = [
+        {"of": entry_id, "new_recovery": json.dumps(_left_of_recovery(_parts(text) or {}))}
+        for entry_id, text in connection.execute(recoveries.where(PAYMENTS.c.entry_id.in_(ids)))
+    ]
+    if payments:
+        forgotten = sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == sa.bindparam("of"))
+        none = {"order_key": None, "credential": None}
+        connection.execute(forgotten.values(recovery=sa.bindparam("new_recovery"), **none), payments)
     detail = _as_read(connection, EVENTS.c.detail)
     query = sa.select(EVENTS.c.entry_id, EVENTS.c.version, detail).where(EVENTS.c.entry_id.in_(ids))
     rest: list[dict[str, Any]] = []
@@ -106,6 +116,11 @@ def _left(texts: Sequence[Any]) -> list[tuple[str, str | None]]:
         parts = {key: part for key, part in (_parts(text) or {}).items() if key in kept}
         left.append((name, json.dumps(parts) if parts or name == "facts" else None))
     return left
+
+
+def _left_of_recovery(recovery: Mapping[str, Any]) -> dict[str, Any]:
+    proof = {**recovery, "reference": recovery.get("receipt") or recovery.get("reference")}
+    return {name: proof[name] for name in _KEPT_OF_RECOVERY if isinstance(proof.get(name), str)}
 
 
 def _parts(text: str | bytes | None) -> dict[str, Any] | None:

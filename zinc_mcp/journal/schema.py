@@ -32,6 +32,7 @@ from zinc_mcp.journal.tables import (
 
 RENEWED = 2000
 """How many of the newest entries get a new digest: far more than one window holds."""
+_SLICE = 1000
 
 _KEPT = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
 KEPT_SCHEMA = _KEPT.scalar_subquery()
@@ -45,9 +46,15 @@ IS_OF_THIS_VERSION = sa.exists().where(
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where there are none, and bring those of an older version up to date.
 
+    A journal of this version is only looked at: whoever wants to read it waits for nobody who writes.
+
     Raises:
         JournalError: a newer version made them, they are not all there, or they are not ours.
     """
+    with engine.connect() as connection:
+        if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
+            _check_whole(connection)
+            return
     with engine.begin() as connection:
         begin_writing(connection)
         if _is_new(connection):
@@ -56,9 +63,7 @@ def create(engine: sa.Engine, now: float) -> None:
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
             )
-        found = _version(connection.execute(_KEPT).scalar_one_or_none())
-        if found > SCHEMA_VERSION:
-            raise newer()
+        found = _kept_version(connection)
         for version in range(found + 1, SCHEMA_VERSION + 1):
             _MIGRATIONS[version](connection)
             connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
@@ -74,10 +79,7 @@ def check_readable(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         if _is_new(connection):
             raise JournalError("There is no journal yet, and none can be made here.")
-        found = _version(connection.execute(_KEPT).scalar_one_or_none())
-        if found > SCHEMA_VERSION:
-            raise newer()
-        if found < SCHEMA_VERSION:
+        if _kept_version(connection) < SCHEMA_VERSION:
             raise JournalError(
                 "The journal was written by an older version of zinc-mcp and cannot be brought up to date, since it "
                 "can only be read.",
@@ -134,6 +136,13 @@ def _version(kept: object) -> int:
     if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
         raise half_made()
     return int(kept[:9])
+
+
+def _kept_version(connection: sa.Connection) -> int:
+    found = _version(connection.execute(_KEPT).scalar_one_or_none())
+    if found > SCHEMA_VERSION:
+        raise newer()
+    return found
 
 
 def _is_new(connection: sa.Connection) -> bool:
@@ -203,25 +212,43 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
 
 
 def _renew_twins(connection: sa.Connection) -> None:
-    """Version 6: products and places are compared by other rules, so that open and recent orders get today's digest.
+    """Versions 6 and 8: products and places are compared by other rules, so that orders get today's digests.
 
-    Without it an order from before the upgrade would not be known again within its window.
+    All that are in doubt and the newest ones: without it an order from before the upgrade would not be known again
+    within its window.
     """
-    from zinc_mcp.journal.twin import twin_of_body  # only here: the rules are not needed to open a journal
+    from zinc_mcp.journal.twin import digests_of_body  # only here: the rules are not needed to open a journal
 
-    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.twin, ENTRIES.c.body)
+    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.mode, ENTRIES.c.body)
     newest = sa.select(*columns).order_by(ENTRIES.c.id.desc()).limit(RENEWED)
     in_doubt = sa.select(*columns).where(ENTRIES.c.state.in_(FOREVER))
-    for row in (*connection.execute(newest).all(), *connection.execute(in_doubt).all()):
-        twin = twin_of_body(row.caller, row.body) if row.body is not None else None
-        if twin is not None and twin != row.twin:
-            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == row.id).values(twin=twin))
+    twins: list[dict[str, Any]] = []
+    near_twins: list[dict[str, Any]] = []
+    for row in {row.id: row for query in (newest, in_doubt) for row in connection.execute(query).all()}.values():
+        digests = digests_of_body(row.caller, row.mode, row.body) if row.body is not None else None
+        if digests is not None:
+            twin, near = digests
+            twins.append({"this_id": row.id, "new_twin": twin})
+            near_twins += [{"digest": digest, "entry_id": row.id} for digest in near]
+    if not twins:
+        return
+    renewed = sa.update(ENTRIES).where(ENTRIES.c.id == sa.bindparam("this_id"))
+    connection.execute(renewed.values(twin=sa.bindparam("new_twin")), twins)
+    for first in range(0, len(twins), _SLICE):  # each goes through the whole table, which is ordered by digests
+        ids = [twin["this_id"] for twin in twins[first : first + _SLICE]]
+        connection.execute(sa.delete(NEAR_TWINS).where(NEAR_TWINS.c.entry_id.in_(ids)))
+    connection.execute(sa.insert(NEAR_TWINS), near_twins)
 
 
 def _add_indices_and_forget(connection: sa.Connection) -> None:
     """Version 7: indices of the lists and of what may be forgotten; what earlier purges have left behind goes."""
     LISTED_INDEX.create(connection)
     FORGETTABLE_INDEX.create(connection)
+    forget_again(connection)
+
+
+def _forget_payments(connection: sa.Connection) -> None:
+    """Version 9: what purges of earlier versions have left of payments goes."""
     forget_again(connection)
 
 
@@ -237,4 +264,8 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     5: _add_questions_and_proofs,
     6: _renew_twins,
     7: _add_indices_and_forget,
+    8: _renew_twins,
+    9: _forget_payments,
 }
+TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
+"""The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

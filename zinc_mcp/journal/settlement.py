@@ -115,6 +115,16 @@ def without_order(entry: Entry, *, wallet_was_asked: bool) -> Mapping[str, int |
     return {**_unbought(authorised, entry.refunded_cents).columns, "authorised_cents": authorised}
 
 
+def was_paid_up_front(entry: Entry) -> bool:
+    """Say whether a wallet paid for an order that is over, so that the owner can say what has come back of it."""
+    return entry.authorised_cents is not None and entry.state in _ENDED
+
+
+def is_unproved(entry: Entry) -> bool:
+    """Say whether money that was paid up front for nothing still counts, since it is not proved to have come back."""
+    return was_paid_up_front(entry) and entry.state != "placed" and entry.counts_cents > 0
+
+
 def refunded_by_owner(entry: Entry, cents: int) -> Mapping[str, Any]:
     """Return what changes when the owner says that `cents` in all have come back of what was paid up front.
 

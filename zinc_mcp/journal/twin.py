@@ -45,10 +45,14 @@ def near_digests(caller: str, mode: str, order: OrderCreate, place: tuple[str, .
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
 
 
-def twin_of_body(caller: str, body: bytes) -> str | None:
-    """Return the digest that an order which was sent earlier has by today's folding; None if it is no order today."""
+def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str, ...]] | None:
+    """Return the twin digest and the near digests that an order which was sent earlier has by today's folding.
+
+    None if it is no order today.
+    """
     try:
-        return twin_digest(caller, _order_in(body))
+        order = _order_in(body)
+        return twin_digest(caller, order), near_digests(caller, mode, order)
     except (ValueError, RecursionError):  # bytes of an earlier version may hold what is refused today
         return None
 
