@@ -1,6 +1,7 @@
 """What one caller has at once: calls, and waits that end when they are removed."""
 
 import json
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,17 @@ from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from mcp import Client
 from serving.as_a_host import both_eras, call, host, said
-from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, served
+from serving.on_a_port import JSON, TRANSPORTS, connected, initialize, listening, served
 from serving.team_server import calling
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 from started import Started
 from wanted import arguments
 
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
 from zinc_mcp.process import Clocks
+from zinc_mcp.server.http.connections import connection_of
 from zinc_mcp.server.mcp.calls import MOST_CALLS
 
 
@@ -157,3 +162,36 @@ async def test_a_member_from_before_there_were_ids_keeps_their_orders_and_the_ne
 async def none_is_known(client: Client, placed: dict[str, Any]) -> None:
     for handle in (placed["key"], placed["order_id"]):
         assert said(await client.call_tool("get_order", {"order_id": handle}))["code"] == "order_not_found"
+
+
+async def test_a_connection_serves_a_member_until_the_last_of_its_requests_has_ended() -> None:
+    second_began, may_end = anyio.Event(), anyio.Event()
+    waits: list[bool] = []
+
+    async def work(scope: Scope, receive: Receive, send: Send) -> None:
+        connection = connection_of(scope)
+        assert connection is not None
+        assert connection.take()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        if scope["path"] == "/second":
+            second_began.set()
+            await may_end.wait()
+        await send({"type": "http.response.body", "body": b""})
+        await second_began.wait()
+        connection.release()
+        waits.append(connection.waits)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with listening(Starlette(routes=[Mount("/", app=work)]), listener):
+            async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+                for path in ("first", "second"):
+                    await stream.send(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                with anyio.fail_after(5):
+                    while not waits:
+                        await anyio.sleep(0.01)
+                    assert waits == [False], "the second is under way"
+                    may_end.set()
+                    while len(waits) < 2:
+                        await anyio.sleep(0.01)
+    assert waits == [False, True]

@@ -175,9 +175,11 @@ def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exp
 
 
 class _OneAnswer:
-    """ASGI middleware: ends a stream where the SDK would start a second response to the same request.
+    """ASGI middleware: ends a stream where the SDK would start a second response to the same request, and lets nothing
+    follow a response that is complete.
 
-    It does so when an SSE stream was ended from this side, as at every stop (mcp 2.3, `MCPServer.sse_app`).
+    It does so when an SSE stream was ended from this side, as at every stop, and after HEAD (mcp 2.3,
+    `MCPServer.sse_app`).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -191,9 +193,9 @@ class _OneAnswer:
             if over:
                 return
             if message["type"] == "http.response.start" and started:
-                over = True
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             started = True
+            over = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         await self._app(scope, receive, once if scope["type"] == "http" else send)
