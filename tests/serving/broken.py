@@ -68,7 +68,10 @@ BROKEN: dict[str, tuple[bytes, Owed]] = {
     "an endless id": (request("1e999").encode(), [(INVALID, None)]),
     "an id that is no number": (request("NaN").encode(), [(PARSE, None)]),
     "an id of 5,000 digits": (request("9" * 5_000).encode(), [(PARSE, None)]),
-    "an id of 400 digits in what is no request": (request("9" * 400, method="[]").encode(), [(INVALID, int("9" * 400))]),
+    "an id of 400 digits in what is no request": (
+        request("9" * 400, method="[]").encode(),
+        [(INVALID, int("9" * 400))],
+    ),
     "an id of 4,000 digits in what is no request": (request("9" * 4_000, method="[]").encode(), [(INVALID, None)]),
     "two byte order marks": (b"\xef\xbb\xbf" * 2 + request().encode(), [(PARSE, 5)]),
     "5,000 byte order marks": (b"\xef\xbb\xbf" * 5_000 + request().encode(), [(PARSE, 5)]),
