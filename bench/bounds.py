@@ -94,7 +94,7 @@ REQUESTS = (
         "connections without a known token, of all",
         "server.http.connections.WAITING_PART",
         "part",
-        "the one that has waited longest is closed",
+        "the one that has waited longest is closed: idle ones first, then unread ones",
     ),
     Bound(
         "connections to the page of a stdio server",
@@ -106,6 +106,7 @@ REQUESTS = (
     Bound("the body of a request", "server.http.connections.BODY_SECONDS", "seconds", "closed"),
     Bound("silence after an answer", "server.http.connections.KEEP_ALIVE_SECONDS", "seconds", "closed"),
     Bound("an answer that nobody reads", "server.http.connections.UNREAD_SECONDS", "seconds", "closed"),
+    Bound("what comes of a body after the answer to it", "server.http.connections.MAX_LATE_BYTES", "bytes", "closed"),
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),
@@ -136,10 +137,21 @@ REQUESTS = (
     Bound("a form of the approval page", "server.pages.approval.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one caller at once", "server.http.shares.MOST_REQUESTS", "", "429"),
     Bound("streams of one caller", "server.http.shares.MOST_STREAMS", "", "429"),
-    Bound("sessions of one caller", "server.http.shares.MOST_SESSIONS", "", "the one unused for longest ends"),
+    Bound(
+        "sessions of one caller",
+        "server.http.shares.MOST_SESSIONS",
+        "",
+        "the one unused for longest ends; 429 where all are at work",
+    ),
     Bound("a session without use", "server.http.shares.SESSION_IDLE_SECONDS", "seconds", "it ends"),
     Bound("tool calls of one caller at once", "server.mcp.calls.MOST_CALLS", "", "`too_many_calls`"),
-    Bound("visits to the approval page that are kept", "server.pages.visits.MOST_KEPT", "", "the oldest end"),
+    Bound("secrets that open the owner's page", "server.pages.visits.MOST_SECRETS", "", "the oldest end"),
+    Bound(
+        "visits of one visitor to the approval page",
+        "server.pages.visits.MOST_VISITS",
+        "",
+        "those unused for longest end",
+    ),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
 )
 

@@ -29,6 +29,7 @@ from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.pages.approval import address_of
 from zinc_mcp.server.pages.browser import has_desktop, page_beside
+from zinc_mcp.server.pages.visits import MOST_VISITS
 
 WriteConfig = Callable[[str], Path]
 
@@ -701,3 +702,29 @@ async def test_no_secret_of_the_page_is_logged(
     for secret in secrets:
         assert secret not in kept
         assert secret not in ours
+
+
+async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, home: Path) -> None:
+    ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        assert (await person.sign_in(ada)).status_code == 200
+        async with visitor(f"{origin}/approve/") as other:
+            assert (await other.sign_in(bob)).status_code == 200
+            first, last = other.visit, ""
+            for _ in range(1000):
+                last = fields((await other.send(token=bob)).text)["visit"]
+            assert (await other.send(visit=last)).status_code == 200
+            assert (await other.send(visit=first)).status_code == 401, "of their own, the oldest ends"
+        await person.look()
+
+
+async def test_the_visit_that_is_used_stays_however_many_are_opened(
+    open_test_process: OpenProcess, home: Path, clock: HandClock
+) -> None:
+    ada = add_member(home / "members.json", "ada")
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        assert (await person.sign_in(ada)).status_code == 200
+        for _ in range(MOST_VISITS * 2):
+            clock.pass_seconds(1)
+            assert (await person.send(token=ada)).status_code == 200
+            await person.look()
