@@ -27,7 +27,7 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
-from zinc_mcp.server.pages.approval import address_of
+from zinc_mcp.server.pages.approval import MOST_VIEWS, address_of
 from zinc_mcp.server.pages.browser import has_desktop, page_beside
 from zinc_mcp.server.pages.visits import MOST_VISITS
 
@@ -588,7 +588,7 @@ async def test_many_presses_at_once_are_one_order(open_test_process: OpenProcess
     async with opened(open_test_process) as (_, person):
         form = fields(forms_with(person.page, "about"))
         async with anyio.create_task_group() as tasks:
-            for _ in range(8):
+            for _ in range(MOST_VIEWS):
                 tasks.start_soon(lambda: person.send(**form, decision="yes"))
         await person.send(**form, decision="yes")
         assert "Ordered" in await person.look()
@@ -711,7 +711,7 @@ async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, ho
         async with visitor(f"{origin}/approve/") as other:
             assert (await other.sign_in(bob)).status_code == 200
             first, last = other.visit, ""
-            for _ in range(1000):
+            for _ in range(MOST_VISITS * 2):
                 last = fields((await other.send(token=bob)).text)["visit"]
             assert (await other.send(visit=last)).status_code == 200
             assert (await other.send(visit=first)).status_code == 401, "of their own, the oldest ends"
@@ -728,3 +728,29 @@ async def test_the_visit_that_is_used_stays_however_many_are_opened(
             clock.pass_seconds(1)
             assert (await person.send(token=ada)).status_code == 200
             await person.look()
+
+
+async def test_requests_of_one_visitor_at_once_are_bounded_and_are_no_strangers(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
+    caller = members_callers(home / "members.json")["ada"]
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        await place_order.place(process, replace(intent(), caller=caller))
+        assert (await person.sign_in(ada)).status_code == 200
+        zinc.script = ["slow"]
+        form = fields(forms_with(person.page, "about"))
+        statuses: list[int] = []
+
+        async def press() -> None:
+            statuses.append((await person.send(**form, decision="yes")).status_code)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(MOST_VIEWS * 3):
+                tasks.start_soon(press)
+            async with visitor(f"{origin}/approve/") as other:
+                assert (await other.sign_in(bob)).status_code == 200, "nobody else has less"
+        assert statuses.count(429) == MOST_VIEWS * 2
+        assert statuses.count(200) == MOST_VIEWS
+        await person.look()
+    assert len(zinc.posts) == 1

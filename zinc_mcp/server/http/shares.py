@@ -20,7 +20,7 @@ MOST_REQUESTS = 64
 MOST_STREAMS = 16
 """Open at once, of one caller: GET on `/mcp` and `/sse`."""
 MOST_SESSIONS = 32
-"""Of one caller; the one that was not used for longest ends when another is opened, if no request is under way in it."""
+"""Of one caller; when another is opened, the one ends that was not used for longest and has no request under way."""
 SESSION_IDLE_SECONDS = 900.0
 """So long after its last request, or the end of its last stream, a session ends."""
 KNOWN_EVERY_SECONDS = 0.5
