@@ -1,5 +1,6 @@
 """The one exchange with any network: through a proxy, with a company's own certificates, and what a failure proves."""
 
+import base64
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -469,6 +470,49 @@ async def test_a_node_whose_answer_is_packed_is_not_unpacked() -> None:
     node = TempoNode(SecretStr("https://node.test/"), transport=httpx.MockTransport(packed))
     with pytest.raises(ChainError):
         await node.chain_id()
+
+
+SPENT = {
+    "challenge": {"id": "kept", "realm": "zinc"},
+    "payload": {"type": "tx", "signature": "0xplanted?>" + "ab" * 40},
+}
+_SPENT = base64.urlsafe_b64encode(json.dumps(SPENT).encode()).decode().rstrip("=")
+_BASIC = base64.b64encode(b"planted-user:planted/pass?word>").decode()
+CREDENTIALS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a key": ({"Authorization": "Bearer zn_live_planted"}, ["zn_live_planted"]),
+    "a payment": (
+        {"Authorization": f"Payment {_SPENT}"},
+        [_SPENT, json.dumps(SPENT), SPENT["payload"]["signature"]],
+    ),
+    "a payment beside a key": (
+        {"Authorization": "Bearer zn_live_planted", "Payment-Authorization": f"Payment {_SPENT}"},
+        ["zn_live_planted", _SPENT, SPENT["payload"]["signature"]],
+    ),
+    "user and password": (
+        {"authorization": f"basic {_BASIC}"},
+        [_BASIC, "planted-user:planted/pass?word>", "planted/pass?word>"],
+    ),
+    "a key as the user": (
+        {"Authorization": "Basic " + base64.b64encode(b"sk_planted:").decode()},
+        [base64.b64encode(b"sk_planted:").decode(), "sk_planted:", "sk_planted"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CREDENTIALS)
+@pytest.mark.parametrize("slashes", ["/", "\\/"])
+async def test_no_credential_that_an_answer_quotes_is_read(kind: str, slashes: str) -> None:
+    headers, secrets = CREDENTIALS[kind]
+
+    def quoting(request: httpx.Request) -> httpx.Response:
+        told = json.dumps({"id": "kept", "quoted": secrets}).replace("/", slashes)
+        return httpx.Response(400, content=told.encode() + b"|" + secrets[0].encode())
+
+    exchange = Exchange("https://zinc.test", transport=httpx.MockTransport(quoting))
+    answer = await exchange.ask("POST", "/agent/orders", headers, seconds=5.0, content=b"{}")
+    told, _, bare = answer.content.partition(b"|")
+    assert json.loads(told) == {"id": "kept", "quoted": ["[redacted]"] * len(secrets)}
+    assert bare == b"[redacted]"
 
 
 async def test_a_request_that_never_left_is_told_from_one_without_an_answer() -> None:

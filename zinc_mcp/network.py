@@ -6,9 +6,10 @@ followed, no cookie kept, nothing unpacked. What fails says whether anything was
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -41,6 +42,9 @@ _ALWAYS_SENT = {
     "Accept-Encoding": "identity",
     "Connection": "keep-alive",
 }
+_SECRET_HEADERS = ("Authorization", "Payment-Authorization")
+_LEAST_SECRET = 5
+"""Characters: shorter ones stand in answers by chance."""
 _BRACKETS = b"[]{}"
 _SIGNS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
@@ -306,6 +310,43 @@ def _because(error: Exception) -> str:
 
 
 def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
-    """Blot the key out of an answer that quotes it: what is answered is shown to models as data."""
-    secret = headers.get("Authorization", "").removeprefix("Bearer ").encode()
-    return content.replace(secret, b"[redacted]") if len(secret) > 4 else content
+    """Blot credentials out of an answer that quotes them: what is answered is shown to models as data."""
+    secrets = {form for name in _SECRET_HEADERS for form in _forms(headers.get(name, ""))}
+    for secret in sorted(secrets, key=len, reverse=True):  # a whole before its parts
+        content = content.replace(secret.encode(), b"[redacted]")
+    return content
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Return what stands after the scheme of a header, and what can be read from it, as an answer may quote them."""
+    credential = value.strip().partition(" ")[2].strip()
+    for secret in (credential, *_parts(credential)):
+        if len(secret) >= _LEAST_SECRET:
+            yield secret
+            quoted = json.dumps(secret)[1:-1]
+            yield quoted
+            yield quoted.replace("/", "\\/")
+
+
+def _parts(credential: str) -> Iterator[str]:
+    """Return what base64 hides: the password (RFC 7617), or the proof in a payment's credential."""
+    spelled = credential.rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        text = base64.b64decode(spelled + "=" * (-len(spelled) % 4), validate=True).decode()
+    except ValueError:
+        return
+    yield text
+    try:
+        members = decoded(text.encode())
+    except ValueError:
+        user, _, password = text.partition(":")
+        yield password or user  # where there is no password, the user is the key
+        return
+    payload = cast("dict[str, object]", members).get("payload") if isinstance(members, dict) else None
+    if isinstance(payload, dict):
+        # Its own name for the payment is no secret, and an answer needs it.
+        yield from (
+            each
+            for name, each in cast("dict[str, object]", payload).items()
+            if isinstance(each, str) and name not in ("type", "externalId")
+        )

@@ -68,6 +68,14 @@ BROKEN: dict[str, tuple[bytes, Owed]] = {
     "an endless id": (request("1e999").encode(), [(INVALID, None)]),
     "an id that is no number": (request("NaN").encode(), [(PARSE, None)]),
     "an id of 5,000 digits": (request("9" * 5_000).encode(), [(PARSE, None)]),
+    "an id of 400 digits in what is no request": (
+        request("9" * 400, method="[]").encode(),
+        [(INVALID, int("9" * 400))],
+    ),
+    "an id of 4,000 digits in what is no request": (request("9" * 4_000, method="[]").encode(), [(INVALID, None)]),
+    "two byte order marks": (b"\xef\xbb\xbf" * 2 + request().encode(), [(PARSE, 5)]),
+    "5,000 byte order marks": (b"\xef\xbb\xbf" * 5_000 + request().encode(), [(PARSE, 5)]),
+    "byte order marks and nothing else": (b"\xef\xbb\xbf" * 5_000, [(PARSE, None)]),
 }
 
 LARGE: dict[str, tuple[bytes, Owed]] = {
@@ -85,6 +93,7 @@ SERVED: dict[str, tuple[bytes, Any]] = {
     "an id of many letters": (request('"' + "x" * 100_000 + '"').encode(), "x" * 100_000),
     "an id of many digits": (request('"' + "9" * 5_000 + '"').encode(), "9" * 5_000),
     "a large id": (request(str(2**70)).encode(), 2**70),
+    "an id of 400 digits": (request("9" * 400).encode(), int("9" * 400)),
     "an escaped emoji": (request('"\\ud83d\\ude00"').encode(), "\U0001f600"),
     "almost too large": (request(params='{"x":"' + "y" * 1_000_000 + '"}').encode(), 5),
 }

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from serving.team_server import (
 )
 
 from zinc_mcp.owner.members import remove_member
-from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS
+from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS, MAX_LATE_BYTES
 from zinc_mcp.server.http.shares import MOST_SESSIONS, MOST_STREAMS
 from zinc_mcp.server.message_bounds import MOST_LEVELS, MOST_MESSAGE_BYTES
 
@@ -389,6 +390,67 @@ def test_a_socket_is_not_left_open_by_who_never_reads(team: TeamServer) -> None:
     assert team.health_seconds() < 2
     assert team.resident_kib() - before < 8 * 1024
     opened.close()
+
+
+def test_strangers_who_never_read_lock_nobody_out(team: TeamServer) -> None:
+    token = team.member("kept-out")
+    asked = head("GET", "/approve/") * 20
+    held: list[socket.socket] = []
+    for _ in range(60):  # twice as many as may wait
+        opened = socket.socket()
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        opened.settimeout(2)
+        opened.connect(("127.0.0.1", team.port))
+        opened.setblocking(False)
+        held.append(opened)
+    try:
+        until_full = time.monotonic() + 4
+        while time.monotonic() < until_full:
+            for each in held:
+                with suppress(OSError):
+                    each.send(asked)
+            time.sleep(0.02)
+        for _ in range(5):
+            assert team.health_seconds() < 2
+            with team.client(token) as client:
+                session_of(client)
+    finally:
+        for each in held:
+            each.close()
+
+
+def test_a_request_with_a_length_and_chunks_is_refused_and_its_connection_ended(team: TeamServer) -> None:
+    token = team.member("two-lengths")
+    inner = head("GET", "/healthz")
+    ended = b"0\r\n\r\n"
+    both = f"Content-Length: {len(ended + inner)}\r\nTransfer-Encoding: chunked\r\n"
+    for path, more, known in (("/mcp", A_JSON, token), ("/approve/", FORM, None), ("/healthz", "", None)):
+        opened = team.bare(head("POST", path, known, more + both) + ended + inner)
+        got = answered(opened, 5)
+        assert (got.count(b"HTTP/1.1 "), got[:12]) == (1, b"HTTP/1.1 400"), path
+        assert b"connection: close" in got.lower()
+
+
+def test_head_of_a_stream_is_answered_once_and_logs_nothing(team: TeamServer) -> None:
+    token = team.member("head-of-a-stream")
+    for path in ("/sse", "/mcp"):
+        opened = team.bare(head("HEAD", path, token, "Accept: text/event-stream\r\nConnection: close\r\n"))
+        assert status_of(opened) > 0
+        opened.close()
+    # What the server logged is looked through at its end.
+
+
+def test_what_comes_after_an_answer_of_the_body_that_it_answers_is_bounded(team: TeamServer) -> None:
+    chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
+    opened = team.bare(head("POST", "/mcp", more=A_JSON + "Transfer-Encoding: chunked\r\n") + chunk)
+    assert status_of(opened) == 401
+    sent = 0
+    opened.settimeout(5)
+    with pytest.raises(OSError):
+        while sent < 8 * MAX_LATE_BYTES:
+            opened.sendall(chunk)
+            sent += len(chunk)
+    assert sent < 8 * MAX_LATE_BYTES
 
 
 def test_a_client_that_hangs_up_in_a_body_leaves_nothing(team: TeamServer) -> None:

@@ -1,5 +1,6 @@
 """Lines on stdin that are no messages, and messages that are unusual: each gets its answer, and the next one too."""
 
+import io
 import json
 import os
 import subprocess
@@ -12,10 +13,13 @@ from typing import Any
 import anyio
 import anyio.abc
 import pytest
+from mcp.types import INTERNAL_ERROR, jsonrpc_message_adapter
 from serving.as_a_host import both_eras
 from serving.broken import BROKEN, LARGE, SERVED, UNANSWERED, Owed, modern, request
 from serving.on_a_port import initialize
 from started import Started
+
+from zinc_mcp.server.lines import next_message
 
 
 @pytest.fixture
@@ -131,3 +135,19 @@ async def test_the_last_line_is_answered(started: Started, ending: bytes) -> Non
     ended = await anyio.run_process(program, input=given, env=environ)
     assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] in ([1, None], [None, 1])
     assert ended.stderr == b""
+
+
+@pytest.mark.parametrize("fault", [RecursionError("planted"), ValueError("planted")])
+def test_whatever_goes_wrong_while_a_line_is_read_is_an_answer(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*given: Any, **options: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(jsonrpc_message_adapter, "validate_json", fails)
+    read = next_message(io.BytesIO(request().encode() + b"\n"))
+    assert read is not None
+    [refusal] = read.refusals
+    assert (refusal.error.code, refusal.id, read.message) == (INTERNAL_ERROR, None, None)
+    assert type(fault).__name__ in caplog.text
+    assert "planted" not in caplog.text + refusal.error.message

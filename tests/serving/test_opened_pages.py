@@ -1,16 +1,19 @@
 """A host that is asked to open the approval page: what its answers mean, and that none of them is a yes."""
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
+from journals import entry_of
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.shared.message import SessionMessage
@@ -29,9 +32,10 @@ from serving.in_a_process import ClockInAFile, Desktop
 from serving.on_a_port import connected, initialize, served, zinc_on_a_port
 from serving.test_consent_matrix import declaring, unix
 from serving.visitor import Shown, visitor, words
-from wanted import arguments, book
+from wanted import arguments, book, intent
 
 from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.owner.members import add_member
 from zinc_mcp.process import Clocks
@@ -334,3 +338,21 @@ async def test_a_version_that_knows_no_addresses_is_sent_none(
                         facts = message.result["structuredContent"]
     assert facts["outcome"] == "waiting"
     assert "open in their browser" in facts["next_step"]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_call_cancelled_while_the_page_starts_leaves_nothing_that_keeps_the_process(
+    open_test_process: OpenProcess, steps: int
+) -> None:
+    async with open_test_process() as process:
+        entry = entry_of(await place_order.place(process, intent()))
+        async with page_beside(process, show=Shown()) as page:
+            async with anyio.create_task_group() as call:
+                call.start_soon(page.address, entry)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                call.cancel_scope.cancel()
+            addresses = {await page.address(entry) for _ in range(2)}
+            began = time.monotonic()
+    assert len(addresses) == 1
+    assert time.monotonic() - began < 4, "it would be cut off after five seconds"

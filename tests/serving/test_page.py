@@ -27,8 +27,9 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
-from zinc_mcp.server.pages.approval import address_of
+from zinc_mcp.server.pages.approval import MOST_VIEWS, address_of
 from zinc_mcp.server.pages.browser import has_desktop, page_beside
+from zinc_mcp.server.pages.visits import MOST_VISITS
 
 WriteConfig = Callable[[str], Path]
 
@@ -587,7 +588,7 @@ async def test_many_presses_at_once_are_one_order(open_test_process: OpenProcess
     async with opened(open_test_process) as (_, person):
         form = fields(forms_with(person.page, "about"))
         async with anyio.create_task_group() as tasks:
-            for _ in range(8):
+            for _ in range(MOST_VIEWS):
                 tasks.start_soon(lambda: person.send(**form, decision="yes"))
         await person.send(**form, decision="yes")
         assert "Ordered" in await person.look()
@@ -701,3 +702,55 @@ async def test_no_secret_of_the_page_is_logged(
     for secret in secrets:
         assert secret not in kept
         assert secret not in ours
+
+
+async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, home: Path) -> None:
+    ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        assert (await person.sign_in(ada)).status_code == 200
+        async with visitor(f"{origin}/approve/") as other:
+            assert (await other.sign_in(bob)).status_code == 200
+            first, last = other.visit, ""
+            for _ in range(MOST_VISITS * 2):
+                last = fields((await other.send(token=bob)).text)["visit"]
+            assert (await other.send(visit=last)).status_code == 200
+            assert (await other.send(visit=first)).status_code == 401, "of their own, the oldest ends"
+        await person.look()
+
+
+async def test_the_visit_that_is_used_stays_however_many_are_opened(
+    open_test_process: OpenProcess, home: Path, clock: HandClock
+) -> None:
+    ada = add_member(home / "members.json", "ada")
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        assert (await person.sign_in(ada)).status_code == 200
+        for _ in range(MOST_VISITS * 2):
+            clock.pass_seconds(1)
+            assert (await person.send(token=ada)).status_code == 200
+            await person.look()
+
+
+async def test_requests_of_one_visitor_at_once_are_bounded(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
+    caller = members_callers(home / "members.json")["ada"]
+    async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
+        await place_order.place(process, replace(intent(), caller=caller))
+        assert (await person.sign_in(ada)).status_code == 200
+        zinc.script = ["slow"]
+        form = fields(forms_with(person.page, "about"))
+        statuses: list[int] = []
+
+        async def press() -> None:
+            statuses.append((await person.send(**form, decision="yes")).status_code)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(MOST_VIEWS * 3):
+                tasks.start_soon(press)
+            async with visitor(f"{origin}/approve/") as other:
+                assert (await other.sign_in(bob)).status_code == 200, "nobody else has less"
+        assert statuses.count(429) == MOST_VIEWS * 2
+        assert len(statuses) == MOST_VIEWS * 3
+        await person.look()
+    assert len(zinc.posts) == 1

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sqlite3
 import stat
 import sys
 from collections.abc import AsyncGenerator
@@ -25,7 +26,7 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import add_member, remove_member
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.server.http.access import TOKEN_FILE, local_token
-from zinc_mcp.server.http.app import serve_http
+from zinc_mcp.server.http.app import MOST_ASKING, serve_http
 from zinc_mcp.server.mcp.server import build_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must not be served without members
@@ -325,6 +326,27 @@ async def test_readiness_knows_a_policy_that_cannot_be_read(open_test_process: O
         (home / "zinc.toml").write_text("[policy]\nmax_order = 'a lot'\n", encoding="utf-8")
         broken = await client.get("/readyz")
         assert (broken.status_code, broken.json()["code"]) == (503, "policy_invalid")
+
+
+async def test_strangers_who_ask_for_readiness_at_once_share_one_look(
+    open_test_process: OpenProcess, home: Path
+) -> None:
+    answers: list[int] = []
+    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
+        with sqlite3.connect(home / "journal.db", isolation_level=None) as other:
+            other.execute("BEGIN EXCLUSIVE")
+
+            async def ask() -> None:
+                answers.append((await client.get("/readyz")).status_code)
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(MOST_ASKING + 20):
+                    tasks.start_soon(ask)
+                await anyio.sleep(1.5)
+                assert answers == [503] * 19
+                assert (await client.get("/healthz")).status_code == 200
+                other.execute("ROLLBACK")
+    assert answers[19:] == [200] * (MOST_ASKING + 1)
 
 
 async def test_readiness_knows_a_journal_that_cannot_be_used(open_test_process: OpenProcess, home: Path) -> None:

@@ -5,6 +5,7 @@ read, even in what is broken.
 """
 
 import json
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mcp.types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
@@ -37,10 +39,14 @@ _QUICKLY_READ_BYTES = 16 * 1024
 """So much is read within milliseconds whatever it is made of."""
 _BOM = b"\xef\xbb\xbf"
 _WHOLE_FLOATS = 2**53
+_TOO_LARGE_AN_ID = 10**MOST_ID_CHARACTERS
 _PART = re.compile(r'[^"{}\[\]]+|"(?:[^"\\]|\\.)*"|[{}\[\]]')
 _ID = r'(-?\d{1,18}(?![\d.eE])|"(?:[^"\\]|\\.)*")'
 _GIVEN = re.compile(rf"\s*:\s*{_ID}\s*[,}}]")
 _AT_THE_END = re.compile(rf'(?<!\\)"id"\s*:\s*{_ID}\s*(?:,\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*)*\}}\s*$')
+
+
+logger = logging.getLogger("zinc_mcp")
 
 
 class Refusal(JSONRPCError):
@@ -60,9 +66,21 @@ class Read:
 
 
 def read_message(given: bytes) -> Read:
-    """Read one message. A byte order mark before it is ignored (RFC 8259, section 8.1)."""
-    if given.startswith(_BOM):
-        return replace(read_message(given[len(_BOM) :]), is_rewritten=True)
+    """Read one message. One byte order mark before it is ignored (RFC 8259, section 8.1).
+
+    Nothing is raised: one message that nobody foresaw must not end the server for all others.
+    """
+    try:
+        if given.startswith(_BOM):
+            return replace(_read(given[len(_BOM) :]), is_rewritten=True)
+        return _read(given)
+    except Exception as error:
+        # Its type alone: its words may hold the message.
+        logger.error("a message could not be read (%s)", type(error).__name__)
+        return _one(INTERNAL_ERROR, None, "this message could not be read")
+
+
+def _read(given: bytes) -> Read:
     if len(given) > _QUICKLY_READ_BYTES and (objection := objection_to(given)) is not None:
         return _one(INVALID_REQUEST, _glimpsed(given[:GLIMPSED_BYTES], given[-GLIMPSED_BYTES:]), objection)
     try:
@@ -103,7 +121,8 @@ def _notification(given: bytes, message: JSONRPCNotification) -> Read:
         return Read(message)
     name = whole["id"]
     if name is None and message.method.startswith("notifications/"):
-        return Read(message)  # hosts that fill in every optional field with null
+        # Hosts that fill in every optional field with null. The newer era's SDK would take it for a broken request.
+        return Read(message, is_rewritten=True)
     if isinstance(name, float) and name.is_integer() and abs(name) < _WHOLE_FLOATS:
         # A number without a fraction is that integer, as JSON Schema says and as bridges in between send it.
         request = JSONRPCRequest(jsonrpc="2.0", id=int(name), method=message.method, params=message.params)
@@ -167,7 +186,12 @@ def _one(code: int, name: object, why: str) -> Read:
     return Read(refusals=(_refusal(code, name, why),))
 
 
-_MEANINGS = {PARSE_ERROR: "Parse error", INVALID_REQUEST: "Invalid request", INVALID_PARAMS: "Invalid params"}
+_MEANINGS = {
+    PARSE_ERROR: "Parse error",
+    INVALID_REQUEST: "Invalid request",
+    INVALID_PARAMS: "Invalid params",
+    INTERNAL_ERROR: "Internal error",
+}
 
 
 def _refusal(code: int, name: object, why: str) -> Refusal:
@@ -180,9 +204,11 @@ def _usable(name: object) -> int | float | str | None:
     if isinstance(name, str):
         is_text = len(name) <= MOST_ID_CHARACTERS and not any("\ud800" <= sign <= "\udfff" for sign in name)
         return name if is_text else None
-    if isinstance(name, bool) or not isinstance(name, int | float):
+    if isinstance(name, bool):
         return None
-    return name if math.isfinite(name) else None
+    if isinstance(name, int):
+        return name if abs(name) < _TOO_LARGE_AN_ID else None
+    return name if isinstance(name, float) and math.isfinite(name) else None
 
 
 def _text(given: bytes) -> str:

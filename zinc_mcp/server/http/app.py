@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 5
 """How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
 
+MOST_ASKING = 16
+"""Requests for `/readyz` that wait for one look at the journal."""
+
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 logger = logging.getLogger("zinc_mcp")
@@ -122,12 +125,13 @@ def build_app(
     async def healthy(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    readiness = _Readiness(process)
+
     async def ready(request: Request) -> Response:
-        try:
-            await check_ready(process)
-        except ZincMcpError as error:
-            return JSONResponse({"status": "not ready", "code": error.code}, 503)
-        return JSONResponse({"status": "ready"})
+        code = await readiness.objection()
+        return JSONResponse(
+            {"status": "ready"} if code is None else {"status": "not ready", "code": code}, 503 if code else 200
+        )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -174,10 +178,48 @@ def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exp
     return f"https://{name}:{port}" if tls and port != 443 and name.rpartition(":")[2] == name else f"https://{name}"
 
 
-class _OneAnswer:
-    """ASGI middleware: ends a stream where the SDK would start a second response to the same request.
+class _Readiness:
+    """Says whether a process can take orders. Strangers ask: one look at a time is the answer to all of them."""
 
-    It does so when an SSE stream was ended from this side, as at every stop (mcp 2.3, `MCPServer.sse_app`).
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+        self._code: str | None = None
+        self._looked: anyio.Event | None = None
+        self._waiting = 0
+
+    async def objection(self) -> str | None:
+        """Return the code of what is in the way; None when nothing is."""
+        if self._looked is None:
+            return await self._look()
+        if self._waiting >= MOST_ASKING:
+            return "too_many_requests"
+        self._waiting += 1
+        try:
+            await self._looked.wait()
+        finally:
+            self._waiting -= 1
+        return self._code
+
+    async def _look(self) -> str | None:
+        looked = self._looked = anyio.Event()
+        self._code = "internal_error"
+        try:
+            await check_ready(self._process)
+            self._code = None
+        except ZincMcpError as error:
+            self._code = error.code
+        finally:
+            self._looked = None
+            looked.set()
+        return self._code
+
+
+class _OneAnswer:
+    """ASGI middleware: ends a stream where the SDK would start a second response to the same request, and lets nothing
+    follow a response that is complete.
+
+    It does so when an SSE stream was ended from this side, as at every stop, and after HEAD (mcp 2.3,
+    `MCPServer.sse_app`).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -191,9 +233,9 @@ class _OneAnswer:
             if over:
                 return
             if message["type"] == "http.response.start" and started:
-                over = True
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             started = True
+            over = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         await self._app(scope, receive, once if scope["type"] == "http" else send)

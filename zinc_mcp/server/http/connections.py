@@ -3,7 +3,8 @@
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
 `timeout_keep_alive` runs only after an answer. A connection *waits* while no request of somebody we know is under way
 on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
-nothing from members, and a watchdog is always answered.
+nothing from members, and a watchdog is always answered. One whose client does not read makes room as well, after the
+others, and one that is being answered last.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import time
 from typing import Any, Literal, cast
 
 import uvicorn
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -34,6 +36,8 @@ KEEP_ALIVE_SECONDS = 5
 """How long a connection may say nothing at all after an answer."""
 UNREAD_SECONDS = 30.0
 """How long a client may leave an answer unread."""
+MAX_LATE_BYTES = 1024 * 1024
+"""So much of a body may still come after the answer to it: a client that sends first and reads then gets its answer."""
 
 _CONNECTION = "zinc_mcp.connection"
 _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
@@ -64,6 +68,7 @@ class Connections(ServerState):
 
     def accepted(self, held: socket.socket) -> None:
         """Note a connection that has not got as far as its protocol: TLS is still being agreed upon."""
+        self._handshakes.pop(held.fileno(), None)  # the newest stands last
         self._handshakes[held.fileno()] = held, time.monotonic()
         self._make_room(None)
 
@@ -103,15 +108,22 @@ class Connections(ServerState):
         waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
         if len(self._handshakes) + len(waiting) <= self.most_waiting:
             return
-        # The oldest first: a slow client loses to a flood, a quick one does not.
-        for connection in waiting:
-            if not connection.is_answering and connection is not newest:
-                connection.end()
-                return
-        if self._handshakes:
-            self._hang_up(next(iter(self._handshakes)))
+        # The oldest first: a slow client loses to a flood, a quick one does not. Who is being answered comes last, and
+        # yet before the newest: a stranger who asks on and on would be answered all the time.
+        others = [each for each in waiting if each is not newest]
+        idle = [each for each in others if not each.is_unread and not each.is_answering]
+        unread = sorted((each for each in others if each.is_unread), key=lambda each: each.unread_since)
+        older_handshakes = list(self._handshakes)[: None if newest is not None else -1]
+        if idle or unread:
+            [*idle, *unread][0].end()
+        elif older_handshakes:
+            self._hang_up(older_handshakes[0])
+        elif others:
+            others[0].end()
         elif newest is not None:
             newest.end()
+        else:
+            self._hang_up(next(iter(self._handshakes)))
 
     def _forget_handshakes(self) -> None:
         """Forget those that the event loop has closed."""
@@ -138,15 +150,22 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._phase: tuple[_Phase, int] = "head", 0
         self._since = time.monotonic()
         self._ended = False
+        self._taken = 0
+        self._late_bytes = 0
         self.waits = True
-        self.waits_since = self._since
+        self.waits_since = self.unread_since = self._since
         self._served = cast(ASGIApp, self.app)
         self.app = cast(Any, self._serve)
 
     @property
     def is_answering(self) -> bool:
-        """Whether a whole request has come and its answer has not ended."""
-        return self._now_in() in ("answer", "unread")
+        """Whether a whole request has come and its answer is being made."""
+        return self._now_in() == "answer"
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its client leaves unread what it was sent."""
+        return self._now_in() == "unread"
 
     @property
     def most_of_one(self) -> int:
@@ -170,18 +189,35 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
-        if not self._ended:
-            self.data_received(bytes(self._piece[:nbytes]))
+        if self._ended:
+            return
+        cycle = self._cycle()
+        if cycle is not None and cycle.response_complete and cycle.more_body:
+            self._late_bytes += nbytes
+            if self._late_bytes > MAX_LATE_BYTES:
+                self.end()
+                return
+        self.data_received(bytes(self._piece[:nbytes]))
+
+    def pause_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self.unread_since = time.monotonic()
+        super().pause_writing()
 
     def take(self) -> bool:
-        """Note that a member's request is under way; False when there are too many of them."""
-        self.waits = not self._all.take()
-        return not self.waits
+        """Note that a member's request is under way; False when there are too many connections with one."""
+        if not self._taken and not self._all.take():
+            return False
+        self._taken += 1
+        self.waits = False
+        return True
 
     def release(self) -> None:
-        """Note that the member's request has been answered."""
-        self.waits, self.waits_since = not self._ended, time.monotonic()
-        self._all.release()
+        """Note that a member's request has been answered. The next one may be under way already (pipelining)."""
+        self._taken -= 1
+        if not self._taken:
+            self.waits, self.waits_since = not self._ended, time.monotonic()
+            self._all.release()
 
     def end(self) -> None:
         """End it at once; whoever serves a request on it is told that the client has gone."""
@@ -200,13 +236,24 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def _now_in(self) -> _Phase:
         if self.transport.is_closing() or self.flow.write_paused:
             return "unread"
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
+        cycle = self._cycle()
         if cycle is None or cycle.response_complete:
             return "head"
         return "body" if cycle.more_body else "answer"
 
+    def _cycle(self) -> RequestResponseCycle | None:
+        """Return what serves the last request; None before the first."""
+        return cast("RequestResponseCycle | None", self.cycle)
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._requests += 1
+        self._late_bytes = 0
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            # Where its body ends depends on who reads it, and a proxy in front may have read another request than we
+            # do (RFC 9112, section 6.1).
+            refused = JSONResponse({"error": "two_lengths"}, 400, {"Connection": "close"})
+            await refused(scope, receive, send)
+            return
         await self._served({**scope, _CONNECTION: self}, receive, send)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 from starlette.types import ASGIApp
 
 from zinc_mcp.server.http.connections import BoundedServer
@@ -20,7 +20,8 @@ class LoopbackServer(BoundedServer):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, most_waiting=MOST_CONNECTIONS, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS)
-        self.accepting = anyio.Event()
+        self.accepting: Callable[[], None] = lambda: None
+        """Called when it accepts connections."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -30,11 +31,13 @@ class LoopbackServer(BoundedServer):
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(list(sockets or ()))
-        self.accepting.set()
+        self.accepting()
 
 
 async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]) -> tuple[str, Callable[[], None]]:
     """Serve what `make_app` makes for `127.0.0.1:PORT`; return that name and what stops it again.
+
+    It is started whole, also for a call that is cancelled meanwhile: nobody could stop what was started by half.
 
     Raises:
         OSError: there is no port to be had.
@@ -43,13 +46,14 @@ async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]
     name = f"127.0.0.1:{listener.getsockname()[1]}"
     server = LoopbackServer(make_app(name))
 
-    async def serve() -> None:
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        server.accepting = task_status.started
         with listener:
             await server.serve(sockets=[listener])
 
     def stop() -> None:
         server.should_exit = True
 
-    tasks.start_soon(serve)
-    await server.accepting.wait()
+    with anyio.CancelScope(shield=True):
+        await tasks.start(serve)
     return name, stop

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,12 +20,13 @@ MOST_REQUESTS = 64
 MOST_STREAMS = 16
 """Open at once, of one caller: GET on `/mcp` and `/sse`."""
 MOST_SESSIONS = 32
-"""Of one caller; the one that was not used for longest ends when another is opened."""
+"""Of one caller; when another is opened, the one ends that was not used for longest and has no request under way."""
 SESSION_IDLE_SECONDS = 900.0
 """So long after its last request, or the end of its last stream, a session ends."""
 KNOWN_EVERY_SECONDS = 0.5
 
 _SESSION = b"mcp-session-id"
+_VERSION = b"mcp-protocol-version"
 _SESSIONS_PATH = "/mcp"
 
 
@@ -35,11 +37,28 @@ class _Request:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
+@dataclass(eq=False, slots=True)
+class _Session:
+    host: bytes
+    """The name of the server it was opened by."""
+    under_way: int = 0
+    """Requests and streams in it."""
+
+
 @dataclass(slots=True)
 class _Share:
     requests: set[_Request] = field(default_factory=set[_Request])
-    sessions: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    """The name of the server it was opened by (Host), by its id; the one used last stands last."""
+    sessions: dict[bytes, _Session] = field(default_factory=dict[bytes, _Session])
+    """By their ids; the one used last stands last."""
+    dismissed: bool = False
+
+    def touch(self, name: bytes) -> None:
+        if name in self.sessions:
+            self.sessions[name] = self.sessions.pop(name)
+
+    def idle(self) -> bytes | None:
+        """Return the session that was not used for longest, of those in which nothing is under way."""
+        return next((name for name, session in self.sessions.items() if not session.under_way), None)
 
 
 class Shares:
@@ -63,8 +82,7 @@ class Shares:
         objection = _objection(share, request)
         if objection is not None:
             self._forget_if_empty(caller, share)
-            status, code = objection
-            await JSONResponse({"error": code}, status, {"Retry-After": "5"})(scope, receive, send)
+            await _refusal(*objection)(scope, receive, send)
             return
         share.requests.add(request)
         try:
@@ -92,24 +110,51 @@ class Shares:
             tasks.cancel_scope.cancel()
 
     async def _served(self, caller: str, share: _Share, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != _SESSIONS_PATH or _is_modern(scope):
+            await self._app(scope, receive, send)
+            return
         given = _header(scope, _SESSION)
-        host = _header(scope, b"host")
-        if given in share.sessions:
-            share.sessions[given] = share.sessions.pop(given)
+        used = share.sessions.get(given)
+        if used is not None:
+            used.under_way += 1
+            share.touch(given)
+        name = given
+        refused = False
 
         async def noting(message: Message) -> None:
+            nonlocal used, name, refused
             if message["type"] == "http.response.start":
-                opened = next((value for name, value in message["headers"] if name == _SESSION), b"")
-                if not given and opened and message["status"] < 400:
-                    share.sessions[opened] = host
-                    while len(share.sessions) > MOST_SESSIONS:
-                        oldest = next(iter(share.sessions))
-                        await self._end(caller, oldest, share.sessions.pop(oldest))
-                elif given and (message["status"] == 404 or scope["method"] == "DELETE"):
+                status = message["status"]
+                opened = next((value for header, value in message["headers"] if header == _SESSION), b"")
+                if not given and opened and status < 400:
+                    session = _Session(_header(scope, b"host"), under_way=1)
+                    if not await self._make_room(caller, share) or share.dismissed:
+                        refused = True
+                        await self._end(caller, opened, session)
+                        await _refusal(429, "too_many_sessions")(scope, receive, send)
+                    else:
+                        share.sessions[opened] = used = session
+                        name = opened
+                elif status == 404 or (scope["method"] == "DELETE" and status < 300):
                     share.sessions.pop(given, None)
-            await send(message)
+            if not refused:
+                await send(message)
 
-        await self._app(scope, receive, noting)
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            if used is not None:
+                used.under_way -= 1
+                share.touch(name)
+
+    async def _make_room(self, caller: str, share: _Share) -> bool:
+        """End sessions until there is room for one more; False when something is under way in all of them."""
+        while len(share.sessions) >= MOST_SESSIONS:
+            oldest = share.idle()
+            if oldest is None:
+                return False
+            await self._end(caller, oldest, share.sessions.pop(oldest))
+        return True
 
     def _forget_if_empty(self, caller: str, share: _Share) -> None:
         if not share.requests and not share.sessions and self._shares.get(caller) is share:
@@ -117,15 +162,16 @@ class Shares:
 
     async def _dismiss(self, caller: str) -> None:
         share = self._shares.pop(caller)
+        share.dismissed = True
         for request in list(share.requests):
             if request.connection is None:
                 request.scope.cancel()
             else:
                 request.connection.end()
-        for session, host in share.sessions.items():
-            await self._end(caller, session, host)
+        while share.sessions:
+            await self._end(caller, *share.sessions.popitem())
 
-    async def _end(self, caller: str, session: bytes, host: bytes) -> None:
+    async def _end(self, caller: str, name: bytes, session: _Session) -> None:
         """End a session as its client would: nobody else is asked, and nothing of the SDK is reached into."""
         scope: Scope = {
             "type": "http",
@@ -137,7 +183,7 @@ class Shares:
             "raw_path": _SESSIONS_PATH.encode(),
             "root_path": "",
             "query_string": b"",
-            "headers": [(b"host", host), (_SESSION, session)],
+            "headers": [(b"host", session.host), (_SESSION, name)],
         }
         let_in(scope, caller)
 
@@ -162,6 +208,19 @@ def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
     if connection is not None and not connection.take():
         return 503, "too_many_connections"
     return None
+
+
+def _refusal(status: int, code: str) -> JSONResponse:
+    return JSONResponse({"error": code}, status, {"Retry-After": "5"})
+
+
+def _is_modern(scope: Scope) -> bool:
+    """Say whether a request is of the newer protocol: then it belongs to no session, whatever it names.
+
+    By the same rule as the SDK (mcp 2.3, `StreamableHTTPSessionManager._handle_request`).
+    """
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == _VERSION]
+    return bool(given) and given[0] not in HANDSHAKE_PROTOCOL_VERSIONS
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes:

@@ -85,6 +85,8 @@ def log_to_stderr() -> None:
     # These two show a message that could not be parsed, or a header as it came.
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
+    # This one names sessions, whose ids are half of what it takes to speak in one.
+    logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.ERROR)
 
 
 def own_version() -> str:

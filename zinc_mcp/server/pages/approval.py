@@ -6,7 +6,9 @@ page's own document can make one; a GET shows nothing. The model never sees this
 opens it.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -25,6 +27,7 @@ from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.server.http.bodies import is_announced_over
+from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
 from zinc_mcp.server.pages.sheet import sheet
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from zinc_mcp.process import Process
 
 MAX_FORM_BYTES = 8192
+MOST_VIEWS = 4
+"""Requests of one visitor at once; a view may wait for the journal and for Zinc."""
 SOON_SECONDS = 3.0
 """How long a decision waits for what comes of it before the page is shown again."""
 
@@ -64,6 +69,7 @@ class ApprovalPage:
         self._hosts = hosts
         self._visits = visits
         self._members = members
+        self._views: Counter[str] = Counter()
 
     def route(self) -> Route:
         """Return the one route, for an application."""
@@ -97,12 +103,31 @@ class ApprovalPage:
             return sheet("sign_in.html", 403, wrong=True)
         if token is None or visit is None:
             return self._stranger("ended")
+        if self._views[visit.visitor] >= MOST_VIEWS:
+            return _closed(
+                "Too much at once", "Wait until the other pages have come, then look again.", 429, token=token
+            )
         view = _View(self._process, token, visit)
+        with self._one_more(visit.visitor, connection_of(request.scope)):
+            try:
+                chosen = _entry_id(str(request.path_params["entry"]))
+                return await (view.decided(form) if "decision" in form else view.shown(chosen))
+            except ZincMcpError as error:
+                return _closed("This cannot be shown now", error.summary, 503, token=token)
+
+    @contextmanager
+    def _one_more(self, visitor: str, connection: Connection | None) -> Generator[None]:
+        """Count a request of a visitor while inside. Its connection is no stranger's then, where there is room."""
+        taken = connection is not None and connection.take()
+        self._views[visitor] += 1
         try:
-            chosen = _entry_id(str(request.path_params["entry"]))
-            return await (view.decided(form) if "decision" in form else view.shown(chosen))
-        except ZincMcpError as error:
-            return _closed("This cannot be shown now", error.summary, 503, token=token)
+            yield
+        finally:
+            self._views[visitor] -= 1
+            if not self._views[visitor]:
+                del self._views[visitor]
+            if connection is not None and taken:
+                connection.release()
 
     def _let_in(self, form: Form) -> str | None:
         """Return the token of the visit: of a new one where a secret or a member's token came, or the one given."""

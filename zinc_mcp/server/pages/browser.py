@@ -38,6 +38,9 @@ OPEN_SECONDS = 120.0
 """A window that nobody used for so long is taken for closed or out of sight: what is asked then opens another one.
 So a model that asks much opens a window every two minutes at most."""
 
+END_SECONDS = 5.0
+"""How long the page may take to end with its process; then it is cut off."""
+
 Show = Callable[[Path], bool]
 """Opens a file in the person's browser; False when that did not work."""
 
@@ -158,6 +161,8 @@ async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncG
         finally:
             page.forget()
             serving.stop()
+            # Whatever keeps the page from ending does not keep the process from it.
+            tasks.cancel_scope.deadline = anyio.current_time() + END_SECONDS
 
 
 def has_desktop(environ: Mapping[str, str]) -> bool:
@@ -203,7 +208,8 @@ class _OwnServer:
         self._tasks = tasks
         self._one = anyio.Lock()
         self._base: str | None = None
-        self.stop: Callable[[], None] = lambda: None
+        self._stop: Callable[[], None] = lambda: None
+        self._has_ended = False
 
     async def base(self) -> str:
         """Return the origin of the page, serving it from now on."""
@@ -211,9 +217,16 @@ class _OwnServer:
             if self._base is None:
                 from zinc_mcp.server.http.loopback import serve_on_loopback
 
-                name, self.stop = await serve_on_loopback(self._tasks, self._app)
+                name, self._stop = await serve_on_loopback(self._tasks, self._app)
                 self._base = f"http://{name}"
+                if self._has_ended:
+                    self._stop()
             return self._base
+
+    def stop(self) -> None:
+        """End it, and whatever is being started."""
+        self._has_ended = True
+        self._stop()
 
     def _app(self, name: str) -> "ASGIApp":
         from starlette.applications import Starlette

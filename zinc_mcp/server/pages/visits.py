@@ -18,8 +18,10 @@ SECRET_SECONDS = 600.0
 IDLE_SECONDS = 1800.0
 """So long after it was last used a visit ends. Longer than a question stands, so that a visitor sees what became of
 the order."""
-MOST_KEPT = 1000
-"""Secrets, and tokens of visits, that are kept at once; the oldest go first."""
+MOST_SECRETS = 1000
+"""That open the owner's page and are kept at once; the oldest go first."""
+MOST_VISITS = 20
+"""Of one visitor, by their tokens; those that were not used for longest end first."""
 
 _WINDOW_CHARACTERS = 32
 """A shorter name of a window can be guessed, and is taken for none."""
@@ -131,6 +133,7 @@ class Visits:
 
     def _admit(self, visit: Visit) -> str:
         self._forget()
+        self._make_room(visit.visitor)
         visit.used_at = self._clock()
         token = secrets.token_urlsafe(32)
         self._visits[_hash(token)] = visit
@@ -139,14 +142,16 @@ class Visits:
     def _forget(self) -> None:
         # A used secret is remembered for a while longer, to be told from one that never was.
         now = self._clock()
-        self._secrets = _newest(
-            {name: kept for name, kept in self._secrets.items() if now <= kept.until + IDLE_SECONDS}
-        )
-        self._visits = _newest({name: visit for name, visit in self._visits.items() if not self._is_over(visit)})
+        kept = [(name, secret) for name, secret in self._secrets.items() if now <= secret.until + IDLE_SECONDS]
+        self._secrets = dict(kept[-MOST_SECRETS:])
+        self._visits = {name: visit for name, visit in self._visits.items() if not self._is_over(visit)}
 
-
-def _newest(kept: dict[bytes, T]) -> dict[bytes, T]:
-    return dict(list(kept.items())[-MOST_KEPT:])
+    def _make_room(self, visitor: str) -> None:
+        """End visits of one visitor until there is room for one more: nobody ends another's."""
+        own = [(visit.used_at, name) for name, visit in self._visits.items() if visit.visitor == visitor]
+        own.sort(key=lambda each: each[0])
+        for _, name in own[: len(own) - MOST_VISITS + 1]:
+            del self._visits[name]
 
 
 def _hash(secret: str) -> bytes:
