@@ -345,7 +345,7 @@ async def end_unsent(
         told = error.before_sending() if isinstance(error, JournalError) else error
         await end(process, attempt, "refused", what, told, unsent=True)
         return
-    authorised = {} if authorised_cents is None else {"authorised_cents": authorised_cents}
+    authorised: dict[str, Any] = {} if authorised_cents is None else {"authorised_cents": authorised_cents}
     await settle(process, attempt, "unknown", what, problem=UNSENT_PROBLEM, **authorised, **FREE)
 
 
