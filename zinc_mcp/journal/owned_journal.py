@@ -204,7 +204,7 @@ class OwnedJournal(OpenJournal):
 
     def _with_key(self, connection: sa.Connection, key: str) -> Entry:
         query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(1)
-        row = connection.execute(query).first()
+        row = connection.execute(query.with_for_update()).first()
         if row is None:
             raise RefusedError(
                 "No order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
