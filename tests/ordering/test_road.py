@@ -1,6 +1,9 @@
 """The road of an order where it is not smooth: processes that stand still, journals that fail, news that comes late."""
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,3 +190,89 @@ async def test_an_order_that_was_approved_and_not_sent_in_time_is_told_as_that(
     events = [event.what for event in journal_of(home)[1] if event.entry_id == asked.id]
     assert events[-1] == "approved, and not sent in time"
     assert zinc.orders == {}
+
+
+@pytest.mark.parametrize("purged", [False, True], ids=["kept", "purged"])
+@pytest.mark.parametrize("how", ["in doubt", "failed later"])
+async def test_an_order_from_before_the_rules_of_sameness_changed_is_still_ours(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, how: str, *, purged: bool
+) -> None:
+    """The journal's digests are renewed; what was sent, and stands in Zinc's metadata, is not."""
+    if how == "in doubt":
+        zinc.script, zinc.listing = ["lose_after", "lose_before"], False
+    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+        entry = entry_of(await place(process, intent()))
+    [sent] = zinc.orders.values()
+    older = {**sent["metadata"], "zinc_mcp_twin": "0" * 40}
+    body = json.loads(zinc.posts[0].content) | {"metadata": older}
+    sent["metadata"] = older
+    with closing(sqlite3.connect(home / "journal.db")) as database, database:
+        gone = purged and how == "failed later"  # one in doubt is never purged
+        kept = None if gone else json.dumps(body).encode()
+        database.execute("UPDATE zinc_entries SET twin = ?, body = ?", ("0" * 40, kept))
+        database.execute("UPDATE zinc_meta SET value = '5' WHERE name = 'schema'")
+        database.execute("DROP INDEX zinc_entries_listed")
+        database.execute("DROP INDEX zinc_entries_forgettable")
+    zinc.listing = True
+    zinc.advance(sent["id"], "order_failed")
+    async with open_test_process() as process:
+        looked = await watch.look(process, "local", entry.key)
+    assert (entry_of(looked).state, entry_of(looked).counts_cents, looked.unasked) == ("failed", 0, None)
+    assert gone or entry_of(looked).twin == entry.twin, "it was renewed"
+
+
+async def test_a_lost_journal_and_a_call_that_came_to_nothing_buy_nothing_twice(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    async with open_test_process() as process:
+        bought = entry_of(await place(process, intent()))
+    for file in home.glob("journal.db*"):
+        file.unlink()
+    zinc.lists, zinc.script = [httpx.Response(500)], ["refuse"]
+    async with open_test_process() as process:
+        with pytest.raises(ZincMcpError):
+            await place(process, intent())
+        again = await place(process, intent())
+    assert (again.earlier, entry_of(again).order_id) == (True, bought.order_id)
+    assert len(zinc.orders) == 1
+
+
+async def test_a_repeat_that_is_paused_by_then_says_so(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.script = ["lose_before"] * 2
+    paused = False
+
+    async with open_test_process() as process:
+        doubted = entry_of(await place(process, intent()))
+
+        class Pausing(list[httpx.Response | Exception]):
+            """What Zinc's list gives next; somebody pauses ordering while it is read."""
+
+            def pop(self, index: Any = -1) -> httpx.Response | Exception:
+                nonlocal paused
+                paused = True
+                with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+                    journal.pause("the owner looks into it")
+                return super().pop(index)
+
+        zinc.lists = Pausing([httpx.Response(200, json={"orders": []})])
+        answer = await place(process, intent())
+    assert paused
+    assert (entry_of(answer).id, answer.earlier) == (doubted.id, True)
+    assert answer.refusal is not None and answer.refusal.code == "paused"
+    assert len(zinc.posts) == 2
+
+
+async def test_a_yes_is_refused_at_once_where_its_callers_orders_on_that_rail_are_paused(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "page"\n')
+    async with open_test_process() as process:
+        asked = entry_of(await place(process, intent()))
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+            journal.pause("Zinc charged more", asked)
+    async with open_test_process(api_key=None, wallet="sandbox") as terminal:  # which has no way to send it
+        with pytest.raises(RefusedError) as refused:
+            await decide(terminal, yes(asked, how="terminal"))
+    assert refused.value.code == "paused"

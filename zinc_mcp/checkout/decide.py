@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,8 @@ async def _take(process: Process, decision: Decision, *, caller: str | None = No
         if taken.refusal is not None:
             raise taken.refusal
         if taken.unnoted:
-            await _asked_anew(process, taken.entry)
+            with suppress(StaleEntryError):  # somebody else was faster, and the question is closed in any case
+                await _asked_anew(process, taken.entry)
             raise RefusedError(
                 "Since the question was asked, another order like it has come, so the answer was not taken.",
                 "The question is asked again and says so; the user decides about that one.",

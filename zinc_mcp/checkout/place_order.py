@@ -134,7 +134,10 @@ async def _placed(
             entry = opened if isinstance(opened, Entry) else opened.entry
             if "clock_uncertain" in entry.facts:
                 await process.journal.run(lambda journal: journal.note_clock())
-            return Answer(await _asked(process, entry, intent, policy))
+            try:
+                return Answer(await _asked(process, entry, intent, policy))
+            except StaleEntryError:
+                continue  # cleared away while the question was made: open anew
         if opened is not None:
             found = await take_for_answer(process, opened, draft, deadline)
             if isinstance(found, Answer):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -117,7 +118,8 @@ async def despite_the_journal(process: Process, error: JournalError, draft: Draf
         twin = await process.journal.run(lambda journal: journal.standing_twin(draft, process.clocks.twin))
     except JournalError:
         twin = None
-    if twin is None or (twin.state == "waiting" and twin.lease_owner == process.owner):  # this call's own
+    own = twin is not None and twin.state == "waiting" and twin.lease_owner == process.owner  # this call's
+    if twin is None or own or process.unwritten.known(twin.id) is not None:  # or known to have bought nothing
         raise error.before_sending() from error
     if twin.state in FOREVER:
         raise error.in_doubt("The same order was sent before", twin.key, order_id=twin.order_id) from error
@@ -193,18 +195,20 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
     entries = await process.journal.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
     some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
 
-    async def refresh(entry: Entry, rail: Rail) -> None:
-        async with some_at_once:
-            await refreshed(process, entry, rail)
+    async def bring_up_to_date(entry: Entry) -> None:
+        rail = process.rails.get(entry.rail)
+        # A journal that fails makes no room; whoever opens next is told so. Out of here it would come in a group.
+        with suppress(JournalError):
+            async with some_at_once:
+                if entry.state == "waiting":
+                    await clear_abandoned(process, entry)
+                elif rail is not None:
+                    await refreshed(process, entry, rail)
 
     with anyio.move_on_after(process.clocks.refresh):
         async with anyio.create_task_group() as tasks:
             for entry in entries:
-                rail = process.rails.get(entry.rail)
-                if entry.state == "waiting":
-                    await clear_abandoned(process, entry)
-                elif rail is not None:
-                    tasks.start_soon(refresh, entry, rail)
+                tasks.start_soon(bring_up_to_date, entry)
 
 
 async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
@@ -246,8 +250,10 @@ async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, dead
         return None
     try:
         attempt = await start(process, claimed, rail, what="sending the same bytes again")
-    except (StaleEntryError, RefusedError):
+    except StaleEntryError:
         return None
+    except RefusedError as error:  # paused: the doubt stands, and the caller is told why it is not ended
+        return Answer(claimed, earlier=True, refusal=error)
     return await await_attempt(attempt, deadline, earlier=True)
 
 

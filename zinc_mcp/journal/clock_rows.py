@@ -17,9 +17,9 @@ def newest(connection: sa.Connection) -> float:
 
 
 def from_the_future(connection: sa.Connection, now: float) -> list[Entry]:
-    """List the entries whose own times lie after `now`."""
+    """List the entries whose own times lie after `now`, and hold them until they are changed."""
     query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.opened_at > now, ENTRIES.c.counted_at > now))
-    return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(_MOST_PUT_RIGHT))
+    return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(_MOST_PUT_RIGHT).with_for_update())
 
 
 def number(found: object) -> float:

@@ -18,6 +18,7 @@ from zinc_mcp.journal.decision import QuestionRef, approved_too_long_ago, is_ove
 from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
+    WITHOUT_ORDER,
     Draft,
     Entry,
     Limits,
@@ -108,15 +109,26 @@ class Journal(ReadJournal, OwnedJournal):
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
         with self._writing() as connection:
-            known = connection.execute(
-                sa.select(ENTRIES).where(
-                    ENTRIES.c.mode == draft.mode, sa.or_(ENTRIES.c.order_id == order_id, ENTRIES.c.key == key)
-                )
-            ).first()
-            if known is not None:
-                return entry_of(known)
-            entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at)
+            is_it = sa.or_(ENTRIES.c.order_id == order_id, ENTRIES.c.key == key)
+            by_its_id = ENTRIES.c.order_id.is_(None)  # after those that have one
+            query = (
+                sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, is_it).order_by(by_its_id, ENTRIES.c.id.desc())
+            )
+            row = connection.execute(query.with_for_update()).first()
+            entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at) if row is None else entry_of(row)
+            # A first try may have come to nothing under the key that the lost journal's order has.
+            is_its_key = (entry.key, entry.caller, entry.twin) == (key, draft.caller, draft.twin)
+            if row is not None and not (entry.state in WITHOUT_ORDER and entry.order_id is None and is_its_key):
+                return entry
+            reserved = draft.ceiling_cents + draft.fee_cents
             changes: dict[str, Any] = {
+                "ceiling_cents": draft.ceiling_cents,
+                "fee_cents": draft.fee_cents,
+                "reserved_cents": reserved,
+                "counts_cents": reserved,
+                "spent_cents": None,
+                "refunded_cents": None,
+                "problem": None,
                 "order_id": order_id,
                 "status": status,
                 "attempts": 1,

@@ -42,6 +42,11 @@ _INTENTION = ("twin", "caller", "mode")
 _SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
 _TWIN = ENTRIES.alias("twin_of")
 _TWINS = sa.select(sa.func.count()).where(*_SAME_INTENTION)
+_KNOWN_TWIN = (
+    sa.select(ENTRIES.c.id)
+    .where(*_SAME_INTENTION, sa.or_(ENTRIES.c.order_id.is_not(None), ENTRIES.c.state.in_(STANDING)))
+    .limit(1)
+)
 # What its state says may be unreadable: then it stands, and whoever reads it says so.
 _STANDING_TWINS = (
     sa.select(ENTRIES)
@@ -265,9 +270,9 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
     return None
 
 
-def count_twins(connection: sa.Connection, draft: Draft) -> int:
-    """Count all entries there ever were for the same intention."""
-    return int(connection.execute(_TWINS, _intention(draft)).scalar_one())
+def knows_twin(connection: sa.Connection, draft: Draft) -> bool:
+    """Say whether any entry for the same intention stands, or has come to an order; one that bought nothing is none."""
+    return connection.execute(_KNOWN_TWIN, _intention(draft)).first() is not None
 
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, int]:

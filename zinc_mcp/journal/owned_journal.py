@@ -235,7 +235,7 @@ def _meant(
     query = query if caller is None else query.where(ENTRIES.c.caller == caller)
     found: list[Entry] = []
     unreadable: UnreadableEntryError | None = None
-    for row in connection.execute(query.order_by(ENTRIES.c.id.desc())).all():
+    for row in connection.execute(query.order_by(ENTRIES.c.id.desc()).with_for_update()).all():
         try:
             found.append(entry_of(row))
         except UnreadableEntryError as error:

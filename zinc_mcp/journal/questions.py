@@ -65,9 +65,11 @@ def ask(connection: sa.Connection, entry: Entry, consent: Mapping[str, Any], mos
     return rows.change(connection, entry, "waiting", "asked", {}, {"consent": dict(consent), **FREE}, now)
 
 
-def asked_about(connection: sa.Connection, about: QuestionRef, caller: str | None) -> Entry | None:
-    """Return the entry that waits for an answer to exactly this question, or None."""
-    row = connection.execute(*rows.one(about.entry_id)).first()
+def asked_about(
+    connection: sa.Connection, about: QuestionRef, caller: str | None, *, to_change: bool = False
+) -> Entry | None:
+    """Return the entry that waits for an answer to exactly this question, or None; `to_change` as `rows.one`."""
+    row = connection.execute(*rows.one(about.entry_id, to_change=to_change)).first()
     if row is None:
         return None
     entry = entry_of(row)
@@ -137,7 +139,7 @@ def approve(
             code="approval_required",
         )
     try:
-        rows.refuse_when_paused(rows.meta(connection, "paused"))
+        rows.refuse_when_paused(rows.why_paused(connection, entry))
         admission.check(connection, entry, earliest)
     except RefusedError as error:
         problem = {"code": error.code, "summary": error.summary}
@@ -149,7 +151,7 @@ def approve(
 
 
 def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None) -> Entry:
-    entry = asked_about(connection, about, caller)
+    entry = asked_about(connection, about, caller, to_change=True)
     if entry is None:
         raise closed()
     return entry

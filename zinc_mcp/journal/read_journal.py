@@ -172,9 +172,9 @@ class ReadJournal(OpenJournal):
             return int(count), entries_of(connection, newest)
 
     def knows_twin(self, draft: Draft) -> bool:
-        """Say whether any entry, however it ended, is for the same intention."""
+        """Say whether any entry for the same intention still stands, or has come to an order of Zinc's."""
         with self._reading() as connection:
-            return opening.count_twins(connection, draft) > 0
+            return opening.knows_twin(connection, draft)
 
     def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
         """Return the earlier entry for the same intention that still stands."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Draft, Entry
+from zinc_mcp.journal.entry import STANDING, Draft, Entry
 from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.zinc.responses import Order
@@ -98,10 +98,11 @@ class Unwritten:
         return None
 
     def twin_of(self, draft: Draft) -> Learnt | None:
-        """Return what is kept about an entry for the same intention."""
+        """Return what is kept about an entry for the same intention that stands."""
         wanted = (draft.twin, draft.caller, draft.mode)
         for learnt in self._learnt.values():
-            if (learnt.entry.twin, learnt.entry.caller, learnt.entry.mode) == wanted:
+            same = (learnt.entry.twin, learnt.entry.caller, learnt.entry.mode) == wanted
+            if same and learnt.entry.state in STANDING:
                 return learnt
         return None
 

@@ -302,9 +302,12 @@ async def _keep_recovery(process: Process, attempt: Attempt, recovery: Mapping[s
 async def reopen(process: Process, attempt: Attempt) -> None:
     """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""
     if attempt.entry.state == "paid_no_order" and attempt.payment is not None and attempt.payment.order_key:
-        attempt.entry = await process.journal.move(
-            attempt.entry, "unknown", "the order's key came after all", problem=None
-        )
+        try:
+            attempt.entry = await process.journal.move(
+                attempt.entry, "unknown", "the order's key came after all", problem=None
+            )
+        except StaleEntryError as stale:
+            attempt.entry = stale.current
 
 
 async def find(process: Process, entry: Entry, rail: PayingRail) -> Order | None:

@@ -41,7 +41,8 @@ class Wanted:
 
     key: str | None
     """None: of whatever key, where an order is looked for that another journal placed."""
-    twin: str
+    twin: str | None
+    """As it was sent, by the rules of that day; None after a purge: the key is enough then."""
     ceiling_cents: int | None
     content: bytes | None
     """What was sent; None after a purge."""
@@ -52,17 +53,19 @@ class Wanted:
 
         Empty after a purge, and where the bytes are no order: then nothing can be held against them.
         """
-        try:
-            body: object = json.loads(self.content or b"{}")
-        except (ValueError, RecursionError):
-            return {}
-        return cast(Mapping[str, Any], body) if _is_order(body) else {}
+        body = _read(self.content)
+        return body if _is_order(body) else {}
 
 
-def _is_order(body: object) -> bool:
-    if not isinstance(body, dict):
-        return False
-    parts = cast(Mapping[str, object], body)
+def _read(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        body: object = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return cast(Mapping[str, Any], body) if isinstance(body, dict) else {}
+
+
+def _is_order(parts: Mapping[str, object]) -> bool:
     products: object = parts.get("products") or []
     address: object = parts.get("shipping_address") or {}
     return (
@@ -82,7 +85,16 @@ def wanted(of: Entry | Draft) -> Wanted:
     """
     if isinstance(of, Draft):
         return Wanted(None, of.twin, None, of.to_bytes(""))
-    return Wanted(of.key, of.twin, of.ceiling_cents, of.body)
+    return Wanted(of.key, _sent_twin(of), of.ceiling_cents, of.body)
+
+
+def _sent_twin(entry: Entry) -> str | None:
+    """Return the twin digest that Zinc was told. The entry's own may be of newer rules (`schema`, version 6)."""
+    if entry.body is None:
+        return None
+    metadata: object = _read(entry.body).get("metadata")
+    told = cast(Mapping[str, object], metadata).get(TWIN_FIELD) if isinstance(metadata, dict) else None
+    return told if isinstance(told, str) else entry.twin
 
 
 def is_named(order: Order, order_id: str) -> bool:
@@ -95,7 +107,7 @@ def may_be(order: Order, wish: Wanted) -> bool:
     if wish.ceiling_cents is not None and order.max_price is not None and order.max_price != wish.ceiling_cents:
         return False
     shown = order.metadata
-    if TWIN_FIELD in shown and shown[TWIN_FIELD] != wish.twin:
+    if wish.twin is not None and TWIN_FIELD in shown and shown[TWIN_FIELD] != wish.twin:
         return False
     if KEY_FIELD in shown and wish.key is not None:
         return told_key(order) == wish.key
