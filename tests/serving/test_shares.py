@@ -239,8 +239,11 @@ async def test_no_request_makes_the_server_forget_a_session_that_goes_on(
     open_test_process: OpenProcess, home: Path, method: str, path: str, more: dict[str, str]
 ) -> None:
     token = add_member(home / "members.json", "ada")
-    about = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
-    unknown = {"jsonrpc": "2.0", "id": 6, "method": "no/such", "params": {"_meta": about}}
+    about: dict[str, Any] = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    unknown: dict[str, Any] = {"jsonrpc": "2.0", "id": 6, "method": "no/such", "params": {"_meta": about}}
     async with open_test_process() as process, member(process, token) as client:
         first = await opened(client)
         content = json.dumps(unknown).encode() if method == "POST" else b""

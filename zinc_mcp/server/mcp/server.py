@@ -19,6 +19,7 @@ from zinc_mcp.server.callers import member_of
 from zinc_mcp.server.mcp.arguments import lookup_schema, order_schema
 from zinc_mcp.server.mcp.asking import Page, Terminal
 from zinc_mcp.server.mcp.calls import Calls
+from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.offered import only_what_there_is
 from zinc_mcp.server.mcp.results import output_schema
 from zinc_mcp.server.mcp.tools import Tool as Body
@@ -84,13 +85,13 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
     approval = _approval(process)
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     asking = {"anthropic/requiresUserInteraction": True} if approval == "host" else None
-    calls = Calls()
+    calls, dialogues = Calls(), Dialogues(process)
     tools = [
         _tool(
             "place_order",
             "Place an order",
             _PLACE_ORDER,
-            placing(process, "account", page, calls),
+            placing(process, "account", page, calls, dialogues),
             order_schema(),
             asking,
         ),
@@ -98,7 +99,7 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
             "place_agent_order",
             "Place an order paid by wallet",
             _PLACE_AGENT_ORDER,
-            placing(process, "agent", page, calls),
+            placing(process, "agent", page, calls, dialogues),
             order_schema(),
             asking,
         ),

@@ -26,6 +26,7 @@ from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import read_lookup, read_order
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.calls import Calls
+from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.results import crashed, failed, in_doubt, shown
 from zinc_mcp.views.facts import order_view, unasked_view
 from zinc_mcp.views.order import RefusalView
@@ -40,7 +41,7 @@ logger = logging.getLogger("zinc_mcp")
 Tool = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 
 
-def placing(process: "Process", rail: RailName, page: Page, calls: Calls) -> Tool:
+def placing(process: "Process", rail: RailName, page: Page, calls: Calls, dialogues: Dialogues) -> Tool:
     """Return the body of a placing tool that pays by `rail` and asks, where it cannot through the host, on `page`."""
 
     async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
@@ -66,7 +67,7 @@ def placing(process: "Process", rail: RailName, page: Page, calls: Calls) -> Too
         question = question_of(answer.entry) if answer.entry is not None else None
         if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
             return _placed(answer, process)
-        outcome = await asking.asked(process, page, answer, question, ctx, intent.caller, deadline)
+        outcome = await asking.asked(process, page, dialogues, answer, question, ctx, intent.caller, deadline)
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
