@@ -146,6 +146,12 @@ REQUESTS = (
         "the one unused for longest ends; 429 where all are at work",
     ),
     Bound("a session without use", "server.http.shares.SESSION_IDLE_SECONDS", "seconds", "it ends"),
+    Bound(
+        "dialogues of one caller that are open",
+        "server.mcp.dialogue.MOST_DIALOGUES",
+        "",
+        "it is asked on the page or in a terminal",
+    ),
     Bound("tool calls of one caller at once", "server.mcp.tools.tool.MOST_CALLS", "", "`too_many_calls`"),
     Bound("secrets that open the owner's page", "server.pages.visits.MOST_SECRETS", "", "the oldest end"),
     Bound(

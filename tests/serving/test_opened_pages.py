@@ -311,6 +311,31 @@ async def test_the_older_era_s_host_is_told_when_the_page_has_done_its_work(
     assert [each.params.elicitation_id for each in done] == [host.asked[0].elicitation_id]
 
 
+async def test_a_host_that_opened_the_page_often_is_told_once_when_it_has_done_its_work(
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
+) -> None:
+    shown, host, heard = Shown(), Host(), list[Any]()
+
+    async def hear(message: Any) -> None:
+        heard.append(message)
+
+    async with open_test_process(clocks=quick(clocks)) as process, page_beside(process, show=shown) as page:
+        server = build_server(process, page)
+        async with Client(server, mode="legacy", elicitation_callback=host.open, message_handler=hear) as client:
+            for _ in range(4):
+                assert (await call(client, "place_order", arguments()))["outcome"] == "waiting"
+            host.answer = ElicitResult(action="cancel")
+            assert (await call(client, "place_order", arguments()))["outcome"] == "waiting"
+            async with visitor(shown.address) as person:
+                await person.open(shown.secret)
+                await person.decide("yes")
+            await anyio.sleep(2.5)
+    done = [each for each in heard if isinstance(each, ElicitCompleteNotification)]
+    assert len(host.asked) == 5, "each time anew: the person may have closed the page"
+    assert [each.params.elicitation_id for each in done] == [host.asked[0].elicitation_id]
+    assert {each.elicitation_id for each in host.asked} == {host.asked[0].elicitation_id}
+
+
 @unix
 async def test_a_version_that_knows_no_addresses_is_sent_none(
     zinc: FakeZinc, clocks: Clocks, home: Path, tmp_path: Path

@@ -9,7 +9,7 @@ Only a yes sends anything, and everything but a no leads to the page or the term
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mcp.server.mcpserver import Context
@@ -32,7 +32,7 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
-from zinc_mcp.server.mcp.dialogue import Approve, Dialogue, Said, said_about_a_page, said_in_a_form
+from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, Said, said_about_a_page, said_in_a_form
 from zinc_mcp.text import printed
 
 if TYPE_CHECKING:
@@ -113,12 +113,19 @@ def in_a_terminal(entry: Entry) -> str:
 
 
 async def asked(
-    process: "Process", page: Page, answer: Answer, question: Question, ctx: Context, caller: str, deadline: float
+    process: "Process",
+    page: Page,
+    dialogues: Dialogues,
+    answer: Answer,
+    question: Question,
+    ctx: Context,
+    caller: str,
+    deadline: float,
 ) -> Told | InputRequiredResult:
     """Ask the person about an entry that waits, and return what came of it by the deadline (`time.monotonic`).
 
     In the newer protocol the question itself is the result of this leg, and the host calls again with the answer. In
-    the older one the dialogue stays open behind the answer.
+    the older one the dialogue stays open behind the answer, and a call that asks the same listens to it too.
 
     Raises:
         ZincMcpError: what the sending ended with.
@@ -142,13 +149,16 @@ async def asked(
     if str(ctx.protocol_version) >= MODERN:
         return _input_required(about, text, address)
     seconds_left = seconds_to_decide(entry, process.times.clock())
-    dialogue = Dialogue(process, ctx, about, text, caller, seconds_left, address=address)
-    await dialogue.heard(min(process.clocks.form, deadline - time.monotonic()))
+    dialogue, is_shared = dialogues.about(ctx, about, text, caller, seconds_left, address=address)
+    if dialogue is None:
+        return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier)
+    await dialogue.heard(ctx, min(process.clocks.form, deadline - time.monotonic()))
     if dialogue.answer is not None:
-        return dialogue.answer, None
+        # Of the calls that listened to one answer, the one that asked has what is new.
+        return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
     if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
         raise dialogue.error
-    why = _why(dialogue.error, dialogue.said)
+    why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.said)
     return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
 
@@ -232,7 +242,7 @@ async def _elsewhere(
 def _why(error: ZincMcpError | None, said: Said | None) -> str:
     if error is not None:
         return f"{error.summary} "
-    return _STILL_OPEN if said is None else _WHY_ELSEWHERE.get(said, "")
+    return "" if said is None else _WHY_ELSEWHERE.get(said, "")
 
 
 def _leads_elsewhere(error: ZincMcpError) -> bool:

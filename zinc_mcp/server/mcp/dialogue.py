@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("zinc_mcp")
 
+MOST_DIALOGUES = 12
+"""Open at once, of one caller, in all of their hosts."""
+
 Said = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
 
 _PROGRESS_SECONDS = 5.0
+_LEAST_SECONDS = 0.2
+"""A call that answered at once would end the stream that its dialogue goes out on, and nobody would be asked."""
 _LOOK_SECONDS = 1.0
 """How often an open dialogue looks whether its question was answered elsewhere."""
 
@@ -40,12 +45,16 @@ class Approve(BaseModel):
     approve: bool = Field(description="Buy this?")
 
 
-class Dialogue:
-    """One question in a host's dialogue of the older era. It stays open as long as the question stands."""
+class Dialogues:
+    """The dialogues that are open in the hosts of one server: one for each host and question, and so many a caller."""
 
-    def __init__(
+    def __init__(self, process: "Process") -> None:
+        """Remember who takes the decisions."""
+        self._process = process
+        self._open: dict[tuple[int, QuestionRef], Dialogue] = {}
+
+    def about(
         self,
-        process: "Process",
         ctx: Context,
         about: QuestionRef,
         text: str,
@@ -53,11 +62,12 @@ class Dialogue:
         seconds_left: float,
         *,
         address: str | None = None,
-    ) -> None:
-        """Ask now, in the background.
+    ) -> "tuple[Dialogue | None, bool]":
+        """Return the dialogue about a question in a host, and whether it was open already.
+
+        It is opened in the background if it was not; None when the caller has too many.
 
         Args:
-            process: takes the decision.
             ctx: of the call that asks.
             about: what is shown.
             text: how it is shown.
@@ -65,44 +75,115 @@ class Dialogue:
             seconds_left: how long the question stands.
             address: of the page, which the host is asked to open instead of showing a form.
         """
+        # The SDK makes a session for every call. What the host said of itself is one object for the whole connection.
+        host: object = ctx.session.client_params or ctx.session
+        key = id(host), about
+        earlier = self._open.get(key)
+        if earlier is not None and earlier.is_open:
+            return earlier, True
+        of_this_caller = sum(each.caller == caller for each in self._open.values() if each is not earlier)
+        if of_this_caller >= MOST_DIALOGUES:
+            return None, False
+        dialogue = Dialogue(self._process, ctx, host, about, text, caller, seconds_left, address, earlier)
+        self._open[key] = dialogue
+        self._process.tasks.start_soon(self._run, key, dialogue)
+        return dialogue, False
+
+    async def _run(self, key: tuple[int, QuestionRef], dialogue: "Dialogue") -> None:
+        try:
+            await dialogue.run()
+        finally:
+            if self._open.get(key) is dialogue:
+                del self._open[key]
+
+
+class Dialogue:
+    """One question in a host's dialogue of the older era. It stays open as long as the question stands."""
+
+    def __init__(
+        self,
+        process: "Process",
+        ctx: Context,
+        host: object,
+        about: QuestionRef,
+        text: str,
+        caller: str,
+        seconds_left: float,
+        address: str | None,
+        earlier: "Dialogue | None",
+    ) -> None:
+        """Prepare; see `Dialogues.about`.
+
+        Args:
+            process: takes the decision.
+            ctx: of the call that asks.
+            host: whose dialogue it is; kept so that its name is no other's meanwhile.
+            about: what is shown.
+            text: how it is shown.
+            caller: who decides.
+            seconds_left: how long the question stands.
+            address: of the page.
+            earlier: the last dialogue about the same question, in which the page was opened.
+        """
+        self.caller = caller
+        self.host = host
         self._process = process
         self._ctx = ctx
         self._about = about
         self._text = text
-        self._caller = caller
         self._address = address
         self._name = secrets.token_urlsafe(16)
-        self._seconds_left = seconds_left
+        self._was_opened = False
+        if earlier is not None:  # the host is told once, by one name, when the page has done its work
+            self._name, self._was_opened = earlier._name, True
+            earlier._is_followed = True
+            earlier._watching.cancel()
+        self._is_followed = False
         self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
+        self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
         self._ended = anyio.Event()
+        self._opened_at = anyio.current_time()
+        self._listeners = 0
         self.said: Said | None = None
-        """None while nothing was said."""
+        """None while nothing was said, and when it was closed before anything was."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
-        process.tasks.start_soon(self._run)
 
-    async def heard(self, seconds: float) -> None:
-        """Wait for an answer, and tell the host meanwhile that it is waited for. A cancelled call closes the dialogue.
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer in it would still count."""
+        return not self._ended.is_set() and not self._scope.cancel_called
+
+    async def heard(self, ctx: Context, seconds: float) -> None:
+        """Wait for an answer, and tell the host meanwhile that it is waited for.
+
+        One that was just opened is waited for until it has left. A cancelled call closes it, unless another listens.
 
         Raises:
-            CancelledError: the call was cancelled, so no answer to this dialogue counts any more.
+            CancelledError: the call was cancelled. If it was the last, no answer to this dialogue counts any more.
         """
         steps = 0
+        self._listeners += 1
+        least = self._opened_at + _LEAST_SECONDS - anyio.current_time()
         try:
-            with anyio.move_on_after(max(0.0, seconds)):
+            with anyio.move_on_after(max(0.0, least, seconds)):
                 while not self._ended.is_set():
                     steps += 1
-                    await self._ctx.report_progress(steps, message="Waiting for the user's decision")
+                    await ctx.report_progress(steps, message="Waiting for the user's decision")
                     with anyio.move_on_after(_PROGRESS_SECONDS):
                         await self._ended.wait()
         except anyio.get_cancelled_exc_class():
-            self._scope.cancel()
+            if self._listeners == 1:
+                self._scope.cancel()
             raise
+        finally:
+            self._listeners -= 1
         if self._ended.is_set() and self.said == "cannot_ask":
             # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
             await anyio.lowlevel.checkpoint()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Ask, and take the decision."""
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
@@ -118,7 +199,7 @@ class Dialogue:
             self.said = "cannot_ask"
         finally:
             self._ended.set()
-        if self.said == "opened":
+        if self.said == "opened" or self._was_opened:
             await self._completed()
 
     async def _asked(self) -> Said:
@@ -133,16 +214,18 @@ class Dialogue:
             return "cannot_ask"
 
     async def _decided(self, *, yes: bool) -> None:
-        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self._caller))
+        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self.caller))
         try:
-            self.answer = await decide(self._process, decision, caller=self._caller)
+            self.answer = await decide(self._process, decision, caller=self.caller)
         except ZincMcpError as error:
             self.error = error
 
     async def _completed(self) -> None:
         """Tell the host when the page it opened has done its work, so that it waits no longer."""
-        with anyio.move_on_after(self._seconds_left) as watched:
-            await self._closed_elsewhere(watched)
+        with self._watching:
+            await self._closed_elsewhere(self._watching)
+        if self._is_followed:
+            return
         await self._ctx.session.send_elicit_complete(self._name)
 
     async def _closed_elsewhere(self, scope: anyio.CancelScope) -> None:

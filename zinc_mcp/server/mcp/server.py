@@ -13,6 +13,7 @@ from mcp.server.request_state import RequestStateSecurity
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.server.callers import member_of
 from zinc_mcp.server.mcp.asking import Page, Terminal
+from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.offered import only_what_there_is
 from zinc_mcp.server.mcp.tools import get_order, place_agent_order, place_order
 from zinc_mcp.server.mcp.tools.tool import Service
@@ -54,7 +55,7 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
 
     `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
     """
-    service = Service(process, page or Terminal(), host_asks=_approval(process) == "host")
+    service = Service(process, page or Terminal(), Dialogues(process), host_asks=_approval(process) == "host")
     tools = [each.tool(service) for each in TOOLS]
     listed = process.settings.tools
     server = Server(

@@ -61,7 +61,7 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         question = question_of(answer.entry) if answer.entry is not None else None
         if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
             return _placed(answer, process)
-        outcome = await asking.asked(process, page, answer, question, ctx, intent.caller, deadline)
+        outcome = await asking.asked(process, page, service.dialogues, answer, question, ctx, intent.caller, deadline)
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:

@@ -17,6 +17,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.server.callers import member_of
 from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.results import output_schema
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Service:
     process: "Process"
     page: Page
     """Where people decide whom the host cannot ask."""
+    dialogues: Dialogues
+    """The dialogues that are open in hosts."""
     host_asks: bool = False
     """Whether the owner trusts the host's own prompt, so that the host has to ask on every call."""
     calls: Calls = field(default_factory=Calls)
