@@ -194,7 +194,7 @@ _READ_ONLY_CODES = ("25006", "42501")
 
 
 def _failure(raw: str, code: str | None = None) -> JournalError:
-    if code in _SENTENCES:
+    if code is not None and code in _SENTENCES:
         return JournalError(_SENTENCES[code])
     known = raw.lower()
     if code in _READ_ONLY_CODES or "readonly" in known or "read-only" in known or "permission denied" in known:

@@ -18,6 +18,7 @@ from zinc_mcp.journal.decision import QuestionRef, reference_of
 from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
+    NOTHING_SENT,
     Draft,
     Entry,
     Limits,
@@ -106,13 +107,18 @@ class Journal(ReadJournal, OwnedJournal):
             return look_up_rows.opened(connection, drafts, limits, lease=lease, now=now, **bounds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
-        """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
+        """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know.
+
+        An entry with its key that was never sent, or of another caller, is not about it.
+        """
+        has_its_key = sa.and_(
+            ENTRIES.c.key == key, ENTRIES.c.caller == draft.caller, ENTRIES.c.state.not_in(NOTHING_SENT)
+        )
         with self._writing() as connection:
-            known = connection.execute(
-                sa.select(ENTRIES).where(
-                    ENTRIES.c.mode == draft.mode, sa.or_(ENTRIES.c.order_id == order_id, ENTRIES.c.key == key)
-                )
-            ).first()
+            query = sa.select(ENTRIES).where(
+                ENTRIES.c.mode == draft.mode, sa.or_(ENTRIES.c.order_id == order_id, has_its_key)
+            )
+            known = connection.execute(query).first()
             if known is not None:
                 return entry_of(known)
             entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at)
