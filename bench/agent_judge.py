@@ -33,6 +33,7 @@ from bench.judge import (
     outcomes,
     posts_against_entries,
     told_rightly,
+    unjournalled,
 )
 from bench.plan import IGNORED, PACE, Round
 from bench.record_judge import judge_record
@@ -92,14 +93,12 @@ def judge_paid(each: Round, folder: Path, told: Mapping[int, Sequence[Told]], en
     for settlement in money.settlements:
         if settlement["idempotency_key"] not in journalled:
             verdict.found("lost", f"the journal does not know the payment {settlement['reference']}")
-    for attempt in attempts:
-        if attempt["credential"] is not None and attempt["idempotency_key"] not in journalled:
-            verdict.found("lost", "a credential went out under a key that the journal does not know")
+    unjournalled(verdict, attempts, entries)
     for one in evidence.values():
         settled = [each for each in money.settlements if each["idempotency_key"] in {e["key"] for e in one.entries}]
         unknowable = _given_and_lost(verdict, one, money)
         count(verdict, one)
-        duplicates(verdict, one, unknowable)
+        duplicates(verdict, one, unknowable, keys_count=each.dialect != IGNORED)
         _credentials(verdict, each, one, settled, known)
         _settlements(verdict, one, settled, known)
         _lies(verdict, one)

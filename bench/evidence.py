@@ -31,9 +31,12 @@ BROKEN = (
     "POSTs of one key at once",
     "reservations that do not count",
     "opened beside one in doubt",
+    "duplicates where keys are ignored, and no pause",
+    "POSTs after the pause",
+    "rounds of questions that nobody answered",
 )
-"""What breaks a promise. All of them must be zero; the last four are `bench.record_judge`'s, five before them
-`bench.class_judge`'s."""
+"""What breaks a promise. All of them must be zero; the last proves nothing of what it should, two before it are about a
+Zinc that ignores keys, four before those `bench.record_judge`'s, five before them `bench.class_judge`'s."""
 BROKEN_BY_WALLET = (
     "second credentials",
     "paid twice",
@@ -174,6 +177,11 @@ def _identity(body: Mapping[str, Any]) -> str:
     product: Mapping[str, Any] = body["products"][0]
     item = dict(parse_qsl(urlsplit(str(product["url"])).query)).get("item", "?")
     return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
+
+
+def could_buy(post: Mapping[str, Any]) -> bool:
+    """Say whether a POST was more than the question for a price."""
+    return bool(post["rail"] == "account" or post["credential"] is not None)
 
 
 def sorted_out(

@@ -5,7 +5,8 @@
 Real server processes over stdio and HTTP, a real socket to a sandbox process, every fault and every dialect, a
 `kill -9` at every step of the checkout, one to four processes that race with the same intention in other words, hosts
 that cancel or hang up, clocks that jump, a Zinc that goes away and comes back; and the classes of `bench.classes`. Then
-`bench.judge` reads Zinc's own ledger and the journals. The exit status is 1 when a promise was broken.
+`bench.judge` reads Zinc's own ledger and the journals. The exit status is 1 when a promise was broken, and after a
+long run also when nobody died at a step that the plan says was to be died at.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from zinc_mcp.journal.journal import Journal
 AT_ONCE = 8
 """Intentions in flight in one round."""
 PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
+LONG = 2000
+"""Intentions, from which on a run has to come by every step of its plan."""
 TRIES_MORE = 4
 """How often whoever was to die at a step and did not is tried again."""
 PROOF_SECONDS = 6.0
@@ -46,6 +49,7 @@ LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
 
 _ALL_BROKEN = (*BROKEN, *BROKEN_BY_WALLET)
+_ALL_ROWS = (*_ALL_BROKEN, "not bought")
 
 
 class _EnoughError(Exception):
@@ -56,14 +60,15 @@ class Campaign:
     """Rounds, their verdicts, and what they covered."""
 
     def __init__(
-        self, plan: Plan, folder: Path, *, keep: bool, turns: int, evenings: int = 2, until_broken: bool = False
+        self, plan: Plan, folder: Path, *, keep: bool, turns: int, evenings: int = 2, until: Collection[str] = ()
     ) -> None:
         self._plan = plan
         self._folder = folder
         self._keep = keep
         self._turns = turns
         self._evenings = evenings
-        self._until_broken = until_broken
+        self._until = until
+        """Once one of these rows is not zero, everything stops."""
         self.verdict = Verdict()
         self.coverage = Coverage(plan)
         self.slowest = 0.0
@@ -108,7 +113,7 @@ class Campaign:
         async def work() -> None:
             while waiting:
                 await self._round(nursery, waiting.pop())
-                if self._until_broken and self.is_broken:
+                if any(self.verdict.counts[row] for row in self._until):
                     raise _EnoughError
                 if most is not None and self.verdict.counts["intentions"] >= most:
                     raise _EnoughError
@@ -150,7 +155,7 @@ class Campaign:
         self.racing += sum(1 for wish in each.intentions if len(wish.racers) > 1)
         self.slowest = max([self.slowest, *(call.seconds for calls in told.values() for call in calls)])
         self.verdict.add(verdict)
-        broken = {name: verdict.counts[name] for name in (*_ALL_BROKEN, "not bought") if verdict.counts[name]}
+        broken = {name: verdict.counts[name] for name in _ALL_ROWS if verdict.counts[name]}
         print(
             f"{each.name:12} {each.dialect:36} {len(each.intentions):4} intentions "
             f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
@@ -215,13 +220,11 @@ class Campaign:
             person.close_stdin()
             await person.ended()
         await asyncio.gather(*(server.stop() for server in [*servers, *practice]))
-        if (
-            "agent" in each.rails and not people
-        ):  # whoever pays anew because the first payment lapsed may be left in doubt again
+        if "agent" in each.rails and not people:
+            # Whoever pays anew because the first payment lapsed may be left in doubt again.
             for _ in range(self._evenings):
-                over = (
-                    challenge_seconds(each) + PROOF_SECONDS if any(agent.doubtful for agent in agents) else LEASES_OVER
-                )
+                lapsed = challenge_seconds(each) + PROOF_SECONDS
+                over = lapsed if any(agent.doubtful for agent in agents) else LEASES_OVER
                 await self._evening(nursery, environ, agents, over)
         return agents, zinc
 
@@ -338,11 +341,9 @@ def main() -> int:
     parser.add_argument("--intentions", type=int, default=400)
     parser.add_argument("--rail", choices=list(PLANS), default="account")
     parser.add_argument("--dialect", default="all", help="`all`, or one as the sandbox spells it; `;` between several")
-    parser.add_argument(
-        "--kinds", default="", help="only rounds of these classes (`bench.classes`); `,` between several"
-    )
+    parser.add_argument("--kinds", default="", help="only rounds of these classes (`bench.classes`), with `,` between")
     parser.add_argument("--first", default="", help="rounds of these kinds come first; `,` between several")
-    parser.add_argument("--until-broken", action="store_true", help="stop at the first broken promise")
+    parser.add_argument("--until", default="", help="stop once one of these rows is broken, or `any`; `;` between them")
     parser.add_argument("--most", type=int, help="stop once so many intentions were judged")
     parser.add_argument("--at-once", type=int, help="rounds at a time (2; where payments must lapse 5)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
@@ -363,7 +364,7 @@ def main() -> int:
         keep=chosen.keep,
         turns=chosen.turns,
         evenings=chosen.evenings,
-        until_broken=chosen.until_broken,
+        until=_ALL_ROWS if chosen.until == "any" else list(filter(None, chosen.until.split(";"))),
     )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
     first: list[str] = chosen.first.split(",")
@@ -374,7 +375,7 @@ def main() -> int:
     if chosen.json:
         figures = {
             "counts": dict(verdict.counts),
-            "broken": [name for name in (*_ALL_BROKEN, "not bought") if verdict.counts[name]],
+            "broken": [name for name in _ALL_ROWS if verdict.counts[name]],
             "keys": dict(verdict.keys),
             "posts": dict(verdict.posts),
             "credentials": dict(verdict.credentials),
@@ -391,7 +392,8 @@ def main() -> int:
         print(f"kept in {folder}")
     else:
         shutil.rmtree(folder)
-    return 1 if campaign.is_broken else 0
+    is_long = chosen.intentions >= LONG and chosen.most is None and not chosen.until
+    return 1 if campaign.is_broken or (is_long and campaign.coverage.missed) else 0
 
 
 if __name__ == "__main__":

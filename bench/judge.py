@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.agents import Told
-from bench.evidence import Evidence, Unknown, Verdict, read_journal, read_ledgers, sorted_out
+from bench.evidence import Evidence, Unknown, Verdict, could_buy, read_journal, read_ledgers, sorted_out
 from bench.plan import CANCELLED, FAILING, IGNORED, PACE, REJECTED, Intention, Round
 
 FEE = 100
@@ -22,6 +22,10 @@ DOUBT = frozenset({"sending", "unknown"})
 GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
 ENDED_BY_ZINC = frozenset({"failed", "cancelled"})
 NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
+
+BY_IGNORED_KEYS = "duplicates where keys are ignored"
+NOT_NOTICED = "duplicates where keys are ignored, and no pause"
+AFTER_THE_PAUSE = "POSTs after the pause"
 
 EXCUSES = {"clock_uncertain": "a clock was uncertain"}
 """Codes of refusals that only a person lifts, and what they mean."""
@@ -46,7 +50,7 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
     known = {order["order_id"]: order for order in orders}
     for one in evidence.values():
         count(verdict, one)
-        duplicates(verdict, one)
+        duplicates(verdict, one, keys_count=each.dialect != IGNORED)
         if journal is None:
             continue
         _entries_against_orders(verdict, each, one, known)
@@ -54,6 +58,8 @@ def judge(each: Round, ledger: Path, journal: Path | None, told: Mapping[int, Se
         posts_against_entries(verdict, one)
         told_rightly(verdict, one, known, evidence.values())
         _honest(verdict, each, one, paused)
+    if journal is not None:
+        unjournalled(verdict, attempts, entries)
     if each.limit_cents is not None:
         limits(verdict, each.limit_cents, entries, events, orders)
     if each.dialect == IGNORED:
@@ -75,13 +81,18 @@ def count(verdict: Verdict, one: Evidence) -> None:
     verdict.posts[len(one.posts)] += 1
 
 
-def duplicates(verdict: Verdict, one: Evidence, given: Collection[str] = ()) -> None:
-    """Find what was ordered twice; `given` are ids of orders that nobody paid for and nobody could know."""
+def duplicates(verdict: Verdict, one: Evidence, given: Collection[str] = (), *, keys_count: bool = True) -> None:
+    """Find what was ordered twice; `given` are ids of orders that nobody paid for and nobody could know.
+
+    Where no key counts with Zinc, two orders of one key are Zinc's fault, and `apart` judges what is done about it.
+    """
     orders = [order for order in one.orders if order["order_id"] not in given]
     for earlier, later in pairwise(orders):
         after = OVER.get(one.intention.scenario)
         if after is not None and earlier["created_at"] + after / PACE <= later["created_at"]:
             verdict.counts["ordered again after the end"] += 1
+        elif not keys_count and earlier["idempotency_key"] == later["idempotency_key"]:
+            verdict.counts[BY_IGNORED_KEYS] += 1
         else:
             verdict.found("duplicated", f"{named(one)}: {earlier['order_id']} and {later['order_id']}")
 
@@ -176,14 +187,19 @@ def posts_against_entries(verdict: Verdict, one: Evidence) -> None:
         if len(digests) > 1:
             verdict.found("changed bodies", f"{named(one)}: {len(digests)} bodies went out under {key}")
         journalled = sum(entry["attempts"] for entry in one.entries if entry["key"] == key)
-        sent = sum(1 for post in one.posts if post["idempotency_key"] == key and _could_buy(post))
+        sent = sum(1 for post in one.posts if post["idempotency_key"] == key and could_buy(post))
         if sent > journalled:
             verdict.found("lost", f"{named(one)}: {sent} POSTs, {journalled} of them in the journal")
 
 
-def _could_buy(post: Mapping[str, Any]) -> bool:
-    """Whether it was more than the question for a price."""
-    return bool(post["rail"] == "account" or post["credential"] is not None)
+def unjournalled(verdict: Verdict, attempts: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]) -> None:
+    """Find what went out under a key that is in no entry, whatever came of it and whoseever it is."""
+    journalled = {entry["key"] for entry in entries}
+    for attempt in attempts:
+        if could_buy(attempt) and attempt["idempotency_key"] not in journalled:
+            what = "a credential" if attempt["credential"] is not None else "a POST"
+            key, outcome = attempt["idempotency_key"], attempt["outcome"]
+            verdict.found("lost", f"{what} went out under {key}, which the journal does not know: {outcome}")
 
 
 # What the agent was told
@@ -286,16 +302,18 @@ def apart(
 ) -> None:
     """In a dialect that ignores keys nobody can promise anything but to notice and to stop."""
     verdict.counts["rounds with ignored keys"] += 1
-    twice = verdict.counts.pop("duplicated", 0)
-    verdict.counts["duplicates where keys are ignored"] += twice
+    twice = verdict.counts[BY_IGNORED_KEYS]
     verdict.counts["rounds with such duplicates"] += twice > 0
     verdict.counts["rounds with such duplicates, noticed and paused"] += paused and twice > 0
-    verdict.findings = [each for each in verdict.findings if not each.startswith("duplicated")]
+    if twice and not paused:
+        verdict.found(NOT_NOTICED, f"{twice} duplicates, and everything went on")
     refused = [each.at for one in told.values() for each in one if each.said and each.said.get("code") == "paused"]
     if refused:
         # What was on the wire when the pause came is let come home.
-        late = sum(1 for attempt in attempts if attempt["at"] > min(refused) + WIRE)
-        verdict.counts["POSTs after the pause"] += late
+        for attempt in attempts:
+            if could_buy(attempt) and attempt["at"] > min(refused) + WIRE:
+                seconds = attempt["at"] - min(refused)
+                verdict.found(AFTER_THE_PAUSE, f"{attempt['idempotency_key']}, {seconds:.1f} s after it was told")
 
 
 def named(one: Evidence) -> str:

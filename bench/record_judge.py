@@ -20,7 +20,15 @@ AT_ONCE = "POSTs of one key at once"
 UNCOUNTED = "reservations that do not count"
 BESIDE_A_DOUBT = "opened beside one in doubt"
 
-_OF_OTHERS = ("claimed", "taken over", "the sending process did not come back", "abandoned before sending")
+_OWNERS_WORD = "resolved by the owner"
+_ON_THE_WIRE = frozenset({"signing", "sending"})
+_OF_OTHERS = (
+    "claimed",
+    "taken over",
+    "the sending process did not come back",
+    "abandoned before sending",
+    _OWNERS_WORD,
+)
 """What only somebody writes who has found that nobody holds an entry."""
 _MAY_COST = frozenset({"waiting", "signing", "sending", "unknown", "accepted", "paid_no_order"})
 _DOUBT = frozenset({"signing", "sending", "unknown", "paid_no_order"})
@@ -57,6 +65,8 @@ def _owner(verdict: Verdict, one: Evidence, before: Change, change: Change) -> N
         return
     if before["lease_owner"] is None or before["lease_taken"] is None:
         return
+    if change["what"] == _OWNERS_WORD and before["state"] not in _ON_THE_WIRE:
+        return  # whoever only looks finds that it has moved
     over = before["lease_taken"] + before["lease_seconds"]
     at = change["lease_taken"] if change["lease_owner"] is not None else change["at"]
     if at < over:

@@ -6,7 +6,8 @@
     python -m bench.sabotage --turn 12 --seeds 1    # two of them by rotation, as CI does
 
 Each sabotage of `bench.sabotages` names a file, the exact text that it replaces, the promise that this breaks, and who
-is to notice: the fault campaign within 300 intentions, or tests by name. The exit status is 1 when the text is not
+is to notice: the fault campaign within 300 intentions, by the rows that are about this promise, or tests by name, which
+have to fail themselves: a test that is skipped or cannot run notices nothing. The exit status is 1 when the text is not
 there (so that the table cannot rot), when the copy is not green without the sabotage, or when it stays green with it.
 """
 
@@ -30,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 INTENTIONS = 300
 """Within so many the campaign must notice."""
 CAMPAIGN_SECONDS, TESTS_SECONDS = 900, 600
+_PYTEST = ("-m", "pytest", "-q", "-rsfE", "-n0", "-p", "no:cacheprovider")
+_CANNOT_RUN = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError")
+"""How a test fails that has not come to what it tests."""
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "*.venv", "__pycache__", ".*_cache", ".hypothesis", "dist", "build", "artefacts", "*.egg-info"
 )
@@ -90,11 +94,13 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
                 return result(*_tests(sabotage.by, tree, folder))
             assert seed is not None
             rows, intentions = _campaign(sabotage.by, tree, folder, seed)
-            if not rows:
-                return result(False, f"green after {intentions} intentions", intentions)
+            noticed = [row for row in rows if row in sabotage.by.rows]
+            if not noticed:
+                others = f", but for {', '.join(rows)}" if rows else ""
+                return result(False, f"green after {intentions} intentions{others}", intentions)
             shutil.rmtree(tree)
             _check_green(sabotage.by, copied(folder), folder, seed, intentions)
-            return result(True, ", ".join(rows), intentions)
+            return result(True, ", ".join(noticed), intentions)
         except LookupError as error:
             return result(False, str(error.args[0]))
         except NotGreenError as error:
@@ -104,12 +110,12 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
 
 
 def _campaign(by: ByCampaign, tree: Path, folder: Path, seed: int, most: int | None = None) -> tuple[list[str], int]:
-    """Run the campaign until something is broken; return the broken rows, and how many intentions were judged."""
+    """Run the campaign until one of its rows is broken; return all that are, and how many intentions were judged."""
     figures = folder / "figures.json"
     command = [
         "-m", "bench.faults", "--seed", str(seed), "--intentions", str(INTENTIONS), "--dialect", "default", "--brief",
         "--rail", by.rail, "--first", ",".join(by.first), "--at-once", "3", "--turns", "5", "--evenings", "0",
-        "--until-broken", "--most", str(INTENTIONS if most is None else most), "--json", str(figures),
+        "--until", ";".join(by.rows), "--most", str(INTENTIONS if most is None else most), "--json", str(figures),
     ]  # fmt: skip
     figures.unlink(missing_ok=True)
     ended = _run(command, tree, folder, CAMPAIGN_SECONDS)
@@ -126,11 +132,23 @@ def _check_green(by: ByCampaign, tree: Path, folder: Path, seed: int, intentions
 
 
 def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
-    ended = _run(["-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *by.tests], tree, folder, TESTS_SECONDS)
-    failed = [line.split(" - ")[0] for line in ended.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    if ended.returncode == 1 and failed:
-        return True, failed[0].removeprefix("FAILED ").rpartition("::")[2]
-    return False, "green" if ended.returncode == 0 else f"pytest ended with {ended.returncode}: {failed}"
+    ended = _run([*_PYTEST, "-x", *by.tests], tree, folder, TESTS_SECONDS)
+    return noticed_by_tests(ended.returncode, ended.stdout)
+
+
+def noticed_by_tests(code: int, stdout: str) -> tuple[bool, str]:
+    """Say what pytest's end and summary mean: whether a test failed, and nothing was skipped or could not run."""
+    lines = stdout.splitlines()
+    could_not = [line for line in lines if line.startswith(("SKIPPED ", "ERROR "))]
+    failed = [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED ")]
+    if could_not:
+        return False, f"could not be tried: {could_not[0]}"
+    if code == 1 and failed:
+        name, _, why = failed[0].partition(" - ")
+        if why.startswith(_CANNOT_RUN):
+            return False, f"could not be tried: {failed[0]}"
+        return True, name.rpartition("::")[2]
+    return False, "green" if code == 0 else f"pytest ended with {code}: {failed}"
 
 
 def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
@@ -140,9 +158,8 @@ def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
         return None
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-sabotage-") as name:
         tree = copied(Path(name))
-        ended = _run(["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *names], tree, Path(name), TESTS_SECONDS)
-        skipped = [test for test in names if "skipped" in ended.stdout and test in ended.stdout]
-        if ended.returncode != 0 or skipped:
+        ended = _run([*_PYTEST, *names], tree, Path(name), TESTS_SECONDS)
+        if noticed_by_tests(ended.returncode, ended.stdout)[1] != "green":
             return f"not green without any sabotage:\n{ended.stdout[-3000:]}{ended.stderr[-500:]}"
     return None
 

@@ -12,6 +12,8 @@ class ByCampaign:
     """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
 
     rail: Literal["account", "agent"]
+    rows: tuple[str, ...]
+    """Those of `bench.evidence` that are about this promise: one of them must turn red, no other one counts."""
     first: tuple[str, ...]
 
 
@@ -35,12 +37,12 @@ class Sabotage:
     by: ByCampaign | ByTests
 
 
-def _account(*first: str) -> ByCampaign:
-    return ByCampaign("account", first)
+def _account(*first: str, red: tuple[str, ...]) -> ByCampaign:
+    return ByCampaign("account", red, first)
 
 
-def _agent(*first: str) -> ByCampaign:
-    return ByCampaign("agent", first)
+def _agent(*first: str, red: tuple[str, ...]) -> ByCampaign:
+    return ByCampaign("agent", red, first)
 
 
 def _tests(*tests: str) -> ByTests:
@@ -54,7 +56,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/leases.py",
         "        return self.left(entry) > 0.0",
         "        return False",
-        _account("slow", "hosts"),
+        _account("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
     ),
     Sabotage(
         "leases-ignored-by-wallet",
@@ -62,7 +64,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/leases.py",
         "        return self.left(entry) > 0.0",
         "        return False",
-        _agent("slow", "hosts"),
+        _agent("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
     ),
     Sabotage(
         "open-orders-do-not-count",
@@ -70,7 +72,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/rows.py",
         '        "counts_cents": reserved,',
         '        "counts_cents": 0,',
-        _account("slow"),
+        _account("slow", red=("reservations that do not count", "limit overruns")),
     ),
     Sabotage(
         "limits-of-what-is-there-alone",
@@ -78,7 +80,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/opening.py",
         "        if cents is not None and held + asked > cents:",
         "        if cents is not None and held > cents:",
-        _account("slow"),
+        _account("slow", red=("limit overruns",)),
     ),
     Sabotage(
         "doubt-of-a-day",
@@ -86,7 +88,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/opening.py",
         "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
         "",
-        _account("doubt"),
+        _account("doubt", red=("opened beside one in doubt", "duplicated")),
     ),
     Sabotage(
         "a-no-to-a-repeat-believed",
@@ -94,7 +96,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/checkout/send.py",
         '        process.checkpoint("answered")\n        if first:',
         '        process.checkpoint("answered")\n        if True:',
-        _account("kills", "hosts"),
+        _account("kills", "hosts", red=("wrong endings", "told wrongly", "duplicated")),
     ),
     Sabotage(
         "any-answer-believed",
@@ -102,7 +104,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/spending/same_order.py",
         "    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):",
         "    if is_ours or entry.order_id is None or is_named(order, entry.order_id):",
-        _account("answers"),
+        _account("answers", red=("answers about another order believed",)),
     ),
     Sabotage(
         "any-read-believed",
@@ -110,7 +112,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/spending/same_order.py",
         "    if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):",
         "    if order_id:",
-        _account("answers"),
+        _account("answers", red=("answers about another order believed",)),
     ),
     Sabotage(
         "one-clock-alone",
@@ -118,7 +120,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/times.py",
         "return min(self.clock(), self._second())",
         "return self.clock()",
-        _account("clocks"),
+        _account("clocks", red=("bought or spent by a wrong clock",)),
     ),
     Sabotage(
         "any-question-answered",
@@ -126,7 +128,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/questions.py",
         "    return entry if theirs and reference_of(entry) == about else None",
         "    return entry if theirs else None",
-        _account("questions"),
+        _account("questions", red=("sent without a yes to these bytes",)),
     ),
     Sabotage(
         "failing-journal-told-as-not-sent",
@@ -134,7 +136,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/spending/outcome.py",
         "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
         "    return error.before_sending()",
-        _account("journal"),
+        _account("journal", red=("told that nothing was sent, and it was",)),
     ),
     Sabotage(
         "attempts-not-counted",
@@ -142,7 +144,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/checkout/send.py",
         'marks |= {"attempts": entry.attempts + 1, **changes}',
         'marks |= {"attempts": entry.attempts, **changes}',
-        _account("hosts"),
+        _account("hosts", red=("lost",)),
     ),
     Sabotage(
         "visitors-parameters-count",
@@ -150,7 +152,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/twin.py",
         "        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()",
         "        line = canonical([product.url, _variant(product)]).decode()",
-        _account("slow", "hosts"),
+        _account("slow", "hosts", red=("duplicated",)),
     ),
     Sabotage(
         "quantity-forgotten",
@@ -158,7 +160,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/twin.py",
         "wanted[line] = wanted.get(line, 0) + product.quantity",
         "wanted[line] = 1",
-        _account("hosts"),
+        _account("hosts", red=("false twins",)),
     ),
     Sabotage(
         "any-amount-paid",
@@ -166,7 +168,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/payments/terms.py",
         "    if rest or not lowest <= fee <= highest:",
         "    if rest:",
-        _agent("hosts"),
+        _agent("hosts", red=("lies paid", "paid another amount")),
     ),
     Sabotage(
         "wallet-asked-by-a-stopped-process",
@@ -174,7 +176,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/spending/pay.py",
         "        await hold(process, attempt, rail.sign_seconds)\n",
         "        pass\n",
-        _agent("stops"),
+        _agent("stops", red=("wallets started again or too late",)),
     ),
     Sabotage(
         "failed-orders-give-back-what-was-paid",
@@ -182,7 +184,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/settlement.py",
         "        return _unbought(let_go, refunded)\n",
         "        return Settlement(0, 0, refunded)\n",
-        _agent("failing"),
+        _agent("failing", red=("money told to come back, and not proved", "paid past a limit", "limit overruns")),
     ),
     Sabotage(
         "order-key-not-kept",
@@ -190,7 +192,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/journal/payment.py",
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
-        _agent("hosts"),
+        _agent("hosts", red=("order keys lost",)),
     ),
 )
 

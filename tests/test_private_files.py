@@ -197,7 +197,7 @@ def test_a_journal_directly_in_a_folder_for_all_is_not_opened(tmp_path: Path) ->
     with pytest.raises(JournalError) as refused:
         Journal.open(f"sqlite:///{shared / 'j.db'}")
     assert str(shared) in refused.value.summary
-    assert "folder of its own" in (refused.value.owner_step or "")
+    assert "folder of its own" in str(refused.value.owner_step)
     assert not (shared / "j.db").exists()
     Journal.open(f"sqlite:///{shared / 'mine' / 'j.db'}").close()
 

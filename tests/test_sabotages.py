@@ -1,14 +1,17 @@
 """The sabotages stand on the code as it is, and `bench.sabotage` says so when one does not, or when nobody notices."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from started import ROOT
 
-from bench.sabotage import Result, applied, in_turn, table, tried
-from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByTests, Sabotage
+from bench.evidence import BROKEN, BROKEN_BY_WALLET
+from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
+from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
 EVERY = pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each: each.name)
 
@@ -45,6 +48,71 @@ def test_each_named_test_exists(sabotage: Sabotage) -> None:
             file, _, name = test.partition("::")
             source = (ROOT / file).read_text(encoding="utf-8")
             assert not name or re.search(rf"def {name}\(", source), test
+
+
+@pytest.mark.parametrize("sabotage", BY_CAMPAIGN, ids=lambda each: each.name)
+def test_each_campaign_s_sabotage_names_rows_that_there_are(sabotage: Sabotage) -> None:
+    assert isinstance(sabotage.by, ByCampaign)
+    assert sabotage.by.rows
+    there_are = {*BROKEN, *(BROKEN_BY_WALLET if sabotage.by.rail == "agent" else ())}
+    assert set(sabotage.by.rows) <= there_are
+
+
+SUITE = """
+import pytest
+
+def test_good():
+    pass
+
+def test_bad():
+    assert 1 == 2
+
+def test_raising():
+    raise RuntimeError("of the program under test")
+
+def test_importing():
+    import no_such_module_there_is
+
+@pytest.mark.skip(reason="no extra")
+def test_skipped():
+    pass
+
+@pytest.fixture
+def broken():
+    raise AssertionError("in a fixture")
+
+def test_with_a_broken_fixture(broken):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "noticed", "said"),
+    [
+        (["good"], False, "green"),
+        (["good", "bad"], True, "test_bad"),
+        (["raising"], True, "test_raising"),
+        (["skipped"], False, "could not be tried: SKIPPED"),
+        (["skipped", "bad"], False, "could not be tried: SKIPPED"),
+        (["with_a_broken_fixture"], False, "could not be tried: ERROR"),
+        (["importing"], False, "could not be tried"),
+    ],
+)
+def test_only_a_test_that_ran_and_failed_has_noticed_a_sabotage(
+    tmp_path: Path, names: list[str], noticed: bool, said: str
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (tmp_path / "test_suite.py").write_text(SUITE, encoding="utf-8")
+    chosen = [f"test_suite.py::test_{name}" for name in names]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rsfE", "-x", "-p", "no:cacheprovider", *chosen],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    found, by = noticed_by_tests(ended.returncode, ended.stdout)
+    assert (found, by.startswith(said)) == (noticed, True), by
 
 
 def test_there_are_enough_and_each_has_its_turn() -> None:

@@ -1,5 +1,6 @@
 """The campaign's own record of a journal, and what its judge makes of it: each row shown once by a broken journal."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 from ordering.test_journal import draft
 
-from bench.evidence import Evidence, Verdict
-from bench.plan import Intention
+from bench.agents import Told
+from bench.class_judge import judge_classes
+from bench.evidence import BROKEN, Evidence, Verdict
+from bench.judge import AFTER_THE_PAUSE, NOT_NOTICED, apart, duplicates, unjournalled
+from bench.plan import Intention, Round
 from bench.record import age_doubts, keep_record, read_record
 from bench.record_judge import AT_ONCE, BESIDE_A_DOUBT, TWO_OWNERS, UNCOUNTED, judge_record
 from zinc_mcp.journal.entry import Entry, Limits
@@ -20,6 +24,10 @@ from zinc_mcp.journal.leases import FREE
 WISH = Intention(
     number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),
     kill="", behaviour="patient", delay=0.0, clock="", racers=(), follows=False, seed=1,
+)  # fmt: skip
+QUESTIONS = Round(
+    name="001-questions", dialect="default", kind="questions", old_journal=False, repeat_seconds=None,
+    limit_cents=None, price=1000, outage=False, intentions=(WISH,),
 )  # fmt: skip
 
 
@@ -106,3 +114,94 @@ def test_a_post_that_went_again_while_the_first_was_unanswered_is_found(
         for fault, at in (("slow", 100.0), (None, 100.0 + after))
     ]
     assert recorded.judged() == found
+
+
+def test_the_owner_s_word_on_an_order_that_is_on_the_wire_is_found(recorded: Recorded) -> None:
+    sent = recorded.journal.move(recorded.opened(), "sending", "sending")
+    recorded.journal.move(sent, "rejected", "resolved by the owner", counts_cents=0, **FREE)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+def test_the_owner_s_word_on_an_order_that_is_only_looked_at_is_no_fault(recorded: Recorded) -> None:
+    left = recorded.journal.move(recorded.opened(), "unknown", "no answer", **FREE)
+    looked_at = taken_over(recorded.journal, left, "claimed")
+    recorded.journal.move(looked_at, "rejected", "resolved by the owner", counts_cents=0, **FREE)
+    assert recorded.judged() == {}
+
+
+# A Zinc that ignores keys, and what never was journalled
+
+
+def order_of(key: str, number: int) -> dict[str, Any]:
+    return {"order_id": f"o-{number}", "idempotency_key": key, "identity": WISH.identity, "created_at": float(number)}
+
+
+def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential: str | None = None) -> dict[str, Any]:
+    return {"idempotency_key": key, "order_id": None, "rail": rail, "credential": credential, "outcome": "x", "at": at}
+
+
+@pytest.mark.parametrize(
+    ("keys", "paused", "found"),
+    [
+        (("k", "k"), True, set[str]()),
+        (("k", "k"), False, {NOT_NOTICED}),
+        (("k", "other"), True, {"duplicated"}),
+        (("k", "other"), False, {"duplicated"}),
+        (("k",), False, set[str]()),
+    ],
+)
+def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
+    keys: tuple[str, ...], paused: bool, found: set[str]
+) -> None:
+    verdict = Verdict()
+    one = Evidence(WISH, orders=[order_of(key, number) for number, key in enumerate(keys)])
+    duplicates(verdict, one, keys_count=False)
+    apart(verdict, paused, {}, [])
+    assert {name for name in BROKEN if verdict.counts[name]} == found
+    assert verdict.broken is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("post", "broken"),
+    [
+        (post_of("k", 100.5), False),
+        (post_of("k", 102.5), True),
+        (post_of("k", 102.5, rail="agent"), False),
+        (post_of("k", 102.5, rail="agent", credential="c"), True),
+    ],
+)
+def test_who_goes_on_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
+    verdict = Verdict()
+    said = {"code": "paused", "outcome": "refused"}
+    told = Told(tool="place_order", words="", server="a", at=100.0, seconds=0.1, said=said)
+    apart(verdict, True, {1: [told]}, [post])
+    assert (verdict.counts[AFTER_THE_PAUSE], verdict.broken) == (int(broken), broken)
+
+
+@pytest.mark.parametrize(
+    ("post", "lost"),
+    [
+        (post_of("known"), 0),
+        (post_of("never journalled"), 1),
+        (post_of(None), 1),
+        (post_of("never journalled", rail="agent"), 0),
+        (post_of("never journalled", rail="agent", credential="c"), 1),
+    ],
+)
+def test_a_post_that_could_buy_and_was_never_journalled_is_lost_though_no_order_came_of_it(
+    post: dict[str, Any], lost: int
+) -> None:
+    verdict = Verdict()
+    unjournalled(verdict, [post], [{"key": "known"}])
+    assert (verdict.counts["lost"], verdict.broken) == (lost, bool(lost))
+
+
+@pytest.mark.parametrize(("answers", "broken"), [([], True), ([{"at": 1.0, "yes": True, "id": "q"}], False)])
+def test_questions_that_nobody_answered_prove_nothing(
+    tmp_path: Path, answers: list[dict[str, Any]], broken: bool
+) -> None:
+    (tmp_path / "decisions").write_text("".join(json.dumps(each) + "\n" for each in answers), encoding="ascii")
+    entries = [{"id": number, "consent": json.dumps({"id": f"q{number}"})} for number in range(8)]
+    verdict = Verdict()
+    judge_classes(verdict, QUESTIONS, tmp_path, [Evidence(WISH, entries=entries)], {}, [])
+    assert verdict.broken is broken

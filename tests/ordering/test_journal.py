@@ -297,6 +297,17 @@ def test_an_order_is_adopted_once(journal: Journal, clock: HandClock) -> None:
     assert opened(journal, draft()) == Standing(first, same_key=False)
 
 
+def test_an_order_is_adopted_beside_what_was_never_sent_under_its_key_or_is_another_callers(
+    journal: Journal, clock: HandClock
+) -> None:
+    never_sent = journal.move(entry(journal, draft(1, idempotency_key="key-1")), "refused", "limits")
+    another = entry(journal, draft(1, caller="ada", idempotency_key="key-1"))
+    adopted = journal.adopt(draft(1), "key-1", "o-1", "pending", clock.now - 10)
+    assert adopted.id not in (never_sent.id, another.id)
+    assert (adopted.state, adopted.order_id, adopted.caller) == ("accepted", "o-1", "local")
+    assert journal.adopt(draft(1), "key-1", "o-1", "pending", clock.now - 10) == adopted
+
+
 def test_no_failure_of_the_journal_shows_an_address(journal: Journal) -> None:
     made = entry(journal, draft())
     with pytest.raises(JournalError) as failed:

@@ -113,6 +113,21 @@ def test_a_journal_is_read_at_once_while_a_process_stands_still_in_the_middle_of
             assert time.monotonic() - began < AT_ONCE
 
 
+def test_doctor_says_that_a_journal_can_be_written_only_after_it_wrote(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'home' / 'journal.db'}"
+    program = Started(tmp_path)
+    program.configure("")
+    assert "it can be read and written" in program.run("doctor", ZINC_MCP_SANDBOX="1").stdout
+    full = "CREATE TRIGGER full BEFORE INSERT ON zinc_meta BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(full)
+    engine.dispose()
+    ended = program.run("doctor", ZINC_MCP_SANDBOX="1")
+    assert (ended.returncode, "can be read and not written" in ended.stdout) == (1, True)
+    assert "disk is full" in ended.stdout
+
+
 @needs_signals
 def test_postgresql_undoes_the_change_of_a_process_that_stands_still_and_others_go_on(
     make_database: Callable[..., str],

@@ -203,3 +203,16 @@ def test_a_file_that_may_not_be_read_lets_nobody_in(path: Path) -> None:
     path.chmod(0)
     with pytest.raises(SettingsError):
         Members(path).caller_by(token)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks of this kind")
+def test_a_change_does_not_wait_for_ever_for_a_process_that_stands_still(path: Path) -> None:
+    import fcntl
+
+    add_member(path, "ada")
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SettingsError) as told:
+            add_member(path, "bob")
+    assert "nothing was changed" in told.value.summary
+    assert list_members(path) == ["ada"]

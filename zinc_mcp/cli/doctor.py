@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.cli.screen import advice, show_command
 from zinc_mcp.consent.approval import question_of
-from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
@@ -207,15 +207,15 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             count, doubtful = journal.doubtful(5)
             kept, names = journal.addresses(), journal.address_names()
             unreadable = _unreadable(journal)
-            is_read_only = journal.is_read_only
+            unwritable = _why_unwritable(journal)
     except ZincMcpError as error:
         yield _addresses(settings, {})
         yield Finding("wrong", "journal", error.summary, advice(error))
         return
     yield _addresses(settings, kept, names)
-    if is_read_only:
-        sentence = "It can be read and not written, so nothing can be ordered."
-        yield Finding("wrong", "journal", sentence, "Make the journal's folder and file writable.")
+    if unwritable is not None:
+        sentence = f"It can be read and not written, so nothing can be ordered. {unwritable.summary}"
+        yield Finding("wrong", "journal", sentence, advice(unwritable))
     else:
         yield Finding("ok", "journal", "it can be read and written")
     for each in unreadable[:_MOST_SHOWN]:
@@ -240,6 +240,14 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             ("orders", "show"),
             (doubtful[0].key,),
         )
+
+
+def _why_unwritable(journal: Journal) -> JournalError | None:
+    try:
+        journal.try_to_write()
+    except JournalError as error:
+        return error
+    return None
 
 
 def _unreadable(journal: Journal) -> list[UnreadableEntryError]:

@@ -107,9 +107,13 @@ class Journal(ReadJournal, OwnedJournal):
             return look_up_rows.opened(connection, drafts, limits, lease=lease, now=now, **bounds)
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
-        """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know."""
+        """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know.
+
+        Another caller's entry with its key is not about it.
+        """
+        has_its_key = sa.and_(ENTRIES.c.key == key, ENTRIES.c.caller == draft.caller)
         with self._writing() as connection:
-            is_it = sa.or_(ENTRIES.c.order_id == order_id, ENTRIES.c.key == key)
+            is_it = sa.or_(ENTRIES.c.order_id == order_id, has_its_key)
             by_its_id = ENTRIES.c.order_id.is_(None)  # after those that have one
             query = (
                 sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, is_it).order_by(by_its_id, ENTRIES.c.id.desc())

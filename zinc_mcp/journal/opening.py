@@ -13,6 +13,7 @@ from zinc_mcp.journal.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
+    NOTHING_SENT,
     OPEN,
     STANDING,
     Draft,
@@ -33,7 +34,6 @@ from zinc_mcp.text import printed
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
-_NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
@@ -245,7 +245,7 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
         )
     if named.state in STANDING:
         return Standing(named, same_key=True)
-    if named.state in _NOTHING_SENT:
+    if named.state in NOTHING_SENT:
         return None
     raise RefusedError(
         f"The order with this idempotency_key ended as {named.state}, so nothing was sent.",

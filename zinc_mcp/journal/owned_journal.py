@@ -35,6 +35,15 @@ class OwnedJournal(OpenJournal):
         with self._writing() as connection:
             rows.end_pauses(connection)
 
+    def try_to_write(self) -> None:
+        """Write something that changes nothing, to see whether an order could be written down.
+
+        Raises:
+            JournalError: it cannot.
+        """
+        with self._writing() as connection:
+            rows.set_meta(connection, "tried_to_write", repr(self._clock()))
+
     def note_clock(self) -> None:
         """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
         with self._writing() as connection:

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
 
+_BUSY_SECONDS = 15.0
+"""For how long a change waits for another one, as the journal does."""
+_LOOK_AGAIN_SECONDS = 0.05
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -211,7 +215,18 @@ def _alone(path: Path) -> Generator[None]:
         yield
         return
     with os.fdopen(open_file(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise SettingsError(
+                        f"Another process kept the file of members busy for too long, so nothing was changed: {path}",
+                        "Try again, or end the process that changes it and stands still.",
+                    ) from None
+                time.sleep(_LOOK_AGAIN_SECONDS)
         yield
 
 

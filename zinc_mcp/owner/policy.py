@@ -42,7 +42,7 @@ class Policy(BaseModel):
     max_day: Limit = 50_000
     max_month: Limit | None = None
     max_orders_day: Limit | None = None
-    """How many orders in 24 hours."""
+    """How many orders in 24 hours that count: one that was refused, or gave back all of its money, does not."""
     max_unproved: Limit | None = None
     """What may have been paid up front by wallet, ended with nothing bought, and not be proved to have come back; None
     is as much as `max_day`. Above it the agent rail stops until the owner says what came back."""
