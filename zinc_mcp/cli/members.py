@@ -1,4 +1,4 @@
-"""`zinc-mcp members`: who may use a team server."""
+"""`zinc-mcp members`: add, list and remove the members of a team server."""
 
 import json
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def list_(path: Path) -> None:
 def remove(path: Path, name: str) -> None:
     """Remove a member: the token stops working, their streams end, and a PIN of theirs is forgotten.
 
-    Their orders stay in the journal. Who is given the same name later inherits nothing of them.
+    Their orders stay in the journal. A later member with the same name inherits nothing from them.
     """
     caller = remove_member(path, name)
     if caller is None:

@@ -23,7 +23,7 @@ _COMMANDS = {
 
 
 class Program(click.Group):
-    """A group that knows its commands by name and imports them one at a time."""
+    """A group of commands that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, sorted."""

@@ -1,8 +1,8 @@
-"""A wallet that has the owner's Stripe account issue a shared payment token.
+"""The Stripe wallet: the owner's Stripe account issues a shared payment token.
 
-The token is good for one seller, one amount and a few minutes. It is a credential, so it is noted nowhere: a look-up
-takes it from the credential while that is kept, or asks Stripe again under the same idempotency key, once the token's
-time is over and no new one could come of it.
+The token is valid for one seller, one amount and a few minutes. It is a credential, so `recovery` does not hold it. A
+look-up takes it from the kept credential. Without that it asks Stripe again under the same idempotency key, but only
+after the token's time is over, when Stripe can no longer issue a new one.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ METHOD = "stripe"
 _KEY_KEPT_SECONDS = 23 * 3600.0
 """Stripe keeps an idempotency key for at least 24 hours."""
 _OWN_GRACE_SECONDS = 30.0
-"""Our own clock must be this far past a token's end before Stripe's no to it proves anything."""
+"""Our own clock must be this far past a token's end before a refusal by Stripe proves anything."""
 _SECRET_KEY = re.compile(r"(?:rk|sk)_(?:live|test)_[A-Za-z0-9_]{8,250}")
 _PAYMENT_METHOD = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]{1,250}")
 
 
 class StripeWallet:
-    """Pays with a card or bank account of the owner's, through a token for exactly one charge."""
+    """Pays from a card or bank account of the owner, with a token for exactly one charge."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class StripeWallet:
         return tuple(self._terms)
 
     async def warm(self) -> None:
-        """Nothing is slow to load."""
+        """Do nothing: nothing is slow to load."""
 
     async def check(self) -> None:
-        """Nothing more than the form of the keys can be told without spending."""
+        """Do nothing: without spending, only the form of the keys can be checked, and that is done already."""
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Issue one token: this seller, this amount, until the challenge expires."""
@@ -99,7 +99,7 @@ class StripeWallet:
             raise PaymentOutcomeUnknownError("unreadable_answer", recovery)
         recovery["token_digest"] = _digest("token", token)
         if answer.members.get("status") not in (None, "active") or not _is_limited(answer.members, recovery):
-            # It asks for a person (3-D Secure), or it allows more than was asked for. It has not left us.
+            # The token needs a person (3-D Secure), or allows more than was asked for. Nobody else has it yet.
             if (await self._issuer.revoke(token)).get("deactivated_reason") != "revoked":
                 raise PaymentOutcomeUnknownError("unusable_token", recovery)
             raise PaymentRefusedError("wallet_refused", {"stripe_code": "unusable_token"})
@@ -115,12 +115,12 @@ class StripeWallet:
         )
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Read the token: consumed is settled; revoked or expired with nothing taken is unpaid."""
+        """Read the token: a consumed one is `settled`; a revoked or expired one without a charge is `unpaid`."""
         token = await self._token(recovery, now, credential)
         return _fate_of(await self._issuer.read(token), recovery, now) if isinstance(token, str) else token
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Revoke the token, unless it is spent. Unpaid is proved a minute later, by `fate`."""
+        """Revoke the token, unless it is spent. A minute later, `fate` can prove that it is `unpaid`."""
         token = await self._token(recovery, now, credential)
         return _fate_of(await self._issuer.revoke(token), recovery, now) if isinstance(token, str) else token
 
@@ -153,7 +153,7 @@ class StripeWallet:
         }
 
     async def _token(self, recovery: Mapping[str, Any], now: float, credential: SecretStr | None) -> str | Fate:
-        """Find the token again, or say what is known without it."""
+        """Find the token again, or return what is known without it."""
         known = recovery.get("token_digest")
         if credential is not None:
             try:
@@ -165,7 +165,7 @@ class StripeWallet:
         issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
         if type(issued_at) is not int or type(expires_at) is not int or recovery.get("account") != self._account:
             return OPEN
-        # Earlier, the same request could issue a token that the first one did not; later, Stripe has forgotten the key.
+        # Earlier, this request could issue a token that the first one did not; later, Stripe has forgotten the key.
         if not expires_at < now < issued_at + _KEY_KEPT_SECONDS:
             return OPEN
         try:
@@ -174,7 +174,7 @@ class StripeWallet:
             return OPEN
         if answer.token is not None:
             return answer.token if known in (None, _digest("token", answer.token)) else OPEN
-        # Refused for its end in the past: then the first request never arrived, and nothing was ever issued.
+        # Stripe refuses an end in the past, so the first request never arrived, and no token was ever issued.
         never_issued = answer.status == 400 and known is None and not answer.is_of_another_request
         return UNPAID if never_issued and now > expires_at + _OWN_GRACE_SECONDS else OPEN
 

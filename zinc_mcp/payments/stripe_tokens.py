@@ -28,14 +28,14 @@ API = "https://api.stripe.com/v1/shared_payment/issued_tokens"
 API_VERSION = "2026-04-22.preview"
 TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
 
-_SECONDS = 15.0
+_ANSWER_SECONDS = 15.0
 _SETTLING_SECONDS = 60.0
-"""A charge may be under way at the moment of a revocation or an expiry: only after this is "nothing taken" believed."""
+"""A charge may be under way when a token is revoked or expires. Only after this time is "nothing taken" believed."""
 _CODE = re.compile(r"[a-z_]{1,60}")
 
 
 class NoAnswerError(Exception):
-    """Stripe did not answer readably; `sent` says whether it may have been asked."""
+    """Stripe gave no readable answer; `sent` says whether the request may have reached it."""
 
     def __init__(self, *, sent: bool) -> None:
         super().__init__("no answer")
@@ -44,7 +44,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a JSON object. The object may hold a token: no `repr` shows it."""
+    """A status and a JSON object. The object may hold a token, so no `repr` shows it."""
 
     status: int
     members: Mapping[str, Any] = field(repr=False)
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def error_code(self) -> str:
-        """Stripe's code for an error, from a list of its own; its sentences are not repeated."""
+        """Stripe's own code for an error; its sentences are not repeated."""
         error = member(self.members, "error")
         for name in ("code", "type"):
             value = error.get(name)
@@ -72,7 +72,7 @@ class Answer:
 
 
 class TokenIssuer:
-    """One Stripe account, reached with its secret key."""
+    """Issues, reads and revokes tokens of one Stripe account with its secret key."""
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class TokenIssuer:
         self._exchange = Exchange(API, route, transport=transport)
 
     async def issue(self, form: Mapping[str, str], idempotency_key: str) -> Answer:
-        """Ask for a token; again under the same key, for the same token, if the first answer was lost.
+        """Ask for a token. If the answer is lost, ask once more under the same key, which gives the same token.
 
         Raises:
-            NoAnswerError: if it is not known what Stripe did, or nothing was sent.
+            NoAnswerError: it is not known what Stripe did, or nothing was sent.
         """
         lost = False
         for _ in range(2):
@@ -98,14 +98,14 @@ class TokenIssuer:
                     raise
                 lost = True
                 continue
-            # 409: the first request under this key is still at work. After a lost answer only a token is one.
+            # 409: the first request under this key is still at work. After a lost answer only a token is an answer.
             if answer.status == 200 or (answer.status < 500 and answer.status != 409 and not lost):
                 return answer
             lost = True
         raise NoAnswerError(sent=True)
 
     async def read(self, token: str) -> Mapping[str, Any]:
-        """Return what a token has become, or nothing."""
+        """Return the token's present state; empty if Stripe does not tell it."""
         try:
             answer = await self._asked("GET", f"/{token}")
         except NoAnswerError:
@@ -113,12 +113,12 @@ class TokenIssuer:
         return answer.members if answer.status == 200 else {}
 
     async def revoke(self, token: str) -> Mapping[str, Any]:
-        """Revoke a token and return what it has become, or nothing."""
+        """Revoke a token and return its present state; empty if Stripe does not tell it."""
         try:
             answer = await self._asked("POST", f"/{token}/revoke", {})
         except NoAnswerError:
             return {}
-        # One that is spent or over cannot be revoked; what it is, it says itself.
+        # A spent or expired token cannot be revoked; its state tells which it is.
         return answer.members if answer.status == 200 else await self.read(token)
 
     async def aclose(self) -> None:
@@ -136,17 +136,17 @@ class TokenIssuer:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             content = urlencode(form).encode()
         try:
-            answer = await self._exchange.ask(verb, path, headers, seconds=_SECONDS, content=content)
+            answer = await self._exchange.ask(verb, path, headers, seconds=_ANSWER_SECONDS, content=content)
             return Answer(answer.status, strict_object(answer.content.decode()))
         except NotSentError:
             raise NoAnswerError(sent=False) from None
         except (network.NoAnswerError, UnicodeDecodeError, InvalidChallengeError):
-            # Not chained: a failure of the HTTP library may carry the request, and that the key.
+            # Not chained: an error of the HTTP library may hold the request, which holds the key.
             raise NoAnswerError(sent=True) from None
 
 
 def fate_of(token: Mapping[str, Any], now: float, *, issued_at: float, expires_at: float) -> Fate:
-    """Say what a token's own words prove; those about time only together with our own clock."""
+    """Return what a token's state proves. What it says about time counts only if our own clock agrees."""
     taken = member(member(token, "usage_details"), "amount_captured").get("value")
     reason, when = token.get("deactivated_reason"), token.get("deactivated_at")
     if reason == "consumed" or (type(taken) is int and taken > 0):

@@ -1,4 +1,4 @@
-"""What became of an order, in words for the person who was asked about it."""
+"""The ending of an order, in words for the person who was asked about it."""
 
 from dataclasses import dataclass
 
@@ -33,17 +33,17 @@ _MOVING: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an order stands, or ended: a heading, sentences, and whether more is to come."""
+    """The present state or the ending of an entry, as a title and sentences."""
 
     title: str
     sentences: tuple[str, ...]
     final: bool
     bought: bool
-    """Money has moved, is moving, or may have."""
+    """Whether money has moved, is moving, or may have moved."""
 
 
 def ending_of(entry: Entry) -> Ending:
-    """Say how an entry stands now."""
+    """Return the present state of an entry in words."""
     if entry.state == "waiting":
         return Ending(*_while_waiting(entry), final=False, bought=False)
     title, sentence = _WORDS[entry.state]

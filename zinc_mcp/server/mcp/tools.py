@@ -29,7 +29,7 @@ from zinc_mcp.server.mcp.results import crashed, failed, in_doubt, shown
 from zinc_mcp.text import plain
 from zinc_mcp.views.facts import order_view, unasked_view
 from zinc_mcp.views.order import RefusalView
-from zinc_mcp.views.sentences import told
+from zinc_mcp.views.sentences import add_sentences
 from zinc_mcp.zinc.orders import OrderCreate
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def looking(process: "Process", calls: Calls) -> Tool:
             if answer.entry is not None and answer.unasked is not None:
                 unasked = unasked_view(answer.entry, answer.unasked, process.times.clock())
                 view = view.model_copy(update={"unasked": unasked})
-            return shown(told(view, "look"))
+            return shown(add_sentences(view, "look"))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
@@ -137,7 +137,7 @@ def _placed(answer: Answer, process: "Process", where: str | None = None) -> Cal
         refusal = answer.refusal
         new_orders = RefusalView(code=refusal.code, reason=refusal.summary, next_step=refusal.next_step)
         view = view.model_copy(update={"new_orders": new_orders})
-    view = told(view, "place")
+    view = add_sentences(view, "place")
     return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
 
 
