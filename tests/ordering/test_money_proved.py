@@ -14,7 +14,7 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.sentences import ending_of
 
 DAY = 86_400.0
 Config = Callable[[str], Path]

@@ -21,7 +21,7 @@ from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.sentences import ending_of
 from zinc_mcp.wiring import open_process
 
 WAIT_SECONDS = 25

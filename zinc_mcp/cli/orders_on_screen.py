@@ -15,7 +15,7 @@ from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.settlement import NOT_BOUGHT, OWNERS_WORD, told_of
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.sentences import ending_of
 from zinc_mcp.zinc.product_urls.reading import ProductUrlError, read_product_url
 
 _HEADER = ("Opened (UTC offset)", "Money", "State", "Amount", "Items", "Key", "Order")

@@ -10,7 +10,7 @@ _COMMANDS = {
     "decline": ("decide", "Say no to an order that waits for an answer."),
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
-    "members": ("members", "Add, list and remove the members of a team server."),
+    "members": ("serve", "Add, list and remove the members of a team server."),
     "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),
     "pause": ("policy", "Stop all placing and sending, in every process on this journal."),
     "pin": ("pin", "Set, remove or forget the PIN that every yes needs."),

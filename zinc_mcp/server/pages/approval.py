@@ -28,7 +28,7 @@ from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
 from zinc_mcp.server.pages.sheet import sheet
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.sentences import ending_of
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
