@@ -441,9 +441,9 @@ BY_TESTS = (
             (
                 "end",
                 "of use for two minutes",
-                "    _require(now < valid_before <= min(now + lifetime, charge.expires_at + 1))\n",
+                "    _require(now < valid_before <= min(now + lifetime_seconds, charge.expires_at + 1))\n",
             ),
-            ("signature", "a signature of a known length", "    _require(len(_text(fields[13])) in (65, 86))\n"),
+            ("signature", "a signature of a known length", "    _require(len(_bytes(fields[13])) in (65, 86))\n"),
             ("recipient", "its recipient", '    _require(arguments[:32] == recipient.rjust(32, b"\\0"))\n'),
             ("amount", "its amount", "    _require(int.from_bytes(arguments[32:64]) == int(charge.amount))\n"),
             ("sponsor", "who pays the network's fee", "    _require(sponsored == charge.sponsored)\n"),

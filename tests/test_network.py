@@ -21,7 +21,7 @@ from started import Started
 from zinc_mcp.errors import OrderOutcomeUnknownError, SettingsError, UnreadableAnswerError, ZincUnreachableError
 from zinc_mcp.network import MAX_ANSWER_BYTES, MAX_DEPTH, MAX_PARTS, Exchange, NoAnswerError, NotSentError, decoded
 from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.payments.stripe_tokens import TokenIssuer
+from zinc_mcp.payments.stripe import TokenIssuer
 from zinc_mcp.payments.tempo import TempoWallet
 from zinc_mcp.payments.tempo_chain import PATH_USD, ChainError, TempoNode
 from zinc_mcp.payments.terms import choose

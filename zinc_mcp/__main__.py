@@ -25,12 +25,12 @@ def main() -> NoReturn:
 
 
 def _at_a_terminal() -> bool:
-    # A host may start us without any stdin: that is no person either.
+    # A host may start us without any stdin.
     return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _serve() -> None:
-    # A host waits for the first answer: neither the commands nor what they need is loaded on this road.
+    # A host waits for the first answer, so neither the commands nor their libraries are loaded here.
     from zinc_mcp.owner.settings import load_settings, warnings_about
 
     settings = load_settings()

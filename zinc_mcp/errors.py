@@ -1,19 +1,19 @@
-"""Every failure we foresee, with a sentence written for the model.
+"""The errors that we foresee, each with a sentence written for the model.
 
 ZincMcpError
-├── SettingsError                what the owner configured cannot be used; raised at start, stops it
+├── SettingsError                a setting of the owner cannot be used; raised at start, stops the program
 ├── RefusedError                 we said no; nothing was sent
-│   ├── InvalidArgumentsError    the arguments of a tool call
-│   └── LimitExceededError       a rolling limit of the owner
+│   ├── InvalidArgumentsError    the arguments of a tool call are wrong
+│   └── LimitExceededError       the order would exceed a limit of the owner
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
-├── OrderNotFoundError           no such order for this caller
+├── OrderNotFoundError           this caller has no such order
 ├── OrderRejectedError           Zinc answered no: nothing was bought by this attempt
 │   └── OrderAlreadyExistsError  the idempotency key was used before: the earlier order stands
-├── OrderOutcomeUnknownError     sent, unanswered: only a look-up may end the doubt
-└── UnreadableAnswerError        Zinc answered a read with something that is not an answer
+├── OrderOutcomeUnknownError     the order was sent and not answered: only a look-up may end the doubt
+└── UnreadableAnswerError        Zinc's answer to a read cannot be read
 
-Anything that is not in this tree is a crash: it is logged, and the model learns nothing from it.
+Any other exception is a crash: it is logged, and the model is told no details.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,20 +58,21 @@ ErrorCode = Literal[
 
 @dataclass(frozen=True)
 class Problem:
-    """One field to change: where it is, what is wrong, what would be right. Never the value itself."""
+    """One field to change, and the reason. It never holds the value itself."""
 
     field: str
     reason: str
 
 
 class ZincMcpError(Exception):
-    """A failure we foresaw. `summary` says what happened, `next_step` what a model can do about it; both are ours.
+    """An error that we foresee.
 
-    One failure can end a placing call and a look-up: a `summary` says that nothing was sent only where no look-up can
-    end with it. What a failure means for a placing call is said by the result. In a terminal nobody reads `next_step`:
-    the owner is told `owner_step`, or what `cli.screen.advice` has for the code.
+    `summary` says what happened, `next_step` what the model can do. We write both. A placing call and a look-up can end
+    with the same error, so a `summary` says "nothing was sent" only if no look-up can end with it; the tool result says
+    what the error means for a placing call. A terminal shows `owner_step` instead of `next_step`, or the advice of
+    `cli.screen` for the code.
 
-    `facts` are codes and numbers; words from outside only as `zinc_message`, cleaned and bounded.
+    `facts` holds codes and numbers. Foreign words stand only in `zinc_message`, cleaned and bounded.
     `money_may_have_moved` is about this call.
     """
 
@@ -99,14 +100,14 @@ class ZincMcpError(Exception):
 
 
 class SettingsError(ZincMcpError):
-    """What the owner configured cannot be used; the sentence names the setting and where it was found."""
+    """A setting of the owner cannot be used. The sentence names the setting and where it was found."""
 
     default_code: ClassVar[ErrorCode] = "settings_invalid"
     default_next_step = "Correct the setting and start again."
 
     def __init__(self, summary: str, next_step: str | None = None) -> None:
         super().__init__(summary, next_step)
-        self.owner_step = self.next_step  # nobody but the owner ever reads it
+        self.owner_step = self.next_step  # only the owner ever reads it
 
 
 class RefusedError(ZincMcpError):
@@ -116,35 +117,35 @@ class RefusedError(ZincMcpError):
 
 
 class InvalidArgumentsError(RefusedError):
-    """The arguments of a tool call; `problems` name each field and what to change."""
+    """The arguments of a tool call are wrong. `problems` name each field and its reason."""
 
     default_code: ClassVar[ErrorCode] = "invalid_arguments"
     default_next_step = "Correct the fields named and call again."
 
 
 class LimitExceededError(RefusedError):
-    """A limit of the owner does not admit the order. `summary` names it and what is left."""
+    """The order would exceed a limit of the owner. `summary` names the limit and the amount left."""
 
     default_code: ClassVar[ErrorCode] = "limit_exceeded"
     default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
     period_seconds: float | None = 86_400.0
-    """Over which time what counts against it is counted; None is for ever."""
+    """The period of the limit; None for a limit without one."""
 
 
 class JournalError(ZincMcpError):
     """The journal cannot be read or written. Without it nothing is sent.
 
-    `summary` is the cause alone. What follows from it only the code knows that was about to send or had sent:
-    `before_sending` and `in_doubt` add that.
+    `summary` is the cause alone. Only the code that was about to send, or had sent, knows the consequence: it adds the
+    consequence with `before_sending`, `in_doubt` or `after_a_no`.
     """
 
     default_code: ClassVar[ErrorCode] = "journal_unavailable"
     default_next_step = "Tell the user that the journal has to work again; then call again."
     is_told = False
-    """Whether `summary` says what follows from it."""
+    """Whether `summary` states the consequence."""
 
     def before_sending(self) -> "JournalError":
-        """Return this failure as one before which nothing was sent; one whose consequence is told stays as it is."""
+        """Return this error with the consequence that nothing was sent; an error with a consequence stays as it is."""
         if self.is_told:
             return self
         told = JournalError(
@@ -158,12 +159,12 @@ class JournalError(ZincMcpError):
         return told
 
     def in_doubt(self, happened: str, key: str, **facts: object) -> "JournalError":
-        """Return this failure as one after which it is not known here what became of the order with this key.
+        """Return this error with the consequence that the outcome of the order with this key is not known.
 
         Args:
-            happened: what did happen, as a clause, such as `The order was sent`.
-            key: finds the order again.
-            facts: what else is known, such as the order's id.
+            happened: the last known event as a clause, such as `The order was sent`.
+            key: the key to find the order with.
+            facts: further facts, such as the order's id.
         """
         if self.is_told:
             return self
@@ -178,7 +179,7 @@ class JournalError(ZincMcpError):
         return told
 
     def after_a_no(self, answered: str, key: str) -> "JournalError":
-        """Return this failure as one after which nothing was bought, whatever the journal says."""
+        """Return this error with the consequence that nothing was bought, whatever the journal says."""
         if self.is_told:
             return self
         told = JournalError(f"{answered}, but the journal could not write it down. {self.summary}", facts={"key": key})
@@ -194,7 +195,7 @@ class ZincUnreachableError(ZincMcpError):
 
 
 class OrderNotFoundError(ZincMcpError):
-    """No such order for this caller (Zinc does not tell an unknown id from somebody else's)."""
+    """This caller has no such order. Zinc answers the same for an unknown id and for somebody else's order."""
 
     default_code: ClassVar[ErrorCode] = "order_not_found"
     default_next_step = "Check the order id, or use the key that the placing call returned."
@@ -229,18 +230,18 @@ class OrderRejectedError(ZincMcpError):
 
 
 class OrderAlreadyExistsError(OrderRejectedError):
-    """409 `already_exists`: the key was used before. It says that an order landed, not how it ended."""
+    """409 `already_exists`: the key was used before. An order exists; how it ended is not said."""
 
     default_code: ClassVar[ErrorCode] = "order_exists"
 
     def __init__(self, summary: str, *, status: int, zinc_code: str, identifiers: Sequence[str] = ()) -> None:
         super().__init__(summary, status=status, zinc_code=zinc_code)
         self.identifiers = tuple(identifiers)
-        """What the answer named: the key, an order id, or both (undocumented which)."""
+        """The identifiers in the answer: the key, an order id, or both (the documents do not say which)."""
 
 
 class OrderOutcomeUnknownError(ZincMcpError):
-    """The order was sent and no usable answer came: it may or may not have been placed."""
+    """The order was sent and no usable answer came, so it may or may not have been placed."""
 
     default_code: ClassVar[ErrorCode] = "outcome_unknown"
     default_next_step = "Do not order again. Call get_order with the key to find out what happened."
@@ -248,7 +249,7 @@ class OrderOutcomeUnknownError(ZincMcpError):
 
 
 class UnreadableAnswerError(ZincMcpError):
-    """A read was answered by something that is not Zinc's API (HTML, a redirect, too large, a 5xx)."""
+    """The answer to a read cannot be used (HTML, a redirect, too large, a 5xx)."""
 
     default_code: ClassVar[ErrorCode] = "zinc_unavailable"
     default_next_step = "Call get_order again in a minute."

@@ -1,8 +1,7 @@
-"""How this program was started, so that a command we print works where it is pasted.
+"""Print commands that work when a person pastes them into a terminal.
 
-It is pasted into a terminal that knows nothing of us: another PATH, another folder, none of the variables that the host
-set. So a printed command names the file that runs by its full path, and home, configuration and journal where they
-differ from what a terminal would find by itself.
+The terminal may have another PATH, another folder, and none of the variables that the host set. So a printed command
+names the running program by its full path, and adds home, configuration and journal where a terminal would find others.
 """
 
 import os
@@ -15,19 +14,19 @@ from urllib.parse import urlsplit
 
 from zinc_mcp.known_settings import SETTINGS
 
-# Which orders a command sees: everything else is read from the configuration or is not needed to decide. The last of a
-# secret's variables names its file.
+# These variables choose the journal that a command opens. All others are in the configuration or are not needed. The
+# last of a secret's variables names its file.
 _PLACES = tuple(each.variables[-1] for each in SETTINGS if each.repeated)
 _JOURNAL = "ZINC_MCP_JOURNAL"
 _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
-"""What neither PowerShell nor cmd takes for anything but text."""
+"""Words that PowerShell and cmd both read as plain text."""
 
 
 UNFILLED = re.compile(
     r"\$\{[^{}]*\}|\$env:\w+|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_]\w*%|\{\{[^{}]*\}\}|"
     r"\{(?:env|input|config|file|secret|secrets)[:.][^{}]*\}|<[^<>]*>|undefined|null|None"
 )
-"""What hosts leave where they did not know a value: Claude's, VS Code's, Cursor's, opencode's and the shells' forms."""
+"""Placeholders that hosts leave unfilled: the forms of Claude, VS Code, Cursor, opencode and the shells."""
 
 
 def environment_value(environ: Mapping[str, str], name: str) -> str | None:
@@ -37,14 +36,14 @@ def environment_value(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def is_unset(value: str) -> bool:
-    """Say whether a value says nothing: it is empty, or a placeholder that a host left unfilled."""
+    """Say whether a value is empty, or a placeholder that a host left unfilled."""
     return not value or UNFILLED.fullmatch(value) is not None
 
 
 def started_as(argv: Sequence[str] | None = None) -> str:
-    """Return what started this program, quoted for the shell: a script, or an interpreter with the module.
+    """Return the command that started this program, quoted for the shell: a script, or an interpreter with the module.
 
-    It says nothing of home and journal: it is for help, which needs none.
+    Home and journal are left out: the help needs none.
     """
     words = started_with(argv)
     places = _import_path(os.environ) if words[1:] and os.name == "posix" else None
@@ -52,17 +51,17 @@ def started_as(argv: Sequence[str] | None = None) -> str:
 
 
 def started_with(argv: Sequence[str] | None = None) -> list[str]:
-    """Return the same as words, each with its full path: what a host is given to start."""
+    """Return the same command as a list of words, with the full path, for a host's configuration."""
     return _program(sys.argv if argv is None else argv)
 
 
 def invocation(
     argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None, *, windows: bool = os.name == "nt"
 ) -> str:
-    """Return what a command of ours begins with: the variables that hold, then the program, quoted for the shell.
+    """Return the beginning of each of our commands: the variables that hold, then the program, quoted for the shell.
 
-    The shell is a POSIX one, and PowerShell on Windows, where a plain path works in cmd as well. A journal's address
-    that may hold a password is left out: `command` says so.
+    The shell is a POSIX shell, or PowerShell on Windows, where a plain path works in cmd as well. A journal's address
+    that may hold a password is left out; `command` adds a remark about it.
     """
     words = _program(sys.argv if argv is None else argv)
     variables = _variables(os.environ if environ is None else environ, words)
@@ -76,27 +75,27 @@ def invocation(
 
 
 def command(*words: str, given: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
-    """Return a command of ours as it stands in a sentence, in backticks, and what else it needs to be typed.
+    """Return one of our commands in backticks, for a sentence, with a remark if a variable must be set for it.
 
     Args:
-        words: the command and its options, which we wrote.
-        given: what a model or Zinc may have written, a key say: quoted, and never taken for an option.
-        environ: the process's own by default.
+        words: the command and its options, written by us.
+        given: words that a model or Zinc may have written, such as a key: quoted, and never read as an option.
+        environ: the environment; by default that of the process.
     """
     return f"`{command_line(*words, given=given, environ=environ)}`{setting_to_repeat(environ)}"
 
 
 def command_line(*words: str, given: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
-    """Return the same command bare, for a line of its own; say `setting_to_repeat` beside it."""
+    """Return the same command without backticks, for a line of its own. Print `setting_to_repeat` after it."""
     stop = ["--"] if any(word.startswith("-") for word in given) else []
     return " ".join([invocation(environ=environ), *(_quoted(word) for word in (*words, *stop, *given))])
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs what an extra of ours needs, beside this program, in backticks.
+    """Return the command that installs the libraries of one of our extras, in backticks.
 
-    It names these libraries and never our own name: no index has our package yet, and whoever takes the name there
-    first would be run with people's keys.
+    It never names our own package: no index has it yet, and a stranger who takes the name there first would get to run
+    code with people's keys.
     """
     from importlib.metadata import requires
     from importlib.util import find_spec
@@ -110,15 +109,15 @@ def install_command(extra: str) -> str:
 
 
 def setting_to_repeat(environ: Mapping[str, str] | None = None) -> str:
-    """Return what a printed command cannot carry because it may hold a password, as a remark, or nothing."""
+    """Return a remark about the variable that a printed command leaves out for its password, or an empty text."""
     url = environment_value(os.environ if environ is None else environ, _JOURNAL)
     return f" (with {_JOURNAL} set as it is for the server)" if url and _may_hold_a_password(url) else ""
 
 
 def _program(argv: Sequence[str]) -> list[str]:
     started = Path(argv[0] if argv and argv[0] else "zinc-mcp")
-    # The script of an environment, of `uv run` or of uvx is a file that runs by itself. Never by its name alone: a
-    # terminal may find another one under it, and `uvx zinc-mcp` would fetch whatever bears that name today.
+    # The script of an environment, of `uv run` or of uvx is a file that runs by itself. The bare name is never used: a
+    # terminal may find another program under it, and `uvx zinc-mcp` would fetch any package of that name.
     if started.stem == "zinc-mcp" and os.sep in str(started):
         return [os.path.abspath(started)]
     return [os.path.abspath(sys.executable), "-m", "zinc_mcp"]
@@ -140,7 +139,7 @@ def _variables(environ: Mapping[str, str], words: Sequence[str]) -> dict[str, st
 
 
 def _import_path(environ: Mapping[str, str]) -> str | None:
-    """Return the folder of this package, where the interpreter does not find it by itself: it is not installed."""
+    """Return the folder of this package if it is not installed, so that the interpreter would not find it by itself."""
     folder = str(Path(__file__).resolve().parents[1])
     given = [os.path.abspath(place) for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     if folder in (os.path.realpath(place) for place in given):
@@ -150,7 +149,7 @@ def _import_path(environ: Mapping[str, str]) -> str | None:
 
 
 def _home_of_this_process(environ: Mapping[str, str]) -> str | None:
-    """Return our folder where HOME is not the user's own, as in a container or a sandbox of the host."""
+    """Return our home folder if HOME is not the user's own, as in a container or a sandbox of the host."""
     if os.name != "posix" or not (given := environ.get("HOME")):
         return None
     import pwd
@@ -173,7 +172,7 @@ def _absolute(path: str, environ: Mapping[str, str]) -> str:
 
 
 def _may_hold_a_password(url: str) -> bool:
-    """Say whether a database's address has a place for one that is not certainly empty."""
+    """Say whether a database's address may hold a password."""
     try:
         parts = urlsplit(url)
     except ValueError:

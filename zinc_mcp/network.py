@@ -1,7 +1,7 @@
-"""The one bounded exchange with any network: Zinc, a Tempo node and Stripe are all asked through it.
+"""Bounded HTTP requests to one origin. Zinc, a Tempo node and Stripe are all asked through this module.
 
-One origin; one request and one answer, never repeated, bounded in bytes and time while it is read. No redirect is
-followed, no cookie kept, nothing unpacked. What fails says whether anything was sent.
+A request is sent once and never repeated. Its answer is bounded in bytes and time. Redirects are not followed, cookies
+are not kept, and nothing is decompressed. An error says whether anything was sent.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from anyio import lowlevel
 from zinc_mcp.proxies import Route, UnusableRouteError
 
 if TYPE_CHECKING:
-    import httpx  # loaded with the first request: nobody waits for it, or for its certificates, to see the tools
+    import httpx  # loaded with the first request, so that listing the tools does not wait for it
 
 MAX_ANSWER_BYTES = 256 * 1024
-"""An answer about one thing; an order with a hundred lines and their parcels takes a third of it."""
+"""The largest answer about one thing; an order with a hundred lines and their parcels takes a third of it."""
 MAX_DEPTH = 64
-"""Levels of nesting in an answer of JSON."""
+"""Levels of nesting in a JSON answer."""
 MAX_PARTS = 30_000
-"""Values in an answer of JSON, counted by its commas and brackets: what a parser takes milliseconds for."""
+"""Values in a JSON answer, counted by its commas and brackets; a parser reads so many in milliseconds."""
 
 _PIECE_BYTES = 32
-"""What a piece of an answer counts at least: a byte a piece would take a thousand times the work of one whole."""
+"""The least that a received piece counts against the bound: reading single bytes costs a thousand times the work."""
 _PIECES_A_TURN = 64
-"""Pieces that are taken before others have their turn."""
+"""Pieces that are read before other tasks run."""
 
 _ALWAYS_SENT = {
     "User-Agent": "zinc-mcp",
     "Accept": "application/json",
-    # Compressed, a megabyte would come in a kilobyte, and be a megabyte before anybody can count it.
+    # A compressed kilobyte could become a megabyte before it can be counted.
     "Accept-Encoding": "identity",
     "Connection": "keep-alive",
 }
@@ -50,7 +50,7 @@ _SIGNS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
 Leaving = Callable[[], None]
-"""Called right before the first byte of a request leaves; what it raises stops that byte, and is raised."""
+"""Called right before the first byte of a request leaves. An error that it raises stops the request."""
 
 OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 """Awaited with status and headers as soon as they have arrived, before the body is read."""
@@ -65,7 +65,7 @@ class NetworkAnswer:
     content: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """Return the decoded body, or None when it is not JSON that is read here (see `decoded`)."""
+        """Return the decoded body, or None if `decoded` does not accept it."""
         try:
             return decoded(self.content)
         except ValueError:
@@ -73,7 +73,7 @@ class NetworkAnswer:
 
 
 class NotSentError(Exception):
-    """Nothing of the request has left. `because` is for a person, and empty where the other side was not reached."""
+    """Nothing of the request has left. `because` is for a person, and empty if the other side was not reached."""
 
     def __init__(self, because: str = "") -> None:
         super().__init__(because or "not reached")
@@ -89,10 +89,7 @@ class NoAnswerError(Exception):
 
 
 class Exchange:
-    """The connections to one origin.
-
-    It keeps connections and nothing else: no cookie of one key comes near a request with another.
-    """
+    """The connections to one origin. Nothing else is kept: requests with different keys share no cookies."""
 
     def __init__(
         self,
@@ -105,8 +102,8 @@ class Exchange:
 
         Args:
             origin: scheme, host and port, and a path if all requests have that in common.
-            route: through which proxy, and whom to trust; by default what the environment says.
-            transport: stands for the network in tests and in the built-in sandbox.
+            route: the proxy and the trusted certificates; by default those of the environment.
+            transport: replaces the network in tests and in the built-in sandbox.
         """
         silence_transports()
         self._origin = origin
@@ -127,33 +124,33 @@ class Exchange:
         on_headers: OnHeaders | None = None,
         leaving: Leaving | None = None,
     ) -> NetworkAnswer:
-        """Send one request with exactly this content and return the answer, whatever it says.
+        """Send one request with exactly this content and return the answer, whatever its status.
 
         Args:
-            verb: the method.
-            path: what follows the origin.
-            headers: besides those that every request has.
-            seconds: the most that all of it may take, from connecting to the last byte.
+            verb: the HTTP method.
+            path: the part of the URL after the origin.
+            headers: additional headers.
+            seconds: the most that the whole request may take, from connecting to the last byte.
             content: the body.
-            parameters: of the query.
+            parameters: the parameters of the query.
             most_bytes: the bound of the answer's body.
             on_headers: see `OnHeaders`.
-            leaving: see `Leaving`; called when the connection stands, to a proxy and through it too.
+            leaving: see `Leaving`; called after the connection is made, including the one through a proxy.
 
         Raises:
-            NotSentError: nothing of it has left.
-            NoAnswerError: it was sent, and no whole answer came.
+            NotSentError: nothing of the request has left.
+            NoAnswerError: the request was sent, and no whole answer came.
         """
         import httpx
 
         transport = self._connections()
-        # Short of the whole, or a connection that never came about would count as a request in doubt.
+        # Shorter than `seconds`: otherwise a failure to connect would count as a request that may have been sent.
         connecting = min(10.0, seconds / 4)
         timeouts = {"connect": connecting, "pool": connecting, "read": seconds, "write": seconds}
         try:
             address = _url(self._origin + path)
         except httpx.InvalidURL:
-            raise NotSentError("its address cannot be used") from None  # and is not repeated: it may hold a key
+            raise NotSentError("its address cannot be used") from None  # the address may hold a key
         request = httpx.Request(
             verb,
             address,
@@ -187,11 +184,11 @@ class Exchange:
     def _connections(self) -> httpx.AsyncBaseTransport:
         """Return the connections, opened on first use.
 
-        A transport and no `httpx.AsyncClient` around it: of what that adds (redirects, cookies, keys from the
-        environment, decompression) nothing may happen here, and it takes a third of the time of a request.
+        They are a bare transport. `httpx.AsyncClient` would add redirects, cookies, keys from the environment and
+        decompression, none of which may happen here, and a third of the time of a request.
 
         Raises:
-            NotSentError: they cannot be opened, for want of certificates say.
+            NotSentError: they cannot be opened, for example without usable certificates.
         """
         if self._transport is None:
             import httpx
@@ -205,7 +202,7 @@ class Exchange:
 
 
 def decoded(content: bytes, **options: Any) -> Any:
-    """Return what a body of JSON holds; `options` go to `json.loads`.
+    """Decode a JSON body; `options` go to `json.loads`.
 
     Raises:
         ValueError: it is not JSON, is nested deeper than `MAX_DEPTH`, or holds more than `MAX_PARTS` values.
@@ -213,7 +210,7 @@ def decoded(content: bytes, **options: Any) -> Any:
     opened = content.count(b"[") + content.count(b"{")
     if opened + content.count(b",") > MAX_PARTS:
         raise ValueError("too many parts")
-    # Without it the depth is bounded by the interpreter, whose bound a library may raise for everybody.
+    # The interpreter has a bound of its own, but any library may raise that.
     if opened > MAX_DEPTH and _depth(content) > MAX_DEPTH:
         raise ValueError("too deep")
     try:
@@ -223,7 +220,7 @@ def decoded(content: bytes, **options: Any) -> Any:
 
 
 def silence_transports() -> None:
-    """Keep HTTP libraries from logging what they send and receive, also where all else is logged at `DEBUG`.
+    """Keep HTTP libraries from logging requests and answers, even if the rest is logged at `DEBUG`.
 
     An address may hold a token or a node's key, and a header of an answer the key of an order.
     """
@@ -233,7 +230,7 @@ def silence_transports() -> None:
 
 
 def _depth(content: bytes) -> int:
-    """Return how deep the brackets outside of strings are nested; up to where it is JSON, that is exact."""
+    """Return the depth of the brackets outside of strings; exact for valid JSON."""
     outside = b"".join(content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     signs = outside.translate(_SIGNS, _NOT_BRACKETS)
     return max(accumulate(memoryview(signs).cast("b")), default=0)
@@ -241,7 +238,7 @@ def _depth(content: bytes) -> int:
 
 @lru_cache(maxsize=64)
 def _url(address: str) -> httpx.URL:
-    """Return a parsed address: most requests go to the same few, and parsing takes a third of making a request."""
+    """Return a parsed address. Parsing takes a third of making a request, and most requests go to a few addresses."""
     import httpx
 
     return httpx.URL(address)
@@ -268,21 +265,21 @@ async def _exchanged(
             if len(content) > most_bytes or counted > most_bytes + _PIECE_BYTES:
                 raise _TooMuchError
             if pieces % _PIECES_A_TURN == 0:
-                await lowlevel.checkpoint()  # many come in one packet, and none of them waits for the network
+                await lowlevel.checkpoint()  # pieces of one packet do not wait for the network
         return NetworkAnswer(response.status_code, response.headers, _without_secret(bytes(content), request.headers))
     finally:
         await response.aclose()
 
 
 class _Watch:
-    """What the HTTP library calls at each step of a request (httpcore, "Extensions", "trace")."""
+    """Notes when a request leaves; the HTTP library calls it at each step (httpcore, "Extensions", "trace")."""
 
     def __init__(self, leaving: Leaving | None) -> None:
         self._leaving = leaving
         self.has_left = False
 
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
-        """Note when the first byte leaves; what a proxy is asked beforehand is none of the request's."""
+        """Note when the first byte leaves. The CONNECT request to a proxy does not count."""
         if name == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
             if self._leaving is not None:
                 self._leaving()
@@ -290,11 +287,11 @@ class _Watch:
 
 
 class _TooMuchError(Exception):
-    """The answer is larger than the bound, or may become so."""
+    """The answer is larger than the bound, or would be after decompression."""
 
 
 def _nothing_sent() -> tuple[type[Exception], ...]:
-    """Return what is raised before a byte of the request can have left (httpx, "Exceptions")."""
+    """Return the errors that httpx raises before a byte of the request can have left (httpx, "Exceptions")."""
     import httpx
 
     return (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
@@ -310,7 +307,7 @@ def _because(error: Exception) -> str:
 
 
 def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
-    """Blot credentials out of an answer that quotes them: what is answered is shown to models as data."""
+    """Remove credentials from an answer that quotes them, because answers are shown to models as data."""
     secrets = {form for name in _SECRET_HEADERS for form in _forms(headers.get(name, ""))}
     for secret in sorted(secrets, key=len, reverse=True):  # a whole before its parts
         content = content.replace(secret.encode(), b"[redacted]")

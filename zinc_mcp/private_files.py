@@ -1,8 +1,7 @@
-"""Files and folders that belong to the owner alone: made so whatever the umask, and looked at before they are believed.
+"""Files and folders that belong to the owner alone: make them private, and check who else could read or write them.
 
-Whoever can write to a file, or to a folder on the way to it, decides what this program takes for the owner's word.
-Whoever can read it knows what it keeps. On Windows, where a home is its user's by inheritance and modes say nothing,
-nothing is looked at.
+Anybody who can write to a configuration file, or to a folder above it, can give orders in the owner's name. On Windows
+nothing is checked: there a home is private by inheritance, and file modes have no meaning.
 """
 
 import os
@@ -31,11 +30,11 @@ def make_folder(path: Path) -> None:
         with suppress(FileExistsError):
             each.mkdir(mode=0o700)
             if os.name == "posix":
-                each.chmod(0o700)  # a umask may have taken from its owner what they need
+                each.chmod(0o700)  # a umask may have removed the owner's own permissions
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a file of ours and return its descriptor. It is its owner's alone from now on, new or not.
+    """Open one of our files, make it private to its owner, new or not, and return its descriptor.
 
     Raises:
         OSError: it cannot be opened, or it is a link.
@@ -51,10 +50,10 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def writable_by_others(path: Path) -> Path | None:
-    """Return what others could write to, to change what stands at a path: it, or a folder on the way; None: nothing.
+    """Return the file, or the folder above it, that others could write to in order to change this path; None if none.
 
-    A folder that everybody may write to counts only where others can remove what is not theirs from it: `/tmp`, whose
-    sticky bit forbids that (chmod(1)), does not, unless what comes next on the way is somebody else's.
+    A folder with the sticky bit, such as `/tmp`, does not count: others cannot remove our entries from it (chmod(1)).
+    An entry in it that belongs to somebody else does count.
     """
     if os.name != "posix":
         return None
@@ -74,7 +73,7 @@ def writable_by_others(path: Path) -> Path | None:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Say whether others can read a file: its mode allows it, and that of its folder lets them reach it."""
+    """Say whether others can read a file: its mode and the mode of its folder allow it."""
     if os.name != "posix":
         return False
     try:
@@ -87,8 +86,8 @@ def readable_by_others(path: Path) -> bool:
 
 
 def _steps(path: Path) -> Iterator[Path]:
-    """Yield each folder and link on the way to a path, and at last what it leads to."""
-    rest = list(reversed((Path.cwd() / path).parts))  # `..` is gone up once links have been followed, as systems do
+    """Yield each folder and link above a path, and last the file that the path leads to."""
+    rest = list(reversed((Path.cwd() / path).parts))  # links are followed before `..` goes up, as systems do
     at = Path(rest.pop())
     links = 0
     yield at
@@ -115,7 +114,7 @@ def _others_write(path: Path, found: os.stat_result) -> bool:
 
 
 def _has_access_list(path: Path) -> bool:
-    # With a list of its own, the mode of a group says what anybody on the list may do at most (acl(5)).
+    # With an access list, the mode of the group is the most that anybody on the list may do (acl(5)).
     try:
         return _ACCESS_LIST in os.listxattr(path, follow_symlinks=False)
     except (OSError, AttributeError):
@@ -124,7 +123,7 @@ def _has_access_list(path: Path) -> bool:
 
 @cache
 def _is_foreign(uid: int) -> bool:
-    """Say whether an owner is another user of this machine. The administrator may do anything in any case."""
+    """Say whether an owner is another user of this machine. The administrator does not count: root can do anything."""
     if uid in (0, os.geteuid()) or os.geteuid() == 0:
         return False
     import pwd
@@ -132,13 +131,13 @@ def _is_foreign(uid: int) -> bool:
     try:
         pwd.getpwuid(uid)
     except KeyError:
-        return False  # of a volume that is mounted into a container: there is no such user here
+        return False  # no such user here: the volume is mounted into a container
     return True
 
 
 @cache
 def _is_shared(gid: int) -> bool:
-    """Say whether a group may have other members than this user: any but a user's private one may."""
+    """Say whether a group may have other members than this user. Only a user's private group may not."""
     if gid == 0:
         return False
     import grp

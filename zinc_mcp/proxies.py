@@ -1,8 +1,8 @@
-"""The way to a host: through which proxy, and whose certificates are trusted. The same for all that is asked.
+"""Proxies and trusted certificates, for every host that this program asks.
 
-By default what the environment says, as curl, pip and httpx read it: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
-`NO_PROXY` (and the system's settings on Windows and macOS); `SSL_CERT_FILE` and `SSL_CERT_DIR` name authorities of
-one's own. This machine's own addresses are never reached through a proxy.
+The defaults come from the environment, read as curl, pip and httpx read it: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
+`NO_PROXY` (and the system's settings on Windows and macOS); `SSL_CERT_FILE` and `SSL_CERT_DIR` name private
+authorities. Loopback addresses are never reached through a proxy.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class UnusableRouteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to reach any host; `proxy` may hold a password and shows in no `repr`."""
+    """The proxy setting. `proxy` may hold a password, so no `repr` shows it."""
 
     proxy: SecretStr | None = None
     """`environment` (also None), `none`, or the address of a proxy."""
 
     def proxy_to(self, url: str) -> str | None:
-        """Return the address of the proxy to reach a URL through, or None. It may hold a password.
+        """Return the address of the proxy for a URL, or None. It may hold a password.
 
         Raises:
-            UnusableRouteError: it is no address of a proxy.
+            UnusableRouteError: the configured address is not one of a proxy.
         """
-        from urllib.request import getproxies  # slow to load, and only asked for with the first request
+        from urllib.request import getproxies  # slow to load, and needed with the first request only
 
         wanted = self.proxy.get_secret_value() if self.proxy is not None else ENVIRONMENT
         parts = urlsplit(url)
@@ -81,7 +81,7 @@ def checked(proxy: str) -> str:
     """Return a proxy's address if it can be used.
 
     Raises:
-        UnusableRouteError: it is none.
+        UnusableRouteError: it cannot be used.
     """
     try:
         parts = urlsplit(proxy)
@@ -94,13 +94,13 @@ def checked(proxy: str) -> str:
 
 
 def shown(proxy: str) -> str:
-    """Return a proxy's address as it may be shown: without user name and password."""
+    """Return a proxy's address without user name and password."""
     parts = urlsplit(proxy)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def certificates() -> tuple[str, str] | None:
-    """Return which variable names the authorities that are trusted, and what it names; None: the usual ones."""
+    """Return the variable that names trusted authorities, and its value; None for the usual authorities."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         if place := os.environ.get(name):
             return name, place
@@ -108,7 +108,7 @@ def certificates() -> tuple[str, str] | None:
 
 
 def check_certificates() -> None:
-    """Load the certificates that would be used.
+    """Load the trusted certificates once, to see that they can be read.
 
     Raises:
         UnusableRouteError: they cannot be read.
@@ -117,7 +117,7 @@ def check_certificates() -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host (an address without brackets, or a name) is this machine."""
+    """Say whether a host (an address without brackets, or a name) is a loopback host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

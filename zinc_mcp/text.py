@@ -18,7 +18,8 @@ _THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 def printed(cents: int, currency: str = "USD") -> str:
     """Return an amount as a person reads it: `$1,234.50`, `-$3.00`, `CHF 12.00`.
 
-    `cents` are minor units of `currency` (ISO 4217). What is not a currency code is not printed: it may be prose.
+    `cents` are minor units of `currency` (ISO 4217). A text that is not a currency code is not printed: it may be
+    anybody's prose.
     """
     code = currency.upper() if len(currency) == 3 and currency.isascii() and currency.isalpha() else "XXX"
     sign = "-" if cents < 0 else ""
@@ -33,26 +34,25 @@ def printed(cents: int, currency: str = "USD") -> str:
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _SPACES = "\t\n\v\f\r\x85\u2028\u2029"
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")
-"""Letters, marks and symbols that show nothing (Unicode, Default_Ignorable_Code_Point), the empty Braille cell and the
+"""Letters, marks and symbols without a glyph (Unicode, Default_Ignorable_Code_Point), the empty Braille cell and the
 null note."""
 _HIDDEN = re.compile(f"[{''.join(sorted(_BLANKS))}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-"""What counts as printable (`str.isprintable`: no control, format, unassigned or separating character but the space)
-and still shows nothing, or only changes how the character before it looks."""
+"""Characters that pass `str.isprintable` although they have no glyph or only change the character before them."""
 
 
 def invisible(character: str) -> bool:
-    """Say whether a character shows nothing: control, format, bidirectional, private, unassigned or blank."""
+    """Say whether a character has no glyph: control, format, bidirectional, private, unassigned or blank."""
     return character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp")
 
 
 def plain(text: object, limit: int = 200) -> str:
-    """Return `text` on one line, cut at `limit`, without anything that is invisible or not a character at all.
+    """Return `text` on one line, cut at `limit` characters, without invisible characters and terminal escapes.
 
-    It stays data: nothing here makes it a sentence of ours, and callers show it in a field of its own.
+    The result is still foreign data: callers show it in a field of its own.
     """
     if isinstance(text, str) and len(text) <= limit and text.isprintable() and not _HIDDEN.search(text):
-        return " ".join(text.split())  # what most text is: no character of it needs to be looked at
-    # Bounded before anything walks it: what comes from outside may be megabytes long.
+        return " ".join(text.split())  # most text: no single character needs a check
+    # Cut first: text from outside may be megabytes long.
     source = _ANSI.sub("", _as_text(text)[: limit * 8])
     kept = "".join(map(_shown, source))
     kept = " ".join(kept.split())
@@ -74,6 +74,6 @@ def _as_text(text: object) -> str:
 
 
 def selects_a_variation(character: str) -> bool:
-    """Say whether a character only chooses how the one before it looks (Unicode, chapter 23.4)."""
-    # In a row they spell hidden messages: there are 256 of them, one for each byte.
+    """Say whether a character only changes the look of the character before it (Unicode, chapter 23.4)."""
+    # There are 256 of them, one for each byte, so a row of them can spell a hidden message.
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"

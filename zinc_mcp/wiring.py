@@ -228,13 +228,13 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, cloc
             route=settings.route,
             transport=transport,
             wire_seconds=clocks.wire,
-            heard=times.heard,
+            on_date=times.heard,
         )
     if transport is None:
         from zinc_mcp.sandbox import Sandbox
 
         transport = Sandbox(settings.home / "sandbox.db").transport()
-    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, heard=times.heard)
+    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
 
 
 def payment_wallet(

@@ -40,7 +40,7 @@ try:
 except SystemExit as ended:
     assert ended.code in (0, None), ended.code
 heavy = ("zinc_mcp.cli.", "sqlalchemy", "jinja2")
-loaded = sorted(name for name in sys.modules if name.startswith(heavy) and name != "zinc_mcp.cli.main")
+loaded = sorted(name for name in sys.modules if name.startswith(heavy) and name != "zinc_mcp.__main__")
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """
     ended = Started(tmp_path).process("-c", script, ZINC_MCP_SANDBOX="1")

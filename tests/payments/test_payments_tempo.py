@@ -231,8 +231,8 @@ async def test_what_was_signed_must_be_the_charge_in_every_field(node: FakeTempo
     signed = Credential.from_authorization(paid.authorization.get_secret_value()).payload["signature"]
     now = time.time()
 
-    def look(text: str, asked: Charge = charge, when: float = now, lifetime: float = 120) -> int:
-        return inspect(text, asked, when, fee_tokens=(PATH_USD,), lifetime=lifetime).valid_before
+    def look(text: str, asked: Charge = charge, when: float = now, lifetime_seconds: float = 120) -> int:
+        return inspect(text, asked, when, fee_tokens=(PATH_USD,), lifetime_seconds=lifetime_seconds).valid_before
 
     assert look(signed) == paid.settle_by
     other: list[tuple[Any, ...]] = [
@@ -258,7 +258,7 @@ async def test_what_was_signed_must_be_the_charge_in_every_field(node: FakeTempo
             look(*arguments)
         assert caught.value.reason == "transaction"
     with pytest.raises(PaymentRefusedError):
-        inspect(signed, charge, now, fee_tokens=(), lifetime=120)
+        inspect(signed, charge, now, fee_tokens=(), lifetime_seconds=120)
     await wallet.aclose()
 
 
@@ -293,10 +293,10 @@ async def test_no_field_of_the_transaction_can_be_changed_unseen(node: FakeTempo
         for value in values:
             forged = [*fields[:at], value, *fields[at + 1 :]]
             with pytest.raises(PaymentRefusedError):
-                inspect("0x76" + rlp.encode(forged).hex(), charge, now, fee_tokens=(PATH_USD,), lifetime=120)
+                inspect("0x76" + rlp.encode(forged).hex(), charge, now, fee_tokens=(PATH_USD,), lifetime_seconds=120)
     with pytest.raises(PaymentRefusedError):
         forged = [*fields[:13], [b"a key authorization"], fields[13]]
-        inspect("0x76" + rlp.encode(forged).hex(), charge, now, fee_tokens=(PATH_USD,), lifetime=120)
+        inspect("0x76" + rlp.encode(forged).hex(), charge, now, fee_tokens=(PATH_USD,), lifetime_seconds=120)
     await wallet.aclose()
 
 

@@ -29,7 +29,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.payments.encoding import digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge
-from zinc_mcp.payments.terms import Charge, MethodTerms, check_origin, choose
+from zinc_mcp.payments.terms import Charge, MethodTerms, choose, refuse_other_origin
 from zinc_mcp.rails.agent import AgentRail
 from zinc_mcp.rails.rail import Quote
 from zinc_mcp.zinc.client import ZincClient
@@ -309,7 +309,7 @@ async def test_a_recipient_can_be_pinned() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8402/agent/orders", "http://[::1]:8402/", "http://localhost:8402/x"])
 def test_plain_http_goes_to_this_machine_only(url: str) -> None:
-    check_origin(url, url.split("/agent")[0])
+    refuse_other_origin(url, url.split("/agent")[0])
 
 
 def test_the_sentences_hold_nothing_of_the_server() -> None:

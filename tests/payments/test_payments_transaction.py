@@ -54,7 +54,7 @@ Fields = list[Rlp]
 
 
 def look(signed: str, charge: Charge = CHARGE, now: float = NOW, tokens: Sequence[str] = (PATH_USD,)) -> Transfer:
-    return inspect(signed, charge, now, fee_tokens=tokens, lifetime=120)
+    return inspect(signed, charge, now, fee_tokens=tokens, lifetime_seconds=120)
 
 
 def refused(signed: str, charge: Charge = CHARGE, now: float = NOW, tokens: Sequence[str] = (PATH_USD,)) -> str:

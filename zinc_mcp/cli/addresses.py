@@ -1,4 +1,4 @@
-"""`zinc-mcp addresses`: shipping addresses under a name, kept in the journal."""
+"""`zinc-mcp addresses`: save, list and remove shipping addresses in the journal."""
 
 from typing import Any
 

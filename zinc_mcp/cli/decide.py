@@ -28,11 +28,11 @@ WAIT_SECONDS = 25
 
 
 def decide_in_terminal(key: str, *, yes: bool) -> None:
-    """Show what an order is and take the answer; exit code 1 when it was not given.
+    """Show the question about an order and take the answer. The exit code is 1 if none was given.
 
     Raises:
         OrderNotFoundError: there is no such order.
-        ZincMcpError: what came of the decision.
+        ZincMcpError: the decision was refused, or sending failed.
     """
     need_a_terminal()
     settings = load_settings()
@@ -44,7 +44,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         raise OrderNotFoundError("No order with this key waits.", owner_step=f"{command('orders')} lists them.")
     if not asked:
         click.echo("This order does not wait for an answer.")
-        _tell(entry)
+        _show_ending(entry)
         return
     for each in asked:
         try:
@@ -54,16 +54,16 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
             continue
         if question is None or about is None:
             continue
-        _show(question)
+        _show_question(question)
         if pin_ends is not None:
             show_line(notice(pin_ends, time.time()))
         if yes and not _typed_yes(question):
             click.echo("Nothing was bought; the question still stands.")
             sys.exit(1)
-        _tell(_decided(settings, about, yes=yes, has_pin=has_pin))
+        _show_ending(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin))
 
 
-def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
+def _decide_with_pin(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
     while True:
         pin: str | None = click.prompt("PIN", hide_input=True) if yes and has_pin else None
         try:
@@ -71,7 +71,7 @@ def _decided(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool
         except RefusedError as error:
             if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise
-            has_pin = True  # it may have been set meanwhile
+            has_pin = True  # a PIN may have been set meanwhile
             click.echo(plain(error.summary, 300))
 
 
@@ -81,8 +81,8 @@ async def _decide(settings: Settings, decision: Decision) -> Entry:
     async with open_process(settings) as process:
         try:
             entry = (await decide(process, decision)).entry
-            entry = await _followed(process, entry) if entry is not None else None
-        except ZincMcpError as error:  # kept until the process is closed: its tasks would wrap it in a group
+            entry = await _wait_for_sending(process, entry) if entry is not None else None
+        except ZincMcpError as error:  # raised after the process is closed, whose tasks would wrap it in a group
             failure = error
     if failure is not None:
         raise failure
@@ -91,8 +91,8 @@ async def _decide(settings: Settings, decision: Decision) -> Entry:
     return entry
 
 
-async def _followed(process: Process, entry: Entry) -> Entry | None:
-    """Wait a while for what comes of a yes, where another process has to send it."""
+async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
+    """Wait a while for the order to be sent, after a yes that another process has to carry out."""
     current: Entry | None = entry
     if is_approved(entry):
         click.echo("Approved. A server that can pay for it sends it now...")
@@ -103,7 +103,7 @@ async def _followed(process: Process, entry: Entry) -> Entry | None:
     return current
 
 
-def _show(question: Question) -> None:
+def _show_question(question: Question) -> None:
     for line in question.text().splitlines():
         show_line(line)
 
@@ -117,7 +117,7 @@ def _typed_yes(question: Question) -> bool:
     return False
 
 
-def _tell(entry: Entry) -> None:
+def _show_ending(entry: Entry) -> None:
     ending = ending_of(entry)
     show_line(f"{ending.title}. {' '.join(ending.sentences)}")
     if not ending.final:

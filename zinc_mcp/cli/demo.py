@@ -1,4 +1,4 @@
-"""`zinc-mcp demo`: the main job on the built-in sandbox, through the real server and the SDK's own client."""
+"""`zinc-mcp demo`: place practice orders in the built-in sandbox, through the real server and the SDK's client."""
 
 import json
 import os
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 20.0
 
 _LABEL_COLUMNS = 26
 _FEWEST_COLUMNS = 40
-"""Where fewer are left beside the labels, the labels stand above."""
+"""If fewer columns are left beside the labels, each label stands on a line above its value."""
 
 Facts = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def demo() -> None:
 
 async def _demonstrate(home: Path) -> None:
     started = time.monotonic()
-    # Nothing of the person's own configuration: the demo must not find a live key or their journal.
+    # The person's own configuration is removed: the demo must not find a live key or their journal.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_")}
     environment |= {"ZINC_MCP_SANDBOX": "1", "ZINC_MCP_HOME": str(home)}
     server = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment)
@@ -96,7 +96,7 @@ async def _demonstrate(home: Path) -> None:
 
 
 def _say_what_is_next() -> None:
-    # What a host starts is the program itself, wherever it lies: a host's PATH is often shorter than a terminal's.
+    # The full path of the program, because a host's PATH is often shorter than a terminal's.
     started, *arguments = started_with()
     entry = {"command": started, **({"args": arguments} if arguments else {}), "env": {"ZINC_MCP_SANDBOX": "1"}}
     _title("What to do next")
@@ -128,7 +128,7 @@ async def _place(client: Client, order: Mapping[str, Any], tool: str = "place_or
 
 
 async def _wait(client: Client, placed: Facts, *, until_shipped: bool = False) -> Facts:
-    """Ask `get_order` to wait for news, again and again, and say what the news is."""
+    """Call `get_order` again and again until the order is final, and print each change."""
     handle = str(placed.get("order_id") or placed.get("key"))
     seen: list[str] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -148,7 +148,7 @@ async def _wait(client: Client, placed: Facts, *, until_shipped: bool = False) -
 
 
 def _history(home: Path, key: str) -> bool:
-    """Print what the journal says happened to an entry; say whether it was sent once and found again."""
+    """Print the journal's events of an entry; return whether it was sent once and found again."""
     from zinc_mcp.journal.journal import Journal
 
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
@@ -162,7 +162,7 @@ def _history(home: Path, key: str) -> bool:
 
 
 def _payment(home: Path, key: str) -> bool:
-    """Print what the journal keeps of a payment; say whether the wallet was asked once and the order is known."""
+    """Print the journal's facts about a payment; return whether the wallet was asked once and the order is known."""
     from zinc_mcp.journal.journal import Journal
 
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:

@@ -1,4 +1,4 @@
-"""`zinc-mcp doctor`: what is configured, what can work, and what to do about what cannot. Never a secret."""
+"""`zinc-mcp doctor`: print what is configured, what works and what is wrong with a next step. Prints no secret."""
 
 import shlex
 import sys
@@ -41,16 +41,16 @@ _PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an add
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the examination."""
+    """One line of the doctor's report."""
 
     level: Literal["ok", "note", "wrong"]
     subject: str
     sentence: str
     advice: str = ""
     command: tuple[str, ...] = ()
-    """One of ours that says more or ends it."""
+    """A zinc-mcp command that shows more, or ends the trouble."""
     given: tuple[str, ...] = ()
-    """What follows it and may have been written by a model."""
+    """The command's further words, which a model may have written."""
 
 
 @click.command()
@@ -78,7 +78,7 @@ def doctor() -> None:
 
 
 def configured(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield each setting as it may be shown."""
+    """Yield the name and the printable value of each setting; secrets only as `set`."""
     for setting in SETTINGS:
         said = setting.shown[0 if getattr(settings, setting.name, None) else 1]
         if said:
@@ -86,7 +86,7 @@ def configured(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Yield what works and what does not, the cheapest look first."""
+    """Yield the findings, the cheapest check first."""
     for place in settings.unfilled:
         sentence = f"{place} holds a placeholder that was not filled in, so it counts as not set."
         yield Finding("wrong", "settings", sentence, "Fill it in where the host is configured, or remove it there.")
@@ -142,7 +142,7 @@ def _shown_origin(url: str) -> str:
     try:
         return plain(check_origin(url))
     except ZincMcpError:
-        return "not usable"  # and not repeated: whatever stands there, it is not an address
+        return "not usable"  # the value is not repeated: it may be a key in the wrong place
 
 
 def _shown_proxy(given: SecretStr | None) -> str:
@@ -151,7 +151,7 @@ def _shown_proxy(given: SecretStr | None) -> str:
 
 
 def _route(settings: Settings) -> Iterator[Finding]:
-    """Say through what each host is asked, and whom the connections trust."""
+    """Yield the proxy for each host, and which certificates are trusted."""
     if settings.sandbox:
         return
     for host, url in _asked_hosts(settings):
@@ -175,11 +175,11 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
     try:
         yield "Zinc", check_origin(settings.api_url)
     except ZincMcpError:
-        pass  # told below
+        pass  # `_zinc` reports it
     if settings.wallet == "tempo":
         network = NETWORKS.get(settings.tempo_chain_id or 4217)
         url = settings.tempo_rpc_url or (network.rpc_url if network else "")
-        if is_private_or_encrypted(url):  # the wallet says what is wrong with another
+        if is_private_or_encrypted(url):  # `_agent_rail` reports any other address
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"
@@ -251,7 +251,7 @@ def _why_unwritable(journal: Journal) -> JournalError | None:
 
 
 def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
-    """Return what is unreadable: entries' rows, and the question and order of what somebody still has to move on."""
+    """Return the unreadable rows of entries, and the unreadable questions and bodies of unfinished entries."""
     found = {error.entry_id: error for error in journal.unreadable()}
     for mode in get_args(Mode):
         for entry in journal.unfinished(mode=mode, limit=1000):
@@ -305,13 +305,13 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
         anyio.run(_check_wallet, settings)
     except ZincMcpError as error:
         return Finding("wrong", subject, error.summary, advice(error))
-    except Exception as error:  # of a library that is installed and cannot be loaded
+    except Exception as error:  # from a library that is installed and cannot be loaded
         return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
     return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
 
 
 async def _check_wallet(settings: Settings) -> None:
-    """Open the wallet and have it say whether it could pay, as far as that can be told without paying."""
+    """Open the wallet and check that it could pay, as far as that can be told without paying."""
     wallet = payment_wallet(settings)
     if wallet is None:
         return

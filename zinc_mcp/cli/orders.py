@@ -1,4 +1,4 @@
-"""`zinc-mcp orders`: what the journal knows, and the owner's last word on it."""
+"""`zinc-mcp orders`: list and show the journal's orders, delete their contents, settle doubts by the owner's word."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
 
-_DAY_SECONDS = 86_400.0
+_SECONDS_A_DAY = 86_400.0
 _mode_option = click.option("--mode", type=click.Choice(get_args(Mode)), help="Of several with this key: its mode.")
 _caller_option = click.option("--caller", metavar="NAME", help="Of several with this key: whose it is.")
 
@@ -78,9 +78,9 @@ def show(key_or_id: str, as_json: bool) -> None:
 @orders.command()
 @click.option("--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS")
 def purge(days: float) -> None:
-    """Forget what was ordered and where it went, of finished orders; digests and money stay."""
+    """Delete the products and addresses of finished orders; digests and money stay."""
     with _journal() as journal:
-        forgotten = journal.purge(days * _DAY_SECONDS)
+        forgotten = journal.purge(days * _SECONDS_A_DAY)
     click.echo(f"Forgot bodies and addresses of {forgotten} order{'' if forgotten == 1 else 's'}.")
 
 
@@ -94,10 +94,7 @@ def purge(days: float) -> None:
 def resolve(
     key: str, order_id: str | None, not_bought: bool, holder_ended: bool, mode: Mode | None, caller: str | None
 ) -> None:
-    """Settle an order in doubt: the owner's last word.
-
-    It needs a terminal, and the PIN where one is set.
-    """
+    """Settle an order in doubt by the owner's word, which needs a terminal, and the PIN if one is set."""
     if (order_id is not None) == not_bought:
         raise click.UsageError("Say either --bought ID or --not-bought.")
     need_a_terminal()
@@ -113,9 +110,9 @@ def resolve(
 @_mode_option
 @_caller_option
 def refunded(key: str, cents: int, mode: Mode | None, caller: str | None) -> None:
-    """Say how much, in cents and in all, has come back of what a wallet paid up front for an order that is over.
+    """Record the cents, in all, that were refunded of a wallet's up-front payment for an order that is over.
 
-    It needs a terminal, and the PIN where one is set.
+    It needs a terminal, and the PIN if one is set.
     """
     need_a_terminal()
     with _journal() as journal:
@@ -130,7 +127,7 @@ def _journal() -> Journal:
 
 
 def _record(entry: Entry) -> Mapping[str, Any]:
-    # Without the body: it holds the whole address, and lists are pasted into tickets.
+    # The body is left out: it holds the whole address, and people paste lists into tickets.
     record = {name: value for name, value in asdict(entry).items() if name != "body"}
     return {**record, "counts_cents": entry.counts_cents, "body_kept": entry.body is not None}
 

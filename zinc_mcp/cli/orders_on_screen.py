@@ -24,7 +24,7 @@ _MOST_ITEMS = 3
 
 
 def show_list(entries: Sequence[Entry]) -> None:
-    """Print orders; in a pipe each is one line of a table, at a terminal a few lines that fit its width."""
+    """Print orders: one line each as a table in a pipe, a few lines each that fit the width of a terminal."""
     if sys.stdout.isatty():
         _show_for_a_person(entries)
         return
@@ -37,7 +37,7 @@ def show_list(entries: Sequence[Entry]) -> None:
 
 
 def amount_of(entry: Entry) -> str:
-    """Return what an order came to, or at most comes to."""
+    """Return the amount that an order cost, or the most that it can cost."""
     told = told_of(entry)
     if told.paid_cents is not None:
         return printed(told.paid_cents)
@@ -47,20 +47,20 @@ def amount_of(entry: Entry) -> str:
 
 
 def items_of(entry: Entry) -> list[str]:
-    """Name what was ordered, one line for each product; nothing where it was forgotten.
+    """Return one line for each product that was ordered; none if `orders purge` has deleted them.
 
-    A title stands where Zinc could tell it when the person was asked.
+    A line has the title if Zinc knew it when the person was asked.
     """
-    question = question_kept(entry)
+    question = kept_question(entry)
     if question is not None:
-        return [_named(line.quantity, line.product_id, line.host, line.title) for line in question.lines]
+        return [_product_line(line.quantity, line.product_id, line.host, line.title) for line in question.lines]
     items = entry.facts.get("items")
     rows = cast(list[object], items) if isinstance(items, list) else []
-    return [_of_row(cast(Mapping[str, Any], row)) for row in rows if isinstance(row, Mapping)]
+    return [_product_line_of_row(cast(Mapping[str, Any], row)) for row in rows if isinstance(row, Mapping)]
 
 
-def question_kept(entry: Entry) -> Question | None:
-    """Return the question that a person was asked, answered or not, while the journal has it."""
+def kept_question(entry: Entry) -> Question | None:
+    """Return the question that a person was asked, whether answered or not; None if the journal has none."""
     try:
         return Question.model_validate((entry.consent or {}).get("question"))
     except ValidationError:
@@ -68,12 +68,12 @@ def question_kept(entry: Entry) -> Question | None:
 
 
 def when(at: float, *, exact: bool = False) -> str:
-    """Return a time of day here with its offset from UTC, to the minute, or to the second."""
+    """Return a local time with its offset from UTC, to the minute, or to the second if `exact`."""
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds" if exact else "minutes")
 
 
 def show_waiting(entry: Entry) -> None:
-    """Say how to answer where an order waits for it."""
+    """Print how to answer, if the order waits for an answer."""
     if reference_of(entry) is not None:
         _show_how_to_answer(entry)
 
@@ -121,21 +121,21 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _of_row(row: Mapping[str, Any]) -> str:
+def _product_line_of_row(row: Mapping[str, Any]) -> str:
     url = str(row.get("url", ""))
     try:
         address = read_product_url(url)
     except ProductUrlError:
-        return f"{_whole(row.get('quantity'))} x {plain(url, 80)}"
-    return _named(_whole(row.get("quantity")), address.product_id, address.host, None)
+        return f"{_quantity(row.get('quantity'))} x {plain(url, 80)}"
+    return _product_line(_quantity(row.get("quantity")), address.product_id, address.host, None)
 
 
-def _named(quantity: int, product_id: str | None, host: str, title: str | None) -> str:
+def _product_line(quantity: int, product_id: str | None, host: str, title: str | None) -> str:
     product = f"product {plain(product_id, 60)}" if product_id else "a product"
     return f"{quantity} x {quoted(plain(title, 80)) if title else product} at {plain(host, 60)}"
 
 
-def _whole(value: object) -> int:
+def _quantity(value: object) -> int:
     return value if type(value) is int else 1
 
 
@@ -154,9 +154,9 @@ _HOW = {
 
 
 def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = False) -> None:
-    """Print everything that the journal knows of an order, without its street and without a secret.
+    """Print everything that the journal knows about an order, except its street and any secret.
 
-    `shares_its_key`: others have it too, so that a command has to say more to name this one.
+    `shares_its_key`: other entries have the same key, so a printed command also names the mode and the caller.
     """
     ending = ending_of(entry)
     show_line(f"{ending.title}. {' '.join(ending.sentences)}", "")
@@ -166,7 +166,7 @@ def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = 
         _show_fact(label, value)
     click.echo("\nWhat happened")
     for event in events:
-        detail = ", ".join(f"{_worded(name)}: {_readable(value)}" for name, value in event.detail.items())
+        detail = ", ".join(f"{_label(name)}: {_readable(value)}" for name, value in event.detail.items())
         what = f"{plain(event.what)} ({detail})" if detail else plain(event.what)
         show_line(f"  {when(event.at, exact=True)}  {event.state:<9}  {what}")
     if entry.state in ("unknown", "paid_no_order"):
@@ -196,7 +196,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     yield from _ship_to(entry.facts.get("ship_to"))
     yield "Money", amount_of(entry) + ("" if entry.mode == "live" else f", practice ({entry.mode})")
     yield "Limits", f"{printed(entry.counts_cents)} counts against them"
-    question = question_kept(entry)
+    question = kept_question(entry)
     yield "Paid", f"{question.paid if question else paid_by(entry.rail)} (rail {entry.rail})"
     yield from _payment(entry.facts.get("payment"))
     if OWNERS_WORD in entry.facts:
@@ -209,7 +209,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     known = {"retailer", "items", "ship_to", "payment", OWNERS_WORD}
     for name, value in entry.facts.items():
         if name not in known:
-            yield _worded(name).capitalize(), _readable(value)
+            yield _label(name).capitalize(), _readable(value)
     if entry.problem:
         yield "Problem", _readable(entry.problem.get("summary") or entry.problem)
         reason = entry.problem.get("error_type") or entry.problem.get("code")
@@ -220,7 +220,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _addresses(entry: Entry) -> Iterator[tuple[str, str]]:
-    question, items = question_kept(entry), entry.facts.get("items")
+    question, items = kept_question(entry), entry.facts.get("items")
     rows = [line.url for line in question.lines] if question is not None else _urls(items)
     for url in rows:
         yield "", plain(url, 2100)
@@ -245,7 +245,7 @@ def _payment(payment: object) -> Iterator[tuple[str, str]]:
         return
     for name, value in cast(Mapping[str, Any], payment).items():
         cents = name.endswith("_cents")
-        yield _worded(name.removesuffix("_cents")).capitalize(), _cents(value) if cents else _readable(value)
+        yield _label(name.removesuffix("_cents")).capitalize(), _cents(value) if cents else _readable(value)
 
 
 def _consent(entry: Entry) -> str:
@@ -268,7 +268,7 @@ def _show_fact(label: str, value: str) -> None:
         show_line(f"{label:<{_LABEL_COLUMNS}}{value}", " " * _LABEL_COLUMNS)
 
 
-def _worded(name: str) -> str:
+def _label(name: str) -> str:
     return plain(name, 30).replace("_", " ")
 
 
@@ -279,7 +279,7 @@ def _cents(value: object) -> str:
 def _readable(value: object) -> str:
     if isinstance(value, Mapping):
         parts = cast(Mapping[str, object], value).items()
-        return plain("; ".join(f"{_worded(name)}: {_readable(part)}" for name, part in parts), 400)
+        return plain("; ".join(f"{_label(name)}: {_readable(part)}" for name, part in parts), 400)
     if isinstance(value, list):
         return plain(", ".join(map(_readable, cast(list[object], value))), 400)
     return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 400)

@@ -1,4 +1,4 @@
-"""`zinc-mcp pin`: what only the owner knows, asked for with each yes."""
+"""`zinc-mcp pin`: set, remove or forget the PIN that is asked for with each yes."""
 
 import sys
 import time
@@ -52,7 +52,7 @@ def remove(member: str | None) -> None:
     """Remove the PIN."""
     need_a_terminal()
     settings = load_settings()
-    # Also of somebody who is no member any more, and from before a caller was more than a name.
+    # The name may be a former member's, or a caller from the time when a caller was only a name.
     caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
     with Journal.open(settings.journal_url) as journal:
         if journal.pin(caller) is None:
@@ -65,10 +65,10 @@ def remove(member: str | None) -> None:
 
 @pin.command()
 def forget() -> None:
-    """Let a PIN that nobody remembers end, a day from now.
+    """Let a forgotten PIN end, a day from now.
 
-    Until then every yes needs it, and every question says that it is going to end: a day is for noticing that it was
-    somebody else who typed this. The right PIN, given with any yes, keeps it.
+    Until then every yes needs it, and every question says that it is going to end, so that you notice if somebody else
+    typed this. The right PIN, given with any yes, keeps it.
     """
     need_a_terminal()
     with Journal.open(load_settings().journal_url) as journal:
@@ -84,7 +84,7 @@ def forget() -> None:
 
 
 def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
-    """Ask for the owner's PIN where one is set; wrong ones count as for a yes.
+    """Ask for the owner's PIN if one is set. Wrong PINs count as they do for a yes.
 
     Raises:
         RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
@@ -102,7 +102,7 @@ def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
 
 
 def _known(settings: Settings, member: str | None) -> str:
-    """Return the caller whose PIN is meant.
+    """Return the caller of a member, or the owner without a member.
 
     Raises:
         RefusedError: there is no such member.

@@ -54,7 +54,7 @@ def policy() -> None:
     own = ", which each caller has for themselves" if used.keys() > {LOCAL} else ""
     click.echo(f"Used of the limits ({settings.mode}){own}:")
     for caller, (day, month) in used.items():
-        # Of somebody who is no member any more the whole caller: another may have the name by now.
+        # A former member is shown as the whole caller, because another member may have the name by now.
         name = members.get(caller, caller)
         click.echo(f"  {plain(name, 64)}: {_used(*day)} in 24 hours, {_used(*month)} in 30 days")
     for why in pauses:
@@ -66,7 +66,7 @@ def _used(cents: int, orders: int) -> str:
 
 
 def shown(name: str, value: Any) -> str:
-    """Return one value of the policy as a person reads it."""
+    """Return one value of the policy in words for a person."""
     if value is None:
         return _WHEN_NONE[name]
     if isinstance(value, bool):

@@ -10,7 +10,7 @@ _COMMANDS = {
     "decline": ("decide", "Say no to an order that waits for an answer."),
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
-    "members": ("members", "Add, list and remove the members of a team server."),
+    "members": ("serve", "Add, list and remove the members of a team server."),
     "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),
     "pause": ("policy", "Stop all placing and sending, in every process on this journal."),
     "pin": ("pin", "Set, remove or forget the PIN that every yes needs."),
@@ -23,7 +23,7 @@ _COMMANDS = {
 
 
 class Program(click.Group):
-    """A group that knows its commands by name and imports them one at a time."""
+    """A group of commands that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, sorted."""

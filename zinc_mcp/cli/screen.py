@@ -15,20 +15,20 @@ from zinc_mcp.errors import ErrorCode, OrderRejectedError, RefusedError, ZincMcp
 from zinc_mcp.invocation import command, command_line, setting_to_repeat
 from zinc_mcp.text import plain
 
-_GOES_ON = "      "
+_CONTINUED = "      "
 _PIPED_COLUMNS = 80
 _FEWEST_COLUMNS = 20
 
 
 def columns() -> int:
-    """Return how wide the terminal is; 80 where there is none."""
+    """Return the width of the terminal in columns; 80 where there is no terminal."""
     if not sys.stdout.isatty():
         return _PIPED_COLUMNS
     return max(_FEWEST_COLUMNS, shutil.get_terminal_size((_PIPED_COLUMNS, 24)).columns)
 
 
 def need_a_terminal() -> None:
-    """Refuse where nobody can be at the keyboard.
+    """Refuse unless both input and output are a terminal, where a person can be.
 
     Raises:
         RefusedError: `approval_required`.
@@ -41,60 +41,61 @@ def need_a_terminal() -> None:
         )
 
 
-def show_line(line: str, goes_on: str = _GOES_ON) -> None:
-    """Print a line whose parts are clean already; on a terminal it is indented by `goes_on` where it goes on.
+def show_line(line: str, continued: str = _CONTINUED) -> None:
+    """Print a line whose parts are already clean.
 
-    A terminal that breaks a line by itself begins the next one with whatever text happens to stand there.
+    On a terminal a long line is broken here, and each further line begins with `continued`. A terminal that breaks a
+    line by itself would begin the next line with any text, which could look like a line of ours.
     """
     if not sys.stdout.isatty():
         click.echo(line)
         return
-    for each in wrapped(line, columns(), goes_on):
+    for each in wrapped(line, columns(), continued):
         click.echo(each)
 
 
 def show_command(*words: str, options: Sequence[str] = (), given: Sequence[str] = ()) -> None:
-    """Print a command of ours on a line of its own, however long: broken in two it could not be pasted.
+    """Print one of our commands on a line of its own. It is never broken: a broken line cannot be pasted.
 
-    `given` is what a model may have written, as for `invocation.command`.
+    `given` are words that a model may have written, as for `invocation.command`.
     """
     click.echo(f"  {command_line(*words, *options, given=given)}")
     if remark := setting_to_repeat():
         click.echo(f" {remark}")
 
 
-def wrapped(text: str, width: int, goes_on: str = "") -> list[str]:
-    """Return text as lines of at most `width` columns, broken at its spaces.
+def wrapped(text: str, width: int, continued: str = "") -> list[str]:
+    """Break text at its spaces into lines of at most `width` columns.
 
-    Lines after the first begin with `goes_on`. A word is broken only where it is longer than a whole line.
+    Lines after the first begin with `continued`. A word is broken only if it is longer than a whole line.
     """
     body = text.lstrip(" ")
     line = text[: len(text) - len(body)]
     lines: list[str] = []
     empty = True
-    for piece, goes_on_a_word in _pieces(body, max(1, width - max(len(line), len(goes_on)))):
+    for piece, is_rest_of_word in _pieces(body, max(1, width - max(len(line), len(continued)))):
         joined = f"{line}{piece}" if empty else f"{line} {piece}"
-        if not empty and (goes_on_a_word or _cells(joined) > width):
+        if not empty and (is_rest_of_word or _cells(joined) > width):
             lines.append(line.rstrip(" "))
-            joined = f"{goes_on}{piece}"
+            joined = f"{continued}{piece}"
         line, empty = joined, False
     return [*lines, line.rstrip(" ")]
 
 
 def _pieces(text: str, most: int) -> Iterator[tuple[str, bool]]:
-    """Yield the words, those that take more than `most` columns in parts, and whether it goes on a word."""
+    """Yield words, or parts of words longer than `most` columns, each with whether it continues a word."""
     for word in text.split(" "):
-        part, goes_on = "", False
+        part, continued = "", False
         for character in word:
             if part and _cells(part) + _cells(character) > most:
-                yield part, goes_on
-                part, goes_on = "", True
+                yield part, continued
+                part, continued = "", True
             part += character
-        yield part, goes_on
+        yield part, continued
 
 
 def _cells(text: str) -> int:
-    """Return how many columns a text takes; letters of East Asian scripts take two (Unicode, UAX 11)."""
+    """Return the width of a text in columns; letters of East Asian scripts take two (Unicode, UAX 11)."""
     if text.isascii():
         return len(text)
     return sum(
@@ -135,7 +136,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "zinc_unavailable": "Try again in a minute.",
     "internal_error": "Look at the orders before anything is ordered again: ORDERS",
 }
-"""What the owner can do, by the code of a failure."""
+"""The owner's next step for each code of a failure."""
 
 _BY_ZINCS_CODE: Mapping[str, str] = {
     "unauthorized": "Check ZINC_API_KEY.",
@@ -148,7 +149,7 @@ _BY_ZINCS_CODE: Mapping[str, str] = {
 
 
 def advice(error: ZincMcpError) -> str:
-    """Return what the owner can do about a failure, with commands as they can be pasted."""
+    """Return the owner's next step after a failure, with commands that can be pasted."""
     if error.owner_step is not None:
         return error.owner_step
     text = BY_CODE[error.code]

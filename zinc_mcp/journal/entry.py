@@ -51,6 +51,9 @@ DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
 FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
 """Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
 
+NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
+"""Ended before anything left: nobody but us has seen its key."""
+
 WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
 """Ended without an order, as far as anybody knew: the owner's word may have been wrong, or a backup was put back."""
 

@@ -1,1 +1,1 @@
-"""What a 402 asks and how it is paid: it signs, it never sends anything to Zinc."""
+"""Payments: read what a 402 asks, check it, and have a wallet sign it. Nothing here sends anything to Zinc."""

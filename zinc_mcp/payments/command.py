@@ -1,10 +1,11 @@
-"""A wallet that is a program of the owner's: the challenge on its standard input, the payload on its standard output.
+"""The command wallet: a program of the owner reads the challenge on its input and writes the payload to its output.
 
     {"challenge": {"id", "realm", "method", "intent", "request": {…}, "expires"}, "amount_cents": 2600}
     {"payload": {"spt": "spt_…"}, "source": "did:…"}          or          {"refused": true}
 
-It is started without a shell, without our secrets in its environment, with a time limit. A program that says `refused`
-has authorised nothing; one that fails in any other way may have, and is never asked again for the same order.
+The program is started without a shell, without our secrets in its environment, and with a time limit. If it says
+`refused`, it has authorised nothing. If it fails in any other way, it may have authorised something, and is never asked
+again for the same order.
 """
 
 import json
@@ -33,13 +34,13 @@ from zinc_mcp.payments.transaction import inspect
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid
 
 MAX_ANSWER_BYTES = 64 * 1024
-_LEFT_TO_SEND = 15.0
+_LEFT_TO_SEND_SECONDS = 15.0
 _STRIPE_TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
 _OURS = re.compile(r"^ZINC_", re.IGNORECASE)
 
 
 class CommandWallet:
-    """Asks a program to pay; what it cannot show afterwards, nobody can look up."""
+    """Asks a program to pay. There is no way to look up its payments afterwards."""
 
     mode: Literal["live", "test", "sandbox"] = "live"
 
@@ -55,7 +56,7 @@ class CommandWallet:
 
     @property
     def terms(self) -> Mapping[str, MethodTerms]:
-        """What the owner said it can pay."""
+        """The methods that the owner configured for the program."""
         return self._terms
 
     @property
@@ -64,21 +65,21 @@ class CommandWallet:
         return tuple(self._terms)
 
     async def warm(self) -> None:
-        """Nothing to load: the program is started when it is needed."""
+        """Do nothing: the program is started when it is needed."""
 
     async def check(self) -> None:
         """Look for the program; it is not started.
 
         Raises:
-            SettingsError: there is none that can be started.
+            SettingsError: no such program can be started.
         """
         if shutil.which(self._argv[0]) is None:
             raise SettingsError("ZINC_WALLET_COMMAND names a program that cannot be found or started.")
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Start the program once and take its payload."""
-        # Left over at the end: a credential that arrives when the challenge has expired is of no use.
-        seconds = min(self._seconds, charge.expires_at - now - _LEFT_TO_SEND)
+        # Some time must be left to send the credential before the challenge expires.
+        seconds = min(self._seconds, charge.expires_at - now - _LEFT_TO_SEND_SECONDS)
         if seconds <= 0:
             raise PaymentRefusedError("expires_too_soon")
         question = {
@@ -115,21 +116,21 @@ class CommandWallet:
         return Paid(SecretStr(authorization), charge.header, settle_by, None, recovery)
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Prove nothing: the contract has no question for it. The owner can tell (`orders resolve`)."""
+        """Return `open`: a program cannot be asked about it. The owner can settle it (`orders resolve`)."""
         return OPEN
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Take nothing back: a token of the program's runs out by itself."""
+        """Return `open`: nothing can be taken back; a token of the program expires by itself."""
         return OPEN
 
     async def aclose(self) -> None:
-        """Nothing is open between payments."""
+        """Do nothing: there is no connection between payments."""
 
     async def _ask(self, question: bytes, seconds: float, recovery: Mapping[str, Any]) -> bytes:
         environment = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
         try:
             process = await anyio.open_process(
-                # What it writes to standard error may hold its secrets.
+                # Its standard error may hold its secrets.
                 self._argv,
                 stderr=subprocess.DEVNULL,
                 env=environment,
@@ -155,7 +156,7 @@ class CommandWallet:
 
 
 async def _conversation(process: Process, question: bytes) -> bytes | None:
-    """Write the question, read the answer; None if the answer has no end."""
+    """Write the question and return the answer; None if the answer is too long."""
     if process.stdin is None or process.stdout is None:
         return None
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError):
@@ -171,7 +172,7 @@ async def _conversation(process: Process, question: bytes) -> bytes | None:
 
 
 def _end(process: Process) -> None:
-    """End the program and whatever it started, unless it has ended by itself."""
+    """End the program and its children, unless it has ended by itself."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError, PermissionError):
@@ -184,12 +185,15 @@ def _end(process: Process) -> None:
 def _checked(
     answer: Mapping[str, Any], challenge: Challenge, charge: Charge, now: float, recovery: dict[str, Any]
 ) -> tuple[dict[str, Any], float]:
-    """Check a payload as far as its method is known. By now something may be authorised: a no is not a refusal."""
+    """Check a payload as far as its method is known.
+
+    The program may have authorised something by now, so a wrong payload leaves the outcome unknown.
+    """
     payload = answer.get("payload")
     if not isinstance(payload, dict) or not payload:
         raise PaymentOutcomeUnknownError("no_payload", recovery)
     members = cast(dict[str, Any], payload)
-    # The program has paid by itself: whether the order comes is then a hope (draft-tempo-charge-01, "push").
+    # The program has already paid by itself, and no order is certain to come of it (draft-tempo-charge-01, "push").
     if members.get("type") in ("hash", "proof") or "hash" in members:
         raise PaymentOutcomeUnknownError("push_payload", recovery)
     if challenge.method == "stripe":
@@ -209,7 +213,7 @@ def _checked(
                 charge,
                 now,
                 fee_tokens=(charge.currency, *FEE_TOKENS),
-                lifetime=charge.expires_at + 1 - now,
+                lifetime_seconds=charge.expires_at + 1 - now,
             )
         except PaymentRefusedError:
             raise PaymentOutcomeUnknownError("wrong_transaction", recovery) from None

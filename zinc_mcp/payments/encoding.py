@@ -16,12 +16,12 @@ BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
-    """Decode base64url without padding (RFC 4648 section 5) that holds one JSON object with no key twice.
+    """Decode base64url without padding (RFC 4648 section 5) that holds one JSON object without duplicate keys.
 
-    Of two equal keys one reader keeps the first and another the last: a price must not depend on that.
+    Of two equal keys, some readers keep the first and some the last: a price must not depend on that.
 
     Raises:
-        InvalidChallengeError: if it is anything else.
+        InvalidChallengeError: the text is anything else.
     """
     if len(text) > limit:
         raise InvalidChallengeError("too long")
@@ -35,14 +35,14 @@ def decoded_object(text: str, limit: int = MAX_HEADER_BYTES) -> dict[str, Any]:
 
 
 def strict_object(text: str) -> dict[str, Any]:
-    """Read one JSON object in which no key stands twice, at any depth.
+    """Read one JSON object without duplicate keys at any depth.
 
     Raises:
-        InvalidChallengeError: if it is anything else.
+        InvalidChallengeError: the text is anything else.
     """
     try:
         members: object = decoded(text.encode(), object_pairs_hook=_once, parse_constant=_no_constant)
-        # An escaped half of a surrogate pair is a string that nothing can write again.
+        # An escaped half of a surrogate pair cannot be written again.
         json.dumps(members, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidChallengeError("not a JSON object without duplicate keys") from None

@@ -1,11 +1,11 @@
-"""Why a payment was not made, in sentences of our own.
+"""The errors of payments, each with a sentence of ours.
 
 PaymentError
 ├── InvalidChallengeError        the 402 cannot be read; nothing was signed          (also a RefusedError)
-├── PaymentRefusedError          we said no, or the wallet did; nothing can settle   (also a RefusedError)
+├── PaymentRefusedError          we or the wallet said no; nothing can settle        (also a RefusedError)
 └── PaymentOutcomeUnknownError   the wallet was asked and may have authorised something
 
-`reason` is from a closed list and safe to show; nothing that a server or a wallet wrote is ever in a sentence here.
+`reason` is from a closed list and safe to show. No sentence here repeats the words of a server or a wallet.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class PaymentError(ZincMcpError):
 
 
 class InvalidChallengeError(PaymentError, RefusedError):
-    """The 402 holds no `Payment` challenge that can be read. `reason` says why, in our words."""
+    """The 402 holds no readable `Payment` challenge. `reason` says why, in our words."""
 
     default_code: ClassVar[ErrorCode] = "payment_refused"
     default_next_step = "Nothing was paid. Tell the user that Zinc's payment request could not be read."
@@ -89,7 +89,7 @@ class InvalidChallengeError(PaymentError, RefusedError):
 
 
 class PaymentRefusedError(PaymentError, RefusedError):
-    """No payment was authorised, and nothing that could settle is left behind."""
+    """No payment was authorised, and nothing exists that could settle."""
 
     default_code: ClassVar[ErrorCode] = "payment_refused"
     default_next_step = "Nothing was paid. Tell the user; the same order will be refused again."
@@ -105,9 +105,9 @@ class PaymentRefusedError(PaymentError, RefusedError):
 
 
 class PaymentOutcomeUnknownError(PaymentError):
-    """The wallet was asked and gave no usable answer: something that can settle may exist. Never ask it again.
+    """The wallet was asked and gave no usable answer, so a credential that can settle may exist. Never ask it again.
 
-    `recovery` is what `PaymentWallet.fate` needs; it holds no secret.
+    `recovery` holds the facts that `PaymentWallet.fate` needs, and no secret.
     """
 
     default_code: ClassVar[ErrorCode] = "outcome_unknown"

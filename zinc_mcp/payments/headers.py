@@ -47,7 +47,7 @@ _OPTIONAL = ("expires", "digest", "description", "opaque", "header")
 
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
-    """The decoded `request` of a charge (draft-payment-intent-charge-00). None stands for absent or of another type."""
+    """The decoded `request` of a charge (draft-payment-intent-charge-00). None: absent, or not of this type."""
 
     amount: str | None
     """Base units, as written."""
@@ -56,7 +56,7 @@ class ChargeRequest:
     external_id: str | None
     method_details: Mapping[str, Any]
     members: Mapping[str, Any]
-    """Everything the server wrote, for a wallet that wants to see it."""
+    """All members that the server wrote, for wallets that need more."""
 
     @classmethod
     def from_members(cls, members: Mapping[str, Any]) -> Self:
@@ -79,7 +79,7 @@ class ChargeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One offer to be paid. Every parameter is the string that stood on the wire; `request` and `opaque` above all."""
+    """One challenge of a 402. Each parameter is kept exactly as it was received."""
 
     id: str
     realm: str
@@ -112,7 +112,7 @@ class Challenge:
         """Read every readable `Payment` challenge in the header lines, in the server's order.
 
         Raises:
-            InvalidChallengeError: if there is none; `Offers` also tells of those passed over.
+            InvalidChallengeError: there is none. `Offers` also lists the malformed ones.
         """
         return list(Offers.from_www_authenticate(values).challenges)
 
@@ -132,7 +132,7 @@ class Challenge:
         return cls(**cast(dict[str, str], known))
 
     def to_parameters(self) -> dict[str, str]:
-        """Return the parameters as they were written, absent ones left out: what a credential echoes."""
+        """Return the parameters as they were received, without absent ones, for a credential to repeat."""
         return {name: value for name in (*_REQUIRED, *_OPTIONAL) if (value := getattr(self, name)) is not None}
 
     def to_www_authenticate(self) -> str:
@@ -146,15 +146,15 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """All that one 402 offered: what can be read, and why the rest cannot."""
+    """The challenges of one 402: the readable ones, and a reason for each malformed one."""
 
     challenges: tuple[Challenge, ...]
     malformed: tuple[str, ...] = ()
-    """One reason, in our words, per `Payment` challenge passed over."""
+    """One reason, in our words, for each malformed `Payment` challenge."""
 
     @classmethod
     def from_www_authenticate(cls, values: Sequence[str]) -> Self:
-        """Read the header lines. A malformed challenge is passed over: it is never paid, and spoils no other.
+        """Read the header lines. A malformed challenge is skipped; the others can still be paid.
 
         Raises:
             InvalidChallengeError: if no `Payment` challenge is left.
@@ -232,23 +232,23 @@ def _quoted(value: str) -> str:
 
 
 MAX_CREDENTIAL_BYTES = 64 * 1024
-"""It echoes a challenge of up to 16 KiB, encoded once more; the SDKs stop here too."""
+"""A credential repeats a challenge of up to 16 KiB in another encoding. The SDKs have the same bound."""
 _CREDENTIAL_SCHEME = "payment "
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Proof of payment. Whoever holds it may have the payment settled: no `repr` shows it."""
+    """Proof of payment. Its holder may have the payment settled, so no `repr` shows it."""
 
     challenge: Challenge = field(repr=False)
     payload: Mapping[str, Any] = field(repr=False)
     source: str | None = field(default=None, repr=False)
 
     def to_authorization(self) -> str:
-        """Write the header value; it names the challenge's own strings, byte for byte.
+        """Write the header value. It repeats the challenge's parameters byte for byte.
 
         Raises:
-            ValueError: if it would be longer than a server has to read.
+            ValueError: the value would be longer than a server has to read.
         """
         members: dict[str, Any] = {"challenge": self.challenge.to_parameters(), "payload": dict(self.payload)}
         if self.source is not None:
@@ -287,7 +287,7 @@ _BARE = re.compile(r"(?:rcpt_|pi_|ch_|0x)[A-Za-z0-9_]{6,200}")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What can be told of a receipt. `raw` is a secret (draft: "sensitive"); the reference alone may be shown."""
+    """The readable parts of a receipt. `raw` is a secret (draft: "sensitive"); only the reference may be shown."""
 
     raw: SecretStr = field(repr=False)
     status: str | None = None
@@ -301,7 +301,7 @@ class Receipt:
         """Read a header value; None when there is none. Never raises."""
         if value is None or not value.strip():
             return None
-        # What is cut off here is kept nowhere: a header this long is no receipt.
+        # A longer header is not a receipt.
         text = value.strip()[:MAX_RECEIPT_BYTES]
         raw = SecretStr(text)
         try:
@@ -321,7 +321,7 @@ class Receipt:
 
     @property
     def is_success(self) -> bool:
-        """Say whether it states that the payment settled."""
+        """Whether the receipt states that the payment settled."""
         return self.status == "success"
 
 

@@ -1,8 +1,8 @@
-"""A wallet of imaginary money and its counterpart: challenges that are bound, credentials that are verified.
+"""The practice wallet, which pays with imaginary money, and the payee's side: issue challenges, verify credentials.
 
 The header format is the real one. The challenge's id is the HMAC that the draft recommends ("Challenge Binding"), and
-the credential proves that its maker saw this very challenge. Both halves are here so that the sandbox verifies what
-the wallet signs, in this process or another.
+the credential proves that its maker saw exactly this challenge. The sandbox uses the payee's side, in this process or
+another.
 """
 
 import hmac
@@ -22,15 +22,15 @@ from zinc_mcp.payments.wallet import OPEN, Fate, Paid, SettlementLookup
 METHOD = "sandbox"
 CURRENCY = "usd"
 
-# Not a secret: the money is not money, and a sandbox in another process must know it too.
-_PURSE = b"zinc-mcp practice purse"
+# Not a secret: the money is imaginary, and a sandbox in another process must know the key too.
+_PRACTICE_KEY = b"zinc-mcp practice purse"
 
 Problem = Literal["malformed-credential", "invalid-challenge", "payment-expired", "verification-failed"]
 """Slugs of the draft's problem types ("Error Codes")."""
 
 
 class PracticeWallet:
-    """Pays the sandbox, and nothing else: no real payee offers its method."""
+    """Pays the sandbox only: no real payee offers its method."""
 
     mode: Literal["live", "test", "sandbox"] = "sandbox"
 
@@ -48,10 +48,10 @@ class PracticeWallet:
         return tuple(self.terms)
 
     async def warm(self) -> None:
-        """Nothing is slow here."""
+        """Do nothing: nothing is slow to load."""
 
     async def check(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: nothing can be missing."""
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Sign the challenge."""
@@ -68,20 +68,20 @@ class PracticeWallet:
         )
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Ask the sandbox, if one was given to ask."""
+        """Ask the sandbox, if a look-up was given."""
         return await self._lookup(str(recovery.get("challenge_id", ""))) if self._lookup else OPEN
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Practice payments cannot be taken back."""
+        """Ask as `fate` does: a practice payment cannot be taken back."""
         return await self.fate(recovery, now=now)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A credential that holds: the challenge it answers and the settlement's reference."""
+    """A valid credential: the challenge that it answers, and the settlement's reference."""
 
     challenge: Challenge
     payload: Mapping[str, Any]
@@ -89,7 +89,7 @@ class Verified:
 
 
 class VerificationError(Exception):
-    """The payee's no, as one of the draft's problems."""
+    """The payee refuses the credential, with one of the draft's problems."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -109,7 +109,7 @@ def issue(
     description: str | None = None,
     header: str | None = None,
 ) -> Challenge:
-    """Make a challenge whose id binds all the rest; `to_www_authenticate` writes it."""
+    """Make a challenge whose id binds all other parameters; `to_www_authenticate` writes it."""
     encoded = encoded_object(request)
     identity = challenge_id(
         secret,
@@ -126,7 +126,7 @@ def issue(
 
 
 def verify(secret: bytes, authorization: str, *, body: bytes, now: float) -> Verified:
-    """Verify a practice credential as a payee has to: form, binding, expiry, body, proof. Replay is the caller's.
+    """Verify a practice credential as a payee must: form, binding, expiry, body, proof. The caller checks for replay.
 
     Raises:
         VerificationError: with the problem.
@@ -192,8 +192,8 @@ def challenge_id(
 
 
 def _proof(challenge: Challenge) -> str:
-    """Return a MAC over everything that the challenge says, as it says it."""
-    return base64url(hmac.digest(_PURSE, encoded_object(challenge.to_parameters()).encode(), sha256))
+    """Return a MAC over all parameters of the challenge."""
+    return base64url(hmac.digest(_PRACTICE_KEY, encoded_object(challenge.to_parameters()).encode(), sha256))
 
 
 def _reference(proof: str) -> str:

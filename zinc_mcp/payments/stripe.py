@@ -1,23 +1,29 @@
-"""A wallet that has the owner's Stripe account issue a shared payment token.
+"""The Stripe wallet: the owner's Stripe account issues a shared payment token.
 
-The token is good for one seller, one amount and a few minutes. It is a credential, so it is noted nowhere: a look-up
-takes it from the credential while that is kept, or asks Stripe again under the same idempotency key, once the token's
-time is over and no new one could come of it.
+The token is valid for one seller, one amount and a few minutes. It is a credential, so `recovery` does not hold it. A
+look-up takes it from the kept credential. Without that it asks Stripe again under the same idempotency key, but only
+after the token's time is over, when Stripe can no longer issue a new one.
+
+The endpoints are those of the Stripe API reference, "Shared Payment Issued Token" (preview).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
+from zinc_mcp import network
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.network import Exchange, NotSentError
+from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, Credential
-from zinc_mcp.payments.stripe_tokens import TOKEN, Answer, NoAnswerError, TokenIssuer, fate_of, member
 from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid
 
@@ -26,18 +32,159 @@ if TYPE_CHECKING:
 
     from zinc_mcp.proxies import Route
 
+
+API = "https://api.stripe.com/v1/shared_payment/issued_tokens"
+API_VERSION = "2026-04-22.preview"
+TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
+
+_ANSWER_SECONDS = 15.0
+_SETTLING_SECONDS = 60.0
+"""A charge may be under way when a token is revoked or expires. Only after this time is "nothing taken" believed."""
+_CODE = re.compile(r"[a-z_]{1,60}")
+
+
+class NoAnswerError(Exception):
+    """Stripe gave no readable answer; `sent` says whether the request may have reached it."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("no answer")
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a JSON object. The object may hold a token, so no `repr` shows it."""
+
+    status: int
+    members: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def token(self) -> str | None:
+        """The token's id, if this is a token."""
+        token = self.members.get("id")
+        return token if self.status == 200 and isinstance(token, str) and TOKEN.fullmatch(token) else None
+
+    @property
+    def error_code(self) -> str:
+        """Stripe's own code for an error; its sentences are not repeated."""
+        error = member(self.members, "error")
+        for name in ("code", "type"):
+            value = error.get(name)
+            if isinstance(value, str) and _CODE.fullmatch(value):
+                return value
+        return "other"
+
+    @property
+    def is_of_another_request(self) -> bool:
+        """Whether the idempotency key was used with other parameters."""
+        return member(self.members, "error").get("type") == "idempotency_error"
+
+
+class TokenIssuer:
+    """Issues, reads and revokes tokens of one Stripe account with its secret key."""
+
+    def __init__(
+        self,
+        secret_key: SecretStr,
+        route: Route | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._secret_key = secret_key
+        self._exchange = Exchange(API, route, transport=transport)
+
+    async def issue(self, form: Mapping[str, str], idempotency_key: str) -> Answer:
+        """Ask for a token. If the answer is lost, ask once more under the same key, which gives the same token.
+
+        Raises:
+            NoAnswerError: it is not known what Stripe did, or nothing was sent.
+        """
+        lost = False
+        for _ in range(2):
+            try:
+                answer = await self._asked("POST", "", form, idempotency_key)
+            except NoAnswerError as error:
+                if not error.sent and not lost:
+                    raise
+                lost = True
+                continue
+            # 409: the first request under this key is still at work. After a lost answer only a token is an answer.
+            if answer.status == 200 or (answer.status < 500 and answer.status != 409 and not lost):
+                return answer
+            lost = True
+        raise NoAnswerError(sent=True)
+
+    async def read(self, token: str) -> Mapping[str, Any]:
+        """Return the token's present state; empty if Stripe does not tell it."""
+        try:
+            answer = await self._asked("GET", f"/{token}")
+        except NoAnswerError:
+            return {}
+        return answer.members if answer.status == 200 else {}
+
+    async def revoke(self, token: str) -> Mapping[str, Any]:
+        """Revoke a token and return its present state; empty if Stripe does not tell it."""
+        try:
+            answer = await self._asked("POST", f"/{token}/revoke", {})
+        except NoAnswerError:
+            return {}
+        # A spent or expired token cannot be revoked; its state tells which it is.
+        return answer.members if answer.status == 200 else await self.read(token)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._exchange.aclose()
+
+    async def _asked(
+        self, verb: str, path: str, form: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    ) -> Answer:
+        headers = {"Authorization": f"Bearer {self._secret_key.get_secret_value()}", "Stripe-Version": API_VERSION}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        content = None
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(form).encode()
+        try:
+            answer = await self._exchange.ask(verb, path, headers, seconds=_ANSWER_SECONDS, content=content)
+            return Answer(answer.status, strict_object(answer.content.decode()))
+        except NotSentError:
+            raise NoAnswerError(sent=False) from None
+        except (network.NoAnswerError, UnicodeDecodeError, InvalidChallengeError):
+            # Not chained: an error of the HTTP library may hold the request, which holds the key.
+            raise NoAnswerError(sent=True) from None
+
+
+def fate_of(token: Mapping[str, Any], now: float, *, issued_at: float, expires_at: float) -> Fate:
+    """Return what a token's state proves. What it says about time counts only if our own clock agrees."""
+    taken = member(member(token, "usage_details"), "amount_captured").get("value")
+    reason, when = token.get("deactivated_reason"), token.get("deactivated_at")
+    if reason == "consumed" or (type(taken) is int and taken > 0):
+        return Fate("settled")
+    if reason in ("revoked", "expired") and taken == 0 and type(when) is int:
+        since = max(when, expires_at if reason == "expired" else issued_at)
+        return UNPAID if now - since >= _SETTLING_SECONDS else OPEN
+    # `resolved` is the seller's own word, and may mean a charge outside Stripe.
+    return OPEN
+
+
+def member(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object inside another, or an empty one."""
+    value = members.get(name)
+    return cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
+
+
 METHOD = "stripe"
 
 _KEY_KEPT_SECONDS = 23 * 3600.0
 """Stripe keeps an idempotency key for at least 24 hours."""
 _OWN_GRACE_SECONDS = 30.0
-"""Our own clock must be this far past a token's end before Stripe's no to it proves anything."""
+"""Our own clock must be this far past a token's end before a refusal by Stripe proves anything."""
 _SECRET_KEY = re.compile(r"(?:rk|sk)_(?:live|test)_[A-Za-z0-9_]{8,250}")
 _PAYMENT_METHOD = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]{1,250}")
 
 
 class StripeWallet:
-    """Pays with a card or bank account of the owner's, through a token for exactly one charge."""
+    """Pays from a card or bank account of the owner, with a token for exactly one charge."""
 
     def __init__(
         self,
@@ -73,10 +220,10 @@ class StripeWallet:
         return tuple(self._terms)
 
     async def warm(self) -> None:
-        """Nothing is slow to load."""
+        """Do nothing: nothing is slow to load."""
 
     async def check(self) -> None:
-        """Nothing more than the form of the keys can be told without spending."""
+        """Do nothing: without spending, only the form of the keys can be checked, and that is done already."""
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Issue one token: this seller, this amount, until the challenge expires."""
@@ -99,7 +246,7 @@ class StripeWallet:
             raise PaymentOutcomeUnknownError("unreadable_answer", recovery)
         recovery["token_digest"] = _digest("token", token)
         if answer.members.get("status") not in (None, "active") or not _is_limited(answer.members, recovery):
-            # It asks for a person (3-D Secure), or it allows more than was asked for. It has not left us.
+            # The token needs a person (3-D Secure), or allows more than was asked for. Nobody else has it yet.
             if (await self._issuer.revoke(token)).get("deactivated_reason") != "revoked":
                 raise PaymentOutcomeUnknownError("unusable_token", recovery)
             raise PaymentRefusedError("wallet_refused", {"stripe_code": "unusable_token"})
@@ -115,12 +262,12 @@ class StripeWallet:
         )
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Read the token: consumed is settled; revoked or expired with nothing taken is unpaid."""
+        """Read the token: a consumed one is `settled`; a revoked or expired one without a charge is `unpaid`."""
         token = await self._token(recovery, now, credential)
         return _fate_of(await self._issuer.read(token), recovery, now) if isinstance(token, str) else token
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Revoke the token, unless it is spent. Unpaid is proved a minute later, by `fate`."""
+        """Revoke the token, unless it is spent. A minute later, `fate` can prove that it is `unpaid`."""
         token = await self._token(recovery, now, credential)
         return _fate_of(await self._issuer.revoke(token), recovery, now) if isinstance(token, str) else token
 
@@ -153,7 +300,7 @@ class StripeWallet:
         }
 
     async def _token(self, recovery: Mapping[str, Any], now: float, credential: SecretStr | None) -> str | Fate:
-        """Find the token again, or say what is known without it."""
+        """Find the token again, or return what is known without it."""
         known = recovery.get("token_digest")
         if credential is not None:
             try:
@@ -165,7 +312,7 @@ class StripeWallet:
         issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
         if type(issued_at) is not int or type(expires_at) is not int or recovery.get("account") != self._account:
             return OPEN
-        # Earlier, the same request could issue a token that the first one did not; later, Stripe has forgotten the key.
+        # Earlier, this request could issue a token that the first one did not; later, Stripe has forgotten the key.
         if not expires_at < now < issued_at + _KEY_KEPT_SECONDS:
             return OPEN
         try:
@@ -174,7 +321,7 @@ class StripeWallet:
             return OPEN
         if answer.token is not None:
             return answer.token if known in (None, _digest("token", answer.token)) else OPEN
-        # Refused for its end in the past: then the first request never arrived, and nothing was ever issued.
+        # Stripe refuses an end in the past, so the first request never arrived, and no token was ever issued.
         never_issued = answer.status == 400 and known is None and not answer.is_of_another_request
         return UNPAID if never_issued and now > expires_at + _OWN_GRACE_SECONDS else OPEN
 

@@ -1,7 +1,7 @@
-"""A wallet that signs a token transfer on Tempo, with pympp as the signer. Needs the extra `zinc-mcp[tempo]`.
+"""The Tempo wallet: it signs a token transfer, with pympp as the signer. Needs the extra `zinc-mcp[tempo]`.
 
-Everything of pympp that this program uses is imported here, lazily: the first import takes about a second, so `warm`
-does it in a thread. The signer gets one checked challenge, and what it signed is decoded before it is believed.
+Only this module imports pympp, and lazily: the first import takes about a second, so `warm` does it in a thread. The
+signer gets one checked challenge. Its signed transaction is decoded and checked before it is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 METHOD = "tempo"
 _GAS = 1_000_000
-"""What pympp allows a transfer at least."""
+"""The least gas that pympp allows for a transfer."""
 _LIFETIME_SECONDS = 120.0
 _SIGNING_SECONDS = 25.0
 _PRIVATE_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
@@ -48,7 +48,7 @@ _NODE: ContextVar[TempoNode] = ContextVar("node")
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    """The symbols of pympp in use; `tests/payments` imports each."""
+    """The functions and classes of pympp that are used here; `tests/payments` imports each."""
 
     account: Callable[[str], Any]
     charge: Callable[..., Any]
@@ -68,7 +68,7 @@ def load() -> _Signer:
     """
     depth = sys.getrecursionlimit()
     try:
-        # Without types, and absent without the extra: what makes the import slow.
+        # These two have no types and are absent without the extra. They make the import slow.
         importlib.import_module("pytempo")
         keccak = importlib.import_module("eth_hash.auto").keccak
         from mpp import Challenge as SignersChallenge
@@ -92,8 +92,8 @@ def load() -> _Signer:
             f"Install it and start again: {install_command('tempo')}",
         ) from None
     finally:
-        # A library that comes along (py_ecc) sets it to 100,000 for everybody: an answer nested as deep would then end
-        # the process, where otherwise it cannot be read. Signing needs nothing of the kind.
+        # A dependency (py_ecc) sets it to 100,000 for the whole process. A deeply nested answer would then end the
+        # process instead of being unreadable. Signing does not need it.
         sys.setrecursionlimit(depth)
     return _Signer(
         account=TempoAccount.from_key,
@@ -103,7 +103,7 @@ def load() -> _Signer:
         credential=SignersCredential.from_authorization,
         memo=attribution.encode,
         keccak=keccak,
-        # A violated policy is a ValueError, trouble with the node one of the others.
+        # A violated policy is a ValueError; trouble with the node is one of the others.
         failures=(
             signer.TransactionError,
             SignersPaymentError,
@@ -118,15 +118,15 @@ def load() -> _Signer:
 
 
 async def _through_our_exchange(rpc_url: str, method: str, params: list[Any], *, client: object = None) -> Any:
-    """Stand for pympp's own request to a node, which is not bounded and goes by rules of its own.
+    """Replace pympp's own request to a node, which has no bounds and ignores our proxy.
 
-    pympp takes no client for it: this takes the place of its function where the signer is loaded.
+    pympp takes no client for that request, so `load` puts this function in the place of pympp's.
     """
     return await _NODE.get().ask(method, params)
 
 
 class TempoWallet:
-    """Pays in dollar tokens from one key: an account's own, or an access key that signs for a root account."""
+    """Pays in dollar tokens with one key: an account's own key, or an access key that signs for a root account."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class TempoWallet:
 
     @property
     def mode(self) -> Literal["live", "test", "sandbox"]:
-        """The test network's tokens are free."""
+        """`test` on the test network, whose tokens are free; else `live`."""
         return "test" if self._network.is_test else "live"
 
     async def warm(self) -> None:
@@ -188,7 +188,7 @@ class TempoWallet:
             raise SettingsError("ZINC_TEMPO_PRIVATE_KEY is not a private key that can sign.") from None
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
-        """Sign one transfer. Nothing is broadcast: what is thrown away here can never settle."""
+        """Sign one transfer. Nothing is broadcast, so a transfer that is discarded here can never settle."""
         try:
             signer = await to_thread.run_sync(load)
         except SettingsError:
@@ -198,12 +198,14 @@ class TempoWallet:
             payer = await to_thread.run_sync(self._address, signer)
         from_block = await self._ready(charge, payer)
         signed = await to_thread.run_sync(self._signed, signer, challenge, charge)
-        transfer = inspect(signed, charge, now, fee_tokens=(charge.currency, *FEE_TOKENS), lifetime=_LIFETIME_SECONDS)
+        transfer = inspect(
+            signed, charge, now, fee_tokens=(charge.currency, *FEE_TOKENS), lifetime_seconds=_LIFETIME_SECONDS
+        )
         memo = signer.memo(challenge.id, challenge.realm)
-        # The memo is how the transfer is found again.
+        # A look-up finds the transfer by its memo.
         if transfer.memo != memo:
             raise PaymentRefusedError("transaction")
-        # A sponsor's signature is still to come, and changes the hash.
+        # The sponsor's signature, added later, changes the hash.
         reference = None if transfer.sponsored else _transaction_hash(signer, signed)
         credential = Credential(
             challenge,
@@ -232,14 +234,14 @@ class TempoWallet:
         )
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Ask the chain, whose clock and ours must both be past the transfer's end to call it unpaid."""
+        """Ask the chain. A transfer is `unpaid` only if the chain's clock and ours are both past its end."""
         try:
             return await self._node.fate(recovery, now)
         except ChainError:
             return OPEN
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Take nothing back: a signed transfer ends by itself within two minutes."""
+        """Ask as `fate` does: a signed transfer cannot be taken back, but ends by itself within two minutes."""
         return await self.fate(recovery, now=now)
 
     async def aclose(self) -> None:
@@ -250,7 +252,7 @@ class TempoWallet:
         return str(signer.account(self._private_key.get_secret_value()).address)
 
     async def _ready(self, charge: Charge, payer: str) -> int:
-        """Ask the node what must be true before signing; return the newest block's number."""
+        """Check chain, gas price and balance before signing; return the newest block's number."""
         try:
             if await self._node.chain_id() != self._network.chain_id:
                 raise PaymentRefusedError("chain")
@@ -263,7 +265,7 @@ class TempoWallet:
             raise PaymentRefusedError("wallet_unavailable") from None
 
     def _signed(self, signer: _Signer, challenge: Challenge, charge: Charge) -> str:
-        """Sign in this worker thread, on an event loop of its own: it takes 70 ms of computing."""
+        """Sign in this worker thread, on a separate event loop: signing takes 70 ms of computing."""
         method = signer.charge(
             account=signer.account(self._private_key.get_secret_value()),
             root_account=self._root_account,
@@ -297,7 +299,7 @@ class TempoWallet:
         try:
             payload = signer.credential(asyncio.run(create())).payload
         except signer.failures:
-            # Not chained: a failure may quote the node's address or the transaction.
+            # Not chained: an error of the signer may quote the node's address or the transaction.
             raise PaymentRefusedError("wallet_unavailable") from None
         signed = payload.get("signature") if payload.get("type") == "transaction" else None
         if not isinstance(signed, str):

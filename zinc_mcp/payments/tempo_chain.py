@@ -27,12 +27,15 @@ USDC = "0x20C000000000000000000000b9537d11c60E8b50"
 OUSD = "0x20c0000000000000000000006a37DA5C996874BE"
 
 FEE_TOKENS = (PATH_USD, USDC)
-"""What a network fee may be taken in besides the token that is paid."""
+"""Tokens that may pay the network fee, besides the token that is paid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One chain; `currencies` in the order in which an offer is preferred."""
+    """One chain. Every TIP-20 stablecoin here has six decimals (draft-tempo-charge-01, "Terminology").
+
+    `currencies` maps each token to its decimals, the preferred token first.
+    """
 
     name: str
     chain_id: int
@@ -53,26 +56,26 @@ NETWORKS: Mapping[int, Network] = MappingProxyType(
 TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145927de7f0"
 
 _GRACE_SECONDS = 10
-"""A node behind a balancer may lag: the head must be this far past the end of validity."""
+"""The newest block must be this far past the end of validity, because a node behind a balancer may lag."""
 _OWN_GRACE_SECONDS = 30.0
-"""And this machine's clock this far: a node that is ahead, or lies, must not make a live transfer look dead."""
+"""Our own clock must be this far past it, because a node's clock may be wrong."""
 _BLOCKS = 5_000
-"""More blocks than a chain can make in the minutes a transaction is valid; a bound that nodes accept for logs."""
-_SECONDS = 10.0
+"""More blocks than a chain makes in the minutes that a transaction is valid; nodes accept this range for logs."""
+_ANSWER_SECONDS = 10.0
 MAX_ANSWER_BYTES = 1024 * 1024
-"""A block names each of its transactions, and there may be thousands."""
+"""A block lists its transactions, and there may be thousands."""
 MAX_LOGS = 1_000
-"""Logs of one transfer that are looked at; it makes one."""
+"""Logs that are read to find one transfer, which makes one log."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
 class ChainError(Exception):
-    """The node did not answer, or not with what was asked for. Holds neither its address nor its words."""
+    """The node gave no usable answer. The error holds neither the node's address nor its words."""
 
 
 class TempoNode:
-    """One JSON-RPC node. Its address may hold a key, and shows nowhere."""
+    """One JSON-RPC node. Its address may hold a key and is never shown."""
 
     def __init__(
         self, url: SecretStr, route: Route | None = None, transport: httpx.AsyncBaseTransport | None = None
@@ -80,7 +83,7 @@ class TempoNode:
         self._exchange = Exchange(url.get_secret_value(), route, transport=transport)
 
     async def chain_id(self) -> int:
-        """Return the chain it is on."""
+        """Return the node's chain id."""
         return _number(await self.ask("eth_chainId", []))
 
     async def gas_price(self) -> int:
@@ -97,14 +100,14 @@ class TempoNode:
         return _number(await self.ask("eth_call", [{"to": token, "data": data}, "latest"]))
 
     async def fate(self, recovery: Mapping[str, Any], now: float) -> Fate:
-        """Say what became of a transfer, from the facts that were noted when it was signed.
+        """Return what became of a transfer, from the facts that were kept when it was signed.
 
-        The block comes first: whatever it or an earlier one holds is then there to be found. Unpaid is proved by a
-        block past the end of validity and neither a receipt nor a log up to it, once our own clock (`now`) is past
-        that end as well.
+        The newest block is read first, so that a transfer in it or before it can be found afterwards. A transfer is
+        `unpaid` if that block and our own clock (`now`) are past the end of validity and neither a receipt nor a log
+        shows the transfer.
 
         Raises:
-            ChainError: if the node cannot be asked, or the facts are not ours.
+            ChainError: the node cannot be asked, or the facts are another wallet's.
         """
         facts = _facts(recovery)
         if await self.chain_id() != facts["chain_id"]:
@@ -129,7 +132,7 @@ class TempoNode:
         await self._exchange.aclose()
 
     async def _logged(self, recovery: Mapping[str, Any], first: int, last: int) -> str | None:
-        """Find the transfer by its memo, which names the challenge; a sponsored one has no hash beforehand."""
+        """Find the transfer by its memo, which names the challenge. The hash of a sponsored transfer is not known."""
         payer, recipient = (_word(str(recovery[name])) for name in ("payer", "recipient"))
         wanted = {
             "address": recovery["token"],
@@ -143,7 +146,7 @@ class TempoNode:
             raise ChainError("not a list of logs")
         for row in cast(list[object], logs)[:MAX_LOGS]:
             log: Mapping[str, Any] = cast(Mapping[str, Any], row) if isinstance(row, dict) else {}
-            # A node that ignores the filter must not make a stranger's transfer ours.
+            # The node may have ignored the filter and listed a stranger's transfer.
             topics = log.get("topics")
             if not isinstance(topics, list) or log.get("removed") is True:
                 continue
@@ -155,10 +158,10 @@ class TempoNode:
         return None
 
     async def ask(self, method: str, parameters: list[Any]) -> object:
-        """Ask one question and return its result.
+        """Call one JSON-RPC method and return its result.
 
         Raises:
-            ChainError: no answer, or an error.
+            ChainError: there is no answer, or the answer is an error.
         """
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
         try:
@@ -166,7 +169,7 @@ class TempoNode:
                 "POST",
                 "",
                 {"Content-Type": "application/json"},
-                seconds=_SECONDS,
+                seconds=_ANSWER_SECONDS,
                 content=json.dumps(question).encode(),
                 most_bytes=MAX_ANSWER_BYTES,
             )

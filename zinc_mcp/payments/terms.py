@@ -29,23 +29,23 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]
 
 @dataclass(frozen=True, slots=True)
 class MethodTerms:
-    """What a wallet accepts for one payment method."""
+    """The currencies, chain and recipients that a wallet accepts for one payment method."""
 
     currencies: Mapping[str, int]
-    """Currency to decimals, which are not on the wire; the preferred one first. Case does not matter."""
+    """Each currency's decimals, which a challenge does not name; the preferred currency first. Case is ignored."""
     chain_id: int | None = None
-    """The chain that must be named. The drafts and the SDKs have different defaults: none is assumed."""
+    """The chain that a challenge must name. No default is assumed, because the drafts and the SDKs differ in it."""
     recipients: frozenset[str] | None = None
     """The only recipients to pay, or None for any: Zinc's may change with every order."""
 
     def decimals(self, currency: str) -> int | None:
-        """Return the pinned decimals of a currency, or None if it is not one of ours."""
+        """Return the decimals of a currency, or None if it is not accepted."""
         return {name.lower(): decimals for name, decimals in self.currencies.items()}.get(currency.lower())
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One order's expectation of its charge, fixed before Zinc is asked."""
+    """What the charge of one order must look like, fixed before Zinc is asked."""
 
     origin: str
     url: str
@@ -59,14 +59,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge that was found to be what it should be."""
+    """A charge that passed all checks."""
 
     method: str
     amount_cents: int
-    """What is taken up front: the ceiling and the fee."""
+    """The amount that is taken up front: ceiling and fee."""
     fee_cents: int
     amount: str
-    """The same in base units of the currency, as it stood on the wire."""
+    """The same amount in base units of the currency, as it was received."""
     currency: str
     recipient: str | None
     expires_at: float
@@ -81,17 +81,17 @@ class Charge:
 
 
 def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status: int) -> tuple[Challenge, Charge]:
-    """Pick the one offer to pay and check it.
+    """Choose the one challenge to pay, and check it.
 
-    The first of our methods that is offered decides, and in it the first of our currencies (a payee may list one offer
-    per token). A lie in that offer ends the payment: no other method is tried instead.
+    The first of our methods that is offered is used, and in it the first of our currencies (a payee may list one
+    challenge per token). If that challenge fails a check, the payment ends: no other challenge is tried.
 
     Raises:
         PaymentRefusedError: with the reason.
     """
     if status != HTTPStatus.PAYMENT_REQUIRED:
         raise PaymentRefusedError("status", {"http_status": status})
-    check_origin(terms.url, terms.origin)
+    refuse_other_origin(terms.url, terms.origin)
     for method, accepted in terms.methods.items():
         offered = [challenge for challenge in challenges if challenge.method == method]
         if not offered:
@@ -109,12 +109,12 @@ def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status:
 
 
 def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
-    """Check everything that can be checked before signing. Also to be called again after a person was asked.
+    """Check everything that can be checked before signing. Call it again after a person was asked.
 
     Raises:
         PaymentRefusedError: with the reason.
     """
-    check_origin(terms.url, terms.origin)
+    refuse_other_origin(terms.url, terms.origin)
     accepted = terms.methods.get(challenge.method)
     if accepted is None:
         raise PaymentRefusedError("method", {"offered": _named({challenge.method})})
@@ -124,7 +124,7 @@ def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
     cents, fee, currency = _money(asked, accepted, terms)
     details = asked.method_details
     chain_id = _chain(details, accepted)
-    # Present at all: a list of recipients is never something that an order needs.
+    # No order needs several recipients.
     if details.get("splits") is not None or asked.members.get("splits") is not None:
         raise PaymentRefusedError("splits")
     _check_modes(details)
@@ -146,7 +146,7 @@ def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
 
 
 def _named(methods: set[str]) -> list[str]:
-    # Names from the method registry; any other is the server's own text.
+    # A name outside the method registry is the server's own text, which is not repeated.
     return sorted({method if method in _KNOWN_METHODS else "other" for method in methods})
 
 
@@ -211,7 +211,7 @@ def _recipient(asked: ChargeRequest, accepted: MethodTerms) -> str | None:
     if recipient is not None and not (_ADDRESS if accepted.chain_id is not None else _STRIPE_ID).fullmatch(recipient):
         raise PaymentRefusedError("recipient")
     if accepted.chain_id is not None and recipient is not None:
-        # Money sent to nobody or to the token itself is gone.
+        # Money sent to the zero address or to the token itself is lost.
         burnt = int(recipient, 16) == 0 or recipient.lower() == (asked.currency or "").lower()
         if burnt:
             raise PaymentRefusedError("recipient")
@@ -266,15 +266,15 @@ def _check_digest(challenge: Challenge, body: bytes) -> None:
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
-def check_origin(url: str, origin: str) -> None:
+def refuse_other_origin(url: str, origin: str) -> None:
     """Refuse unless `url` is at exactly this origin, over https or on a loopback address.
 
-    Called before the unpaid request as well: that one carries an address.
+    Call it before the unpaid request as well, which carries a shipping address.
 
     Raises:
         PaymentRefusedError: `origin` or `not_https`.
     """
-    ours, theirs = _place(origin), _place(url)
+    ours, theirs = _origin_of(origin), _origin_of(url)
     if ours is None or theirs is None or ours != theirs:
         raise PaymentRefusedError("origin")
     if not is_private_or_encrypted(url):
@@ -282,12 +282,12 @@ def check_origin(url: str, origin: str) -> None:
 
 
 def is_private_or_encrypted(url: str) -> bool:
-    """Say whether what is sent to this address is read by nobody on the way."""
-    place = _place(url)
+    """Say whether nobody between can read what is sent to this address: it is https, or http to a loopback host."""
+    place = _origin_of(url)
     return place is not None and (place[0] == "https" or (place[0] == "http" and is_loopback(place[1])))
 
 
-def _place(address: str) -> tuple[str, str, int] | None:
+def _origin_of(address: str) -> tuple[str, str, int] | None:
     if not address.isascii() or any(ord(character) <= 0x20 or character == "\\" for character in address):
         return None
     try:

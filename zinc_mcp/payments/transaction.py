@@ -1,4 +1,4 @@
-"""A signed Tempo transaction, decoded to see that it is the payment that was asked for and nothing else.
+"""Decode a signed Tempo transaction and check that it is exactly the payment that was asked for.
 
 Two envelopes carry the same list of fields (draft-tempo-charge-01, "Transaction Payload" and "Fee Payment"):
 
@@ -6,7 +6,7 @@ Two envelopes carry the same list of fields (draft-tempo-charge-01, "Transaction
                  fee token, fee payer's signature, authorizations, sender's signature])        the payer pays the fee
     0x78 || RLP([... no fee token, sender's address, authorizations, sender's signature])      the payee sponsors it
 
-Plain Python, so that what a command wallet signed is decoded without the `tempo` extra.
+This is plain Python, so that a command wallet's transaction can be checked without the `tempo` extra.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.terms import Charge
 
 MAX_GAS_ATTODOLLARS = 5 * 10**16
-"""$0.05. Gas is priced in attodollars; whatever the node says is a fee that the owner pays."""
+"""$0.05. Gas is priced in attodollars. The node names the price, and the owner pays it, so it needs a bound."""
 
 _PLAIN, _SPONSORED = 0x76, 0x78
 _FIELDS = 14
@@ -32,7 +32,7 @@ Rlp = bytes | list["Rlp"]
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The one transfer in a transaction that was found to be right."""
+    """The one transfer in a transaction that passed all checks."""
 
     valid_before: int
     """Seconds since the epoch: no block from then on can include it."""
@@ -40,29 +40,31 @@ class Transfer:
     sponsored: bool
 
 
-def inspect(signed: str, charge: Charge, now: float, *, fee_tokens: Collection[str], lifetime: float) -> Transfer:
+def inspect(
+    signed: str, charge: Charge, now: float, *, fee_tokens: Collection[str], lifetime_seconds: float
+) -> Transfer:
     """Decode a signed transaction and check it field by field.
 
     Raises:
-        PaymentRefusedError: `transaction`, or `gas` if the network fee could exceed its cap.
+        PaymentRefusedError: `transaction`, or `gas` if the network fee could exceed its bound.
     """
     envelope, fields = _decoded(signed)
     sponsored = envelope == _SPONSORED
     calls, access_list, authorizations = fields[4], fields[5], fields[12]
-    # A sponsor signs over the payer's envelope later; who did not offer to sponsor cannot be given one.
+    # A sponsor signs the payer's envelope later, so it may be a sponsored one only if the payee offered that.
     _require(sponsored == charge.sponsored)
     _require(_number(fields[0]) == charge.chain_id)
     _require(access_list == [] and authorizations == [])
     _require(_number(fields[6]) == _EXPIRING_NONCE_KEY and _number(fields[7]) == 0)
     _require(_number(fields[9]) <= now)
     valid_before = _number(fields[8])
-    _require(now < valid_before <= min(now + lifetime, charge.expires_at + 1))
+    _require(now < valid_before <= min(now + lifetime_seconds, charge.expires_at + 1))
     _require(isinstance(calls, list) and len(calls) == 1)
     memo = _checked_call(cast(list[Rlp], calls)[0], charge)
-    _require(len(_text(fields[13])) in (65, 86))
-    fee_token = _text(fields[10])
+    _require(len(_bytes(fields[13])) in (65, 86))
+    fee_token = _bytes(fields[10])
     if sponsored:
-        _require(fee_token == b"" and len(_text(fields[11])) == 20)
+        _require(fee_token == b"" and len(_bytes(fields[11])) == 20)
     else:
         _require(fields[11] == b"")
         _require("0x" + fee_token.hex() in {token.lower() for token in fee_tokens})
@@ -73,7 +75,7 @@ def inspect(signed: str, charge: Charge, now: float, *, fee_tokens: Collection[s
 
 def _checked_call(call: Rlp, charge: Charge) -> str | None:
     _require(isinstance(call, list) and len(call) == 3)
-    to, value, data = (_text(part) for part in cast(list[Rlp], call))
+    to, value, data = (_bytes(part) for part in cast(list[Rlp], call))
     _require("0x" + to.hex() == charge.currency.lower() and _number(value) == 0)
     selector, arguments = data[:4], data[4:]
     _require((selector, len(arguments)) in ((_TRANSFER, 64), (_TRANSFER_WITH_MEMO, 96)))
@@ -143,14 +145,14 @@ def _span(data: bytes, at: int, length: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _text(item: Rlp) -> bytes:
+def _bytes(item: Rlp) -> bytes:
     if not isinstance(item, bytes):
         raise PaymentRefusedError("transaction")
     return item
 
 
 def _number(item: Rlp) -> int:
-    return int.from_bytes(_text(item))
+    return int.from_bytes(_bytes(item))
 
 
 def _require(fine: bool) -> None:

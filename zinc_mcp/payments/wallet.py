@@ -32,11 +32,14 @@ Ending = Literal["settled", "unpaid", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What is proved about one credential: `settled` (money moved), `unpaid` (it never can any more), or `open`."""
+    """What is proved about one credential.
+
+    `settled`: money moved. `unpaid`: money can never move any more. `open`: neither is proved.
+    """
 
     ending: Ending
     reference: str | None = None
-    """Where it settled, if that is known only now: a transaction hash."""
+    """The transaction hash, if it becomes known only now."""
 
 
 SettlementLookup = Callable[[str], Awaitable[Fate]]
@@ -55,19 +58,19 @@ class Paid:
     header: str
     """The header's name."""
     settle_by: float
-    """Seconds since the epoch after which it may not be sent again, and an honest payee no longer settles it."""
+    """Seconds since the epoch. Afterwards it must not be sent again, and an honest payee no longer settles it."""
     reference: str | None = None
-    """The receipt's reference, where it is known before sending (an unsponsored Tempo transaction)."""
+    """The receipt's reference, if it is known before sending (an unsponsored Tempo transaction)."""
     recovery: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """JSON for `fate` and `release`. Holds no secret."""
+    """Facts as JSON for `fate` and `release`. They hold no secret."""
 
 
 class PaymentWallet(Protocol):
-    """Whoever pays: one of `tempo`, `stripe`, `command`, `practice`."""
+    """A payment wallet: `TempoWallet`, `StripeWallet`, `CommandWallet` or `PracticeWallet`."""
 
     @property
     def terms(self) -> Mapping[str, MethodTerms]:
-        """What it accepts, by payment method, in the order of preference."""
+        """The accepted terms of each payment method, in the order of preference."""
         ...
 
     @property
@@ -77,23 +80,23 @@ class PaymentWallet(Protocol):
 
     @property
     def mode(self) -> Literal["live", "test", "sandbox"]:
-        """Whose money it spends: the owner's, a test network's, nobody's."""
+        """Whose money it spends: `live` the owner's, `test` a test network's, `sandbox` nobody's."""
         ...
 
     async def warm(self) -> None:
-        """Load what is slow to load, off the event loop. Called once at start; `pay` works without it."""
+        """Load slow libraries off the event loop. Called once at start; `pay` works without it."""
         ...
 
     async def check(self) -> None:
-        """Say whether it could pay, as far as that can be told without paying or asking anybody.
+        """Check that it could pay, as far as that can be told without paying or asking anybody.
 
         Raises:
-            SettingsError: something is missing or cannot be used; the sentence names the setting, never its value.
+            SettingsError: a setting is missing or cannot be used. The sentence names the setting, never its value.
         """
         ...
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
-        """Make the one credential for a challenge that `terms.choose` or `terms.check` has let through.
+        """Make the one credential for a challenge that `terms.choose` or `terms.check` has accepted.
 
         Raises:
             PaymentRefusedError: nothing was authorised.
@@ -102,11 +105,11 @@ class PaymentWallet(Protocol):
         ...
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Look up what became of a credential; `credential` is the header value, if it is still kept."""
+        """Look up what became of a credential, and change nothing. `credential` is the header value, if it is kept."""
         ...
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Take back an authorisation that will not be used, where the method can; then as `fate`."""
+        """Take back an authorisation that will not be used, if the method can; return as `fate`."""
         ...
 
     async def aclose(self) -> None:
@@ -116,7 +119,7 @@ class PaymentWallet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WalletSettings:
-    """What the owner chose. Files are already read; secrets show in no `repr`."""
+    """The owner's settings of the wallet. Files are already read; no `repr` shows a secret."""
 
     kind: Literal["tempo", "stripe", "command", "sandbox"]
     tempo_private_key: SecretStr | None = None
@@ -128,13 +131,13 @@ class WalletSettings:
     stripe_payment_method: str | None = None
     command: str | None = field(default=None, repr=False)
     methods: tuple[str, ...] = ()
-    """What the command can pay; empty for its default."""
+    """The methods that the command can pay; empty for the default."""
     recipients: frozenset[str] | None = None
     """The only recipients to pay, or None for any."""
     command_seconds: float = 300.0
 
     def payer(self) -> str:
-        """Return what tells two payers apart without telling a secret: whose key or command pays, on which chain."""
+        """Return a digest of key, command, method and chain. It differs for two payers and reveals no secret."""
         secrets = (self.tempo_private_key, self.stripe_secret_key)
         told = [
             self.kind,
@@ -160,10 +163,10 @@ def wallet_from(
 ) -> PaymentWallet:
     """Build the configured wallet. Nothing is contacted and nothing slow is imported.
 
-    `route` is the way to a Tempo node or Stripe, `transport` stands for the network there; `lookup` asks the sandbox.
+    `route` has the proxy to a Tempo node or Stripe, `transport` replaces the network there, `lookup` asks the sandbox.
 
     Raises:
-        SettingsError: if something is missing or malformed; the sentence names the setting, never its value.
+        SettingsError: a setting is missing or malformed. The sentence names the setting, never its value.
     """
     match settings.kind:
         case "sandbox":
@@ -209,7 +212,7 @@ def _given(value: _T | None, variable: str, kind: str) -> _T:
 
 
 def _accepted(settings: WalletSettings) -> Mapping[str, MethodTerms]:
-    """Return what a command may be asked to pay: on Tempo the network's tokens, elsewhere US dollars in cents."""
+    """Return the terms of a command wallet: on Tempo the network's tokens, elsewhere US dollars in cents."""
     from zinc_mcp.payments.tempo_chain import NETWORKS  # which imports this module
 
     accepted: dict[str, MethodTerms] = {}

@@ -1,1 +1,1 @@
-"""Ways to buy: the journal's bytes on Zinc's wire."""
+"""The rails, the two ways to buy: with a Zinc account, or paid by a wallet without an account."""

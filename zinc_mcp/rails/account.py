@@ -18,13 +18,13 @@ from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 ORDER_FEE_CENTS = 100
-"""What Zinc adds to an order in all its prose. It is set by Zinc, so the account is asked (facts: GET /wallet/me)."""
+"""Zinc's fee for an order, as its documents say. Zinc may set another fee, so the account is asked (GET /wallet/me)."""
 
 _FEE_SECONDS = 3.0
 _TIME_SECONDS = 3.0
 _FEE_KEPT_SECONDS = 3600.0
 _FEE_ASKED_AGAIN_SECONDS = 30.0
-"""After a look-up that told no fee."""
+"""The wait after a look-up that returned no fee."""
 
 
 class AccountRail:
@@ -45,14 +45,14 @@ class AccountRail:
         self.account = self.former_account = fingerprint(api_key)
 
     async def fee_cents(self) -> int:
-        """Return the account's order fee (`GET /wallet/me`); until it is told, the usual one.
+        """Return the account's order fee (`GET /wallet/me`), or the usual fee until Zinc tells it.
 
-        Asked once an hour, and half a minute after it was not told.
+        Zinc is asked once an hour, and again half a minute after a look-up that returned no fee.
         """
         now = self._clock()
         if now < self._fee_until:
             return self._fee_cents
-        self._fee_until = now + _FEE_ASKED_AGAIN_SECONDS  # others do not ask meanwhile; this call may be cancelled
+        self._fee_until = now + _FEE_ASKED_AGAIN_SECONDS  # set first: this call may be cancelled, and others must wait
         try:
             with anyio.fail_after(_FEE_SECONDS):
                 told = (await self._client.get_wallet(self._api_key)).get("order_fee_cents")
@@ -64,7 +64,7 @@ class AccountRail:
         return self._fee_cents
 
     async def ask_the_time(self) -> None:
-        """Have Zinc answer `GET /health`, which is public and free."""
+        """Ask `GET /health`, which is public and free."""
         with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
             await self._client.get_health()
 
@@ -81,10 +81,10 @@ class AccountRail:
         return await self._client.get_order(order_id, self._api_key)
 
     async def product(self, retailer: str, product_id: str) -> Product:
-        """Read what a product page says; costs a cent with a live key."""
+        """Read a product's title and price; costs a cent with a live key."""
         return await self._client.get_product(retailer, product_id, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:
-    """Return what tells two API keys apart without telling either."""
+    """Return a digest of an API key, which differs for two keys and reveals neither."""
     return hashlib.sha256(b"zinc-mcp account\0" + api_key.get_secret_value().encode()).hexdigest()[:16]

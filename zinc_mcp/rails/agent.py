@@ -41,17 +41,17 @@ class AgentRail:
         signs_only: bool = True,
         payer: str = "",
     ) -> None:
-        """Remember what to pay with.
+        """Set up the rail.
 
         Args:
-            client: talks to Zinc.
-            wallet: signs.
+            client: sends the requests to Zinc.
+            wallet: signs the payments.
             mode: whether real money moves.
-            clock: seconds since the epoch.
+            clock: returns seconds since the epoch.
             fees_cents: the least and the most that a 402 may ask for above the ceiling.
             sign_seconds: how long the wallet may take.
-            signs_only: whether it moves nothing by itself.
-            payer: tells this wallet from every other; `WalletSettings.payer`.
+            signs_only: whether the wallet moves no money by itself.
+            payer: the digest that identifies the wallet; see `WalletSettings.payer`.
         """
         self._client = client
         self._wallet = wallet
@@ -63,7 +63,7 @@ class AgentRail:
         self.origin = client.origin
         self.former_account = f"wallet {'+'.join(wallet.methods)}"[:64]
         self.account = f"{self.former_account[:47]} {payer}" if payer else self.former_account
-        # Many HTTP servers and clients fold repeated headers: with one method to pay there is one challenge to read.
+        # Many HTTP servers and clients fold repeated headers. With one method there is only one challenge to read.
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
 
     async def fee_cents(self) -> int:
@@ -79,8 +79,10 @@ class AgentRail:
         on_conflict: OnHeaders | None = None,
     ) -> Quote | Order:
         """Send the order unpaid, and check the one challenge that this wallet would pay."""
-        conflict = None if on_conflict is None else _lenient(on_conflict)
-        asked = await post_agent_order(self._client, self._path, body, None, _lenient(on_headers), on_conflict=conflict)
+        conflict = None if on_conflict is None else _with_reference_only(on_conflict)
+        asked = await post_agent_order(
+            self._client, self._path, body, None, _with_reference_only(on_headers), on_conflict=conflict
+        )
         if not isinstance(asked, PaymentAsked):
             return asked
         terms = Terms(
@@ -93,7 +95,7 @@ class AgentRail:
         )
         challenges = Challenge.from_www_authenticate(asked.challenges)
         challenge, charge = choose(challenges, terms, self._clock(), status=402)
-        if asked.at is not None:  # by the clock of whoever set the end as well: ours may be wrong
+        if asked.at is not None:  # check the expiry by Zinc's clock as well: ours may be wrong
             check(challenge, terms, asked.at)
         return Quote(
             method=charge.method,
@@ -104,8 +106,8 @@ class AgentRail:
         )
 
     async def sign(self, quote: Quote) -> Signed:
-        """Check the challenge once more, and have the wallet make its one credential."""
-        challenge, charge, terms = _opened(quote)
+        """Check the challenge once more, and ask the wallet for its one credential."""
+        challenge, charge, terms = _checked_parts(quote)
         check(challenge, terms, self._clock())
         try:
             with anyio.fail_after(self.sign_seconds):
@@ -129,19 +131,21 @@ class AgentRail:
         """Send the same bytes to the same URL, with the credential."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        conflict = None if on_conflict is None else _lenient(on_conflict)
-        order = await post_agent_order(self._client, self._path, body, paid, _lenient(on_headers), leaving, conflict)
-        if isinstance(order, PaymentAsked):  # only an unpaid request is answered so
+        conflict = None if on_conflict is None else _with_reference_only(on_conflict)
+        order = await post_agent_order(
+            self._client, self._path, body, paid, _with_reference_only(on_headers), leaving, conflict
+        )
+        if isinstance(order, PaymentAsked):  # only an unpaid request has this answer
             raise AssertionError
         return order
 
     async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Ask the wallet what can be proved."""
+        """Ask the wallet what can be proved about the payment."""
         kept = _authorization(credential)
         return (await self._wallet.fate(recovery, now=self._clock(), credential=kept)).ending
 
     async def release(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Have the wallet take back what will not be used."""
+        """Ask the wallet to take back an authorisation that will not be used."""
         kept = _authorization(credential)
         return (await self._wallet.release(recovery, now=self._clock(), credential=kept)).ending
 
@@ -150,32 +154,32 @@ class AgentRail:
         return await self._client.get_order(order_id, order_key)
 
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
-        """List what the order's own key can see."""
+        """List the orders that the order's own key can read."""
         return await self._client.find_orders(metadata_key, value, order_key)
 
     async def ask_the_time(self) -> None:
-        """Have Zinc answer `GET /health`, which is public and free."""
+        """Ask `GET /health`, which is public and free."""
         with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
             await self._client.get_health()
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
-        """Never used: this rail sends nothing without a payment."""
+        """Refuse: this rail sends nothing without a payment."""
         _not_without_payment()
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
-        """Nothing can be listed without an order's own key."""
+        """Return no orders: none can be listed without an order's own key."""
         return []
 
     async def read(self, order_id: str) -> Order:
-        """Nothing can be read without an order's own key."""
+        """Refuse: no order can be read without its own key."""
         raise OrderNotFoundError("An order paid by wallet is read with its own key.")
 
     async def product(self, retailer: str, product_id: str) -> Product:
-        """Product pages cost a payment of their own here, and are not looked up."""
+        """Refuse: a product look-up would need a separate payment on this rail."""
         raise UnreadableAnswerError("Product pages are not looked up on this rail.")
 
 
-def _lenient(on_headers: OnHeaders) -> OnHeaders:
+def _with_reference_only(on_headers: OnHeaders) -> OnHeaders:
     async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
         read = Receipt.from_payment_receipt(receipt)
         await on_headers(order_key, None if read is None else read.reference)
@@ -183,7 +187,7 @@ def _lenient(on_headers: OnHeaders) -> OnHeaders:
     return keep
 
 
-def _opened(quote: Quote) -> tuple[Challenge, Charge, Terms]:
+def _checked_parts(quote: Quote) -> tuple[Challenge, Charge, Terms]:
     return cast(tuple[Challenge, Charge, Terms], quote.challenge)  # what `quote` put there
 
 

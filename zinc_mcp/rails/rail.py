@@ -1,4 +1,4 @@
-"""A rail is a way to buy: it can send, find again and read. It holds no policy and no state."""
+"""The protocols of a rail, a way to buy: it sends, finds and reads orders. It holds no policy and no state."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,27 +12,27 @@ from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 Leaving = Callable[[], None]
-"""Called right before the first byte leaves; what it raises stops that byte, and is raised."""
+"""Called right before the first byte leaves. An error that it raises stops the request and is raised."""
 
 
 class Rail(RailIdentity, Protocol):
     """One way to buy, bound to one origin and one account."""
 
     async def fee_cents(self) -> int:
-        """Return what Zinc adds to an order, as far as can be told quickly."""
+        """Return the fee that Zinc adds to an order, in cents, as far as it can be found out quickly."""
         ...
 
     async def ask_the_time(self) -> None:
-        """Have Zinc answer something that costs nothing: each answer carries the time. Failures are no trouble."""
+        """Send a free request, because each answer carries Zinc's time. Errors are ignored."""
         ...
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
-        """Put exactly these bytes on the wire once.
+        """Send exactly these bytes once.
 
         Raises:
             ZincUnreachableError: nothing was sent.
             OrderRejectedError, OrderAlreadyExistsError: Zinc answered no.
-            OrderOutcomeUnknownError: sent, unanswered.
+            OrderOutcomeUnknownError: the order was sent and not answered.
         """
         ...
 
@@ -45,7 +45,7 @@ class Rail(RailIdentity, Protocol):
         ...
 
     async def product(self, retailer: str, product_id: str) -> Product:
-        """Read what a product page says; may cost a cent."""
+        """Read a product's title and price; may cost a cent."""
         ...
 
 
@@ -53,29 +53,29 @@ OnHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
 """Called with the order's API key and the receipt's reference as soon as they have arrived, before the body."""
 
 Ending = Literal["settled", "unpaid", "open"]
-"""What is proved about a payment: money moved, it never can any more, or neither."""
+"""What is proved about a payment: money moved, money can never move any more, or neither."""
 
 
 class LeaseOverError(Exception):
-    """The time to send was over before the first byte left: nothing was sent. Never leaves `checkout`."""
+    """The time to send was over before the first byte left, so nothing was sent. It never leaves `checkout`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What Zinc asks to be paid for an order, checked against it. Money is US cents."""
+    """The payment that Zinc asks for an order, checked against the order. Money is US cents."""
 
     method: str
     amount_cents: int
     fee_cents: int
     recovery: Mapping[str, Any]
-    """What proves the fate of a wallet that was asked and never answered; no secret."""
+    """Facts for a look-up, if the wallet is asked and does not answer. They hold no secret."""
     challenge: object = field(repr=False)
-    """The rail's own; opaque here."""
+    """For the rail only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The one credential for a quote: opaque, secret, and of use until `settle_by`."""
+    """The one credential for a quote. It is secret, only the rail can read it, and it is valid until `settle_by`."""
 
     credential: SecretStr
     settle_by: float
@@ -83,7 +83,7 @@ class Signed:
 
 
 class WalletSilentError(ZincMcpError):
-    """The wallet was asked and gave no clear answer: something that can settle may exist."""
+    """The wallet was asked and gave no clear answer, so a credential that can settle may exist."""
 
     default_code: ClassVar[ErrorCode] = "outcome_unknown"
     default_next_step = "Do not order again. Call get_order with the key to find out what happened."
@@ -95,16 +95,16 @@ class WalletSilentError(ZincMcpError):
 
 
 class PayingRail(Rail, Protocol):
-    """A rail that pays each order by wallet: asked for a price, signed once, sent with the credential."""
+    """A rail that pays each order by wallet: it asks for a quote, signs once, and sends the credential."""
 
     @property
     def sign_seconds(self) -> float:
-        """How long its wallet may take: some ask a person."""
+        """How long its wallet may take. Some wallets ask a person."""
         ...
 
     @property
     def signs_only(self) -> bool:
-        """Whether its wallet moves nothing by itself: what it made and nobody has sent can never settle."""
+        """Whether its wallet moves no money by itself, so that a credential that was never sent can never settle."""
         ...
 
     async def quote(
@@ -115,12 +115,12 @@ class PayingRail(Rail, Protocol):
         on_headers: OnHeaders,
         on_conflict: OnHeaders | None = None,
     ) -> Quote | Order:
-        """Send the order unpaid and check what Zinc asks for; an order means that Zinc asked for nothing.
+        """Send the order unpaid and check the payment that Zinc asks for. An order means that Zinc asked for none.
 
         `on_conflict` as with `send_paid`.
 
         Raises:
-            RefusedError: what was asked for is not what it should be; nothing was signed.
+            RefusedError: the payment asked for is not the expected one; nothing was signed.
             OrderAlreadyExistsError: there is an order with this key already; nothing was paid for it this time.
             ZincUnreachableError, OrderRejectedError, OrderOutcomeUnknownError: as `send`; nothing was paid.
         """
@@ -131,7 +131,7 @@ class PayingRail(Rail, Protocol):
 
         Raises:
             RefusedError: nothing was authorised.
-            WalletSilentError: it cannot be told whether something was.
+            WalletSilentError: something may have been authorised.
         """
         ...
 
@@ -145,16 +145,16 @@ class PayingRail(Rail, Protocol):
     ) -> Order:
         """Send the same bytes to the same URL with the credential; raises as `send`.
 
-        `on_conflict` is called with what came with a 409 that says that the order is there already.
+        `on_conflict` is called with the headers of a 409 that says that the order exists already.
         """
         ...
 
     async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Say what can be proved about a payment. Only looks."""
+        """Return what can be proved about a payment. Nothing is changed."""
         ...
 
     async def release(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Take back an authorisation that will not be used, where the wallet can; then as `fate`."""
+        """Take back an authorisation that will not be used, if the wallet can; return as `fate`."""
         ...
 
     async def read_paid(self, order_id: str, order_key: SecretStr) -> Order:
@@ -162,7 +162,7 @@ class PayingRail(Rail, Protocol):
         ...
 
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
-        """List by one metadata pair what the order's own key can see."""
+        """List the orders with one metadata pair that the order's own key can read."""
         ...
 
 

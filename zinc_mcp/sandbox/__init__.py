@@ -1,4 +1,4 @@
-"""A Zinc to practise on: the same paths, bodies, codes and odd corners, in process or on a port."""
+"""The sandbox, a practice Zinc with the same paths, bodies and codes, in process or on a port."""
 
 from zinc_mcp.sandbox.sandbox import Dialect, Sandbox
 

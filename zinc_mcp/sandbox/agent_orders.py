@@ -1,7 +1,7 @@
-"""The endpoints of the agent rail: an order is checked, challenged with a 402, paid, and placed once.
+"""The endpoints of the agent rail: they check an order, answer it with a 402, take the payment, and place it once.
 
 The sequence is that of Zinc's MPP page and the SDK: a wrong body is refused before any challenge, a refused order costs
-nothing, and a paid order comes with a key of its own and a receipt.
+nothing, and a paid order is answered with an order key and a receipt.
 """
 
 import hmac
@@ -28,14 +28,14 @@ from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import scenario_of
 from zinc_mcp.sandbox.sandbox import Sandbox
-from zinc_mcp.sandbox.spoilt_answers import due_fault, spoilt
+from zinc_mcp.sandbox.spoilt_answers import due_fault, spoil
 
 Settle = Callable[[str, bytes], Awaitable[str]]
-"""Verifies and settles a credential of another method than ours, given the header's value and the body; returns the
-reference. Every exception means that nothing was settled."""
+"""Verifies and settles a credential of another method than ours. It gets the header's value and the body, and returns
+the reference. Every exception means that nothing was settled."""
 
 _CALLER = "agent"
-"""Stands where an API key's fingerprint would: a payer has no key."""
+"""The ledger's caller for agent orders, because a payer has no API key."""
 
 _CODES: dict[Problem, str] = {
     "malformed-credential": "invalid_payment_credential",
@@ -54,7 +54,7 @@ async def create_agent_order(sandbox: Sandbox, request: Request) -> Response:
     content, authorization = await request.body(), request.headers.get("authorization", "")
     paid = authorization.strip().lower().startswith("payment ")
     body, problems = read_body(content)
-    post = sandbox.ledger.note(
+    post = sandbox.ledger.record_post(
         sandbox.clock(),
         _CALLER,
         key_in(body),
@@ -81,15 +81,15 @@ async def create_agent_order(sandbox: Sandbox, request: Request) -> Response:
         answer, outcome = answered.answer, f"rejected_{answered.answer.status_code}"
     sandbox.ledger.close_attempt(post, outcome, fault.name if fault else None)
     _logger.info("POST /agent/orders: %s, fault: %s", outcome, fault.name if fault else None)
-    # The other faults have changed the answer already.
+    # The faults named here have changed the answer already.
     spoils = fault is not None and fault.name not in PAID | LIES | {"unpaid_201"}
-    return spoilt(sandbox, fault, answer) if fault and spoils else answer
+    return spoil(sandbox, fault, answer) if fault and spoils else answer
 
 
 async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /practice/settlements/{id}`: what became of a challenge. Needs no key; Zinc has no such endpoint.
+    """`GET /practice/settlements/{id}`: the ending of a challenge. It needs no key; Zinc has no such endpoint.
 
-    A real wallet asks its own chain or bank; the practice wallet has nothing else to ask.
+    A real wallet asks its own chain or bank; the practice wallet asks here.
     """
     fate = challenges.fate(sandbox.ledger, request.path_params["challenge_id"], sandbox.clock())
     if fate is None:
@@ -100,19 +100,19 @@ async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
 def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
     check_form(sandbox.dialect, body, problems)
     if body.get("payment") is not None:
-        # Its meaning here is not documented: a client that sends it means the other rail.
+        # `payment` has no documented meaning on this rail; a client that sends it means the other rail.
         forbidden = {"type": "extra_forbidden", "loc": ["body", "payment"], "msg": "The challenge says how to pay"}
         raise AnsweredError(answers.invalid(sandbox.dialect, [forbidden]))
-    # There is no balance that could be too low: the payment fails instead.
+    # This rail has no balance that could be too low; the payment fails instead.
     check_products(sandbox.dialect, body, except_for="insufficient_funds")
 
 
 def _answer_unpaid(sandbox: Sandbox, post: Post, method: str | None, fault: Fault | None) -> tuple[Response, str]:
-    """Answer a POST without a payment; return the answer and the outcome for the ledger."""
-    if sandbox.dialect.agent_duplicate == "early_409" and (twin := _twin(sandbox, post)):
-        return _conflict(sandbox, post, twin), "replayed_409"
+    """Return the answer to a POST without a payment, and the outcome for the ledger."""
+    if sandbox.dialect.agent_duplicate == "early_409" and (earlier := _earlier_order(sandbox, post)):
+        return _conflict(sandbox, post, earlier), "replayed_409"
     if fault and fault.name == "unpaid_201":
-        row = challenges.give(sandbox.ledger, post)
+        row = challenges.create_unpaid(sandbox.ledger, post)
         return _created(sandbox, post, row), "created"
     lie = fault.name if fault and fault.name in LIES else None
     return _pay_first(sandbox, post, method, lie=lie), "challenged"
@@ -121,7 +121,7 @@ def _answer_unpaid(sandbox: Sandbox, post: Post, method: str | None, fault: Faul
 async def _answer_paid(
     sandbox: Sandbox, post: Post, method: str | None, authorization: str, fault: Fault | None
 ) -> tuple[Response, str]:
-    """Answer a POST with a payment; return the answer and the outcome for the ledger."""
+    """Return the answer to a POST with a payment, and the outcome for the ledger."""
     if fault and not fault.accepts:
         return Response(), f"not_accepted_{fault.name}"
     if fault and fault.name == "second_402":
@@ -148,10 +148,10 @@ async def _answer_paid(
 
 
 async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorization: str, *, fails: bool) -> Settled:
-    """Verify a credential and take its money, or return how it was taken before.
+    """Verify a credential and take its money, or return its earlier settlement.
 
     Raises:
-        VerificationError: if the credential does not hold; nothing was taken.
+        VerificationError: the credential is not valid; nothing was taken.
     """
     challenge, issued = _challenge_of(sandbox, authorization)
     if challenge.digest is not None and not is_digest_of(challenge.digest, post.content):
@@ -159,7 +159,7 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
     if earlier := challenges.earlier_settlement(sandbox.ledger, challenge.id, authorization):
         return earlier
     if issued.body_sha256 is None or method not in (None, challenge.method):
-        # The challenge of a request without a body is over the fee alone; and the query must be the same again.
+        # The challenge of a request without a body asks the fee alone, and the query must be the same again.
         raise VerificationError("verification-failed")
     if any(scenario_of(product["url"]).name == "insufficient_funds" for product in post.body["products"]):
         details = {"reason": "insufficient_funds"}
@@ -192,7 +192,7 @@ def _challenge_of(sandbox: Sandbox, authorization: str) -> tuple[Challenge, Issu
 
 
 async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorization: str) -> str:
-    """Verify a credential, settle it elsewhere if its method is not ours, and return the reference."""
+    """Verify a credential, settle it with `sandbox.settle` if its method is not ours, and return the reference."""
     if challenge.method == METHOD:
         return verify(sandbox.ledger.secret.encode(), authorization, body=post.content, now=post.at).reference
     if sandbox.settle is None:
@@ -203,9 +203,9 @@ async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorizat
         raise VerificationError("invalid-challenge") from None
     if expired:
         raise VerificationError("payment-expired")
-    # Checked before the settlement, since nothing gives the money back after a settlement elsewhere.
-    if sandbox.dialect.agent_duplicate != "kept_409" and (twin := _twin(sandbox, post)):
-        raise AnsweredError(_conflict(sandbox, post, twin))
+    # Checked before the settlement: the money of a real settlement cannot be refunded here.
+    if sandbox.dialect.agent_duplicate != "kept_409" and (earlier := _earlier_order(sandbox, post)):
+        raise AnsweredError(_conflict(sandbox, post, earlier))
     if not challenges.claim(sandbox.ledger, challenge.id):
         raise AnsweredError(answers.error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
     try:
@@ -216,12 +216,12 @@ async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorizat
         raise VerificationError("verification-failed") from None
 
 
-def _twin(sandbox: Sandbox, post: Post) -> OrderRow | None:
+def _earlier_order(sandbox: Sandbox, post: Post) -> OrderRow | None:
     return challenges.order_of_key(sandbox.ledger, post.key) if sandbox.dialect.keys == "honoured" else None
 
 
 def _repeated(sandbox: Sandbox, post: Post, method: str | None, settled: Settled) -> Response:
-    """Answer a credential that has bought its order already."""
+    """Return the answer to a credential that has already bought its order."""
     match sandbox.dialect.agent_repeat:
         case "same_order":
             return _created(sandbox, post, settled.row, settled)
@@ -234,7 +234,7 @@ def _repeated(sandbox: Sandbox, post: Post, method: str | None, settled: Settled
 
 
 def _created(sandbox: Sandbox, post: Post, row: OrderRow | None, paid: Settled | None = None) -> Response:
-    """Answer with an order, its key, and the receipt of its payment if there was one."""
+    """Return a 201 with an order, its key, and the receipt of its payment if there was one."""
     if row is None:
         raise LookupError("a settlement without its order")
     dialect = sandbox.dialect
@@ -251,19 +251,19 @@ def _created(sandbox: Sandbox, post: Post, row: OrderRow | None, paid: Settled |
 
 
 def _conflict(sandbox: Sandbox, post: Post, row: OrderRow | None) -> Response:
-    """Answer a used idempotency key."""
+    """Return the answer to a used idempotency key."""
     if row is None:
         raise LookupError("a duplicate of nothing")
     dialect = sandbox.dialect
     answer = answers.conflict(dialect, post.key, row)
-    # The third-party client that reads `details.order_id` wants the key beside it.
+    # The third-party client that reads `details.order_id` expects the order key beside it.
     if dialect.conflict_identifier == "details_order_id" and dialect.order_key == "present":
         answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
     return answer
 
 
 def _unverified(sandbox: Sandbox, post: Post, method: str | None, problem: Problem) -> Response:
-    """Answer a credential that does not hold, with fresh challenges (draft, "Error Codes")."""
+    """Return the answer to an invalid credential, with new challenges (draft, "Error Codes")."""
     answer = _payment_refused(sandbox, 402, problem, "The payment could not be verified.")
     return _with_challenges(sandbox, answer, post, method)
 
@@ -287,13 +287,13 @@ def _pay_first(sandbox: Sandbox, post: Post, method: str | None, *, lie: str | N
 def _with_challenges(
     sandbox: Sandbox, answer: Response, post: Post, method: str | None, *, lie: str | None = None, times: int = 1
 ) -> Response:
-    """Add fresh challenges to an answer: one for each method on offer, or for `method` alone."""
+    """Add new challenges to an answer: one for each offered method, or for `method` alone."""
     drafts = challenges.draft_challenges(sandbox, post, method, times=times)
     if lie:
         drafts = falsify(lie, drafts, post)
     lines = [garble(lie, line) for line in challenges.issue(sandbox, drafts, post.content)]
     if sandbox.dialect.challenges == "folded":
-        # Another scheme stands between the challenges, or before the only one.
+        # Another scheme is put between the challenges, or before the only one.
         lines = [f", {_OTHER_SCHEME}, ".join(lines) if len(lines) > 1 else f"{_OTHER_SCHEME}, {lines[0]}"]
     for line in lines:
         answer.headers.append("www-authenticate", line)

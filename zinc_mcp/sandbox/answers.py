@@ -1,4 +1,4 @@
-"""The answers that several endpoints share: JSON, errors in the dialect's envelope, and the check of an API key."""
+"""Answers of several endpoints: JSON and errors in the dialect's envelope. And the check of an API key."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ class AnsweredError(Exception):
 
 
 def as_json(content: object, status: int = 200) -> Response:
-    """Return a JSON answer. It is ASCII, so that every text of an order can be echoed, even half a surrogate pair."""
+    """Return a JSON answer in ASCII, which can hold every text of an order, even half a surrogate pair."""
     return Response(json.dumps(content), status, media_type="application/json")
 
 
@@ -70,11 +70,11 @@ def token_of(request: Request) -> str:
     return request.headers.get("authorization", "").partition(" ")[2]
 
 
-def authorised(sandbox: Sandbox, request: Request) -> str:
+def authorised_caller(sandbox: Sandbox, request: Request) -> str:
     """Return the fingerprint of the caller's API key.
 
     Raises:
-        AnsweredError: with a 401, unless it is a test key. A live key is refused like none, even with X-Test-Mode.
+        AnsweredError: with a 401, unless it is a test key. A live key is always refused, even with X-Test-Mode.
     """
     scheme, token = request.headers.get("authorization", "").partition(" ")[0], token_of(request)
     if scheme.lower() == "bearer" and token.startswith("zn_test_") and len(token) > len("zn_test_"):

@@ -1,7 +1,7 @@
 """The sandbox in process: its endpoints as an ASGI app, and an httpx transport that runs requests through the app.
 
-The paths are Orders, Wallet and Health of the SDK 2026.10.16's OpenAPI. An endpoint is one function, which takes the
-sandbox and the request, in the module of its noun; here it gets its path.
+The paths are Orders, Wallet and Health of the OpenAPI in SDK 2026.10.16. An endpoint is a function that takes the
+sandbox and the request. The endpoints of orders are in `orders` and `agent_orders`.
 """
 
 import logging
@@ -58,7 +58,7 @@ def build_app(sandbox: Sandbox) -> Starlette:
         exception_handlers={
             AnsweredError: _answer,
             HTTPException: _framework_error,
-            ClientDisconnect: _nobody_listens,
+            ClientDisconnect: _client_is_gone,
             sqlite3.Error: partial(_broken_ledger, sandbox),
         },
     )
@@ -66,13 +66,13 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
 async def list_test_products(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/test-products`."""
-    answers.authorised(sandbox, request)
+    answers.authorised_caller(sandbox, request)
     return answers.as_json(products.listed())
 
 
 async def get_wallet(sandbox: Sandbox, request: Request) -> Response:
     """`GET /wallet/me`."""
-    answers.authorised(sandbox, request)
+    answers.authorised_caller(sandbox, request)
     return answers.as_json(
         {
             "id": "3c6e0b8a-9c15-4b5e-8f2e-6f1d0a7b2c11",
@@ -100,12 +100,12 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
-    # The errors of the web framework itself (no such path, no such method) have its plain shape.
+    # The web framework's own errors (no such path, no such method) keep their plain shape.
     known = error if isinstance(error, HTTPException) else HTTPException(500)
     return answers.as_json({"detail": known.detail}, known.status_code)
 
 
-async def _nobody_listens(request: Request, error: Exception) -> Response:
+async def _client_is_gone(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
@@ -115,7 +115,7 @@ async def _broken_ledger(sandbox: Sandbox, request: Request, error: Exception) -
 
 
 class _Dated:
-    """Puts the sandbox's own time on every answer, as servers do (RFC 9110, section 6.6.1)."""
+    """Adds a `Date` header with the sandbox's time to every answer (RFC 9110, section 6.6.1)."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
         self._app = app
@@ -132,17 +132,17 @@ class _Dated:
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
-    """Runs one request through the app. Of the request's time-outs only the one for reading has an effect."""
+    """Runs requests through the app. Of a request's time-outs only the read time-out has an effect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request, or raise what httpx raises when the connection goes away.
+        """Answer a request, or raise httpx's error for a lost connection.
 
         Raises:
-            httpx.ConnectError: refused.
-            httpx.ReadError, httpx.RemoteProtocolError: cut before the answer was complete.
+            httpx.ConnectError: the connection was refused.
+            httpx.ReadError, httpx.RemoteProtocolError: it was cut before the answer was complete.
             httpx.ReadTimeout: nothing came within the request's read time-out.
         """
         body = b"".join([chunk async for chunk in cast(httpx.AsyncByteStream, request.stream)])
@@ -158,7 +158,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """One request and its answer: the ASGI channels, the connection that a fault may cut, and the body."""
+    """One request and its answer. It has the ASGI channels, the body, and the connection that a fault may cut."""
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body

@@ -1,7 +1,7 @@
-"""The challenges of a 402, and what was settled for each of them.
+"""The challenges of a 402 and their settlements.
 
-Several processes that share a ledger share its secret: each verifies what another issued, and one challenge is settled
-once among all of them.
+Processes that share a ledger share its secret. Each of them can verify a challenge that another issued, and all of
+them together settle a challenge once.
 """
 
 import hmac
@@ -24,10 +24,10 @@ from zinc_mcp.sandbox.sandbox import Sandbox
 REALM = "api.zinc.com"
 
 ORDER_KEY_PREFIX = "zn_live_sandbox_"
-"""Zinc's order keys look like `zn_live_…`; no reader can take these for one of them."""
+"""Zinc's order keys look like `zn_live_…`; this prefix tells ours apart from them."""
 
 REFUND_AFTER_SECONDS = 5.0
-"""From the end of an order until its refund, at pace 1."""
+"""The time from the end of an order until its refund, at pace 1."""
 
 Ending = Literal["ordered", "duplicate", "no_order"]
 
@@ -54,12 +54,12 @@ PAYEES = (
     Payee("stripe", "usd", "acct_1SandboxSandbox", details={"networkId": "profile_sandbox"}),
     Payee("sandbox", "usd", "acct_practice"),
 )
-"""Zinc's two, in the shapes captured on 30 June 2026 with other recipients, and the one that is settled here."""
+"""Zinc's two methods, as captured on 30 June 2026 but with other recipients, and the practice method."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One challenge before it is bound and written; `cents` is the amount of its `request`."""
+    """A challenge before it is bound and written. `cents` is the amount of its `request`."""
 
     method: str
     cents: int
@@ -73,7 +73,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A challenge in the ledger. `body_sha256` is None for one that was asked for without a body."""
+    """A challenge in the ledger. `body_sha256` is None if the request had no body."""
 
     challenge_id: str
     method: str
@@ -82,7 +82,7 @@ class Issued:
 
 
 class Settlement(TypedDict):
-    """One payment that was taken. `order_id` is what it bought; for a `duplicate`, the earlier order with its key."""
+    """One payment that was taken. `order_id` is the bought order, or for a `duplicate` the earlier order of its key."""
 
     challenge_id: str
     method: str
@@ -105,18 +105,18 @@ class Settled:
     reference: str = ""
     at: float = 0.0
     again: bool = False
-    """It had been settled before, in this way."""
+    """Whether this is an earlier settlement."""
 
 
 def offered_methods(sandbox: Sandbox, content: bytes) -> list[str]:
-    """Return the methods on offer. A request without a body was seen to leave out stripe."""
+    """Return the offered methods. Zinc was seen to leave out stripe for a request without a body."""
     return [payee.method for payee in sandbox.payees or PAYEES if content or payee.method != "stripe"]
 
 
 def draft_challenges(sandbox: Sandbox, post: Post, method: str | None, *, times: int = 1) -> list[Draft]:
-    """Draft a challenge for each method on offer, or for `method` alone.
+    """Draft a challenge for each offered method, or for `method` alone.
 
-    Each asks `times` times max_price and the fee, or the fee alone where the request has no body.
+    Each asks for max_price and the fee, `times` times, or for the fee alone if the request has no body.
     """
     offered = [name for name in offered_methods(sandbox, post.content) if method in (None, name)]
     cents: int = (post.body.get("max_price", 0) + ORDER_FEE) * times
@@ -139,7 +139,7 @@ def _request(payee: Payee, cents: int) -> dict[str, Any]:
 
 
 def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str]:
-    """Bind the challenges, write them down, and return them as header lines."""
+    """Bind the challenges, store them, and return them as header lines."""
     made = [
         practice.issue(
             sandbox.ledger.secret.encode(),
@@ -149,7 +149,7 @@ def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str
             intent=draft.intent,
             expires=None if draft.expires_at is None else _rfc_3339(draft.expires_at),
             digest=draft.digest,
-            # Two orders of one body at one time are two challenges. The name is that of the SDKs' servers.
+            # The nonce tells the challenges of two equal orders apart. The SDKs' servers use the same name.
             opaque=encoded_object({"_mpp_nonce": secrets.token_hex(16)}),
             header=draft.header,
         )
@@ -182,7 +182,7 @@ def issued(ledger: Ledger, challenge_id: str) -> Issued | None:
 def fate(
     ledger: Ledger, challenge_id: str, now: float
 ) -> tuple[Literal["settled", "unpaid", "open"], str | None] | None:
-    """Return what became of a challenge and its reference, or None if there is none such.
+    """Return the ending of a challenge and its reference; None for an unknown challenge.
 
     An `unpaid` challenge can never be settled any more.
     """
@@ -195,13 +195,13 @@ def fate(
         expires_at, claimed = found[0]
         if expires_at is None or expires_at > now or claimed:
             return "open", None
-        # A request that was verified in time may not have been settled yet: `settle` refuses it from now on.
+        # A request may have been verified in time and not settled yet; `settle` refuses it from now on.
         database.execute("UPDATE challenges SET void = 1 WHERE challenge_id = ?", (challenge_id,))
         return "unpaid", None
 
 
 def claim(ledger: Ledger, challenge_id: str) -> bool:
-    """Reserve a challenge for one settlement elsewhere; say whether this did it."""
+    """Reserve a challenge for one settlement by `sandbox.settle`; return whether this call reserved it."""
     with ledger.transaction() as database:
         changed = database.execute(
             "UPDATE challenges SET claimed = 1 WHERE challenge_id = ? AND claimed = 0 AND void = 0", (challenge_id,)
@@ -210,16 +210,16 @@ def claim(ledger: Ledger, challenge_id: str) -> bool:
 
 
 def release(ledger: Ledger, challenge_id: str) -> None:
-    """Give back a challenge whose settlement elsewhere was refused."""
+    """End the reservation of a challenge whose settlement was refused."""
     with ledger.transaction() as database:
         database.execute("UPDATE challenges SET claimed = 0 WHERE challenge_id = ?", (challenge_id,))
 
 
 def earlier_settlement(ledger: Ledger, challenge_id: str, credential: str) -> Settled | None:
-    """Return how a challenge was settled, or None.
+    """Return the settlement of a challenge, or None.
 
     Raises:
-        VerificationError: if it was settled with another credential.
+        VerificationError: the challenge was settled with another credential.
     """
     for found in ledger.select("SELECT * FROM settlements WHERE challenge_id = ?", challenge_id):
         if found["credential"] != fingerprint(credential):
@@ -249,13 +249,13 @@ def settle(
 ) -> Settled:
     """Take a payment and create its order, in one transaction; once for each challenge and each key.
 
-    The scope of keys is not documented. A payer has no account: here a key stands for one order among all payers.
+    The scope of keys is not documented, and a payer has no account. So a key names one order among all payers.
 
     Only a fingerprint of the credential is kept. With `keep_duplicates` a payment is also taken for a used key; with
-    `fails` the payment is taken and no order comes of it.
+    `fails` the payment is taken and no order is created.
 
     Raises:
-        VerificationError: if the challenge was settled with another credential.
+        VerificationError: the challenge was settled with another credential.
     """
     ledger = sandbox.ledger
     with ledger.transaction() as database:
@@ -263,11 +263,11 @@ def settle(
             return earlier
         if ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id):
             return Settled("void")
-        twin = order_of_key(ledger, post.key) if sandbox.dialect.keys == "honoured" else None
-        if twin and not keep_duplicates:
-            return Settled("unsettled", twin)
-        row = twin or (None if fails else _new_order(ledger, post))
-        ending: Ending = "duplicate" if twin else "ordered" if row else "no_order"
+        earlier_order = order_of_key(ledger, post.key) if sandbox.dialect.keys == "honoured" else None
+        if earlier_order and not keep_duplicates:
+            return Settled("unsettled", earlier_order)
+        row = earlier_order or (None if fails else _new_order(ledger, post))
+        ending: Ending = "duplicate" if earlier_order else "ordered" if row else "no_order"
         database.execute(
             "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
             "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -286,14 +286,14 @@ def settle(
         return Settled(ending, row, challenge.method, reference, post.at)
 
 
-def give(ledger: Ledger, post: Post) -> OrderRow:
+def create_unpaid(ledger: Ledger, post: Post) -> OrderRow:
     """Create an agent order without a payment, or return the one of its key."""
     with ledger.transaction():
         return order_of_key(ledger, post.key) or _new_order(ledger, post)
 
 
 def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
-    """Return every payment taken, oldest first, with what of it has been given back by now."""
+    """Return every payment that was taken, oldest first, with the amount refunded by now."""
     rows = ledger.select(
         "SELECT settlements.*, caller, body, created_at, cancelled_at FROM settlements "
         "LEFT JOIN orders USING (order_id) ORDER BY settlements.seq"
@@ -315,10 +315,10 @@ def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
 
 
 def _refunded_cents(settled: sqlite3.Row, now: float, pace: float) -> int:
-    """Return what of a payment has been given back by now.
+    """Return the amount of a payment that has been refunded by now.
 
-    MPP page: the difference to the actual total and the fee, or everything if the order fails. The time of it is not
-    documented, and no field of the order shows it.
+    MPP page: the part above the actual total and the fee, or everything if the order fails. The time of the refund is
+    not documented, and no field of the order shows it.
     """
     if settled["outcome"] != "ordered":
         return 0
@@ -333,7 +333,7 @@ def _refunded_cents(settled: sqlite3.Row, now: float, pace: float) -> int:
 
 
 def order_key(secret: str, order_id: str) -> str:
-    """Return the key of one paid order: derived, so that it is stored nowhere."""
+    """Return the key of one paid order. It is derived from the secret and never stored."""
     return ORDER_KEY_PREFIX + hmac.digest(secret.encode(), f"order {order_id}".encode(), sha256).hex()[:40]
 
 

@@ -1,10 +1,10 @@
-"""Faults on demand, written into the product URL of an order so that they work across processes and on any wire.
+"""Faults on demand. A test writes them into the product URL of an order, so they work across processes and transports.
 
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
-its body, when it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After
-the end of the list nothing happens. Only the first product's URL is read.
+its body, if it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After the
+end of the list there are no more faults. Only the first product's URL is read.
 
-Not accepted (no order comes of this attempt):
+Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
     drop_before      the request is read and the connection closed
     reset_before     the same with a TCP reset
@@ -24,35 +24,35 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     hang             no answer ever comes
     truncated        the head and half of the body, then the connection is closed
     huge             the head of the answer and 8 MB of JSON that never ends
-Accepted, and the answer shows another order than the one asked for. An answer without an order stays as it is. A 201
-has an id that is not the order's, unless the fault says otherwise; a read has the id that was asked for, and shows an
-order that has failed (`other_orders`):
-    other_order      another order altogether, under its own id
-    other_content    all of another order, its metadata too, under the id of ours
+Accepted, and the answer shows another order than the one asked for. An answer without an order is unchanged. A 201 has
+another id than the order's, unless the fault says otherwise; a read has the id that was asked for, and shows a failed
+order (`spoilt_answers.show_other_orders`):
+    other_order      another order under its own id
+    other_content    all of another order, with its metadata, under the id of the right order
     other_goods, other_price, other_address  no metadata, and other products, another `max_price`, another place
 
 On the agent rail `?fault=` acts on the paid POSTs ("not accepted": nothing is settled; "accepted": settled and
 ordered), and has two more:
     second_402       a fresh challenge over twice the amount; nothing is settled
-    settled_no_order  the payment is settled, no order comes of it, and the answer is 500
-`?pay_fault=` acts on the unpaid POSTs. All of the above spoil the answer, and these are lies in every challenge
-(`lies`):
-    wrong_amount     ten times what it should be
+    settled_no_order  the payment is settled, no order is created, and the answer is 500
+`?pay_fault=` acts on the unpaid POSTs. All faults above spoil the answer. These put a lie into every challenge
+(`falsify`, `garble`):
+    wrong_amount     ten times the right amount
     odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
                      `odd_amount` is the first
     wrong_currency   euros, or another token
     wrong_chain, no_chain  the test network instead of the main one, or none named; only tempo has chains
     no_expiry, expired, expires_far  none, a minute ago, in ten years
     wrong_digest     of another body
-    other_realm      which is harmless: a realm is not a host
+    other_realm      another realm, which is harmless: a realm is not a host
     other_intent     a session instead of a charge
     other_origin_header  the credential should travel as a Cookie
     splits           half goes to another recipient
     push_only        the payer is to pay first and to report the payment afterwards
-    duplicate_keys   the amount stands twice in the request, honest and tenfold
+    duplicate_keys   the request has two amounts, the right one and ten times that
     malformed        a quote that never closes
-    unknown_method_only  nothing but a method that no wallet knows
-and these are no challenges at all:
+    unknown_method_only  only a method that no wallet knows
+And these are not challenges:
     unpaid_201       the order is created without a payment
     html_402         402 with HTML and no challenge
     redirect         to another host; `redirect_307` is the same
@@ -98,36 +98,36 @@ _HANG_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong with one request; `seconds` is how long a slow answer or a hang takes, at pace 1."""
+    """One fault of one request. `seconds` is the duration of a slow answer or a hang, at pace 1."""
 
     name: str
     seconds: float = 0.0
 
     @property
     def accepts(self) -> bool:
-        """Say whether the request is acted on before it goes wrong."""
+        """Whether the request is carried out before it goes wrong."""
         return self.name not in BEFORE
 
 
 class UnknownFaultError(Exception):
-    """The URL asks for a fault that does not exist: a mistake in a test, which must be told."""
+    """The URL asks for a fault that does not exist, which is a mistake in a test."""
 
 
 def fault_for(body: object, parameter: str, nth: int, rail: str = "account") -> Fault | None:
     """Return the fault that an order's first product asks for on the nth request (from 0), or None.
 
     Raises:
-        UnknownFaultError: if it does not exist.
+        UnknownFaultError: the fault does not exist.
     """
     names = faults_in(body, parameter)
     return _fault(names[nth], parameter, rail) if nth < len(names) else None
 
 
 def check_faults(body: object, rail: str) -> None:
-    """Check every fault that an order asks for on this rail.
+    """Check that every fault that an order asks for on this rail exists.
 
     Raises:
-        UnknownFaultError: if one does not exist.
+        UnknownFaultError: one does not exist.
     """
     for parameter in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
         for name in faults_in(body, parameter):
@@ -164,7 +164,7 @@ _SOMEBODY = "0x000000000000000000000000000000000000dEaD"
 
 
 def falsify(lie: str, drafts: Sequence[Draft], post: Post) -> list[Draft]:
-    """Return the drafts of a POST's challenges with a lie in each of them."""
+    """Return the drafts of a POST's challenges, each with the lie."""
     if lie == "unknown_method_only":
         request = {"amount": str(drafts[0].cents), "currency": "sat", "recipient": "lnbc1practice"}
         return [replace(drafts[0], method="lightning", request=request)]
@@ -216,13 +216,13 @@ def _false(lie: str, draft: Draft, post: Post) -> Draft:
 
 
 def garble(lie: str | None, line: str) -> str:
-    """Return a challenge's header line with a lie that no writer of headers or of JSON would write."""
+    """Return a challenge's header line with a lie that is no valid header or no strict JSON."""
     if lie == "malformed":
         return line[:-1]
     if lie == "duplicate_keys":
         (challenge,) = Challenge.from_www_authenticate([line])
         honest = json.dumps(challenge.charge_request.members, separators=(",", ":"), sort_keys=True)
         forged = f'{honest[:-1]},"amount":"{challenge.charge_request.amount}0"}}'
-        # The id binds the honest request. No reader notices: a request with two amounts is refused before that.
+        # The id still binds the honest request, but a reader must refuse two amounts before it checks the id.
         return line.replace(challenge.request, base64url(forged.encode()))
     return line

@@ -1,4 +1,4 @@
-"""The ledger: every order and every POST, in a small SQLite file that several processes may share, or in memory."""
+"""The sandbox's ledger of all orders and POSTs, in a SQLite file that several processes may share, or in memory."""
 
 import hashlib
 import json
@@ -52,11 +52,11 @@ Rail = Literal["account", "agent"]
 
 
 Acceptance = Literal["created", "earlier", "in_flight"]
-"""The result of handing an order in; `in_flight`: the earlier order of its key is still being processed."""
+"""The result of `Ledger.accept`; `in_flight`: the earlier order of its key is still being processed."""
 
 
 class Placed(TypedDict):
-    """One order that exists. `api_key` is a fingerprint: on the agent rail, of the order's own key."""
+    """One order. `api_key` is a fingerprint, on the agent rail that of the order's own key."""
 
     rail: Rail
     order_id: str
@@ -88,7 +88,7 @@ class Attempt(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """One order in the ledger; everything else about it follows from this and the time."""
+    """One order in the ledger. Everything else about it is computed from this row and the time."""
 
     order_id: str
     caller: str
@@ -99,7 +99,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One POST of an order, as it was read and noted."""
+    """One recorded POST of an order."""
 
     number: int
     """Its place among all POSTs of the ledger."""
@@ -110,16 +110,16 @@ class Post:
     key: str | None
     content: bytes
     body: dict[str, Any]
-    """The content as JSON, right or wrong; `{}` if it is no object."""
+    """The content as a JSON object, valid or not; `{}` if it is no object."""
 
 
 def fingerprint(api_key: str) -> str:
-    """Return what the ledger keeps of an API key."""
+    """Return the fingerprint of an API key, which is all that the ledger keeps of it."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 class Ledger:
-    """The orders, the POSTs and how often each order was read. A method that changes them is one transaction."""
+    """Keeps the orders, the POSTs and the number of reads of each order. Each method that writes is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the ledger, and make its file where there is none.
@@ -127,7 +127,7 @@ class Ledger:
         Raises:
             SettingsError: if the file cannot be used.
         """
-        # One connection may be used by a server in one thread and by its judge in another.
+        # A server and a test may use the connection in two threads.
         self._lock = threading.RLock()
         try:
             if path is not None:
@@ -152,7 +152,7 @@ class Ledger:
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 break
             except sqlite3.OperationalError as error:
-                # SQLite does not wait for this lock by itself when two processes open a new file together.
+                # SQLite does not wait for this lock by itself if two processes open a new file together.
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
                     raise
                 time.sleep(0.02)
@@ -172,18 +172,18 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
-        """Hold the ledger for one change of it, whole or not at all."""
+        """Hold the ledger for one change, which is made as a whole or not at all."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
             finally:
-                # SQLite rolls back by itself after some errors, a full disk for one.
+                # SQLite rolls back by itself after some errors, such as a full disk.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
-    def note(
+    def record_post(
         self,
         at: float,
         caller: str,
@@ -194,7 +194,7 @@ class Ledger:
         rail: Rail = "account",
         credential: str | None = None,
     ) -> Post:
-        """Write down that a POST arrived. POSTs with a credential and POSTs without one are counted apart."""
+        """Record that a POST arrived. POSTs with a credential and POSTs without one are counted separately."""
         digest = hashlib.sha256(content).hexdigest()
         with self.transaction() as database:
             same = "idempotency_key = ?" if key is not None else "idempotency_key IS NULL AND body_sha256 = ?"
@@ -211,7 +211,7 @@ class Ledger:
             return Post(int(written.lastrowid or 0), int(earlier), at, caller, key, content, body)
 
     def close_attempt(self, post: Post, outcome: str, fault: str | None, *, busy: bool = False) -> None:
-        """Write down what became of a POST; `busy` leaves it in flight, as one that never answers."""
+        """Record the outcome of a POST. With `busy` it stays in flight, like a POST that is never answered."""
         with self.transaction() as database:
             database.execute(
                 "UPDATE attempts SET outcome = ?, fault = ?, busy_until = iif(?, busy_until, NULL) WHERE seq = ?",
@@ -221,9 +221,9 @@ class Ledger:
     def accept(
         self, post: Post, scenario: str, *, busy_seconds: float, honour_keys: bool
     ) -> tuple[OrderRow, Acceptance]:
-        """Create the order, or return the earlier one of its key, which may still be in flight, in one transaction.
+        """Create the order, or return the earlier order of its key, which may still be in flight, in one transaction.
 
-        Keys are counted per API key (the scope is not documented). The server makes one when none is given.
+        Idempotency keys are separate for each API key (the scope is not documented). An order without one gets one.
         """
         with self.transaction() as database:
             earlier: list[sqlite3.Row] = []
@@ -261,7 +261,7 @@ class Ledger:
         return bool(self.select(statement, post.caller, post.key, post.number))
 
     def cancel(self, order_id: str, at: float) -> bool:
-        """Cancel an order unless it is cancelled already; say whether this did it."""
+        """Cancel an order unless it is cancelled already; return whether this call cancelled it."""
         with self.transaction() as database:
             changed = database.execute(
                 "UPDATE orders SET cancelled_at = ? WHERE order_id = ? AND cancelled_at IS NULL", (at, order_id)
@@ -282,7 +282,7 @@ class Ledger:
         rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
         return order_row(rows[0]) if rows else None
 
-    def of(self, caller: str) -> list[OrderRow]:
+    def orders_of(self, caller: str) -> list[OrderRow]:
         """Return all orders of a caller, newest first."""
         return [
             order_row(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)
@@ -305,7 +305,7 @@ class Ledger:
         return [cast(Attempt, dict(row)) for row in rows]
 
     def select(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        """Read rows, inside a transaction or outside of one. A value that is None equals nothing."""
+        """Read rows, inside a transaction or outside of one. A value that is None matches no row."""
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 

@@ -1,8 +1,8 @@
-"""The form of an order and the checks before it is taken.
+"""The form of an order, and the checks before the order is accepted.
 
-The form is a second reading of OrderCreate, independent of our client's, so that a mistake there cannot hide here. It
-is as strict as the documents say of the live service; Zinc's own sandbox skips the address checks. The rules that only
-our client has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
+The form is written independently of our client's OrderCreate, so that a mistake there does not repeat here. It is as
+strict as the documents say of the live service; Zinc's own sandbox skips the address checks. Rules that only our client
+has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
 """
 
 import json
@@ -123,9 +123,9 @@ class _Order(_Part):
 
 
 def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
-    """Return an order as it was sent and what is wrong with its form, as FastAPI says it.
+    """Return an order as it was sent, and the problems of its form in FastAPI's words.
 
-    The order is returned even where its form is wrong, so that its key can be read; it is `{}` if it is no object.
+    The order is returned even if its form is wrong, so that its key can be read; it is `{}` if it is no object.
     """
     try:
         decoded: Any = json.loads(content, parse_constant=_not_json)
@@ -142,7 +142,7 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def problems_in(found: ValidationError, where: str) -> list[Problem]:
-    """Return what is wrong in the `body` or the `query`, as FastAPI tells it."""
+    """Return the problems of the `body` or the `query` in FastAPI's form."""
     return [
         {"type": each["type"], "loc": [where, *each["loc"]], "msg": each["msg"]}
         for each in found.errors(include_url=False, include_input=False, include_context=False)
@@ -150,7 +150,7 @@ def problems_in(found: ValidationError, where: str) -> list[Problem]:
 
 
 def key_in(body: dict[str, Any]) -> str | None:
-    """Return the idempotency key of an order as it was sent, right or wrong; None where it is no text."""
+    """Return the idempotency key of an order as it was sent, valid or not; None if it is no text."""
     key = body.get("idempotency_key")
     if not isinstance(key, str):
         return None
@@ -162,7 +162,7 @@ def key_in(body: dict[str, Any]) -> str | None:
 
 
 def _not_json(constant: str) -> NoReturn:
-    # Python's reader takes NaN and Infinity; JSON has neither.
+    # Python's parser accepts NaN and Infinity; JSON has neither.
     raise ValueError(f"{constant} is not JSON")
 
 
@@ -183,7 +183,7 @@ def check_form(dialect: Dialect, body: dict[str, Any], problems: list[Problem]) 
 
 
 def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | None = None) -> None:
-    """Refuse products that cannot be ordered at all; `except_for` is a code that does not count.
+    """Refuse products that cannot be ordered at all; `except_for` is a code that is ignored.
 
     Raises:
         AnsweredError: with the refusal.

@@ -1,4 +1,4 @@
-"""An order as Zinc shows it: a pure function of its ledger row, the time and the pace."""
+"""Show an order as Zinc shows it, computed from its ledger row, the time and the pace."""
 
 import hashlib
 import uuid
@@ -9,11 +9,11 @@ from typing import Any
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.outcome import (
     BOUGHT,
-    DELIVERED,
+    DELIVERED_SECONDS,
     ORDER_FEE,
-    SHIPPED,
-    TRACKED,
-    WORKING_AT,
+    SHIPPED_SECONDS,
+    TRACKED_SECONDS,
+    WORKING_AGE_SECONDS,
     Outcome,
     When,
     age_of,
@@ -26,13 +26,15 @@ _Json = dict[str, Any]
 
 
 def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> _Json:
-    """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with keys that no document names.
+    """Return the order as OrderResponse (OpenAPI 2026-06-26, SDK 2026.10.16), with some undocumented keys.
 
-    With `events` the tracking numbers carry their checkpoints.
+    With `events` the tracking numbers have their checkpoints.
     """
     age, outcome, when = age_of(row, now, pace), outcome_of(row.body), _calendar(row, pace)
     body, scenario, status = row.body, outcome.scenario, _status(row, age, outcome)
-    changed = when(max([at for at, _ in _happened(row, age, outcome)] + [WORKING_AT] * (age >= WORKING_AT)))
+    changed = when(
+        max([at for at, _ in _happened(row, age, outcome)] + [WORKING_AGE_SECONDS] * (age >= WORKING_AGE_SECONDS))
+    )
     items = _items(row, age, status, outcome, when, changed)
     tracking = None
     if status == "order_placed" and scenario.decided_at is not None and scenario.cancelled_at is None:
@@ -49,7 +51,7 @@ def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> 
         "id": row.order_id,
         "status": status,
         "max_price": body["max_price"],
-        "attempts": 0 if age < WORKING_AT else 1,
+        "attempts": 0 if age < WORKING_AGE_SECONDS else 1,
         "items": items,
         "shipping_address": {"address_line2": None, "state": None, "country": "US", **body["shipping_address"]},
         "retailer_credentials_id": body.get("retailer_credentials_id"),
@@ -109,7 +111,7 @@ def _status(row: OrderRow, age: float, outcome: Outcome) -> str:
         return "cancelled"
     last = _happened(row, age, outcome)[-1][1]
     if last == "order_created":
-        return "pending" if age < WORKING_AT else outcome.scenario.working_status
+        return "pending" if age < WORKING_AGE_SECONDS else outcome.scenario.working_status
     # order_placed is the end state: only items and tracking numbers show the shipping.
     return {"order_failed": "order_failed", "cancelled": "cancelled_by_retailer"}.get(last, "order_placed")
 
@@ -134,7 +136,7 @@ def _items(row: OrderRow, age: float, status: str, outcome: Outcome, when: When,
         {
             "id": str(uuid.uuid5(uuid.UUID(row.order_id), f"item {index}")),
             "url": product["url"],
-            # The quantity that was asked for; the concessions show the quantity that was bought.
+            # The ordered quantity. The concessions show the quantity that was bought.
             "quantity": product.get("quantity", 1),
             "status": "skipped" if status in BOUGHT and line is None else _item_status(row, age, status, outcome),
             "created_at": when(0),
@@ -157,9 +159,9 @@ def _tracking(
 ) -> _Json | None:
     """Return the one tracking number of a placed order (Tracking and Checkpoint), or None while there is none."""
     steps = [
-        (placed_at + TRACKED, "pending", "Shipping label created", "San Jose"),
-        (placed_at + SHIPPED, "in_transit", "Departed from the sorting facility", "Reno"),
-        (placed_at + DELIVERED, "delivered", "Delivered, front door", "New York"),
+        (placed_at + TRACKED_SECONDS, "pending", "Shipping label created", "San Jose"),
+        (placed_at + SHIPPED_SECONDS, "in_transit", "Departed from the sorting facility", "Reno"),
+        (placed_at + DELIVERED_SECONDS, "delivered", "Delivered, front door", "New York"),
     ]
     done = [step for step in steps if step[0] <= age]
     if not done:
@@ -199,7 +201,7 @@ def _tracking(
 
 
 def _concessions(outcome: Outcome, status: str, items: list[_Json]) -> list[_Json]:
-    """Return what was given up for the order's best efforts: empty while processing and when it failed."""
+    """Return the concessions of the order: empty while it is processed, and if it failed."""
     if status not in BOUGHT:
         return []
     return [
@@ -219,7 +221,7 @@ def _concessions(outcome: Outcome, status: str, items: list[_Json]) -> list[_Jso
 def _returns(
     row: OrderRow, age: float, items: list[_Json], result: _Json | None, scenario: Scenario, when: When
 ) -> list[_Json]:
-    """Return the ReturnSummary rows: one where the scenario has it, opened 2 s before it is credited."""
+    """Return the ReturnSummary rows: one if the scenario has a return, opened 2 s before it is credited."""
     credited_at = scenario.returned_at
     if credited_at is None or result is None or not result["price_components"] or age < credited_at - 2:
         return []

@@ -17,19 +17,19 @@ from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
-from zinc_mcp.sandbox.outcome import WORKING_AT, age_of, outcome_of
+from zinc_mcp.sandbox.outcome import WORKING_AGE_SECONDS, age_of, outcome_of
 from zinc_mcp.sandbox.products import Reason
 from zinc_mcp.sandbox.sandbox import Sandbox
-from zinc_mcp.sandbox.spoilt_answers import due_fault, spoilt
+from zinc_mcp.sandbox.spoilt_answers import due_fault, spoil
 
 PROCESSING_SECONDS = 0.2
-"""The time that a POST takes, at pace 1, in dialects where that can be seen."""
+"""The time that a POST takes, at pace 1, in dialects with concurrent POSTs."""
 
 LISTING_LAG_SECONDS = 5.0
-"""The time that a new order is missing from lists, at pace 1, where the dialect's listing lags."""
+"""The time that a new order is missing from lists, at pace 1, in the dialect `listing=lags`."""
 
 _RETURN_STATUSES = {"open": "open", "approved": "closed", "denied": "closed"}
-"""The names of a return's status in the filter of a list; the documents do not mention the other statuses."""
+"""The filter value for each status of a return; the documents do not mention other statuses."""
 
 _Json = dict[str, Any]
 _logger = logging.getLogger(__name__)
@@ -39,10 +39,12 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders`. The order of the checks is not documented; here: API key, form, address, product, repeat."""
     content = await request.body()
     body, problems = read_body(content)
-    post = sandbox.ledger.note(sandbox.clock(), fingerprint(answers.token_of(request)), key_in(body), content, body)
+    post = sandbox.ledger.record_post(
+        sandbox.clock(), fingerprint(answers.token_of(request)), key_in(body), content, body
+    )
     fault: Fault | None = None
     try:
-        answers.authorised(sandbox, request)
+        answers.authorised_caller(sandbox, request)
         fault = due_fault(sandbox.dialect, post, "fault", "account")
         if fault and not fault.accepts:
             answer, outcome = Response(), f"not_accepted_{fault.name}"
@@ -62,11 +64,11 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
     _logger.info("POST /orders: %s, fault: %s", outcome, name)
     if fault is None or (name == "slow" and outcome == "created" and sandbox.dialect.concurrent != "serialised"):
         return answer
-    return spoilt(sandbox, fault, answer)
+    return spoil(sandbox, fault, answer)
 
 
 async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Response, str]:
-    """Create the order of a POST, or answer a repeat; return the answer and the outcome for the ledger."""
+    """Create the order of a POST, or find its earlier order; return the answer and the outcome for the ledger."""
     dialect, concurrent = sandbox.dialect, sandbox.dialect.concurrent
     processing = 0.0 if concurrent == "serialised" else PROCESSING_SECONDS / sandbox.pace
     delay = fault.seconds / sandbox.pace if fault else 0.0
@@ -83,7 +85,7 @@ async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Res
             answer = answers.internal_error(dialect)
         return answer, f"replayed_{answer.status_code}"
     if processing:
-        # A slow answer is slow processing here, so that a second POST meets the first one in flight.
+        # The slow fault delays the processing here, so that a second POST arrives during the first.
         await anyio.sleep(processing + (delay if fault and fault.name == "slow" else 0.0))
     if concurrent == "both_in_flight_409" and sandbox.ledger.contested(post):
         return answers.conflict(dialect, post.key, row), "created"
@@ -105,11 +107,11 @@ def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
 
 
 async def get_order(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /orders/{id}`: 404 when unknown or not the caller's."""
+    """`GET /orders/{id}`: 404 if the order is unknown or belongs to another caller."""
     row = _row(sandbox, request, _reader(sandbox, request))
     fault = _read_fault(sandbox, row, "read_fault")
     answer = answers.as_json(order_at(row, sandbox.clock(), sandbox.pace))
-    return spoilt(sandbox, fault, answer) if fault else answer
+    return spoil(sandbox, fault, answer) if fault else answer
 
 
 async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
@@ -120,8 +122,8 @@ async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
 
 async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
-    row, now = _row(sandbox, request, answers.authorised(sandbox, request)), sandbox.clock()
-    pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AT
+    row, now = _row(sandbox, request, answers.authorised_caller(sandbox, request)), sandbox.clock()
+    pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AGE_SECONDS
     if pending and sandbox.ledger.cancel(row.order_id, now):
         return Response(status_code=204)
     status = int(sandbox.dialect.not_cancellable.removeprefix("status_"))
@@ -135,7 +137,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
         query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
     except ValidationError as found:
         return answers.invalid(sandbox.dialect, problems_in(found, "query"))
-    rows = sandbox.ledger.of(caller)
+    rows = sandbox.ledger.orders_of(caller)
     if query.metadata_key is not None and listing != "unfiltered":
         rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
     fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
@@ -149,15 +151,15 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
         shown = orders[query.offset : query.offset + query.limit]
         page = {"orders": shown, "total": len(orders), "limit": query.limit, "offset": query.offset}
     answer = answers.as_json(page)
-    return spoilt(sandbox, fault, answer) if fault else answer
+    return spoil(sandbox, fault, answer) if fault else answer
 
 
 def _reader(sandbox: Sandbox, request: Request) -> str:
-    # The key of a paid order is for its status (MPP page), so it reads and finds that one order.
+    # The key of a paid order is for its status (MPP page), so it can read and list that one order.
     token = answers.token_of(request)
-    if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.of(fingerprint(token)):
+    if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.orders_of(fingerprint(token)):
         return fingerprint(token)
-    return answers.authorised(sandbox, request)
+    return answers.authorised_caller(sandbox, request)
 
 
 def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
@@ -170,7 +172,7 @@ def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
 
 
 def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
-    # Reads are counted only for orders that ask for faults: other reads write nothing.
+    # Reads are counted only for orders with faults, so that other reads write nothing.
     if not faults_in(row.body, parameter):
         return None
     return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
@@ -179,7 +181,7 @@ def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None
 class _Query(BaseModel):
     """The query of a list. Unknown parameters are ignored, as in FastAPI."""
 
-    # The default limit is not documented; returns and managed accounts have these two numbers.
+    # The default and the bound are not documented; these are the numbers of returns and managed accounts.
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Annotated[int, Field(ge=0)] = 0
     metadata_key: str | None = None
@@ -204,17 +206,17 @@ class _Query(BaseModel):
 
 
 def _has_metadata(row: OrderRow, key: str, value: str | None) -> bool:
-    """Say whether a top-level key has exactly this value; a value that is no string is compared as JSON spells it."""
+    """Say whether a top-level key has exactly this value. A value that is no string is compared as JSON text."""
     metadata: _Json = row.body.get("metadata") or {}
     found = metadata.get(key, ...)
     return found is not ... and value == (found if isinstance(found, str) else json.dumps(found))
 
 
 def _matches(query: _Query, order: _Json) -> bool:
-    """Say whether an order is in the list, by all filters except the one for metadata."""
+    """Say whether an order passes all filters except the one for metadata."""
     address, tracking = order["shipping_address"], order["tracking_numbers"]
     name = f"{address['first_name']} {address['last_name']}".casefold()
-    # A merchant's number matches as it is typed and without its dashes.
+    # A merchant's number can be searched with and without its dashes.
     merchants = [spelt for number in order["merchant_order_ids"] for spelt in (number, number.replace("-", ""))]
     returns = [_RETURN_STATUSES.get(each["status"]) for each in order["returns"]]
     created = datetime.fromisoformat(order["created_at"])

@@ -1,6 +1,6 @@
 """The outcome of an order: the products bought, their price, the failure, the times, and the job result.
 
-All of it follows from the order's body and the time, so that every process says the same.
+It is computed from the order's body and the time, so that every process gives the same answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +11,18 @@ from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.products import HOSTILE, Reason, Scenario, scenario_of, title_of, unit_price
 
 ORDER_FEE = 100
-WORKING_AT = 1.0
-"""The age at which an order stops being pending."""
+WORKING_AGE_SECONDS = 1.0
+"""The age in seconds at which an order stops being pending."""
 
 # Sandbox page and measurements: placed within seconds (here: 3); then one tracking number goes through pending,
 # in_transit and delivered within about 15 s of creation. Seconds after the placement:
-TRACKED, SHIPPED, DELIVERED = 2.0, 5.0, 12.0
+TRACKED_SECONDS, SHIPPED_SECONDS, DELIVERED_SECONDS = 2.0, 5.0, 12.0
 
 BOUGHT = ("order_placed", "cancelled_by_retailer")
-"""The statuses in which the retailer has taken the order."""
+"""The statuses in which the retailer has accepted the order."""
 
 When = Callable[[float], str]
-"""Turns an age into a date-time."""
+"""Returns the date-time of an age."""
 
 _CENTS_PER_EURO = 115
 _Json = dict[str, Any]
@@ -53,15 +53,15 @@ class Outcome:
     """The decision about one order."""
 
     scenario: Scenario
-    """The scenario that sets its times: that of the first product bought which is not a plain success."""
+    """The scenario that sets its times: that of the first bought product whose scenario is not `success`."""
     lines: tuple[Line | None, ...]
-    """The part of each product that is bought; None: skipped."""
+    """Each product as it is bought; None for a skipped one."""
     failure: Reason | None
     concessions: tuple[Concession, ...]
 
     @property
     def milestones(self) -> list[tuple[float, str]]:
-        """Everything that will happen and at what age, oldest first (TimelineMilestone)."""
+        """All events with their age in seconds, oldest first (TimelineMilestone)."""
         scenario, placed_at = self.scenario, self.scenario.decided_at
         if placed_at is None:
             return [(0.0, "order_created")]
@@ -70,7 +70,7 @@ class Outcome:
         found = [(0.0, "order_created"), (placed_at, "order_placed")]
         if scenario.cancelled_at is not None:
             return [*found, (scenario.cancelled_at, "cancelled")]
-        steps = ((TRACKED, "tracking_acquired"), (SHIPPED, "shipped"), (DELIVERED, "delivered"))
+        steps = ((TRACKED_SECONDS, "tracking_acquired"), (SHIPPED_SECONDS, "shipped"), (DELIVERED_SECONDS, "delivered"))
         return found + [(placed_at + after, kind) for after, kind in steps]
 
     @property
@@ -87,7 +87,7 @@ def age_of(row: OrderRow, now: float, pace: float) -> float:
 
 
 def outcome_of(body: Mapping[str, Any]) -> Outcome:
-    """Decide an order (OrderCreate and FulfillmentPreferences): an absent preference is strict."""
+    """Return the outcome of an order (OrderCreate and FulfillmentPreferences). An absent preference is strict."""
     products: list[Mapping[str, Any]] = body["products"]
     wishes: Mapping[str, Any] = body.get("fulfillment") or {}
     decisions = [_decide(product, index, wishes) for index, product in enumerate(products)]
@@ -96,7 +96,7 @@ def outcome_of(body: Mapping[str, Any]) -> Outcome:
     concessions = [concession for _, _, concession in decisions if concession]
     scenarios = [scenario_of(line.url) for line in lines if line]
     if not scenarios:
-        # When every item is dropped, nothing is left to buy, and the order fails after all.
+        # If every item is dropped, nothing is left to buy, and the order fails.
         scenarios, failures = [scenario_of(products[0]["url"])], [concessions[0].reason]
     if body.get("is_gift") and not all(scenario.gift_option for scenario in scenarios):
         reason = Reason("gift_option_unavailable", "The retailer has no free gift option.")
@@ -113,7 +113,7 @@ def outcome_of(body: Mapping[str, Any]) -> Outcome:
 def _decide(
     product: Mapping[str, Any], index: int, wishes: Mapping[str, Any]
 ) -> tuple[Line | None, Reason | None, Concession | None]:
-    """Decide one product: what is bought of it, why the order fails over it, or what is given up."""
+    """Return what is bought of one product, why the order fails because of it, and what is given up."""
     url: str = product["url"]
     wanted: int = product.get("quantity", 1)
     scenario = scenario_of(url)
@@ -133,22 +133,22 @@ def _decide(
 def charged_cents(lines: Sequence[Line], max_price: int) -> int:
     """Return what the retailer charges, in US cents: never above `max_price`, unless that is 0."""
     natural, _ = _listed_total(lines)
-    # Whole percents below the ceiling: a real total hardly ever hits it exactly.
+    # A whole percentage below the ceiling, because a real total hardly ever equals it.
     return natural if natural <= max_price else max(1, max_price * 95 // 100)
 
 
 def _listed_total(lines: Sequence[Line]) -> tuple[int, int]:
-    """Return the sum of the listed prices with tax and shipping, and how much of it is tax."""
+    """Return the sum of the listed prices with tax and shipping, and the tax in it, in cents."""
     listed = sum(unit_price(line.url) * line.quantity for line in lines)
     tax, shipping = listed * 250 // 4500, 150
     return listed + tax + shipping, tax
 
 
 def _price_components(lines: Sequence[Line], max_price: int, scenario: Scenario) -> _Json | None:
-    """Return `job_result.price_components` (PriceComponents), or None where the scenario records none.
+    """Return `job_result.price_components` (PriceComponents), or None if the scenario records none.
 
-    The test product costs 4500 + 250 + 150 = 4900 as measured; that the 250 is the tax is a guess. Where that is above
-    max_price, everything is scaled below it: the sandbox finds a cheaper shop.
+    The test product costs 4500 + 250 + 150 = 4900 as measured; we guess that the 250 are tax. If that is above
+    max_price, all amounts are scaled below it, as if the sandbox found a cheaper shop.
     """
     if not scenario.priced:
         return None
@@ -167,7 +167,7 @@ def _price_components(lines: Sequence[Line], max_price: int, scenario: Scenario)
         "discount": 0,
         "fees": 0,
         "total": total,
-        # SDK: the amount charged incl. the FX markup when billed in another currency, else equal to the total.
+        # SDK: the charged amount with the FX markup if billed in another currency, else equal to the total.
         "converted_payment_total": charged if scenario.payment_currency != scenario.currency else total,
         "currency": scenario.currency,
         "payment_currency": scenario.payment_currency,
@@ -191,7 +191,7 @@ def _price_components(lines: Sequence[Line], max_price: int, scenario: Scenario)
 
 
 def job_result(row: OrderRow, status: str, outcome: Outcome, when: When) -> _Json | None:
-    """Return JobResult: null while the order is processed, and for one that was cancelled before."""
+    """Return JobResult; None while the order is processed, and if it was cancelled before that."""
     blank: _Json = {
         "success": None,
         "error": None,
@@ -213,7 +213,7 @@ def job_result(row: OrderRow, status: str, outcome: Outcome, when: When) -> _Jso
         **blank,
         "success": True,
         "price_components": _price_components(outcome.bought, row.body["max_price"], scenario),
-        "estimated_delivery": HOSTILE if scenario.hostile else when(scenario.decided_at + DELIVERED),
+        "estimated_delivery": HOSTILE if scenario.hostile else when(scenario.decided_at + DELIVERED_SECONDS),
         # The keys are not documented in v2: those of v1 (V1 Retrieve an order). The account may be an e-mail address.
         "merchant_order_ids": [
             {

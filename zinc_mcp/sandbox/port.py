@@ -1,4 +1,4 @@
-"""The sandbox on a port, with connections that can really be cut."""
+"""Serve the sandbox on a port, with connections that a fault can cut."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
     Port 0 takes a free one. `ready` is called with the port once clients can connect.
 
     Raises:
-        OSError: if the address cannot be bound.
+        OSError: the address cannot be bound.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     with socket.create_server(cast(Any, address)[:2], family=family, backlog=128) as listening:
@@ -51,12 +51,12 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop at once: every open connection is cut, so that a hang never turns into an answer."""
+        """Stop at once. Every open connection is cut, so that a hanging request never gets an answer."""
         for listener in getattr(self, "servers", []):
             listener.close()
         for connection in list(self.server_state.connections):
             cast(_CuttableProtocol, connection).transport.abort()
-        # Answers that wait for their client to leave notice it now, and end by themselves.
+        # Answers that wait until their client is gone now end by themselves.
         await asyncio.sleep(0.01)
         tasks = list(self.server_state.tasks)
         for task in tasks:
@@ -86,5 +86,5 @@ def _cut(connection: asyncio.Transport, how: HowToCut) -> None:
         # A linger time of zero makes the kernel send a reset instead of an orderly end.
         held = connection.get_extra_info("socket")
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # A connection that has sent a body cannot be refused any more: it is aborted.
+    # A connection that has sent a body cannot be refused any more, so it is aborted.
     connection.abort()

@@ -1,7 +1,7 @@
-"""The products that can be ordered here: Zinc's eight test products, and more of our own to practise on.
+"""The products of the sandbox: Zinc's eight test products, and practice products of our own.
 
-The first eight are Zinc's (sandbox page; measured by third parties), with its behaviour. Each of ours shows one thing
-that can happen by the documents and that Zinc's own sandbox never shows.
+The first eight are Zinc's and behave as Zinc's do (sandbox page; measured by third parties). Each of ours shows one
+thing that the documents allow and that Zinc's own sandbox never shows.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ PREFIX = "https://zinc.com/shop/products/"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an order is refused or fails: the code and the message of an HTTP error or of a failed job."""
+    """The reason why an order is refused or fails: code and message of an HTTP error or of a failed job."""
 
     code: str
     message: str
@@ -24,21 +24,21 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The way that an order of one product goes. Times are seconds after the order was created, at pace 1."""
+    """The course of an order of one product. Times are seconds after the order was created, at pace 1."""
 
     name: str
     title: str
     refusal: Reason | None = None
-    """A synchronous error: no order is created."""
+    """The reason of a synchronous error, with which no order is created."""
     failure: Reason | None = None
-    """The order is accepted and fails."""
+    """The reason why the order is accepted and fails."""
     unbuyable: bool = False
-    """The failure concerns this item only: `fulfillment.items` best effort drops it."""
+    """Whether the failure concerns this item only, so that `fulfillment.items` best effort drops it."""
     quantity_cap: int | None = None
     gift_option: bool = True
     working_status: str = "in_progress"
     decided_at: float | None = 3.0
-    """When it is placed or has failed; None: never."""
+    """The time when it is placed or has failed; None: never."""
     cancelled_at: float | None = None
     returned_at: float | None = None
     unit_price: int | None = 4500
@@ -155,9 +155,9 @@ _NO_SUCH_PRODUCT = Scenario(
 
 
 def scenario_of(url: str) -> Scenario:
-    """Return how an order of this product goes: its test scenario, or success for any other page.
+    """Return the scenario of a test product; any other page succeeds.
 
-    The sandbox checks no URLs (sandbox page), so a shop's real product page can be practised on as well.
+    The sandbox does not open URLs (sandbox page), so real product pages can be used for practice as well.
     """
     try:
         address = read_product_url(url)
@@ -177,7 +177,7 @@ def title_of(url: str) -> str:
 
 
 def unit_price(url: str) -> int:
-    """Return what one piece costs, in cents: the same for the same page in every process."""
+    """Return the price of one piece in cents, which is the same for the same page in every process."""
     fixed = scenario_of(url).unit_price
     return fixed if fixed is not None else 500 + _draw(url) % 9_500
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The answers of this Zinc where the documents are silent or disagree. The defaults are the best supported ones."""
+    """The sandbox's behaviour where Zinc's documents are silent or disagree.
+
+    Each field is an open question, and its values are the possible answers. The defaults are the best supported ones.
+    """
 
     listing: Literal["prompt", "lags", "unpaged", "unfiltered"] = "prompt"
     """`GET /orders`: up to date with `total`, `limit` and `offset` (SDK); new orders appear after 5 s; only `{orders}`
@@ -110,7 +113,7 @@ class Dialect:
 
     @classmethod
     def named(cls) -> Mapping[str, "Dialect"]:
-        """Return the dialects of a campaign: `default`, and each departure from it alone, as `parse` spells it."""
+        """Return the dialects for a fault campaign: `default`, and each single departure as `parse` spells it."""
         departures = [f"{name}={value}" for name, values in cls.choices().items() for value in values[1:]]
         return {"default": cls(), **{text: cls.parse(text) for text in departures}}
 
@@ -121,7 +124,7 @@ class Dialect:
 
 
 class Sandbox:
-    """A Zinc to practise on. Orders advance with time, money is never real, and every `zn_test_` key is accepted."""
+    """A practice Zinc. Orders advance with time, money is never real, and every `zn_test_` key is accepted."""
 
     def __init__(
         self,
@@ -161,33 +164,33 @@ class Sandbox:
 
     @cached_property
     def app(self) -> "Starlette":
-        """The ASGI app. A drop needs a connection to cut: serve the app with `port.serve` or use `transport()`."""
-        # Starlette and the endpoints are loaded with the first use of the app, not with the sandbox.
+        """The ASGI app. Some faults cut the connection, so serve it with `port.serve` or use `transport()`."""
+        # Starlette and the endpoints are loaded with the first use of the app.
         from zinc_mcp.sandbox.app import build_app
 
         return build_app(self)
 
     def transport(self) -> "httpx.AsyncBaseTransport":
-        """Return an httpx transport to this sandbox: in process, without a port, for every origin."""
+        """Return an httpx transport to this sandbox, in process, which answers for every origin."""
         from zinc_mcp.sandbox.app import SandboxTransport
 
         return SandboxTransport(self.app)
 
     def placed(self) -> list[Placed]:
-        """Return every order that exists, oldest first: for judges and tests."""
+        """Return every order, oldest first, for benches and tests."""
         return self.ledger.placed()
 
     def attempts(self) -> list[Attempt]:
-        """Return every `POST /orders` and `POST /agent/orders` received, oldest first, with what became of it."""
+        """Return every received `POST /orders` and `POST /agent/orders`, oldest first, with its outcome."""
         return self.ledger.attempts()
 
     def settlements(self) -> "list[Settlement]":
-        """Return every payment taken, oldest first, with what of it has been given back by now."""
+        """Return every payment that was taken, oldest first, with the amount refunded by now."""
         from zinc_mcp.sandbox.challenges import settlements
 
         return settlements(self.ledger, self.clock(), self.pace)
 
     @property
     def payment_secret(self) -> str:
-        """The secret that binds the challenges: for a verifier that is not ours."""
+        """The secret that binds the challenges, for a foreign verifier."""
         return self.ledger.secret

@@ -1,4 +1,4 @@
-"""Make a faulty answer of an honest one: lost, late, cut short, replaced, or about another order."""
+"""Spoil a correct answer as a fault demands: lose, delay, cut or replace it, or show another order."""
 
 import json
 import uuid
@@ -20,18 +20,18 @@ CUT = "zinc_mcp.sandbox.cut"
 """The key in the ASGI scope of the function that cuts the request's connection."""
 
 HowToCut = Literal["refuse", "drop", "reset"]
-"""`refuse` closes as if no server had been listening, `drop` closes after what was written so far, and `reset` closes
-with a TCP reset: what was written may be lost as well."""
+"""`refuse` closes as if no server had been listening. `drop` closes after the bytes written so far. `reset` closes with
+a TCP reset, which may lose the bytes written so far as well."""
 
 _ELSEWHERE = "https://elsewhere.invalid/orders"
 _HTML_502 = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1><p>cloudfront</p>"
 
 
 def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault | None:
-    """Return the fault that a POST asks for, once all faults that its order asks for are known to exist.
+    """Return the fault that a POST asks for, after checking that all faults of its order exist.
 
     Raises:
-        AnsweredError: with a 400, if one does not exist.
+        AnsweredError: with a 400: one does not exist.
     """
     try:
         check_faults(post.body, rail)
@@ -40,23 +40,23 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
         raise AnsweredError(answers.error(dialect, 400, "bad_request", str(unknown))) from None
 
 
-def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
-    """Return what the client gets instead of `answer`."""
+def spoil(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
+    """Return the spoilt answer that the client gets instead of `answer`."""
     match fault.name:
         case "slow":
-            return _Spoilt(partial(_send_late, answer, fault.seconds / sandbox.pace))
+            return _SpoiltAnswer(partial(_send_late, answer, fault.seconds / sandbox.pace))
         case "hang":
-            return _Spoilt(partial(_send_late, answer, None))
+            return _SpoiltAnswer(partial(_send_late, answer, None))
         case "truncated":
-            return _Spoilt(partial(_send_half, answer))
+            return _SpoiltAnswer(partial(_send_half, answer))
         case "huge":
-            return _Spoilt(partial(_send_huge, answer))
+            return _SpoiltAnswer(partial(_send_huge, answer))
         case "refuse":
-            return _Spoilt(partial(_send_nothing, "refuse"))
+            return _SpoiltAnswer(partial(_send_nothing, "refuse"))
         case "drop_before" | "drop_after":
-            return _Spoilt(partial(_send_nothing, "drop"))
+            return _SpoiltAnswer(partial(_send_nothing, "drop"))
         case "reset_before" | "reset_after":
-            return _Spoilt(partial(_send_nothing, "reset"))
+            return _SpoiltAnswer(partial(_send_nothing, "reset"))
         case "http_500_before" | "http_500_after":
             return answers.internal_error(sandbox.dialect)
         case "rate_limited":
@@ -75,7 +75,7 @@ def spoilt(sandbox: Sandbox, fault: Fault, answer: Response) -> Response:
             return HTMLResponse(_HTML_502, 502)
 
 
-class _Spoilt(Response):
+class _SpoiltAnswer(Response):
     """An answer that is sent in an unusual way."""
 
     def __init__(self, sending: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
@@ -88,12 +88,12 @@ class _Spoilt(Response):
 
 async def _send_nothing(how: HowToCut, scope: Scope, receive: Receive, send: Send) -> None:
     _cut(scope, how)
-    # A server answers 500 for an app that returns without an answer, unless it knows that the client has gone.
+    # A server answers 500 if an app returns without an answer, unless it knows that the client is gone.
     await _until_gone(receive)
 
 
 async def _send_late(answer: Response, seconds: float | None, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the answer after some seconds, or never; a client that has gone by then gets nothing."""
+    """Send the answer after some seconds, or never. A client that is gone by then gets nothing."""
     with anyio.move_on_after(seconds):
         await _until_gone(receive)
         return
@@ -101,7 +101,7 @@ async def _send_late(answer: Response, seconds: float | None, scope: Scope, rece
 
 
 async def _send_half(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the whole head and half of the body, and close the connection."""
+    """Send all headers and half of the body, and close the connection."""
     half = bytes(answer.body)[: len(answer.body) // 2]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
     await send({"type": "http.response.body", "body": half, "more_body": True})
@@ -135,16 +135,16 @@ async def _until_gone(receive: Receive) -> None:
 _Json = dict[str, Any]
 
 STRANGER = "item=stranger"
-"""Part of the URL of every product in another order. A client that shows it has believed the answer."""
+"""Part of the URL of every product in another order. A client that shows it has accepted the wrong answer."""
 
 _URL = f"https://zinc.com/shop/products/test-success?{STRANGER}"
 
 
 def show_other_orders(name: str, answer: Response) -> Response:
-    """Return an answer in which each order has become another one; an answer without orders stays as it is.
+    """Return an answer in which each order is replaced by another one; an answer without orders is unchanged.
 
-    A 201 has an id that is not the order's, except with `other_content`. A read keeps the id that was asked for, except
-    with `other_order`, and shows an order that has failed.
+    A 201 has another id than the order's, except with `other_content`. A read keeps the id that was asked for, except
+    with `other_order`, and shows a failed order.
     """
     content: Any = json.loads(bytes(answer.body))
     if not isinstance(content, dict):

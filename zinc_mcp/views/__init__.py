@@ -1,1 +1,1 @@
-"""What a reader is told about an order. Sends nothing."""
+"""Views: what a model or a person is shown about an order. Nothing here sends anything."""

@@ -1,4 +1,4 @@
-"""What became of an order, in words for the person who was asked about it."""
+"""The present state or the ending of an order, in words for the person who was asked about it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from zinc_mcp.journal.settlement import problem_of, told_of
 from zinc_mcp.spending.doubts import Why, why_in_doubt
 from zinc_mcp.text import plain, printed
 
-_WORDS: dict[State, tuple[str, str]] = {
+_ENDINGS: dict[State, tuple[str, str]] = {
     "signing": ("Being paid", "The payment wallet has been asked to pay for it."),
     "sending": ("Being ordered", "It is on its way to Zinc; no answer yet."),
     "unknown": (
@@ -43,27 +43,27 @@ _MOVING: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an order stands, or ended: a heading, sentences, and whether more is to come."""
+    """The present state or the ending of an entry, as a title and sentences."""
 
     title: str
     sentences: tuple[str, ...]
     final: bool
     bought: bool
-    """Money has moved, is moving, or may have."""
+    """Whether money has moved, is moving, or may have moved."""
 
 
 def ending_of(entry: Entry) -> Ending:
-    """Say how an entry stands now."""
+    """Return the present state of an entry in words."""
     if entry.state == "waiting":
         return Ending(*_while_waiting(entry), final=False, bought=False)
-    title, sentence = _WORDS[entry.state]
+    title, sentence = _ENDINGS[entry.state]
     why = why_in_doubt(entry)
     sentences = [sentence if why is None else _DOUBTS[why]]
     if entry.state in ("sending", "unknown", "accepted") and why is None:
         sentences.append(f"At most {printed(entry.ceiling_cents + entry.fee_cents)} is debited.")
     if entry.mode != "live" and entry.state not in ("refused", "declined"):
         sentences.insert(0, _PRACTICE[entry.mode])
-    sentences += _of_money(entry)
+    sentences += _money_sentences(entry)
     summary = (entry.problem or {}).get("summary")
     if summary and entry.state in ("refused", "rejected", "failed", "declined"):
         sentences.append(plain(summary, 300))
@@ -71,7 +71,7 @@ def ending_of(entry: Entry) -> Ending:
     return Ending(title, tuple(sentences), final=entry.state not in _MOVING, bought=bought)
 
 
-def _of_money(entry: Entry) -> list[str]:
+def _money_sentences(entry: Entry) -> list[str]:
     told, sentences = told_of(entry), list[str]()
     if told.doubt is not None:
         sentences.append(str((problem_of(told.doubt) or {})["summary"]))

@@ -21,7 +21,7 @@ NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "re
 
 
 class View(BaseModel):
-    """The base of what is shown; what is None or empty is left out."""
+    """The base of all views. `compact` leaves out fields that are None or empty."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -57,9 +57,9 @@ class PriceView(View):
     zinc_fee_cents: int | None = None
     paid_cents: int | None = None
     paid_up_front_cents: int | None = None
-    """What a payment wallet let go before anything was bought."""
+    """The amount that a payment wallet paid before anything was bought."""
     refunded_cents: int | None = None
-    """What is proved to have come back of that."""
+    """The part of it that is proved to have been refunded."""
     max_price_cents: int | None = None
     held_cents: int | None = None
     expected_back_cents: int | None = None
@@ -98,7 +98,7 @@ class FailureView(View):
 
 
 class UnaskedView(View):
-    """Why an order is shown as the journal last had it, and since when that is known."""
+    """Why Zinc could not be asked, and the time of the state that is shown instead."""
 
     code: str
     reason: str
@@ -108,7 +108,7 @@ class UnaskedView(View):
 
 
 class RefusalView(View):
-    """Why nothing new would be ordered, beside an earlier order that is the answer."""
+    """Why a new order would be refused, shown beside the earlier order that answers the call."""
 
     code: str
     reason: str
@@ -122,15 +122,15 @@ class OrderView(View):
     summary: str = ""
     next_step: str = ""
     new_order: bool | None = None
-    """For a placing call: whether this call opened the order, or an earlier one is the answer."""
+    """For a placing call: whether this call opened the order. False: an earlier order is the answer."""
     is_final: bool
     new_orders: RefusalView | None = None
     """For a placing call that an earlier order answers: why a new one would be refused just now."""
     unasked: UnaskedView | None = None
     was_read: bool = Field(False, exclude=True)
-    """Whether Zinc showed the order during this call: what is not shown here may exist all the same."""
+    """Whether the order was read from Zinc during this call. If not, empty fields prove nothing."""
     decide_at: str | None = None
-    """Where the user can decide about an order that waits for them."""
+    """How the user can decide about a waiting order."""
     order_id: str | None = None
     key: str | None = None
     status: str | None = None
@@ -139,11 +139,11 @@ class OrderView(View):
     items: list[ItemView] = []
     items_left_out: int | None = None
     left_out: dict[str, int] = {}
-    """How many more there are of what this shows only in part (`tracking`, `returns`, …)."""
+    """The number of rows that are not shown, by the name of their list (`tracking`, `returns`, …)."""
     parcel_statuses: frozenset[str] = Field(frozenset(), exclude=True)
-    """Of all parcels; those beyond the bound of what is read are `unknown`."""
+    """The statuses of all parcels; parcels that were not read are `unknown`."""
     not_coming: dict[str, list[int]] = {}
-    """Items that were cancelled, failed or skipped: their numbers, from 1, by their status."""
+    """The numbers, from 1, of items that were cancelled, failed or skipped, by their status."""
     ship_to: ShipToView | None = None
     price: PriceView | None = None
     payment: dict[str, Any] | None = None
@@ -161,7 +161,7 @@ class OrderView(View):
 
 
 def compact(view: View) -> dict[str, Any]:
-    """Return plain data without what is None or empty, at any depth."""
+    """Return a view as plain data, without None and empty values at any depth."""
     return _without_empty(view.model_dump(exclude_none=True))
 
 
@@ -179,7 +179,7 @@ def _without_empty(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def price_view(entry: Entry | None, order: Order | None, outcome: State) -> PriceView | None:
-    """Return what an order costs, as far as it is known; placeholders are left out, not shown as $0.00."""
+    """Return the known prices of an order. Placeholders are left out, not shown as $0.00."""
     components = order.job_result.price_components if order and order.job_result else None
     charged = components.charged_cents if components else None
     told = told_of(entry) if entry else None

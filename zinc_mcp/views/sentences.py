@@ -1,4 +1,7 @@
-"""What a tool result says about an order: our own words, made of amounts and ids, never of anybody's prose."""
+"""The sentences about an order: for a model in a tool result, and for the person who was asked about the order.
+
+They are our own words with amounts and ids, never foreign text.
+"""
 
 import re
 from collections.abc import Sequence
@@ -10,8 +13,8 @@ from zinc_mcp.views.order import OrderView, UnaskedView
 
 Call = Literal["place", "look"]
 
-# Zinc's ids are UUIDs, and were 32 hexadecimal digits (v1): what could be words is shown in its field only. A key is
-# ours, or the model's own.
+# Zinc's ids are UUIDs, or 32 hexadecimal digits (v1). Any other id could hold words, so it is shown in its field only.
+# A key is ours, or the model's own.
 _ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
@@ -62,7 +65,7 @@ _FAILURES: dict[str, tuple[str, str]] = {
     "add_to_cart_failed": ("the product could not be put in the cart", "It may work later; ask the user first."),
     "retailer_not_supported": ("Zinc does not support this retailer", "Find the product at another retailer."),
 }
-"""By Zinc's job error types (SDK 2026.10.16, "Error handling")."""
+"""The reason and the next step for each of Zinc's job error types (SDK 2026.10.16, "Error handling")."""
 
 _ALSO_CALLED = {
     "out_of_stock": "product_out_of_stock",
@@ -74,9 +77,9 @@ _ALSO_CALLED = {
 """The names of Zinc's HTTP errors, which its sandbox uses for failed orders as well."""
 
 
-def told(view: OrderView, call: Call) -> OrderView:
-    """Return the view with its summary and next step."""
-    summary, next_step = _words(view)
+def add_sentences(view: OrderView, call: Call) -> OrderView:
+    """Return the view with its summary and next step, for a placing call or a look-up."""
+    summary, next_step = _sentences(view)
     may_have_moved = view.outcome in ("signing", "sending", "unknown") and view.why_in_doubt != "placed_before"
     if may_have_moved and call == "place":
         summary = f"{summary} Money may have moved."
@@ -95,24 +98,24 @@ def told(view: OrderView, call: Call) -> OrderView:
 
 
 def _as_last_known(view: OrderView, unasked: UnaskedView, summary: str, next_step: str) -> tuple[str, str]:
-    """Return the sentences about an order that Zinc could not be asked about: what was known, since when, and why."""
+    """Return the sentences if Zinc could not be asked about the order: why, and the last known state with its time."""
     since = f"{unasked.ago} ({unasked.as_of})" if unasked.ago else f"at {unasked.as_of}"
     summary = f"How the order stands now could not be found out: {unasked.reason} As last known {since}: {summary}"
     if view.is_final and view.outcome != "placed":
-        return summary, next_step  # nothing that Zinc could say now would change what is to be done
+        return summary, next_step  # no answer of Zinc could change the next step
     again = "Do not order again. " if view.outcome in ("signing", "sending", "unknown", "paid_no_order") else ""
     return summary, f"{again}{unasked.next_step}"
 
 
 def handle_of(view: OrderView) -> str | None:
-    """Return the id or key to call `get_order` with, if it may stand in a sentence."""
+    """Return the id or key for `get_order`, if it is safe in a sentence."""
     for text, form in ((view.order_id, _ORDER_ID), (view.key, _KEY)):
         if text and form.fullmatch(text):
             return text
     return None
 
 
-def _words(view: OrderView) -> tuple[str, str]:
+def _sentences(view: OrderView) -> tuple[str, str]:
     handle = handle_of(view)
     order = f"order {handle}" if handle else "the order"
     first_word_up = order[0].upper() + order[1:]
@@ -215,7 +218,7 @@ def _cost(view: OrderView) -> str:
 
 
 def _warning(view: OrderView) -> str:
-    """Say loudly that more was charged than was allowed."""
+    """Return a warning if more was charged than was allowed, or an empty text."""
     price = view.price
     if price is None or price.doubt != "above_ceiling":
         return ""
@@ -247,11 +250,11 @@ def _details(view: OrderView) -> str:
 
 
 def _not_coming(view: OrderView) -> str:
-    """Name the items that were cancelled, failed or skipped, by their numbers in `items`."""
+    """Return a sentence with the numbers of the items that were cancelled, failed or skipped."""
     named = [
-        f"{_items(numbers)} {'was' if len(numbers) == 1 else 'were'} {status}"
+        f"{_item_numbers(numbers)} {'was' if len(numbers) == 1 else 'were'} {status}"
         if status != "failed"
-        else f"{_items(numbers)} failed"
+        else f"{_item_numbers(numbers)} failed"
         for status, numbers in sorted(view.not_coming.items())
     ]
     if not named:
@@ -262,7 +265,7 @@ def _not_coming(view: OrderView) -> str:
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
-def _items(numbers: Sequence[int]) -> str:
+def _item_numbers(numbers: Sequence[int]) -> str:
     return f"item{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
 
 

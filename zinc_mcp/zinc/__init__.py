@@ -1,1 +1,1 @@
-"""Zinc's nouns and endpoints. Knows HTTP and nothing else."""
+"""Zinc's API: its requests, its answers, addresses of people and of products."""

@@ -21,26 +21,31 @@ ALPHA_2 = frozenset(
 MAX_TEXT = 500
 
 _NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
-"""What some hosts and tables write, as a text, where they have no value. `Null` is a family name, so capitals count."""
+"""Words that some hosts and tables write for a missing value. Case counts, because `Null` is a family name."""
 
 
 _HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
-"""Selectors in a row, or of the kind of which there is one for every byte: they spell messages that nobody sees."""
+"""Variation selectors in a row, or of the 256 kinds that can encode bytes: they can hide a message."""
 
 
 def unprintable(text: str, *, lines: bool = False) -> bool:
     """Say whether text holds control, bidirectional or other invisible characters.
 
-    Joiners are letters' business in several scripts and are allowed, and so is the one selector that makes a sign an
-    emoji; line breaks only with `lines`. Addresses are stricter.
+    Joiners are allowed, because several scripts need them, and so is the one selector that makes a sign an emoji. Line
+    breaks are allowed only with `lines`. Addresses are stricter.
     """
     if text.isascii() and text.isprintable():
-        return False  # what most text is: no character of it needs to be looked at
+        return False  # most text: no single character needs a check
     allowed = JOINERS + "\n\r" if lines else JOINERS
     return bool(_HIDING.search(text)) or any(invisible(character) for character in text if character not in allowed)
 
 
 def printable(text: str) -> str:
+    """Return a text of at most `MAX_TEXT` visible characters.
+
+    Raises:
+        ValueError: it has invisible characters or is longer.
+    """
     if unprintable(text):
         raise ValueError("contains control or invisible characters; send plain text")
     if len(text) > MAX_TEXT:
@@ -49,30 +54,36 @@ def printable(text: str) -> str:
 
 
 def printable_or_none(text: str | None) -> str | None:
+    """Check a text as `printable` does; None stays None."""
     return None if text is None else printable(text)
 
 
 def filled(text: str) -> str:
+    """Return a text that is not empty.
+
+    Raises:
+        ValueError: it is empty or blank.
+    """
     if not "".join(text.split()).strip(JOINERS):
         raise ValueError("must not be empty")
     return text
 
 
 def _all_seen(text: str | None) -> str | None:
-    # Whatever is compared without being seen could make one address two, so it is not sent either.
+    # An invisible character could make two different addresses of one, so it is not sent.
     if text is not None and (stray_joiner(text) or any(map(selects_a_variation, text))):
         raise ValueError("contains invisible characters; send plain text")
     return text
 
 
 class Request(BaseModel):
-    """The base of what we send: closed, and immutable once checked."""
+    """The base of the models that we send. Unknown fields are refused; a checked model cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Address(Request):
-    """Where an order goes. It is sent, shown and compared as it was given: what cannot be seen is refused."""
+    """The shipping address of an order. It is sent and shown as it was given; invisible characters are refused."""
 
     first_name: str
     last_name: str

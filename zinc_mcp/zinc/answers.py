@@ -1,8 +1,8 @@
-"""How an answer of Zinc's is read: leniently, and so that whatever is read can be written down again.
+"""The base of Zinc's answers: it reads them leniently, and bounds and cleans every text so that it can be stored.
 
-Zinc adds fields monthly and its enums grow, so an unknown key is ignored, an unknown enum value is kept as the string
-it is, a documented field of an undocumented type falls back to its default, and a row of a list that is not one is
-passed over: a read never fails over a part that was not asked for.
+Zinc adds fields monthly and its enums grow. So an unknown key is ignored, an unknown enum value is kept as its string,
+a documented field of an undocumented type falls back to its default, and a malformed row of a list is skipped. A read
+never fails because of a part that is not needed.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from pydantic import (
 T = TypeVar("T")
 
 MAX_ROWS = 200
-"""Rows of any list that are read: an order has at most a hundred lines. How many more there were is kept."""
+"""Rows of any list that are read; an order has at most a hundred lines. The number of further rows is kept."""
 MAX_TEXT = 2_500
-"""Characters of a text that are read; the longest that means something is a product's address, of 2,048."""
+"""Characters of a text that are read; the longest useful text is a product's address of 2,048 characters."""
 MAX_MENDED = 200
-"""Parts of an answer that are mended. Where there are more faults, whole lists are left out and counted."""
+"""Faulty parts of an answer that are mended. With more faults, whole lists are left out and counted."""
 MAX_FLAT_TEXT = 600
-"""Characters of a text in metadata or an address; what is sent there has at most 500."""
+"""Characters of a text in metadata or an address; we send at most 500 there."""
 MAX_FLAT_MEMBERS = 2_000
-"""Members of metadata or an address; what is sent as metadata has at most 8 KB."""
+"""Members of metadata or an address; we send at most 8 KB of metadata."""
 
 
-def _code(value: object) -> object:
-    # Never taken for dollars, and never shown: XXX is ISO 4217's code for no currency at all.
+def _currency_code(value: object) -> object:
+    # An unknown currency is never read as dollars: XXX is ISO 4217's code for no currency.
     if value is None or value == "":
         return None
     known = isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha()
@@ -54,7 +54,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _flat(content: object) -> object:
-    """Return the texts and numbers of free content, each bounded; what is nested in it is there and nothing."""
+    """Return the texts and numbers of a free object, each bounded. A nested value becomes None."""
     if not isinstance(content, dict):
         return content
     members = islice(cast(dict[Any, Any], content).items(), MAX_FLAT_MEMBERS)
@@ -70,71 +70,68 @@ def _scalar(value: object) -> object:
 
 MAX_CENTS = 10**12
 Amount = Annotated[int, Field(strict=True, ge=-MAX_CENTS, le=MAX_CENTS)]
-"""Minor units of a currency; what could not be one in a lifetime is not stored.
-
-Whole integers only: "49.00" and 49.0 may be dollars, and `true` is no amount.
-"""
+"""Minor units of a currency, bounded. Only integers are read: "49.00" and 49.0 may be dollars."""
 Credit = Annotated[int, Field(strict=True, ge=0, le=MAX_CENTS)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
-"""Text that can be written down: no pattern matches half a character. `Answer` mends what has one, or a NUL, and cuts
-what is longer; the length is looked at first."""
-Currency = Annotated[str | None, BeforeValidator(_code)]
+"""Text that can be stored. The pattern refuses NUL and half a surrogate pair; `Answer` mends these, and cuts longer
+texts."""
+Currency = Annotated[str | None, BeforeValidator(_currency_code)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
-"""A point in time; one without an offset is UTC, as servers that leave it out mean it."""
+"""A point in time; without an offset it is UTC."""
 Rows = Annotated[list[T], Field(max_length=MAX_ROWS, fail_fast=True)]
 Flat = Annotated[dict[str, Any], BeforeValidator(_flat)]
-"""Texts and numbers by name, of which nothing is known beforehand."""
+"""Texts and numbers by undocumented names."""
 
 
 class Answer(BaseModel):
-    """The base of what we read: open, lenient and immutable."""
+    """The base of the models that we read. Unknown fields are ignored, faulty parts are mended."""
 
     model_config = ConfigDict(
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
         coerce_numbers_to_str=True,
-        defer_build=True,  # until something is read: whoever only lists the tools does not wait for it
+        defer_build=True,  # built with the first answer, so that listing the tools does not wait for it
     )
 
-    written_as: ClassVar[tuple[type, ...]] = (dict,)
-    """The types in JSON of what one is made of."""
+    json_types: ClassVar[tuple[type, ...]] = (dict,)
+    """The JSON types that this model can be read from."""
 
     @cached_property
     def rows_cut(self) -> Mapping[str, int]:
-        """How many rows of which list there were beyond `MAX_ROWS`; they were not read."""
-        return {}  # for one that was read whole; no field, or an answer could say it of itself
+        """The number of unread rows beyond `MAX_ROWS` by the name of their list."""
+        return {}  # nothing was cut; this is no field, because an answer could then set it
 
     @classmethod
     def read(cls, value: object) -> Self:
-        """Read a decoded answer, in a time that grows with its size and no faster.
+        """Read a decoded answer in linear time.
 
         Raises:
-            ValidationError: it is not one of these.
+            ValidationError: the value is no answer of this kind.
         """
         return cls.model_validate(value, context=_Reading(value))
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
-        """Return what came in the shape that is documented; overridden where Zinc has had others."""
+        """Return a value in its documented shape; overridden where Zinc has used other shapes."""
         return value
 
     @model_validator(mode="wrap")
     @classmethod
     def _lenient(cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        # A part that had to be mended is not mended again for each of the parts around it that has a fault as well.
+        # A mended part is not mended again when a part around it is faulty as well.
         reading: _Reading | None = info.context
         if reading is not None and isinstance(known := reading.mended.get(id(value)), cls):
             return known
-        # Nearly every answer is as documented: only where one is not is it looked at part by part.
+        # Nearly every answer is as documented; only a faulty one is examined part by part.
         documented = cls._as_documented(value)
         try:
             return handler(documented)
         except ValidationError as error:
             if not isinstance(documented, Mapping) or (reading is not None and reading.is_over(value)):
                 raise
-            faults = _faulty(error)
+            faults = _faulty_names(error)
         parts: dict[str, Any] = {str(name): part for name, part in cast(Mapping[object, Any], documented).items()}
         cut: dict[str, int] = {}
         for mend in (cls._bound, cls._leave_out):
@@ -144,17 +141,17 @@ class Answer(BaseModel):
                 answer = handler(parts)
                 break
             except ValidationError as error:
-                faults = _faulty(error)
+                faults = _faulty_names(error)
         else:
             answer = handler(parts)
         vars(answer)["rows_cut"] = cut
-        if reading is not None and isinstance(value, dict):  # of the answer itself: it lives as long as it is read
+        if reading is not None and isinstance(value, dict):  # its identity is stable: the whole answer is still alive
             reading.mended[id(cast(object, value))] = answer
         return answer
 
     @classmethod
     def _bound(cls, parts: dict[str, Any], name: str, cut: dict[str, int]) -> None:
-        """Cut a text or a list that is too long, and pass over rows that cannot be one."""
+        """Cut a text or a list that is too long, and skip rows of a wrong type."""
         part = parts.get(name)
         if isinstance(part, str):
             parts[name] = _text(part)
@@ -171,7 +168,7 @@ class Answer(BaseModel):
 
     @classmethod
     def _leave_out(cls, parts: dict[str, Any], name: str, cut: dict[str, int]) -> None:
-        """Take a part for one that was not given."""
+        """Remove a part, so that its default is used."""
         part = parts.pop(name, None)
         if isinstance(part, list):
             cut[name] = cut.get(name, 0) + len(cast(list[Any], part))
@@ -179,37 +176,37 @@ class Answer(BaseModel):
 
 @dataclass(slots=True)
 class _Reading:
-    """What one answer's parts have in common while it is read."""
+    """The state of reading one answer, shared by its parts."""
 
     whole: object
     mended: dict[int, Any] = field(default_factory=dict[int, Any])
-    """The parts that were mended, by the identity of what they were made of."""
+    """The mended parts by the identity of their JSON values."""
 
     def is_over(self, value: object) -> bool:
-        """Say whether so many parts were mended that no other is, but the answer itself."""
+        """Say whether the bound of mended parts is reached; the answer itself is always mended."""
         return len(self.mended) >= MAX_MENDED and value is not self.whole
 
 
-def _faulty(error: ValidationError) -> set[str]:
-    """Return the names of the parts in which something cannot be read."""
+def _faulty_names(error: ValidationError) -> set[str]:
+    """Return the names of the parts with a fault."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return {str(each["loc"][0]) for each in found if each["loc"]}
 
 
 @cache
 def _row_kinds(model: type[Answer]) -> Mapping[str, tuple[type, ...]]:
-    """Return of which types a row of each list can be."""
+    """Return the JSON types that the rows of each list can have."""
     found: dict[str, tuple[type, ...]] = {}
     for name, declared in model.model_fields.items():
         for row in _rows_in(declared.annotation):
             found[name] = (str, int, float)
             if isinstance(row, type) and issubclass(row, Answer):
-                found[name] = row.written_as
+                found[name] = row.json_types
     return found
 
 
 def _rows_in(annotation: Any) -> Iterator[Any]:
-    """Yield what a list's rows are, looking through `Annotated` and unions."""
+    """Yield the row types of the lists in an annotation, also inside `Annotated` and unions."""
     if get_origin(annotation) is list:
         yield get_args(annotation)[0]
         return
@@ -218,7 +215,6 @@ def _rows_in(annotation: Any) -> Iterator[Any]:
 
 
 def _text(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the beginning of a text so that it can be written down."""
-    # Half a character (JSON can escape one) is text to Python and to nothing that writes it down, and PostgreSQL
-    # writes no NUL.
+    """Return the beginning of a text in a form that can be stored."""
+    # JSON can escape half a surrogate pair, which cannot be encoded, and PostgreSQL stores no NUL.
     return text[:limit].encode(errors="replace").decode().replace("\0", "?")

@@ -18,13 +18,13 @@ from zinc_mcp.zinc.connection import (
     MAX_LIST_BYTES,
     READ_SECONDS,
     WIRE_SECONDS,
-    Heard,
-    Wire,
-    bearer,
+    Connection,
+    OnDate,
+    bearer_header,
     check_origin,
-    dated,
-    unanswered,
-    unreadable,
+    read_date,
+    unanswered_error,
+    unreadable_error,
 )
 from zinc_mcp.zinc.failures import Failure, read_failure
 from zinc_mcp.zinc.prices import Product
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 
 MAX_PAGES = 10
-"""Pages of a list that are read where Zinc does not filter it."""
+"""Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
-"""Orders that a page is asked for: few enough for the bound of its bytes, whatever number Zinc gives unasked."""
+"""Orders asked for on each page: few enough for the bound of its bytes, whatever Zinc's default is."""
 
 MAX_LISTED = 500
-"""Orders of one page that are read, where more are given than were asked for."""
+"""Orders of one page that are read, if Zinc lists more than were asked for."""
 
 _ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
 
 
 class ZincClient:
-    """Talks to one Zinc origin. Never retries, never follows a redirect, never reads an answer without bounds."""
+    """Sends requests to one Zinc. It never retries, never follows a redirect, and reads only bounded answers."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ZincClient:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
-        heard: Heard | None = None,
+        on_date: OnDate | None = None,
     ) -> None:
         """Prepare a client for `origin`, as `check_origin` takes it; see `Wire` for the rest. Nothing is connected yet.
 
@@ -67,18 +67,18 @@ class ZincClient:
             SettingsError: if `origin` is neither https nor loopback.
         """
         self.origin = check_origin(origin)
-        self._wire = Wire(
+        self._connection = Connection(
             self.origin,
             route=route,
             transport=transport,
             wire_seconds=wire_seconds,
             read_seconds=read_seconds,
-            heard=heard,
+            on_date=on_date,
         )
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._wire.aclose()
+        await self._connection.aclose()
 
     async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
         """Send `POST /orders` once with exactly these bytes.
@@ -89,7 +89,7 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self.post_order("/orders", body, bearer(api_key), leaving=leaving))
+        return placed_order(await self.post_order("/orders", body, bearer_header(api_key), leaving=leaving))
 
     async def post_order(
         self,
@@ -100,13 +100,13 @@ class ZincClient:
         leaving: Leaving | None = None,
     ) -> NetworkAnswer:
         """Send one placing request with exactly these bytes; see `Wire.post`."""
-        return await self._wire.post(path, body, headers, on_headers, leaving)
+        return await self._connection.post(path, body, headers, on_headers, leaving)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.
 
         Raises:
-            OrderNotFoundError: unknown, or not this key's.
+            OrderNotFoundError: Zinc has no such order, or it belongs to another key.
             ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
         """
         if not _ID.fullmatch(order_id):
@@ -114,31 +114,31 @@ class ZincClient:
         answer = await self._read(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise OrderNotFoundError("Zinc knows no such order for this account.")
-        _refuse_a_no(answer)
+        _raise_if_refused(answer)
         try:
             return order_in(answer.content)
         except ValueError as error:
-            raise unreadable() from error
+            raise unreadable_error() from error
 
     async def find_orders(self, metadata_key: str, metadata_value: str, api_key: SecretStr) -> list[Order]:
         """List the orders whose metadata holds exactly this pair (`GET /orders`, since SDK 8.21).
 
-        An empty list proves nothing: listings may lag. Rows that are not orders are passed over, and where all orders
-        are listed (releases before that one had no such filter) more pages are read.
+        An empty list proves nothing, because listings may lag. Malformed rows are skipped. Releases before 8.21 had no
+        such filter and list all orders; then more pages are read.
         """
         parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value, "limit": str(PAGE)}
         found: list[Order] = []
         seen = 0
         for _ in range(MAX_PAGES):
             page = {"offset": str(seen)} if seen else {}
-            listed = _ok(await self._read("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
+            listed = _json_of(await self._read("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
             rows = _rows(listed)
             seen += len(rows)
             for row in rows[:MAX_LISTED]:
-                # A server that ignores the filter must not make a stranger's order ours.
-                if not _has(row, metadata_key, metadata_value):
+                # The server may have ignored the filter and listed other orders.
+                if not _has_metadata(row, metadata_key, metadata_value):
                     continue
-                await lowlevel.checkpoint()  # others have their turn between two orders
+                await lowlevel.checkpoint()  # lets other tasks run between two orders
                 try:
                     found.append(Order.read(row))
                 except ValidationError:
@@ -155,25 +155,25 @@ class ZincClient:
         """
         answer = await self._read(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
         try:
-            return Product.read(_ok(answer))
+            return Product.read(_json_of(answer))
         except ValidationError as error:
-            raise unreadable() from error
+            raise unreadable_error() from error
 
     async def get_wallet(self, api_key: SecretStr) -> Mapping[str, Any]:
         """Read `GET /wallet/me`: the Zinc balance and the order fee, in cents."""
-        wallet = _ok(await self._read("/wallet/me", api_key))
+        wallet = _json_of(await self._read("/wallet/me", api_key))
         return cast(Mapping[str, Any], wallet) if isinstance(wallet, Mapping) else {}
 
     async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
-        """Read what became of a practice payment: the sandbox's own endpoint, which no real Zinc has."""
+        """Read what became of a practice payment. Only our sandbox has this endpoint."""
         if not _CHALLENGE_ID.fullmatch(challenge_id):
             return {}
-        settlement = _ok(await self._read(f"/practice/settlements/{challenge_id}", None))
+        settlement = _json_of(await self._read(f"/practice/settlements/{challenge_id}", None))
         return cast(Mapping[str, Any], settlement) if isinstance(settlement, Mapping) else {}
 
     async def get_health(self) -> str:
         """Read `GET /health` (public) and return its `status`."""
-        health = _ok(await self._read("/health", None))
+        health = _json_of(await self._read("/health", None))
         status: object = cast(Mapping[str, Any], health).get("status") if isinstance(health, Mapping) else None
         return status if isinstance(status, str) else "unknown"
 
@@ -184,22 +184,22 @@ class ZincClient:
         parameters: Mapping[str, str] | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> NetworkAnswer:
-        return await self._wire.get(path, bearer(api_key) if api_key else {}, parameters, most_bytes)
+        return await self._connection.get(path, bearer_header(api_key) if api_key else {}, parameters, most_bytes)
 
 
 def placed_order(answer: NetworkAnswer) -> Order:
-    """Sort the answer to a placing request by what it proves.
+    """Return the order in the answer to a placing request, or raise the error that the answer proves.
 
     Raises:
         OrderRejectedError: Zinc answered no.
         OrderAlreadyExistsError: the key was used before.
-        OrderOutcomeUnknownError: it is no usable answer.
+        OrderOutcomeUnknownError: the answer cannot be used.
     """
     if 200 <= answer.status < 300:
         try:
             return order_in(answer.content)
         except ValueError as error:
-            raise unanswered("the answer could not be read", "unreadable") from error
+            raise unanswered_error("the answer could not be read", "unreadable") from error
     if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
         failure = read_failure(answer.json())
         if answer.status == HTTPStatus.CONFLICT and failure.code in ("already_exists", "other"):
@@ -210,8 +210,8 @@ def placed_order(answer: NetworkAnswer) -> Order:
                 identifiers=failure.identifiers,
             )
         raise _rejected(answer.status, failure)
-    # A redirect is not followed and a 5xx may come after the order was accepted: neither is an answer.
-    raise unanswered(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
+    # A redirect is not followed, and a 5xx may come after the order was accepted: neither proves anything.
+    raise unanswered_error(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
 
 
 def _rows(listed: object) -> list[Any]:
@@ -219,7 +219,7 @@ def _rows(listed: object) -> list[Any]:
     return cast(list[Any], rows) if isinstance(rows, list) else []
 
 
-def _has(row: Any, metadata_key: str, metadata_value: str) -> bool:
+def _has_metadata(row: Any, metadata_key: str, metadata_value: str) -> bool:
     metadata: Any = cast(Any, row).get("metadata") if isinstance(row, Mapping) else None
     return isinstance(metadata, Mapping) and cast(Any, metadata).get(metadata_key) == metadata_value
 
@@ -229,15 +229,15 @@ def _total(listed: object) -> int:
     return total if type(total) is int else 0
 
 
-def _ok(answer: NetworkAnswer) -> object:
-    _refuse_a_no(answer)
+def _json_of(answer: NetworkAnswer) -> object:
+    _raise_if_refused(answer)
     decoded = answer.json()
     if decoded is None:
-        raise unreadable()
+        raise unreadable_error()
     return cast(object, decoded)
 
 
-def _refuse_a_no(answer: NetworkAnswer) -> None:
+def _raise_if_refused(answer: NetworkAnswer) -> None:
     if 400 <= answer.status < 500:
         failure = read_failure(answer.json())
         raise OrderRejectedError(
@@ -249,7 +249,7 @@ def _refuse_a_no(answer: NetworkAnswer) -> None:
             problems=failure.problems,
         )
     if not 200 <= answer.status < 300:
-        raise unreadable()
+        raise unreadable_error()
 
 
 def _rejected(status: int, failure: Failure) -> OrderRejectedError:
@@ -271,15 +271,15 @@ OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class PaymentAsked:
-    """A 402: the values of its `WWW-Authenticate` headers, one or more challenges in each."""
+    """A 402 of Zinc: the values of its `WWW-Authenticate` headers, with one or more challenges in each."""
 
     challenges: tuple[str, ...]
     at: float | None = None
-    """When Zinc's own clock says that it asked (`Date`), in seconds since the epoch."""
+    """The time of the answer by Zinc's clock (`Date`), in seconds since the epoch."""
 
 
 def agent_path(method: str | None) -> str:
-    """Return the path to send to; naming one payment method narrows what is offered, if the server heeds it."""
+    """Return the path of `POST /agent/orders`. Naming one payment method may narrow the challenges to that method."""
     return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
 
 
@@ -292,11 +292,14 @@ async def post_agent_order(
     leaving: Leaving | None = None,
     on_conflict: OnPaidHeaders | None = None,
 ) -> Order | PaymentAsked:
-    """Send the order once, unpaid or with a credential (header name and value).
+    """Send `POST /agent/orders` once, unpaid or with a credential (header name and value).
 
-    `on_conflict` is called with the same headers of a 409 that says that the order is there already, where they came
-    (langchain-samples/restock-agent takes an order id and an `X-Api-Key` for the documented form). A 402 to an unpaid
-    request is what it asks for; to a paid one it is a rejection like any other.
+    This is the same order without a Zinc account: Zinc answers with a 402, and places the order when it is paid. The
+    paid request must repeat bytes and URL (Create MPP Order, OpenAPI 2026-04-27; `?method=` since 2026-06-26).
+
+    `on_conflict` is called with the same headers of a 409 that says that the order exists already, if they are there
+    (langchain-samples/restock-agent expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with
+    challenges; for a paid one it is a rejection like any other.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
@@ -315,5 +318,5 @@ async def post_agent_order(
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
     answer = await client.post_order(path, body, sent, keep, leaving)
     if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
-        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), dated(answer.headers.get("date")))
+        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), read_date(answer.headers.get("date")))
     return placed_order(answer)

@@ -39,8 +39,8 @@ MAX_LIST_BYTES = 512 * 1024
 WIRE_SECONDS = 60.0
 READ_SECONDS = 15.0
 
-Heard = Callable[[float | None], None]
-"""Called with the time of an answer (`Date`), in seconds since the epoch; None when it carries none."""
+OnDate = Callable[[float | None], None]
+"""Called with the time of an answer (`Date`), in seconds since the epoch; None if the answer has none."""
 
 _HOW = {
     "timeout": "no answer came in time",
@@ -49,8 +49,8 @@ _HOW = {
 }
 
 
-class Wire:
-    """The connections to one Zinc."""
+class Connection:
+    """The connections to one Zinc; errors say whether the request was sent."""
 
     def __init__(
         self,
@@ -60,20 +60,20 @@ class Wire:
         transport: httpx.AsyncBaseTransport | None = None,
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
-        heard: Heard | None = None,
+        on_date: OnDate | None = None,
     ) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             origin: scheme, host and port, in the spelling of `check_origin`.
             route: see `Exchange`.
-            transport: stands for the network in tests and in the built-in sandbox.
-            wire_seconds: the most one placing request may take, from connecting to the last byte.
+            transport: replaces the network in tests and in the built-in sandbox.
+            wire_seconds: the most that one placing request may take, from connecting to the last byte.
             read_seconds: the same for reads.
-            heard: called with the time that each answer carries.
+            on_date: called with the time of each answer.
         """
         self._exchange = Exchange(origin, route, transport=transport)
-        self._heard = heard
+        self._on_date = on_date
         self._wire_seconds = wire_seconds
         self._read_seconds = read_seconds
 
@@ -85,14 +85,14 @@ class Wire:
         on_headers: OnHeaders | None = None,
         leaving: Leaving | None = None,
     ) -> NetworkAnswer:
-        """Send one placing request with exactly these bytes and return the answer, whatever it says.
+        """Send one placing request with exactly these bytes and return the answer, whatever its status.
 
-        `on_headers` is awaited as soon as the headers have arrived, before the body is read. `leaving` is called when
-        the connection stands and before the first byte goes out on it.
+        `on_headers` is awaited as soon as the headers have arrived, before the body is read. `leaving` is called after
+        the connection is made and before the first byte is sent.
 
         Raises:
             ZincUnreachableError: nothing was sent.
-            OrderOutcomeUnknownError: sent, and no whole answer came.
+            OrderOutcomeUnknownError: the request was sent, and no whole answer came.
         """
         try:
             return await self._exchange.ask(
@@ -107,7 +107,7 @@ class Wire:
         except NotSentError as error:
             raise _unreachable(error, ", so nothing was sent") from error
         except NoAnswerError as error:
-            raise unanswered(_HOW[error.reason], error.reason) from error
+            raise unanswered_error(_HOW[error.reason], error.reason) from error
 
     async def get(
         self,
@@ -116,7 +116,7 @@ class Wire:
         parameters: Mapping[str, str] | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> NetworkAnswer:
-        """Read once and return the answer, whatever it says.
+        """Send one GET request and return the answer, whatever its status.
 
         Raises:
             ZincUnreachableError: Zinc was not asked.
@@ -135,30 +135,30 @@ class Wire:
         except NotSentError as error:
             raise _unreachable(error) from error
         except NoAnswerError as error:
-            raise unreadable() from error
+            raise unreadable_error() from error
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._exchange.aclose()
 
     def _listening(self, on_headers: OnHeaders | None) -> OnHeaders | None:
-        heard = self._heard
-        if heard is None:
+        on_date = self._on_date
+        if on_date is None:
             return on_headers
 
         async def arrived(status: int, headers: httpx.Headers) -> None:
-            heard(dated(headers.get("date")))
+            on_date(read_date(headers.get("date")))
             if on_headers is not None:
                 await on_headers(status, headers)
 
         return arrived
 
 
-def bearer(api_key: SecretStr) -> dict[str, str]:
+def bearer_header(api_key: SecretStr) -> dict[str, str]:
     """Return the header that carries an API key.
 
     Raises:
-        ZincUnreachableError: it cannot be carried by one.
+        ZincUnreachableError: the key has characters that no header can carry.
     """
     secret = api_key.get_secret_value()
     if not secret or any(not 33 <= ord(character) <= 126 for character in secret):
@@ -171,21 +171,21 @@ def bearer(api_key: SecretStr) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def dated(text: str | None) -> float | None:
-    """Read a `Date` header (RFC 9110, section 6.6.1); None when there is none that can be read."""
+def read_date(text: str | None) -> float | None:
+    """Read a `Date` header (RFC 9110, section 6.6.1); None if it is absent or unreadable."""
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
     except (ValueError, OverflowError):
         return None
 
 
-def unanswered(how: str, reason: str) -> ZincMcpError:
-    """Return the failure of a placing request that was sent and that no usable answer came to."""
+def unanswered_error(how: str, reason: str) -> ZincMcpError:
+    """Return the error for a placing request that was sent and got no usable answer."""
     return OrderOutcomeUnknownError(f"The order was sent, but {how}.", facts={"reason": reason})
 
 
-def unreadable() -> ZincMcpError:
-    """Return the failure of a read that no usable answer came to."""
+def unreadable_error() -> ZincMcpError:
+    """Return the error for a read without a usable answer."""
     return UnreadableAnswerError("Zinc did not give a readable answer just now.")
 
 
@@ -201,10 +201,10 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
 def check_origin(origin: str) -> str:
-    """Return `origin` in one spelling: scheme, host, a port that is not the scheme's own, and a path if it has one.
+    """Return `origin` in one spelling: scheme, host, port if it is not the default, and path if there is one.
 
     Raises:
-        SettingsError: unless it is https, or plain http to a loopback address.
+        SettingsError: it is neither https, nor http to a loopback address.
     """
     scheme, _, rest = origin.strip().partition("://")
     host, slash, path = rest.partition("/")

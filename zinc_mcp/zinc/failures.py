@@ -1,4 +1,4 @@
-"""Zinc's error bodies, in every shape seen, as one thing: a known code, the fields to change, and the numbers.
+"""Read Zinc's error bodies, in every known shape: a known code, the fields to change, and the numbers.
 
 Shapes: nested `error` (the SDK's), flat (as the docs print it), FastAPI's `detail` list and `detail` string, and
 problem documents (RFC 9457). HTTP codes are those of the SDK 2026.10.16.
@@ -58,10 +58,10 @@ _BY_STATUS: dict[int, str] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "validation_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
 }
-"""What a status says by itself when the body names no code that we know."""
+"""The code for a status whose body names no known code."""
 
 _ABOUT_THE_KEY = frozenset({"unauthorized", "invalid_token", "token_expired", "forbidden", "rate_limit_exceeded"})
-"""Codes that mean the same for a read as for an order; the others speak of an order that is being placed."""
+"""Codes that mean the same for a read as for an order. The others are about an order that is being placed."""
 
 _MAX_PROBLEMS = 20
 _MAX_STEPS = 10
@@ -69,7 +69,7 @@ _MAX_STEPS = 10
 
 @dataclass(frozen=True)
 class Failure:
-    """What an error body says, without its prose: `code` is known to us or `other`."""
+    """The content of an error body without its prose. `code` is one of `HTTP_CODES`, or `other`."""
 
     code: str = "other"
     problems: tuple[Problem, ...] = ()
@@ -77,26 +77,26 @@ class Failure:
     identifiers: tuple[str, ...] = ()
 
     def sentence(self, status: int) -> str:
-        """Say what Zinc answered, in our words."""
+        """Return Zinc's answer to an order in our words."""
         if known := self._known(status):
             return known[0]
         code = "" if self.code == "other" else f", code {self.code}"
         return f"Zinc did not accept this (HTTP {status}{code})."
 
     def next_step(self, status: int) -> str:
-        """Say what to do about it."""
+        """Return the next step for the model after a refused order."""
         known = self._known(status)
         return known[1] if known else "Tell the user what Zinc objects to."
 
     def sentence_of_a_read(self, status: int) -> str:
-        """Say what Zinc answered to a read, in our words."""
+        """Return Zinc's answer to a read in our words."""
         if self._of(status) in _ABOUT_THE_KEY:
             return self.sentence(status)
         code = "" if self.code == "other" else f", code {self.code}"
         return f"Zinc would not show this (HTTP {status}{code})."
 
     def next_step_of_a_read(self, status: int) -> str:
-        """Say what to do about a read that Zinc refused."""
+        """Return the next step for the model after a refused read."""
         if self._of(status) in _ABOUT_THE_KEY:
             return self.next_step(status)
         return "Call again in some minutes; if Zinc still refuses, tell the user."
@@ -112,7 +112,7 @@ class Failure:
 
 
 def read_failure(body: object) -> Failure:
-    """Read an error body of any known shape; one that cannot be read is `Failure()`."""
+    """Read an error body of any known shape; an unreadable one is `Failure()`."""
     if not isinstance(body, Mapping):
         return Failure()
     top = cast(Mapping[str, Any], body)
@@ -150,7 +150,7 @@ def _coded(error: Mapping[str, Any]) -> Failure:
     identifiers = tuple(
         value for name in ("order_id", "identifier", "id") if isinstance(value := details.get(name), str) and value
     )
-    # A release that wraps FastAPI's list may put it under any of these names, or in the place of `details`.
+    # A release that wraps FastAPI's list may put it under any of these names, or into `details` itself.
     lists: tuple[object, ...] = (
         cast(object, given),
         *(details.get(name) for name in ("field_errors", "errors", "detail")),
@@ -170,6 +170,6 @@ def _field_problems(rows: object) -> tuple[Problem, ...]:
         steps = cast(list[Any], place)[:_MAX_STEPS] if isinstance(place, list) else [place]
         path = ".".join(str(step) for step in steps if isinstance(step, str | int) and step != "body")
         said = next((text for name in ("msg", "message", "code") if isinstance(text := entry.get(name), str)), "")
-        # Zinc's words, and marked as such: the rest of a result is ours.
+        # These words are Zinc's, so they are marked: all other words of a result are ours.
         problems.append(Problem(plain(path, 100), f"Zinc says: {plain(said, 160)}" if said else "is not accepted"))
     return tuple(problems)

@@ -1,8 +1,8 @@
-"""What Zinc accepts: `OrderCreate` and its parts, with every rule that saves a round trip.
+"""An order as we send it to Zinc: `OrderCreate` and its parts, with each rule that can be checked before sending.
 
 Fields, bounds and enums are those of Zinc's OpenAPI 2026-04-27 and 2026-06-26 and of its SDK 2026.10.16. A rule that
 the OpenAPI does not state as a schema keyword is a validator here, so that the published schema stays Zinc's own.
-Requests forbid unknown keys and serialise only what was set: both API versions accept them.
+Requests forbid unknown keys and write only fields that were set, so both API versions accept them.
 """
 
 import json
@@ -27,7 +27,7 @@ MAX_METADATA_DEPTH = 20
 MAX_PRODUCTS = 100
 MAX_OPTIONS = 50
 RESERVED_METADATA = "zinc_mcp_"
-"""Metadata keys with this prefix are ours: they are how an order is found again."""
+"""Metadata keys with this prefix are ours; a look-up finds an order by them."""
 
 
 class ProductVariant(Request):
@@ -67,7 +67,7 @@ class OrderProduct(Request):
 
 
 def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> float:
-    # As a union of int and float every mistake in it would be reported twice, as a float 250 would be sent as 250.0.
+    # A union of int and float would report each mistake twice, and a float would send 250 as 250.0.
     checked = check(value)
     return value if type(value) is int else cast(float, checked)
 
@@ -159,7 +159,7 @@ class OrderCreate(Request):
     @field_validator("products", mode="before")
     @classmethod
     def _few(cls, products: Any) -> Any:
-        # Before any of them is looked at: a thousand wrong ones are refused by their number.
+        # Checked before the products themselves, so that a thousand wrong ones cost nothing.
         if _is_longer(products, MAX_PRODUCTS):
             raise ValueError(f"has more than {MAX_PRODUCTS} products; split the order")
         return products
@@ -202,7 +202,7 @@ class OrderCreate(Request):
     @field_validator("metadata", mode="before")
     @classmethod
     def _not_huge(cls, metadata: object) -> object:
-        # Looked at level by level and only up to the bound: megabytes, or ten thousand levels, cost no more.
+        # Counted level by level and only up to the bound, so that megabytes or ten thousand levels cost no more.
         if not isinstance(metadata, dict):
             return metadata
         level: list[Any] = [cast(object, metadata)]
@@ -244,11 +244,11 @@ class OrderCreate(Request):
 
     @property
     def retailer(self) -> str:
-        """The registrable domain all products are bought from."""
+        """The registrable domain of the retailer of all products."""
         return read_product_url(self.products[0].url).retailer
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the JSON object to send: only what was set, no nulls (the newer API does not take them all)."""
+        """Return the JSON object to send: only fields that were set, and no nulls, which the newer API may refuse."""
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
@@ -265,12 +265,12 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _length(value: object) -> int:
-    """Return a number of bytes that a JSON value takes at the least, its parts not counted."""
+    """Return the least number of bytes of a JSON value, without its parts."""
     return len(cast(list[Any], value)) if isinstance(value, str | dict | list) else 1
 
 
 def _parts(value: object) -> list[Any]:
-    """Return what a JSON value consists of: keys and values, or entries."""
+    """Return the parts of a JSON value: the keys and values of an object, or the items of a list."""
     if isinstance(value, dict):
         entries = cast(dict[Any, Any], value)
         return [*entries, *entries.values()]

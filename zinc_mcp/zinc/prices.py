@@ -14,7 +14,7 @@ from pydantic import Field
 from zinc_mcp.zinc.answers import Amount, Answer, Count, Currency, Rows, Text
 
 _ROUNDING = 5
-"""Minor units by which parts may miss their total: each part is rounded by itself."""
+"""Minor units that the sum of the parts may differ from the total, because each part is rounded."""
 
 _CENTS_PER_UNIT = {
     "AED": 0.272, "ARS": 0.0008, "AUD": 0.65, "BGN": 0.58, "BRL": 0.18, "CAD": 0.72, "CHF": 1.2, "CLP": 0.105,
@@ -23,10 +23,10 @@ _CENTS_PER_UNIT = {
     "NOK": 0.097, "NZD": 0.6, "PHP": 0.0175, "PLN": 0.26, "RON": 0.22, "SAR": 0.267, "SEK": 0.1, "SGD": 0.76,
     "THB": 0.03, "TRY": 0.026, "TWD": 0.032, "USD": 1.0, "VND": 0.004, "ZAR": 0.056,
 }  # fmt: skip
-"""US cents for one minor unit (ISO 4217), roughly, as of 2026: only to see what is out of any proportion."""
+"""US cents for one minor unit (ISO 4217), roughly, as of 2026: only for noticing amounts that cannot be right."""
 
 _PROPORTION = 2.0
-"""By this factor rates may have moved, with what is added for changing money."""
+"""The factor by which rates may have changed, with the fee for converting."""
 
 
 class CartItem(Answer):
@@ -44,7 +44,7 @@ class LineItem(Answer):
 
 
 class PriceComponents(Answer):
-    """Retailer figures in minor units of `currency`."""
+    """The retailer's figures in minor units of `currency`."""
 
     subtotal: Amount | None = None
     tax: Amount | None = None
@@ -60,7 +60,7 @@ class PriceComponents(Answer):
     breakdown_recorded: bool | None = None
     """False: subtotal, tax and shipping are placeholders and only the total counts. None means true."""
     unreadable: bool = Field(False, exclude=True)
-    """Ours: an amount was there and was not a whole number."""
+    """Set by us: an amount was given that is not a whole number."""
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
@@ -72,15 +72,15 @@ class PriceComponents(Answer):
 
     @cached_property
     def charged_cents(self) -> int | None:
-        """What was charged for the order, in US cents; None when that is not stated, or not clear."""
+        """The amount that was charged for the order, in US cents; None if it is not stated or not clear."""
         return None if self.is_unclear else self._stated_cents
 
     @cached_property
     def is_unclear(self) -> bool:
-        """Whether the figures contradict themselves or each other, so that nothing can be settled on them."""
+        """Whether the figures contradict each other, so that no amount can be believed."""
         return (
             self.unreadable
-            or "line_items" in self.rows_cut  # then they cannot be added up
+            or "line_items" in self.rows_cut  # not all were read, so they cannot be added up
             or any(amount < 0 for name in _AMOUNTS if (amount := getattr(self, name)) is not None)
             or not self._adds_up
             or self._is_paid_in_other_money
@@ -99,14 +99,14 @@ class PriceComponents(Answer):
 
     @property
     def _adds_up(self) -> bool:
-        """Whether the total lies between what the parts come to with every reduction and with every addition."""
+        """Whether the total lies between the sum with all reductions and the sum with all additions."""
         total = self.total
         if total is None and (self.payment_currency or self.currency) == self.currency:
             total = self.converted_payment_total
         parts = (self.subtotal, self.tax, self.shipping)
         is_itemised = self.breakdown_recorded is not False and bool(self.subtotal)
         if self._stated_cents == 0 and not (is_itemised and self.discount):
-            return False  # nothing is bought for nothing, unless a discount says so
+            return False  # a price of zero needs a discount
         if total is None:
             return True
         if not is_itemised:
@@ -120,13 +120,13 @@ class PriceComponents(Answer):
 
     @property
     def _is_paid_in_other_money(self) -> bool:
-        """Whether it was paid in another currency than the total's, and what it came to there is not told."""
+        """Whether it was paid in another currency than the total's, and no converted total is given."""
         currencies = {self.currency or "USD", self.payment_currency or self.currency or "USD"}
         return len(currencies) > 1 and "USD" in currencies and self.converted_payment_total is None
 
     @property
     def _is_in_proportion(self) -> bool:
-        """Whether total and converted total can be the same money."""
+        """Whether total and converted total can be the same amount in two currencies."""
         total, converted = self.total, self.converted_payment_total
         if total is None or converted is None:
             return True
@@ -134,7 +134,7 @@ class PriceComponents(Answer):
         if currency == paid_in:
             return total == converted
         if self.currency is None:
-            return True  # of what currency the total is, is not told: nothing is compared, and nothing settled on it
+            return True  # the total's currency is not given, so nothing can be compared
         one, other = _CENTS_PER_UNIT.get(currency), _CENTS_PER_UNIT.get(paid_in)
         if one is None or other is None:
             return "USD" not in (currency, paid_in)
@@ -145,10 +145,11 @@ _AMOUNTS = ("subtotal", "tax", "shipping", "discount", "fees", "total", "convert
 
 
 LOOK_UP_CENTS = 1
+"""The price of one product look-up with a live key (SDK 2026.9.18); a test key pays nothing."""
 
 
 class Product(Answer):
-    """What a product page says, as far as Zinc can tell. `price` is cents, without shipping."""
+    """A product as `GET /products/{id}` shows it. `price` is in cents, without shipping."""
 
     status: Text = "completed"
     title: Text | None = None
@@ -160,5 +161,5 @@ class Product(Answer):
 
     @property
     def seller(self) -> str | None:
-        """Who sells it, where that is told."""
+        """The seller's name, if it is known."""
         return self.seller_name or self.shop_name

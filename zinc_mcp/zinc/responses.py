@@ -1,7 +1,7 @@
-"""What Zinc answers: an order and its parts.
+"""An order as Zinc answers it, and its parts.
 
-Fields are those of the OpenAPI 2026-06-26 and the SDK 2026.10.16. What only repeats what we sent, or is private to
-Zinc, is not read. How lenient reading is: `zinc.answers`.
+Fields are those of the OpenAPI 2026-06-26 and the SDK 2026.10.16. Fields that only repeat our request, and Zinc's
+private fields, are not read. `zinc.answers` describes how leniently the rest is read.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ class ErrorDetails(Answer):
 
 
 class MerchantOrder(Answer):
-    """The retailer's own number of an order. `account`, which may be an e-mail address, is not read."""
+    """The retailer's own order number. `account` is not read, because it may be an e-mail address."""
 
     merchant: Text | None = None
     merchant_order_id: Text | None = None
@@ -136,7 +136,7 @@ class Tracking(Answer):
     """None: unknown; Zinc never gives an empty list."""
     item_mapping: Text | None = None
 
-    written_as = (dict, str, int)
+    json_types = (dict, str, int)
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
@@ -150,10 +150,10 @@ class ReturnItem(Answer):
 
 
 ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
-"""What may stand in a path as one segment that nothing on the way takes for another path; Zinc's ids are UUIDs."""
+"""An order id that is safe as one segment of a path. Zinc's own ids are UUIDs."""
 
 _NOTHING_GIVEN_BACK = frozenset({"open", "requested", "pending", "denied", "rejected"})
-"""States of a return in which its credit is 0 (ReturnResponse, SDK 2026.10.16), and what others call them."""
+"""States of a return whose credit is 0 (ReturnResponse, SDK 2026.10.16), and other names for them."""
 
 
 class ReturnSummary(Answer):
@@ -172,7 +172,7 @@ class ReturnSummary(Answer):
 
     @property
     def is_credit(self) -> bool:
-        """Whether an amount that it shows can be US cents that were given back."""
+        """Whether its amount can be US cents that were refunded."""
         said = self.status.casefold() if "status" in self.model_fields_set else ""
         return (self.currency or "USD") == "USD" and said not in _NOTHING_GIVEN_BACK
 
@@ -191,12 +191,12 @@ class CaseSummary(Answer):
 
     @property
     def is_credit(self) -> bool:
-        """Whether an amount that it shows can be US cents that were given back; also an open case may have given."""
+        """Whether its amount can be US cents that were refunded. An open case may have refunded something as well."""
         return (self.currency or "USD") == "USD" and self.status.casefold() not in ("denied", "rejected")
 
 
 class ConnectInfo(Answer):
-    """Stripe Connect charge of an order, in cents; filled after capture."""
+    """The Stripe Connect charge of an order, in cents; filled in after capture."""
 
     state: Text = ""
     secured_amount: Amount | None = None
@@ -227,11 +227,11 @@ class Fulfillment(Answer):
     quantity: Text | None = None
     excluded_merchants: Rows[Text] = []
     concessions: Rows[Concession] = []
-    """What was given up so that the order could go through; none: exactly as asked."""
+    """The wishes that were given up so that the order could be placed; empty if it was placed as asked."""
 
 
 class Notifications(Answer):
-    """E-mails to the shopper, which Zinc charges for. `delivered` is None until one was sent."""
+    """E-mails to the shopper, which Zinc charges for. `delivered` is None until the first was sent."""
 
     email: Text = ""
     delivered: bool | None = None
@@ -276,12 +276,12 @@ class Order(Answer):
 
     @property
     def stage(self) -> Stage:
-        """Where the order stands in our words. A status we do not know is one Zinc still works on."""
+        """The order's stage in our words. An unknown status counts as `accepted`."""
         return _STAGES.get(self.status, "accepted")
 
     @cached_property
     def digest(self) -> str:
-        """A short digest of everything about the order that may change: two equal digests mean no news."""
+        """A short digest of all parts of the order that may change: equal digests mean no news."""
         changing = [
             self.status,
             [(item.id, item.status, item.cancellation_reason) for item in self.items],
@@ -302,7 +302,7 @@ class Order(Answer):
 
     @property
     def credited_cents(self) -> int:
-        """What returns and cases have given back so far: running totals, in cents, each return and case once."""
+        """The cents that returns and cases have refunded so far. Each counts once, by its highest total."""
         credited: dict[tuple[str, str], int] = {}
         for number, each in enumerate(self._given_back):
             if each.is_credit:
@@ -312,20 +312,21 @@ class Order(Answer):
 
     @property
     def credits_are_unclear(self) -> bool:
-        """Whether an amount is shown as given back by what says of itself that nothing was, or in other money.
+        """Whether the refunds cannot be added up.
 
-        Also where not all of them were read.
+        That is so if a return or case shows an amount and a state or currency that contradicts it, or if not all
+        returns and cases were read.
         """
         is_whole = self.rows_cut.keys().isdisjoint(("returns", "cases"))
         return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
 
     @property
     def ending_is_unclear(self) -> bool:
-        """Whether what is shown speaks against the end that the status names.
+        """Whether the order's parts contradict the ending that its status names.
 
-        An order that failed has no retailer's number, no price that was charged and nothing on its way (OrderResponse,
-        SDK 2026.10.16); one that was cancelled may have had the first two. An end is not believed either where not all
-        was read that could speak against it.
+        A failed order has no retailer's number, no charged price and no parcel on its way (OrderResponse, SDK
+        2026.10.16). A cancelled order may have the first two. An ending is also unclear if not all parts were read that
+        could contradict it.
         """
         result = self.job_result
         if self.stage == "placed":
@@ -348,12 +349,12 @@ _MOST_REMEMBERED = 16 * 1024
 
 
 def order_in(content: bytes) -> Order:
-    """Return the order that the body of an answer holds.
+    """Return the order in the body of an answer.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: the body holds no order.
     """
-    # Whoever waits for news asks again and again, and mostly there is none: the same bytes are the same order.
+    # A caller that waits for news reads the same bytes again and again, so parsed orders are cached.
     return _remembered(content) if len(content) <= _MOST_REMEMBERED else _read(content)
 
 

@@ -1,1 +1,1 @@
-"""Postal addresses: when two are one person at one place, and how a person reads them."""
+"""Postal addresses: compare two of them, and print one for a person."""

@@ -1,4 +1,4 @@
-"""What is known about streets that are written in English, as plain data for `streets`, in folded characters.
+"""Tables for streets that are written in English, as plain data in folded characters for `same_place`.
 
 Sources: USPS Publication 28 (appendices B, C1, C2), Canada Post's addressing guidelines, Australia's AS 4590, the
 street types and unit types of openvenues/libpostal.
@@ -6,7 +6,7 @@ street types and unit types of openvenues/libpostal.
 
 
 def word_classes(text: str) -> dict[str, str]:
-    """Read one class a line: the first word names it, all words of the line are one."""
+    """Read one class of words from each line. All words of a line are the same; the first one names the class."""
     lines = [line.split() for line in text.strip().splitlines()]
     return {word: line[0].upper() for line in lines for word in line}
 
@@ -89,7 +89,7 @@ ENGLISH_WORDS = word_classes("""
     walk wlk
     way wy
 """)
-"""One word in several spellings, wherever it stands: `St` may be Street or Saint, but no two places differ by which."""
+"""Words with several spellings. `St` may be Street or Saint, but no two places differ only in that."""
 
 _INSIDE = "\nbasement bsmt\nfront frnt\nlobby lbby\noffice ofc\npenthouse ph\nupper uppr"
 ENGLISH_WORDS_OF: dict[str, dict[str, str]] = {
@@ -151,4 +151,4 @@ UNITS: dict[str, dict[str, str]] = {
     "GB": word_classes("flat flt apartment apt\nunit\nfl floor flr\nroom rm\nsuite ste\nstudio"),
     "IE": word_classes("flat flt apartment apt\nunit\nfl floor flr\nroom rm\nsuite ste\nstudio"),
 }
-"""Words before the number of what lies inside a house (Publication 28, 213: `#` stands for any)."""
+"""Words before the number of a flat, floor or room (Publication 28, 213: `#` can replace any of them)."""

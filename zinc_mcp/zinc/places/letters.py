@@ -1,7 +1,7 @@
-"""One folding of text for comparing: many spellings of the same letters and digits become one.
+"""Fold text for comparing: the spellings of the same letters and digits become one.
 
-What is sent and what is shown is never folded. Rules of Unicode are those of UAX 15 (normal forms), UAX 44 (categories)
-and UTS 39 (letters of two alphabets that look alike).
+Texts are sent and shown unfolded. The Unicode rules are those of UAX 15 (normal forms), UAX 44 (categories) and UTS 39
+(letters of two alphabets that look alike).
 """
 
 import re
@@ -35,7 +35,7 @@ _ONE_LETTER = str.maketrans(
         "\u53f0": "\u81fa",  # tai, as in Taipei
     }
 )
-"""Letters that Unicode does not take apart."""
+"""Letters that Unicode does not decompose."""
 
 _CYRILLIC = dict(zip("авекмнорстухіјѕһԛԝԁ", "abekmhopctyxijshqwd", strict=True))
 _GREEK = dict(zip("αβεζηικμνορτυχ", "abezhikmnoptyx", strict=True))
@@ -59,10 +59,10 @@ _OTHER_LETTERS = frozenset(unicodedata.normalize("NFD", letter) for letter in "�
 
 
 def fold(text: str) -> str:
-    """Return the letters and digits of a text in one spelling, for comparing only; folding twice changes nothing.
+    """Return the letters and digits of a text in one spelling, for comparing only. Folding twice changes nothing.
 
-    Case, width, accents of Latin and Greek letters, ligatures, apostrophes, spaces and punctuation say nothing. What
-    stands between two digits stays, as one of space, hyphen, slash and full stop: digits are never joined.
+    Case, width, accents of Latin and Greek letters, ligatures, apostrophes, spaces and punctuation are ignored. A
+    separator between two digits is kept as a space, hyphen, slash or full stop: digits are never joined.
     """
     return joined(words_of(folded_characters(text)))
 
@@ -70,9 +70,9 @@ def fold(text: str) -> str:
 def fold_label(text: str) -> str:
     """Return an option's label or value in one spelling, for comparing only.
 
-    Signs and accents stay: `+1.5` is not `-1.5`, `C` is not `C++`, `rosé` is not `rose`.
+    Signs and accents are kept: `+1.5` is not `-1.5`, `C` is not `C++`, `rosé` is not `rose`.
     """
-    text = _normalised(_seen(text).translate(_STRAIGHT))
+    text = _normalised(_without_invisible(text).translate(_STRAIGHT))
     return " ".join(text.casefold().split())
 
 
@@ -82,7 +82,7 @@ _STRAIGHT = (
 
 
 def in_cyrillic(text: str) -> str:
-    """Return folded characters with each word in Cyrillic whose letters all look like Cyrillic ones."""
+    """Return folded characters; words whose letters all look like Cyrillic ones are spelled in Cyrillic."""
     return _LETTERS.sub(
         lambda word: word[0].translate(_LOOK_CYRILLIC) if set(word[0]) <= _LIKE_CYRILLIC else word[0], text
     )
@@ -93,22 +93,22 @@ def folded_characters(text: str, custom: Mapping[str, str] | None = None) -> str
 
     Args:
         text: any text.
-        custom: how a language itself writes letters that others strip, such as `ü` as `ue`.
+        custom: a language's own spelling of letters with accents, such as `ü` as `ue`.
     """
     if text.isascii() and text.isprintable():
-        return text.translate(_APOSTROPHES).lower()  # what most text is: a third of the time for a whole address
-    text = _seen(text).translate(_SIGNS)
+        return text.translate(_APOSTROPHES).lower()  # most text: it saves two thirds of the time for a whole address
+    text = _without_invisible(text).translate(_SIGNS)
     for _ in range(4):  # rarely more than twice: a folded letter may fold again
         before = text
-        text = _once(text, custom or {})
+        text = _fold_once(text, custom or {})
         if text == before:
             break
     return text
 
 
-def _once(text: str, custom: Mapping[str, str]) -> str:
+def _fold_once(text: str, custom: Mapping[str, str]) -> str:
     text = _normalised(text).casefold()
-    # Capital İ is i and a dot above; a long s and the like come apart only here.
+    # Capital İ is i and a dot above; a long s and the like are decomposed only here.
     text = unicodedata.normalize("NFKC", text.replace("i\u0307", "i"))
     text = "".join(custom.get(character, character) for character in text)
     text = _without_accents(text).translate(_ONE_LETTER).translate(_SIGNS)
@@ -133,7 +133,7 @@ _DIGITS = "0123456789"
 _SET_APART = frozenset({"<fraction>", "<super>", "<sub>", "<circle>", "<compat>", "<square>"})
 
 
-def _seen(text: str) -> str:
+def _without_invisible(text: str) -> str:
     return "".join(
         " " if character.isspace() else character
         for character in text
@@ -151,7 +151,7 @@ def _character(character: str) -> str:
 
 
 def _without_accents(text: str) -> str:
-    """Return text without accents; a few make other letters in Cyrillic, and other scripts' marks are not accents."""
+    """Return text without accents, except those that make other Cyrillic letters; other scripts' marks are kept."""
     if text.isascii():
         return text
     kept: list[str] = []
@@ -167,9 +167,9 @@ def _without_accents(text: str) -> str:
 
 
 def _in_one_alphabet(word: str) -> str:
-    """Return a word with letters of two alphabets in the one that it must be of, where letters that look alike allow.
+    """Return a word with letters of two alphabets spelled in one, if its look-alike letters allow that.
 
-    A word whose letters could all be of another alphabet is left to `joined`: tables are searched in between.
+    A word whose letters could all belong to another alphabet is left to `joined`, after the tables were searched.
     """
     foreign = _OTHER_ALPHABET.findall(word)
     own = next((letter for letter in foreign if letter not in _CYRILLIC and letter not in _GREEK), None)
@@ -178,9 +178,9 @@ def _in_one_alphabet(word: str) -> str:
     return word.translate(_LOOK_LATIN) if len(foreign) < len(word) else word
 
 
-def _looking_alike(word: str) -> str:
-    """Return a word in Latin letters if each of its letters looks like one: no two words that look alike differ."""
-    if _named(word):
+def _in_latin(word: str) -> str:
+    """Return a word in Latin letters if all its letters look Latin, so that words that look alike are equal."""
+    if _is_class_name(word):
         return word
     if any(letter not in _CYRILLIC and letter not in _GREEK for letter in word):
         return _in_one_alphabet(word)
@@ -191,11 +191,11 @@ def _looking_alike(word: str) -> str:
 
 
 def words_of(text: str, *, marks: str = "") -> list[tuple[str, str]]:
-    """Return the words of folded characters, each with what stands before it: ` `, `-`, `/` or `.`.
+    """Return the words of folded characters, each with the separator before it: ` `, `-`, `/` or `.`.
 
     Args:
         text: folded characters.
-        marks: signs that are words of their own, such as `#`.
+        marks: signs that count as words, such as `#`.
     """
     words: list[tuple[str, str]] = []
     word, gap = "", ""
@@ -204,17 +204,17 @@ def words_of(text: str, *, marks: str = "") -> list[tuple[str, str]]:
             word += character
             continue
         if word:
-            words.append((_gap(gap), word))
+            words.append((_separator(gap), word))
             word, gap = "", ""
         if character in marks:
-            words.append((_gap(gap), character))
+            words.append((_separator(gap), character))
             gap = ""
         else:
             gap += character
     return words
 
 
-def _gap(between: str) -> str:
+def _separator(between: str) -> str:
     for sign in "-/":
         if sign in between:
             return sign
@@ -222,23 +222,23 @@ def _gap(between: str) -> str:
 
 
 def joined(words: list[tuple[str, str]]) -> str:
-    """Return words as one text. Names in capitals stand apart; of other gaps only those between digits stay."""
+    """Join words to one text. Class names in capitals stay apart; other separators are kept only between digits."""
     text = words[0][1] if words else ""
     for (_, before), (gap, word) in pairwise(words):
-        if _named(word) or _named(before):
+        if _is_class_name(word) or _is_class_name(before):
             text += "|"
         elif before[-1:].isnumeric() and word[:1].isnumeric():
             text += gap
         text += word
-    return _LETTERS.sub(lambda run: _looking_alike(run[0]), text) if _OTHER_ALPHABET.search(text) else text
+    return _LETTERS.sub(lambda run: _in_latin(run[0]), text) if _OTHER_ALPHABET.search(text) else text
 
 
-def _named(word: str) -> bool:
+def _is_class_name(word: str) -> bool:
     return word != word.casefold()  # not `isupper`: Cherokee folds to capitals
 
 
 def stray_joiner(text: str) -> bool:
-    """Say whether text has a joiner where it shows nothing: joiners belong between letters of scripts that join."""
+    """Say whether text has a joiner in a place without effect: joiners belong between letters of scripts that join."""
     return any(
         character in JOINERS and not (0 < place < len(text) - 1 and _joins(text[place - 1]) and _joins(text[place + 1]))
         for place, character in enumerate(text)

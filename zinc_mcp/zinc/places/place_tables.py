@@ -1,7 +1,6 @@
-"""What is known about codes, states, cities and names of single countries, as plain data for `places`.
+"""Tables of postal codes, states, cities and names by country, as plain data in folded characters for `same_place`.
 
-Everything is in folded characters. Source: the postal codes and regions of google/libaddressinput; the rest is common
-knowledge of the language.
+Source: the postal codes and regions of google/libaddressinput; the rest is common knowledge of each language.
 """
 
 # ruff: noqa: RUF001 - Cyrillic words are meant
@@ -20,7 +19,7 @@ def _regions(text: str) -> dict[str, str]:
 # Postal codes
 
 US_POSTED = frozenset("US PR GU VI AS MP FM MH PW".split())
-"""They are written as countries and as states of the US, and have ZIP codes."""
+"""Places that people write as countries and as states of the US, and that have ZIP codes."""
 
 CODE_PREFIXES: dict[str, tuple[str, ...]] = {
     "AD": ("ad",),
@@ -52,14 +51,14 @@ CODE_PREFIXES: dict[str, tuple[str, ...]] = {
     "SI": ("si",),
     "SK": ("sk",),
 }
-"""Prefixes that carriers put before a code; they count as one only where digits follow."""
+"""Prefixes that carriers put before a code; they are removed only if digits follow."""
 
 CODE_PARTS: dict[str, str] = {
     "US": r"(\d{5})(?:\d{4})?",
     "TW": r"(\d{3})(?:\d{2,3})?",
     "AR": r"[a-hj-np-z]?(\d{4})(?:[a-z]{3})?",
 }
-"""Where a code is long and short, the part that both have (US: ZIP and ZIP+4)."""
+"""Countries with long and short codes: the part that both have (US: ZIP and ZIP+4)."""
 
 CODE_SETTLES: dict[str, str] = {
     "BR": r"\d{8}",
@@ -72,13 +71,13 @@ CODE_SETTLES: dict[str, str] = {
     "SG": r"\d{6}",
     "US": r"\d{5}",
 }
-"""Codes so fine that city and state need not agree."""
+"""Codes that identify a place so exactly that city and state are not compared."""
 
 NO_CODES = frozenset({"HK", "MO"})
-"""There are no postal codes, so whatever stands there fills a field."""
+"""Countries without postal codes, whose code is ignored."""
 
 FILLERS = r"0+|9+|na|none|null|nil|x+"
-"""What people write where a country has no code and a form wants one."""
+"""Words that people write if a country has no code and a form requires one."""
 
 FILLED_CODES = frozenset({"AE", "QA", "BH", "OM", "KW", "YE"})
 
@@ -88,7 +87,7 @@ STATE_LEFT_OUT = frozenset(
     "AT BE BG BR CH CZ DE DK EE ES FI FR GB GR HR HU IE IT JP LI LT LU LV MC NL NO NZ PL PT RO RS RU SE SG SI SK TR "
     "TW UA".split()
 )
-"""The postal code or the city says it, or nobody writes one."""
+"""Countries whose states are not compared: the postal code or the city implies the state, or nobody writes one."""
 
 STATES: dict[str, dict[str, str]] = {
     "AE": _regions("""AZ abu dhabi/abudhabi/au/ad, AJ ajman, DU dubai/dxb, FU fujairah/al fujairah/fuj,
@@ -116,7 +115,7 @@ STATES: dict[str, dict[str, str]] = {
         SLP san luis potosi, SIN sinaloa, SON sonora, TAB tabasco, TAM tamaulipas/tamps, TLA tlaxcala/tlax,
         VER veracruz/veracruz de ignacio de la llave, YUC yucatan, ZAC zacatecas"""),
 }
-"""Names and codes of one state, where no other state could be meant."""
+"""Names and codes of each state, if no other state could be meant."""
 
 # Cities
 
@@ -165,7 +164,7 @@ CITIES: dict[str, str] = {
     "UA": "киів/kyiv/kiev/киев, одеса/odesa/odessa, львів/lviv/lvov, харків/kharkiv/kharkov",
     "VN": "ho chi minh/ho chi minh city/thanh pho ho chi minh/tp ho chi minh/tphcm/hcmc/saigon, ha noi/hanoi",
 }
-"""Names of one city in several languages. They meet only under an equal postal code."""
+"""Names of each city in several languages. They are compared only if the postal codes are equal."""
 
 # Letters
 
@@ -175,15 +174,15 @@ LETTERS: dict[str, dict[str, str]] = {
     **dict.fromkeys(("DE", "AT", "CH", "LI"), _GERMAN),
     **dict.fromkeys(("DK", "NO", "FO", "GL"), _DANISH),
 }
-"""How a country itself writes its letters where they are missing."""
+"""Each country's own spelling of its letters on a keyboard without them."""
 
 CYRILLIC = frozenset({"RU", "UA"})
-"""Where the tables are in Cyrillic, so that words which could be Latin are read as Cyrillic."""
+"""Countries whose tables are in Cyrillic. Words that could be Latin or Cyrillic are read as Cyrillic there."""
 
 FAMILY_NAME_FIRST = frozenset({"CN", "HU", "JP", "KR", "TW", "VN"})
 
 TITLES = frozenset("mr mrs ms mx miss dr prof herr frau mme mlle sra srta monsieur madame senor senora".split())
-"""Said before a name, they say nothing where a full name follows (libpostal, en/personal_titles). Not Jr, Sr, II."""
+"""Titles, ignored before a full name (libpostal, en/personal_titles). Jr, Sr and II are not among them."""
 
 _SAINTS = ((r"\b(?:saint|sankt|sint|st)\b\.?", "st"), (r"\b(?:sainte|ste)\b\.?", "ste"))
 CITY_REWRITES: dict[str, tuple[tuple[str, str], ...]] = {

@@ -16,7 +16,7 @@ from zinc_mcp.zinc.places.english_tables import ENGLISH, ENGLISH_WORDS
 from zinc_mcp.zinc.places.letters import fold, folded_characters, in_cyrillic, joined, words_of
 
 Words = list[tuple[str, str]]
-"""Words, each with what stands before it. A word in capitals is a name of ours for several spellings."""
+"""Words, each with the separator before it. A word in capitals is our name for a class of spellings."""
 
 _PLAIN_TYPES = frozenset(
     "ALLEY AVENUE BOULEVARD CIRCLE CLOSE COURT COVE CRESCENT DRIVE GROVE HIGHWAY LANE PARADE PARKWAY PLACE PLAZA ROAD "
@@ -34,13 +34,13 @@ _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _REPEATED = frozenset({"bis", "ter", "quater"})
 _NUMERALS = "一二三四五六七八九"
 _FLAT_FIRST = {"CA": "-", "AU": "/", "NZ": "/"}
-"""What stands between the flat and the number of the house where the flat comes first."""
+"""The sign between flat and house number, in countries that write the flat first."""
 
 
-def street(country: str, text: str) -> Words:
+def street_words(country: str, text: str) -> Words:
     """Return the words of a street line of a country whose streets are not written in English."""
     if country in streets.COUNTED:
-        text = re.sub(f"[{_NUMERALS}十]+{streets.COUNTED[country]}", lambda number: _counted(number[0]), text)
+        text = re.sub(f"[{_NUMERALS}十]+{streets.COUNTED[country]}", lambda number: _in_digits(number[0]), text)
     for pattern, replacement in (*streets.REWRITES.get(country, ()), *streets.SHORTER.get(country, ())):
         text = re.sub(pattern, replacement, text)
     classes, first = streets.WORDS.get(country, {}), streets.FIRST_WORDS.get(country, {})
@@ -57,8 +57,8 @@ def street(country: str, text: str) -> Words:
     return [*words, *moved]
 
 
-def _counted(numeral: str) -> str:
-    """Return a Chinese numeral below one hundred in digits; any other as it is."""
+def _in_digits(numeral: str) -> str:
+    """Return a Chinese numeral below one hundred in digits; any other unchanged."""
     tens, ten, ones = numeral.partition("十")
     if len(tens) > 1 or len(ones) > 1 or ones == "十":
         return numeral
@@ -66,13 +66,13 @@ def _counted(numeral: str) -> str:
     return f"{digit.get(tens, '1')}{digit.get(ones, '0')}" if ten else digit[tens]
 
 
-def english_street(country: str, text: str, *, parts: bool = False) -> Words:
-    """Return the words of a street line written in English, the flat at the end, wherever it stood.
+def english_street_words(country: str, text: str, *, parts: bool = False) -> Words:
+    """Return the words of a street line that is written in English, with the flat moved to the end.
 
     Args:
-        country: where it is; the streets differ.
+        country: the country code, which chooses the tables.
         text: both lines, in folded characters.
-        parts: leave every word as it is but for the flat.
+        parts: only move the flat, and leave every other word unchanged.
     """
     for pattern, replacement in streets.REWRITES.get(country, ()):
         text = re.sub(pattern, replacement, text)
@@ -81,18 +81,18 @@ def english_street(country: str, text: str, *, parts: bool = False) -> Words:
         text = road.sub(name, text)
     units = english.UNITS.get(country, {})
     words = [(gap, english.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
-    rest, inside = _apart(country, words, units)
+    rest, inside = _take_units_out(country, words, units)
     if country in _FLAT_FIRST and len(rest) > 2 and not any(kind == "UNIT" for kind, _ in inside):
         (_, flat), (gap, number) = rest[:2]
-        if gap == _FLAT_FIRST[country] and _numbered(flat) and number[0].isdigit():
+        if gap == _FLAT_FIRST[country] and _is_number(flat) and number[0].isdigit():
             inside, rest = [*inside, ("UNIT", flat)], rest[1:]
     if not parts:
-        rest = _directed(country, rest)
+        rest = _name_types_and_directions(country, rest)
     return [*rest, *((" ", part) for kind, value in sorted(inside) for part in (kind, value))]
 
 
-def _apart(country: str, words: Words, units: dict[str, str]) -> tuple[Words, list[tuple[str, str]]]:
-    """Take flats, floors and the like out of a line: return the other words, and kinds with their numbers."""
+def _take_units_out(country: str, words: Words, units: dict[str, str]) -> tuple[Words, list[tuple[str, str]]]:
+    """Take flats, floors and the like out of a line. Return the other words, and each unit's kind and number."""
     rest: Words = []
     inside: list[tuple[str, str]] = []
     place = 0
@@ -106,8 +106,8 @@ def _apart(country: str, words: Words, units: dict[str, str]) -> tuple[Words, li
         kind, at = units.get(word), place + 1
         while at < len(words) and words[at][1] in ("#", "no", "number"):
             at += 1
-        if kind is not None and at < len(words) and _numbered(words[at][1]):
-            value, place = _value(country, words, at, starts=not rest)
+        if kind is not None and at < len(words) and _is_number(words[at][1]):
+            value, place = _unit_number(country, words, at, starts=not rest)
             inside.append((kind, value))
             continue
         if word != "#":
@@ -116,12 +116,12 @@ def _apart(country: str, words: Words, units: dict[str, str]) -> tuple[Words, li
     return rest, inside
 
 
-def _value(country: str, words: Words, at: int, *, starts: bool) -> tuple[str, int]:
-    """Return the number of a flat that begins at a word, and where the line goes on."""
+def _unit_number(country: str, words: Words, at: int, *, starts: bool) -> tuple[str, int]:
+    """Return the number of a flat that begins at a word, and the place of the next word."""
     value, at = words[at][1], at + 1
-    while at < len(words) and words[at][0] in "-/" and _numbered(words[at][1]):
+    while at < len(words) and words[at][0] in "-/" and _is_number(words[at][1]):
         if starts and words[at][0] == _FLAT_FIRST.get(country) and at + 1 < len(words):
-            return value, at  # 5-123 Main Street: what follows is the house
+            return value, at  # 5-123 Main Street: the next number is the house's
         gap = words[at][0] if value[-1].isdigit() and words[at][1][0].isdigit() else ""
         value, at = value + gap + words[at][1], at + 1
     if value[-1].isdigit() and at < len(words) and words[at][1].isalpha() and len(words[at][1]) == 1:
@@ -131,14 +131,15 @@ def _value(country: str, words: Words, at: int, *, starts: bool) -> tuple[str, i
     return value, at
 
 
-def _numbered(word: str) -> bool:
+def _is_number(word: str) -> bool:
     return any(map(str.isdigit, word)) or (len(word) == 1 and word.isalpha())
 
 
-def _directed(country: str, words: Words) -> Words:
-    """Name types and directions; a direction is one right after the number, or at the end after a type.
+def _name_types_and_directions(country: str, words: Words) -> Words:
+    """Replace street types and directions by their class names.
 
-    `E Street` is not `East Street`: a letter is short for a direction only where a name is left without it.
+    A word is a direction only right after the number, or at the end after a street type. `E Street` is not
+    `East Street`: a letter is a direction only if a name is left without it.
     """
     classes = english.ENGLISH_WORDS | english.ENGLISH_WORDS_OF.get(country, {})
     directions = english.DIRECTIONS | (english.FRENCH_DIRECTIONS if country == "CA" else {})
@@ -183,10 +184,10 @@ _BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{
 
 
 def place_of(address: Address) -> tuple[str, ...]:
-    """Return what is equal for two spellings of one person at one place: name, street, city, state, code, country.
+    """Return name, street, city, state, code and country in a form that is equal for the same person and place.
 
-    Letters and digits count, digits are never joined, and where a line or a name is broken in two does not count. City
-    and state count where the postal code does not settle them. The telephone number does not count.
+    Letters and digits are compared, digits are never joined, and line breaks are ignored. City and state are empty if
+    the postal code implies them. The telephone number is not compared.
     """
     code = _code(address.country, address.postal_code)
     country = address.country
@@ -196,7 +197,7 @@ def place_of(address: Address) -> tuple[str, ...]:
     if whole is not None and (parts := re.fullmatch(whole, code)):
         code = parts[1]
     settles = places.CODE_SETTLES.get(country)
-    # A filler in place of a code (00000) settles nothing, whatever digits a code has.
+    # A filler in the place of a code (00000) implies nothing, whatever digits a code has.
     settled = settles is not None and bool(re.fullmatch(settles, code)) and not re.fullmatch(places.FILLERS, code)
     return (
         _name(country, address),
@@ -209,9 +210,9 @@ def place_of(address: Address) -> tuple[str, ...]:
 
 
 def near_place_of(address: Address, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Return what is equal even where it is only likely that two addresses are one: name, numbers, code and country.
+    """Return name, numbers, code and country in a form that is equal if two addresses are likely the same.
 
-    It is for asking a person, never for taking one order for another. `place` is its `place_of`, where that is known.
+    It is for asking a person, never for treating two orders as one. `place` is the address's `place_of`, if known.
     """
     name, *_, code, country = place or place_of(address)
     lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
@@ -219,9 +220,9 @@ def near_place_of(address: Address, place: tuple[str, ...] | None = None) -> tup
 
 
 def shown_lines(address: Address) -> list[str]:
-    """Return the whole address as lines for a person, every character of it as it is sent; nothing is cut.
+    """Return the whole address as lines for a person, exactly as it is sent. Nothing is cut.
 
-    Validation has refused what cannot be seen, so there is nothing to take out.
+    Validation has refused invisible characters, so none need to be removed.
     """
     lines = (
         f"{address.first_name} {address.last_name}",
@@ -247,7 +248,7 @@ def _name(country: str, address: Address) -> str:
         words = words[1:]
     if country in places.FAMILY_NAME_FIRST and len(words) == 2:
         words.sort()
-    # `Mc Donald` is `McDonald`, and `Ann Alee` is not `Anna Lee`: the first name ends where it ends.
+    # `Mc Donald` is `McDonald`, but `Ann Alee` is not `Anna Lee`, so the first name is kept apart.
     return " ".join([*words[:1], joined([(" ", word) for word in words[1:]])])
 
 
@@ -260,16 +261,16 @@ def _street_of(country: str, address: Address, *, settled: bool) -> str:
     if country == "JP":
         text = _without_city(text, _characters(country, address.city).strip(), settled=settled)
     if country == "IE" and settled:
-        # An Eircode is one delivery point: only numbers and single letters count, which could be another flat of it.
-        found = english_street(country, _DISTRICT.sub(" ", text), parts=True)
+        # An Eircode is one delivery point. Only numbers and single letters count, which may name another flat.
+        found = english_street_words(country, _DISTRICT.sub(" ", text), parts=True)
         return joined([(gap, word) for gap, word in found if len(word) == 1 or any(map(str.isdigit, word))])
     if country in ENGLISH:
-        return joined(english_street(country, text))
-    return joined(street(country, text))
+        return joined(english_street_words(country, text))
+    return joined(street_words(country, text))
 
 
 def _without_city(text: str, city: str, *, settled: bool) -> str:
-    """Return a Japanese line without prefecture and city, which may stand in it or in fields of their own."""
+    """Return a Japanese line without prefecture and city, which people write in it or in separate fields."""
     for prefecture in places.PREFECTURES:
         text, city = text.removeprefix(prefecture).lstrip(), city.removeprefix(prefecture).lstrip()
     text = text.removeprefix(city).lstrip()
@@ -283,12 +284,12 @@ def _city(country: str, city: str) -> str:
     words = words_of(text)
     if country in ENGLISH:
         words = [(gap, ENGLISH_WORDS.get(word, word)) for gap, word in words]
-    return _one_city(country).get(fold(text)) or joined(words)
+    return _city_names(country).get(fold(text)) or joined(words)
 
 
 @functools.cache
-def _one_city(country: str) -> dict[str, str]:
-    """Return the one name for each name of a country's cities that have several."""
+def _city_names(country: str) -> dict[str, str]:
+    """Return the first name of each city that has several names, by every name."""
     cities = [[fold(name) for name in names.split("/")] for names in places.CITIES.get(country, "").split(",")]
     return {name: names[0] for names in cities for name in names if name}
 

@@ -1,6 +1,6 @@
-"""What is known about streets that are not written in English, as plain data for `streets`, in folded characters.
+"""Tables for streets that are not written in English, as plain data in folded characters for `same_place`.
 
-Source: the street types and unit types of openvenues/libpostal; the rest is common knowledge of the language.
+Source: the street types and unit types of openvenues/libpostal; the rest is common knowledge of each language.
 """
 
 # ruff: noqa: RUF001 - Cyrillic words are meant
@@ -139,7 +139,7 @@ FIRST_WORDS: dict[str, dict[str, str]] = {
     "IT": word_classes("via v"),
     "PT": word_classes("rua r"),
 }
-"""Words that are short for something only at the start of a line, or right after the number there."""
+"""Abbreviations that count only at the start of a line, or right after the number there."""
 
 DROPPED: dict[str, frozenset[str]] = {
     "PL": frozenset({"ul", "ulica"}),
@@ -158,20 +158,20 @@ TYPES_ANYWHERE: dict[str, frozenset[str]] = {
 _NUMBER_WORD = r"\b(?:nr|no|num|numero|number|№|n°|n\.\s*o)\s*[.:]{0,2}\s*(?=\d)"
 _NUMBERED = (_NUMBER_WORD, " ")
 _APART = (r"\s-\s", " ")
-"""A dash that stands for a comma."""
+"""A dash in the place of a comma."""
 _AL = (r"\b(?:al|el|ال)[\s-]+(?=[^\W\d])", "al")
 
 COUNTED: dict[str, str] = {
     "JP": "(?=丁目|番(?![町館街])|号(?![棟館車]))",
     "TW": "(?=[段樓楼])",
 }
-"""What follows a number that may be written in Chinese numerals."""
+"""Patterns after a number that may be written in Chinese numerals."""
 
 SHORTER: dict[str, tuple[tuple[str, str], ...]] = {
     **dict.fromkeys(("DE", "AT", "CH", "LI"), ((r"(?<![aeiouyq])([aou])e", r"\1"),)),
     **dict.fromkeys(("DK", "NO", "FO", "GL"), (("oe", "o"), ("aa", "a"))),
 }
-"""Letters of a street's name that are written in two letters or in one; names of people keep them apart."""
+"""Sounds of a street's name that can be written with two letters or one. Names of people are not rewritten so."""
 
 REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
     "AE": (_AL,),
@@ -266,4 +266,4 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "HK": ((r"(?<=\d)\s*/\s*f\b", "f"), (r"(\d+)(?:st|nd|rd|th)\s+floor\b", r"\1f")),
 }
-"""Per country: what is written, and what it is read as, one after the other."""
+"""Replacements by country, applied one after the other: a pattern and its replacement."""

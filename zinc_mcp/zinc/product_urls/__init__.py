@@ -1,1 +1,1 @@
-"""Addresses of products: one reading for comparing, for the policy and for display."""
+"""Addresses of product pages: read them once, for comparing, for the policy and for display."""

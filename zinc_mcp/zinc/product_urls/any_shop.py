@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from zinc_mcp.zinc.product_urls.url_parts import Parameter, UrlParts, undone
 
-_VISITORS = frozenset(
+_TRACKING = frozenset(
     "itm_source itm_medium itm_campaign itm_content itm_term int_source gclid gclsrc gbraid wbraid dclid gad_source "
     "gad_campaignid srsltid fbclid fb_action_ids fb_source fb_ref msclkid yclid ysclid twclid ttclid _gl mc_cid mc_eid "
     "mc_tc mkt_tok _hsenc _hsmi __hssc __hstc __hsfp hsctatracking vero_id vero_conv oly_enc_id oly_anon_id wickedid "
@@ -24,20 +24,20 @@ _VISITORS = frozenset(
     "igshid igsh epik cjevent cjdata ranmid raneaid ransiteid awc sscid clickref wmlspartner dm_i rdt_cid li_fat_id "
     "sccid avad om_mmc".split()
 )
-_VISITORS_BEGIN = ("utm_", "mtm_", "pk_", "ga_", "hsa_", "otm_", "hmb_", "shrsl_", "cm_mmca")
+_TRACKING_BEGIN = ("utm_", "mtm_", "pk_", "ga_", "hsa_", "otm_", "hmb_", "shrsl_", "cm_mmca")
 
-_PERHAPS_VISITORS = frozenset(
+_PERHAPS_TRACKING = frozenset(
     "ref referrer referer tag source src from campaign clickid click_id afid affid aff_id cid trk mcid emcid "
     "admitad_uid tduid sharedid subid".split()
 )
-"""They mean a visitor in most shops and the product or a choice in some: kept, but two that differ only in these are
-near twins."""
+"""Tracking parameters in most shops, and the product's own in some. They are kept, but two addresses that differ only
+in these count as likely the same product."""
 
-_SHOPIFY_VISITORS = frozenset(
+_SHOPIFY_TRACKING = frozenset(
     "_pos _sid _ss _psq _fid _v _x pr_prod_strat pr_rec_id pr_rec_pid pr_ref_pid pr_seq shpxid nosto nosto_source "
     "syclid".split()
 )
-_SURE_SHOPIFY_VISITORS = frozenset({"ref", "currency", "country"})
+_SURE_SHOPIFY_TRACKING = frozenset({"ref", "currency", "country"})
 
 _VARIANT = frozenset(
     "variant variantid variant_id var color colour size style piid preselect selected option options sku skuid "
@@ -93,7 +93,7 @@ _REDIRECT_END = (
     ".digidip.net",
 )
 _REDIRECT_START = re.compile(r"(?:clicks?|clk|trk|tracking|redirect|redir)\.(?:[^.]+\.)+[^.]+")
-"""Hosts that shops and their mailers count clicks at."""
+"""Hosts where shops and their mailers count clicks."""
 _TARGETS = frozenset(
     "url u rd murl ued mpre location redirect redirect_url redirecturl redirect_to redirect_uri redir dest destination "
     "target goto deeplink vc_url btn_url adurl gr_url urllink _td_deeplink".split()
@@ -103,19 +103,19 @@ _BARE_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}/", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"[/\\]{2}[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 
 
-def is_visitors(name: str) -> bool:
-    """Say whether a parameter, in lower case, only says where a visitor came from, in any shop."""
-    return name in _VISITORS or name.startswith(_VISITORS_BEGIN)
+def is_tracking(name: str) -> bool:
+    """Say whether a parameter, in lower case, is a tracking parameter in any shop."""
+    return name in _TRACKING or name.startswith(_TRACKING_BEGIN)
 
 
-def is_perhaps_visitors(name: str) -> bool:
-    """Say whether a parameter, in lower case, says where a visitor came from in most shops."""
-    return name in _PERHAPS_VISITORS
+def may_be_tracking(name: str) -> bool:
+    """Say whether a parameter, in lower case, is a tracking parameter in most shops."""
+    return name in _PERHAPS_TRACKING
 
 
-def is_shopify_visitors(name: str, *, sure: bool) -> bool:
-    """Say whether a parameter, in lower case, is a visitor's on a Shopify page; `sure`: the shop is certainly one."""
-    return name in _SHOPIFY_VISITORS or (sure and name in _SURE_SHOPIFY_VISITORS)
+def is_shopify_tracking(name: str, *, sure: bool) -> bool:
+    """Say whether a parameter, in lower case, is a tracking parameter of Shopify; `sure`: this is certainly Shopify."""
+    return name in _SHOPIFY_TRACKING or (sure and name in _SURE_SHOPIFY_TRACKING)
 
 
 def chooses_variant(name: str) -> bool:
@@ -134,22 +134,22 @@ def is_one_number(name: str) -> bool:
 
 
 def is_named(name: str, names: tuple[str, ...]) -> bool:
-    """Say whether a name is among names, one of which that ends with `*` is a beginning."""
+    """Say whether a name is among `names`, in which a trailing `*` stands for any ending."""
     return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in names)
 
 
 def is_short(host: str) -> bool:
-    """Say whether a host has short links."""
+    """Say whether a host serves short links."""
     return host in _SHORT or host.endswith(_SHORT_END)
 
 
 def is_redirect(host: str) -> bool:
-    """Say whether a host only leads on to other pages."""
+    """Say whether a host only redirects to other pages."""
     return host in _REDIRECT or host.endswith(_REDIRECT_END) or _REDIRECT_START.fullmatch(host) is not None
 
 
-def leads_on(name: str, value: str) -> bool:
-    """Say whether a parameter, its name in lower case and its value without escapes, holds the address of a page."""
+def holds_target(name: str, value: str) -> bool:
+    """Say whether a parameter (name in lower case, value without escapes) holds the address of another page."""
     return (
         carries_address(value)
         or _NO_SCHEME.match(value) is not None
@@ -202,19 +202,19 @@ _OPENCART_CARTS = ("checkout/", "account/", "product/compare")
 _ZEN_CART_LISTS = frozenset("index advanced_search advanced_search_result products_new products_all specials".split())
 _FRONT = ("", "/index.php", "/category.php")
 _MAGENTO = re.compile(r"(?P<before>(?:/[^/]+){0,3}?)/catalog/product/view(?P<pairs>(?:/[^/]+/[^/]+)*)", re.IGNORECASE)
-_MAGENTO_WAY = frozenset({"s", "category"})
-"""The words of the product and the category that a visitor came from; neither chooses anything."""
+_MAGENTO_ORIGIN = frozenset({"s", "category"})
+"""The product's words, and the category that a visitor came from. Neither chooses anything."""
 
 
 class NotOneProductError(ValueError):
-    """An address that is certainly no page of one product; its text is the end of a sentence about it."""
+    """An address that is certainly not the page of one product. Its text ends a sentence about the address."""
 
 
 def refuse_lists(parts: UrlParts) -> None:
-    """Refuse what is certainly no page of one product in any shop.
+    """Refuse an address that is not the page of one product in any shop.
 
     Raises:
-        NotOneProductError: it is a page of search results, a cart, an action of one, a category or a list.
+        NotOneProductError: it is a page of search results, a cart, an action on a cart, a category or a list.
     """
     given = {each.name: undone(each.value).lower() for each in parts.query}
     segments = {segment.lower() for segment in parts.path.split("/")}
@@ -228,12 +228,12 @@ def refuse_lists(parts: UrlParts) -> None:
 
 
 def refuse_two_numbers(path: str, fields: Sequence[Parameter]) -> None:
-    """Refuse an address that gives a product's number twice, and not the same.
+    """Refuse an address with two different numbers for one product, seller or variant.
 
-    Servers differ in which of two values of one name they take: the first, the last or both.
+    Of two values of one parameter, some servers use the first, some the last, some both.
 
     Raises:
-        NotOneProductError: it has two values of one name that means one product, seller or variant.
+        NotOneProductError: a parameter with such a number has two values.
     """
     values: dict[str, set[str]] = {}
     for each in fields:
@@ -249,9 +249,9 @@ def refuse_two_numbers(path: str, fields: Sequence[Parameter]) -> None:
 
 
 def magento_page(path: str, fields: Sequence[Parameter]) -> tuple[str, list[Parameter]] | None:
-    """Return a Magento product page in one spelling, and its other parameters; None where it is none.
+    """Return a Magento product page in one spelling, and its other parameters; None if it is not one.
 
-    Magento reads the pairs of the path and the query as one set of parameters, so the number may stand in either.
+    Magento reads the pairs of the path and the query as one set of parameters, so either may hold the number.
 
     Raises:
         NotOneProductError: it names two products, or none.
@@ -267,7 +267,7 @@ def magento_page(path: str, fields: Sequence[Parameter]) -> tuple[str, list[Para
         many = "can be read in two ways: it has two values of id; give one"
         raise NotOneProductError(many if numbers else "names no product; give the page of one product")
     before = re.sub("/index[.]php$", "", page["before"], flags=re.IGNORECASE)
-    rest = sorted(pair for pair in pairs if pair[0].lower() not in _MAGENTO_WAY | {"id"})
+    rest = sorted(pair for pair in pairs if pair[0].lower() not in _MAGENTO_ORIGIN | {"id"})
     spelled = "".join(f"/{name}/{value}" for name, value in [("id", numbers.pop()), *rest])
     return f"{before}/catalog/product/view{spelled}", [each for each in fields if each.name != "id"]
 
@@ -293,7 +293,7 @@ def _fills_cart(path: str, given: dict[str, str]) -> bool:
 
 
 def _lists(parts: UrlParts, given: dict[str, str], *, front: bool) -> bool:
-    bare = all(is_visitors(name) for name in given) and not parts.fragment.startswith(("/", "!"))
+    bare = all(is_tracking(name) for name in given) and not parts.fragment.startswith(("/", "!"))
     return (
         _LIST.fullmatch(parts.path) is not None
         or (bare and _EMPTY_LIST.fullmatch(parts.path) is not None)

@@ -1,11 +1,11 @@
-"""Product pages of the shops in the table: which form an address has, and what its parameters choose there."""
+"""Find the product page in an address of a shop from the table, and what its parameters choose."""
 
 import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from zinc_mcp.zinc.product_urls.any_shop import is_named, is_visitors
+from zinc_mcp.zinc.product_urls.any_shop import is_named, is_tracking
 from zinc_mcp.zinc.product_urls.shops import SHOPS, Series, Shop
 from zinc_mcp.zinc.product_urls.url_parts import UrlParts, undone
 
@@ -21,30 +21,32 @@ _CAPTURED = frozenset({"id", "store", "suffix", "offer", "beside"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an address of a known shop names. Values of parameters are spelled as in a query."""
+    """A product page of a known shop. Values of parameters are spelled as in a query."""
 
     number: str
     page: str
-    """The product's page in its plain form, from the slash on."""
+    """The path of the product's page in its plain form."""
     variants: Chosen = ()
     offers: Chosen = ()
     rest: Chosen = ()
     names_two: bool = False
-    """Whether another product's number stands in the path as well."""
+    """Whether the path also holds another product's number."""
     ambiguous: str | None = None
-    """A parameter that counts and has two values."""
+    """The name of a relevant parameter that has two values."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
     path: re.Pattern[str]
     query: tuple[tuple[str, re.Pattern[str]], ...] = ()
-    """Parameters that must be there, in lower case."""
+    """Required parameters, in lower case."""
 
 
 def shop_at(host: str) -> tuple[Shop, str] | None:
-    """Return the row of a host's shop and the shop's own host, or None; a host below a shop's that is no alias of it
-    stands for itself."""
+    """Return the row of a host's shop, and the shop's own host; None for an unknown host.
+
+    A host below a shop's host is unknown unless it is one of the shop's aliases.
+    """
     rows = _rows()
     labels = host.split(".")
     for cut in range(len(labels) - 1):
@@ -58,7 +60,7 @@ def shop_at(host: str) -> tuple[Shop, str] | None:
 
 
 def find_page(shop: Shop, parts: UrlParts) -> Found | None:
-    """Return what an address of this shop names, or None where it has none of the shop's forms."""
+    """Return the product page that an address of this shop names; None if it has none of the shop's forms."""
     path = _without_parameters(parts.path)
     given = _values(parts)
     twice: str | None = None
@@ -76,7 +78,7 @@ def find_page(shop: Shop, parts: UrlParts) -> Found | None:
                     break
                 captured |= {name: text for name, text in match.groupdict().items() if text}
             else:
-                return _read(shop, series, path, captured, given, {name for name, _ in form.query}, parts)
+                return _read_page(shop, series, path, captured, given, {name for name, _ in form.query}, parts)
     return None if twice is None else Found("", "", ambiguous=twice)
 
 
@@ -96,11 +98,11 @@ def plain_page(shop: Shop) -> str:
 
 
 def _without_parameters(path: str) -> str:
-    """Return a path without what servers cut from its segments before they read them (RFC 3986, section 3.3)."""
+    """Return a path without the parameters of its segments, which servers cut off (RFC 3986, section 3.3)."""
     return "".join(f"/{segment.partition(';')[0]}" for segment in path.split("/") if segment)
 
 
-def _read(
+def _read_page(
     shop: Shop,
     series: Series,
     path: str,
@@ -109,7 +111,7 @@ def _read(
     named: set[str],
     parts: UrlParts,
 ) -> Found:
-    number = _numbered(series, captured)
+    number = _number_of(series, captured)
     store = captured.get("store", "").lower()
     page = (f"/{store}" if store else "") + series.plain.format(id=number)
     variants: dict[str, str] = {}
@@ -137,14 +139,14 @@ def _read(
         rest = [
             (each.key, each.value)
             for each in parts.query
-            if not (each.name in read or is_visitors(each.name) or is_named(each.name, shop.trail))
+            if not (each.name in read or is_tracking(each.name) or is_named(each.name, shop.tracking))
         ]
     others = _numbers_in(series, path) - {number, captured.get("beside")}
     others |= _numbers_given(shop, series, given, named) - {number}
     return Found(number, page, _sorted(variants), _sorted(offers), tuple(rest), bool(others), ambiguous)
 
 
-def _numbered(series: Series, captured: dict[str, str]) -> str:
+def _number_of(series: Series, captured: dict[str, str]) -> str:
     number = _cased(captured["id"], series.case).zfill(series.width)
     suffix = captured.get("suffix")
     return f"{number}-{suffix.upper()}" if suffix else number
@@ -155,14 +157,14 @@ def _same(series: Series, value: str, number: str) -> bool:
 
 
 def _numbers_in(series: Series, path: str) -> set[str]:
-    """Return what stands in a path as the numbers of this series do; words of a slug are none."""
+    """Return the parts of a path that look like numbers of this series. Words of a slug are not among them."""
     matches = (pattern.fullmatch(segment) for segment in path.split("/") for pattern in _segments(series))
-    numbers = {_numbered(series, match.groupdict()) for match in matches if match is not None}
+    numbers = {_number_of(series, match.groupdict()) for match in matches if match is not None}
     return {number for number in numbers if len(number) >= 7 and any(character.isdigit() for character in number)}
 
 
 def _numbers_given(shop: Shop, series: Series, given: dict[str, list[str]], named: set[str]) -> set[str]:
-    """Return the numbers of this series in parameters that hold the product's number in another form of its page."""
+    """Return numbers of this series from parameters that hold the product's number in another form of its page."""
     names = {name for form in _forms(series) for name, pattern in form.query if "id" in pattern.groupindex}
     names -= named.union(shop.offer)
     values = {_cased(undone(value), series.case) for name in names for value in given.get(name, [])}
@@ -170,7 +172,7 @@ def _numbers_given(shop: Shop, series: Series, given: dict[str, list[str]], name
 
 
 def _values(parts: UrlParts) -> dict[str, list[str]]:
-    """Return the different values of each parameter, as every spelling of its name gives them; none is empty."""
+    """Return the different non-empty values of each parameter, for all spellings of its name."""
     values: dict[str, list[str]] = {}
     for each in parts.query:
         known = values.setdefault(each.name, [])
@@ -205,7 +207,7 @@ def _no_product(shop: Shop) -> tuple[_Form, ...]:
 
 @cache
 def _segments(series: Series) -> tuple[re.Pattern[str], ...]:
-    """Return how the segments look that hold a number of this series."""
+    """Return the patterns of path segments that hold a number of this series."""
     found: set[str] = set()
     for template in (series.plain.replace("{id}", "<id>"), *series.forms):
         segments = [""]

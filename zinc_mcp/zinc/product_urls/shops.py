@@ -1,7 +1,7 @@
-"""The table of shops: where each has its product pages, and what of an address chooses a variant or another offer.
+"""The table of shops: the forms of their product pages, and the parameters that choose a variant or another offer.
 
-One row a shop. It holds what public lists of link-cleaning rules (ClearURLs, tidy-url, adfilt, Brave) and public
-programs that read these shops say of their addresses. A page is written as a form: `<id>` is the shop's number,
+There is one row for each shop. The sources are public lists of link-cleaning rules (ClearURLs, tidy-url, adfilt, Brave)
+and public programs that read these shops. A page is written as a form: `<id>` is the shop's number,
 `<slug>` one segment of words, `<any>` one or more segments, `<language>` a folder such as `en` or `en-ca`, `<_:...>` a
 regular expression, and `[...]` may be missing. `<store>` names a shop within the shop, `<suffix>` belongs to the
 number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the
@@ -23,9 +23,9 @@ class Series:
     forms: tuple[str, ...] = ()
     case: Literal["upper", "lower", "kept"] = "upper"
     certain: str = ""
-    """A number that words are never mistaken for, where the numbers above may be words as well."""
+    """A stricter pattern that matches no word, if `number` could match words."""
     width: int = 0
-    """Numbers that are shorter have zeros in front (GTIN-14)."""
+    """The width to which shorter numbers are filled with zeros (GTIN-14)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,30 +33,30 @@ class Shop:
     """One row. Names of parameters are in lower case; one that ends with `*` is a beginning."""
 
     hosts: tuple[str, ...]
-    """Each is a shop of its own: other stock, prices and sellers."""
+    """Each host is a separate shop with other stock, prices and sellers."""
     series: tuple[Series, ...]
     aliases: tuple[str, ...] = ()
-    """Hosts below the shop's own that are the same shop, besides `www`, `m` and `mobile`; `*` is each one."""
+    """Subdomains that are the same shop, besides `www`, `m` and `mobile`; `*` stands for every subdomain."""
     variant: tuple[str, ...] = ()
     """Parameters that choose a variant."""
     offer: tuple[str, ...] = ()
     """Parameters that choose a seller, a condition or another offer."""
     renamed: tuple[tuple[str, str], ...] = ()
-    """Parameters that are another name of one above."""
+    """Other names of the parameters above: the other name, and the name above."""
     repeats: tuple[str, ...] = ()
-    """Parameters above that only repeat the number of the path, unless they name another."""
+    """Parameters above that usually repeat the number in the path."""
     no_product: tuple[str, ...] = ()
-    """Forms that look like product pages and are none."""
+    """Forms that look like product pages but are not."""
     complete: bool = True
-    """Whether every product page has one of the forms; what has none is then refused."""
-    trail: tuple[str, ...] = ()
-    """Where the forms are not complete or the rest is kept: parameters that say only where a visitor came from."""
+    """Whether every product page has one of the forms. If so, all other addresses are refused."""
+    tracking: tuple[str, ...] = ()
+    """The shop's own tracking parameters; needed only if the forms are not complete or `keeps_rest` is set."""
     keeps_rest: bool = False
-    """Whether parameters that no row names belong to the product."""
+    """Whether all other parameters belong to the product."""
     part_of: str | None = None
-    """The host of the shop that this one's pages belong to, if that is another."""
+    """The host of the shop that these pages belong to, if it is another one."""
     one_series: bool = False
-    """Whether its hosts, each a shop of its own, number the same products or listings alike."""
+    """Whether its hosts use the same numbers for the same products or listings."""
 
 
 _AMAZON_ASIN = "[A-Z0-9]{10}"
@@ -304,7 +304,7 @@ SHOPS = (
         series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
         no_product=("/international/<any>", "/searchterm/<any>"),
         complete=False,
-        trail=("r", "dataset", "cm_cid", "cm_mmc"),
+        tracking=("r", "dataset", "cm_cid", "cm_mmc"),
     ),
     Shop(
         hosts=("pokemoncenter.com",),
@@ -336,7 +336,7 @@ SHOPS = (
         ),
         # A page that configures a product says the choice in words of its path.
         complete=False,
-        trail=("fnode", "cid", "afid", "aos_*", "at", "ct", "itsct", "itscg", "pt", "mt", "uo", "app", "ls"),
+        tracking=("fnode", "cid", "afid", "aos_*", "at", "ct", "itsct", "itscg", "pt", "mt", "uo", "app", "ls"),
     ),
     Shop(
         hosts=("ikea.com",),
@@ -356,7 +356,7 @@ SHOPS = (
         series=(Series("P[0-9]{3,9}", "/product/{id}", ("[/<store:ca/(?:en|fr)>]/product/[<_:[^/]*->]<id>",)),),
         variant=("skuid",),
         complete=False,
-        trail=("icid*",),
+        tracking=("icid*",),
         keeps_rest=True,
     ),
     Shop(
@@ -365,7 +365,7 @@ SHOPS = (
         series=(Series("[1-9][0-9]{7,16}", "/item/{id}.html", ("/i/<id>.html", "/item/<slug>/<id>.html")),),
         variant=("skuid", "pdp_ext_f"),  # the second holds a `sku_id`
         renamed=(("sku_id", "skuid"),),
-        trail=tuple(
+        tracking=tuple(
             "algo_* curpageloguid pvid scm* ws_ab_test btsid utparam* aff_* gps-id terminal_id mall_affr".split()
         ),
         keeps_rest=True,
@@ -397,4 +397,4 @@ LOOKED_UP = {
     "bestbuy.com": ("bestbuy", "[A-Z][A-Z0-9]+"),  # the BSIN, not the SKU
     "etsy.com": ("etsy", "[0-9]+"),
 }
-"""Zinc's name of a shop whose products it looks up, and the numbers it takes (SDK 2026.10.16, `GET /products/{id}`)."""
+"""Zinc's name of each shop with product look-ups, and the pattern of ids (SDK 2026.10.16, `GET /products/{id}`)."""

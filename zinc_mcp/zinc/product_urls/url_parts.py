@@ -6,17 +6,17 @@ from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _READ_IN_TWO_WAYS = frozenset("\u00df\u03c2\u200c\u200d")
-"""Letters that IDNA 2003 (ours) maps away and IDNA 2008 (browsers) keeps: two different hosts (UTS 46, section 7)."""
+"""Letters that IDNA 2003 (ours) replaces and IDNA 2008 (browsers) keeps, which gives two hosts (UTS 46, section 7)."""
 
 _SHARED_SUFFIX = re.compile(r"(?:co|com|org|net|ac|edu|gov|gob|ne|or|gr|go|nom)\.[a-z]{2}|myshopify\.com")
-"""Suffixes under which every label is somebody else's shop. Not the whole public list: Zinc decides the rest."""
+"""Suffixes under which each label belongs to another shop. This is not the whole public list: Zinc decides the rest."""
 
 
 def ascii_host(host: str) -> str:
     """Return a host in ASCII (punycode for other scripts), lower case, without `www.` and the root's dot.
 
     Raises:
-        ValueError: if it is no usable host.
+        ValueError: the host cannot be used.
     """
     host = host.lower()
     if not host.isascii():
@@ -24,7 +24,7 @@ def ascii_host(host: str) -> str:
             raise ValueError("has an ambiguous host")
         host = host.encode("idna").decode()
     host = host.removesuffix(".")
-    # Only letters that every reader of URLs takes for part of a host: `evil.example\.amazon.com` is not Amazon.
+    # Only letters that every URL reader accepts in a host: `evil.example\.amazon.com` is not Amazon.
     if not _HOST.fullmatch(host):
         raise ValueError("has no usable host")
     return host.removeprefix("www.")
@@ -49,19 +49,19 @@ _TWO_WAYS = "can be read in two ways; give the plain product page"
 
 
 class UrlPartsError(ValueError):
-    """A URL that cannot be read, or in two ways; its text is the end of a sentence about it."""
+    """A URL that is unreadable or ambiguous. The error's text ends a sentence that begins with the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One field of a query, as every server that decodes forms reads it."""
+    """One field of a query, decoded as a form."""
 
     name: str
-    """In lower case, without escapes: to know it by."""
+    """In lower case, without escapes, for looking it up."""
     key: str
-    """As it is written, in one spelling."""
+    """With its case, in one spelling."""
     value: str
-    """In one spelling; empty where there is none."""
+    """In one spelling; empty if there is none."""
 
     @property
     def spelled(self) -> str:
@@ -81,9 +81,9 @@ class UrlParts:
     """In one spelling, without empty segments and the slash at the end; empty for a front page."""
     query: tuple[Parameter, ...]
     fragment: str
-    """In one spelling, without what only marks text on the page."""
+    """In one spelling, without a text directive, which only marks text on the page."""
     fragment_fields: tuple[Parameter, ...]
-    """The fragment read as a query; none where it has no `=`."""
+    """The fragment read as a query; empty if it has no `=`."""
     hides_slash: bool
     """Whether a segment of the path holds an escaped slash."""
 
@@ -92,7 +92,7 @@ def split_url(url: str) -> UrlParts:
     """Return the parts of a direct https URL of a public host.
 
     Raises:
-        UrlPartsError: it is none, or it can be read in two ways.
+        UrlPartsError: it is no such URL, or it is ambiguous.
     """
     if len(url) > MAX_URL:
         raise UrlPartsError(f"is longer than {MAX_URL} characters; give the plain product page")
@@ -118,7 +118,7 @@ def split_url(url: str) -> UrlParts:
 
 
 def host_in(url: str) -> str | None:
-    """Return the host of any URL in ASCII, without `www.`; None where it has no usable one."""
+    """Return the host of any URL in ASCII, without `www.`; None if it has no usable host."""
     try:
         return ascii_host(urlsplit(url).hostname or "")
     except ValueError:
@@ -126,14 +126,14 @@ def host_in(url: str) -> str | None:
 
 
 def undone(text: str) -> str:
-    """Return text with its escapes undone, those of escapes as well, for looking into it."""
+    """Return text without escapes, at any depth of escaping. It is for searching only."""
     while (plainer := unquote(text, errors="replace")) != text:
         text = plainer
     return text
 
 
 def read_fields(query: str) -> tuple[Parameter, ...]:
-    """Return the fields of a query as every server that decodes forms reads them; the bytes are kept."""
+    """Return the fields of a query, decoded as a form. Their bytes are kept."""
     fields: list[Parameter] = []
     for field in query.split("&"):
         key, _, value = field.partition("=")
@@ -162,7 +162,7 @@ def _path(raw: str) -> tuple[str, bool]:
     """Return a path in one spelling, and whether a segment holds an escaped slash.
 
     Raises:
-        UrlPartsError: it has a dot segment, a backslash or a control character, in whatever spelling.
+        UrlPartsError: it has a dot segment, a backslash or a control character, in any spelling.
     """
     segments: list[str] = []
     hides_slash = False
@@ -170,7 +170,7 @@ def _path(raw: str) -> tuple[str, bool]:
         plain = undone(segment)
         if "\\" in plain or _has_control(segment):
             raise UrlPartsError(_TWO_WAYS)
-        # RFC 3986 resolves them, with and without their escapes; servers that know path parameters cut those first.
+        # RFC 3986 resolves dot segments, escaped or not. Servers with path parameters cut the parameters first.
         if any(part.partition(";")[0] in (".", "..") for part in plain.split("/")):
             raise UrlPartsError(_TWO_WAYS)
         hides_slash = hides_slash or "/" in plain
@@ -180,7 +180,7 @@ def _path(raw: str) -> tuple[str, bool]:
 
 
 def _unescaped(text: str) -> str:
-    """Return text of a path where only what needs an escape has one."""
+    """Return a path's text with escapes only for characters that need one."""
 
     def plain(escape: re.Match[str]) -> str:
         character = chr(int(escape[1], 16))
@@ -190,7 +190,7 @@ def _unescaped(text: str) -> str:
 
 
 def _respelled_field(text: str) -> str:
-    # Some servers split fields at a semicolon as well: only the plain one.
+    # Some servers also split fields at an unescaped semicolon, so it is kept unescaped.
     pieces = text.replace("+", "%20").split(";")
     return ";".join(quote(unquote_to_bytes(piece.encode(errors="replace")), safe="") for piece in pieces)
 

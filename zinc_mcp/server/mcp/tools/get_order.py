@@ -15,7 +15,7 @@ from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.text import plain
 from zinc_mcp.views.facts import order_view, unasked_view
-from zinc_mcp.views.sentences import told
+from zinc_mcp.views.sentences import add_sentences
 
 MAX_WAIT_SECONDS = 25
 SHOWS = {
@@ -67,7 +67,7 @@ def tool(service: Service) -> Tool:
             if answer.entry is not None and answer.unasked is not None:
                 unasked = unasked_view(answer.entry, answer.unasked, process.times.clock())
                 view = view.model_copy(update={"unasked": unasked})
-            return shown(told(view, "look"))
+            return shown(add_sentences(view, "look"))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:

@@ -27,7 +27,7 @@ from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, in_doubt, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.facts import order_view
 from zinc_mcp.views.order import RefusalView
-from zinc_mcp.views.sentences import told
+from zinc_mcp.views.sentences import add_sentences
 from zinc_mcp.zinc.address import Address
 from zinc_mcp.zinc.orders import OrderCreate
 
@@ -139,5 +139,5 @@ def _placed(answer: Answer, process: Process, where: str | None = None) -> CallT
         refusal = answer.refusal
         new_orders = RefusalView(code=refusal.code, reason=refusal.summary, next_step=refusal.next_step)
         view = view.model_copy(update={"new_orders": new_orders})
-    view = told(view, "place")
+    view = add_sentences(view, "place")
     return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
