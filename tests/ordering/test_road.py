@@ -88,7 +88,7 @@ async def test_what_a_program_was_asked_to_pay_and_was_not_sent_stays_in_doubt(
 
     async with open_test_process(checkpoint=at, **settings) as process:
         try:
-            told = entry_of(await place(process, BY_WALLET)).state
+            told: str = entry_of(await place(process, BY_WALLET)).state
         except ZincMcpError as error:
             told = error.code
         [entry] = journal_of(home)[0]

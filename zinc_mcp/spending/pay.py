@@ -348,8 +348,10 @@ async def end_unsent(
         told = error.before_sending() if isinstance(error, JournalError) else error
         await end(process, attempt, "refused", what, told, unsent=True)
         return
-    authorised = {} if authorised_cents is None else {"authorised_cents": authorised_cents}
-    await settle(process, attempt, "unknown", what, problem=UNSENT_PROBLEM, **authorised, **FREE)
+    changes: dict[str, Any] = {"problem": UNSENT_PROBLEM, **FREE}
+    if authorised_cents is not None:
+        changes["authorised_cents"] = authorised_cents
+    await settle(process, attempt, "unknown", what, **changes)
 
 
 def _moved_nothing(rail: PayingRail, ending: Ending) -> bool:
