@@ -2,25 +2,34 @@
 
 import dataclasses
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of
+from ordering.full_journal import driven
+from ordering.test_journal import draft
+from ordering.test_journal import entry as opened
 from wanted import BOOK, book, intent, order
 
 from zinc_mcp.checkout.decide import await_decision, decide, questions_for, send_all_approved
 from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
-from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
+from zinc_mcp.journal.admission import Admission
+from zinc_mcp.journal.decision import QuestionRef
+from zinc_mcp.journal.entry import Entry, Limits, Mode
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.unwritten import Unwritten
 from zinc_mcp.process import Clocks, Process
@@ -211,3 +220,38 @@ async def test_whatever_the_journal_does_only_our_own_errors_leave_a_call_and_sa
             break
     else:
         raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("what", ["approve", "decline", "resolve"])
+def test_whoever_decides_while_another_process_moves_the_entry_decides_about_what_stands_then(
+    postgres: Any, clock: HandClock, what: str
+) -> None:
+    name = f"deciding_{what}"
+    postgres.psql(f"DROP DATABASE IF EXISTS {name};")
+    postgres.psql(f"CREATE DATABASE {name};")
+    url = str(postgres.get_uri(name))
+    admission = Admission(admit=lambda entry: Limits(), takes_dialogues=lambda: True, window_seconds=60.0)
+    with Journal.open(url, clock=clock) as journal:
+        entry = opened(journal, draft())
+        if what == "resolve":
+            entry = journal.move(entry, "unknown", "no answer", **FREE)
+        else:
+            asked = {"how": "asked", "id": "an-id-of-it", "digest": "0" * 64, "until": clock.now + 600}
+            entry = journal.ask(entry, asked, 6)
+        about = QuestionRef(entry.id, "an-id-of-it", "0" * 64)
+        said = {"yes": what == "approve", "how": "page", "who": "local", "at": clock.now}
+        acts: dict[str, Callable[[], Any]] = {
+            "approve": lambda: journal.approve(about, None, said, {}, admission),
+            "decline": lambda: journal.decline(about, None, said),
+            "resolve": lambda: journal.resolve(entry.key, order_id=None),
+        }
+        engine = sa.create_engine(driven(url))
+        with ThreadPoolExecutor(1) as beside, engine.connect() as other:
+            other.execute(sa.text("UPDATE zinc_entries SET version = version + 1, state = 'refused'"))
+            acting = beside.submit(acts[what])
+            time.sleep(0.3)
+            assert not acting.done(), "it waits for the other one"
+            other.commit()
+            with pytest.raises(RefusedError):
+                acting.result(timeout=10)
+        engine.dispose()
