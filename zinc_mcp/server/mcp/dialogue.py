@@ -134,10 +134,6 @@ class Dialogue:
         self._address = address
         self._name = secrets.token_urlsafe(16)
         self._was_opened = False
-        if earlier is not None:  # the host is told once, by one name, when the page has done its work
-            self._name, self._was_opened = earlier._name, True
-            earlier._is_followed = True
-            earlier._watching.cancel()
         self._is_followed = False
         self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
         self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
@@ -148,6 +144,10 @@ class Dialogue:
         """None while nothing was said, and when it was closed before anything was."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
+        if earlier is not None:  # the host is told once, by one name, when the page has done its work
+            self._name, self._was_opened = earlier._name, True
+            earlier._is_followed = True
+            earlier._watching.cancel()
 
     @property
     def is_open(self) -> bool:
