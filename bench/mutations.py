@@ -25,26 +25,26 @@ from typing import Any
 
 from bench.sabotage import copied
 
-_PROMISES = "tests/ordering/test_promises.py"
+_PROMISES = "tests/checkout/test_promises.py"
 _ROAD = (
-    "tests/ordering/test_checkout.py", "tests/ordering/test_doubt.py", "tests/ordering/test_campaign_findings.py",
-    _PROMISES, "tests/ordering/test_approval.py", "tests/ordering/test_journal_failures.py",
+    "tests/checkout/test_checkout.py", "tests/checkout/test_doubt.py", "tests/campaign/test_campaign_findings.py",
+    _PROMISES, "tests/consent/test_approval.py", "tests/checkout/test_journal_failures.py",
 )  # fmt: skip
-_WALLET = ("tests/ordering/test_agent.py", "tests/ordering/test_agent_findings.py", _PROMISES)
+_WALLET = ("tests/checkout/test_agent.py", "tests/checkout/test_agent_findings.py", _PROMISES)
 MODULES: Mapping[str, Sequence[str]] = {
     "payments/transaction": ("tests/payments/test_payments_transaction.py",),
     "payments/terms": ("tests/payments/test_payments_terms.py", "tests/payments/test_payments_practice.py"),
     "payments/headers": ("tests/payments/test_payments_challenge.py",),
-    "journal/leases": ("tests/ordering/test_lease.py", "tests/ordering/test_journal.py"),
+    "journal/leases": ("tests/journal/test_lease.py", "tests/journal/test_journal.py"),
     "journal/payment": _WALLET,
-    "journal/settlement": ("tests/ordering/test_money_proved.py", "tests/ordering/test_unclear_answers.py", _PROMISES),
-    "spending/same_order": ("tests/ordering/test_same_order.py", _PROMISES, "tests/ordering/test_doubt.py"),
-    "journal/questions": ("tests/ordering/test_questions.py", "tests/ordering/test_approval.py", _PROMISES),
-    "journal/opening": ("tests/ordering/test_journal.py", "tests/ordering/test_times.py", *_ROAD),
-    "journal/rows": ("tests/ordering/test_journal.py", *_ROAD),
-    "journal/journal": ("tests/ordering/test_journal.py", "tests/ordering/test_lost_commit.py", *_ROAD),
+    "journal/settlement": ("tests/spending/test_money_proved.py", "tests/spending/test_unclear_answers.py", _PROMISES),
+    "spending/same_order": ("tests/spending/test_same_order.py", _PROMISES, "tests/checkout/test_doubt.py"),
+    "journal/questions": ("tests/consent/test_questions.py", "tests/consent/test_approval.py", _PROMISES),
+    "journal/opening": ("tests/journal/test_journal.py", "tests/journal/test_times.py", *_ROAD),
+    "journal/rows": ("tests/journal/test_journal.py", *_ROAD),
+    "journal/journal": ("tests/journal/test_journal.py", "tests/journal/test_lost_commit.py", *_ROAD),
     "spending/proof": _WALLET,
-    "spending/pay": (*_WALLET, "tests/ordering/test_journal_failures.py"),
+    "spending/pay": (*_WALLET, "tests/checkout/test_journal_failures.py"),
     "checkout/send": _ROAD,
     "spending/outcome": (*_ROAD, *_WALLET),
     "checkout/look_up": _ROAD,

@@ -196,7 +196,7 @@ BY_CAMPAIGN = (
     ),
 )
 
-_ORDERING, _PAYMENTS, _SERVING = "tests/ordering/test_promises.py", "tests/payments", "tests/serving"
+_ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
@@ -263,7 +263,7 @@ BY_TESTS = (
         "zinc_mcp/spending/same_order.py",
         "    return shown.keys() <= asked.keys()",
         "    return True",
-        _tests("tests/ordering/test_same_order.py"),
+        _tests("tests/spending/test_same_order.py"),
     ),
     Sabotage(
         "a-lagging-read-undoes-an-ending",
@@ -414,7 +414,7 @@ BY_TESTS = (
         "zinc_mcp/journal/rows.py",
         'ENTRIES.c.version == sa.bindparam("this_version")',
         'ENTRIES.c.version >= sa.bindparam("this_version")',
-        _tests("tests/ordering/test_journal.py::test_a_change_of_an_older_version_is_refused_and_shows_how_it_stands"),
+        _tests("tests/journal/test_journal.py::test_a_change_of_an_older_version_is_refused_and_shows_how_it_stands"),
     ),
     *(
         Sabotage(

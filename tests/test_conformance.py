@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import OpenProcess
-from serving.on_a_port import JSON, initialize, served, token_in
+from server.on_a_port import JSON, initialize, served, token_in
 from started import ROOT
 
 from bench.conformance.relay import authorized, relayed

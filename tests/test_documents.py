@@ -232,7 +232,7 @@ def masked(text: str) -> str:
 
 async def team(place: Place, text: str) -> None:
     """A member is added, and the server serves them by the name and the certificate that are printed."""
-    from serving.test_serving_processes import certificate
+    from server.test_serving_processes import certificate
 
     certificate(place.folder, "zinc.example.com")
     place.environment["ZINC_MCP_SANDBOX"] = "1"

@@ -14,7 +14,7 @@ from fake_zinc import FakeZinc, Step, failure
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from pydantic import SecretStr
-from serving.on_a_port import zinc_on_a_port
+from server.on_a_port import zinc_on_a_port
 from started import ROOT
 from wanted import arguments, book, intent
 

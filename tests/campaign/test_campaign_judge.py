@@ -1,0 +1,207 @@
+"""The campaign's own record of a journal, and what its judge makes of it: each row shown once by a broken journal."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal.test_journal import draft
+
+from bench.agents import Told
+from bench.class_judge import judge_classes
+from bench.evidence import BROKEN, Evidence, Verdict
+from bench.judge import AFTER_THE_PAUSE, NOT_NOTICED, apart, duplicates, unjournalled
+from bench.plan import Intention, Round
+from bench.record import age_doubts, keep_record, read_record
+from bench.record_judge import AT_ONCE, BESIDE_A_DOUBT, TWO_OWNERS, UNCOUNTED, judge_record
+from zinc_mcp.journal.entry import Entry, Limits
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.leases import FREE
+
+WISH = Intention(
+    number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),
+    kill="", behaviour="patient", delay=0.0, clock="", racers=(), follows=False, seed=1,
+)  # fmt: skip
+QUESTIONS = Round(
+    name="001-questions", dialect="default", kind="questions", old_journal=False, repeat_seconds=None,
+    limit_cents=None, price=1000, outage=False, intentions=(WISH,),
+)  # fmt: skip
+
+
+@dataclass
+class Recorded:
+    """A journal that a campaign writes down, and one intention's evidence about it."""
+
+    path: Path
+    journal: Journal
+    posts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def opened(self, **changes: Any) -> Entry:
+        found = self.journal.open_entry(
+            replace(draft(), **changes), Limits(), owner="first", lease_seconds=30.0, window_seconds=86_400.0
+        )
+        assert isinstance(found, Entry)
+        return found
+
+    def judged(self) -> dict[str, int]:
+        entries = [{"id": entry.id, "key": entry.key} for entry in self.journal.entries()]
+        verdict = Verdict()
+        judge_record(verdict, self.path, [Evidence(WISH, posts=self.posts, entries=entries)])
+        return dict(verdict.counts)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Recorded]:
+    path = tmp_path / "journal.db"
+    uptime: Callable[[], tuple[str, float]] = lambda: ("boot", time.monotonic())  # noqa: E731
+    Journal.open(f"sqlite:///{path}").close()
+    keep_record(path)
+    with Journal.open(f"sqlite:///{path}", uptime=uptime) as journal:
+        yield Recorded(path, journal)
+
+
+def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0) -> Entry:
+    lease: dict[str, Any] = {"lease_owner": "second", "lease_until": time.time() + seconds, "lease_boot": "boot"}
+    return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
+
+
+def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> None:
+    entry = recorded.opened()
+    sent = recorded.journal.move(entry, "sending", "sending")
+    recorded.journal.move(sent, "accepted", "accepted by Zinc", order_id="o-1", **FREE)
+    assert recorded.judged() == {}
+    assert [change["state"] for change in read_record(recorded.path)] == ["waiting", "sending", "accepted"]
+    assert all(abs(change["at"] - time.monotonic()) < 60 for change in read_record(recorded.path))
+
+
+@pytest.mark.parametrize("what", ["claimed", "taken over"])
+def test_who_takes_an_entry_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+    taken_over(recorded.journal, recorded.opened(), what)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+@pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])
+def test_who_clears_an_entry_away_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+    recorded.journal.move(recorded.opened(), "refused", what, counts_cents=0, **FREE)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
+def test_an_open_order_that_does_not_count_is_found(recorded: Recorded, state: Any) -> None:
+    recorded.journal.move(recorded.opened(), state, "freed too early", counts_cents=0)
+    assert recorded.judged() == {UNCOUNTED: 1}
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "paid_no_order"])
+def test_an_order_opened_beside_one_in_doubt_is_found_however_old_that_is(recorded: Recorded, state: Any) -> None:
+    first = recorded.journal.move(recorded.opened(), state, "left in doubt", **FREE)
+    assert first.body is not None
+    assert age_doubts(recorded.path, first.body.decode()[:20], 2 * 86_400.0) == 1
+    second = recorded.opened(twin="another-digest")
+    assert second.opened_at - recorded.journal.read(first.id).opened_at > 86_400
+    assert recorded.judged() == {BESIDE_A_DOUBT: 1}
+
+
+@pytest.mark.parametrize(("after", "found"), [(0.05, {AT_ONCE: 1}), (0.6, {})])
+def test_a_post_that_went_again_while_the_first_was_unanswered_is_found(
+    recorded: Recorded, after: float, found: dict[str, int]
+) -> None:
+    recorded.posts = [
+        {"idempotency_key": "k", "credential": None, "rail": "account", "fault": fault, "at": at}
+        for fault, at in (("slow", 100.0), (None, 100.0 + after))
+    ]
+    assert recorded.judged() == found
+
+
+def test_the_owner_s_word_on_an_order_that_is_on_the_wire_is_found(recorded: Recorded) -> None:
+    sent = recorded.journal.move(recorded.opened(), "sending", "sending")
+    recorded.journal.move(sent, "rejected", "resolved by the owner", counts_cents=0, **FREE)
+    assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+def test_the_owner_s_word_on_an_order_that_is_only_looked_at_is_no_fault(recorded: Recorded) -> None:
+    left = recorded.journal.move(recorded.opened(), "unknown", "no answer", **FREE)
+    looked_at = taken_over(recorded.journal, left, "claimed")
+    recorded.journal.move(looked_at, "rejected", "resolved by the owner", counts_cents=0, **FREE)
+    assert recorded.judged() == {}
+
+
+# A Zinc that ignores keys, and what never was journalled
+
+
+def order_of(key: str, number: int) -> dict[str, Any]:
+    return {"order_id": f"o-{number}", "idempotency_key": key, "identity": WISH.identity, "created_at": float(number)}
+
+
+def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential: str | None = None) -> dict[str, Any]:
+    return {"idempotency_key": key, "order_id": None, "rail": rail, "credential": credential, "outcome": "x", "at": at}
+
+
+@pytest.mark.parametrize(
+    ("keys", "paused", "found"),
+    [
+        (("k", "k"), True, set[str]()),
+        (("k", "k"), False, {NOT_NOTICED}),
+        (("k", "other"), True, {"duplicated"}),
+        (("k", "other"), False, {"duplicated"}),
+        (("k",), False, set[str]()),
+    ],
+)
+def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
+    keys: tuple[str, ...], paused: bool, found: set[str]
+) -> None:
+    verdict = Verdict()
+    one = Evidence(WISH, orders=[order_of(key, number) for number, key in enumerate(keys)])
+    duplicates(verdict, one, keys_count=False)
+    apart(verdict, paused, {}, [])
+    assert {name for name in BROKEN if verdict.counts[name]} == found
+    assert verdict.broken is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("post", "broken"),
+    [
+        (post_of("k", 100.5), False),
+        (post_of("k", 102.5), True),
+        (post_of("k", 102.5, rail="agent"), False),
+        (post_of("k", 102.5, rail="agent", credential="c"), True),
+    ],
+)
+def test_who_goes_on_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
+    verdict = Verdict()
+    said = {"code": "paused", "outcome": "refused"}
+    told = Told(tool="place_order", words="", server="a", at=100.0, seconds=0.1, said=said)
+    apart(verdict, True, {1: [told]}, [post])
+    assert (verdict.counts[AFTER_THE_PAUSE], verdict.broken) == (int(broken), broken)
+
+
+@pytest.mark.parametrize(
+    ("post", "lost"),
+    [
+        (post_of("known"), 0),
+        (post_of("never journalled"), 1),
+        (post_of(None), 1),
+        (post_of("never journalled", rail="agent"), 0),
+        (post_of("never journalled", rail="agent", credential="c"), 1),
+    ],
+)
+def test_a_post_that_could_buy_and_was_never_journalled_is_lost_though_no_order_came_of_it(
+    post: dict[str, Any], lost: int
+) -> None:
+    verdict = Verdict()
+    unjournalled(verdict, [post], [{"key": "known"}])
+    assert (verdict.counts["lost"], verdict.broken) == (lost, bool(lost))
+
+
+@pytest.mark.parametrize(("answers", "broken"), [([], True), ([{"at": 1.0, "yes": True, "id": "q"}], False)])
+def test_questions_that_nobody_answered_prove_nothing(
+    tmp_path: Path, answers: list[dict[str, Any]], broken: bool
+) -> None:
+    (tmp_path / "decisions").write_text("".join(json.dumps(each) + "\n" for each in answers), encoding="ascii")
+    entries = [{"id": number, "consent": json.dumps({"id": f"q{number}"})} for number in range(8)]
+    verdict = Verdict()
+    judge_classes(verdict, QUESTIONS, tmp_path, [Evidence(WISH, entries=entries)], {}, [])
+    assert verdict.broken is broken

@@ -1,0 +1,273 @@
+"""What a person sees in a terminal: lines that fit its width, words in one piece, tables that say what they hold."""
+
+import json
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import OpenProcess
+from fake_zinc import FakeZinc
+from journals import entry_of
+from keyboard import at_a_terminal
+from mcp import Client, StdioServerParameters
+from pasting import pasted
+from started import Started
+from wanted import BOOK, book, intent
+
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.cli.screen import wrapped
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import hashed
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+
+PIN = "246810"
+OURS = re.compile(r"-m zinc_mcp [a-z]")
+"""A command to paste, which is one line however long."""
+
+
+@pytest.fixture
+def clock() -> Any:
+    return time.time
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    started = Started(tmp_path)
+    started.configure('[policy]\napproval = "page"\nmax_day = 1000000\n')
+    return started
+
+
+# Lines
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 120])
+def test_words_stay_whole_and_no_line_is_wider_than_the_screen(width: int) -> None:
+    text = "The wallet pays 02aa8179-3ae7 at most $1,234.56, once; well-known, half-way and e-mail stay whole " * 3
+    lines = wrapped(text.strip(), width, "    ")
+    assert [line for line in lines if len(line) > width] == []
+    assert [line for line in lines[1:] if not line.startswith("    ")] == []
+    assert " ".join(line.strip() for line in lines).split() == text.split()
+
+
+@pytest.mark.parametrize("word", ["x" * 95, "界" * 50, f"https://www.amazon.com/{'a-b' * 60}"])
+def test_a_word_longer_than_a_line_is_broken_and_nothing_is_put_into_it(word: str) -> None:
+    lines = wrapped(f"  {word} end", 40, "      ")
+    whole = "".join(line.strip() for line in lines)
+    assert whole in (f"{word}end", f"{word} end")
+    wide = [line for line in lines if len(line) + sum(each == "界" for each in line) > 40]
+    assert wide == []
+
+
+# The demo
+
+
+@pytest.mark.parametrize("width", [120, 44])
+def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path: Path, width: int) -> None:
+    environ = Started(tmp_path).environment
+    code, screen = at_a_terminal(["demo"], environ, seconds=90, columns=width)
+    lines = re.sub(r"\x1b\[[0-9]*m", "", screen).splitlines()
+    assert code == 0
+    last = next(number for number, line in enumerate(lines) if line.startswith("What to do next"))
+    assert [line for line in lines if len(line) > width and not OURS.search(line) and sys.executable not in line] == []
+    assert any(len(line) > 0.8 * width for line in lines[:last]), "all of the width is used"
+    said = " ".join(" ".join(lines).split())
+    assert "nothing new was bought by this call. Practice in the sandbox" in said, "no word is broken"
+    assert "Nothing was bought: all of it was practice." in " ".join(" ".join(lines[last - 4 : last]).split())
+
+
+async def test_what_the_demo_prints_for_a_host_starts_the_server(tmp_path: Path) -> None:
+    started = Started(tmp_path)
+    said = started.process("-m", "zinc_mcp", "demo").stdout
+    assert max(len(line) for line in said.splitlines() if sys.executable not in line) <= 80
+    [configured] = re.findall(r"^\{\n.*?^\}$", said, re.MULTILINE | re.DOTALL)
+    server = json.loads(configured)["mcpServers"]["zinc"]
+    assert os.path.isabs(server["command"])
+    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": started.environment["PYTHONPATH"]}
+    environ |= server["env"]
+    async with Client(StdioServerParameters(command=server["command"], args=server["args"], env=environ)) as client:
+        assert len((await client.list_tools()).tools) == 3
+    line = said.splitlines()[-1]
+    assert shlex.split(line)[-1] == "doctor"
+    home = {"HOME": str(tmp_path), "ZINC_MCP_SANDBOX": "1"}
+    assert "the built-in sandbox" in pasted(line.strip(), environ=home)[1]
+
+
+# The list of orders, and one of them
+
+
+async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
+    """An order that waits, one of two products, and one that was placed."""
+    zinc.products["B07JGBW826"] = {"status": "completed", "title": "The Old Man and the Sea", "price": 1499}
+    async with open_test_process(api_key="zn_live_planted") as ours:
+        first = entry_of(await place(ours, intent(idempotency_key="first", products=[{"url": BOOK}])))
+        two = [{"url": "https://www.amazon.com/dp/B000000002", "quantity": 3}, *book(7)]
+        second = entry_of(await place(ours, intent(idempotency_key="it's;second", products=two)))
+    async with open_test_process() as ours:
+        third = entry_of(await place(ours, replace(intent(products=book(3)), saved_as="home")))
+    return [first, second, third]
+
+
+@pytest.mark.parametrize("width", [100, 80, 40])
+async def test_orders_name_what_was_ordered_when_and_how_to_answer(
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
+) -> None:
+    entries = await _three(open_test_process, zinc)
+    environ = {**started.environment, "TZ": "XYZ-5:30"}  # five and a half hours east
+    code, screen = at_a_terminal(["orders"], environ, columns=width)
+    assert code == 0
+    assert [line for line in screen.splitlines() if len(line) > width and not OURS.search(line)] == []
+    said = " ".join(screen.split())
+    assert said.startswith("Opened (UTC offset) State Amount")
+    assert said.count("+05:30") == 3
+    assert "1 x “The Old Man and the Sea” at amazon.com" in said
+    assert "3 x product B000000002 at amazon.com 1 x product B000000007 at amazon.com" in said
+    for entry in entries:
+        assert f"key {entry.key}" in said
+    hints = [line.strip() for line in screen.splitlines() if " approve " in line]
+    assert len(hints) == 3, "all three wait: practice is asked about too where the policy says so"
+    code, asked = pasted(hints[1], [("Type yes", "no")], Path("/"))
+    assert "3 of product B000000002" in asked
+
+
+async def test_in_a_pipe_each_order_is_one_line_of_a_table(
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
+) -> None:
+    entries = await _three(open_test_process, zinc)
+    for width in ("40", "300"):
+        piped = started.process("-m", "zinc_mcp", "orders", COLUMNS=width).stdout
+        header, *rows = piped.split("\n\n")[0].splitlines()
+        starts = [header.index(name) for name in ("Opened", "Money", "State", "Amount", "Items", "Key")]
+        for row, entry in zip(rows, reversed(entries), strict=True):
+            cells = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
+            assert cells[1:4] == [entry.mode, "waiting", "up to $51.00"]
+            assert cells[5] == entry.key
+        assert "3 x product B000000002 at amazon.com; 1 x product B000000007 at amazon.com" in piped
+
+
+@pytest.mark.parametrize("width", [90, 40])
+async def test_one_order_is_a_page_that_can_be_read(
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
+) -> None:
+    [first, *_] = await _three(open_test_process, zinc)
+    assert at_a_terminal(["decline", first.key], started.environment)[0] == 0
+    code, screen = at_a_terminal(["orders", "show", first.key], started.environment, columns=width)
+    assert code == 0
+    assert [line for line in screen.splitlines() if len(line) > width] == []
+    assert not re.search(r"[{}\[\]]|\"", screen), "no raw JSON"
+    said = " ".join(screen.split())
+    for part in (
+        "Not bought. The answer was no. Nothing was sent.",
+        "“The Old Man and the Sea” at amazon.com",
+        BOOK,
+        "Ada Buyer, New York, US",
+        "the answer was no, in a terminal, by owner",
+        "What happened",
+    ):
+        assert part in said, part
+    assert "Planted Street" not in said
+
+
+async def test_all_orders_of_a_key_are_shown_not_only_the_newest(
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
+) -> None:
+    async with open_test_process(api_key="zn_live_planted") as ours:
+        real = entry_of(await place(ours, intent(idempotency_key="same")))
+    async with open_test_process() as ours:
+        practice = entry_of(await place(ours, intent(idempotency_key="same", products=book(4))))
+    shown = started.run("orders", "show", "same").stdout
+    assert shown.index("1 of 2 with this key") < shown.index("B000000004") < shown.index("2 of 2") < shown.index(BOOK)
+    assert shown.count("What happened") == 2
+    record = json.loads(started.run("orders", "show", "same", "--json").stdout)
+    assert (record["id"], [other["id"] for other in record["others"]]) == (practice.id, [real.id])
+    assert json.loads(started.run("orders", "show", "same", "--json").stdout)["events"][0]["state"] == "waiting"
+    assert "with this key" not in started.run("orders", "show", real.order_id or "same-not").stdout
+
+
+async def test_an_order_of_two_callers_under_one_id_or_purged_is_still_a_page(
+    open_test_process: OpenProcess, zinc: FakeZinc, started: Started
+) -> None:
+    entries = await _three(open_test_process, zinc)
+    at_a_terminal(["decline", entries[1].key], started.environment)
+    assert started.run("orders", "purge", "--older-than", "0").returncode == 0
+    shown = started.run("orders", "show", entries[1].key).stdout
+    assert "what was ordered and where it went (purge)" in shown
+    assert "amazon.com" in started.run("orders").stdout
+
+
+# The owner's word
+
+
+def _failed(started: Started) -> Entry:
+    from pasting import opened
+
+    with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+        paid = journal.move(opened(journal, "failed"), "sending", "sent", authorised_cents=5100, rail="agent")
+        return journal.move(paid, "failed", "Zinc says order_failed")
+
+
+WORDS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "money that came back": (("orders", "refunded", "failed", "2000"), "$20.00 has come back"),
+    "an order in doubt": (("orders", "resolve", "doubtful", "--not-bought"), "doubtful is now rejected"),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_owner_s_word_on_money_needs_the_pin(started: Started, word: str) -> None:
+    words, done = WORDS[word]
+    from pasting import opened
+
+    _failed(started)
+    with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+        sending = journal.move(opened(journal, "doubtful"), "sending", "sent", attempts=1)
+        journal.move(sending, "unknown", "no answer", lease_until=None)
+        journal.set_pin(hashed(PIN))
+    code, screen = at_a_terminal(words, started.environment, [("PIN", "246811")])
+    assert (code, "That was not the PIN. Nothing was changed." in screen, done in screen) == (1, True, False)
+    ended = started.process("-m", "zinc_mcp", *words)
+    assert (ended.returncode, "needs a terminal" in ended.stderr) == (1, True)
+    with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
+        assert [entry.state for entry in journal.entries()] == ["unknown", "failed"]
+        assert journal.entries()[1].counts_cents == 5100
+    code, screen = at_a_terminal(words, started.environment, [("PIN", PIN)])
+    assert (code, done in screen) == (0, True), screen
+
+
+# Members
+
+
+async def test_a_member_connects_with_what_members_add_prints(open_test_process: OpenProcess, home: Path) -> None:
+    from server.on_a_port import served
+
+    from zinc_mcp.owner.members import list_members
+
+    started = Started(home.parent)
+    async with open_test_process(sandbox=True) as ours, served(ours, members_only=True) as origin:
+        added = started.run("members", "add", "ada", "--url", origin)
+        assert list_members(home / "members.json") == ["ada"]
+        token = added.stdout.strip()
+        assert token not in added.stderr
+        [snippet] = re.findall(r"^\{\n.*?^\}$", added.stderr, re.MULTILINE | re.DOTALL)
+        server = json.loads(snippet)["mcpServers"]["zinc"]
+        assert (server["type"], server["url"]) == ("http", f"{origin}/mcp")
+        for part in ("Authorization: Bearer TOKEN", f"{origin}/sse", f"{origin}/approve/"):
+            assert part in added.stderr
+        headers = {name: value.replace("TOKEN", token) for name, value in server["headers"].items()}
+        assert len(await _tools(server["url"], headers)) == 3
+
+
+async def _tools(url: str, headers: Mapping[str, str]) -> list[str]:
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with httpx2.AsyncClient(headers=dict(headers), timeout=20) as http:
+        async with Client(streamable_http_client(url, http_client=http)) as client:
+            return [tool.name for tool in (await client.list_tools()).tools]

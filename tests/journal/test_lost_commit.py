@@ -1,0 +1,166 @@
+"""PostgreSQL over a connection that is cut after a commit: what this process knows it never sent is freed again."""
+
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from conftest import HandClock, OpenProcess
+from fake_zinc import FakeZinc
+from journal.test_crash_consistency import place
+from journals import entry_of
+from wanted import book, intent, order
+
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.pin import asked_pin
+
+
+class Cutting:
+    """A proxy to a PostgreSQL server that lets a commit through, takes the answer, and cuts the connection."""
+
+    def __init__(self, where: str | tuple[str, int]) -> None:
+        self._where = where
+        self.cuts = 0
+        """How many of the next commits are cut."""
+        self.passes = 0
+        """How many go through before that."""
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                server = socket.socket(socket.AF_UNIX if isinstance(self._where, str) else socket.AF_INET)
+                server.connect(self._where)
+                cut = threading.Event()
+                for ends in ((client, server, True, cut), (server, client, False, cut)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, to: socket.socket, asks: bool, cut: threading.Event) -> None:
+        with suppress(OSError):
+            while part := source.recv(65_536):
+                if asks and b"COMMIT" in part:
+                    if self.passes > 0:
+                        self.passes -= 1
+                    elif self.cuts > 0:
+                        self.cuts -= 1
+                        cut.set()
+                if not asks and cut.is_set():
+                    break  # the server has answered: it is committed
+                to.sendall(part)
+        for end in (source, to):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            if not asks:
+                end.close()
+
+
+@pytest.fixture
+def behind(postgres: Any) -> Generator[tuple[Cutting, str, str]]:
+    """Give the proxy, the journal's address through it, and the address around it."""
+    name = "lost_commits"
+    postgres.psql(f"DROP DATABASE IF EXISTS {name};")
+    postgres.psql(f"CREATE DATABASE {name};")
+    straight = str(postgres.get_uri(name))
+    split = urlsplit(straight)
+    folder = parse_qs(split.query).get("host", [None])[0]
+    where: str | tuple[str, int]
+    if folder is not None:
+        port = parse_qs(split.query).get("port", [split.port or 5432])[0]
+        where = f"{unquote(folder)}/.s.PGSQL.{port}"
+    else:
+        where = (split.hostname or "127.0.0.1", split.port or 5432)
+    proxy = Cutting(where)
+    user = f"{split.username}{f':{split.password}' if split.password else ''}@" if split.username else ""
+    yield proxy, f"postgresql://{user}127.0.0.1:{proxy.port}/{name}?sslmode=disable", straight
+    proxy.close()
+
+
+def seen(address: str, clock: HandClock) -> list[Entry]:
+    with Journal.open(address, clock=clock) as journal:
+        return journal.entries()
+
+
+def nothing_was_sent(told: object) -> None:
+    assert isinstance(told, JournalError), told
+    assert "Nothing was sent." in told.summary
+    assert not told.money_may_have_moved
+
+
+async def test_an_order_whose_opening_was_committed_unheard_is_free_again(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, straight = behind
+    async with open_test_process(journal=address) as process:
+        entry_of(await place_order.place(process, intent()))
+        proxy.cuts = 1
+        nothing_was_sent(await place(process, intent(products=book(2))))
+        [lost, _] = seen(straight, clock)
+        assert (lost.state, lost.counts_cents) == ("refused", 0), "freed at the next good connection"
+        assert entry_of(await place_order.place(process, intent(products=book(2)))).state == "accepted"
+        assert len(zinc.orders) == 2
+
+
+async def test_what_could_not_be_freed_yet_is_freed_when_the_process_ends(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, straight = behind
+    async with open_test_process(journal=address) as process:
+        entry_of(await place_order.place(process, intent()))
+        proxy.cuts = 3
+        nothing_was_sent(await place(process, intent(products=book(3))))
+        proxy.cuts = 0
+    assert [entry.counts_cents for entry in seen(straight, clock)] == [0, 5100]
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize(("passes", "state"), [(0, "refused"), (1, "refused"), (2, "refused")])
+async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_and_is_free_again(
+    open_test_process: OpenProcess,
+    zinc: FakeZinc,
+    clock: HandClock,
+    behind: tuple[Cutting, str, str],
+    passes: int,
+    state: str,
+) -> None:
+    proxy, address, straight = behind
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
+        await asked_pin(process.journal, "local")  # the journal is open
+        proxy.passes, proxy.cuts = passes, 1
+        nothing_was_sent(await place(process, Intent("local", "agent", order())))
+        [lost] = seen(straight, clock)
+        assert (lost.state, lost.counts_cents) == (state, 0)
+        assert zinc.settlements == []
+        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
+    assert len(zinc.settlements) == len(zinc.orders) == 1
+
+
+async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_is_not_kept(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, straight = behind
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
+        await asked_pin(process.journal, "local")
+        proxy.passes, proxy.cuts = 3, 1
+        told = entry_of(await place_order.place(process, Intent("local", "agent", order())))
+        assert (told.state, told.counts_cents) == ("refused", 0)
+        assert zinc.settlements == []
+        with Journal.open(straight, clock=clock) as journal:
+            payment = journal.payment(told.id)
+        assert payment is not None
+        assert payment.credential is None
+        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
+    assert len(zinc.settlements) == len(zinc.orders) == 1
