@@ -36,8 +36,10 @@ KEEP_ALIVE_SECONDS = 5
 """How long a connection may say nothing at all after an answer."""
 UNREAD_SECONDS = 30.0
 """How long a client may leave an answer unread."""
-MAX_LATE_BYTES = 1024 * 1024
+MAX_LATE_BYTES = 32 * 1024 * 1024
 """So much of a body may still come after the answer to it: a client that sends first and reads then gets its answer."""
+MAX_LATE_PARSED_BYTES = 1024 * 1024
+"""So much of that is looked through for its end, so that the connection can go on; the rest is dropped."""
 
 _CONNECTION = "zinc_mcp.connection"
 _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
@@ -196,6 +198,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._late_bytes += nbytes
             if self._late_bytes > MAX_LATE_BYTES:
                 self.end()
+            if self._late_bytes > MAX_LATE_PARSED_BYTES:
                 return
         self.data_received(bytes(self._piece[:nbytes]))
 
