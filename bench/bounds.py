@@ -107,6 +107,7 @@ REQUESTS = (
     Bound("silence after an answer", "server.http.connections.KEEP_ALIVE_SECONDS", "seconds", "closed"),
     Bound("an answer that nobody reads", "server.http.connections.UNREAD_SECONDS", "seconds", "closed"),
     Bound("what comes of a body after the answer to it", "server.http.connections.MAX_LATE_BYTES", "bytes", "closed"),
+    Bound("the same of a body in chunks", "server.http.connections.MAX_LATE_CHUNKED_BYTES", "bytes", "closed"),
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),

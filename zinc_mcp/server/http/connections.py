@@ -36,8 +36,10 @@ KEEP_ALIVE_SECONDS = 5
 """How long a connection may say nothing at all after an answer."""
 UNREAD_SECONDS = 30.0
 """How long a client may leave an answer unread."""
-MAX_LATE_BYTES = 1024 * 1024
+MAX_LATE_BYTES = 32 * 1024 * 1024
 """So much of a body may still come after the answer to it: a client that sends first and reads then gets its answer."""
+MAX_LATE_CHUNKED_BYTES = 1024 * 1024
+"""The same of a body in chunks, which may be a byte long each and take long to be counted."""
 
 _CONNECTION = "zinc_mcp.connection"
 _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
@@ -194,7 +196,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         cycle = self._cycle()
         if cycle is not None and cycle.response_complete and cycle.more_body:
             self._late_bytes += nbytes
-            if self._late_bytes > MAX_LATE_BYTES:
+            is_chunked = any(name == b"transfer-encoding" for name, _ in cycle.scope["headers"])
+            if self._late_bytes > (MAX_LATE_CHUNKED_BYTES if is_chunked else MAX_LATE_BYTES):
                 self.end()
                 return
         self.data_received(bytes(self._piece[:nbytes]))
