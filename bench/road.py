@@ -26,8 +26,8 @@ from zinc_mcp.wiring import open_process
 from zinc_mcp.zinc.orders import OrderCreate
 
 PACKAGE = f"{Path(zinc_mcp.__file__).parent}/"
-MARKS: dict[RailName, tuple[int, int]] = {"account": (20, 90), "agent": (28, 200)}
-"""At most so many files, and changes of file."""
+MARKS: dict[RailName, tuple[int, int]] = {"account": (31, 180), "agent": (45, 360)}
+"""At most so many files, and changes of file: little more than today, so that a longer road is noticed."""
 _BEFORE = 3
 """Orders that are placed first: they load what there is."""
 
