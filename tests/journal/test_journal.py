@@ -297,13 +297,14 @@ def test_an_order_is_adopted_once(journal: Journal, clock: HandClock) -> None:
     assert opened(journal, draft()) == Standing(first, same_key=False)
 
 
-def test_an_order_is_adopted_beside_what_was_never_sent_under_its_key_or_is_another_callers(
+def test_an_adopted_order_takes_the_place_of_what_was_never_sent_under_its_key_and_of_nothing_of_others(
     journal: Journal, clock: HandClock
 ) -> None:
     never_sent = journal.move(entry(journal, draft(1, idempotency_key="key-1")), "refused", "limits")
     another = entry(journal, draft(1, caller="ada", idempotency_key="key-1"))
     adopted = journal.adopt(draft(1), "key-1", "o-1", "pending", clock.now - 10)
-    assert adopted.id not in (never_sent.id, another.id)
+    assert adopted.id == never_sent.id
+    assert journal.read(another.id) == another
     assert (adopted.state, adopted.order_id, adopted.caller) == ("accepted", "o-1", "local")
     assert journal.adopt(draft(1), "key-1", "o-1", "pending", clock.now - 10) == adopted
 

@@ -1,5 +1,6 @@
 """PostgreSQL over a connection that is cut after a commit: what this process knows it never sent is freed again."""
 
+import re
 import socket
 import threading
 from collections.abc import Generator
@@ -52,7 +53,7 @@ class Cutting:
     def _pass(self, source: socket.socket, to: socket.socket, asks: bool, cut: threading.Event) -> None:
         with suppress(OSError):
             while part := source.recv(65_536):
-                if asks and b"COMMIT" in part:
+                if asks and re.search(rb"COMMIT(?!TED)", part):
                     if self.passes > 0:
                         self.passes -= 1
                     elif self.cuts > 0:

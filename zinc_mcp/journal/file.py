@@ -96,13 +96,14 @@ class JournalFile:
         """The id of the newest entry that this process has written."""
         return self._newest
 
-    def goes_on_from(self, former: "JournalFile") -> None:
+    def goes_on_from(self, former: "JournalFile", *, is_same: bool) -> None:
         """Hold on to the file that this process has used before it closed the journal and opened it again.
 
-        Its log is another one each time.
+        Its log is another one each time. `is_same` says whether the journal in it was created at the same time: a new
+        file may get the number of one that was deleted.
         """
         if self._path is not None and self._path in former._seen:
-            self._seen = {self._path: former._seen[self._path]}
+            self._seen = {self._path: former._seen[self._path] if is_same else None}
         self._newest = max(self._newest, former._newest)
 
     def check(self, newest: int) -> None:

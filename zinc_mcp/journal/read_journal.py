@@ -182,10 +182,14 @@ class ReadJournal(OpenJournal):
             standing = opening.standing_twin(connection, draft, self._times.earliest() - window_seconds, ())
         return None if standing is None else standing.entry
 
+    def created_at(self) -> str | None:
+        """Return when this journal was created, as it stands in it: another journal has another time."""
+        with self._reading() as connection:
+            return rows.meta(connection, "created_at")
+
     def age_seconds(self) -> float:
         """Return how long ago this journal was created."""
-        with self._reading() as connection:
-            created = rows.meta(connection, "created_at")
+        created = self.created_at()
         try:
             return self._times.earliest() - float(created or 0.0)
         except ValueError:

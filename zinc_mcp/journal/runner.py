@@ -37,6 +37,7 @@ class Runner:
         self._one = anyio.CapacityLimiter(1)
         self._is_old = False
         self._file: JournalFile | None = None
+        self._created: str | None = None
         """Stays over a closing: what is opened again must be the same."""
         self.used = anyio.Event()
         """Set once the journal has been used."""
@@ -109,9 +110,10 @@ class Runner:
             self._close()  # it may be writable by now
         if self._journal is None:
             self._journal = self._opener()
+            created = self._journal.created_at()
             if self._file is not None:
-                self._journal.file.goes_on_from(self._file)
-            self._file = self._journal.file
+                self._journal.file.goes_on_from(self._file, is_same=created == self._created)
+            self._file, self._created = self._journal.file, created
             self._glance = self._journal.glance()
             self._look_again = time.monotonic() + READ_ONLY_SECONDS
         if self._journal.has_never_sent:
