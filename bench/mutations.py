@@ -6,7 +6,7 @@
 
 Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
 tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.
-What survived is printed; `docs/mutations.md` says what became of the last run's.
+What survived is printed.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def tried(module: str, tree: Path, deadline: float) -> None:
 def main() -> int:
     """Try the chosen modules and print what survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as ordering/lease; all of them if none")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as journal/leases; all of them if none")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so long (600)")
     parser.add_argument("--list", action="store_true", help="list the modules and their tests, and end")
     chosen = parser.parse_args()
