@@ -276,3 +276,26 @@ async def test_a_yes_is_refused_at_once_where_its_callers_orders_on_that_rail_ar
         with pytest.raises(RefusedError) as refused:
             await decide(terminal, yes(asked, how="terminal"))
     assert refused.value.code == "paused"
+
+
+@pytest.mark.parametrize("wallet", [False, True])
+async def test_what_was_marked_and_not_sent_for_hours_is_not_sent_any_more(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, wallet: bool
+) -> None:
+    slept = False
+
+    def sleeping(step: str) -> None:
+        nonlocal slept
+        if step == "sending" and not slept:
+            slept = True
+            clock.pass_seconds(6 * 3600)
+
+    settings: dict[str, Any] = {"api_key": None, "wallet": "sandbox"} if wallet else {}
+    async with open_test_process(checkpoint=sleeping, **settings) as process:
+        with pytest.raises(RefusedError, match="stood still for a long time"):
+            await place(process, BY_WALLET if wallet else intent())
+        [entry] = journal_of(home)[0]
+        assert (entry.state, entry.counts_cents, zinc.orders) == ("refused", 0, {})
+        again = entry_of(await place(process, BY_WALLET if wallet else intent()))
+    assert again.state == "accepted"
+    assert len(zinc.orders) == 1

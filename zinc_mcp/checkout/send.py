@@ -189,6 +189,13 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
             raise
         await pay.end_unsent(process, attempt, rail, f"not sent: {error.code}", error)
         return False
+    if first and _is_old(process, attempt.entry):
+        error = RefusedError(
+            "The process stood still for a long time before it sent the order, so nothing was sent.",
+            "Place the order again if it is still wanted.",
+        )
+        await _not_sent(process, attempt, rail, "too late", error, first=True)
+        return False
     return True
 
 
@@ -318,9 +325,19 @@ def _is_recent(process: Process, entry: Entry) -> bool:
     """Say whether an entry was first sent a short while ago, by our clock and by Zinc's."""
     if entry.first_sent_at is None:
         return False
-    ours, zinc = process.times.clock() - entry.first_sent_at, process.times.zinc()
-    theirs = 0.0 if zinc is None or entry.zinc_at is None else zinc - entry.zinc_at
+    ours, theirs = _seconds_since_marked(process, entry)
     return 0 <= ours <= process.clocks.repeat and -APART_SECONDS <= theirs <= process.clocks.repeat
+
+
+def _is_old(process: Process, entry: Entry) -> bool:
+    """Say whether an entry was marked for sending so long ago that nobody waits for it, by our clock or by Zinc's."""
+    return max(_seconds_since_marked(process, entry)) > process.clocks.repeat
+
+
+def _seconds_since_marked(process: Process, entry: Entry) -> tuple[float, float]:
+    zinc = process.times.zinc()
+    ours = 0.0 if entry.first_sent_at is None else process.times.clock() - entry.first_sent_at
+    return ours, 0.0 if zinc is None or entry.zinc_at is None else zinc - entry.zinc_at
 
 
 async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
