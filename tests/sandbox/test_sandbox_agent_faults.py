@@ -92,7 +92,7 @@ async def test_what_a_careless_payer_loses_is_counted() -> None:
 
     paid = await wallet.pay(challenge, Charge(), now=0.0)
     assert (await agent.send(paid.authorization.get_secret_value())).status_code == 201
-    assert sandbox.settlements()[0]["amount_cents"] == 51_000
+    assert sandbox.settlements()[0]["amount_cents"] == 5_101
 
 
 async def test_no_challenge_at_all() -> None:

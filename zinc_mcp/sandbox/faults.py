@@ -37,7 +37,7 @@ ordered), and has two more:
     settled_no_order  the payment is settled, no order is created, and the answer is 500
 `?pay_fault=` acts on the unpaid POSTs. All faults above spoil the answer. These put a lie into every challenge
 (`falsify`, `garble`):
-    wrong_amount     ten times the right amount
+    wrong_amount     a cent more than the right amount, which no limit stops
     odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
                      `odd_amount` is the first
     wrong_currency   euros, or another token
@@ -176,7 +176,8 @@ def _false(lie: str, draft: Draft, post: Post) -> Draft:
     details = dict(draft.request.get("methodDetails", {}))
     match lie:
         case "wrong_amount":
-            return replace(draft, cents=draft.cents * 10, request={**draft.request, "amount": str(units * 10)})
+            more = units // draft.cents * (draft.cents + 1)
+            return replace(draft, cents=draft.cents + 1, request={**draft.request, "amount": str(more)})
         case "odd_amount_underscore":
             amount = f"{units:_}" if units >= 1_000 else f"0_{units}"
             return replace(draft, request={**draft.request, "amount": amount})
