@@ -138,7 +138,7 @@ REQUESTS = (
     Bound("a form of the approval page", "server.pages.approval.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
     Bound("requests for `/readyz` that wait for one look", "server.http.app.MOST_ASKING", "", "503"),
-    Bound("requests of one caller at once", "server.http.shares.MOST_REQUESTS", "", "429"),
+    Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),
     Bound("streams of one caller", "server.http.shares.MOST_STREAMS", "", "429"),
     Bound(
         "sessions of one caller",

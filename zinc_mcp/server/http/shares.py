@@ -16,7 +16,7 @@ from zinc_mcp.server.callers import let_in, member_of
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64
-"""Under way at once, of one caller, streams included. Fewer where the process has few files (`connections`)."""
+"""Under way at once, of one caller, beside its streams. Fewer where the process has few files (`connections`)."""
 MOST_STREAMS = 16
 """Open at once, of one caller: GET on `/mcp` and `/sse`."""
 MOST_SESSIONS = 32
@@ -200,10 +200,12 @@ class Shares:
 def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
     """Return the status and the code of what is in the way of one more request; None when it is let through."""
     connection = request.connection
-    most = MOST_REQUESTS if connection is None else min(MOST_REQUESTS, connection.most_of_one)
-    if len(share.requests) >= most:
+    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.most_of_one
+    streams = sum(each.is_stream for each in share.requests)
+    of_kind = streams if request.is_stream else len(share.requests) - streams
+    if len(share.requests) >= of_files or (not request.is_stream and of_kind >= MOST_REQUESTS):
         return 429, "too_many_requests"
-    if request.is_stream and sum(each.is_stream for each in share.requests) >= min(MOST_STREAMS, most // 2):
+    if request.is_stream and of_kind >= min(MOST_STREAMS, of_files // 2):
         return 429, "too_many_streams"
     if connection is not None and not connection.take():
         return 503, "too_many_connections"
