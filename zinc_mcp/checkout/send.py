@@ -190,11 +190,11 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
         await pay.end_unsent(process, attempt, rail, f"not sent: {error.code}", error)
         return False
     if first and _is_old(process, attempt.entry):
-        error = RefusedError(
+        too_late = RefusedError(
             "The process stood still for a long time before it sent the order, so nothing was sent.",
             "Place the order again if it is still wanted.",
         )
-        await _not_sent(process, attempt, rail, "too late", error, first=True)
+        await _not_sent(process, attempt, rail, "too late", too_late, first=True)
         return False
     return True
 
