@@ -35,8 +35,9 @@ BROKEN = (
     "POSTs after the pause",
     "rounds of questions that nobody answered",
 )
-"""What breaks a promise. All of them must be zero; the last proves nothing of what it should, two before it are about a
-Zinc that ignores keys, four before those `bench.record_judge`'s, five before them `bench.class_judge`'s."""
+"""Rows that count broken promises: all must be zero. The last one counts rounds that proved nothing. The two before it
+are about a Zinc that ignores keys, the four before those come from `bench.record_judge`, and the five before them from
+`bench.class_judge`."""
 BROKEN_BY_WALLET = (
     "second credentials",
     "paid twice",

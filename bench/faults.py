@@ -221,7 +221,7 @@ class Campaign:
             await person.ended()
         await asyncio.gather(*(server.stop() for server in [*servers, *practice]))
         if "agent" in each.rails and not people:
-            # Whoever pays anew because the first payment lapsed may be left in doubt again.
+            # A new payment after the first one lapsed may be left in doubt again.
             for _ in range(self._evenings):
                 lapsed = challenge_seconds(each) + PROOF_SECONDS
                 over = lapsed if any(agent.doubtful for agent in agents) else LEASES_OVER

@@ -1,4 +1,4 @@
-"""What the fault campaign on the agent rail found, each as the smallest test that shows it."""
+"""Findings of the fault campaign on the agent rail, each as the smallest test that shows it."""
 
 import dataclasses
 from collections.abc import Callable
