@@ -42,6 +42,9 @@ KILL_POINTS = (
 _UNPAID_POINTS = ("opened:1", "signing:1", "headers:1", "ended:1")
 """Those that an unpaid request can come by which leads to no payment."""
 
+_ABOUT_MONEY = [f"{UNPAID_MARK}{name}" for name in ("wrong_amount", "wrong_currency", "splits", "duplicate_keys")]
+"""Lies that would take more money, or send it elsewhere."""
+
 _ASKED_HERE = WALLETS_ALONE | {"listing", "conflict_identifier", "keys", "errors"}
 
 _PARTS: Parts = {
@@ -107,9 +110,14 @@ class AgentDraw(Draw):
         return dataclasses.replace(found, rails=("account", "agent") if kind == "rails" else ("agent",))
 
     def fault_of(self, number: int) -> str:
-        """See `Draw.fault_of`: the paid request's faults more often, since there is the money."""
-        some = _SHARED if self._kind == "rails" else FAULTS if number % 3 == 0 else _OF_THE_PAID
-        return some[number // 3 % len(some)]
+        """See `Draw.fault_of`: the paid request's faults and lies about money more often."""
+        if self._kind == "rails":
+            return _SHARED[number // 3 % len(_SHARED)]
+        some: Sequence[str] = _OF_THE_PAID
+        every = 3
+        if number % 6 in (0, 3):
+            some, every = (FAULTS, _ABOUT_MONEY)[number % 6 // 3], 6
+        return some[number // every % len(some)]
 
     def finished(self, drawn: Intention) -> Intention:
         """See `Draw.finished`."""
