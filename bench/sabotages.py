@@ -70,7 +70,7 @@ BY_CAMPAIGN = (
         "open-orders-do-not-count",
         "a reservation counts against the limits while its order is open",
         "zinc_mcp/journal/rows.py",
-        '        "counts_cents": reserved,',
+        '        "counts_cents": draft.reserved_cents,',
         '        "counts_cents": 0,',
         _account("slow", red=("reservations that do not count", "limit overruns")),
     ),
@@ -276,7 +276,7 @@ BY_TESTS = (
     Sabotage(
         "commits-not-synced",
         "what is committed is on the disk",
-        "zinc_mcp/journal/database.py",
+        "zinc_mcp/journal/sqlite.py",
         '"synchronous=FULL"',
         '"synchronous=NORMAL"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
@@ -284,7 +284,7 @@ BY_TESTS = (
     Sabotage(
         "syncs-not-full",
         "what is committed has left the disk's own memory, where a system can ask for that",
-        "zinc_mcp/journal/database.py",
+        "zinc_mcp/journal/sqlite.py",
         '"fullfsync=1"',
         '"fullfsync=0"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),

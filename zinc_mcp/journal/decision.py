@@ -6,6 +6,8 @@ for the same goods may have come. So the transaction that takes a yes, or marks 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -13,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import Entry, Limits
+from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -157,6 +160,25 @@ def approved_too_long_ago() -> RefusedError:
         "Place the order again to be asked again.",
         code="approval_expired",
     )
+
+
+def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
+    """Return under which name a pause of one caller on one rail is kept."""
+    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
+
+
+def refuse_when_paused(why: str | None) -> None:
+    """Raise the refusal of a paused journal; None is one that is not.
+
+    Raises:
+        RefusedError: `paused`.
+    """
+    if why is not None:
+        raise RefusedError(
+            "Ordering is paused.",
+            f"Tell the user: {command('resume')} ends the pause once they have looked into it.",
+            code="paused",
+        )
 
 
 def wait_seconds(wrong: int) -> float:

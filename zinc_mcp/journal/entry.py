@@ -152,6 +152,11 @@ class Draft:
     near: tuple[str, ...] = ()
     """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
 
+    @property
+    def reserved_cents(self) -> int:
+        """What counts against the limits while it is not settled: ceiling plus fee."""
+        return self.ceiling_cents + self.fee_cents
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -9,12 +9,12 @@ or the owner's word in a terminal. A price that contradicts itself settles nothi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import WITHOUT_ORDER, Entry, State
+from zinc_mcp.journal.entry import OPEN, WITHOUT_ORDER, Entry, State
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.responses import Order
 
@@ -23,8 +23,8 @@ Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
 OWNERS_WORD = "refunded_by_owner_cents"
 """In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
 
-NOT_BOUGHT: frozenset[State] = WITHOUT_ORDER | {"failed", "cancelled"}
-_ENDED: frozenset[State] = NOT_BOUGHT | {"placed", "paid_no_order"}
+NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
+_ENDED: frozenset[State] = frozenset(get_args(State)) - OPEN
 
 _SENTENCES: Mapping[Doubt, str] = {
     "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",

@@ -25,9 +25,9 @@ from zinc_mcp.journal.money import Payment
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.file import JournalFile
-    from zinc_mcp.journal.glance import Glance
     from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.journal.read_journal import SecondReader
+    from zinc_mcp.journal.sqlite import JournalFile
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Runner:
         """Remember how to open the journal; SQLAlchemy is imported and the file touched only on first use."""
         self._opener = opener
         self._journal: Journal | None = None
-        self._glance: Glance | None = None
+        self._second: SecondReader | None = None
         self._look_again = 0.0
         self._one = anyio.CapacityLimiter(1)
         self._is_old = False
@@ -75,10 +75,7 @@ class Runner:
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(
-            lambda glance: glance.find(handle, caller, mode),
-            lambda journal: journal.find(handle, caller=caller, mode=mode),
-        )
+        return await self._seen(lambda journal: journal.find(handle, caller=caller, mode=mode))
 
     async def read(self, entry_id: int) -> Entry:
         """`Journal.read`, without waiting for the thread where that can be.
@@ -86,7 +83,7 @@ class Runner:
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(lambda glance: glance.read(entry_id), lambda journal: journal.read(entry_id))
+        return await self._seen(lambda journal: journal.read(entry_id))
 
     async def move(
         self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
@@ -114,13 +111,13 @@ class Runner:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._close, limiter=self._one)
 
-    async def _seen(self, look: Callable[[Glance], T], work: Callable[[Journal], T]) -> T:
-        if self._glance is not None:
-            from zinc_mcp.journal.glance import NothingSeenError
+    async def _seen(self, look: Callable[[SecondReader | Journal], T]) -> T:
+        if self._second is not None:
+            from zinc_mcp.journal.sqlite import NothingSeenError  # SQLAlchemy: it is loaded by now
 
             with suppress(NothingSeenError):
-                return look(self._glance)
-        return await self.run(work)
+                return look(self._second)
+        return await self.run(look)
 
     def _run(self, work: Callable[[Journal], T]) -> T:
         if self._journal is not None and self._journal.is_read_only and time.monotonic() >= self._look_again:
@@ -131,7 +128,7 @@ class Runner:
             if self._file is not None:
                 self._journal.file.goes_on_from(self._file, is_same=created == self._created)
             self._file, self._created = self._journal.file, created
-            self._glance = self._journal.glance()
+            self._second = self._journal.second_reader()
             self._look_again = time.monotonic() + READ_ONLY_SECONDS
         if self._journal.has_never_sent:
             # The journal's failure is told by the work itself, if it still fails.
@@ -140,9 +137,9 @@ class Runner:
         return work(self._journal)
 
     def _close(self) -> None:
-        if self._glance is not None:  # first: whoever closes the file last takes the log into it
-            self._glance.close()
-            self._glance = None
+        if self._second is not None:  # first: whoever closes the file last takes the log into it
+            self._second.close()
+            self._second = None
         if self._journal is not None:
             with suppress(JournalError):
                 self._journal.free_never_sent()
