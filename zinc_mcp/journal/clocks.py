@@ -66,11 +66,11 @@ class Times:
         return None if self._heard is None else self._second()
 
     def earliest(self) -> float:
-        """Return the time by which less has gone by: what stands by it, stands."""
+        """Return the earlier time of the two witnesses: what still stands by either, stands."""
         return min(self.clock(), self._second())
 
     def latest(self) -> float:
-        """Return the time by which more has gone by: what has run out by it, has run out."""
+        """Return the later time of the two witnesses: what has run out by either, has run out."""
         return max(self.clock(), self._second())
 
     def apart_seconds(self) -> float:
@@ -150,7 +150,7 @@ class LeaseClock:
             boot, now = self.uptime()
             if boot == entry.lease_boot:
                 gone = now - entry.lease_taken
-                # Before it was taken: where a boot has no name of its own, that is how a restart shows.
+                # A negative time shows a restart, where a boot has no name of its own.
                 return max(0.0, entry.lease_seconds - gone) if gone >= 0.0 else 0.0
         return max(0.0, entry.lease_until - self.clock())
 
@@ -165,7 +165,7 @@ def machine_uptime() -> tuple[str, float]:
 
 
 def this_process() -> str:
-    """Return what names this process for ever: boot, process id, when it started, and where that id means something.
+    """Return a name that only this process ever has: boot, process id, when it started, and the namespace of that id.
 
     A process id alone is used again sooner or later, and means something else in another container.
     """

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 5
 _HELD_SECONDS = 10
-"""After this PostgreSQL undoes a change whose process stands still in the middle of it: before others give up."""
+"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
 _KEPT_ALIVE: Mapping[str, int] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -42,8 +42,8 @@ _KEPT_ALIVE: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""What libpq is told about a connection, so that one whose other end is gone ends within a minute."""
-# Whatever the database, or the user in it, has for a default.
+"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
+# These hold whatever the defaults of the database, or of its user, are.
 _SESSION = (
     f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -56,7 +56,7 @@ _SENTENCES: Mapping[str, str] = {
     "25P03": "This process stood still in the middle of a change, so the database has undone the change.",
     "53100": "The journal's disk is full.",
 }
-"""By PostgreSQL's codes, since its words are those of the server's language."""
+"""By PostgreSQL's codes, since its texts depend on the server's language."""
 _READ_ONLY_CODES = ("25006", "42501")
 
 
@@ -74,14 +74,14 @@ class Database:
     ) -> None:
         self._engine = engine
         self.is_read_only = is_read_only
-        """Whether its file, or the folder it lies in, can only be read: what is known is told, nothing is written."""
+        """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
         self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(clock, uptime)
         self.file = JournalFile(engine)
-        """What it is kept in, as it was when it was opened."""
+        """The journal's file, as it was when it was opened."""
         self._never_sent: list[tuple[Entry, State]] = []
-        """Entries whose marking for sending may or may not have been written, with what they were before it."""
+        """Entries that were marked for sending in a transaction whose end is not known, with their states before it."""
 
     @classmethod
     def open(
@@ -121,7 +121,7 @@ class Database:
         self.close()
 
     def check_writable(self) -> None:
-        """Do nothing if orders could be written down.
+        """Check that orders can be written down.
 
         Raises:
             JournalError: the journal can only be read, or a newer version has changed it.
@@ -146,7 +146,7 @@ class Database:
             yield connection
 
     def _empty_log(self) -> None:
-        """Take SQLite's log into the file and empty it, so that what was overwritten is in neither."""
+        """Write SQLite's log into the file and empty it, so that neither holds what was overwritten."""
         if self._engine.dialect.name != "sqlite":
             return
         with self._reading() as connection:
@@ -245,8 +245,8 @@ def _parsed(url: str) -> sa.URL:
 def _path_in(url: sa.URL) -> Path:
     """Return the file that a SQLite URL names, and nothing but names.
 
-    A path that depends on the folder a process was started in leads each host to a journal of its own, one in memory
-    forgets, and with a query the file that is used may be another one than the file that was looked at.
+    A relative path would give each host another journal, depending on where it starts its processes. A database in
+    memory forgets. With a query, SQLite may use another file than the one that was checked.
     """
     path = Path(url.database or "")
     is_plain = path.is_absolute() and os.pardir not in path.parts and "\0" not in str(path)

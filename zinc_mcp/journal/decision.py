@@ -81,24 +81,24 @@ class PinAsked:
     ends: float | None
     """When it ends, where somebody has said that it is forgotten."""
     page_free_at: float | None
-    """When the next one is looked at on the page; None for at once."""
+    """When the next PIN is looked at on the page; None for at once."""
     terminal_free_at: float | None
 
     def free_at(self, place: Place) -> float | None:
-        """Return when the next one is looked at there; None for at once."""
+        """Return when the next PIN is looked at there; None for at once."""
         return self.page_free_at if place == "page" else self.terminal_free_at
 
 
 @dataclass(frozen=True, slots=True)
 class PinTry:
-    """A try that was written down before anybody looks at it."""
+    """A try at a PIN, written down before it is looked at."""
 
     asked: PinAsked
     place: Place
     free_at: float | None
     """When the next try is looked at; None for at once."""
     looked_at: bool
-    """False where this one came before its time, and does not count."""
+    """False where this try came too early, and so does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Taken:
 
 
 def reference_of(entry: Entry) -> QuestionRef | None:
-    """Return what names the question that an entry waits for an answer to, or None when it waits for none."""
+    """Return the reference of the question that an entry waits for, or None when it waits for no answer."""
     consent = entry.consent or {}
     if entry.state != "waiting" or "digest" not in consent or consent.get("decision") is not None:
         return None
@@ -144,7 +144,7 @@ def closed() -> RefusedError:
 def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
     """Say whether the time to decide about an entry, or to send what was approved, is over by our clock or by Zinc's.
 
-    What nobody was asked about has no such time.
+    An entry without a question has no such time.
     """
     consent = entry.consent or {}
     until, zinc_until = consent.get("until"), consent.get("zinc_until")
@@ -154,7 +154,7 @@ def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
 
 
 def approved_too_long_ago() -> RefusedError:
-    """Return the refusal of an order that a person approved, and that nobody came to send in time."""
+    """Return the refusal of an approved order that no process sent in time."""
     return RefusedError(
         "It was approved, and no process that can send it came in time, so nothing was sent.",
         "Place the order again to be asked again.",
@@ -187,7 +187,7 @@ def wait_seconds(wrong: int) -> float:
 
 
 def how_far(entry: Entry) -> str:
-    """Say of an earlier order whether it only waits or may have been sent: the first may still become the second."""
+    """Say whether an earlier order only waits or may have been sent; a waiting one may still be sent."""
     return "waiting" if entry.state == "waiting" else "sent"
 
 

@@ -70,10 +70,11 @@ class Journal(ReadJournal, Questions, OwnedJournal):
             draft: what is wanted.
             limits: those that the reservation must keep.
             owner: who opens it.
-            lease_seconds: how long nobody else may clear it away.
+            lease_seconds: for how long no other process may end it.
             window_seconds: how long an earlier order for the same stands.
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
-            sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
+            sending: returns the columns that change where it is sent at once, without a question: they are written in
+                the same commit.
             unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
             asks: a person will be asked before anything is sent, or nothing real is bought.
 
@@ -146,7 +147,7 @@ class Journal(ReadJournal, Questions, OwnedJournal):
             )
             row = connection.execute(query.with_for_update()).first()
             entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at) if row is None else entry_of(row)
-            # A first try may have come to nothing under the key that the lost journal's order has.
+            # An earlier try here may have ended without an order, under the key of the lost journal's order.
             is_its_key = (entry.key, entry.caller, entry.twin) == (key, draft.caller, draft.twin)
             if row is not None and not (entry.state in WITHOUT_ORDER and entry.order_id is None and is_its_key):
                 return entry
@@ -219,8 +220,8 @@ class Journal(ReadJournal, Questions, OwnedJournal):
     def free_never_sent(self) -> None:
         """Free the entries of which this process knows that they never were sent, as soon as the journal works again.
 
-        Their marking was committed, or not, and the word of that was lost: so nothing was sent. The lock is taken
-        first, which is free once whatever was under way has ended.
+        Their marking was committed or not, but the answer to that was lost, and so nothing was sent. The lock is taken
+        first: it is free once the lost transaction has ended.
         """
         while self._never_sent:
             entry, before = self._never_sent[0]
@@ -263,7 +264,7 @@ class Journal(ReadJournal, Questions, OwnedJournal):
 
     @contextmanager
     def _marking(self) -> Generator[list[tuple[Entry, State]]]:
-        """Remember what was marked in a transaction whose end is not known: whoever marked it sends nothing then."""
+        """Remember what was marked in a transaction whose end is not known: then the caller sends nothing."""
         marked: list[tuple[Entry, State]] = []
         try:
             yield marked

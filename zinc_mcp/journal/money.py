@@ -91,7 +91,7 @@ class Settlement:
     """The money of an entry as the journal keeps it."""
 
     spent_cents: int | None
-    """What it came to, Zinc's fee included; None while that is not known."""
+    """What was paid, Zinc's fee included; None while that is not known."""
     counts_cents: int
     refunded_cents: int | None
     doubt: Doubt | None = None
@@ -104,17 +104,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is told about an entry's money; None is not known, or does not apply."""
+    """What is told about an entry's money; None: it is not known, or does not apply."""
 
     held_cents: int
     """The most that it could have cost."""
     up_front_cents: int | None = None
-    """What a wallet's credential let go, before anything was bought."""
+    """What a wallet's credential authorised, before anything was bought."""
     paid_cents: int | None = None
     refunded_cents: int | None = None
     """What is proved to have come back."""
     expected_back_cents: int | None = None
-    """What has still to come back; of what was paid up front, that is not proved."""
+    """What still has to come back. For money that was paid up front, that is not proved."""
     doubt: Doubt | None = None
 
 

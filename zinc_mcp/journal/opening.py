@@ -46,7 +46,7 @@ _INTENTION = ("twin", "caller", "mode")
 SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
 _TWIN = ENTRIES.alias("twin_of")
 _TWINS = sa.select(sa.func.count()).where(*SAME_INTENTION)
-# What its state says may be unreadable: then it stands, and whoever reads it says so.
+# A row whose state cannot be read stands as well: reading it then fails, and says so.
 _STANDING_TWINS = (
     sa.select(ENTRIES)
     .where(*SAME_INTENTION)
@@ -100,7 +100,7 @@ _NEAR = (
     .where(
         *_STANDING,
         ENTRIES.c.id != sa.bindparam("id"),
-        # One set of ids: PostgreSQL reads the whole table for "in this set, or of that twin".
+        # One set of ids: for "in this set, or of that twin" PostgreSQL would read the whole table.
         ENTRIES.c.id.in_(
             sa.union_all(
                 sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE),
@@ -134,7 +134,7 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
     COUNTING,
 )
 
-# One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
+# One statement, which reads once what counts: each further one would cost more in SQLAlchemy than in the database.
 _BEFORE = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
@@ -261,7 +261,7 @@ def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[En
     """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
     try:
         digests = near_digests(entry.caller, entry.mode, order_of(entry))
-    except RefusedError:  # of a body that was purged, or that is no order today, only the same is known
+    except RefusedError:  # the body was purged, or is no order today: only the same intention can be found
         digests = ()
     given = {"id": entry.id, **{name: getattr(entry, name) for name in _INTENTION}, "since": since, "digests": digests}
     return entries_of(connection, _NEAR, given)

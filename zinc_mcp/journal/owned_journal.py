@@ -33,7 +33,7 @@ _FROM_THE_FUTURE = (
 
 
 class OwnedJournal(Database):
-    """The part of a journal that only its owner's commands and pages change."""
+    """The part of a journal that only the owner's commands and pages change."""
 
     def pause(self, reason: str, of: Entry | None = None) -> None:
         """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
@@ -62,7 +62,7 @@ class OwnedJournal(Database):
             rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
 
     def accept_clock(self) -> bool:
-        """Take this machine's clock for right as it stands; say whether anything was uncertain about it.
+        """Accept this machine's clock as right; say whether it was in doubt.
 
         An entry that a wrong clock has put into the future counts from then on from the time that Zinc gave it.
         """
@@ -117,7 +117,7 @@ class OwnedJournal(Database):
     def purge(self, older_than_seconds: float) -> int:
         """Forget what finished entries that old were about (`purge`), and return of how many; digests and money stay.
 
-        Others place orders meanwhile. On SQLite nothing of it is left in the journal's files afterwards.
+        Other processes place orders meanwhile. On SQLite the journal's files hold nothing of it afterwards.
         """
         now, forgotten = self._clock(), 0
         while True:

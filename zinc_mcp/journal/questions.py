@@ -40,7 +40,7 @@ _ASKED = (
         ENTRIES.c.caller == sa.bindparam("caller"),
         ENTRIES.c.state == sa.literal_column("'waiting'"),
         ENTRIES.c.consent.is_not(None),
-        # Where the index of unfinished entries finds them: without them every question would cost a look at all.
+        # These let the index of unfinished entries find them; without it each question would read all entries.
         UNFINISHED,
         ANY_MODE,
     )
@@ -53,7 +53,7 @@ be called so."""
 
 
 class Questions(Database):
-    """The part of a journal that asks questions, takes answers, and keeps PINs."""
+    """The part of a journal that keeps questions, takes answers, and keeps PINs."""
 
     def ask(self, entry: Entry, consent: Mapping[str, Any], most: int) -> Entry:
         """Freeze a question in its entry.

@@ -1,4 +1,4 @@
-"""What can be read in a journal, and payments, which are changed by whoever reads them."""
+"""What can be read in a journal; and payments, since the same callers read and change them."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args
@@ -38,7 +38,7 @@ from zinc_mcp.journal.tables import (
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
 _SLICE = 500
-# By no index of ids: that would go through every order there is to find the few that are unfinished.
+# The `+` keeps SQLite from using the index of ids, by which it would read every order to find the few unfinished ones.
 _ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
 _KNOWN_TWIN = (
     sa.select(ENTRIES.c.id)
@@ -83,7 +83,7 @@ class ReadJournal(Database):
         modes: Sequence[Mode] = get_args(Mode) if mode is None else (mode,)
         found: list[Entry] = []
         with self._reading() as connection:
-            for each in modes:  # the index begins with the mode: one that has no orders costs nothing
+            for each in modes:  # the index begins with the mode: a mode without orders costs nothing
                 query = sa.select(ENTRIES).where(ENTRIES.c.mode == each, IS_ORDER)
                 query = query if caller is None else query.where(ENTRIES.c.caller == caller)
                 found += entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
@@ -179,7 +179,7 @@ class ReadJournal(Database):
             return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
 
     def callers(self, mode: Mode) -> list[str]:
-        """List who has orders that count against their limits, or once did."""
+        """List the callers whose orders count against their limits, or once did."""
         query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, COUNTING).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
@@ -187,7 +187,7 @@ class ReadJournal(Database):
     def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
         """Return the newest entry that stands for an intention: named by its key, or for the same goods and ship-to.
 
-        An entry that may have moved money for nobody knows what stands however old it is.
+        An entry that may have moved money, and has no known order, stands however old it is.
 
         Raises:
             UnreadableEntryError: it cannot be read.
@@ -205,7 +205,7 @@ class ReadJournal(Database):
         return None if twin is None else entry_of(twin)
 
     def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
-        """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
+        """Return how many entries of the whole journal are in doubt, and the newest of them."""
         doubtful = ENTRIES.c.state.in_(["unknown", "paid_no_order"])
         newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
@@ -239,7 +239,7 @@ class ReadJournal(Database):
         try:
             return self._times.earliest() - float(created or 0.0)
         except ValueError:
-            return 0.0  # as of one that was just made: earlier orders are looked for at Zinc as well
+            return 0.0  # as if it were new: then earlier orders are looked for at Zinc as well
 
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""

@@ -84,7 +84,7 @@ _FORGOTTEN = (
 
 
 def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for one entry and its values; `to_change` holds the row, so that no change is refused."""
+    """Return the query for one entry and its values; `to_change` locks the row, so that nobody else changes it."""
     return (_ONE_TO_CHANGE if to_change else _ONE), {"id": entry_id}
 
 
@@ -177,7 +177,7 @@ def change(
         check_now(connection)
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
-    # At that version the row was what `entry` is, so nobody needs to read it again.
+    # At that version the row was equal to `entry`, so it need not be read again.
     return replace(entry, state=state, version=version, updated_at=now, **changes)
 
 
@@ -266,7 +266,7 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
 def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: bool = False) -> None:
     """Forget the credential of an entry that has ended, or whose end the owner has stated.
 
-    With `never_left` it is forgotten that there was one: nothing of it can settle.
+    `never_left`: the credential was never sent, so it cannot settle, and its end is forgotten as well.
     """
     values: dict[str, Any] = {"credential": None, **({"settle_by": None} if never_left else {})}
     connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(values))
@@ -329,7 +329,7 @@ def forget_again(connection: sa.Connection) -> None:
 
 
 def forget_rest(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """Forget the keys and credentials of entries, and what their payments and events hold beside ids and money."""
+    """Forget the keys and credentials of entries, and all that their payments and events hold except ids and money."""
     recoveries = sa.select(PAYMENTS.c.entry_id, _as_read(connection, PAYMENTS.c.recovery))
     payments = [
         {"of": entry_id, "new_recovery": json.dumps(_left_of_recovery(_parts(text) or {}))}
@@ -379,5 +379,5 @@ def _texts(connection: sa.Connection) -> list[sa.ColumnElement[Any]]:
 
 
 def _as_read(connection: sa.Connection, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    # SQLite keeps text that is none: as bytes it is read in any case, and forgotten.
+    # SQLite may hold bytes that are no text. Read as bytes they cause no failure, and are forgotten.
     return sa.cast(column, sa.LargeBinary) if connection.dialect.name == "sqlite" else column

@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 READ_ONLY_SECONDS = 5.0
-"""For how long a journal that could only be read is taken for one that still is."""
+"""After so long, a journal that could only be read is opened again, since it may be writable by now."""
 PaymentChange = Callable[[Payment | None], Payment | None]
-"""Changes a payment as it stands; None leaves it as it is. Doing it twice does no more than doing it once."""
+"""Returns a payment as it is changed, or None for no change. Applying it twice has the same result as once."""
 
 _PAUSES = (1.0, 2.0, 5.0, 15.0)
 """Seconds between two tries to write; the last one again and again."""
@@ -55,7 +55,7 @@ class Runner:
         self._is_old = False
         self._file: JournalFile | None = None
         self._created: str | None = None
-        """Stays over a closing: what is opened again must be the same."""
+        """These two stay when the journal is closed: the one that is opened again must be the same."""
         self.used = anyio.Event()
         """Set once the journal has been used."""
 

@@ -22,7 +22,7 @@ _SLICE = 1000
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where there are none, and bring those of an older version up to date.
 
-    A journal of this version is only looked at: whoever wants to read it waits for nobody who writes.
+    A journal of this version is only read, so that opening it waits for no other process that writes.
 
     Raises:
         JournalError: a newer version made them, they are not all there, or they are not ours.
@@ -134,8 +134,8 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
 def _renew_twins(connection: sa.Connection) -> None:
     """Versions 6 and 8: products and places are compared by other rules, so that orders get today's digests.
 
-    All that are in doubt and the newest ones: without it an order from before the upgrade would not be known again
-    within its window.
+    This is done for all that are in doubt and for the newest ones: else a twin of an order from before the upgrade
+    would not be noticed within its window.
     """
     from zinc_mcp.journal.twin import digests_of_body  # only here: the rules are not needed to open a journal
 

@@ -28,7 +28,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
 BUSY_SECONDS = 15
-"""For how long a process waits for another one's change."""
+"""For so long a process waits until another one's change is written."""
 
 Values = Mapping[str, Any]
 """What a statement is given, by the names of its parameters."""
@@ -43,7 +43,7 @@ _REPLACED = (
     "Tell the user to put the right file back and to start every zinc-mcp server anew.",
 )
 
-# One advisory lock for one journal; the number only has to be ours.
+# One advisory lock for one journal; the number is "zinc" in ASCII.
 _SERIAL = sa.select(sa.func.pg_advisory_xact_lock(0x7A696E63))
 
 
@@ -70,9 +70,9 @@ class JournalFile:
         return self._newest
 
     def goes_on_from(self, former: "JournalFile", *, is_same: bool) -> None:
-        """Hold on to the file that this process has used before it closed the journal and opened it again.
+        """Go on with the file that this process used before it closed the journal and opened it again.
 
-        Its log is another one each time. `is_same` says whether the journal in it was created at the same time: a new
+        The log is a new one each time. `is_same` says whether the journal in it was created at the same time: a new
         file may get the number of one that was deleted.
         """
         if self._path is not None and self._path in former._seen:
@@ -94,7 +94,7 @@ class JournalFile:
             raise JournalError(*_REPLACED)
 
     def wrote(self, newest: int) -> None:
-        """Remember that an entry was written: its log exists from then on, for as long as the file is open."""
+        """Remember that an entry was written: from then on the log exists, as long as the file is open."""
         self._newest = max(self._newest, newest)
         if self._path is not None and len(self._seen) == 1:
             log = self._path.with_name(f"{self._path.name}-wal")
@@ -166,17 +166,17 @@ def connect_to_file(path: Path) -> sa.Engine:
     )
 
     def on_connect(connection: Any, _record: object) -> None:
-        # Nothing is begun for us: a read is one statement, and that is a transaction of its own. Each further one is a
-        # turn of the interpreter's lock, which under load takes longer than the read.
+        # The driver begins no transaction: a read is one statement, and that is a transaction of its own. Each further
+        # statement costs a turn of the interpreter's lock, which under load takes longer than the read.
         connection.isolation_level = None
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        if not tables or any(name.startswith("zinc_") for (name,) in tables):  # else it is somebody else's: not a byte
+        if not tables or any(name.startswith("zinc_") for (name,) in tables):  # else another program's: change nothing
             connection.execute("PRAGMA journal_mode=WAL").close()
-        # What is deleted or overwritten is gone: not every build of SQLite does that by itself.
+        # `secure_delete`: what is deleted or overwritten is gone. Not every build of SQLite does that by itself.
         for pragma in ("synchronous=FULL", "fullfsync=1", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
-    event.listen(engine, "connect", on_connect)  # no event of a statement: each would be asked about at every one
+    event.listen(engine, "connect", on_connect)  # no listener for statements: it would slow down each of them
     return engine
 
 
@@ -213,7 +213,7 @@ def prepare(path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Check that nobody else decides what a journal's file holds.
+    """Check that nobody else can change a journal's file.
 
     Raises:
         JournalError: others can write to it or to a folder on the way, or it is a link or no file.
@@ -230,7 +230,7 @@ def check_place(path: Path) -> None:
             "Tell the user to move it away, or to set ZINC_MCP_JOURNAL to another place.",
             owner_step="Move it away, or set ZINC_MCP_JOURNAL to another place.",
         )
-    # The folder first: where others may write to it, a sticky bit does not keep them from making the log before us.
+    # The folder first: where others may write to it, a sticky bit does not stop them from making the log before us.
     others = writable_by_others(path.parent) or writable_by_others(path)
     if others is not None:
         raise JournalError(

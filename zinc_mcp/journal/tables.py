@@ -19,9 +19,9 @@ from zinc_mcp.journal.entry import Entry, Kind, Mode, RailName, State, Unreadabl
 from zinc_mcp.journal.sqlite import execute
 
 SCHEMA_VERSION = 9
-"""Of the journals that this version reads and writes; `schema` makes them so."""
+"""The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
-"""In the year 9892: no later time can be printed."""
+"""A time in the year 9892: a later one cannot be printed."""
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
 UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
-"""Somebody still has to move it on: `entry.OPEN`."""
+"""A process or a person still has to move it on: `entry.OPEN`."""
 ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
 """Lets an index that begins with the mode be searched for all of them."""
 COUNTING = sa.text("counts_cents > 0")
@@ -145,7 +145,7 @@ UNPROVED = sa.text(
 FORGETTABLE = sa.text(
     "body IS NOT NULL AND state IN ('placed', 'failed', 'cancelled', 'rejected', 'refused', 'declined')"
 )
-"""It is over, nobody has to ask about it any more, and what was ordered is still kept."""
+"""It is over, nothing has to be looked up any more, and what was ordered is still kept."""
 
 
 def _index(
@@ -212,12 +212,12 @@ _NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     },
     "problem": {"code": str, "summary": str, "facts": dict},
 }
-"""What is found in the columns of JSON where anything is; `None` may stand for any of it."""
+"""The types of what the columns of JSON may hold; `None` may stand for each."""
 JSON = tuple(_NESTED)
 
 _MOST_SHAPES = 1000
 _seen_shapes: set[tuple[type, ...]] = set()
-"""Which types the columns of a row had that was in order: looking at each again would take longer than reading it."""
+"""The types of the columns of rows that were in order: checking them again would take longer than reading the row."""
 
 
 def check(kept: str | None) -> None:
