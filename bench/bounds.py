@@ -194,7 +194,7 @@ ORDERS = (
 STORED = (
     Bound(
         "a time in the journal",
-        "journal.records.MOST_SECONDS",
+        "journal.tables.MOST_SECONDS",
         "seconds",
         "the row cannot be read: left out, and told",
     ),
@@ -204,12 +204,10 @@ STORED = (
         "",
         "the next round goes on after them",
     ),
-    Bound(
-        "entries that a purge forgets in one transaction", "journal.purge.SLICE", "", "the next slice, after a pause"
-    ),
+    Bound("entries that a purge forgets in one transaction", "journal.rows.SLICE", "", "the next slice, after a pause"),
     Bound(
         "waiting for another process that writes",
-        "journal.database.BUSY_SECONDS",
+        "journal.sqlite.BUSY_SECONDS",
         "seconds",
         "`journal_unavailable`: nothing was sent",
     ),

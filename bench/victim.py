@@ -64,9 +64,9 @@ def serve(transport: str, port: int = 0) -> None:
     from zinc_mcp.wiring import open_process
 
     if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
-        from zinc_mcp.journal import database
+        from zinc_mcp.journal import sqlite
 
-        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
+        setattr(sqlite, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
     if (file := os.environ.get("VICTIM_WALLETS")) is not None:
         _write_down_payments(Path(file))
     opener = partial(open_process, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())

@@ -8,10 +8,17 @@ import pytest
 import sqlalchemy as sa
 from wanted import ADDRESS, order
 
-from zinc_mcp.journal.database import SCHEMA_VERSION
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.schema import TWINS_RENEWED_AT
-from zinc_mcp.journal.tables import ADDRESSES, FORGETTABLE_INDEX, LISTED_INDEX, META, NEAR_TWINS, PAYMENTS
+from zinc_mcp.journal.tables import (
+    ADDRESSES,
+    FORGETTABLE_INDEX,
+    LISTED_INDEX,
+    META,
+    NEAR_TWINS,
+    PAYMENTS,
+    SCHEMA_VERSION,
+)
 from zinc_mcp.journal.twin import near_digests, to_bytes, twin_digest
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")

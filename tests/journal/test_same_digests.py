@@ -14,7 +14,7 @@ from zinc_mcp.journal.twin import near_digests, twin_digest
 WHAT_TO_DO = """
 Orders of other products, or to other places, are one intention now. Journals hold the digests of before, and would not
 know those orders again. If the change is meant:
-1. give SCHEMA_VERSION (zinc_mcp/journal/database.py) the next number, and in zinc_mcp/journal/schema.py let the
+1. give SCHEMA_VERSION (zinc_mcp/journal/tables.py) the next number, and in zinc_mcp/journal/schema.py let the
    migration to it be `_renew_twins`;
 2. then put that number and the digests of this run into this file.
 """

@@ -159,7 +159,7 @@ def test_no_next_step_that_an_error_has_by_itself_speaks_of_sending() -> None:
     assert [kind.__name__ for kind in every_error() if SENT.search(kind.default_next_step)] == []
 
 
-READ = ["zinc", "rails", "journal/database.py", "checkout/watch.py", "journal/glance.py", "journal/runner.py"]
+READ = ["zinc", "rails", "journal/database.py", "checkout/watch.py", "journal/read_journal.py", "journal/runner.py"]
 """Where an error may begin that a look-up ends with."""
 
 

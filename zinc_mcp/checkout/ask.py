@@ -6,8 +6,7 @@ from typing import Any, cast
 from zinc_mcp.consent.approval import ago, kept_question
 from zinc_mcp.consent.question import Question, digest_of, question_about
 from zinc_mcp.find.details import look_up
-from zinc_mcp.journal.admission import noted
-from zinc_mcp.journal.decision import new_question_id
+from zinc_mcp.journal.decision import new_question_id, noted
 from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process

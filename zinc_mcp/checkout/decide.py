@@ -13,10 +13,9 @@ from zinc_mcp.checkout.repeats import await_attempt, await_decided, await_move
 from zinc_mcp.checkout.send import start
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal.decision import Decision, closed
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import OWNER, Decision, closed
 from zinc_mcp.journal.entry import Entry, StaleEntryError, UnreadableEntryError, tell_unreadable
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.pin_tries import OWNER
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.process import Answer, Process

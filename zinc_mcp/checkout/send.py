@@ -22,9 +22,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
+from zinc_mcp.journal.clocks import APART_SECONDS, FREE
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
 from zinc_mcp.spending import pay

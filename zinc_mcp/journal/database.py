@@ -1,12 +1,14 @@
-"""Where the journal lies: SQLite or PostgreSQL, and what failures of either mean."""
+"""A journal's database: SQLite or PostgreSQL, how its transactions begin, and what its failures mean."""
 
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -14,14 +16,24 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
-from zinc_mcp.journal.file import CannotWriteError, prepare
+from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime
+from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.journal.schema import check_readable, create
+from zinc_mcp.journal.sqlite import (
+    BUSY_SECONDS,
+    CannotWriteError,
+    JournalFile,
+    begin_writing,
+    connect_to_file,
+    connect_to_read_file,
+)
+from zinc_mcp.journal.tables import check_now
 
-SCHEMA_VERSION = 9
-"""Of the journals that this version reads and writes; `schema` makes them so."""
-BUSY_SECONDS = 15
-"""For how long a process waits for another one's change."""
+logger = logging.getLogger(__name__)
+
+_TRIES = 5
 _HELD_SECONDS = 10
-"""After this PostgreSQL undoes a change whose process stands still in the middle of it: before others give up."""
+"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
 _KEPT_ALIVE: Mapping[str, int] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -30,14 +42,124 @@ _KEPT_ALIVE: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""What libpq is told about a connection, so that one whose other end is gone ends within a minute."""
-# Whatever the database, or the user in it, has for a default.
+"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
+# These hold whatever the defaults of the database, or of its user, are.
 _SESSION = (
     f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
+_SENTENCES: Mapping[str, str] = {
+    "55P03": "Another process kept the journal busy for too long.",
+    "40P01": "Another process kept the journal busy for too long.",
+    "25P03": "This process stood still in the middle of a change, so the database has undone the change.",
+    "53100": "The journal's disk is full.",
+}
+"""By PostgreSQL's codes, since its texts depend on the server's language."""
+_READ_ONLY_CODES = ("25006", "42501")
+
+
+class Database:
+    """A journal's database, open: its clocks, its file and its transactions. `Journal` is one."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: Callable[[], float],
+        uptime: Uptime | None,
+        times: Times | None = None,
+        *,
+        is_read_only: bool = False,
+    ) -> None:
+        self._engine = engine
+        self.is_read_only = is_read_only
+        """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
+        self._times = times or Times(clock)
+        self._clock = clock
+        self._leases = LeaseClock(clock, uptime)
+        self.file = JournalFile(engine)
+        """The journal's file, as it was when it was opened."""
+        self._never_sent: list[tuple[Entry, State]] = []
+        """Entries that were marked for sending in a transaction whose end is not known, with their states before it."""
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        uptime: Uptime | None = machine_uptime,
+        times: Times | None = None,
+    ) -> Self:
+        """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
+
+        `times` also knows Zinc's. A file that cannot be written is opened to be read.
+
+        Raises:
+            JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
+                something else, open to others, or made by a newer version of this program.
+        """
+        try:
+            return cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+        except CannotWriteError as error:
+            try:
+                return cls(
+                    _opened(lambda: connect_to_read(url), check_readable), clock, uptime, times, is_read_only=True
+                )
+            except CannotWriteError:
+                raise error from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def check_writable(self) -> None:
+        """Check that orders can be written down.
+
+        Raises:
+            JournalError: the journal can only be read, or a newer version has changed it.
+        """
+        with self._reading() as connection:
+            check_now(connection)
+        if self.is_read_only:
+            raise _only_read()
+
+    @contextmanager
+    def _writing(self, *, serial: bool = True, reads_schema: bool = False) -> Generator[sa.Connection]:
+        """Begin a transaction that writes, on a journal that is still of this version.
+
+        `reads_schema`: its first statement reads the schema's version and checks it.
+        """
+        if self.is_read_only:
+            raise _only_read()
+        with explained(), self._engine.begin() as connection:
+            begin_writing(connection, serial=serial)
+            if not reads_schema:
+                check_now(connection)
+            yield connection
+
+    def _empty_log(self) -> None:
+        """Write SQLite's log into the file and empty it, so that neither holds what was overwritten."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._reading() as connection:
+            for _ in range(_TRIES):
+                busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                if not busy:
+                    return
+        logger.warning("the journal's log could not be emptied while others read it: what was forgotten is still in it")
+
+    @contextmanager
+    def _reading(self) -> Generator[sa.Connection]:
+        with explained(), self._engine.connect() as connection:
+            yield connection
 
 
 def connect(url: str) -> sa.Engine:
@@ -50,7 +172,7 @@ def connect(url: str) -> sa.Engine:
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(_path_in(parsed))
+        return connect_to_file(_path_in(parsed))
     if parsed.get_backend_name() == "postgresql":
         try:
             return _postgresql(parsed)
@@ -61,6 +183,19 @@ def connect(url: str) -> sa.Engine:
                 owner_step=f"Install it and start again: {install_command('postgres')}",
             ) from None
     raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
+
+
+def connect_to_read(url: str) -> sa.Engine:
+    """Return an engine for a file that cannot be written.
+
+    Raises:
+        CannotWriteError: there is no such file.
+    """
+    parsed = _parsed(url)
+    path = _path_in(parsed) if parsed.get_backend_name() == "sqlite" else None
+    if path is None or not os.path.isfile(path):  # False too where nobody may look
+        raise CannotWriteError(_NO_FILE)
+    return connect_to_read_file(path)
 
 
 @contextmanager
@@ -81,15 +216,23 @@ def explained() -> Generator[None]:
         raise JournalError(_DAMAGED) from None
 
 
-def connect_to_read(url: str) -> sa.Engine | None:
-    """Return an engine for a file that cannot be written; None where there is no such file."""
-    parsed = _parsed(url)
-    if parsed.get_backend_name() != "sqlite":
-        return None
-    path = _path_in(parsed)
-    if not os.path.isfile(path):  # False too where nobody may look
-        return None
-    return sa.create_engine(parsed, hide_parameters=True, poolclass=sa.StaticPool, creator=lambda: _read_only(path))
+def _opened(connected: Callable[[], sa.Engine], prepared: Callable[[sa.Engine], None]) -> sa.Engine:
+    with explained():
+        engine = connected()
+        try:
+            prepared(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+def _only_read() -> JournalError:
+    return CannotWriteError(
+        "The journal can only be read (its file or folder is read-only).",
+        "Tell the user to make the journal's folder and file writable, then call again. get_order tells what is known.",
+        owner_step="Make the journal's folder and file writable.",
+    )
 
 
 def _parsed(url: str) -> sa.URL:
@@ -102,8 +245,8 @@ def _parsed(url: str) -> sa.URL:
 def _path_in(url: sa.URL) -> Path:
     """Return the file that a SQLite URL names, and nothing but names.
 
-    A path that depends on the folder a process was started in leads each host to a journal of its own, one in memory
-    forgets, and with a query the file that is used may be another one than the file that was looked at.
+    A relative path would give each host another journal, depending on where it starts its processes. A database in
+    memory forgets. With a query, SQLite may use another file than the one that was checked.
     """
     path = Path(url.database or "")
     is_plain = path.is_absolute() and os.pardir not in path.parts and "\0" not in str(path)
@@ -116,30 +259,6 @@ def _path_in(url: sa.URL) -> Path:
             "leave ZINC_MCP_JOURNAL out: then the journal is kept in the home.",
         )
     return path
-
-
-def _sqlite(path: Path) -> sa.Engine:
-    prepare(path)
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
-        hide_parameters=True,
-        poolclass=sa.StaticPool,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
-    )
-
-    def on_connect(connection: Any, _record: object) -> None:
-        # Nothing is begun for us: a read is one statement, and that is a transaction of its own. Each further one is a
-        # turn of the interpreter's lock, which under load takes longer than the read.
-        connection.isolation_level = None
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        if not tables or any(name.startswith("zinc_") for (name,) in tables):  # else it is somebody else's: not a byte
-            connection.execute("PRAGMA journal_mode=WAL").close()
-        # What is deleted or overwritten is gone: not every build of SQLite does that by itself.
-        for pragma in ("synchronous=FULL", "fullfsync=1", "foreign_keys=ON", "secure_delete=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    event.listen(engine, "connect", on_connect)  # no event of a statement: each would be asked about at every one
-    return engine
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
@@ -161,36 +280,6 @@ def _postgresql(url: sa.URL) -> sa.Engine:
 
     event.listen(engine, "connect", on_connect)
     return engine
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    place = path.resolve().as_uri()
-    with suppress(sqlite3.Error):
-        connection = _opened(f"{place}?mode=ro")
-        with suppress(sqlite3.Error):
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return connection
-        connection.close()
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size > 0:
-        raise sqlite3.OperationalError("the last changes stand in a log that is readonly")
-    # SQLite needs a file beside it to share the log, which cannot be made here; without a log there is nothing to share
-    # (SQLite, "Write-Ahead Logging", section 5).
-    return _opened(f"{place}?immutable=1")
-
-
-def _opened(place: str) -> sqlite3.Connection:
-    return sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-
-
-_SENTENCES: Mapping[str, str] = {
-    "55P03": "Another process kept the journal busy for too long.",
-    "40P01": "Another process kept the journal busy for too long.",
-    "25P03": "This process stood still in the middle of a change, so the database has undone the change.",
-    "53100": "The journal's disk is full.",
-}
-"""By PostgreSQL's codes, since its words are those of the server's language."""
-_READ_ONLY_CODES = ("25006", "42501")
 
 
 def _failure(raw: str, code: str | None = None) -> JournalError:

@@ -1,15 +1,38 @@
-"""A decision is about a question: named by its entry, its own random id, and a digest over all that it stands for."""
+"""What a decision is made of: the question that it is about, the PIN of a yes, and the policy that is checked again.
 
+Between a question and its answer the owner may have lowered a limit, paused, or changed the policy, and another order
+for the same goods may have come. So the transaction that takes a yes, or marks an entry as being sent, checks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
 import re
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.times import APART_SECONDS
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.clocks import APART_SECONDS
+from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 
 How = Literal["elicitation", "page", "terminal"]
+
+Place = Literal["page", "terminal"]
+PLACES: tuple[Place, ...] = ("page", "terminal")
+Noted = Mapping[str, str]
+"""Earlier orders that a question has named: entry id (as text, for JSON) to `waiting` or `sent`."""
+
+OWNER = "local"
+"""The caller whose PIN is the owner's."""
+FORGET_SECONDS = 86_400.0
+"""So long a PIN stays after somebody has said that it is forgotten: its owner can see that and object."""
+FREE_TRIES = 3
+"""So many wrong PINs in a row cost no time."""
+LONGEST_WAIT_SECONDS = 900.0
 
 _SEALED = re.compile(r"(\d{1,18})\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{64})")
 
@@ -37,7 +60,7 @@ class QuestionRef:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's answer to one question, on which road it came, and whose it was as far as that is known."""
+    """A person's answer to one question: how it came, and whose it was as far as that is known."""
 
     about: QuestionRef
     yes: bool
@@ -47,8 +70,62 @@ class Decision:
     """The PIN as it was typed, where one is set; a no needs none."""
 
 
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """The PIN that a caller's yes needs."""
+
+    kept: str = field(repr=False)
+    whose: str
+    counted_under: str
+    """Wrong ones are counted under this name, over all orders."""
+    ends: float | None
+    """When it ends, where somebody has said that it is forgotten."""
+    page_free_at: float | None
+    """When the next PIN is looked at on the page; None for at once."""
+    terminal_free_at: float | None
+
+    def free_at(self, place: Place) -> float | None:
+        """Return when the next PIN is looked at there; None for at once."""
+        return self.page_free_at if place == "page" else self.terminal_free_at
+
+
+@dataclass(frozen=True, slots=True)
+class PinTry:
+    """A try at a PIN, written down before it is looked at."""
+
+    asked: PinAsked
+    place: Place
+    free_at: float | None
+    """When the next try is looked at; None for at once."""
+    looked_at: bool
+    """False where this try came too early, and so does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The policy of the process that takes a decision or sends, as it stands when it is called."""
+
+    admit: Callable[[Entry], Limits]
+    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises whatever the
+    policy does not allow any more, and `policy_invalid`."""
+    takes_dialogues: Callable[[], bool]
+    """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
+    window_seconds: float
+    """How long an earlier order for the same stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a yes: approved, refused by the policy as it stands now, or to be asked anew."""
+
+    entry: Entry
+    refusal: RefusedError | None = None
+    unnoted: tuple[Entry, ...] = ()
+    """Orders like this one that have come, or have been sent, since the question was asked; nothing was taken then."""
+
+
 def reference_of(entry: Entry) -> QuestionRef | None:
-    """Return what names the question that an entry waits for an answer to, or None when it waits for none."""
+    """Return the reference of the question that an entry waits for, or None when it waits for no answer."""
     consent = entry.consent or {}
     if entry.state != "waiting" or "digest" not in consent or consent.get("decision") is not None:
         return None
@@ -67,7 +144,7 @@ def closed() -> RefusedError:
 def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
     """Say whether the time to decide about an entry, or to send what was approved, is over by our clock or by Zinc's.
 
-    What nobody was asked about has no such time.
+    An entry without a question has no such time.
     """
     consent = entry.consent or {}
     until, zinc_until = consent.get("until"), consent.get("zinc_until")
@@ -77,12 +154,46 @@ def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
 
 
 def approved_too_long_ago() -> RefusedError:
-    """Return the refusal of an order that a person approved, and that nobody came to send in time."""
+    """Return the refusal of an approved order that no process sent in time."""
     return RefusedError(
         "It was approved, and no process that can send it came in time, so nothing was sent.",
         "Place the order again to be asked again.",
         code="approval_expired",
     )
+
+
+def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
+    """Return under which name a pause of one caller on one rail is kept."""
+    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
+
+
+def refuse_when_paused(why: str | None) -> None:
+    """Raise the refusal of a paused journal; None is one that is not.
+
+    Raises:
+        RefusedError: `paused`.
+    """
+    if why is not None:
+        raise RefusedError(
+            "Ordering is paused.",
+            f"Tell the user: {command('resume')} ends the pause once they have looked into it.",
+            code="paused",
+        )
+
+
+def wait_seconds(wrong: int) -> float:
+    """Return how long the next try has to wait after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
+
+
+def how_far(entry: Entry) -> str:
+    """Say whether an earlier order only waits or may have been sent; a waiting one may still be sent."""
+    return "waiting" if entry.state == "waiting" else "sent"
+
+
+def noted(entries: list[Entry]) -> Noted:
+    """Return what a question notes about earlier orders that it names."""
+    return {str(each.id): how_far(each) for each in entries}
 
 
 def new_question_id() -> str:

@@ -24,7 +24,7 @@ MONTH_SECONDS = 30 * DAY_SECONDS
 Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
 Kind = Literal["order", "look_up"]
-"""What an entry is about. Every kind goes by the same rules; twins and lists are of one kind each."""
+"""What an entry is about. All kinds follow the same rules; a twin, and a list, is of one kind only."""
 State = Literal[
     "waiting",
     "signing",
@@ -43,28 +43,28 @@ State = Literal[
 STANDING: frozenset[State] = frozenset(
     {"waiting", "signing", "sending", "unknown", "accepted", "placed", "paid_no_order"}
 )
-"""An entry in one of these states is the answer to its twin."""
+"""An entry in one of these states is the answer to a later call for the same thing."""
 
 DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
 """Signed or sent, and not yet known to have landed."""
 
 FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
-"""Stands in the way of its twin however old it is: money may have moved, and nobody knows for what."""
+"""Such an entry stands in the way of its twin for ever: money may have moved, and no order is known for it."""
 
 NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 """Ended before anything left: nobody but us has seen its key."""
 
 WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
-"""Ended without an order, as far as anybody knew: the owner's word may have been wrong, or a backup was put back."""
+"""Ended without an order, as far as we knew: the owner may have been wrong, or a backup may have been put back."""
 
 PLACED_BEFORE = "order_exists"
-"""The problem's code of an entry in doubt that paid nothing: Zinc had an order with its key before."""
+"""The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has it."""
 
 OPEN: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
-"""What somebody still has to move on."""
+"""A process or a person still has to move it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +91,18 @@ class Entry:
     version: int
     lease_owner: str | None
     lease_until: float | None
-    """When nobody holds it any more, by the clock of whoever took it; what follows says it by the machine's own."""
+    """When the lease ends, by the wall clock of the process that took it. The next three say it by a steady clock."""
     lease_boot: str | None
     lease_taken: float | None
     lease_seconds: float | None
     sender: str | None
-    """The process that was going to send it and has not said since what came of that (`journal.holder`)."""
+    """The process that was about to send it and has not yet written down the result (`clocks.this_process`)."""
     ceiling_cents: int
     fee_cents: int
     reserved_cents: int
     """What counts against the limits while it is not settled: ceiling plus fee."""
     spent_cents: int | None
-    """What really came, once it is known (fee included)."""
+    """What was really paid, once it is known (fee included)."""
     order_id: str | None
     status: str | None
     """The last status Zinc gave, in Zinc's word."""
@@ -110,19 +110,19 @@ class Entry:
     first_sent_at: float | None
     opened_at: float
     counted_at: float
-    """When the money counts: opening, then sending. Rolling limits look at this."""
+    """When the money counts for rolling limits: when it was opened, later when it was sent."""
     updated_at: float
     zinc_at: float | None
-    """When the order came to be by Zinc's own clock, where Zinc has said so."""
+    """When the order was created by Zinc's own clock, where Zinc has said so."""
     counts_cents: int
     """What this entry takes from the limits now."""
     authorised_cents: int | None
     """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
     refunded_cents: int | None
     """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
-    owner's word. `journal.settlement` decides it."""
+    owner's word. `journal.money` decides it."""
     seen: str | None
-    """Digest of what Zinc last showed, so that a look can tell news from no news."""
+    """Digest of what Zinc last showed: a look-up compares it to see whether anything is new."""
     consent: Mapping[str, Any] | None
     problem: Mapping[str, Any] | None
     """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
@@ -132,7 +132,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An intention that wants to become an entry."""
+    """An intention before it has an entry."""
 
     caller: str
     mode: Mode
@@ -152,10 +152,15 @@ class Draft:
     near: tuple[str, ...] = ()
     """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
 
+    @property
+    def reserved_cents(self) -> int:
+        """What counts against the limits while it is not settled: ceiling plus fee."""
+        return self.ceiling_cents + self.fee_cents
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What tells an intention from others."""
+    """What identifies an intention."""
 
     caller: str
     twin: str
@@ -217,7 +222,7 @@ class UnreadableEntryError(JournalError):
 
 
 class RailIdentity(Protocol):
-    """What entries keep of the rail that they go by: only a rail with the same may act on them."""
+    """What an entry keeps of its rail: only a rail with the same identity may act on it."""
 
     @property
     def name(self) -> RailName:
@@ -236,12 +241,12 @@ class RailIdentity(Protocol):
 
     @property
     def account(self) -> str:
-        """Tells the payer from every other: the API key's fingerprint, or the wallet's."""
+        """Identifies the payer: the API key's fingerprint, or the wallet's."""
         ...
 
     @property
     def former_account(self) -> str:
-        """What journals before version 5 called the same payer: their entries are looked after, and not decided."""
+        """The name of the same payer before version 5 of the schema: such entries are looked up, and not decided."""
         ...
 
 
@@ -249,10 +254,7 @@ _MOST_TOLD = 1000
 
 
 def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why: str) -> None:
-    """Log that a row cannot be read, and never what it holds; `told` are those that were logged before.
-
-    A sweep that meets it each minute says so once.
-    """
+    """Log once that a row cannot be read, and never what it holds; `told` holds the rows that were logged before."""
     if (table, row) not in told and len(told) < _MOST_TOLD:
         told.add((table, row))
         named = ", ".join(str(part)[:40] for part in row)

@@ -5,17 +5,21 @@ Each change is compare-and-set on the entry's version and appends an event in th
 opens an entry runs under one lock per journal, so that limits and twins are decided one intention after the other.
 """
 
+import uuid
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import JournalError
-from zinc_mcp.journal import look_up_rows, opening, questions, rows, schema
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef, approved_too_long_ago, is_over, reference_of
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
 from zinc_mcp.journal.entry import (
+    DAY_SECONDS,
     DOUBTFUL,
     FOREVER,
     WITHOUT_ORDER,
@@ -28,18 +32,22 @@ from zinc_mcp.journal.entry import (
     State,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.owned_journal import OwnedJournal
-from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.questions import Taken
+from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
-from zinc_mcp.journal.records import entries_of, entry_of
-from zinc_mcp.journal.tables import ENTRIES
+from zinc_mcp.journal.tables import COUNTING, ENTRIES, check, entries_of, entry_of
 from zinc_mcp.journal.twin import derived_key
 
+_IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
-class Journal(ReadJournal, OwnedJournal):
-    """One journal, open. Times are seconds since the epoch, money is US cents."""
+
+class Journal(ReadJournal, Questions, OwnedJournal):
+    """One journal, open. Times are seconds since the epoch, money is US cents.
+
+    Here entries are opened and moved on. `ReadJournal` finds them, `Questions` asks about them, and `OwnedJournal`
+    changes what only the owner may change. All of them work on one `Database`.
+    """
 
     # Opening
 
@@ -62,10 +70,11 @@ class Journal(ReadJournal, OwnedJournal):
             draft: what is wanted.
             limits: those that the reservation must keep.
             owner: who opens it.
-            lease_seconds: how long nobody else may clear it away.
+            lease_seconds: for how long no other process may end it.
             window_seconds: how long an earlier order for the same stands.
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
-            sending: gives what changes where it is sent at once, with nobody to ask: it is marked in the same commit.
+            sending: returns the columns that change where it is sent at once, without a question: they are written in
+                the same commit.
             unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
             asks: a person will be asked before anything is sent, or nothing real is bought.
 
@@ -77,16 +86,16 @@ class Journal(ReadJournal, OwnedJournal):
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         with self._marking() as marked, self._writing(reads_schema=True) as connection:
             before = opening.looked_up(connection, draft, limits, earliest)
-            schema.check(before.schema)
+            check(before.schema)
             self.file.check(before.newest_id)
-            rows.refuse_when_paused(before.paused)
+            refuse_when_paused(before.paused)
             earlier = opening.named_by_key(connection, draft)
             if earlier is None and before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
                 return earlier
-            opening.check_limits(draft, limits, before)
-            draft = opening.with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
+            opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
+            draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
             marks = None if sending is None or resembling else sending()
@@ -97,14 +106,32 @@ class Journal(ReadJournal, OwnedJournal):
         return Resembling(entry) if resembling else entry
 
     def open_look_ups(
-        self, drafts: Sequence[Draft], limits: Limits, *, owner: str, lease_seconds: float, **bounds: float
+        self,
+        drafts: Sequence[Draft],
+        limits: Limits,
+        *,
+        owner: str,
+        lease_seconds: float,
+        budget_cents: float,
+        remembered_seconds: float,
     ) -> list[tuple[Entry | None, bool]]:
-        """Open look-ups that cost, or return those that are remembered; see `look_up_rows.opened`."""
+        """Return for each draft the entry of its look-up, and whether that is a new one.
+
+        A look-up of the same product, whoever wanted it, is remembered. A new one has its cost reserved and is marked
+        as being asked; None: it is not remembered, and may not cost now.
+        """
         self.file.check(self.file.newest)
-        lease = self._leases.lease(owner, lease_seconds)
-        now = self._times.earliest()
+        lease, now = self._leases.lease(owner, lease_seconds), self._times.earliest()
+        found: list[tuple[Entry | None, bool]] = []
         with self._writing() as connection:
-            return look_up_rows.opened(connection, drafts, limits, lease=lease, now=now, **bounds)
+            for draft in drafts:
+                entry, is_new = _remembered(connection, draft, now - remembered_seconds), False
+                if entry is None and _may_be_looked_up(connection, draft, limits, budget_cents, now):
+                    marks = {"attempts": 1, "first_sent_at": now}
+                    key, is_new = str(uuid.uuid4()), True
+                    entry = rows.insert(connection, draft, key, now, lease=lease, sending=marks)
+                found.append((entry, is_new))
+        return found
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know.
@@ -120,19 +147,14 @@ class Journal(ReadJournal, OwnedJournal):
             )
             row = connection.execute(query.with_for_update()).first()
             entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at) if row is None else entry_of(row)
-            # A first try may have come to nothing under the key that the lost journal's order has.
+            # An earlier try here may have ended without an order, under the key of the lost journal's order.
             is_its_key = (entry.key, entry.caller, entry.twin) == (key, draft.caller, draft.twin)
             if row is not None and not (entry.state in WITHOUT_ORDER and entry.order_id is None and is_its_key):
                 return entry
-            reserved = draft.ceiling_cents + draft.fee_cents
             changes: dict[str, Any] = {
-                "ceiling_cents": draft.ceiling_cents,
-                "fee_cents": draft.fee_cents,
-                "reserved_cents": reserved,
-                "counts_cents": reserved,
-                "spent_cents": None,
-                "refunded_cents": None,
-                "problem": None,
+                **{name: getattr(draft, name) for name in ("ceiling_cents", "fee_cents", "reserved_cents")},
+                "counts_cents": draft.reserved_cents,
+                **dict.fromkeys(("spent_cents", "refunded_cents", "problem")),
                 "order_id": order_id,
                 "status": status,
                 "attempts": 1,
@@ -140,55 +162,6 @@ class Journal(ReadJournal, OwnedJournal):
             }
             what = "adopted from Zinc's list"
             return rows.change(connection, entry, "accepted", what, {"order_id": order_id}, changes, self._clock())
-
-    # Questions
-
-    def ask(self, entry: Entry, consent: Mapping[str, Any], most: int) -> Entry:
-        """Freeze a question in its entry; see `questions.ask`."""
-        with self._writing() as connection:
-            return questions.ask(connection, entry, consent, most, self._clock())
-
-    def asked_about(self, about: QuestionRef, caller: str | None) -> Entry | None:
-        """Return the entry that waits for an answer to exactly this question, or None."""
-        with self._reading() as connection:
-            return questions.asked_about(connection, about, caller)
-
-    def waiting(self, caller: str) -> list[Entry]:
-        """Return the entries of a caller whose question stands, oldest first."""
-        with self._reading() as connection:
-            return questions.waiting(connection, caller, self._clock())
-
-    def asked_under(self, key: str) -> list[Entry]:
-        """Return the entries with this key whose question stands, whosever they are, oldest first."""
-        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ENTRIES.c.state == "waiting").order_by(ENTRIES.c.id)
-        with self._reading() as connection:
-            found = entries_of(connection, query.limit(100))
-        return [entry for entry in found if reference_of(entry) is not None]
-
-    def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
-        """Return the standing orders within the window that are the same as an entry, or hold one of its products."""
-        with self._reading() as connection:
-            return opening.near_twins(connection, entry, self._times.earliest() - window_seconds)
-
-    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
-        """Take a no; see `questions.decline`."""
-        with self._writing() as connection:
-            return questions.decline(connection, about, caller, said, self._clock())
-
-    def approve(
-        self,
-        about: QuestionRef,
-        caller: str | None,
-        said: Mapping[str, Any],
-        until: Mapping[str, Any],
-        admission: Admission,
-    ) -> Taken:
-        """Take a yes; see `questions.approve`."""
-        with self._writing() as connection:
-            earliest = self._times.earliest()
-            return questions.approve(
-                connection, about, caller, said, until, admission, now=self._clock(), earliest=earliest
-            )
 
     # Moving on
 
@@ -228,12 +201,13 @@ class Journal(ReadJournal, OwnedJournal):
         self.file.check(self.file.newest)
         with self._marking() as marked, self._writing(serial=to_be_sent, reads_schema=True) as connection:
             if to_be_sent:
-                rows.refuse_when_paused(rows.why_paused(connection, entry))
+                refuse_when_paused(rows.why_paused(connection, entry))
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    admission.check(connection, entry, self._times.earliest())
+                    limits = admission.admit(entry)
+                    opening.check_limits_again(connection, entry, limits, self._times.earliest())
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)
@@ -246,8 +220,8 @@ class Journal(ReadJournal, OwnedJournal):
     def free_never_sent(self) -> None:
         """Free the entries of which this process knows that they never were sent, as soon as the journal works again.
 
-        Their marking was committed, or not, and the word of that was lost: so nothing was sent. The lock is taken
-        first, which is free once whatever was under way has ended.
+        Their marking was committed or not, but the answer to that was lost, and so nothing was sent. The lock is taken
+        first: it is free once the lost transaction has ended.
         """
         while self._never_sent:
             entry, before = self._never_sent[0]
@@ -290,10 +264,58 @@ class Journal(ReadJournal, OwnedJournal):
 
     @contextmanager
     def _marking(self) -> Generator[list[tuple[Entry, State]]]:
-        """Remember what was marked in a transaction whose end is not known: whoever marked it sends nothing then."""
+        """Remember what was marked in a transaction whose end is not known: then the caller sends nothing."""
         marked: list[tuple[Entry, State]] = []
         try:
             yield marked
         except JournalError:
             self._never_sent += marked
             raise
+
+
+def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
+    """Return a draft that says what is uncertain about the time it was opened at, for whoever is asked about it.
+
+    Raises:
+        RefusedError: `clock_uncertain`, and nobody would be asked.
+    """
+    if doubt is None:
+        return draft
+    if not asks:
+        raise RefusedError(
+            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time.",
+            "Tell the user to set the machine's clock right, or, if it is right, to run "
+            f"{command('resume')} in a terminal.",
+            code="clock_uncertain",
+        )
+    return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
+
+
+def _remembered(connection: sa.Connection, draft: Draft, since: float) -> Entry | None:
+    """Return the newest look-up of the same product, whoever wanted it."""
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, _IS_LOOK_UP)
+        .where(ENTRIES.c.opened_at > since, ENTRIES.c.state != "refused")
+        .order_by(ENTRIES.c.id.desc())
+        .limit(1)
+    )
+    return next(iter(entries_of(connection, query)), None)
+
+
+def _may_be_looked_up(connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: float, now: float) -> bool:
+    before = opening.looked_up(connection, draft, limits, now)
+    if before.paused is not None:
+        return False
+    try:
+        opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
+    except LimitExceededError:
+        return False
+    spent = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
+        ENTRIES.c.mode == draft.mode,
+        ENTRIES.c.caller == draft.caller,
+        ENTRIES.c.counted_at > now - DAY_SECONDS,
+        COUNTING,
+        _IS_LOOK_UP,
+    )
+    return int(connection.execute(spent).scalar_one()) + draft.ceiling_cents <= budget_cents

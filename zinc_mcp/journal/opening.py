@@ -1,20 +1,19 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.clock_rows import number
+from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
     NOTHING_SENT,
-    OPEN,
     STANDING,
     Draft,
     Entry,
@@ -24,33 +23,33 @@ from zinc_mcp.journal.entry import (
     Standing,
     State,
 )
-from zinc_mcp.journal.records import entries_of, entry_of
-from zinc_mcp.journal.rows import IS_ORDER, pause_of
-from zinc_mcp.journal.schema import KEPT_SCHEMA
-from zinc_mcp.journal.statements import execute
-from zinc_mcp.journal.tables import COUNTING, ENTRIES, META, NEAR_TWINS, UNPROVED
+from zinc_mcp.journal.sqlite import execute
+from zinc_mcp.journal.tables import (
+    COUNTING,
+    ENTRIES,
+    IS_ORDER,
+    KEPT_SCHEMA,
+    META,
+    NEAR_TWINS,
+    UNPROVED,
+    entries_of,
+    entry_of,
+    number,
+)
 from zinc_mcp.journal.twin import near_digests, order_of
 from zinc_mcp.text import printed
-
-_MOST_FILLING = 100
-"""Orders that are brought up to date before a full limit refuses."""
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
 # Built once: building a query takes longer than the database does to answer it.
 _INTENTION = ("twin", "caller", "mode")
-_SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
+SAME_INTENTION = tuple(ENTRIES.c[name] == sa.bindparam(name) for name in _INTENTION)
 _TWIN = ENTRIES.alias("twin_of")
-_TWINS = sa.select(sa.func.count()).where(*_SAME_INTENTION)
-_KNOWN_TWIN = (
-    sa.select(ENTRIES.c.id)
-    .where(*_SAME_INTENTION, sa.or_(ENTRIES.c.order_id.is_not(None), ENTRIES.c.state.in_(STANDING)))
-    .limit(1)
-)
-# What its state says may be unreadable: then it stands, and whoever reads it says so.
+_TWINS = sa.select(sa.func.count()).where(*SAME_INTENTION)
+# A row whose state cannot be read stands as well: reading it then fails, and says so.
 _STANDING_TWINS = (
     sa.select(ENTRIES)
-    .where(*_SAME_INTENTION)
+    .where(*SAME_INTENTION)
     .where(
         sa.or_(ENTRIES.c.state.is_(None), ENTRIES.c.state.not_in(_ENDED)),
         sa.or_(
@@ -77,8 +76,11 @@ _COUNTING = (
     COUNTING,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(sa.case((IS_ORDER, 1), else_=0)), 0)).where(*_COUNTING)
-_COUNTED_BESIDE = _COUNTED.where(ENTRIES.c.id != sa.bindparam("but"))
+_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
+"""Look-ups count as money and not as orders."""
+_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(_ONE_ORDER), 0)).where(
+    *_COUNTING, ENTRIES.c.id != sa.bindparam("beside")
+)
 _UNPROVED = sa.select(_CENTS).where(
     ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
 )
@@ -98,7 +100,7 @@ _NEAR = (
     .where(
         *_STANDING,
         ENTRIES.c.id != sa.bindparam("id"),
-        # One set of ids: PostgreSQL reads the whole table for "in this set, or of that twin".
+        # One set of ids: for "in this set, or of that twin" PostgreSQL would read the whole table.
         ENTRIES.c.id.in_(
             sa.union_all(
                 sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE),
@@ -125,9 +127,6 @@ def _kept(name: str) -> sa.ScalarSelect[str]:
     return sa.select(META.c.value).where(META.c.name == name).scalar_subquery()
 
 
-_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
-"""Look-ups count as money and not as orders."""
-
 # The end of the index that the limits go by.
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(
     ENTRIES.c.mode == sa.bindparam("mode"),
@@ -135,7 +134,7 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
     COUNTING,
 )
 
-# One statement, which reads what counts once: with each further one it is the toolkit that takes the time.
+# One statement, which reads once what counts: each further one would cost more in SQLAlchemy than in the database.
 _BEFORE = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
@@ -154,6 +153,19 @@ _BEFORE = sa.select(
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What counts against a caller's limits."""
+
+    day_cents: int
+    day_orders: int
+    """Over 24 hours."""
+    month_cents: int
+    """Over 30 days, where they are limited."""
+    unproved_cents: int
+    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Before:
     """What stands in a journal before an entry is opened."""
 
@@ -169,44 +181,21 @@ class Before:
     """The id of the newest entry of all."""
     twins: int
     """All entries there ever were for the same intention."""
-    day_cents: int
-    day_orders: int
-    """What counts against the caller's limits over 24 hours."""
-    month_cents: int
-    """The same over 30 days, where they are limited."""
-    unproved_cents: int = 0
-    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
+    counted: Counted
 
 
 def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
-    """Look up what has a say in whether a draft becomes an entry."""
+    """Look up what decides whether a draft becomes an entry."""
     day = now - DAY_SECONDS
     since = day if limits.month_cents is None else now - MONTH_SECONDS
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
-    given = {**_intention(draft), "day": day, "since": since, "own_pause": own_pause}
-    paused, schema, clock, newest, *counted = execute(connection, _BEFORE, given).fetchone()
-    before = Before(paused, schema, clock, number(newest), *map(int, counted))
-    if draft.rail == "agent" and limits.unproved_cents is not None:
-        return replace(before, unproved_cents=unproved_cents(connection, draft.caller, draft.mode))
-    return before
-
-
-def with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
-    """Return a draft that says what is uncertain about the time it was opened at, for whoever is asked about it.
-
-    Raises:
-        RefusedError: `clock_uncertain`, and nobody would be asked.
-    """
-    if doubt is None:
-        return draft
-    if not asks:
-        raise RefusedError(
-            f"It is uncertain what time it is: {doubt}. Limits and earlier orders go by the time.",
-            "Tell the user to set the machine's clock right, or, if it is right, to run "
-            f"{command('resume')} in a terminal.",
-            code="clock_uncertain",
-        )
-    return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
+    given = {**intention(draft), "day": day, "since": since, "own_pause": own_pause}
+    paused, schema, clock, newest, newest_id, twins, *cents = execute(connection, _BEFORE, given).fetchone()
+    limited = draft.rail == "agent" and limits.unproved_cents is not None
+    unproved = _unproved_cents(connection, draft.caller, draft.mode) if limited else 0
+    day_cents, day_orders, month_cents = map(int, cents)
+    counted = Counted(day_cents, day_orders, month_cents, unproved)
+    return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
 
 
 def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
@@ -226,16 +215,14 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     )
     row = connection.execute(query).first()
     if row is None:
-        if (
-            connection.execute(_KNOWN_ORDER, {"order_id": draft.given_key, "folded": draft.given_key.lower()}).first()
-            is not None
-        ):
-            raise RefusedError(
-                "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
-                "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
-                code="key_conflict",
-            )
-        return None
+        is_an_order = {"order_id": draft.given_key, "folded": draft.given_key.lower()}
+        if connection.execute(_KNOWN_ORDER, is_an_order).first() is None:
+            return None
+        raise RefusedError(
+            "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
+            "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
+            code="key_conflict",
+        )
     named = entry_of(row)
     if named.body_digest != draft.body_digest:
         raise RefusedError(
@@ -263,38 +250,20 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
     Raises:
         UnreadableEntryError: it cannot be read, so that nobody knows whether it stands.
     """
-    for row in connection.execute(_STANDING_TWINS, {**_intention(draft), "since": since}):
+    for row in connection.execute(_STANDING_TWINS, {**intention(draft), "since": since}):
         twin = entry_of(row)
         if twin.state in FOREVER or twin.id not in again:
             return Standing(twin, same_key=False)
     return None
 
 
-def knows_twin(connection: sa.Connection, draft: Draft) -> bool:
-    """Say whether any entry for the same intention stands, or has come to an order; one that bought nothing is none."""
-    return connection.execute(_KNOWN_TWIN, _intention(draft)).first() is not None
-
-
-def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, int]:
-    """Return (cents, orders) that count against a caller's limits since then."""
-    cents, orders = connection.execute(_COUNTED, {"mode": mode, "caller": caller, "since": since}).one()
-    return int(cents), int(orders)
-
-
 def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[Entry]:
     """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
     try:
         digests = near_digests(entry.caller, entry.mode, order_of(entry))
-    except RefusedError:  # of a body that was purged, or that is no order today, only the same is known
+    except RefusedError:  # the body was purged, or is no order today: only the same intention can be found
         digests = ()
-    given: dict[str, Any] = {
-        "id": entry.id,
-        "twin": entry.twin,
-        "caller": entry.caller,
-        "mode": entry.mode,
-        "since": since,
-    }
-    given["digests"] = digests
+    given = {"id": entry.id, **{name: getattr(entry, name) for name in _INTENTION}, "since": since, "digests": digests}
     return entries_of(connection, _NEAR, given)
 
 
@@ -305,35 +274,11 @@ def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
     return connection.execute(_RESEMBLES, {"digests": draft.near, "since": since}).first() is not None
 
 
-def filling(connection: sa.Connection, caller: str, mode: Mode, since: float | None) -> list[Entry]:
-    """List the orders that fill a limit, the newest first, and before them those that are still open.
-
-    They count against a caller since then; without `since`, they were paid up front, ended without an order, and are
-    not proved to have come back.
-    """
-    counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
-    is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
-    query = (
-        sa.select(ENTRIES)
-        .where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
-        .order_by(is_over, ENTRIES.c.id.desc())
-        .limit(_MOST_FILLING)
-    )
-    return entries_of(connection, query)
-
-
-def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
-    """Return what was paid up front, however long ago, for what ended without an order, and is not proved back."""
-    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])
-
-
-def check_limits(draft: Draft, limits: Limits, before: Before) -> None:
-    """Check that the rolling limits admit what a draft may cost.
-
-    Raises:
-        LimitExceededError: one does not.
-    """
-    _check(draft.rail, draft.ceiling_cents + draft.fee_cents, limits, before)
+def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, beside: int = 0) -> tuple[int, int]:
+    """Return (cents, orders) that count against a caller's limits since then, without the entry `beside`."""
+    given = {"mode": mode, "caller": caller, "since": since, "beside": beside}
+    cents, orders = connection.execute(_COUNTED, given).one()
+    return int(cents), int(orders)
 
 
 def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:
@@ -342,29 +287,22 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     Raises:
         LimitExceededError: one does not.
     """
-    given = {"mode": entry.mode, "caller": entry.caller, "but": entry.id}
-    day = connection.execute(_COUNTED_BESIDE, {**given, "since": now - DAY_SECONDS}).one()
-    month = connection.execute(_COUNTED_BESIDE, {**given, "since": now - MONTH_SECONDS}).one()
-    unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    beside = Before(
-        paused=None,
-        schema=None,
-        clock=None,
-        newest=0.0,
-        newest_id=0,
-        twins=0,
-        day_cents=int(day[0]),
-        day_orders=int(day[1]),
-        month_cents=int(month[0]),
-        unproved_cents=unproved,
-    )
-    _check(entry.rail, entry.reserved_cents, limits, beside)
+    day_cents, day_orders = counted(connection, entry.caller, entry.mode, now - DAY_SECONDS, entry.id)
+    month_cents, _ = counted(connection, entry.caller, entry.mode, now - MONTH_SECONDS, entry.id)
+    unproved = _unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
+    others = Counted(day_cents, day_orders, month_cents, unproved)
+    check_limits(entry.rail, entry.reserved_cents, limits, others)
 
 
-def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
+def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -> None:
+    """Check that the rolling limits admit what an order may cost.
+
+    Raises:
+        LimitExceededError: one does not.
+    """
     for period, seconds, cents, held in (
-        ("24 hours", DAY_SECONDS, limits.day_cents, before.day_cents),
-        ("30 days", MONTH_SECONDS, limits.month_cents, before.month_cents),
+        ("24 hours", DAY_SECONDS, limits.day_cents, counted.day_cents),
+        ("30 days", MONTH_SECONDS, limits.month_cents, counted.month_cents),
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
@@ -375,24 +313,29 @@ def _check(rail: RailName, asked: int, limits: Limits, before: Before) -> None:
             )
             full.period_seconds = seconds
             raise full
-    if rail == "agent" and limits.unproved_cents is not None and before.unproved_cents > limits.unproved_cents:
+    if rail == "agent" and limits.unproved_cents is not None and counted.unproved_cents > limits.unproved_cents:
         full = LimitExceededError(
-            f"{printed(before.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
+            f"{printed(counted.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
             "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
             f"{printed(limits.unproved_cents)}.",
             "Tell the user to look whether it came back; "
             f"{command('orders', 'refunded', 'KEY', 'CENTS')} in a terminal then says so for each order. "
             "place_order, which pays from a Zinc balance, is not stopped by this.",
-            facts={"limit_cents": limits.unproved_cents, "unproved_cents": before.unproved_cents},
+            facts={"limit_cents": limits.unproved_cents, "unproved_cents": counted.unproved_cents},
         )
         full.period_seconds = None
         raise full
-    if limits.orders_day is not None and before.day_orders >= limits.orders_day:
+    if limits.orders_day is not None and counted.day_orders >= limits.orders_day:
         raise LimitExceededError(
             f"The limit of {limits.orders_day} orders in 24 hours is reached.",
-            facts={"limit_orders": limits.orders_day, "orders": before.day_orders, "period": "24 hours"},
+            facts={"limit_orders": limits.orders_day, "orders": counted.day_orders, "period": "24 hours"},
         )
 
 
-def _intention(draft: Draft) -> dict[str, str]:
+def intention(draft: Draft) -> dict[str, str]:
+    """Return what is equal for the same intention."""
     return {"twin": draft.twin, "caller": draft.caller, "mode": draft.mode}
+
+
+def _unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])

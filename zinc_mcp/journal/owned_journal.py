@@ -1,4 +1,4 @@
-"""The owner's own words in a journal: pauses, the clock, PINs, addresses, forgetting, and the last word on an order."""
+"""What only the owner changes in a journal: pauses, its clock, addresses, what is forgotten, how a doubt ends."""
 
 import json
 import time
@@ -9,31 +9,42 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import clock_rows, pins, purge, rows
+from zinc_mcp.journal import rows
+from zinc_mcp.journal.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
+from zinc_mcp.journal.database import Database
+from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
-from zinc_mcp.journal.holder import may_still_run
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.open_journal import OpenJournal
-from zinc_mcp.journal.pin_tries import OWNER, PinAsked, PinTry, Place
-from zinc_mcp.journal.records import entry_of, rows_of
-from zinc_mcp.journal.settlement import is_unproved, refunded_by_owner, was_paid_up_front, without_order
-from zinc_mcp.journal.tables import ADDRESSES, ENTRIES
-from zinc_mcp.journal.times import FUTURE_SECONDS, Clock
+from zinc_mcp.journal.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
+from zinc_mcp.journal.tables import ADDRESSES, COUNTING, ENTRIES, IS_ORDER, META, entries_of, entry_of, number, rows_of
+
+_PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
+"""All names that begin with the word, as a range of the index."""
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
+_MOST_PUT_RIGHT = 10_000
+"""Entries whose times are put right when the owner says that the clock is."""
+_LATEST: sa.BindParameter[float] = sa.bindparam("latest", type_=sa.Double())
+_FROM_THE_FUTURE = (
+    sa.select(ENTRIES)
+    .where(sa.or_(ENTRIES.c.opened_at > _LATEST, ENTRIES.c.counted_at > _LATEST))
+    .order_by(ENTRIES.c.id.desc())
+    .limit(_MOST_PUT_RIGHT)
+    .with_for_update()
+)
 
 
-class OwnedJournal(OpenJournal):
-    """The part of a journal that only its owner's commands and pages change."""
+class OwnedJournal(Database):
+    """The part of a journal that only the owner's commands and pages change."""
 
     def pause(self, reason: str, of: Entry | None = None) -> None:
         """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
         with self._writing() as connection:
-            name = "paused" if of is None else rows.pause_of(of.caller, of.mode, of.rail)
+            name = "paused" if of is None else pause_of(of.caller, of.mode, of.rail)
             rows.set_meta(connection, name, reason[:500])
 
     def resume(self) -> None:
         """End every pause."""
         with self._writing() as connection:
-            rows.end_pauses(connection)
+            connection.execute(sa.delete(META).where(*_PAUSES))
 
     def try_to_write(self) -> None:
         """Write something that changes nothing, to see whether an order could be written down.
@@ -47,11 +58,11 @@ class OwnedJournal(OpenJournal):
     def note_clock(self) -> None:
         """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
         with self._writing() as connection:
-            newest = clock_rows.newest(connection)
+            newest = number(connection.execute(_NEWEST).scalar_one())
             rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
 
     def accept_clock(self) -> bool:
-        """Take this machine's clock for right as it stands; say whether anything was uncertain about it.
+        """Accept this machine's clock as right; say whether it was in doubt.
 
         An entry that a wrong clock has put into the future counts from then on from the time that Zinc gave it.
         """
@@ -62,7 +73,7 @@ class OwnedJournal(OpenJournal):
                 return False
             rows.set_meta(connection, "clock_noted", None)
             rows.set_meta(connection, "clock_accepted", noted)
-            for entry in clock_rows.from_the_future(connection, now + FUTURE_SECONDS):
+            for entry in entries_of(connection, _FROM_THE_FUTURE, {"latest": now + FUTURE_SECONDS}):
                 if entry.zinc_at is not None and entry.zinc_at <= now + FUTURE_SECONDS:
                     times = {"opened_at": entry.opened_at, "counted_at": entry.counted_at}
                     right = {name: min(at, entry.zinc_at) for name, at in times.items()}
@@ -77,42 +88,7 @@ class OwnedJournal(OpenJournal):
     def pauses(self) -> list[str]:
         """Return why the journal, or one caller of it on one rail, is paused."""
         with self._reading() as connection:
-            return rows.pauses(connection)
-
-    def pin(self, caller: str = OWNER) -> str | None:
-        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
-        with self._reading() as connection:
-            return pins.own_pin(connection, caller, self._clock())
-
-    def asked_pin(self, caller: str) -> PinAsked | None:
-        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
-        with self._reading() as connection:
-            return pins.asked_pin(connection, caller, self._clock())
-
-    def pin_ends(self, caller: str = OWNER) -> float | None:
-        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
-        with self._reading() as connection:
-            return pins.pin_ends(connection, caller, self._clock())
-
-    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
-        """Keep another PIN, or none."""
-        with self._writing() as connection:
-            pins.set_pin(connection, caller, kept)
-
-    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
-        """Let a PIN end then, or stay."""
-        with self._writing() as connection:
-            pins.end_pin(connection, caller, at)
-
-    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
-        """Write a try at a PIN down before it is looked at; see `pins.count_try`."""
-        with self._writing() as connection:
-            return pins.count_try(connection, caller, place, self._clock() if now is None else now)
-
-    def pin_was_right(self, tried: PinTry) -> None:
-        """Forget the wrong ones before a right one; see `pins.was_right`."""
-        with self._writing() as connection:
-            pins.was_right(connection, tried)
+            return list(connection.execute(sa.select(META.c.value).where(*_PAUSES).order_by(META.c.name)).scalars())
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given; without those that are unreadable."""
@@ -141,16 +117,16 @@ class OwnedJournal(OpenJournal):
     def purge(self, older_than_seconds: float) -> int:
         """Forget what finished entries that old were about (`purge`), and return of how many; digests and money stay.
 
-        Others place orders meanwhile. On SQLite nothing of it is left in the journal's files afterwards.
+        Other processes place orders meanwhile. On SQLite the journal's files hold nothing of it afterwards.
         """
         now, forgotten = self._clock(), 0
         while True:
             with self._writing() as connection:
-                count = purge.forget_slice(connection, now - older_than_seconds, now)
+                count = rows.forget_slice(connection, now - older_than_seconds, now)
             forgotten += count
-            if count < purge.SLICE:
+            if count < rows.SLICE:
                 break
-            time.sleep(purge.PAUSE_SECONDS)
+            time.sleep(rows.PAUSE_SECONDS)
         if forgotten:
             self._empty_log()
         return forgotten
@@ -204,12 +180,8 @@ class OwnedJournal(OpenJournal):
             # Where Zinc had the order before anything was paid, what stands there is the order's own key at most.
             had_before = (entry.problem or {}).get("code") == PLACED_BEFORE
             was_asked = not had_before and rows.read_payment(connection, entry.id) is not None
-            not_bought = {
-                **FREE,
-                "sender": None,
-                **without_order(entry, wallet_was_asked=was_asked),
-                "problem": problem,
-            }
+            money = without_order(entry, wallet_was_asked=was_asked)
+            not_bought = {**FREE, "sender": None, **money, "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
 
     def refunded(self, key: str, cents: int, *, mode: Mode | None = None, caller: str | None = None) -> Entry:
@@ -239,7 +211,7 @@ def _meant(
         RefusedError: there is none with this key, or several may be meant.
         UnreadableEntryError: one with this key cannot be read, and no other may be meant.
     """
-    query = sa.select(ENTRIES).where(ENTRIES.c.key == key, rows.IS_ORDER)
+    query = sa.select(ENTRIES).where(ENTRIES.c.key == key, IS_ORDER)
     query = query if mode is None else query.where(ENTRIES.c.mode == mode)
     query = query if caller is None else query.where(ENTRIES.c.caller == caller)
     found: list[Entry] = []

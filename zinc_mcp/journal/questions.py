@@ -1,19 +1,37 @@
-"""Questions in the journal: asked, answered, closed. Each function is one step inside a writing transaction."""
+"""Questions in the journal: asked, answered, closed; and the PINs that a yes needs.
+
+Wrong PINs are counted over all orders, so that nobody gets more tries by making more orders, and for the page and the
+terminal apart, so that nobody at a page keeps the owner out of their terminal.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal import rows
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef, closed, reference_of
+from zinc_mcp.errors import JournalError, RefusedError
+from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.database import Database
+from zinc_mcp.journal.decision import (
+    LONGEST_WAIT_SECONDS,
+    OWNER,
+    PLACES,
+    Admission,
+    PinAsked,
+    PinTry,
+    Place,
+    QuestionRef,
+    Taken,
+    closed,
+    how_far,
+    reference_of,
+    refuse_when_paused,
+    wait_seconds,
+)
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.records import entries_of, entry_of
-from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, UNFINISHED
+from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
+from zinc_mcp.text import plain
 
 _MOST_READ = 1000
 _ASKED = (
@@ -22,53 +40,190 @@ _ASKED = (
         ENTRIES.c.caller == sa.bindparam("caller"),
         ENTRIES.c.state == sa.literal_column("'waiting'"),
         ENTRIES.c.consent.is_not(None),
-        # Where the index of unfinished entries finds them: without them every question would cost a look at all.
+        # These let the index of unfinished entries find them; without it each question would read all entries.
         UNFINISHED,
         ANY_MODE,
     )
     .order_by(ENTRIES.c.id)
     .limit(_MOST_READ)
 )
+_MEMBERS = "*"
+"""Counts the wrong PINs of all members who have none of their own, and from whom the owner's is asked. No member can
+be called so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a yes: approved, refused by the policy as it stands now, or to be asked anew."""
+class Questions(Database):
+    """The part of a journal that keeps questions, takes answers, and keeps PINs."""
 
-    entry: Entry
-    refusal: RefusedError | None = None
-    unnoted: tuple[Entry, ...] = ()
-    """Orders like this one that have come, or have been sent, since the question was asked; nothing was taken then."""
+    def ask(self, entry: Entry, consent: Mapping[str, Any], most: int) -> Entry:
+        """Freeze a question in its entry.
+
+        Raises:
+            StaleEntryError: somebody else moved the entry first.
+            RefusedError: `too_many_waiting`, the caller has `most` questions before the person already.
+        """
+        with self._writing() as connection:
+            now = self._clock()
+            others = [each for each in _waiting(connection, entry.caller, now) if each.id != entry.id]
+            if len(others) >= most:
+                raise RefusedError(
+                    f"{len(others)} orders wait for the user's decision already, so nothing more is put before them.",
+                    "Ask the user to decide about those first, then call again.",
+                    code="too_many_waiting",
+                    facts={"waiting": [each.key for each in others]},
+                )
+            return rows.change(connection, entry, "waiting", "asked", {}, {"consent": dict(consent), **FREE}, now)
+
+    def asked_about(self, about: QuestionRef, caller: str | None) -> Entry | None:
+        """Return the entry that waits for an answer to exactly this question, or None."""
+        with self._reading() as connection:
+            return _asked_about(connection, about, caller)
+
+    def waiting(self, caller: str) -> list[Entry]:
+        """Return the entries of a caller whose question stands, oldest first."""
+        with self._reading() as connection:
+            return _waiting(connection, caller, self._clock())
+
+    def asked_under(self, key: str) -> list[Entry]:
+        """Return the entries with this key whose question stands, whosever they are, oldest first."""
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ENTRIES.c.state == "waiting").order_by(ENTRIES.c.id)
+        with self._reading() as connection:
+            found = entries_of(connection, query.limit(100))
+        return [entry for entry in found if reference_of(entry) is not None]
+
+    def decline(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
+        """Take a no.
+
+        Raises:
+            RefusedError: `question_closed`.
+        """
+        with self._writing() as connection:
+            entry = _standing(connection, about, caller)
+            consent = {**(entry.consent or {}), "decision": dict(said)}
+            changes: dict[str, Any] = {"consent": consent, **FREE, "counts_cents": 0, "spent_cents": 0}
+            what = f"declined ({said['how']})"
+            return rows.change(connection, entry, "declined", what, {}, changes, self._clock())
+
+    def approve(
+        self,
+        about: QuestionRef,
+        caller: str | None,
+        said: Mapping[str, Any],
+        until: Mapping[str, Any],
+        admission: Admission,
+    ) -> Taken:
+        """Take a yes: look for orders like it that have come since, check the whole policy, and mark the entry.
+
+        Args:
+            about: the question that was answered.
+            caller: whose it must be; None for the owner, who decides about everybody's.
+            said: the decision, as the journal keeps it.
+            until: what a consent keeps about when the yes is over.
+            admission: the policy as it stands.
+
+        Raises:
+            RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
+        """
+        with self._writing() as connection:
+            now, earliest = self._clock(), self._times.earliest()
+            entry = _standing(connection, about, caller)
+            if _until(entry) <= now:
+                raise RefusedError(
+                    "The time to approve this order is over, so nothing was sent.",
+                    "Place the order again to be asked again.",
+                    code="approval_expired",
+                )
+            consent = entry.consent or {}
+            noted: Mapping[str, str] = consent.get("noted") or {}
+            near = opening.near_twins(connection, entry, earliest - admission.window_seconds)
+            if unnoted := tuple(each for each in near if noted.get(str(each.id)) not in (how_far(each), "sent")):
+                return Taken(entry, unnoted=unnoted)
+            if said["how"] == "elicitation" and not admission.takes_dialogues():
+                raise RefusedError(
+                    "The owner's policy takes answers on the page or in a terminal only, so this one was not taken.",
+                    "Nothing was sent; the question still stands.",
+                    code="approval_required",
+                )
+            try:
+                refuse_when_paused(rows.why_paused(connection, entry))
+                opening.check_limits_again(connection, entry, admission.admit(entry), earliest)
+            except RefusedError as error:
+                problem = {"code": error.code, "summary": error.summary}
+                changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}
+                refused = rows.change(connection, entry, "refused", f"refused: {error.code}", {}, changes, now)
+                return Taken(refused, refusal=error)
+            approved = {"consent": {**consent, "decision": dict(said), **until}}
+            return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
+
+    # PINs
+
+    def pin(self, caller: str = OWNER) -> str | None:
+        """Return what is kept of a caller's own PIN (`pin.hashed`), or None when none is set or it has ended."""
+        with self._reading() as connection:
+            return _pin(connection, caller, self._clock())[0]
+
+    def asked_pin(self, caller: str) -> PinAsked | None:
+        """Return the PIN that a caller's yes needs: their own, otherwise the owner's; None when neither is set."""
+        with self._reading() as connection:
+            return _asked_pin(connection, caller, self._clock())
+
+    def pin_ends(self, caller: str = OWNER) -> float | None:
+        """Return when a caller's own PIN ends, where somebody has said that it is forgotten."""
+        with self._reading() as connection:
+            return _pin(connection, caller, self._clock())[1]
+
+    def set_pin(self, kept: str | None, caller: str = OWNER) -> None:
+        """Keep another PIN, or none; wrong ones are counted anew."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(PINS).where(PINS.c.caller == caller))
+            if kept is not None:
+                connection.execute(sa.insert(PINS), {"caller": caller, "kept": kept})
+            if caller == OWNER:
+                connection.execute(sa.delete(PINS).where(PINS.c.caller == _MEMBERS))
+                rows.set_meta(connection, "pin", None)
+                rows.set_meta(connection, "pin_ends", None)
+
+    def end_pin(self, at: float | None, caller: str = OWNER) -> None:
+        """Let a PIN end then, or stay."""
+        with self._writing() as connection:
+            _end_pin(connection, caller, at)
+
+    def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
+        """Write a try down before it is looked at; None when no PIN is needed.
+
+        One that comes too early is not looked at and does not count, however many come at once.
+        """
+        with self._writing() as connection:
+            now = self._clock() if now is None else now
+            asked = _asked_pin(connection, caller, now)
+            if asked is None:
+                return None
+            before = asked.free_at(place)
+            if before is not None:
+                _count(connection, asked.counted_under, {f"{place}_free_at": before})
+                return PinTry(asked, place, before, looked_at=False)
+            wrong = int(_kept(connection, asked.counted_under)[f"{place}_wrong"]) + 1
+            wait = wait_seconds(wrong)
+            then = now + wait if wait else None
+            _count(connection, asked.counted_under, {f"{place}_wrong": wrong, f"{place}_free_at": then})
+            return PinTry(asked, place, then, looked_at=True)
+
+    def pin_was_right(self, tried: PinTry) -> None:
+        """Forget the wrong ones given at that place; a PIN that was said to be forgotten stays."""
+        with self._writing() as connection:
+            counted = {f"{tried.place}_wrong": 0, f"{tried.place}_free_at": None}
+            _count(connection, tried.asked.counted_under, counted)
+            _end_pin(connection, tried.asked.whose, None)
 
 
-def waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
-    """Return the entries of a caller whose question stands, oldest first."""
+def _waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
     asked = entries_of(connection, _ASKED, {"caller": caller})
     return [entry for entry in asked if reference_of(entry) is not None and _until(entry) > now]
 
 
-def ask(connection: sa.Connection, entry: Entry, consent: Mapping[str, Any], most: int, now: float) -> Entry:
-    """Freeze a question in its entry.
-
-    Raises:
-        StaleEntryError: somebody else moved the entry first.
-        RefusedError: `too_many_waiting`, the caller has `most` questions before the person already.
-    """
-    others = [each for each in waiting(connection, entry.caller, now) if each.id != entry.id]
-    if len(others) >= most:
-        raise RefusedError(
-            f"{len(others)} orders wait for the user's decision already, so nothing more is put before them.",
-            "Ask the user to decide about those first, then call again.",
-            code="too_many_waiting",
-            facts={"waiting": [each.key for each in others]},
-        )
-    return rows.change(connection, entry, "waiting", "asked", {}, {"consent": dict(consent), **FREE}, now)
-
-
-def asked_about(
+def _asked_about(
     connection: sa.Connection, about: QuestionRef, caller: str | None, *, to_change: bool = False
 ) -> Entry | None:
-    """Return the entry that waits for an answer to exactly this question, or None; `to_change` as `rows.one`."""
     row = connection.execute(*rows.one(about.entry_id, to_change=to_change)).first()
     if row is None:
         return None
@@ -77,81 +232,8 @@ def asked_about(
     return entry if theirs and reference_of(entry) == about else None
 
 
-def decline(
-    connection: sa.Connection,
-    about: QuestionRef,
-    caller: str | None,
-    said: Mapping[str, Any],
-    now: float,
-) -> Entry:
-    """Take a no.
-
-    Raises:
-        RefusedError: `question_closed`.
-    """
-    entry = _standing(connection, about, caller)
-    changes: dict[str, Any] = {"consent": {**(entry.consent or {}), "decision": dict(said)}, **FREE}
-    what = f"declined ({said['how']})"
-    return rows.change(connection, entry, "declined", what, {}, {**changes, "counts_cents": 0, "spent_cents": 0}, now)
-
-
-def approve(
-    connection: sa.Connection,
-    about: QuestionRef,
-    caller: str | None,
-    said: Mapping[str, Any],
-    until: Mapping[str, Any],
-    admission: Admission,
-    *,
-    now: float,
-    earliest: float,
-) -> Taken:
-    """Take a yes: look for orders like it that have come since, check the whole policy, and mark the entry.
-
-    Args:
-        connection: of a writing transaction.
-        about: the question that was answered.
-        caller: whose it must be; None for the owner, who decides about everybody's.
-        said: the decision, as the journal keeps it.
-        until: what a consent keeps about when the yes is over.
-        admission: the policy as it stands.
-        now: seconds since the epoch, by our clock.
-        earliest: the same by whichever witness says that less time has gone by; limits and twins go by it.
-
-    Raises:
-        RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
-    """
-    entry = _standing(connection, about, caller)
-    if _until(entry) <= now:
-        raise RefusedError(
-            "The time to approve this order is over, so nothing was sent.",
-            "Place the order again to be asked again.",
-            code="approval_expired",
-        )
-    consent = entry.consent or {}
-    unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, earliest)
-    if unnoted:
-        return Taken(entry, unnoted=tuple(unnoted))
-    if said["how"] == "elicitation" and not admission.takes_dialogues():
-        raise RefusedError(
-            "The owner's policy takes answers on the page or in a terminal only, so this one was not taken.",
-            "Nothing was sent; the question still stands.",
-            code="approval_required",
-        )
-    try:
-        rows.refuse_when_paused(rows.why_paused(connection, entry))
-        admission.check(connection, entry, earliest)
-    except RefusedError as error:
-        problem = {"code": error.code, "summary": error.summary}
-        changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}
-        refused = rows.change(connection, entry, "refused", f"refused: {error.code}", {}, changes, now)
-        return Taken(refused, refusal=error)
-    approved = {"consent": {**consent, "decision": dict(said), **until}}
-    return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
-
-
 def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None) -> Entry:
-    entry = asked_about(connection, about, caller, to_change=True)
+    entry = _asked_about(connection, about, caller, to_change=True)
     if entry is None:
         raise closed()
     return entry
@@ -159,3 +241,59 @@ def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None)
 
 def _until(entry: Entry) -> float:
     return float((entry.consent or {}).get("until") or 0.0)
+
+
+def _asked_pin(connection: sa.Connection, caller: str, now: float) -> PinAsked | None:
+    for whose in dict.fromkeys((caller, OWNER)):
+        kept, ends = _pin(connection, whose, now)
+        if kept is not None:
+            under = caller if caller == whose else _MEMBERS
+            counted = _kept(connection, under)
+            free = {place: _waited_for(counted, place, now) for place in PLACES}
+            return PinAsked(kept, whose, under, ends, free["page"], free["terminal"])
+    return None
+
+
+def _waited_for(counted: Mapping[str, Any], place: Place, now: float) -> float | None:
+    # A clock that was set back must not keep anybody out for longer than a wait ever is.
+    at = counted[f"{place}_free_at"]
+    return None if at is None or at <= now else min(float(at), now + LONGEST_WAIT_SECONDS)
+
+
+def _pin(connection: sa.Connection, caller: str, now: float) -> tuple[str | None, float | None]:
+    """Return what is kept of a caller's own PIN, and when it ends; nothing of one that has ended."""
+    row = _kept(connection, caller)
+    kept, ends = row["kept"], row["ends"]
+    if kept is None and caller == OWNER:
+        # Where versions before the fifth of the schema kept the one PIN there was.
+        kept, text = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
+        try:
+            ends = None if text is None else float(text)
+        except ValueError:
+            raise JournalError("When the owner's PIN ends cannot be read in the journal.") from None
+    return (None, None) if ends is not None and ends <= now else (kept, ends)
+
+
+def _end_pin(connection: sa.Connection, caller: str, at: float | None) -> None:
+    if _kept(connection, caller)["kept"] is not None:
+        connection.execute(sa.update(PINS).where(PINS.c.caller == caller).values(ends=at))
+    elif caller == OWNER:
+        rows.set_meta(connection, "pin_ends", None if at is None else repr(at))
+
+
+def _kept(connection: sa.Connection, caller: str) -> dict[str, Any]:
+    row = connection.execute(sa.select(PINS).where(PINS.c.caller == caller)).mappings().first()
+    if row is None:
+        return {**dict.fromkeys(PINS.c.keys()), "page_wrong": 0, "terminal_wrong": 0}
+    found = dict(row)
+    try:
+        for name in ("ends", "page_free_at", "terminal_free_at"):
+            found[name] = number_or_none(found[name])
+        return found | {f"{place}_wrong": int(found[f"{place}_wrong"]) for place in PLACES}
+    except (ValueError, TypeError):
+        raise JournalError(f"What the journal keeps about the PIN of {plain(caller, 64)} cannot be read.") from None
+
+
+def _count(connection: sa.Connection, caller: str, counted: Mapping[str, Any]) -> None:
+    if connection.execute(sa.update(PINS).where(PINS.c.caller == caller).values(counted)).rowcount == 0:
+        connection.execute(sa.insert(PINS), {"caller": caller, **counted})

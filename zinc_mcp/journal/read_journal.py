@@ -1,4 +1,4 @@
-"""What can be read in a journal, and payments, which are changed by whoever reads them."""
+"""What can be read in a journal; and payments, since the same callers read and change them."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args
@@ -6,8 +6,11 @@ from typing import Any, get_args
 import sqlalchemy as sa
 
 from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.entry import (
+    FOREVER,
     OPEN,
+    STANDING,
     Draft,
     Entry,
     Event,
@@ -17,18 +20,34 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     Wanted,
 )
-from zinc_mcp.journal.open_journal import OpenJournal
-from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.records import entries_of, entry_of, page_of, rows_of
-from zinc_mcp.journal.standing import standing
-from zinc_mcp.journal.tables import ANY_MODE, COUNTING, ENTRIES, UNFINISHED
+from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.sqlite import NothingSeenError, SecondConnection
+from zinc_mcp.journal.tables import (
+    ANY_MODE,
+    COUNTING,
+    ENTRIES,
+    IS_ORDER,
+    UNFINISHED,
+    UNPROVED,
+    entries_of,
+    entry_of,
+    page_of,
+    rows_of,
+)
 
+_MOST_FILLING = 100
+"""Orders that are brought up to date before a full limit refuses."""
 _SLICE = 500
-# By no index of ids: that would go through every order there is to find the few that are unfinished.
+# The `+` keeps SQLite from using the index of ids, by which it would read every order to find the few unfinished ones.
 _ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
+_KNOWN_TWIN = (
+    sa.select(ENTRIES.c.id)
+    .where(*opening.SAME_INTENTION, sa.or_(ENTRIES.c.order_id.is_not(None), ENTRIES.c.state.in_(STANDING)))
+    .limit(1)
+)
 
 
-class ReadJournal(OpenJournal):
+class ReadJournal(Database):
     """The part of a journal that lists and finds."""
 
     def read(self, entry_id: int) -> Entry:
@@ -55,7 +74,7 @@ class ReadJournal(OpenJournal):
         Several share a key where they are of other callers, or of practice and for real.
         """
         is_named = sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id.in_([handle, handle.lower()]))
-        query = sa.select(ENTRIES).where(is_named, rows.IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(100)
+        query = sa.select(ENTRIES).where(is_named, IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(100)
         with self._reading() as connection:
             return entries_of(connection, query)
 
@@ -64,8 +83,8 @@ class ReadJournal(OpenJournal):
         modes: Sequence[Mode] = get_args(Mode) if mode is None else (mode,)
         found: list[Entry] = []
         with self._reading() as connection:
-            for each in modes:  # the index begins with the mode: one that has no orders costs nothing
-                query = sa.select(ENTRIES).where(ENTRIES.c.mode == each, rows.IS_ORDER)
+            for each in modes:  # the index begins with the mode: a mode without orders costs nothing
+                query = sa.select(ENTRIES).where(ENTRIES.c.mode == each, IS_ORDER)
                 query = query if caller is None else query.where(ENTRIES.c.caller == caller)
                 found += entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
         return sorted(found, key=lambda entry: -entry.id)[:limit]
@@ -90,7 +109,7 @@ class ReadJournal(OpenJournal):
             after: only those with a higher id.
             limit: how many at most. Fewer are returned only where there are no more.
         """
-        is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), rows.IS_ORDER]
+        is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), IS_ORDER]
         if by is not None:
             is_one += [ENTRIES.c.rail == by.name, ENTRIES.c.origin == by.origin]
             is_one.append(ENTRIES.c.account.in_({by.account, by.former_account}))
@@ -147,24 +166,46 @@ class ReadJournal(OpenJournal):
             return opening.counted(connection, caller, mode, self._times.earliest() - seconds)
 
     def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
-        """List the orders that fill a limit; see `opening.filling`."""
+        """List the orders that fill a limit, the newest first, and before them those that are still open.
+
+        They count against a caller over the last `seconds`. Without `seconds`, they were paid up front, ended without
+        an order, and are not proved to have come back.
+        """
         since = None if seconds is None else self._times.earliest() - seconds
+        counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
+        is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
+        query = sa.select(ENTRIES).where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
         with self._reading() as connection:
-            return opening.filling(connection, caller, mode, since)
+            return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
 
     def callers(self, mode: Mode) -> list[str]:
-        """List who has orders that count against their limits, or once did."""
+        """List the callers whose orders count against their limits, or once did."""
         query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, COUNTING).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
 
     def standing(self, wanted: Wanted, mode: Mode, window_seconds: float) -> Entry | None:
-        """Return the earlier entry that stands for an intention, if there is one; `standing.standing`."""
+        """Return the newest entry that stands for an intention: named by its key, or for the same goods and ship-to.
+
+        An entry that may have moved money, and has no known order, stands however old it is.
+
+        Raises:
+            UnreadableEntryError: it cannot be read.
+        """
+        since = self._times.earliest() - window_seconds
+        query = sa.select(ENTRIES).where(ENTRIES.c.caller == wanted.caller, ENTRIES.c.mode == mode, IS_ORDER)
+        query = query.where(ENTRIES.c.state.in_(STANDING)).order_by(ENTRIES.c.id.desc()).limit(1)
+        lasting = sa.or_(ENTRIES.c.opened_at > since, ENTRIES.c.zinc_at > since, ENTRIES.c.state.in_(FOREVER))
         with self._reading() as connection:
-            return standing(connection, wanted, mode, self._times.earliest() - window_seconds)
+            if wanted.given_key is not None:
+                named = connection.execute(query.where(ENTRIES.c.key == wanted.given_key)).first()
+                if named is not None and entry_of(named).body_digest == wanted.body_digest:
+                    return entry_of(named)
+            twin = connection.execute(query.where(ENTRIES.c.twin == wanted.twin, lasting)).first()
+        return None if twin is None else entry_of(twin)
 
     def doubtful(self, limit: int) -> tuple[int, list[Entry]]:
-        """Return how many entries nobody knows the end of, in all of the journal, and the newest of them."""
+        """Return how many entries of the whole journal are in doubt, and the newest of them."""
         doubtful = ENTRIES.c.state.in_(["unknown", "paid_no_order"])
         newest = sa.select(ENTRIES).where(doubtful).order_by(ENTRIES.c.id.desc()).limit(limit)
         with self._reading() as connection:
@@ -172,15 +213,20 @@ class ReadJournal(OpenJournal):
             return int(count), entries_of(connection, newest)
 
     def knows_twin(self, draft: Draft) -> bool:
-        """Say whether any entry for the same intention still stands, or has come to an order of Zinc's."""
+        """Say whether any entry for the same intention stands, or has come to an order of Zinc's."""
         with self._reading() as connection:
-            return opening.knows_twin(connection, draft)
+            return connection.execute(_KNOWN_TWIN, opening.intention(draft)).first() is not None
 
     def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
         """Return the earlier entry for the same intention that still stands."""
         with self._reading() as connection:
             standing = opening.standing_twin(connection, draft, self._times.earliest() - window_seconds, ())
         return None if standing is None else standing.entry
+
+    def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
+        """Return the standing orders within the window that are the same as an entry, or hold one of its products."""
+        with self._reading() as connection:
+            return opening.near_twins(connection, entry, self._times.earliest() - window_seconds)
 
     def created_at(self) -> str | None:
         """Return when this journal was created, as it stands in it: another journal has another time."""
@@ -193,7 +239,7 @@ class ReadJournal(OpenJournal):
         try:
             return self._times.earliest() - float(created or 0.0)
         except ValueError:
-            return 0.0  # as of one that was just made: earlier orders are looked for at Zinc as well
+            return 0.0  # as if it were new: then earlier orders are looked for at Zinc as well
 
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""
@@ -211,3 +257,31 @@ class ReadJournal(OpenJournal):
             changed = change(rows.read_payment(connection, entry_id, to_change=True))
             if changed is not None:
                 rows.write_payment(connection, changed)
+
+    def second_reader(self) -> "SecondReader | None":
+        """Return a reader that does not wait for the journal's thread, where there can be one; the caller closes it."""
+        second = None if self.is_read_only else SecondConnection.opened(self._engine)
+        return None if second is None else SecondReader(second)
+
+
+class SecondReader:
+    """Finds entries on a second connection, without waiting for the journal's thread.
+
+    Both raise `NothingSeenError` where the file could not be read just now.
+    """
+
+    def __init__(self, second: SecondConnection) -> None:
+        self._first = second.first
+        self.close = second.close
+
+    def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
+        """See `Journal.find`."""
+        row = self._first(*rows.found(handle, caller, mode))
+        return None if row is None else entry_of(row)
+
+    def read(self, entry_id: int) -> Entry:
+        """See `Journal.read`."""
+        row = self._first(*rows.one(entry_id))
+        if row is None:
+            raise NothingSeenError
+        return entry_of(row)

@@ -1,39 +1,61 @@
-"""Rows of the journal: an entry read, inserted and changed, each change with its event; and its payment."""
+"""Rows of the journal: entries inserted and changed, each change with its event; payments; and what a purge forgets.
 
-import hashlib
+Each function is one step inside a transaction.
+
+A purge forgets what was ordered and where it went, once an order is over and old enough. Digests, money, states (ours
+and Zinc's), times, ids, the retailer, a payment's method and reference, and who answered a question, where and when,
+stay. The names of what stays are listed here, so that whatever is written down later is forgotten as well.
+"""
+
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import (
-    Draft,
-    Entry,
-    Event,
-    Mode,
-    RailName,
-    StaleEntryError,
-    State,
-    UnreadableEntryError,
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import pause_of
+from zinc_mcp.journal.entry import Draft, Entry, Event, Mode, StaleEntryError, State, UnreadableEntryError
+from zinc_mcp.journal.money import OWNERS_WORD, Payment
+from zinc_mcp.journal.sqlite import execute
+from zinc_mcp.journal.tables import (
+    ENTRIES,
+    EVENTS,
+    FORGETTABLE,
+    IS_OF_THIS_VERSION,
+    IS_ORDER,
+    JSON,
+    META,
+    MOST_SECONDS,
+    NEAR_TWINS,
+    PAYMENTS,
+    check_now,
+    entry_of,
+    number_or_none,
+    rows_of,
 )
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.records import MOST_SECONDS, entry_of, number_or_none, rows_of
-from zinc_mcp.journal.schema import IS_OF_THIS_VERSION, check_now
-from zinc_mcp.journal.statements import execute
-from zinc_mcp.journal.tables import ENTRIES, EVENTS, META, NEAR_TWINS, PAYMENTS
 
-_JSON = ("facts", "consent", "problem")
+SLICE = 200
+"""Entries that one transaction of a purge forgets: others wait for it. A question is at most 256 KB of each."""
+PAUSE_SECONDS = 0.12
+"""Between two slices. Longer than SQLite lets pass between two looks at a lock: whoever waits gets it first."""
+
+_KEPT: Mapping[str, frozenset[str]] = {
+    "facts": frozenset({"retailer", OWNERS_WORD}),
+    "consent": frozenset({"how", "id", "digest", "decision", "until", "zinc_until"}),
+    "problem": frozenset({"code", "summary"}),
+}
+"""What stays of the columns of JSON. A `summary` is always a sentence of ours."""
+_KEPT_OF_RECOVERY = ("method", "reference")
+"""What proves a payment to whoever took it. The reference is the receipt's, otherwise the wallet's own."""
+_KEPT_OF_EVENTS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
+
+_OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
+"""The columns that an entry takes from its draft as they are."""
 _BLANK: Mapping[str, Any] = dict.fromkeys(ENTRIES.c.keys())
-
-IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
-"""Look-ups stand in the same table, and in no list of orders."""
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
@@ -48,13 +70,21 @@ _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
 _NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
 _FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
-_PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
-"""All names that begin with the word, as a range of the index."""
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
+_FORGOTTEN = (
+    sa.update(ENTRIES)
+    .where(ENTRIES.c.id == sa.bindparam("this_id"))
+    .values(
+        body=None,
+        version=ENTRIES.c.version + 1,
+        updated_at=sa.bindparam("now"),
+        **{name: sa.bindparam(f"new_{name}") for name in _KEPT},
+    )
+)
 
 
 def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for one entry and its values; `to_change` holds the row, so that no change is refused."""
+    """Return the query for one entry and its values; `to_change` locks the row, so that nobody else changes it."""
     return (_ONE_TO_CHANGE if to_change else _ONE), {"id": entry_id}
 
 
@@ -96,31 +126,20 @@ def insert(
     sending: Mapping[str, Any] | None = None,
 ) -> Entry:
     """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent."""
-    reserved = draft.ceiling_cents + draft.fee_cents
     values: dict[str, Any] = {
+        **{name: getattr(draft, name) for name in _OF_DRAFT},
         "key": key,
-        "caller": draft.caller,
-        "mode": draft.mode,
-        "origin": draft.origin,
-        "account": draft.account,
-        "rail": draft.rail,
-        "kind": draft.kind,
-        "twin": draft.twin,
-        "body_digest": draft.body_digest,
         "body": draft.to_bytes(key),
         "state": "waiting",
         "version": 1,
         **lease,
-        "ceiling_cents": draft.ceiling_cents,
-        "fee_cents": draft.fee_cents,
-        "reserved_cents": reserved,
-        "counts_cents": reserved,
+        "reserved_cents": draft.reserved_cents,
+        "counts_cents": draft.reserved_cents,
         "attempts": 0,
         "opened_at": now,
         "counted_at": now if zinc_at is None else max(now, zinc_at),
         "updated_at": now,
         "zinc_at": zinc_at,
-        "facts": draft.facts,
     }
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
@@ -129,7 +148,7 @@ def insert(
         execute(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
     whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}
     entry = Entry(**whole)
-    opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": reserved})
+    opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": draft.reserved_cents})
     sent = [] if sending is None else [Event(entry.id, 2, now, "sending", "sending", {})]
     append(connection, opened, *sent)
     return entry
@@ -158,14 +177,12 @@ def change(
         check_now(connection)
         raise StaleEntryError(read(connection, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
-    # At that version the row was what `entry` is, so nobody needs to read it again.
+    # At that version the row was equal to `entry`, so it need not be read again.
     return replace(entry, state=state, version=version, updated_at=now, **changes)
 
 
 def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: json.dumps(value) if name in _JSON and value is not None else value for name, value in changes.items()
-    }
+    return {name: json.dumps(value) if name in JSON and value is not None else value for name, value in changes.items()}
 
 
 @cache
@@ -213,41 +230,11 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
         connection.execute(sa.insert(META), {"name": name, "value": value})
 
 
-def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
-    """Return under which name a pause of one caller on one rail is kept."""
-    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
-
-
 def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
     own = pause_of(entry.caller, entry.mode, entry.rail)
     query = sa.select(META.c.value).where(META.c.name.in_(["paused", own])).order_by(META.c.name).limit(1)
     return connection.execute(query).scalar_one_or_none()
-
-
-def pauses(connection: sa.Connection) -> list[str]:
-    """Return why everything, or one caller on one rail, is paused."""
-    query = sa.select(META.c.value).where(*_PAUSES).order_by(META.c.name)
-    return list(connection.execute(query).scalars())
-
-
-def end_pauses(connection: sa.Connection) -> None:
-    """End every pause."""
-    connection.execute(sa.delete(META).where(*_PAUSES))
-
-
-def refuse_when_paused(why: str | None) -> None:
-    """Raise the refusal of a paused journal; None is one that is not.
-
-    Raises:
-        RefusedError: `paused`.
-    """
-    if why is not None:
-        raise RefusedError(
-            "Ordering is paused.",
-            f"Tell the user: {command('resume')} ends the pause once they have looked into it.",
-            code="paused",
-        )
 
 
 def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = False) -> Payment | None:
@@ -279,7 +266,7 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
 def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: bool = False) -> None:
     """Forget the credential of an entry that has ended, or whose end the owner has stated.
 
-    With `never_left` it is forgotten that there was one: nothing of it can settle.
+    `never_left`: the credential was never sent, so it cannot settle, and its end is forgotten as well.
     """
     values: dict[str, Any] = {"credential": None, **({"settle_by": None} if never_left else {})}
     connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(values))
@@ -298,3 +285,99 @@ def write_payment(connection: sa.Connection, payment: Payment) -> None:
     done = connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == payment.entry_id).values(values))
     if done.rowcount == 0:
         connection.execute(sa.insert(PAYMENTS), values)
+
+
+def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
+    """Forget the content of some entries that are over and were last changed before then; return of how many.
+
+    Runs inside a writing transaction; 0 means that none is left.
+    """
+    query: sa.Select[Any] = (
+        sa.select(ENTRIES.c.id, ENTRIES.c.version, ENTRIES.c.state, *_texts(connection))
+        .where(FORGETTABLE, ENTRIES.c.updated_at < before)
+        .order_by(ENTRIES.c.updated_at)
+        .limit(SLICE)
+    )
+    if connection.dialect.name != "sqlite":
+        query = query.with_for_update(skip_locked=True)  # whoever holds one moves it on just now
+    found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(query)]
+    if not found:
+        return 0
+    left = [{"this_id": row[0], "now": now, **{f"new_{name}": text for name, text in _left(row[3:])}} for row in found]
+    connection.execute(_FORGOTTEN, left)
+    purged = {"at": now, "what": "purged", "detail": "{}"}
+    events = [{"entry_id": row[0], "version": row[1] + 1, "state": row[2], **purged} for row in found]
+    connection.execute(sa.insert(EVENTS), events)
+    forget_rest(connection, [row[0] for row in found])
+    return len(found)
+
+
+def forget_again(connection: sa.Connection) -> None:
+    """Forget what purges of earlier versions left behind."""
+    over = sa.and_(ENTRIES.c.body.is_(None), ENTRIES.c.state.not_in(["paid_no_order", "unknown", "accepted"]))
+    after = 0
+    while True:
+        query = sa.select(ENTRIES.c.id, *_texts(connection)).where(over, ENTRIES.c.id > after)
+        found = connection.execute(query.order_by(ENTRIES.c.id).limit(SLICE)).fetchall()
+        if not found:
+            return
+        changed = sa.update(ENTRIES).where(ENTRIES.c.id == sa.bindparam("this_id"))
+        left = [{"this_id": row[0], **dict(_left(row[1:]))} for row in found]
+        connection.execute(changed.values({name: sa.bindparam(name) for name in _KEPT}), left)
+        forget_rest(connection, [row[0] for row in found])
+        after = found[-1][0]
+
+
+def forget_rest(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget the keys and credentials of entries, and all that their payments and events hold except ids and money."""
+    recoveries = sa.select(PAYMENTS.c.entry_id, _as_read(connection, PAYMENTS.c.recovery))
+    payments = [
+        {"of": entry_id, "new_recovery": json.dumps(_left_of_recovery(_parts(text) or {}))}
+        for entry_id, text in connection.execute(recoveries.where(PAYMENTS.c.entry_id.in_(ids)))
+    ]
+    if payments:
+        forgotten = sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == sa.bindparam("of"))
+        none = {"order_key": None, "credential": None}
+        connection.execute(forgotten.values(recovery=sa.bindparam("new_recovery"), **none), payments)
+    detail = _as_read(connection, EVENTS.c.detail)
+    query = sa.select(EVENTS.c.entry_id, EVENTS.c.version, detail).where(EVENTS.c.entry_id.in_(ids))
+    rest: list[dict[str, Any]] = []
+    for entry_id, version, text in connection.execute(query):
+        parts = _parts(text)
+        if parts is None or not parts.keys() <= _KEPT_OF_EVENTS:
+            kept = {name: part for name, part in (parts or {}).items() if name in _KEPT_OF_EVENTS}
+            rest.append({"of": entry_id, "this_version": version, "new_detail": json.dumps(kept)})
+    if rest:
+        this = (EVENTS.c.entry_id == sa.bindparam("of"), EVENTS.c.version == sa.bindparam("this_version"))
+        connection.execute(sa.update(EVENTS).where(*this).values(detail=sa.bindparam("new_detail")), rest)
+
+
+def _left(texts: Sequence[Any]) -> list[tuple[str, str | None]]:
+    """Return what stays of an entry's columns of JSON; nothing of one that cannot be read."""
+    left: list[tuple[str, str | None]] = []
+    for (name, kept), text in zip(_KEPT.items(), texts, strict=True):
+        parts = {key: part for key, part in (_parts(text) or {}).items() if key in kept}
+        left.append((name, json.dumps(parts) if parts or name == "facts" else None))
+    return left
+
+
+def _left_of_recovery(recovery: Mapping[str, Any]) -> dict[str, Any]:
+    proof = {**recovery, "reference": recovery.get("receipt") or recovery.get("reference")}
+    return {name: proof[name] for name in _KEPT_OF_RECOVERY if isinstance(proof.get(name), str)}
+
+
+def _parts(text: str | bytes | None) -> dict[str, Any] | None:
+    try:
+        value: object = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
+
+
+def _texts(connection: sa.Connection) -> list[sa.ColumnElement[Any]]:
+    return [_as_read(connection, ENTRIES.c[name]) for name in _KEPT]
+
+
+def _as_read(connection: sa.Connection, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    # SQLite may hold bytes that are no text. Read as bytes they cause no failure, and are forgotten.
+    return sa.cast(column, sa.LargeBinary) if connection.dialect.name == "sqlite" else column

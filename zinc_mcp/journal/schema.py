@@ -1,8 +1,4 @@
-"""The journal's schema: made where there is none, brought up to date where an older version made it, and held on to.
-
-A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
-something elsewhere, and would not find what this one writes.
-"""
+"""The journal's schema: made where there is none, and brought up to date where an older version made it."""
 
 import json
 from collections.abc import Callable
@@ -12,41 +8,21 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.database import SCHEMA_VERSION
+from zinc_mcp.journal import tables
 from zinc_mcp.journal.entry import FOREVER
-from zinc_mcp.journal.purge import forget_again
-from zinc_mcp.journal.statements import begin_writing, execute
-from zinc_mcp.journal.tables import (
-    ADDRESSES,
-    ENTRIES,
-    FORGETTABLE_INDEX,
-    LISTED_INDEX,
-    META,
-    NEAR_TWINS,
-    PAYMENTS,
-    PINS,
-    TABLES,
-    UNFINISHED_INDEX,
-    UNPROVED_INDEX,
-)
+from zinc_mcp.journal.rows import forget_again
+from zinc_mcp.journal.sqlite import begin_writing
+from zinc_mcp.journal.tables import ENTRIES, META, NEAR_TWINS, SCHEMA_VERSION, TABLES, half_made, newer, version_in
 
 RENEWED = 2000
 """How many of the newest entries get a new digest: far more than one window holds."""
 _SLICE = 1000
 
-_KEPT = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
-KEPT_SCHEMA = _KEPT.scalar_subquery()
-"""The journal's version, inside another statement: there it costs nothing."""
-IS_OF_THIS_VERSION = sa.exists().where(
-    META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
-)
-"""The journal is still of this version, inside another statement."""
-
 
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where there are none, and bring those of an older version up to date.
 
-    A journal of this version is only looked at: whoever wants to read it waits for nobody who writes.
+    A journal of this version is only read, so that opening it waits for no other process that writes.
 
     Raises:
         JournalError: a newer version made them, they are not all there, or they are not ours.
@@ -89,57 +65,8 @@ def check_readable(engine: sa.Engine) -> None:
         _check_whole(connection)
 
 
-def check(kept: str | None) -> None:
-    """Check what a writing transaction has read in `KEPT_SCHEMA`.
-
-    Raises:
-        JournalError: a newer version has changed the schema since this process began, or the version is gone.
-    """
-    if kept != _OURS:
-        if _version(kept) > SCHEMA_VERSION:
-            raise newer()
-        raise half_made()
-
-
-def check_now(connection: sa.Connection) -> None:
-    """Check the schema inside a writing transaction that does not read it otherwise.
-
-    Raises:
-        JournalError: as `check`.
-    """
-    row = execute(connection, _KEPT, {}).fetchone()
-    check(None if row is None else row[0])
-
-
-def newer() -> JournalError:
-    """Return the failure of a journal that a newer version of this program writes."""
-    return JournalError(
-        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
-        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
-        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
-    )
-
-
-def half_made() -> JournalError:
-    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
-    return JournalError(
-        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
-        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
-        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
-    )
-
-
-_OURS = str(SCHEMA_VERSION)
-
-
-def _version(kept: object) -> int:
-    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
-        raise half_made()
-    return int(kept[:9])
-
-
 def _kept_version(connection: sa.Connection) -> int:
-    found = _version(connection.execute(_KEPT).scalar_one_or_none())
+    found = version_in(connection.execute(tables.KEPT_VERSION).scalar_one_or_none())
     if found > SCHEMA_VERSION:
         raise newer()
     return found
@@ -170,34 +97,27 @@ def _check_whole(connection: sa.Connection) -> None:
 
 def _add_payments(connection: sa.Connection) -> None:
     """Version 2: payments by wallet, and the state in which a wallet is asked."""
-    PAYMENTS.create(connection)
-    UNFINISHED_INDEX.drop(connection)
-    UNFINISHED_INDEX.create(connection)
+    tables.PAYMENTS.create(connection)
+    tables.UNFINISHED_INDEX.drop(connection)
+    tables.UNFINISHED_INDEX.create(connection)
 
 
 def _add_addresses(connection: sa.Connection) -> None:
     """Version 3: addresses that the owner saved."""
-    ADDRESSES.create(connection)
+    tables.ADDRESSES.create(connection)
 
 
 def _add_steady_leases(connection: sa.Connection) -> None:
     """Version 4: leases by the machine's own clock, which cannot be set."""
-    for column in (ENTRIES.c.lease_boot, ENTRIES.c.lease_taken, ENTRIES.c.lease_seconds):
-        _add_column(connection, column)
+    for name in ("lease_boot", "lease_taken", "lease_seconds"):
+        _add_column(connection, name)
 
 
 def _add_questions_and_proofs(connection: sa.Connection) -> None:
     """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
-    columns = (
-        ENTRIES.c.kind,
-        ENTRIES.c.authorised_cents,
-        ENTRIES.c.refunded_cents,
-        ENTRIES.c.zinc_at,
-        ENTRIES.c.sender,
-    )
-    for column in columns:
-        _add_column(connection, column)
-    UNPROVED_INDEX.create(connection)
+    for name in ("kind", "authorised_cents", "refunded_cents", "zinc_at", "sender"):
+        _add_column(connection, name)
+    tables.UNPROVED_INDEX.create(connection)
     agents = sa.select(ENTRIES.c.id, ENTRIES.c.facts).where(ENTRIES.c.rail == "agent")
     for entry_id, facts in connection.execute(agents).all():
         try:
@@ -208,14 +128,14 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
             known = {"authorised_cents": authorised}
             connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == entry_id).values(known))
     NEAR_TWINS.create(connection)
-    PINS.create(connection)
+    tables.PINS.create(connection)
 
 
 def _renew_twins(connection: sa.Connection) -> None:
     """Versions 6 and 8: products and places are compared by other rules, so that orders get today's digests.
 
-    All that are in doubt and the newest ones: without it an order from before the upgrade would not be known again
-    within its window.
+    This is done for all that are in doubt and for the newest ones: else a twin of an order from before the upgrade
+    would not be noticed within its window.
     """
     from zinc_mcp.journal.twin import digests_of_body  # only here: the rules are not needed to open a journal
 
@@ -242,18 +162,13 @@ def _renew_twins(connection: sa.Connection) -> None:
 
 def _add_indices_and_forget(connection: sa.Connection) -> None:
     """Version 7: indices of the lists and of what may be forgotten; what earlier purges have left behind goes."""
-    LISTED_INDEX.create(connection)
-    FORGETTABLE_INDEX.create(connection)
+    tables.LISTED_INDEX.create(connection)
+    tables.FORGETTABLE_INDEX.create(connection)
     forget_again(connection)
 
 
-def _forget_payments(connection: sa.Connection) -> None:
-    """Version 9: what purges of earlier versions have left of payments goes."""
-    forget_again(connection)
-
-
-def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
-    definition = CreateColumn(column).compile(dialect=connection.dialect)
+def _add_column(connection: sa.Connection, name: str) -> None:
+    definition = CreateColumn(ENTRIES.c[name]).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
 
 
@@ -265,7 +180,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     6: _renew_twins,
     7: _add_indices_and_forget,
     8: _renew_twins,
-    9: _forget_payments,
+    9: forget_again,  # what purges of earlier versions have left of payments
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

@@ -1,6 +1,29 @@
-"""The journal's tables: entries and their events, payments, saved addresses, and what belongs to it as a whole."""
+"""The journal's tables, the version of their schema, and rows of entries, checked as they are read.
+
+No version of this program writes a wrong row. A failing disk, another program or half a backup does, and one such row
+must not keep anybody from the others: lists log it and leave it out.
+
+A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
+something elsewhere, and would not find what this one writes.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast, get_args
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.entry import Entry, Kind, Mode, RailName, State, UnreadableEntryError, tell_unreadable
+from zinc_mcp.journal.sqlite import execute
+
+SCHEMA_VERSION = 9
+"""The version of the schema that this program reads and writes; `schema` brings journals to it."""
+MOST_SECONDS = 250_000_000_000.0
+"""A time in the year 9892: a later one cannot be printed."""
+
+T = TypeVar("T")
 
 TABLES = sa.MetaData()
 
@@ -107,10 +130,10 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 
 # The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
-IS_ORDER = sa.text("kind = 'order'")
+IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
 UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
-"""Somebody still has to move it on: `entry.OPEN`."""
+"""A process or a person still has to move it on: `entry.OPEN`."""
 ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
 """Lets an index that begins with the mode be searched for all of them."""
 COUNTING = sa.text("counts_cents > 0")
@@ -122,44 +145,261 @@ UNPROVED = sa.text(
 FORGETTABLE = sa.text(
     "body IS NOT NULL AND state IN ('placed', 'failed', 'cancelled', 'rejected', 'refused', 'declined')"
 )
-"""It is over, nobody has to ask about it any more, and what was ordered is still kept."""
+"""It is over, nothing has to be looked up any more, and what was ordered is still kept."""
+
+
+def _index(
+    name: str,
+    *columns: sa.Column[Any],
+    where: sa.ColumnElement[Any] | sa.TextClause | None = None,
+    unique: bool = False,
+) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
 
 # A key that was refused before anything was sent may be used again: nobody but us has seen it.
-sa.Index(
-    "zinc_entries_key",
-    ENTRIES.c.key,
-    ENTRIES.c.caller,
-    ENTRIES.c.mode,
-    unique=True,
-    sqlite_where=_SENT,
-    postgresql_where=_SENT,
+_index("zinc_entries_key", ENTRIES.c.key, ENTRIES.c.caller, ENTRIES.c.mode, where=_SENT, unique=True)
+_index("zinc_entries_handle", ENTRIES.c.key)
+_index("zinc_entries_order", ENTRIES.c.order_id)
+_index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
+UNPROVED_INDEX = _index(
+    "zinc_entries_unproved", ENTRIES.c.mode, ENTRIES.c.caller, ENTRIES.c.counts_cents, where=UNPROVED
 )
-sa.Index("zinc_entries_handle", ENTRIES.c.key)
-sa.Index("zinc_entries_order", ENTRIES.c.order_id)
-sa.Index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
-UNPROVED_INDEX = sa.Index(
-    "zinc_entries_unproved",
-    ENTRIES.c.mode,
-    ENTRIES.c.caller,
-    ENTRIES.c.counts_cents,
-    sqlite_where=UNPROVED,
-    postgresql_where=UNPROVED,
-)
-UNFINISHED_INDEX = sa.Index(
-    "zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
-)
-sa.Index(
+UNFINISHED_INDEX = _index("zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, where=UNFINISHED)
+_index(
     "zinc_entries_counting",
     ENTRIES.c.mode,
     ENTRIES.c.caller,
     ENTRIES.c.counted_at,
     ENTRIES.c.counts_cents,
-    sqlite_where=COUNTING,
-    postgresql_where=COUNTING,
+    where=COUNTING,
 )
-LISTED_INDEX = sa.Index(
-    "zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.id, sqlite_where=IS_ORDER, postgresql_where=IS_ORDER
+LISTED_INDEX = _index("zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.id, where=IS_ORDER)
+FORGETTABLE_INDEX = _index("zinc_entries_forgettable", ENTRIES.c.updated_at, where=FORGETTABLE)
+
+
+KEPT_VERSION = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
+KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
+"""The version of the journal's schema, inside another statement: there it costs nothing."""
+IS_OF_THIS_VERSION = sa.exists().where(
+    META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
 )
-FORGETTABLE_INDEX = sa.Index(
-    "zinc_entries_forgettable", ENTRIES.c.updated_at, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE
-)
+"""The journal is still of this version, inside another statement."""
+
+_COLUMNS = tuple(ENTRIES.c.keys())
+_WORDS: Mapping[str, frozenset[str]] = {
+    "state": frozenset(get_args(State)),
+    "mode": frozenset(get_args(Mode)),
+    "rail": frozenset(get_args(RailName)),
+    "kind": frozenset(get_args(Kind)),
+}
+_TIMES = tuple(column.name for column in ENTRIES.c if isinstance(column.type, sa.Double))
+_TYPES = {
+    column.name: (float, int) if isinstance(column.type, sa.Double) else (column.type.python_type,)
+    for column in ENTRIES.c
+}
+_NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "facts": {"ship_to": dict, "items": list, "payment": dict, "product": dict},
+    "consent": {
+        "how": str,
+        "id": str,
+        "digest": str,
+        "question": dict,
+        "noted": dict,
+        "decision": dict,
+        "until": (int, float),
+        "zinc_until": (int, float),
+    },
+    "problem": {"code": str, "summary": str, "facts": dict},
+}
+"""The types of what the columns of JSON may hold; `None` may stand for each."""
+JSON = tuple(_NESTED)
+
+_MOST_SHAPES = 1000
+_seen_shapes: set[tuple[type, ...]] = set()
+"""The types of the columns of rows that were in order: checking them again would take longer than reading the row."""
+
+
+def check(kept: str | None) -> None:
+    """Check the version that a writing transaction has read by `KEPT_SCHEMA`.
+
+    Raises:
+        JournalError: a newer version has changed the schema since this process began, or the version is gone.
+    """
+    if kept != str(SCHEMA_VERSION):
+        raise newer() if version_in(kept) > SCHEMA_VERSION else half_made()
+
+
+def check_now(connection: sa.Connection) -> None:
+    """Check the schema inside a writing transaction that does not read it otherwise.
+
+    Raises:
+        JournalError: as `check`.
+    """
+    row = execute(connection, KEPT_VERSION, {}).fetchone()
+    check(None if row is None else row[0])
+
+
+def newer() -> JournalError:
+    """Return the failure of a journal that a newer version of this program writes."""
+    return JournalError(
+        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
+        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
+    )
+
+
+def half_made() -> JournalError:
+    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
+    return JournalError(
+        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
+        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
+        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
+    )
+
+
+def version_in(kept: object) -> int:
+    """Return the version of a schema as a journal keeps it.
+
+    Raises:
+        JournalError: it is none.
+    """
+    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
+        raise half_made()
+    return int(kept[:9])
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Return the entry that a row of the entries' table holds, all its columns in the table's order.
+
+    Raises:
+        UnreadableEntryError: it holds what no version of this program writes there.
+    """
+    shape = tuple(map(type, row))
+    if shape not in _seen_shapes:
+        _check_types(row)
+        if len(_seen_shapes) < _MOST_SHAPES:
+            _seen_shapes.add(shape)
+    values = dict(zip(_COLUMNS, row, strict=True))
+    for name, words in _WORDS.items():
+        if values[name] not in words:
+            raise UnreadableEntryError(values["id"], name)
+    for name in _TIMES:
+        at = values[name]
+        if at is not None and not -MOST_SECONDS < at < MOST_SECONDS:
+            raise UnreadableEntryError(values["id"], name)
+    for name in JSON:
+        if values[name] is not None:
+            values[name] = _nested(values["id"], name, values[name])
+    return Entry(**values)
+
+
+def entries_of(connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any] | None = None) -> list[Entry]:
+    """Return the entries that a query selects, all columns of each; those that cannot be read are logged and left out.
+
+    The query must be bounded: its rows are read at once.
+    """
+    return rows_of(connection, query, given, (ENTRIES.c.id,), entry_of)
+
+
+def page_of(
+    connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any], limit: int
+) -> tuple[list[Entry], int | None]:
+    """Return the first `limit` rows' entries, and the id of the last row; None where there is no further row.
+
+    A row that cannot be read counts as one, so that it never stands in the way of those after it.
+    """
+    ids: list[int] = []
+
+    def read(row: Sequence[Any]) -> Entry:
+        ids.append(row[0])
+        return entry_of(row)
+
+    entries = rows_of(connection, query.limit(limit), given, (ENTRIES.c.id,), read, lambda name: ids.append(name[0]))
+    return entries, max(ids) if len(ids) == limit else None
+
+
+def rows_of(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    given: Mapping[str, Any] | None,
+    key: Sequence[sa.Column[Any]],
+    read: Callable[[Any], T],
+    failed: Callable[[Sequence[Any]], None] = lambda name: None,
+) -> list[T]:
+    """Return what `read` makes of each row of a query; rows that cannot be read are logged and left out.
+
+    `key` are the columns that name one row of it; `failed` is called with those of a row that the database cannot read.
+    """
+    table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
+    try:
+        found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
+    except sa_exc.DBAPIError as error:
+        # SQLite reads a row to its end or ends the statement: text that is not UTF-8, or a page that is damaged.
+        if not any(word in str(error.orig).lower() for word in ("decode", "malformed")):
+            raise
+        found = []
+        for name in connection.execute(query.with_only_columns(*key), given or {}).fetchall():
+            these = [column == value for column, value in zip(key, name, strict=True)]
+            try:
+                found += connection.execute(sa.select(*query.selected_columns).where(*these)).fetchall()
+            except sa_exc.DBAPIError:
+                failed(name)
+                tell_unreadable(told, table, tuple(name), "the database cannot read it")
+    kept: list[T] = []
+    for row in found:
+        try:
+            kept.append(read(row))
+        except UnreadableEntryError as error:
+            tell_unreadable(told, "zinc_entries", (error.entry_id,), error.column)
+        except (ValueError, TypeError, RecursionError) as error:
+            tell_unreadable(told, table, tuple(row[: len(key)]), type(error).__name__)
+    return kept
+
+
+def number(found: object) -> float:
+    """Return the time that a look at many rows has found; 0.0 where that is none."""
+    # SQLite puts text above every number: a row whose time cannot be read says nothing about the clock.
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def number_or_none(value: object) -> float | None:
+    """Return a number of seconds that a column holds, or None where it holds nothing.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < MOST_SECONDS:
+        raise ValueError
+    return float(value)
+
+
+def _check_types(row: Sequence[Any]) -> None:
+    for column, value in zip(ENTRIES.c, row, strict=True):
+        wrong = not column.nullable if value is None else type(value) not in _TYPES[column.name]
+        if wrong:
+            raise UnreadableEntryError(row[0], column.name)
+
+
+def _nested(entry_id: int, column: str, text: str) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableEntryError(entry_id, column) from None
+    if not isinstance(value, dict):
+        raise UnreadableEntryError(entry_id, column)
+    parts = cast(dict[str, Any], value)
+    for name, wanted in _NESTED[column].items():
+        part = parts.get(name)
+        if part is None:
+            continue
+        if not isinstance(part, wanted) or (isinstance(part, int | float) and not abs(part) < MOST_SECONDS):
+            raise UnreadableEntryError(entry_id, f"{column}, {name}")
+    if "digest" in parts and parts.get("id") is None:
+        raise UnreadableEntryError(entry_id, f"{column}, id")
+    items = cast(list[object], parts.get("items") or []) if column == "facts" else []
+    if not all(isinstance(item, dict) for item in items):
+        raise UnreadableEntryError(entry_id, "facts, items")
+    return parts

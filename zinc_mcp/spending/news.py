@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, State
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.settlement import doubt_of, problem_of, settled
+from zinc_mcp.journal.money import doubt_of, problem_of, settled
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails.rail import Rail

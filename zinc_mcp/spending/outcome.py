@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.settlement import nothing_taken
+from zinc_mcp.journal.money import nothing_taken
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails.rail import LeaseOverError, Rail
 from zinc_mcp.spending import same_order
