@@ -1,6 +1,5 @@
 """The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and what a watchdog asks."""
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -22,14 +21,14 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.bodies import Bodies
 from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
-from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Door, Hosts
+from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.server import build_server, log_to_stderr
-from zinc_mcp.server.message_bounds import MOST_MESSAGE_BYTES
+from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
 from zinc_mcp.server.pages.visits import Visits
@@ -77,7 +76,7 @@ def serve_http(
             the one with the owner's token (`access.local_token`) among them.
     """
     known = Members(members or settings.home / "members.json")
-    exposed = behind_proxy or bool(allowed_hosts) or not _is_loopback(host)
+    exposed = behind_proxy or bool(allowed_hosts) or not is_loopback(host)
     has_members = bool(known.known())
     if exposed:
         _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
@@ -149,9 +148,9 @@ def build_app(
         lifespan=lifespan,
     )
     routed.router.redirect_slashes = False  # both spellings are served
-    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
-    door = Door(shares, hosts, members, local=local)
-    return door
+    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: check.is_known(caller))
+    check = RequestCheck(shares, hosts, members, local=local)
+    return check
 
 
 def _page(
@@ -267,13 +266,6 @@ def _check_tls(certificate: Path, key: Path) -> None:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise SettingsError("The TLS certificate or its key cannot be used.", "Give both as PEM files.") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
 `timeout_keep_alive` runs only after an answer. A connection *waits* while no request of somebody we know is under way
 on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
-nothing from members, and a watchdog is always answered. One whose client does not read makes room as well, after the
-others, and one that is being answered last.
+nothing from members, and a watchdog is always answered. A connection whose client does not read makes room after the
+others, and one that is being answered comes last.
 """
 
 import asyncio
@@ -12,9 +12,12 @@ import contextlib
 import socket
 import sys
 import time
+from collections.abc import Callable, Generator
 from typing import Any, Literal, cast
 
+import anyio
 import uvicorn
+from anyio.abc import TaskGroup, TaskStatus
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -24,6 +27,8 @@ MOST_CONNECTIONS = 1000
 """Fewer where the process may not open so many files."""
 RESERVED_FILES = 140
 """For all else: a hundred connections to Zinc, the journal, the log."""
+MOST_ON_LOOPBACK = 64
+"""Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
 """The part of the connections that may wait is one in so many; one member has at most as many."""
 
@@ -47,8 +52,8 @@ _ACCEPTED_AT_ONCE = 16
 _QUEUE = 512
 _PIECE_BYTES = 8192
 
-_Phase = Literal["head", "body", "answer", "unread"]
-_SECONDS: dict[_Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
+Phase = Literal["head", "body", "answer", "unread"]
+_SECONDS: dict[Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
 
 
 class Connections(ServerState):
@@ -110,11 +115,11 @@ class Connections(ServerState):
         waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
         if len(self._handshakes) + len(waiting) <= self.most_waiting:
             return
-        # The oldest first: a slow client loses to a flood, a quick one does not. Who is being answered comes last, and
-        # yet before the newest: a stranger who asks on and on would be answered all the time.
+        # The oldest first: a slow client loses to a flood, a quick one does not. One that is being answered comes last,
+        # and yet before the newest: a stranger who asks on and on would be answered all the time.
         others = [each for each in waiting if each is not newest]
-        idle = [each for each in others if not each.is_unread and not each.is_answering]
-        unread = sorted((each for each in others if each.is_unread), key=lambda each: each.unread_since)
+        idle = [each for each in others if each.phase in ("head", "body")]
+        unread = sorted((each for each in others if each.phase == "unread"), key=lambda each: each.unread_since)
         older_handshakes = list(self._handshakes)[: None if newest is not None else -1]
         if idle or unread:
             [*idle, *unread][0].end()
@@ -149,7 +154,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._all = cast(Connections, self.server_state)
         self._piece = bytearray(_PIECE_BYTES)
         self._requests = 0
-        self._phase: tuple[_Phase, int] = "head", 0
+        self._checked: tuple[Phase, int] = "head", 0
         self._since = time.monotonic()
         self._ended = False
         self._taken = 0
@@ -160,14 +165,14 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.app = cast(Any, self._serve)
 
     @property
-    def is_answering(self) -> bool:
-        """Whether a whole request has come and its answer is being made."""
-        return self._now_in() == "answer"
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether its client leaves unread what it was sent."""
-        return self._now_in() == "unread"
+    def phase(self) -> Phase:
+        """What it waits for: a request's head, its body, our answer, or a client that does not read."""
+        if self.transport.is_closing() or self.flow.write_paused:
+            return "unread"
+        cycle = self._cycle()
+        if cycle is None or cycle.response_complete:
+            return "head"
+        return "body" if cycle.more_body else "answer"
 
     @property
     def most_of_one(self) -> int:
@@ -230,19 +235,11 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """End it when it has been in one phase of one request for too long."""
-        phase = self._now_in(), self._requests
-        if phase != self._phase:
-            self._phase, self._since = phase, now
-        elif now - self._since > _SECONDS.get(phase[0], float("inf")):
+        checked = self.phase, self._requests
+        if checked != self._checked:
+            self._checked, self._since = checked, now
+        elif now - self._since > _SECONDS.get(checked[0], float("inf")):
             self.end()
-
-    def _now_in(self) -> _Phase:
-        if self.transport.is_closing() or self.flow.write_paused:
-            return "unread"
-        cycle = self._cycle()
-        if cycle is None or cycle.response_complete:
-            return "head"
-        return "body" if cycle.more_body else "answer"
 
     def _cycle(self) -> RequestResponseCycle | None:
         """Return what serves the last request; None before the first."""
@@ -296,6 +293,50 @@ class BoundedServer(uvicorn.Server):
         if counter % _CHECKED_EVERY_TICKS == 0:
             self.connections.check()
         return await super().on_tick(counter)
+
+
+class LoopbackServer(BoundedServer):
+    """Leaves signals to the process, and says when it accepts connections."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, most_waiting=MOST_ON_LOOPBACK, lifespan="off", timeout_graceful_shutdown=1)
+        self.accepting: Callable[[], None] = lambda: None
+        """Called when it accepts connections."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none: the process ends this server when it ends itself."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.accepting()
+
+
+async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]) -> tuple[str, Callable[[], None]]:
+    """Serve what `make_app` makes for `127.0.0.1:PORT`; return that name and what stops it again.
+
+    It is started whole, also for a call that is cancelled meanwhile: nobody could stop what was started by half.
+
+    Raises:
+        OSError: there is no port to be had.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    name = f"127.0.0.1:{listener.getsockname()[1]}"
+    server = LoopbackServer(make_app(name))
+
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        server.accepting = task_status.started
+        with listener:
+            await server.serve(sockets=[listener])
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with anyio.CancelScope(shield=True):
+        await tasks.start(serve)
+    return name, stop
 
 
 class Listener(socket.socket):

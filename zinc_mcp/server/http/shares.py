@@ -12,7 +12,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.server.callers import let_in, member_of
+from zinc_mcp.server.http.access import caller_in, note_caller
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64
@@ -72,7 +72,7 @@ class Shares:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request within its caller's share, or answer it here."""
-        caller = member_of(scope) if scope["type"] == "http" else None
+        caller = caller_in(scope) if scope["type"] == "http" else None
         if caller is None:
             await self._app(scope, receive, send)
             return
@@ -185,7 +185,7 @@ class Shares:
             "query_string": b"",
             "headers": [(b"host", session.host), (_SESSION, name)],
         }
-        let_in(scope, caller)
+        note_caller(scope, caller)
 
         async def nothing() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}

@@ -11,7 +11,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.request_state import RequestStateSecurity
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.server.callers import member_of
+from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.asking import Page, Terminal
 from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.offered import only_what_there_is
@@ -20,7 +20,7 @@ from zinc_mcp.server.mcp.tools.tool import Service
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
-    from zinc_mcp.server.eras import Incoming, Outgoing
+    from zinc_mcp.server.stdio import Incoming, Outgoing
 
 INSTRUCTIONS = """\
 Buys real products from online retailers through Zinc and follows the orders. Money amounts are US cents.
@@ -106,4 +106,4 @@ def _approval(process: "Process") -> str | None:
 
 
 def _principal(ctx: ServerRequestContext[Any, Any]) -> str | None:
-    return None if ctx.request is None else member_of(ctx.request.scope)
+    return None if ctx.request is None else caller_in(ctx.request.scope)

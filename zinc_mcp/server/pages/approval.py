@@ -26,9 +26,8 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
 from zinc_mcp.owner.pin import asked_pin, notices
-from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.connections import Connection, connection_of
-from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
+from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
 from zinc_mcp.server.pages.sheet import sheet
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.views.ending import ending_of

@@ -15,7 +15,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.members import LOCAL
-from zinc_mcp.server.callers import member_of
+from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.results import output_schema
@@ -135,7 +135,7 @@ def caller_of(ctx: Context) -> str:
     request = ctx.request_context.request
     if request is None:
         return LOCAL
-    caller = member_of(request.scope)
+    caller = caller_in(request.scope)
     if caller is None:
         raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
     return caller
