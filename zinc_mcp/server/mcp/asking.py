@@ -4,7 +4,8 @@ A host may show a form, or offer to open the approval page by its address (MCP, 
 where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
 was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
 
-Only a yes sends anything, and everything but a no leads to the page or the terminal as long as the question stands.
+Only a yes sends anything. Whatever is neither a yes nor a no leads to the page or the terminal, as long as the question
+stands.
 """
 
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mcp.server.mcpserver import Context
 from mcp.types import (
+    ElicitationCapability,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitRequestURLParams,
@@ -32,14 +34,14 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
-from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, Said, said_about_a_page, said_in_a_form
+from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, Said, Shown, said_about_a_page, said_in_a_form
 from zinc_mcp.text import printed
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
 
 Told = tuple[Answer, str | None]
-"""What came of asking, and where the question still stands when nobody has decided yet."""
+"""The order after the question, and where a person can still decide when nobody has decided yet."""
 
 MODERN = "2026-07-28"
 
@@ -60,7 +62,7 @@ _TOO_LONG = "The question is too long for the host's dialogue. "
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the newer protocol's second leg is told again: the question, and whether only the page can answer it."""
+    """What a host of the newer protocol sends back with its second call: the question, and whether the page asks it."""
 
     about: QuestionRef
     on_the_page: bool
@@ -122,7 +124,7 @@ async def asked(
     caller: str,
     deadline: float,
 ) -> Told | InputRequiredResult:
-    """Ask the person about an entry that waits, and return what came of it by the deadline (`time.monotonic`).
+    """Ask the person about an entry that waits, and return how it stands at the deadline (`time.monotonic`).
 
     In the newer protocol the question itself is the result of this leg, and the host calls again with the answer. In
     the older one the dialogue stays open behind the answer, and a call that asks the same listens to it too.
@@ -146,10 +148,10 @@ async def asked(
         if address is None:
             return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
         text = _invitation(question)
+    shown = Shown(about, text, address)
     if str(ctx.protocol_version) >= MODERN:
-        return _input_required(about, text, address)
-    seconds_left = seconds_to_decide(entry, process.times.clock())
-    dialogue, is_shared = dialogues.about(ctx, about, text, caller, seconds_left, address=address)
+        return _input_required(shown)
+    dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
     if dialogue is None:
         return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier)
     await dialogue.heard(ctx, min(process.clocks.form, deadline - time.monotonic()))
@@ -189,14 +191,18 @@ async def answered(
 
 def can_ask(ctx: Context) -> bool:
     """Say whether the host can show a form; a bare capability means that it can (MCP, "Elicitation")."""
-    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    declared = _elicitation(ctx)
     return declared is not None and (declared.form is not None or declared.url is None)
 
 
 def can_open(ctx: Context) -> bool:
     """Say whether the host can be asked to open an address."""
-    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    declared = _elicitation(ctx)
     return declared is not None and declared.url is not None and str(ctx.protocol_version) >= FIRST_WITH_ADDRESSES
+
+
+def _elicitation(ctx: Context) -> ElicitationCapability | None:
+    return ctx.client_capabilities.elicitation if ctx.client_capabilities else None
 
 
 def expired() -> RefusedError:
@@ -208,12 +214,12 @@ def expired() -> RefusedError:
     )
 
 
-def _input_required(about: QuestionRef, text: str, address: str | None) -> InputRequiredResult:
-    state = Asked(about, on_the_page=address is not None).sealed()
-    if address is not None:
-        opening = ElicitRequest(params=ElicitRequestURLParams(message=text, url=address))
+def _input_required(shown: Shown) -> InputRequiredResult:
+    state = Asked(shown.about, on_the_page=shown.address is not None).sealed()
+    if shown.address is not None:
+        opening = ElicitRequest(params=ElicitRequestURLParams(message=shown.text, url=shown.address))
         return InputRequiredResult(input_requests={_PAGE: opening}, request_state=state)
-    form = ElicitRequestFormParams(message=text, requested_schema=Approve.model_json_schema())
+    form = ElicitRequestFormParams(message=shown.text, requested_schema=Approve.model_json_schema())
     return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=state)
 
 

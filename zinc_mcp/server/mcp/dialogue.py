@@ -1,11 +1,12 @@
-"""One question in a host's dialogue of the older era, and what the answers of hosts mean in both.
+"""Questions in the dialogues of hosts of the older era, and what the answers of hosts mean in both eras.
 
-Kept apart: yes, no, opened (the page, which decides nothing), silence (the dialogue was closed), an answer that is
-none, and "cannot ask here".
+An answer is a yes, a no, `opened` (the page, which decides nothing), `silence` (the dialogue was closed), `unusable`,
+or `cannot_ask`.
 """
 
 import logging
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -45,46 +46,38 @@ class Approve(BaseModel):
     approve: bool = Field(description="Buy this?")
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a host shows to the person."""
+
+    about: QuestionRef
+    text: str
+    address: str | None
+    """Of the page, which the host is asked to open instead of showing a form."""
+
+
 class Dialogues:
-    """The dialogues that are open in the hosts of one server: one for each host and question, and so many a caller."""
+    """The open dialogues of one server: one for each host and question, and at most `MOST_DIALOGUES` of a caller."""
 
     def __init__(self, process: "Process") -> None:
-        """Remember who takes the decisions."""
         self._process = process
         self._open: dict[tuple[int, QuestionRef], Dialogue] = {}
 
-    def about(
-        self,
-        ctx: Context,
-        about: QuestionRef,
-        text: str,
-        caller: str,
-        seconds_left: float,
-        *,
-        address: str | None = None,
-    ) -> "tuple[Dialogue | None, bool]":
-        """Return the dialogue about a question in a host, and whether it was open already.
+    def open(self, ctx: Context, shown: Shown, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
+        """Return the dialogue in the host of this call, and whether it was open already.
 
-        It is opened in the background if it was not; None when the caller has too many.
-
-        Args:
-            ctx: of the call that asks.
-            about: what is shown.
-            text: how it is shown.
-            caller: whose dialogue it is.
-            seconds_left: how long the question stands.
-            address: of the page, which the host is asked to open instead of showing a form.
+        One that was not is opened in the background, for so many seconds; None when the caller has too many.
         """
         # The SDK makes a session for every call. What the host said of itself is one object for the whole connection.
         host: object = ctx.session.client_params or ctx.session
-        key = id(host), about
+        key = id(host), shown.about
         earlier = self._open.get(key)
         if earlier is not None and earlier.is_open:
             return earlier, True
         of_this_caller = sum(each.caller == caller for each in self._open.values() if each is not earlier)
         if of_this_caller >= MOST_DIALOGUES:
             return None, False
-        dialogue = Dialogue(self._process, ctx, host, about, text, caller, seconds_left, address, earlier)
+        dialogue = Dialogue(self._process, ctx, host, shown, caller, seconds, earlier)
         self._open[key] = dialogue
         self._process.tasks.start_soon(self._run, key, dialogue)
         return dialogue, False
@@ -105,38 +98,22 @@ class Dialogue:
         process: "Process",
         ctx: Context,
         host: object,
-        about: QuestionRef,
-        text: str,
+        shown: Shown,
         caller: str,
-        seconds_left: float,
-        address: str | None,
+        seconds: float,
         earlier: "Dialogue | None",
     ) -> None:
-        """Prepare; see `Dialogues.about`.
-
-        Args:
-            process: takes the decision.
-            ctx: of the call that asks.
-            host: whose dialogue it is; kept so that its name is no other's meanwhile.
-            about: what is shown.
-            text: how it is shown.
-            caller: who decides.
-            seconds_left: how long the question stands.
-            address: of the page.
-            earlier: the last dialogue about the same question, in which the page was opened.
-        """
+        """Prepare it; `earlier` is the last dialogue about the same question, in which the page was opened."""
         self.caller = caller
-        self.host = host
+        self.host = host  # kept, so that no other host gets its `id` meanwhile
         self._process = process
         self._ctx = ctx
-        self._about = about
-        self._text = text
-        self._address = address
+        self._shown = shown
         self._name = secrets.token_urlsafe(16)
         self._was_opened = False
         self._is_followed = False
-        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
-        self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
+        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         self._ended = anyio.Event()
         self._opened_at = anyio.current_time()
         self._listeners = 0
@@ -155,9 +132,9 @@ class Dialogue:
         return not self._ended.is_set() and not self._scope.cancel_called
 
     async def heard(self, ctx: Context, seconds: float) -> None:
-        """Wait for an answer, and tell the host meanwhile that it is waited for.
+        """Wait for an answer, and report meanwhile that we wait.
 
-        One that was just opened is waited for until it has left. A cancelled call closes it, unless another listens.
+        A dialogue that was just opened gets the time to leave. A cancelled call closes it, unless another one listens.
 
         Raises:
             CancelledError: the call was cancelled. If it was the last, no answer to this dialogue counts any more.
@@ -205,16 +182,17 @@ class Dialogue:
     async def _asked(self) -> Said:
         try:
             session, call = self._ctx.session, self._ctx.request_id
-            if self._address is not None:
-                return said_about_a_page(await session.elicit_url(self._text, self._address, self._name, call))
-            return said_in_a_form(await session.elicit_form(self._text, Approve.model_json_schema(), call))
+            text, address = self._shown.text, self._shown.address
+            if address is not None:
+                return said_about_a_page(await session.elicit_url(text, address, self._name, call))
+            return said_in_a_form(await session.elicit_form(text, Approve.model_json_schema(), call))
         except ValidationError:
             return "unusable"
         except MCPError:
             return "cannot_ask"
 
     async def _decided(self, *, yes: bool) -> None:
-        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self.caller))
+        decision = Decision(self._shown.about, yes=yes, how="elicitation", who=name_of(self.caller))
         try:
             self.answer = await decide(self._process, decision, caller=self.caller)
         except ZincMcpError as error:
@@ -233,10 +211,10 @@ class Dialogue:
         while not scope.cancel_called:
             await anyio.sleep(_LOOK_SECONDS)
             try:
-                entry = await entry_of(self._process, self._about.entry_id)
+                entry = await entry_of(self._process, self._shown.about.entry_id)
             except ZincMcpError:
                 continue
-            if entry is None or reference_of(entry) != self._about:
+            if entry is None or reference_of(entry) != self._shown.about:
                 scope.cancel()
 
 

@@ -2,19 +2,21 @@
 
 import logging
 import os
+from collections.abc import Mapping, Set
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.request_state import RequestStateSecurity
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.asking import Page, Terminal
 from zinc_mcp.server.mcp.dialogue import Dialogues
-from zinc_mcp.server.mcp.offered import only_what_there_is
 from zinc_mcp.server.mcp.tools import get_order, place_agent_order, place_order
 from zinc_mcp.server.mcp.tools.tool import Service
 
@@ -70,7 +72,7 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
         # Sealed state of one member is not accepted from another. The key lives as long as the process.
         request_state_security=RequestStateSecurity(keys=[os.urandom(32)], bind_principal=_principal),
     )
-    server.middleware.append(only_what_there_is(server))
+    server.middleware.append(_only_what_there_is(server))
     return server
 
 
@@ -96,6 +98,43 @@ def own_version() -> str:
         return version("zinc-mcp")
     except PackageNotFoundError:
         return "0"
+
+
+def _only_what_there_is(server: MCPServer[Any]) -> ServerMiddleware[Any]:
+    """Return a middleware that takes back what the SDK says for every server, whether it has any or not (mcp 2.3).
+
+    An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
+    the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling").
+    """
+
+    async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get":
+            _check(ctx.params, {prompt.name for prompt in await server.list_prompts()}, "Unknown prompt")
+        elif ctx.method == "tools/call":
+            _check(ctx.params, {tool.name for tool in await server.list_tools()}, "Unknown tool; nothing was done")
+        result = await call_next(ctx)
+        if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
+            result["capabilities"] = await _capabilities(server, cast(dict[str, Any], result.get("capabilities", {})))
+        return result
+
+    return answer
+
+
+def _check(params: Mapping[str, Any] | None, known: Set[str], otherwise: str) -> None:
+    name = (params or {}).get("name")
+    if isinstance(name, str) and name not in known:
+        raise MCPError(code=INVALID_PARAMS, message=otherwise)
+
+
+async def _capabilities(server: MCPServer[Any], advertised: Mapping[str, Any]) -> dict[str, Any]:
+    has = {
+        "tools": bool(await server.list_tools()),
+        "prompts": bool(await server.list_prompts()),
+        "resources": bool(await server.list_resources() or await server.list_resource_templates()),
+        "experimental": bool(advertised.get("experimental")),
+        "extensions": bool(advertised.get("extensions")),
+    }
+    return {name: value for name, value in advertised.items() if has.get(name, True)}
 
 
 def _approval(process: "Process") -> str | None:

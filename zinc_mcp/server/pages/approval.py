@@ -6,14 +6,20 @@ page's own document can make one; a GET shows nothing. The model never sees this
 opens it.
 """
 
+import base64
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from zinc_mcp.checkout.decide import decide, questions_for
@@ -23,16 +29,17 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
-from zinc_mcp.server.pages.sheet import sheet
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
+from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from zinc_mcp.process import Process
 
 MAX_FORM_BYTES = 8192
@@ -43,6 +50,8 @@ SOON_SECONDS = 3.0
 
 Form = Mapping[str, str]
 
+_SHEETS = Path(__file__).with_name("sheets")
+_AMOUNT = re.compile(r"-?\$[0-9][0-9,.]*[0-9]")
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
@@ -99,7 +108,7 @@ class ApprovalPage:
         except SettingsError:
             token = visit = None
         if token is None and "token" in form:
-            return sheet("sign_in.html", 403, wrong=True)
+            return _sheet("sign_in.html", 403, wrong=True)
         if token is None or visit is None:
             return self._stranger("ended")
         if self._views[visit.visitor] >= MOST_VIEWS:
@@ -138,7 +147,7 @@ class ApprovalPage:
 
     def _stranger(self, why: str) -> Response:
         if self._has_members():
-            return sheet("sign_in.html", 401, wrong=False)
+            return _sheet("sign_in.html", 401, wrong=False)
         return _closed(*_CLOSED[why], 403)
 
     def _has_members(self) -> bool:
@@ -146,6 +155,16 @@ class ApprovalPage:
             return self._members is not None and bool(self._members.known())
         except SettingsError:
             return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why an answer was not taken, if it was not."""
+
+    objection: str | None = None
+    at_the_pin: bool = False
+    closed: str | None = None
+    """The question is answered or over."""
 
 
 class _View:
@@ -160,12 +179,12 @@ class _View:
         """Return the page of one order, or of all that wait."""
         waiting = await self._waiting()
         if chosen is None:
-            return await self._page(waiting, [])
+            return await self._page(waiting, [], _Refusal())
         entry = await entry_of(self._process, chosen, caller=self._visitor)
         if entry is None:
             sentence = "There is no order here to decide on."
             return _closed("No such order", sentence, 404, token=self._token)
-        return await self._one(entry, waiting)
+        return await self._one(entry, waiting, _Refusal())
 
     async def decided(self, form: Form) -> Response:
         """Take a decision about the question that the form was shown with, and return how its order stands."""
@@ -178,67 +197,47 @@ class _View:
             return await self.shown(about.entry_id)
         who = name_of(self._visitor)
         decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
-        objection = closed = None
-        at_the_pin = False
+        refusal = _Refusal()
         try:
             await decide(self._process, decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
-                objection, at_the_pin = error.summary, error.code == "approval_required"
+                refusal = _Refusal(objection=error.summary, at_the_pin=error.code == "approval_required")
             elif not _is_known(entry, decision):
-                closed = error.summary
+                refusal = _Refusal(closed=error.summary)
         except ZincMcpError as error:
             entry = await self._current(entry)
             if question_of(entry) is not None:
                 return _closed("The answer was not taken", error.summary, 503, token=self._token)
-        told = {"objection": objection, "closed": closed}
-        return await self._one(await self._current(entry), await self._waiting(), at_the_pin=at_the_pin, **told)
+        return await self._one(await self._current(entry), await self._waiting(), refusal)
 
-    async def _one(
-        self,
-        entry: Entry,
-        waiting: list[Entry],
-        *,
-        objection: str | None = None,
-        at_the_pin: bool = False,
-        closed: str | None = None,
-    ) -> Response:
+    async def _one(self, entry: Entry, waiting: list[Entry], refusal: _Refusal) -> Response:
         others = [each for each in waiting if each.id != entry.id]
         if question_of(entry) is None:
-            entry, objection = await self._followed(entry), None  # how it ended says why
+            # How it ended says why.
+            entry, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
-        status = 403 if objection is not None else 409 if closed is not None else 200
-        said = {"objection": objection, "closed": closed}
-        return await self._page([entry], others, status=status, at_the_pin=at_the_pin, **said)
+        return await self._page([entry], others, refusal)
 
-    async def _page(
-        self,
-        entries: list[Entry],
-        others: list[Entry],
-        *,
-        status: int = 200,
-        objection: str | None = None,
-        at_the_pin: bool = False,
-        closed: str | None = None,
-    ) -> Response:
+    async def _page(self, entries: list[Entry], others: list[Entry], refusal: _Refusal) -> Response:
         now = self._process.times.clock()
         asked = await asked_pin(self._process.journal, self._visitor)
-        return sheet(
+        return _sheet(
             "waiting.html",
-            status,
+            403 if refusal.objection is not None else 409 if refusal.closed is not None else 200,
             visit=self._token,
             parts=[_part(entry, now) for entry in entries],
             others=[_part(entry, now) for entry in others],
             path=PAGE_PATH,
             pin=asked is not None,
-            pin_notices=_notices(asked, now),
-            objection=objection,
-            at_the_pin=at_the_pin and asked is not None,
-            closed=closed,
+            pin_notices=[] if asked is None else notices(asked, "page", now),
+            objection=refusal.objection,
+            at_the_pin=refusal.at_the_pin and asked is not None,
+            closed=refusal.closed,
             command=invocation(),
         )
 
@@ -274,10 +273,6 @@ def _part(entry: Entry, now: float) -> Mapping[str, object]:
     }
 
 
-def _notices(asked: PinAsked | None, now: float) -> list[str]:
-    return [] if asked is None else notices(asked, "page", now)
-
-
 def _is_known(entry: Entry, decision: Decision) -> bool:
     """Say whether this very answer to this very question was taken before: a page that is reloaded sends it again."""
     consent = entry.consent or {}
@@ -287,7 +282,7 @@ def _is_known(entry: Entry, decision: Decision) -> bool:
 
 
 def _closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
-    return sheet(
+    return _sheet(
         "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
     )
 
@@ -320,3 +315,78 @@ async def _form(request: Request) -> Form | None:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
     except ValueError:
         return None
+
+
+def _sheet(name: str, status: int, **facts: Any) -> Response:
+    """Return a page made from a template; whatever is put into it is escaped."""
+    return HTMLResponse(_environment().get_template(name).render(facts), status, _headers())
+
+
+def opener(address: str, secret: str) -> str:
+    """Return a document that takes its reader to an approval page by a POST, so that no URL holds the secret."""
+    script = _text("opener.js")
+    return (
+        _environment()
+        .get_template("opener.html")
+        .render(
+            address=address,
+            origin=address.partition("/approve/")[0],
+            secret=secret,
+            script=script,
+            script_hash=_hash(script),
+        )
+    )
+
+
+def _headers() -> Mapping[str, str]:
+    """Return the headers that tell a browser to keep everything else out of the page."""
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src '{_hash(_text('sheet.css'))}'; form-action 'self'; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        ),
+        # Not `no-referrer`: that would make browsers send `Origin: null` with the page's own forms (Fetch, "append a
+        # request Origin header"). Other sites are told nothing either way.
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only once somebody is asked on a page
+    from markupsafe import Markup, escape
+
+    environment = Environment(
+        loader=FileSystemLoader(_SHEETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = _text("sheet.css")
+    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style)}  # noqa: S704  # ours
+    cast(dict[str, Any], environment.globals).update(ours)
+
+    def whole(text: str) -> Markup:
+        """Keep each amount of a text on one line."""
+        return Markup(_AMOUNT.sub(r'<span class="amount">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
+
+    def money(cents: int) -> Markup:
+        return whole(printed(cents))
+
+    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup)
+    return environment
+
+
+@cache
+def _text(name: str) -> str:
+    return (_SHEETS / name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -129,8 +129,7 @@ class BrowserPage:
         return True
 
     async def _written(self, entry: Entry, base: str) -> Path:
-        from zinc_mcp.server.pages.approval import address_of
-        from zinc_mcp.server.pages.sheet import opener
+        from zinc_mcp.server.pages.approval import address_of, opener
 
         path = self._home / _FILES.replace("*", secrets.token_hex(8))
         secret = self._visits.mint(lambda: self._remove(path))

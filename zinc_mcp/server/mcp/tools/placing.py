@@ -22,7 +22,7 @@ from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.server.mcp import asking
-from zinc_mcp.server.mcp.arguments import given_to, input_schema, invalid_arguments, validated
+from zinc_mcp.server.mcp.arguments import input_schema, invalid_arguments, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, in_doubt, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.facts import order_view
@@ -81,7 +81,7 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
 
 @cache
 def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+    """Return the input schema of a placing tool: OrderCreate's own, at the top level.
 
     Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
     """
@@ -109,7 +109,7 @@ async def read_order(
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    arguments = given_to(OrderCreate, given)
+    arguments = normalized(OrderCreate, given)
     name = None
     address = arguments.get("shipping_address")
     if isinstance(address, dict):
