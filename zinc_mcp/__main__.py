@@ -45,7 +45,7 @@ def _serve() -> None:
 
 
 def _command() -> None:
-    from zinc_mcp.cli.program import program
+    from zinc_mcp.cli import program
     from zinc_mcp.invocation import started_as
 
     program.main(prog_name=started_as())

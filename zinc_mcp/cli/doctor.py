@@ -1,4 +1,4 @@
-"""`zinc-mcp doctor`: print what is configured, what works and what is wrong with a next step. Prints no secret."""
+"""`zinc-mcp doctor`: print the configuration, what works, and what is wrong with a next step. It prints no secret."""
 
 import shlex
 import sys

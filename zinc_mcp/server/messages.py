@@ -34,7 +34,7 @@ MOST_MARKS = 10_000
 """Brackets, commas and colons outside text, and quotation marks inside it; an order of a hundred products has three
 thousand."""
 MOST_WORD_CHARACTERS = 400
-"""Of a number, or whatever else stands outside text; a double can be written with 325."""
+"""Of a number, or of any other word outside text; a double can be written with 325."""
 MOST_NAME_BYTES = 1000
 """Of the name of a field."""
 MOST_AT_ONCE = 100
@@ -70,12 +70,12 @@ class Refusal(JSONRPCError):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What came of reading: the message, or the answers to its sender. Both are empty where none is owed."""
+    """A message that was read, or the answers to its sender. Both are empty where no answer is owed."""
 
     message: JSONRPCMessage | None = None
     refusals: tuple[Refusal, ...] = ()
     is_rewritten: bool = False
-    """The message is not, byte for byte, what came."""
+    """The message differs from the bytes that came."""
 
 
 def read_message(given: bytes) -> Read:
@@ -88,7 +88,7 @@ def read_message(given: bytes) -> Read:
             return replace(_read(given[len(_BOM) :]), is_rewritten=True)
         return _read(given)
     except Exception as error:
-        # Its type alone: its words may hold the message.
+        # Only the type of the error: its text may hold the message.
         logger.error("a message could not be read (%s)", type(error).__name__)
         return _refused(INTERNAL_ERROR, None, "this message could not be read")
 
@@ -211,7 +211,7 @@ def _not_a_message(text: str, error: ValidationError) -> Read:
 def _object(value: dict[str, Any], broken: str | None) -> Read:
     found = value.get("id")
     if "method" not in value and ("result" in value or "error" in value):
-        # An answer of the host's, whose ids are ours: an error to it would be taken for the answer to a request.
+        # An answer from the host carries one of our ids: an error with that id would pass for the answer to a request.
         if _sendable(found) is None or isinstance(found, float):
             return Read()
         error = ErrorData(code=INVALID_REQUEST, message="The answer could not be read.")
@@ -228,7 +228,7 @@ def _object(value: dict[str, Any], broken: str | None) -> Read:
 
 
 def _each(code: int, values: list[object], why: str) -> Read:
-    """Answer what can be answered of several messages at once."""
+    """Answer each of several messages that came at once, if it has an id."""
     ids = [
         cast(dict[str, Any], value).get("id")
         for value in values[: MOST_AT_ONCE + 1]
@@ -304,7 +304,7 @@ def _id_in(head: bytes, tail: bytes) -> object:
 
 
 def _id_at_start(text: str) -> object:
-    """Return the id of a message whose beginning this is; None when none can be read."""
+    """Return the id that the beginning of a message shows; None when none can be read."""
     depth = position = 0
     while (part := _PART.match(text, position)) is not None:
         position = part.end()
@@ -315,7 +315,7 @@ def _id_at_start(text: str) -> object:
 
 
 def _id_at_end(text: str) -> object:
-    """Return the id of a message whose end this is; None when none can be read."""
+    """Return the id that the end of a message shows; None when none can be read."""
     given = _AT_THE_END.search(text)
     return None if given is None else _parsed(given[1])
 

@@ -48,7 +48,7 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
         pass  # the host is gone and nobody reads any more
     finally:
         gc.enable()
-        # What was printed and never flushed would otherwise reach the wire when the interpreter exits.
+        # Otherwise text that was printed and never flushed would reach the wire when the interpreter exits.
         with suppress(OSError):
             os.dup2(2, 1)
 
@@ -93,7 +93,7 @@ def _stdin_with_an_end() -> Generator[tuple[BinaryIO, Callable[[], object]]]:
     """Give a stdin, and the function that ends it.
 
     It is read in a thread that no cancellation reaches: without this a signal would wait for the host's next line.
-    Descriptor 0 itself is pointed at nothing, so that no child eats the protocol.
+    Descriptor 0 itself points at the null device, so that no child process reads the protocol.
     """
     descriptor = os.dup(sys.stdin.fileno())
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -146,7 +146,7 @@ class Target(Protocol):
 
 @asynccontextmanager
 async def messages_on(stdin: BinaryIO) -> AsyncGenerator[tuple[Source, Target]]:
-    """Give the messages that come as lines of `stdin`, and a stream whose messages go to stdout.
+    """Give the messages on the lines of `stdin`, and a stream that writes messages to stdout.
 
     The SDK writes, with descriptor 1 turned away from everything else (mcp 2.3, `stdio_server`). It does not read: it
     drops a line that it cannot parse without an answer, and takes lines of any size.
@@ -199,8 +199,8 @@ async def serve_either_era(
 
     Args:
         serve: serves a stream in the era of its first request, until it ends.
-        messages: what the host sends.
-        answers: what it is sent.
+        messages: from the host.
+        answers: to the host.
     """
     async with aclosing(messages), aclosing(answers):
         opening = _Messages(messages, can_fall_back=True)

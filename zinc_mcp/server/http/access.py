@@ -1,4 +1,4 @@
-"""Who sends a request: the caller noted in its scope, and the owner's token for a server over HTTP without members.
+"""The caller of a request, noted in its scope, and the owner's token for a server over HTTP without members.
 
 Loopback is open to every user of the machine, so a connection is never taken for the owner's without the token. It is
 kept in a file of the home that only the owner can read. Hosts get it from that file: it is never printed.
@@ -30,12 +30,12 @@ _MOST_BYTES = 1024
 
 
 def caller_in(scope: Mapping[str, Any]) -> str | None:
-    """Return whose token this HTTP request carried: a member's caller, or `local`."""
+    """Return the caller whose token this HTTP request carried: a member's, or `local`; None without a token."""
     return scope.get(_SCOPE_KEY)
 
 
 def note_caller(scope: MutableMapping[str, Any], caller: str) -> None:
-    """Note in a request's scope who makes it, for us and for the SDK.
+    """Note the caller of a request in its scope, for us and for the SDK.
 
     The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
     `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`).
@@ -71,7 +71,7 @@ def local_token(home: Path) -> LocalToken:
 
 
 def _make(path: Path) -> None:
-    # Written whole under another name and then linked: of two servers that start at once, both read the same token.
+    # Written whole under another name and then linked: two servers that start at once read the same token.
     if path.is_symlink() or path.exists():
         return
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -1,4 +1,4 @@
-"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and what a watchdog asks."""
+"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and the paths for watchdogs."""
 
 import logging
 import signal
@@ -84,7 +84,7 @@ def serve_http(
         _check_tls(*tls)
     raise_file_limit()
     log_to_stderr()
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each request that is none
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it writes a line for each broken request
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
@@ -108,8 +108,8 @@ def build_app(
     Args:
         process: stays open while the application runs.
         hosts: the names clients may reach it by.
-        members: who may use it.
-        local: the token of the owner, who may use it while there are no members; without one nobody may then.
+        members: those who may use it.
+        local: the owner's token, which counts while there are no members.
         base: the origin people reach the approval page by; without one they decide in a terminal.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
@@ -158,13 +158,12 @@ def _page(
 ) -> tuple[Page | None, list[Route]]:
     if base is None:
         return None, []
-    visits = Visits(process.times.clock)
+    visits = Visits(process.times.clock, members)
 
     async def served() -> str:
         return base
 
-    approval = ApprovalPage(process, hosts, visits, members)
-    return BrowserPage(process, visits, served, show=show), [approval.route()]
+    return BrowserPage(process, visits, served, show=show), [ApprovalPage(process, hosts, visits).route()]
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -178,7 +177,7 @@ def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exp
 
 
 class _Readiness:
-    """Says whether a process can take orders. Strangers ask: one look at a time is the answer to all of them."""
+    """Says whether a process can take orders. Strangers may ask, so that one look at a time answers all of them."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
@@ -187,7 +186,7 @@ class _Readiness:
         self._waiting = 0
 
     async def objection(self) -> str | None:
-        """Return the code of what is in the way; None when nothing is."""
+        """Return the code of the reason why it cannot; None when it can."""
         if self._looked is None:
             return await self._look()
         if self._waiting >= MOST_ASKING:
@@ -295,7 +294,7 @@ async def _serve(
 ) -> None:
     from zinc_mcp.wiring import open_process
 
-    # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
+    # Opened once, around the server: an order on the wire is finished after the last connection is closed.
     async with (opener or open_process)(settings) as process:
         server = BoundedServer(
             build_app(process, hosts, members, local=local, base=base),

@@ -1,7 +1,7 @@
-"""The connections of an HTTP server: how many, and how long each may take for what it has to send.
+"""The connections of an HTTP server: how many there may be, and how long each may take to send and to read.
 
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
-`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of somebody we know is under way
+`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of a known caller is under way
 on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
 nothing from members, and a watchdog is always answered. A connection whose client does not read makes room after the
 others, and one that is being answered comes last.
@@ -30,7 +30,7 @@ RESERVED_FILES = 140
 MOST_ON_LOOPBACK = 64
 """Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
-"""The part of the connections that may wait is one in so many; one member has at most as many."""
+"""One connection in this many may wait; one member has at most as many."""
 
 MAX_HEAD_BYTES = 16 * 1024
 HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
@@ -42,7 +42,7 @@ KEEP_ALIVE_SECONDS = 5
 UNREAD_SECONDS = 30.0
 """How long a client may leave an answer unread."""
 MAX_LATE_BYTES = 32 * 1024 * 1024
-"""So much of a body may still come after the answer to it: a client that sends first and reads then gets its answer."""
+"""How much of a body may come after the answer to it: a client that sends first and reads later gets its answer."""
 MAX_LATE_CHUNKED_BYTES = 1024 * 1024
 """The same of a body in chunks, which may be a byte long each and take long to be counted."""
 
@@ -57,7 +57,7 @@ _SECONDS: dict[Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unr
 
 
 class Connections(ServerState):
-    """What one server has open. Its protocol and its listener report here."""
+    """The open connections of one server. Its protocol and its listener report here."""
 
     def __init__(self, most_waiting: int | None = None) -> None:
         """Bound them by `MOST_CONNECTIONS` and the process's files.
@@ -166,7 +166,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     @property
     def phase(self) -> Phase:
-        """What it waits for: a request's head, its body, our answer, or a client that does not read."""
+        """The step that comes next: a request's head, its body, our answer, or the client's reading."""
         if self.transport.is_closing() or self.flow.write_paused:
             return "unread"
         cycle = self._cycle()
@@ -228,7 +228,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._all.release()
 
     def end(self) -> None:
-        """End it at once; whoever serves a request on it is told that the client has gone."""
+        """End it at once; a request that is served on it learns that the client has gone."""
         self._ended = True
         self.waits = False
         self.transport.abort()
@@ -242,15 +242,15 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self.end()
 
     def _cycle(self) -> RequestResponseCycle | None:
-        """Return what serves the last request; None before the first."""
+        """Return the cycle of the last request; None before the first."""
         return cast("RequestResponseCycle | None", self.cycle)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._requests += 1
         self._late_bytes = 0
         if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-            # Where its body ends depends on who reads it, and a proxy in front may have read another request than we
-            # do (RFC 9112, section 6.1).
+            # Two readers can disagree about the end of its body: a proxy in front may have read another request than
+            # we do (RFC 9112, section 6.1).
             refused = JSONResponse({"error": "two_lengths"}, 400, {"Connection": "close"})
             await refused(scope, receive, send)
             return
@@ -315,9 +315,9 @@ class LoopbackServer(BoundedServer):
 
 
 async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]) -> tuple[str, Callable[[], None]]:
-    """Serve what `make_app` makes for `127.0.0.1:PORT`; return that name and what stops it again.
+    """Serve the application that `make_app` makes for `127.0.0.1:PORT`; return that name and a function that stops it.
 
-    It is started whole, also for a call that is cancelled meanwhile: nobody could stop what was started by half.
+    The start is finished even if the call is cancelled meanwhile: a server that is half started cannot be stopped.
 
     Raises:
         OSError: there is no port to be had.
@@ -340,7 +340,7 @@ async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]
 
 
 class Listener(socket.socket):
-    """A listening socket that says what it accepts: a connection has no protocol before TLS is agreed upon."""
+    """A listening socket that reports what it accepts: a connection has no protocol before TLS is agreed upon."""
 
     connections: Connections | None = None
 

@@ -1,6 +1,6 @@
-"""What a request must be before the SDK gets it: its path, Host, Origin and token, and one message as its body.
+"""The checks of a request before the SDK gets it: its path, Host, Origin and token, and one message as its body.
 
-The answers to broken messages are those on stdin. The SDK takes a request whose id is none for a notification and
+A broken message gets the same answer as on stdin. The SDK takes a request with an unusable id for a notification and
 answers 202, shows the text of its validator, and reads no id from a broken message (mcp 2.3, `streamable_http`).
 """
 
@@ -21,7 +21,7 @@ from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, Read, read_m
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
 OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
-"""What watchdogs ask, without a token and by any name. The answers say nothing about orders."""
+"""The paths for watchdogs, open without a token and by any name. The answers say nothing about orders."""
 
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
@@ -43,8 +43,8 @@ logger = logging.getLogger("zinc_mcp")
 class Hosts:
     """The names clients may know this server by: `name:port`, or `name` for any port.
 
-    A web page can make a browser send requests to any address (DNS rebinding); what it cannot choose is the Host and
-    the Origin that the browser names (MCP specification, Transports, "Security Warning").
+    A web page can make a browser send requests to any address (DNS rebinding), but it cannot choose the Host and the
+    Origin that the browser names (MCP specification, Transports, "Security Warning").
     """
 
     def __init__(self, names: Iterable[str], *, schemes: Sequence[str] = ("http", "https")) -> None:
@@ -81,7 +81,7 @@ class RequestCheck:
     """
 
     def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, local: LocalToken | None = None) -> None:
-        """Take members only, even when there are none, without `local`."""
+        """Without `local`, take members only, even when there are none."""
         self._app = app
         self._hosts = hosts
         self._members = members
@@ -100,7 +100,7 @@ class RequestCheck:
     def is_known(self, caller: str) -> bool:
         """Say whether this caller still has access: not after a member is removed, or the first is added.
 
-        While the file of members cannot be read nobody new is let in, and nobody is taken for removed.
+        While the file of members cannot be read, no new caller is let in and no caller counts as removed.
         """
         try:
             members = self._members.known()
@@ -135,7 +135,7 @@ class RequestCheck:
     def _caller_by(self, token: str) -> str | None:
         try:
             if self._members.known():
-                self._local = None  # for good: that the members are gone does not make anybody the owner
+                self._local = None  # for good: a team whose members are removed does not become the owner's alone
             caller = self._members.caller_by(token)
         except SettingsError as error:
             logger.error("%s", error.summary)
@@ -193,7 +193,7 @@ class Bodies:
 def is_announced_over(scope: Scope, most_bytes: int) -> bool:
     """Say whether a request announces a body of more bytes than that."""
     announced = Headers(scope=scope).get("content-length", "")
-    # A number of so many digits cannot be read, and need not be.
+    # Python refuses to read a number of very many digits, and 15 are far too many anyway.
     return announced.isdecimal() and (len(announced) > 15 or int(announced) > most_bytes)
 
 

@@ -4,7 +4,8 @@ The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped
 that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
 
 Hosts write JSON in several ways: a whole number as `6000.0` (JSON Schema, "integer": a number with a zero fraction is
-one), what was not given as `null` or as the words `null`, `None` and `undefined`, and lists and objects as JSON text.
+one), an argument that is not given as `null` or as the words `null`, `None` and `undefined`, and a list or an object as
+JSON text.
 """
 
 import json
@@ -56,14 +57,14 @@ _REASONS = {
     "string_unicode": "contains characters that are not text",
     "too_long": "must have at most {max_length} entries",
 }
-"""Our words for pydantic's error types; what stands in braces is the rule's bound, never the input."""
+"""Our words for pydantic's error types; the braces stand for the rule's bound, never for the input."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one field takes."""
+    """The values that one field takes."""
 
     kind: Any
     """A model, or the type of a value; of one entry, where a list is taken."""
@@ -78,7 +79,7 @@ class Shape:
 
 @cache
 def shapes(model: type[BaseModel]) -> Mapping[str, Shape]:
-    """Return what each field of a model takes."""
+    """Return the shape of each field of a model."""
     return {name: _shape(field.annotation) for name, field in model.model_fields.items()}
 
 
@@ -121,12 +122,12 @@ def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
 def invalid_arguments(
     error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
 ) -> InvalidArgumentsError:
-    """Return what a model found wrong, in our words; `prefix` is where the model's value stands."""
+    """Return the errors that a model found, in our words; `prefix` is the place of the model's value."""
     return must_change(_problems(error, model, prefix))
 
 
 def must_change(problems: Sequence[Problem]) -> InvalidArgumentsError:
-    """Return the error that names what must change."""
+    """Return the error that names the arguments to change."""
     shown = list(dict.fromkeys(problems))
     count = len(shown)
     summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
@@ -198,9 +199,9 @@ def _takes_structure(model: type[BaseModel], name: str) -> bool:
 
 
 def _normalized(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments without what is not given, and with whole numbers as integers where a number is taken.
+    """Return only the arguments that are given, with whole numbers as integers where a number is taken.
 
-    Nothing else is changed: free objects (`metadata`) stay as they are, and so does what the model does not know.
+    Nothing else is changed: free objects (`metadata`) and unknown arguments stay as they are.
     """
     kept: dict[str, Any] = {}
     for name, value in given.items():

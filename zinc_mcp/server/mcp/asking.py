@@ -62,7 +62,7 @@ _TOO_LONG = "The question is too long for the host's dialogue. "
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a host of the newer protocol sends back with its second call: the question, and whether the page asks it."""
+    """The question that a host of the newer protocol sends back with its second call, and whether the page asks it."""
 
     about: QuestionRef
     on_the_page: bool
@@ -73,12 +73,12 @@ class Asked:
 
     @classmethod
     def unsealed(cls, text: str) -> Self | None:
-        """Read what `sealed` wrote; None when it is nothing of the kind."""
+        """Read the word that `sealed` wrote; None for any other."""
         about = QuestionRef.unsealed(text.removeprefix(f"{_PAGE}:"))
         return None if about is None else cls(about, text.startswith(f"{_PAGE}:"))
 
     def said(self, responses: Mapping[str, Any] | None) -> Said:
-        """Return what the host's answers say. To a question for the page, a form's answer is none."""
+        """Return the meaning of the host's answers. The answer to a form does not answer a question on the page."""
         response = (responses or {}).get(_PAGE if self.on_the_page else _CONSENT)
         if not isinstance(response, ElicitResult):
             return "silence"
@@ -89,11 +89,11 @@ class Page(Protocol):
     """A place away from the model where a person can decide."""
 
     async def address(self, entry: Entry) -> str | None:
-        """Return where a host may send the person who decides, or None. It lets nobody in: it holds no secret."""
+        """Return the address that a host may open for the person, or None. It holds no secret and lets nobody in."""
         ...
 
     async def offer(self, entry: Entry) -> str:
-        """Put the entry's question where its person sees it; return a sentence that says where that is."""
+        """Show the entry's question to its person; return a sentence that says where."""
         ...
 
 
@@ -156,7 +156,7 @@ async def asked(
         return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier)
     await dialogue.heard(ctx, min(process.clocks.form, deadline - time.monotonic()))
     if dialogue.answer is not None:
-        # Of the calls that listened to one answer, the one that asked has what is new.
+        # Several calls may listen to one answer: only for the call that asked is the order new.
         return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
     if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
         raise dialogue.error

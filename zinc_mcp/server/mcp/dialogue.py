@@ -1,4 +1,4 @@
-"""Questions in the dialogues of hosts of the older era, and what the answers of hosts mean in both eras.
+"""Questions in the dialogues of hosts of the older era, and the meaning of a host's answer in both eras.
 
 An answer is a yes, a no, `opened` (the page, which decides nothing), `silence` (the dialogue was closed), `unusable`,
 or `cannot_ask`.
@@ -48,7 +48,7 @@ class Approve(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a host shows to the person."""
+    """A question, or the invitation to open the page, as a host shows it."""
 
     about: QuestionRef
     text: str
@@ -66,9 +66,9 @@ class Dialogues:
     def open(self, ctx: Context, shown: Shown, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
         """Return the dialogue in the host of this call, and whether it was open already.
 
-        One that was not is opened in the background, for so many seconds; None when the caller has too many.
+        A new one is opened in the background, for these seconds; None when the caller has too many.
         """
-        # The SDK makes a session for every call. What the host said of itself is one object for the whole connection.
+        # The SDK makes a session for every call, but keeps one object with the host's capabilities for a connection.
         host: object = ctx.session.client_params or ctx.session
         key = id(host), shown.about
         earlier = self._open.get(key)
@@ -156,7 +156,7 @@ class Dialogue:
         finally:
             self._listeners -= 1
         if self._ended.is_set() and self.said == "cannot_ask":
-            # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
+            # The connection of this host has ended: its call is cancelled here.
             await anyio.lowlevel.checkpoint()
 
     async def run(self) -> None:
@@ -171,7 +171,7 @@ class Dialogue:
             if self.said in ("yes", "no") and not self._scope.cancel_called:
                 await self._decided(yes=self.said == "yes")
         except Exception:
-            # It runs beside the calls of other people: what fails here is this dialogue alone.
+            # It runs beside the calls of other people, so only this dialogue may fail.
             logger.exception("a dialogue failed")
             self.said = "cannot_ask"
         finally:
@@ -219,7 +219,7 @@ class Dialogue:
 
 
 def said_in_a_form(result: ElicitResult) -> Said:
-    """Return what an answer means: only `decline` and a plain false are a no, only a plain true is a yes."""
+    """Return the meaning of an answer: only `decline` and a plain false are a no, only a plain true is a yes."""
     if result.action == "decline":
         return "no"
     if result.action != "accept":
@@ -229,7 +229,7 @@ def said_in_a_form(result: ElicitResult) -> Said:
 
 
 def said_about_a_page(result: ElicitResult) -> Said:
-    """Return what the answer to the offer of a page means. It is never a yes: `accept` only says that it was opened.
+    """Return the meaning of the answer to the offer of a page. It is never a yes: `accept` says that it was opened.
 
     `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for one who
     closed the dialogue. A refusal to open the page that was meant otherwise costs another call, and buys nothing.

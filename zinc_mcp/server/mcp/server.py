@@ -55,7 +55,7 @@ class Server(MCPServer[Any]):
 def build_server(process: "Process", page: Page | None = None) -> Server:
     """Return a server for this process, which must stay open while the server runs.
 
-    `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
+    People decide on `page` when the host cannot ask them; without a page, in a terminal.
     """
     service = Service(process, page or Terminal(), Dialogues(process), host_asks=_approval(process) == "host")
     tools = [each.tool(service) for each in TOOLS]
@@ -77,18 +77,18 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
 
 
 def log_to_stderr() -> None:
-    """Send the log to stderr: warnings, and nothing of what a message or a request holds.
+    """Send the log to stderr: warnings, and no content of a message or a request.
 
-    Called before a server is built: the SDK's constructor sets the root logger up in its own way if nobody has.
+    Called before a server is built: otherwise the SDK's constructor sets the root logger up in its own way.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # These log addresses and headers (an order's own key among them) for whoever turns debugging on.
+    # With debugging on, these log addresses and headers (an order's own key among them).
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # These two show a message that could not be parsed, or a header as it came.
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
-    # This one names sessions, whose ids are half of what it takes to speak in one.
+    # This one logs the ids of sessions, and whoever has an id and a token can speak in that session.
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.ERROR)
 
 
@@ -101,7 +101,7 @@ def own_version() -> str:
 
 
 def _only_what_there_is(server: MCPServer[Any]) -> ServerMiddleware[Any]:
-    """Return a middleware that takes back what the SDK says for every server, whether it has any or not (mcp 2.3).
+    """Return a middleware that removes the capabilities which the SDK advertises for every server (mcp 2.3).
 
     An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
     the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling").

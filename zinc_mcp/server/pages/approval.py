@@ -1,9 +1,9 @@
-"""The approval page: what waits for a visitor's decision, a yes or a no to each, and what became of it.
+"""The approval page: the questions that wait for a visitor, a yes or a no to each, and how the orders ended.
 
 `/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
 cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
-page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries what
-opens it.
+page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries a
+secret that opens it.
 """
 
 import base64
@@ -29,7 +29,7 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.owner.members import Members, name_of
+from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
@@ -46,7 +46,7 @@ MAX_FORM_BYTES = 8192
 MOST_VIEWS = 4
 """Requests of one visitor at once; a view may wait for the journal and for Zinc."""
 SOON_SECONDS = 3.0
-"""How long a decision waits for what comes of it before the page is shown again."""
+"""How long a decision waits for the order to be sent and answered before the page is shown again."""
 
 Form = Mapping[str, str]
 
@@ -64,19 +64,11 @@ _CLOSED = {
 class ApprovalPage:
     """Serves the pages of the orders that wait in one process."""
 
-    def __init__(self, process: "Process", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
-        """Remember who may come in.
-
-        Args:
-            process: takes the decisions.
-            hosts: the names browsers may reach this page by.
-            visits: secrets and visits.
-            members: who may sign in; None where there is one owner.
-        """
+    def __init__(self, process: "Process", hosts: Hosts, visits: Visits) -> None:
+        """Serve those whom `visits` knows, under the names in `hosts`."""
         self._process = process
         self._hosts = hosts
         self._visits = visits
-        self._members = members
         self._views: Counter[str] = Counter()
 
     def route(self) -> Route:
@@ -84,7 +76,7 @@ class ApprovalPage:
         return Route(f"{PAGE_PATH}{{entry:path}}", self.answer, methods=["GET", "POST"])
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request. Host and Origin are what a web page elsewhere cannot choose (DNS rebinding, CSRF)."""
+        """Answer one request. Another web page cannot choose Host and Origin (DNS rebinding, CSRF)."""
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
             return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
@@ -101,8 +93,8 @@ class ApprovalPage:
         if not own and "secret" not in form:
             return _elsewhere()
         try:
-            token = self._let_in(form)
-            visit = None if token is None else self._visits.visit(token, self._members)
+            token = self._visits.admit(form)
+            visit = None if token is None else self._visits.visit(token)
         except NoVisitError as error:
             return _closed(*_CLOSED[error.why], 403)
         except SettingsError:
@@ -125,7 +117,7 @@ class ApprovalPage:
 
     @contextmanager
     def _one_more(self, visitor: str, connection: Connection | None) -> Generator[None]:
-        """Count a request of a visitor while inside. Its connection is no stranger's then, where there is room."""
+        """Count a request of a visitor while inside. Its connection counts as a member's, where there is room."""
         taken = connection is not None and connection.take()
         self._views[visitor] += 1
         try:
@@ -137,24 +129,10 @@ class ApprovalPage:
             if connection is not None and taken:
                 connection.release()
 
-    def _let_in(self, form: Form) -> str | None:
-        """Return the token of the visit: of a new one where a secret or a member's token came, or the one given."""
-        if "secret" in form:
-            return self._visits.redeem(form["secret"], form.get("window", ""))
-        if "token" in form:
-            return None if self._members is None else self._visits.sign_in(self._members, form["token"].strip())
-        return form.get("visit", "")
-
     def _stranger(self, why: str) -> Response:
-        if self._has_members():
+        if self._visits.has_members():
             return _sheet("sign_in.html", 401, wrong=False)
         return _closed(*_CLOSED[why], 403)
-
-    def _has_members(self) -> bool:
-        try:
-            return self._members is not None and bool(self._members.known())
-        except SettingsError:
-            return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +146,7 @@ class _Refusal:
 
 
 class _View:
-    """What one visit sees and does."""
+    """The answers to one request of a visit."""
 
     def __init__(self, process: "Process", token: str, visit: Visit) -> None:
         self._process = process
@@ -242,7 +220,7 @@ class _View:
         )
 
     async def _waiting(self) -> list[Entry]:
-        """Return what waits for this visitor, the newest first."""
+        """Return the entries that wait for this visitor, the newest first."""
         return [*reversed(await questions_for(self._process, self._visitor))]
 
     async def _current(self, entry: Entry) -> Entry:
@@ -292,7 +270,7 @@ def _elsewhere() -> Response:
 
 
 def _entry_id(path: str) -> int | None:
-    """Return the entry that a path names; None for all that wait, and 0 for what can be no entry."""
+    """Return the entry that a path names; None for all that wait, and 0 for a path that names no entry."""
     if not path:
         return None
     return int(path) if path.isascii() and path.isdecimal() and len(path) <= 18 else 0
@@ -318,7 +296,7 @@ async def _form(request: Request) -> Form | None:
 
 
 def _sheet(name: str, status: int, **facts: Any) -> Response:
-    """Return a page made from a template; whatever is put into it is escaped."""
+    """Return a page made from a template, which escapes all facts."""
     return HTMLResponse(_environment().get_template(name).render(facts), status, _headers())
 
 
@@ -358,7 +336,7 @@ def _headers() -> Mapping[str, str]:
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only once somebody is asked on a page
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # loaded when the first page is shown
     from markupsafe import Markup, escape
 
     environment = Environment(

@@ -1,7 +1,7 @@
 """The approval page in the person's own browser, on the machine this process runs on.
 
-What opens the page is in a file that only its owner can read, and leaves it by a POST: never in an argument, which
-every user of the machine can list, and never in a URL, which browsers and proxies remember.
+The secret that opens the page stands in a file that only its owner can read, and is sent by a POST: never in an
+argument, which every user of the machine can list, and never in a URL, which browsers and proxies remember.
 """
 
 import os
@@ -35,8 +35,8 @@ SHOW_SECONDS = 3.0
 AGAIN_SECONDS = 60.0
 """A window that was opened and shows nothing after this is taken for lost."""
 OPEN_SECONDS = 120.0
-"""A window that nobody used for so long is taken for closed or out of sight: what is asked then opens another one.
-So a model that asks much opens a window every two minutes at most."""
+"""A window that was not used for this long counts as closed or out of sight: the next question opens another one. So a
+model that asks much opens a window every two minutes at most."""
 
 END_SECONDS = 5.0
 """How long the page may take to end with its process; then it is cut off."""
@@ -57,7 +57,7 @@ class BrowserPage:
         """Remember how to reach the person.
 
         Args:
-            process: whose home the file is written to.
+            process: gives the home for the file.
             visits: makes the secrets.
             base: returns the origin the page is served on, serving it first if need be.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
@@ -73,9 +73,9 @@ class BrowserPage:
         self._files: dict[Path, float] = {}
 
     async def address(self, entry: Entry) -> str | None:
-        """Return where the page of an order is; None for an owner whose browser cannot be opened from here.
+        """Return the address of the page of an order; None for an owner whose browser cannot be opened from here.
 
-        Whoever opens it has still to be let in: members sign in, and the owner's window comes from the file, as always.
+        It lets nobody in: members sign in, and the owner's window comes from the file, as always.
         """
         from zinc_mcp.server.pages.approval import address_of
 
@@ -149,7 +149,7 @@ class BrowserPage:
 
 @asynccontextmanager
 async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncGenerator[Page]:
-    """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
+    """Give a page for a process that serves no HTTP itself: it is served on loopback from the first question on."""
     async with anyio.create_task_group() as tasks:
         visits = Visits(process.times.clock)
         serving = _OwnServer(process, visits, tasks)
@@ -160,12 +160,12 @@ async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncG
         finally:
             page.forget()
             serving.stop()
-            # Whatever keeps the page from ending does not keep the process from it.
+            # The process ends even if the page cannot.
             tasks.cancel_scope.deadline = anyio.current_time() + END_SECONDS
 
 
 def has_desktop(environ: Mapping[str, str]) -> bool:
-    """Say whether a browser opened here would be seen by the person who sits before it."""
+    """Say whether the person would see a browser that is opened here."""
     given = {name for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY") if environ.get(name)}
     if environ.get("SSH_CONNECTION"):
         # The screen is another machine's, unless it is forwarded.
@@ -193,7 +193,7 @@ def show_in_browser(path: Path) -> bool:
     try:
         return child.wait(SHOW_SECONDS) == 0
     except subprocess.TimeoutExpired:
-        # Somebody must wait for its end, or it stays in the machine's list of processes for as long as we run.
+        # Without this wait it would stay in the machine's list of processes for as long as we run.
         threading.Thread(target=child.wait, name="browser", daemon=True).start()
         return True
 
@@ -223,7 +223,7 @@ class _OwnServer:
             return self._base
 
     def stop(self) -> None:
-        """End it, and whatever is being started."""
+        """End it, also if it is just being started."""
         self._has_ended = True
         self._stop()
 
@@ -237,7 +237,7 @@ class _OwnServer:
 
 
 async def _tidied(home: Path) -> None:
-    """Remove files that a killed process left: what they hold has opened nothing since its end."""
+    """Remove files that a killed process left: their secrets open nothing since its end."""
     await anyio.to_thread.run_sync(_tidy, home, abandon_on_cancel=True)
 
 

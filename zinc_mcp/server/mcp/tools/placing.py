@@ -1,4 +1,4 @@
-"""What all placing tools share: the arguments of an order, the question to a person, and the result."""
+"""The common part of all placing tools: the arguments of an order, the question to a person, and the result."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,7 +59,7 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         deadline = time.monotonic() + process.clocks.answer
         answer = await place_order.place(process, intent)
         question = question_of(answer.entry) if answer.entry is not None else None
-        if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
+        if question is None or answer.refusal is not None:  # a yes to a refused order would be of no use
             return _placed(answer, process)
         outcome = await asking.asked(process, page, service.dialogues, answer, question, ctx, intent.caller, deadline)
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
@@ -83,7 +83,7 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
 def order_schema() -> dict[str, Any]:
     """Return the input schema of a placing tool: OrderCreate's own, at the top level.
 
-    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+    Some converters lose the fields of an object (docs/clients.md), so that the required names stand in words as well.
     """
     schema = deepcopy(input_schema(OrderCreate))
     address = schema["properties"]["shipping_address"]
