@@ -34,12 +34,10 @@ _CHUNK_BYTES = 64 * 1024
 def run(settings: Settings, opener: Opener | None = None) -> None:
     """Serve until the host closes stdin or a signal says stop; an order on the wire is finished first.
 
-    Args:
-        settings: what the owner configured.
-        opener: opens the process in another way than `open_process`, as a fault campaign does.
+    `opener` opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
-        SettingsError, RefusedError: if what the owner configured cannot be used.
+        SettingsError, RefusedError: the settings cannot be used.
     """
     log_to_stderr()
     try:
@@ -197,10 +195,7 @@ async def serve_either_era(
     time (MCP 2026-07-28, "Versioning"; `@ai-sdk/mcp` 2.0 waits one second from the start of the process). The SDK (mcp
     2.3, `serve_dual_era_loop`) has by then taken the stream for one of the newer protocol and refuses the handshake.
 
-    Args:
-        serve: serves a stream in the era of its first request, until it ends.
-        messages: from the host.
-        answers: to the host.
+    `serve` serves a stream in the era of its first request, until it ends.
     """
     async with aclosing(messages), aclosing(answers):
         opening = _Messages(messages, can_fall_back=True)

@@ -26,7 +26,6 @@ from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
-from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.server import build_server, log_to_stderr
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
@@ -62,7 +61,7 @@ def serve_http(
     """Serve until a signal says stop; orders on the wire are finished first.
 
     Args:
-        settings: what the owner configured.
+        settings: the owner's.
         host: the address to listen on.
         port: its port.
         allowed_hosts: the names clients reach this server by, when that is not loopback.
@@ -72,8 +71,7 @@ def serve_http(
         opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
-        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used,
-            the one with the owner's token (`access.local_token`) among them.
+        SettingsError: a condition of serving off loopback is not met, or the address or a file cannot be used.
     """
     known = Members(members or settings.home / "members.json")
     exposed = behind_proxy or bool(allowed_hosts) or not is_loopback(host)
@@ -99,22 +97,26 @@ def build_app(
     hosts: Hosts,
     members: Members,
     *,
+    base: str,
     local: LocalToken | None = None,
-    base: str | None = None,
     show: Show | None = None,
 ) -> ASGIApp:
-    """Return the ASGI application for an open process.
+    """Return the ASGI application for a process, which stays open while the application runs.
 
     Args:
-        process: stays open while the application runs.
+        process: takes the orders.
         hosts: the names clients may reach it by.
         members: those who may use it.
+        base: the origin people reach the approval page by.
         local: the owner's token, which counts while there are no members.
-        base: the origin people reach the approval page by; without one they decide in a terminal.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
-    page, routes = _page(process, hosts, members, base, show)
-    server = build_server(process, page)
+
+    async def own_origin() -> str:
+        return base
+
+    visits = Visits(process.times.clock, members)
+    server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
     streamable = server.streamable_http_app(
         transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
@@ -141,7 +143,7 @@ def build_app(
         routes=[
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
-            *routes,
+            ApprovalPage(process, hosts, visits).route(),
             *streamable.routes,
             *sse.routes,
         ],
@@ -151,19 +153,6 @@ def build_app(
     shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: check.is_known(caller))
     check = RequestCheck(shares, hosts, members, local=local)
     return check
-
-
-def _page(
-    process: "Process", hosts: Hosts, members: Members, base: str | None, show: Show | None
-) -> tuple[Page | None, list[Route]]:
-    if base is None:
-        return None, []
-    visits = Visits(process.times.clock, members)
-
-    async def served() -> str:
-        return base
-
-    return BrowserPage(process, visits, served, show=show), [ApprovalPage(process, hosts, visits).route()]
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:

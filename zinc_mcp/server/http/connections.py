@@ -69,6 +69,7 @@ class Connections(ServerState):
         self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
         self.most_waiting = most_waiting or self.most // WAITING_PART
         self.most_of_one = self.most // WAITING_PART
+        """How many connections one member may have requests on."""
         self._open: dict[Connection, None] = {}
         self._taken = 0
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}
@@ -151,7 +152,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._all = cast(Connections, self.server_state)
+        self.all_connections = cast(Connections, self.server_state)
         self._piece = bytearray(_PIECE_BYTES)
         self._requests = 0
         self._checked: tuple[Phase, int] = "head", 0
@@ -174,28 +175,20 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             return "head"
         return "body" if cycle.more_body else "answer"
 
-    @property
-    def most_of_one(self) -> int:
-        """How many connections one member may have requests on."""
-        return self._all.most_of_one
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.BaseProtocol`."""
         super().connection_made(cast(asyncio.Transport, transport))
         held = transport.get_extra_info("socket")
-        self._all.opened(self, -1 if held is None else held.fileno())
+        self.all_connections.opened(self, -1 if held is None else held.fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.BaseProtocol`."""
-        self._all.closed(self)
+        self.all_connections.closed(self)
         super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See `asyncio.BufferedProtocol`. A view: the TLS protocol reads into slices, and those of bytes are copies."""
+        """Return a view: the TLS protocol reads into slices, and slices of bytes are copies."""
         return memoryview(self._piece)
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See `asyncio.BufferedProtocol`."""
         if self._ended:
             return
         cycle = self._cycle()
@@ -208,13 +201,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(bytes(self._piece[:nbytes]))
 
     def pause_writing(self) -> None:
-        """See `asyncio.BaseProtocol`."""
         self.unread_since = time.monotonic()
         super().pause_writing()
 
     def take(self) -> bool:
         """Note that a member's request is under way; False when there are too many connections with one."""
-        if not self._taken and not self._all.take():
+        if not self._taken and not self.all_connections.take():
             return False
         self._taken += 1
         self.waits = False
@@ -225,7 +217,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._taken -= 1
         if not self._taken:
             self.waits, self.waits_since = not self._ended, time.monotonic()
-            self._all.release()
+            self.all_connections.release()
 
     def end(self) -> None:
         """End it at once; a request that is served on it learns that the client has gone."""
@@ -280,7 +272,6 @@ class BoundedServer(uvicorn.Server):
         self.connections = self.server_state = Connections(most_waiting)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See `uvicorn.Server`."""
         for each in sockets or []:
             if isinstance(each, Listener):
                 each.connections = self.connections
@@ -289,7 +280,6 @@ class BoundedServer(uvicorn.Server):
             each.listen(_QUEUE)  # in the kernel they cost nothing
 
     async def on_tick(self, counter: int) -> bool:
-        """See `uvicorn.Server`."""
         if counter % _CHECKED_EVERY_TICKS == 0:
             self.connections.check()
         return await super().on_tick(counter)
@@ -350,7 +340,6 @@ class Listener(socket.socket):
         return cls(plain.family, plain.type, plain.proto, fileno=plain.detach())
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """See `socket.socket`."""
         held, address = super().accept()
         if self.connections is not None:
             self.connections.accepted(held)

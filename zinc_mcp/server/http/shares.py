@@ -199,7 +199,7 @@ class Shares:
 def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
     """Return status and code of the refusal of one more request; None when it is let through."""
     connection = request.connection
-    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.most_of_one
+    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.all_connections.most_of_one
     streams = sum(each.is_stream for each in share.requests)
     of_kind = streams if request.is_stream else len(share.requests) - streams
     if len(share.requests) >= of_files or (not request.is_stream and of_kind >= MOST_REQUESTS):

@@ -77,21 +77,17 @@ class BrowserPage:
 
         It lets nobody in: members sign in, and the owner's window comes from the file, as always.
         """
-        from zinc_mcp.server.pages.approval import address_of
-
         if entry.caller == LOCAL and self._show is None:
             return None
         try:
-            return address_of(await self._base(), entry.id)
+            return await self._address(entry)
         except OSError:
             return None
 
     async def offer(self, entry: Entry) -> str:
         """See that the person has a window with the page, and return a sentence that says where they can decide."""
-        from zinc_mcp.server.pages.approval import address_of
-
         if entry.caller != LOCAL:
-            return f"Ask the user to open {address_of(await self._base(), entry.id)} and to sign in with their token."
+            return f"Ask the user to open {await self._address(entry)} and to sign in with their token."
         if self._show is None:
             return await Terminal().offer(entry)
         async with self._one:  # of two questions at once, the second finds the window of the first
@@ -119,7 +115,7 @@ class BrowserPage:
 
     async def _opened(self, entry: Entry, show: Show) -> bool:
         try:
-            path = await self._written(entry, await self._base())
+            path = await self._written(entry)
         except OSError:
             return False
         if not await anyio.to_thread.run_sync(show, path, abandon_on_cancel=True):
@@ -128,12 +124,17 @@ class BrowserPage:
         self._opened_at = self._clock()
         return True
 
-    async def _written(self, entry: Entry, base: str) -> Path:
-        from zinc_mcp.server.pages.approval import address_of, opener
+    async def _address(self, entry: Entry) -> str:
+        from zinc_mcp.server.pages.approval import address_of
 
+        return address_of(await self._base(), entry.id)
+
+    async def _written(self, entry: Entry) -> Path:
+        from zinc_mcp.server.pages.approval import opener
+
+        address = await self._address(entry)
         path = self._home / _FILES.replace("*", secrets.token_hex(8))
-        secret = self._visits.mint(lambda: self._remove(path))
-        document = opener(address_of(base, entry.id), secret)
+        document = opener(address, self._visits.mint(lambda: self._remove(path)))
         for old, until in list(self._files.items()):
             if time.monotonic() > until:
                 self._remove(old)

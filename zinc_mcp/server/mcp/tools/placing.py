@@ -100,11 +100,7 @@ def order_schema() -> dict[str, Any]:
 async def read_order(
     given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
 ) -> tuple[OrderCreate, str | None]:
-    """Return the order and, when the address was given as `{"saved": name}`, that name.
-
-    Args:
-        given: the arguments as they came.
-        saved: looks a saved address up.
+    """Return the order and, when the address was given as `{"saved": name}`, that name; `saved` looks it up.
 
     Raises:
         InvalidArgumentsError: with every field to change.
