@@ -31,7 +31,7 @@ logger = logging.getLogger("zinc_mcp")
 MOST_DIALOGUES = 12
 """Open at once, of one caller, in all of their hosts."""
 
-Said = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
+HostAnswer = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
 
 _PROGRESS_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
@@ -117,8 +117,8 @@ class Dialogue:
         self._ended = anyio.Event()
         self._opened_at = anyio.current_time()
         self._listeners = 0
-        self.said: Said | None = None
-        """None while nothing was said, and when it was closed before anything was."""
+        self.given: HostAnswer | None = None
+        """None before the host has answered, and when the dialogue was closed before."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
         if earlier is not None:  # the host is told once, by one name, when the page has done its work
@@ -131,7 +131,7 @@ class Dialogue:
         """Whether an answer in it would still count."""
         return not self._ended.is_set() and not self._scope.cancel_called
 
-    async def heard(self, ctx: Context, seconds: float) -> None:
+    async def wait(self, ctx: Context, seconds: float) -> None:
         """Wait for an answer, and report meanwhile that we wait.
 
         A dialogue that was just opened gets the time to leave. A cancelled call closes it, unless another one listens.
@@ -155,7 +155,7 @@ class Dialogue:
             raise
         finally:
             self._listeners -= 1
-        if self._ended.is_set() and self.said == "cannot_ask":
+        if self._ended.is_set() and self.given == "cannot_ask":
             # The connection of this host has ended: its call is cancelled here.
             await anyio.lowlevel.checkpoint()
 
@@ -164,49 +164,49 @@ class Dialogue:
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._closed_elsewhere, tasks.cancel_scope)
-                    said = await self._asked()
+                    tasks.start_soon(self._cancel_when_answered, tasks.cancel_scope)
+                    given = await self._ask()
                     tasks.cancel_scope.cancel()
-                    self.said = said
-            if self.said in ("yes", "no") and not self._scope.cancel_called:
-                await self._decided(yes=self.said == "yes")
+                    self.given = given
+            if self.given in ("yes", "no") and not self._scope.cancel_called:
+                await self._decide(yes=self.given == "yes")
         except Exception:
             # It runs beside the calls of other people, so only this dialogue may fail.
             logger.exception("a dialogue failed")
-            self.said = "cannot_ask"
+            self.given = "cannot_ask"
         finally:
             self._ended.set()
-        if self.said == "opened" or self._was_opened:
-            await self._completed()
+        if self.given == "opened" or self._was_opened:
+            await self._tell_host()
 
-    async def _asked(self) -> Said:
+    async def _ask(self) -> HostAnswer:
         try:
             session, call = self._ctx.session, self._ctx.request_id
             text, address = self._shown.text, self._shown.address
             if address is not None:
-                return said_about_a_page(await session.elicit_url(text, address, self._name, call))
-            return said_in_a_form(await session.elicit_form(text, Approve.model_json_schema(), call))
+                return answer_about_page(await session.elicit_url(text, address, self._name, call))
+            return answer_in_form(await session.elicit_form(text, Approve.model_json_schema(), call))
         except ValidationError:
             return "unusable"
         except MCPError:
             return "cannot_ask"
 
-    async def _decided(self, *, yes: bool) -> None:
+    async def _decide(self, *, yes: bool) -> None:
         decision = Decision(self._shown.about, yes=yes, how="elicitation", who=name_of(self.caller))
         try:
             self.answer = await decide(self._process, decision, caller=self.caller)
         except ZincMcpError as error:
             self.error = error
 
-    async def _completed(self) -> None:
+    async def _tell_host(self) -> None:
         """Tell the host when the page it opened has done its work, so that it waits no longer."""
         with self._watching:
-            await self._closed_elsewhere(self._watching)
+            await self._cancel_when_answered(self._watching)
         if self._is_followed:
             return
         await self._ctx.session.send_elicit_complete(self._name)
 
-    async def _closed_elsewhere(self, scope: anyio.CancelScope) -> None:
+    async def _cancel_when_answered(self, scope: anyio.CancelScope) -> None:
         """Cancel a scope once the question was answered on a page or in a terminal, or is over."""
         while not scope.cancel_called:
             await anyio.sleep(_LOOK_SECONDS)
@@ -218,7 +218,7 @@ class Dialogue:
                 scope.cancel()
 
 
-def said_in_a_form(result: ElicitResult) -> Said:
+def answer_in_form(result: ElicitResult) -> HostAnswer:
     """Return the meaning of an answer: only `decline` and a plain false are a no, only a plain true is a yes."""
     if result.action == "decline":
         return "no"
@@ -228,7 +228,7 @@ def said_in_a_form(result: ElicitResult) -> Said:
     return "yes" if approve is True else "no" if approve is False else "unusable"
 
 
-def said_about_a_page(result: ElicitResult) -> Said:
+def answer_about_page(result: ElicitResult) -> HostAnswer:
     """Return the meaning of the answer to the offer of a page. It is never a yes: `accept` says that it was opened.
 
     `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for one who

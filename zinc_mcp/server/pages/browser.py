@@ -134,7 +134,7 @@ class BrowserPage:
 
         address = await self._address(entry)
         path = self._home / _FILES.replace("*", secrets.token_hex(8))
-        document = opener(address, self._visits.mint(lambda: self._remove(path)))
+        document = opener(address, self._visits.make_secret(lambda: self._remove(path)))
         for old, until in list(self._files.items()):
             if time.monotonic() > until:
                 self._remove(old)

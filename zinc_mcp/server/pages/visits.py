@@ -66,7 +66,7 @@ class Visits:
         self._secrets: dict[bytes, _Secret] = {}
         self._visits: dict[bytes, Visit] = {}
 
-    def mint(self, spent: Callable[[], None] = lambda: None) -> str:
+    def make_secret(self, spent: Callable[[], None] = lambda: None) -> str:
         """Return a secret that opens the owner's page, once, within ten minutes; `spent` is called when it has."""
         self._forget()
         secret = secrets.token_urlsafe(32)

@@ -61,17 +61,19 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         question = question_of(answer.entry) if answer.entry is not None else None
         if question is None or answer.refusal is not None:  # a yes to a refused order would be of no use
             return _placed(answer, process)
-        outcome = await asking.asked(process, page, service.dialogues, answer, question, ctx, intent.caller, deadline)
+        outcome = await asking.ask_person(
+            process, page, service.dialogues, answer, question, ctx, intent.caller, deadline
+        )
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
         deadline = time.monotonic() + process.clocks.answer
-        asked = asking.Asked.unsealed(str(ctx.request_state))
+        asked = asking.SealedQuestion.unsealed(str(ctx.request_state))
         entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
         if asked is None or entry is None or entry.body_digest != body_digest(order):
             raise asking.expired()
-        said = asked.said(ctx.input_responses)
-        answer, where = await asking.answered(process, page, entry, asked.about, said, caller, deadline)
+        given = asked.answer_in(ctx.input_responses)
+        answer, where = await asking.take_answer(process, page, entry, asked.about, given, caller, deadline)
         return _placed(answer, process, where)
 
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
