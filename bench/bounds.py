@@ -98,7 +98,7 @@ REQUESTS = (
     ),
     Bound(
         "connections to the page of a stdio server",
-        "server.http.loopback.MOST_CONNECTIONS",
+        "server.http.connections.MOST_ON_LOOPBACK",
         "",
         "the one that has waited longest is closed",
     ),
@@ -113,23 +113,21 @@ REQUESTS = (
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),
     Bound(
         "a message: a body, or a line on stdin",
-        "server.message_bounds.MOST_MESSAGE_BYTES",
+        "server.messages.MOST_MESSAGE_BYTES",
         "bytes",
         "413, or an error with its id where that can be read",
     ),
-    Bound("nesting in a message", "server.message_bounds.MOST_LEVELS", "levels", "an error of the protocol"),
+    Bound("nesting in a message", "server.messages.MOST_LEVELS", "levels", "an error of the protocol"),
     Bound(
         "brackets, commas, colons and quotes inside text",
-        "server.message_bounds.MOST_MARKS",
+        "server.messages.MOST_MARKS",
         "",
         "an error of the protocol",
     ),
-    Bound(
-        "a number in a message", "server.message_bounds.MOST_WORD_CHARACTERS", "characters", "an error of the protocol"
-    ),
+    Bound("a number in a message", "server.messages.MOST_WORD_CHARACTERS", "characters", "an error of the protocol"),
     Bound(
         "the name of a field in a message",
-        "server.message_bounds.MOST_NAME_BYTES",
+        "server.messages.MOST_NAME_BYTES",
         "bytes",
         "an error of the protocol",
     ),

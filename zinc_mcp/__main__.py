@@ -1,5 +1,6 @@
 """Start the program: the server on stdio for an MCP host, commands for a person."""
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -30,7 +31,9 @@ def _at_a_terminal() -> bool:
 
 
 def _serve() -> None:
-    # A host waits for the first answer, so neither the commands nor their libraries are loaded here.
+    # A host waits for the first answer, so neither the commands nor their libraries are loaded here, and nothing looks
+    # for garbage among what is loaded and stays. `stdio.run` enables that again.
+    gc.disable()
     from zinc_mcp.owner.settings import load_settings, warnings_about
 
     settings = load_settings()
@@ -42,7 +45,7 @@ def _serve() -> None:
 
 
 def _command() -> None:
-    from zinc_mcp.cli.program import program
+    from zinc_mcp.cli import program
     from zinc_mcp.invocation import started_as
 
     program.main(prog_name=started_as())

@@ -10,8 +10,8 @@ from mcp.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.types import ListToolsResult, Tool
 
-from zinc_mcp.server.eras import Incoming, Outgoing, served_in_either_era
 from zinc_mcp.server.mcp.tools.placing import order_schema
+from zinc_mcp.server.stdio import Incoming, Outgoing, serve_either_era
 
 Schema = dict[str, Any]
 
@@ -56,7 +56,7 @@ async def _serve() -> None:
         await server.run(messages, answers, server.create_initialization_options())
 
     async with stdio_server() as (messages, answers):
-        await served_in_either_era(serve, messages, answers)
+        await serve_either_era(serve, messages, answers)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ try:
     main()
 except SystemExit as ended:
     assert ended.code in (0, None), ended.code
-heavy = ("zinc_mcp.cli.", "sqlalchemy", "jinja2")
+heavy = ("zinc_mcp.cli", "sqlalchemy", "jinja2")
 loaded = sorted(name for name in sys.modules if name.startswith(heavy) and name != "zinc_mcp.__main__")
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """

@@ -27,7 +27,7 @@ from server.team_server import (
 from zinc_mcp.owner.members import remove_member
 from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS, MAX_LATE_BYTES, MAX_LATE_CHUNKED_BYTES
 from zinc_mcp.server.http.shares import MOST_SESSIONS, MOST_STREAMS
-from zinc_mcp.server.message_bounds import MOST_LEVELS, MOST_MESSAGE_BYTES
+from zinc_mcp.server.messages import MOST_LEVELS, MOST_MESSAGE_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory in /proc")
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"

@@ -34,7 +34,7 @@ async def asked_directly(process: Process) -> AsyncGenerator[httpx.AsyncClient]:
     """Ask the application without a server before it, which may refuse such a request by itself, or may not."""
     known = Members(process.settings.home / "members.json")
     local = None if known.known() else local_token(process.settings.home)
-    app = build_app(process, Hosts([OWN]), known, local=local)
+    app = build_app(process, Hosts([OWN]), known, local=local, base=f"http://{OWN}")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://{OWN}") as client:
         yield client
 

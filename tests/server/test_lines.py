@@ -19,7 +19,7 @@ from server.broken import BROKEN, LARGE, SERVED, UNANSWERED, Owed, modern, reque
 from server.on_a_port import initialize
 from started import Started
 
-from zinc_mcp.server.lines import next_message
+from zinc_mcp.server.stdio import next_message
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from server.as_a_host import both_eras, call, host, refused
 from wanted import ADDRESS, BOOK, arguments
 
+from zinc_mcp.server.mcp.arguments import shapes
 from zinc_mcp.server.mcp.hints import hint
-from zinc_mcp.server.mcp.shapes import shapes
 from zinc_mcp.zinc.orders import OrderCreate
 
 

@@ -26,7 +26,7 @@ from wanted import arguments
 
 from zinc_mcp.owner.members import Members, add_member, members_callers, remove_member
 from zinc_mcp.process import Clocks, Process
-from zinc_mcp.server.callers import let_in
+from zinc_mcp.server.http.access import note_caller
 from zinc_mcp.server.http.connections import connection_of
 from zinc_mcp.server.http.shares import MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
@@ -336,7 +336,7 @@ async def test_a_session_that_opens_while_its_member_is_removed_is_none(
     shares = Shares(work, lambda caller: caller in members.known())
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"host", b"x")]}
     [caller] = members.known()
-    let_in(scope, caller)
+    note_caller(scope, caller)
 
     async def unused() -> Any: ...
 

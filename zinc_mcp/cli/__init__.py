@@ -1,1 +1,55 @@
-"""The commands a person types. Each module is loaded when its command runs."""
+"""The commands that a person types. Each module of the room is loaded only when its command runs."""
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "addresses": ("addresses", "Save, list and remove shipping addresses."),
+    "approve": ("decide", "Show an order that waits for an answer, and buy it after a typed yes."),
+    "decline": ("decide", "Say no to an order that waits for an answer."),
+    "demo": ("demo", "Place practice orders through the real server and show what happens."),
+    "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
+    "members": ("serve", "Add, list and remove the members of a team server."),
+    "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),
+    "pause": ("policy", "Stop all placing and sending, in every process on this journal."),
+    "pin": ("policy", "Set, remove or forget the PIN that every yes needs."),
+    "policy": ("policy", "Print the limits that hold and where each comes from."),
+    "resume": ("policy", "End a pause."),
+    "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
+    "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
+}
+"""The module of each command, and its line in the help."""
+
+
+class Program(click.Group):
+    """A group of commands that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command and return it."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"zinc_mcp.cli.{module}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list; no command is loaded for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zinc-mcp", prog_name="zinc-mcp")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Let an AI agent buy real things through Zinc: one intention, one purchase.
+
+    Started by an MCP host, without arguments and without a terminal, this is the server on stdio.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

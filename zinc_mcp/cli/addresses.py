@@ -45,7 +45,7 @@ def _with_fields(command: Any) -> Any:
 @click.argument("name")
 @_with_fields
 def add(name: str, **given: str | None) -> None:
-    """Save an address under NAME; asks for what is not given."""
+    """Save an address under NAME; asks for the fields if none is given."""
     if not 1 <= len(name) <= 64 or plain(name, 64) != name:
         raise RefusedError(
             "That is no name for an address.", owner_step="Use 1 to 64 visible characters, such as home."

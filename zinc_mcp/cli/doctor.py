@@ -1,4 +1,4 @@
-"""`zinc-mcp doctor`: print what is configured, what works and what is wrong with a next step. Prints no secret."""
+"""`zinc-mcp doctor`: print the configuration, what works, and what is wrong with a next step. It prints no secret."""
 
 import shlex
 import sys
@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import anyio
 import click
-from pydantic import SecretStr
 
 from zinc_mcp.cli.screen import advice, show_command
 from zinc_mcp.consent.approval import question_of
@@ -125,29 +124,23 @@ def _shown(settings: Settings, setting: Setting) -> str:
     value = getattr(settings, setting.name)
     match setting.kind:
         case "address":
-            return _shown_origin(value)
+            try:
+                return plain(check_origin(value))
+            except ZincMcpError:
+                return "not usable"  # the value is not repeated: it may be a key in the wrong place
         case "database":
-            return _shown_journal(settings)
+            if settings.journal is None:
+                return f"SQLite, {plain(settings.home / 'journal.db')}"
+            return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
         case "proxy":
-            return _shown_proxy(value)
+            wanted = value.get_secret_value() if value is not None else ENVIRONMENT
+            return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
         case "file":
             return f"{plain(value)}{'' if value.exists() else ', not there'}"
         case "names":
             return ", ".join(sorted(value))
         case _:
             return plain(value)
-
-
-def _shown_origin(url: str) -> str:
-    try:
-        return plain(check_origin(url))
-    except ZincMcpError:
-        return "not usable"  # the value is not repeated: it may be a key in the wrong place
-
-
-def _shown_proxy(given: SecretStr | None) -> str:
-    wanted = given.get_secret_value() if given is not None else ENVIRONMENT
-    return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
 
 
 def _route(settings: Settings) -> Iterator[Finding]:
@@ -183,12 +176,6 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"
-
-
-def _shown_journal(settings: Settings) -> str:
-    if settings.journal is None:
-        return f"SQLite, {plain(settings.home / 'journal.db')}"
-    return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
 
 
 def _limits(policy: Policy) -> str:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from zinc_mcp.cli.orders_on_screen import show_list, show_order
-from zinc_mcp.cli.pin import ask_for_owners_pin
+from zinc_mcp.cli.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command

@@ -1,1 +1,1 @@
-"""What a host and a model see: the tools, their results, and the transports."""
+"""The MCP server: its tools and their results, the transports, and the approval page."""

@@ -1,42 +1,44 @@
 """The server on stdin and stdout, for one host. Nothing but the protocol reaches stdout."""
 
-from __future__ import annotations
-
 import gc
 import io
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCRequest
 
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.server.mcp.server import Server, build_server, log_to_stderr
+from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, SEARCHED_BYTES, Read, read_message, too_large
+from zinc_mcp.server.pages.browser import page_beside
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
-    from zinc_mcp.server.mcp.server import Server
 
 Opener = Callable[[Settings], "AbstractAsyncContextManager[Process]"]
+
+_CHUNK_BYTES = 64 * 1024
 
 
 def run(settings: Settings, opener: Opener | None = None) -> None:
     """Serve until the host closes stdin or a signal says stop; an order on the wire is finished first.
 
-    Args:
-        settings: what the owner configured.
-        opener: opens the process in another way than `open_process`, as a fault campaign does.
+    `opener` opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
-        SettingsError, RefusedError: if what the owner configured cannot be used.
+        SettingsError, RefusedError: the settings cannot be used.
     """
-    # What is loaded from here on stays: until it is, looking for garbage among it only keeps the host waiting.
-    gc.disable()
-    import anyio
-
-    from zinc_mcp.server.mcp.server import log_to_stderr
-
     log_to_stderr()
     try:
         anyio.run(_serve, settings, opener)
@@ -44,20 +46,18 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
         pass  # the host is gone and nobody reads any more
     finally:
         gc.enable()
-        # What was printed and never flushed would otherwise reach the wire when the interpreter exits.
+        # Otherwise text that was printed and never flushed would reach the wire when the interpreter exits.
         with suppress(OSError):
             os.dup2(2, 1)
 
 
 async def _serve(settings: Settings, opener: Opener | None) -> None:
-    from zinc_mcp.server.mcp.server import build_server
-    from zinc_mcp.server.pages.browser import page_beside
     from zinc_mcp.wiring import open_process
 
     async with (opener or open_process)(settings) as process, page_beside(process) as page:
         server = build_server(process, page)
         gc.freeze()
-        gc.enable()
+        gc.enable()  # `__main__` has disabled it
         if sys.platform == "win32":
             await _on(sys.stdin.buffer, server)
         else:
@@ -65,17 +65,12 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
 
 
 async def _on(source: BinaryIO, server: Server) -> None:
-    from zinc_mcp.server.eras import served_in_either_era
-    from zinc_mcp.server.lines import messages_on
-
     async with messages_on(source) as (messages, answers):
-        await served_in_either_era(server.serve_streams, messages, answers)
+        await serve_either_era(server.serve_streams, messages, answers)
 
 
 async def _until_a_signal(server: Server) -> None:
     """Serve, and take SIGTERM and SIGINT for the end of stdin."""
-    import anyio
-
     with (
         _stdin_with_an_end() as (source, end),
         anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
@@ -93,17 +88,17 @@ async def _until_a_signal(server: Server) -> None:
 
 @contextmanager
 def _stdin_with_an_end() -> Generator[tuple[BinaryIO, Callable[[], object]]]:
-    """Give a stdin, and what ends it.
+    """Give a stdin, and the function that ends it.
 
     It is read in a thread that no cancellation reaches: without this a signal would wait for the host's next line.
-    Descriptor 0 itself is pointed at nothing, so that no child eats the protocol.
+    Descriptor 0 itself points at the null device, so that no child process reads the protocol.
     """
     descriptor = os.dup(sys.stdin.fileno())
     nothing = os.open(os.devnull, os.O_RDONLY)
     woken, wake = os.pipe()
     try:
         os.dup2(nothing, 0)
-        yield io.BufferedReader(_Ending(descriptor, woken), 64 * 1024), lambda: os.write(wake, b".")
+        yield io.BufferedReader(_Ending(descriptor, woken), _CHUNK_BYTES), lambda: os.write(wake, b".")
     finally:
         for each in (descriptor, nothing, woken, wake):
             os.close(each)
@@ -127,3 +122,132 @@ class _Ending(io.RawIOBase):
         read = os.read(self._source, len(buffer))
         buffer[: len(read)] = read
         return len(read)
+
+
+Incoming = ObjectReceiveStream[SessionMessage | Exception]
+Outgoing = ObjectSendStream[SessionMessage]
+
+
+class Source(Protocol):
+    """Where messages of a host come from."""
+
+    async def receive(self) -> SessionMessage | Exception: ...
+    async def aclose(self) -> None: ...
+
+
+class Target(Protocol):
+    """Where messages to a host go."""
+
+    async def send(self, item: SessionMessage, /) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def messages_on(stdin: BinaryIO) -> AsyncGenerator[tuple[Source, Target]]:
+    """Give the messages on the lines of `stdin`, and a stream that writes messages to stdout.
+
+    The SDK writes, with descriptor 1 turned away from everything else (mcp 2.3, `stdio_server`). It does not read: it
+    drops a line that it cannot parse without an answer, and takes lines of any size.
+    """
+    async with (
+        stdio_server(stdin=anyio.wrap_file(io.StringIO())) as (unused, answers),
+        anyio.create_task_group() as tasks,
+    ):
+        send, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        await unused.aclose()
+        tasks.start_soon(_read, stdin, send, answers)
+        yield messages, answers
+        tasks.cancel_scope.cancel()
+
+
+async def _read(stdin: BinaryIO, messages: ObjectSendStream[SessionMessage | Exception], answers: Target) -> None:
+    try:
+        async with messages:
+            while (read := await anyio.to_thread.run_sync(next_message, stdin)) is not None:
+                if read.message is not None:
+                    await messages.send(SessionMessage(read.message))
+                for refusal in read.refusals:
+                    await answers.send(SessionMessage(refusal))
+    except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+        await anyio.lowlevel.checkpoint()  # the server has ended
+
+
+def next_message(stdin: BinaryIO) -> Read | None:
+    """Read the next line, which ends with a line feed and nothing else; None at the end."""
+    line = stdin.readline(MOST_MESSAGE_BYTES + 1)
+    if not line:
+        return None
+    if len(line) <= MOST_MESSAGE_BYTES or line.endswith(b"\n"):
+        return read_message(line)
+    head, tail = line[:SEARCHED_BYTES], line[-SEARCHED_BYTES:]
+    while line and not line.endswith(b"\n"):
+        line = stdin.readline(_CHUNK_BYTES)
+        tail = (tail + line)[-SEARCHED_BYTES:]
+    return too_large(head, tail)
+
+
+async def serve_either_era(
+    serve: Callable[[Incoming, Outgoing], Awaitable[None]], messages: Source, answers: Target
+) -> None:
+    """Serve one host until its messages end; a handshake that follows nothing but discovery starts afresh.
+
+    A host that knows both protocols asks `server/discover`, and falls back to `initialize` when no answer came in its
+    time (MCP 2026-07-28, "Versioning"; `@ai-sdk/mcp` 2.0 waits one second from the start of the process). The SDK (mcp
+    2.3, `serve_dual_era_loop`) has by then taken the stream for one of the newer protocol and refuses the handshake.
+
+    `serve` serves a stream in the era of its first request, until it ends.
+    """
+    async with aclosing(messages), aclosing(answers):
+        opening = _Messages(messages, can_fall_back=True)
+        await serve(opening, _Answers(answers))
+        if opening.handshake is not None:
+            await serve(_Messages(messages, first=opening.handshake), _Answers(answers))
+
+
+class _Messages(Incoming):
+    """The messages of one era. Closing it leaves the stream behind it open, for the next era."""
+
+    def __init__(self, source: Source, *, first: SessionMessage | None = None, can_fall_back: bool = False) -> None:
+        """Read `first` and then `source`; with `can_fall_back` up to a handshake after nothing but discovery."""
+        self._source = source
+        self._first = first
+        self._can_fall_back = can_fall_back
+        self._asked: set[str] = set()
+        self._is_closed = False
+        self.handshake: SessionMessage | None = None
+        """The handshake that ended this era."""
+
+    async def receive(self) -> SessionMessage | Exception:
+        """Return the next message."""
+        if self._is_closed:
+            raise anyio.ClosedResourceError
+        if self.handshake is not None:
+            raise anyio.EndOfStream
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        item = await self._source.receive()
+        if self._can_fall_back and isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
+            if item.message.method == "initialize" and self._asked == {"server/discover"}:
+                self.handshake = item
+                raise anyio.EndOfStream
+            self._asked.add(item.message.method)
+        return item
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self._is_closed = True
+        await anyio.lowlevel.checkpoint()
+
+
+class _Answers(Outgoing):
+    """The answers of one era. Closing it leaves the stream behind it open, for the next era."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def send(self, item: SessionMessage) -> None:
+        await self._target.send(item)
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()

@@ -1,7 +1,7 @@
-"""The owner's token for a server over HTTP that has no members.
+"""The caller of a request, noted in its scope, and the owner's token for a server over HTTP without members.
 
-Loopback is open to every user of the machine, so a connection is never taken for the owner's without it. It is kept in
-a file of the home that only the owner can read, and is given to hosts by that file: it is never printed.
+Loopback is open to every user of the machine, so a connection is never taken for the owner's without the token. It is
+kept in a file of the home that only the owner can read. Hosts get it from that file: it is never printed.
 """
 
 import hashlib
@@ -10,16 +10,38 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.private_files import make_folder, open_file
 
 TOKEN_FILE = "http-token"  # noqa: S105  # the name of the file
 
+_SCOPE_KEY = "zinc_mcp.member"
 _PREFIX = "zmcp_"
 _TOKEN = re.compile(r"zmcp_[A-Za-z0-9_-]{32,200}")
 _MOST_BYTES = 1024
+
+
+def caller_in(scope: Mapping[str, Any]) -> str | None:
+    """Return the caller whose token this HTTP request carried: a member's, or `local`; None without a token."""
+    return scope.get(_SCOPE_KEY)
+
+
+def note_caller(scope: MutableMapping[str, Any], caller: str) -> None:
+    """Note the caller of a request in its scope, for us and for the SDK.
+
+    The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
+    `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`).
+    """
+    scope[_SCOPE_KEY] = caller
+    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller, scopes=[]))
 
 
 class LocalToken:
@@ -49,7 +71,7 @@ def local_token(home: Path) -> LocalToken:
 
 
 def _make(path: Path) -> None:
-    # Written whole under another name and then linked: of two servers that start at once, both read the same token.
+    # Written whole under another name and then linked: two servers that start at once read the same token.
     if path.is_symlink() or path.exists():
         return
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -59,10 +81,8 @@ def _make(path: Path) -> None:
             file.write(f"{_PREFIX}{secrets.token_urlsafe(32)}\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            pass
     finally:
         draft.unlink(missing_ok=True)
 

@@ -1,6 +1,5 @@
-"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and what a watchdog asks."""
+"""The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and the paths for watchdogs."""
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -22,14 +21,13 @@ from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.bodies import Bodies
 from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
-from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Door, Hosts
+from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
-from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.server import build_server, log_to_stderr
-from zinc_mcp.server.message_bounds import MOST_MESSAGE_BYTES
+from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
 from zinc_mcp.server.pages.visits import Visits
@@ -63,7 +61,7 @@ def serve_http(
     """Serve until a signal says stop; orders on the wire are finished first.
 
     Args:
-        settings: what the owner configured.
+        settings: the owner's.
         host: the address to listen on.
         port: its port.
         allowed_hosts: the names clients reach this server by, when that is not loopback.
@@ -73,11 +71,10 @@ def serve_http(
         opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
-        SettingsError: if something that is needed off loopback is missing, or the address or the files cannot be used,
-            the one with the owner's token (`access.local_token`) among them.
+        SettingsError: a condition of serving off loopback is not met, or the address or a file cannot be used.
     """
     known = Members(members or settings.home / "members.json")
-    exposed = behind_proxy or bool(allowed_hosts) or not _is_loopback(host)
+    exposed = behind_proxy or bool(allowed_hosts) or not is_loopback(host)
     has_members = bool(known.known())
     if exposed:
         _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
@@ -85,7 +82,7 @@ def serve_http(
         _check_tls(*tls)
     raise_file_limit()
     log_to_stderr()
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each request that is none
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it writes a line for each broken request
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
@@ -100,22 +97,26 @@ def build_app(
     hosts: Hosts,
     members: Members,
     *,
+    base: str,
     local: LocalToken | None = None,
-    base: str | None = None,
     show: Show | None = None,
 ) -> ASGIApp:
-    """Return the ASGI application for an open process.
+    """Return the ASGI application for a process, which stays open while the application runs.
 
     Args:
-        process: stays open while the application runs.
+        process: takes the orders.
         hosts: the names clients may reach it by.
-        members: who may use it.
-        local: the token of the owner, who may use it while there are no members; without one nobody may then.
-        base: the origin people reach the approval page by; without one they decide in a terminal.
+        members: those who may use it.
+        base: the origin people reach the approval page by.
+        local: the owner's token, which counts while there are no members.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
     """
-    page, routes = _page(process, hosts, members, base, show)
-    server = build_server(process, page)
+
+    async def own_origin() -> str:
+        return base
+
+    visits = Visits(process.times.clock, members)
+    server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
     streamable = server.streamable_http_app(
         transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
@@ -142,30 +143,16 @@ def build_app(
         routes=[
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
-            *routes,
+            ApprovalPage(process, hosts, visits).route(),
             *streamable.routes,
             *sse.routes,
         ],
         lifespan=lifespan,
     )
     routed.router.redirect_slashes = False  # both spellings are served
-    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: door.is_known(caller))
-    door = Door(shares, hosts, members, local=local)
-    return door
-
-
-def _page(
-    process: "Process", hosts: Hosts, members: Members, base: str | None, show: Show | None
-) -> tuple[Page | None, list[Route]]:
-    if base is None:
-        return None, []
-    visits = Visits(process.times.clock)
-
-    async def served() -> str:
-        return base
-
-    approval = ApprovalPage(process, hosts, visits, members)
-    return BrowserPage(process, visits, served, show=show), [approval.route()]
+    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: check.is_known(caller))
+    check = RequestCheck(shares, hosts, members, local=local)
+    return check
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -179,7 +166,7 @@ def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exp
 
 
 class _Readiness:
-    """Says whether a process can take orders. Strangers ask: one look at a time is the answer to all of them."""
+    """Says whether a process can take orders. Strangers may ask, so that one look at a time answers all of them."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
@@ -188,7 +175,7 @@ class _Readiness:
         self._waiting = 0
 
     async def objection(self) -> str | None:
-        """Return the code of what is in the way; None when nothing is."""
+        """Return the code of the reason why it cannot; None when it can."""
         if self._looked is None:
             return await self._look()
         if self._waiting >= MOST_ASKING:
@@ -269,13 +256,6 @@ def _check_tls(certificate: Path, key: Path) -> None:
         raise SettingsError("The TLS certificate or its key cannot be used.", "Give both as PEM files.") from error
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @contextmanager
 def _listening(host: str, port: int) -> Generator[socket.socket]:
     try:
@@ -303,7 +283,7 @@ async def _serve(
 ) -> None:
     from zinc_mcp.wiring import open_process
 
-    # Opened around the server, once: what is on the wire when it stops is finished after the last connection closed.
+    # Opened once, around the server: an order on the wire is finished after the last connection is closed.
     async with (opener or open_process)(settings) as process:
         server = BoundedServer(
             build_app(process, hosts, members, local=local, base=base),

@@ -1,10 +1,10 @@
-"""The connections of an HTTP server: how many, and how long each may take for what it has to send.
+"""The connections of an HTTP server: how many there may be, and how long each may take to send and to read.
 
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
-`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of somebody we know is under way
+`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of a known caller is under way
 on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
-nothing from members, and a watchdog is always answered. One whose client does not read makes room as well, after the
-others, and one that is being answered last.
+nothing from members, and a watchdog is always answered. A connection whose client does not read makes room after the
+others, and one that is being answered comes last.
 """
 
 import asyncio
@@ -12,9 +12,12 @@ import contextlib
 import socket
 import sys
 import time
+from collections.abc import Callable, Generator
 from typing import Any, Literal, cast
 
+import anyio
 import uvicorn
+from anyio.abc import TaskGroup, TaskStatus
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -24,8 +27,10 @@ MOST_CONNECTIONS = 1000
 """Fewer where the process may not open so many files."""
 RESERVED_FILES = 140
 """For all else: a hundred connections to Zinc, the journal, the log."""
+MOST_ON_LOOPBACK = 64
+"""Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
-"""The part of the connections that may wait is one in so many; one member has at most as many."""
+"""One connection in this many may wait; one member has at most as many."""
 
 MAX_HEAD_BYTES = 16 * 1024
 HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
@@ -37,7 +42,7 @@ KEEP_ALIVE_SECONDS = 5
 UNREAD_SECONDS = 30.0
 """How long a client may leave an answer unread."""
 MAX_LATE_BYTES = 32 * 1024 * 1024
-"""So much of a body may still come after the answer to it: a client that sends first and reads then gets its answer."""
+"""How much of a body may come after the answer to it: a client that sends first and reads later gets its answer."""
 MAX_LATE_CHUNKED_BYTES = 1024 * 1024
 """The same of a body in chunks, which may be a byte long each and take long to be counted."""
 
@@ -47,12 +52,12 @@ _ACCEPTED_AT_ONCE = 16
 _QUEUE = 512
 _PIECE_BYTES = 8192
 
-_Phase = Literal["head", "body", "answer", "unread"]
-_SECONDS: dict[_Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
+Phase = Literal["head", "body", "answer", "unread"]
+_SECONDS: dict[Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
 
 
 class Connections(ServerState):
-    """What one server has open. Its protocol and its listener report here."""
+    """The open connections of one server. Its protocol and its listener report here."""
 
     def __init__(self, most_waiting: int | None = None) -> None:
         """Bound them by `MOST_CONNECTIONS` and the process's files.
@@ -64,6 +69,7 @@ class Connections(ServerState):
         self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
         self.most_waiting = most_waiting or self.most // WAITING_PART
         self.most_of_one = self.most // WAITING_PART
+        """How many connections one member may have requests on."""
         self._open: dict[Connection, None] = {}
         self._taken = 0
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}
@@ -110,11 +116,11 @@ class Connections(ServerState):
         waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
         if len(self._handshakes) + len(waiting) <= self.most_waiting:
             return
-        # The oldest first: a slow client loses to a flood, a quick one does not. Who is being answered comes last, and
-        # yet before the newest: a stranger who asks on and on would be answered all the time.
+        # The oldest first: a slow client loses to a flood, a quick one does not. One that is being answered comes last,
+        # and yet before the newest: a stranger who asks on and on would be answered all the time.
         others = [each for each in waiting if each is not newest]
-        idle = [each for each in others if not each.is_unread and not each.is_answering]
-        unread = sorted((each for each in others if each.is_unread), key=lambda each: each.unread_since)
+        idle = [each for each in others if each.phase in ("head", "body")]
+        unread = sorted((each for each in others if each.phase == "unread"), key=lambda each: each.unread_since)
         older_handshakes = list(self._handshakes)[: None if newest is not None else -1]
         if idle or unread:
             [*idle, *unread][0].end()
@@ -146,10 +152,10 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._all = cast(Connections, self.server_state)
+        self.all_connections = cast(Connections, self.server_state)
         self._piece = bytearray(_PIECE_BYTES)
         self._requests = 0
-        self._phase: tuple[_Phase, int] = "head", 0
+        self._checked: tuple[Phase, int] = "head", 0
         self._since = time.monotonic()
         self._ended = False
         self._taken = 0
@@ -160,37 +166,29 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.app = cast(Any, self._serve)
 
     @property
-    def is_answering(self) -> bool:
-        """Whether a whole request has come and its answer is being made."""
-        return self._now_in() == "answer"
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether its client leaves unread what it was sent."""
-        return self._now_in() == "unread"
-
-    @property
-    def most_of_one(self) -> int:
-        """How many connections one member may have requests on."""
-        return self._all.most_of_one
+    def phase(self) -> Phase:
+        """The step that comes next: a request's head, its body, our answer, or the client's reading."""
+        if self.transport.is_closing() or self.flow.write_paused:
+            return "unread"
+        cycle = self._cycle()
+        if cycle is None or cycle.response_complete:
+            return "head"
+        return "body" if cycle.more_body else "answer"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.BaseProtocol`."""
         super().connection_made(cast(asyncio.Transport, transport))
         held = transport.get_extra_info("socket")
-        self._all.opened(self, -1 if held is None else held.fileno())
+        self.all_connections.opened(self, -1 if held is None else held.fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.BaseProtocol`."""
-        self._all.closed(self)
+        self.all_connections.closed(self)
         super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See `asyncio.BufferedProtocol`. A view: the TLS protocol reads into slices, and those of bytes are copies."""
+        """Return a view: the TLS protocol reads into slices, and slices of bytes are copies."""
         return memoryview(self._piece)
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See `asyncio.BufferedProtocol`."""
         if self._ended:
             return
         cycle = self._cycle()
@@ -203,13 +201,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(bytes(self._piece[:nbytes]))
 
     def pause_writing(self) -> None:
-        """See `asyncio.BaseProtocol`."""
         self.unread_since = time.monotonic()
         super().pause_writing()
 
     def take(self) -> bool:
         """Note that a member's request is under way; False when there are too many connections with one."""
-        if not self._taken and not self._all.take():
+        if not self._taken and not self.all_connections.take():
             return False
         self._taken += 1
         self.waits = False
@@ -220,40 +217,32 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._taken -= 1
         if not self._taken:
             self.waits, self.waits_since = not self._ended, time.monotonic()
-            self._all.release()
+            self.all_connections.release()
 
     def end(self) -> None:
-        """End it at once; whoever serves a request on it is told that the client has gone."""
+        """End it at once; a request that is served on it learns that the client has gone."""
         self._ended = True
         self.waits = False
         self.transport.abort()
 
     def check(self, now: float) -> None:
         """End it when it has been in one phase of one request for too long."""
-        phase = self._now_in(), self._requests
-        if phase != self._phase:
-            self._phase, self._since = phase, now
-        elif now - self._since > _SECONDS.get(phase[0], float("inf")):
+        checked = self.phase, self._requests
+        if checked != self._checked:
+            self._checked, self._since = checked, now
+        elif now - self._since > _SECONDS.get(checked[0], float("inf")):
             self.end()
 
-    def _now_in(self) -> _Phase:
-        if self.transport.is_closing() or self.flow.write_paused:
-            return "unread"
-        cycle = self._cycle()
-        if cycle is None or cycle.response_complete:
-            return "head"
-        return "body" if cycle.more_body else "answer"
-
     def _cycle(self) -> RequestResponseCycle | None:
-        """Return what serves the last request; None before the first."""
+        """Return the cycle of the last request; None before the first."""
         return cast("RequestResponseCycle | None", self.cycle)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._requests += 1
         self._late_bytes = 0
         if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-            # Where its body ends depends on who reads it, and a proxy in front may have read another request than we
-            # do (RFC 9112, section 6.1).
+            # Two readers can disagree about the end of its body: a proxy in front may have read another request than
+            # we do (RFC 9112, section 6.1).
             refused = JSONResponse({"error": "two_lengths"}, 400, {"Connection": "close"})
             await refused(scope, receive, send)
             return
@@ -283,7 +272,6 @@ class BoundedServer(uvicorn.Server):
         self.connections = self.server_state = Connections(most_waiting)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See `uvicorn.Server`."""
         for each in sockets or []:
             if isinstance(each, Listener):
                 each.connections = self.connections
@@ -292,14 +280,57 @@ class BoundedServer(uvicorn.Server):
             each.listen(_QUEUE)  # in the kernel they cost nothing
 
     async def on_tick(self, counter: int) -> bool:
-        """See `uvicorn.Server`."""
         if counter % _CHECKED_EVERY_TICKS == 0:
             self.connections.check()
         return await super().on_tick(counter)
 
 
+class LoopbackServer(BoundedServer):
+    """Leaves signals to the process, and says when it accepts connections."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, most_waiting=MOST_ON_LOOPBACK, lifespan="off", timeout_graceful_shutdown=1)
+        self.accepting: Callable[[], None] = lambda: None
+        """Called when it accepts connections."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none: the process ends this server when it ends itself."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.accepting()
+
+
+async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]) -> tuple[str, Callable[[], None]]:
+    """Serve the application that `make_app` makes for `127.0.0.1:PORT`; return that name and a function that stops it.
+
+    The start is finished even if the call is cancelled meanwhile: a server that is half started cannot be stopped.
+
+    Raises:
+        OSError: there is no port to be had.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    name = f"127.0.0.1:{listener.getsockname()[1]}"
+    server = LoopbackServer(make_app(name))
+
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        server.accepting = task_status.started
+        with listener:
+            await server.serve(sockets=[listener])
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with anyio.CancelScope(shield=True):
+        await tasks.start(serve)
+    return name, stop
+
+
 class Listener(socket.socket):
-    """A listening socket that says what it accepts: a connection has no protocol before TLS is agreed upon."""
+    """A listening socket that reports what it accepts: a connection has no protocol before TLS is agreed upon."""
 
     connections: Connections | None = None
 
@@ -309,7 +340,6 @@ class Listener(socket.socket):
         return cls(plain.family, plain.type, plain.proto, fileno=plain.detach())
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """See `socket.socket`."""
         held, address = super().accept()
         if self.connections is not None:
             self.connections.accepted(held)

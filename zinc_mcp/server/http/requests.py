@@ -1,21 +1,27 @@
-"""The entry of the HTTP server: its paths, which Host and Origin it answers to, and whose token a request carries."""
+"""The checks of a request before the SDK gets it: its path, Host, Origin and token, and one message as its body.
+
+A broken message gets the same answer as on stdin. The SDK takes a request with an unusable id for a notification and
+answers 202, shows the text of its validator, and reads no id from a broken message (mcp 2.3, `streamable_http`).
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import INVALID_REQUEST
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import LOCAL, Members
-from zinc_mcp.server.callers import let_in
-from zinc_mcp.server.http.access import LocalToken
+from zinc_mcp.server.http.access import LocalToken, note_caller
+from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, Read, read_message
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
 OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
-"""What watchdogs ask, without a token and by any name. The answers say nothing about orders."""
+"""The paths for watchdogs, open without a token and by any name. The answers say nothing about orders."""
 
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
@@ -37,8 +43,8 @@ logger = logging.getLogger("zinc_mcp")
 class Hosts:
     """The names clients may know this server by: `name:port`, or `name` for any port.
 
-    A web page can make a browser send requests to any address (DNS rebinding); what it cannot choose is the Host and
-    the Origin that the browser names (MCP specification, Transports, "Security Warning").
+    A web page can make a browser send requests to any address (DNS rebinding), but it cannot choose the Host and the
+    Origin that the browser names (MCP specification, Transports, "Security Warning").
     """
 
     def __init__(self, names: Iterable[str], *, schemes: Sequence[str] = ("http", "https")) -> None:
@@ -67,22 +73,22 @@ class Hosts:
         return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-class Door:
+class RequestCheck:
     """ASGI middleware: refuses too long a head, a foreign Host or Origin, and every request without a token.
 
-    The token is a member's; while there are no members it is the owner's own. Whose it was stands in the scope of that
+    The token is a member's; while there are no members it is the owner's own. Its caller is noted in the scope of that
     one request; nothing is remembered for a session.
     """
 
     def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, local: LocalToken | None = None) -> None:
-        """Remember whom to let in; without `local` members only, even when there are none."""
+        """Without `local`, take members only, even when there are none."""
         self._app = app
         self._hosts = hosts
         self._members = members
         self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on, or refuse it here."""
         if scope["type"] == "http":
             scope = _as_served(scope)
             objection = self._objection(scope)
@@ -92,9 +98,9 @@ class Door:
         await self._app(scope, receive, send)
 
     def is_known(self, caller: str) -> bool:
-        """Say whether this caller is still somebody: not after a member is removed, or the first is added.
+        """Say whether this caller still has access: not after a member is removed, or the first is added.
 
-        While the file of members cannot be read nobody new is let in, and nobody is taken for removed.
+        While the file of members cannot be read, no new caller is let in and no caller counts as removed.
         """
         try:
             members = self._members.known()
@@ -123,13 +129,13 @@ class Door:
                 401,
                 {"WWW-Authenticate": 'Bearer realm="zinc-mcp", error="invalid_token"'},
             )
-        let_in(scope, caller)
+        note_caller(scope, caller)
         return None
 
     def _caller_by(self, token: str) -> str | None:
         try:
             if self._members.known():
-                self._local = None  # for good: that the members are gone does not make anybody the owner
+                self._local = None  # for good: a team whose members are removed does not become the owner's alone
             caller = self._members.caller_by(token)
         except SettingsError as error:
             logger.error("%s", error.summary)
@@ -137,6 +143,74 @@ class Door:
         if caller is None and self._local is not None and self._local.matches(token):
             return LOCAL
         return caller
+
+
+class Bodies:
+    """ASGI middleware behind the check of the token: reads each message whole, within bounds, and passes it on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body in one piece, or answer it here."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or scope["path"].startswith(PAGE_PATH):
+            await self._app(scope, receive, send)
+            return
+        if is_announced_over(scope, MOST_MESSAGE_BYTES):
+            await _too_large()(scope, receive, send)
+            return
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client has gone
+            body += message.get("body", b"")
+            if len(body) > MOST_MESSAGE_BYTES:
+                await _too_large()(scope, receive, send)
+                return
+            if not message.get("more_body", False):
+                break
+        whole = bytes(body)
+        del body
+        if scope["method"] == "POST":
+            read = read_message(whole)
+            if read.message is None:
+                await _answer(read)(scope, receive, send)
+                return
+            if read.is_rewritten:
+                whole = read.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+                scope = {**scope, "headers": [*others, (b"content-length", b"%d" % len(whole))]}
+        waiting: list[Message] = [{"type": "http.request", "body": whole, "more_body": False}]
+        del whole
+
+        async def replayed() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        await self._app(scope, replayed, send)
+
+
+def is_announced_over(scope: Scope, most_bytes: int) -> bool:
+    """Say whether a request announces a body of more bytes than that."""
+    announced = Headers(scope=scope).get("content-length", "")
+    # Python refuses to read a number of very many digits, and 15 are far too many anyway.
+    return announced.isdecimal() and (len(announced) > 15 or int(announced) > most_bytes)
+
+
+def _too_large() -> Response:
+    """Return an error about no message by id, because none was read (JSON-RPC 2.0, section 5.1)."""
+    error = {"code": INVALID_REQUEST, "message": TOO_LARGE}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 413)
+
+
+def _answer(read: Read) -> Response:
+    """Return one error for one body, without an id for several messages: the protocol has no list of answers."""
+    if not read.refusals:
+        return Response(status_code=202)
+    refusal = read.refusals[0]
+    if len(read.refusals) > 1:
+        refusal = refusal.model_copy(update={"id": None})
+    return Response(refusal.model_dump_json(by_alias=True, exclude_unset=True), 400, media_type="application/json")
 
 
 def _as_served(scope: Scope) -> Scope:

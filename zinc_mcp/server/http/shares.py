@@ -1,4 +1,4 @@
-"""What each caller over HTTP holds at once: requests, streams and sessions, each bounded; and its end with the caller.
+"""The requests, streams and sessions that each caller over HTTP has at once: bounded, and ended with the caller.
 
 A flood by one member takes nothing from another, and a member who is removed is gone within a second.
 """
@@ -12,7 +12,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.server.callers import let_in, member_of
+from zinc_mcp.server.http.access import caller_in, note_caller
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64
@@ -62,17 +62,16 @@ class _Share:
 
 
 class Shares:
-    """ASGI middleware: bounds what a caller has at once. It stands behind the check of the token."""
+    """ASGI middleware behind the check of the token: bounds the requests, streams and sessions of a caller."""
 
     def __init__(self, app: ASGIApp, is_known: Callable[[str], bool]) -> None:
-        """Remember who says whether a caller is still one."""
         self._app = app
         self._is_known = is_known
         self._shares: dict[str, _Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request within its caller's share, or answer it here."""
-        caller = member_of(scope) if scope["type"] == "http" else None
+        caller = caller_in(scope) if scope["type"] == "http" else None
         if caller is None:
             await self._app(scope, receive, send)
             return
@@ -96,7 +95,7 @@ class Shares:
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
-        """End what callers hold who are none any more, while inside."""
+        """While inside, end the requests and sessions of callers that are not known any more."""
 
         async def watch() -> None:
             while True:
@@ -172,7 +171,7 @@ class Shares:
             await self._end(caller, *share.sessions.popitem())
 
     async def _end(self, caller: str, name: bytes, session: _Session) -> None:
-        """End a session as its client would: nobody else is asked, and nothing of the SDK is reached into."""
+        """End a session by the request that its client would send, without the SDK's private parts."""
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -185,7 +184,7 @@ class Shares:
             "query_string": b"",
             "headers": [(b"host", session.host), (_SESSION, name)],
         }
-        let_in(scope, caller)
+        note_caller(scope, caller)
 
         async def nothing() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -198,9 +197,9 @@ class Shares:
 
 
 def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
-    """Return the status and the code of what is in the way of one more request; None when it is let through."""
+    """Return status and code of the refusal of one more request; None when it is let through."""
     connection = request.connection
-    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.most_of_one
+    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.all_connections.most_of_one
     streams = sum(each.is_stream for each in share.requests)
     of_kind = streams if request.is_stream else len(share.requests) - streams
     if len(share.requests) >= of_files or (not request.is_stream and of_kind >= MOST_REQUESTS):
@@ -217,7 +216,7 @@ def _refusal(status: int, code: str) -> JSONResponse:
 
 
 def _is_modern(scope: Scope) -> bool:
-    """Say whether a request is of the newer protocol: then it belongs to no session, whatever it names.
+    """Say whether a request is of the newer protocol: then it belongs to no session, even if it names one.
 
     By the same rule as the SDK (mcp 2.3, `StreamableHTTPSessionManager._handle_request`).
     """

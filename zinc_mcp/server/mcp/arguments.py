@@ -1,19 +1,24 @@
-"""Tool arguments: the published schemas, derived from the models, and what is let in.
+"""Tool arguments: the published schemas, derived from the models, and how arguments are read.
 
 The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped) and answers in prose. Here everything
 that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
+
+Hosts write JSON in several ways: a whole number as `6000.0` (JSON Schema, "integer": a number with a zero fraction is
+one), an argument that is not given as `null` or as the words `null`, `None` and `undefined`, and a list or an object as
+JSON text.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
 from zinc_mcp.server.mcp.hints import hint
-from zinc_mcp.server.mcp.shapes import model_at, settled
 from zinc_mcp.text import plain
 
 MAX_ARGUMENTS = 64
@@ -22,6 +27,13 @@ MAX_VALUES = 20_000
 MAX_DEPTH = 32
 MAX_PROBLEMS = 10
 CENTS_EXAMPLE = "6000 for $60.00"
+
+_NOT_GIVEN = frozenset({"null", "None", "undefined"})
+"""Whole texts that stand for nothing where a field may be null."""
+_SELF_EVIDENT = frozenset(
+    {"label", "value", "address_line2", "condition_in", "condition_not_in", "mode", "customer", "margin", "fulfillment"}
+)
+"""Fields that the published schema does not describe: their names and their parents' say enough."""
 
 _REASONS = {
     "missing": "is required",
@@ -45,29 +57,56 @@ _REASONS = {
     "string_unicode": "contains characters that are not text",
     "too_long": "must have at most {max_length} entries",
 }
-"""Our words for pydantic's error types; what stands in braces is the rule's bound, never the input."""
-
+"""Our words for pydantic's error types; the braces stand for the rule's bound, never for the input."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The values that one field takes."""
+
+    kind: Any
+    """A model, or the type of a value; of one entry, where a list is taken."""
+    listed: bool
+    nullable: bool
+
+    @property
+    def model(self) -> type[BaseModel] | None:
+        """The model of the value or of an entry, if it is one."""
+        return self.kind if isinstance(self.kind, type) and issubclass(self.kind, BaseModel) else None
+
+
+@cache
+def shapes(model: type[BaseModel]) -> Mapping[str, Shape]:
+    """Return the shape of each field of a model."""
+    return {name: _shape(field.annotation) for name, field in model.model_fields.items()}
+
+
 @cache
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the published schema of an argument model, on a diet."""
-    return diet(model.model_json_schema())
+    """Return the published schema of an argument model, kept short: hosts show every tool to the model all the time.
+
+    No titles, `T | None = None` as an optional T, models in place. It does not say that no other field is taken,
+    because converters to Gemini's schema fail at `additionalProperties: false` (docs/clients.md).
+    """
+    schema = model.model_json_schema()
+    short = _short(schema, cast(dict[str, Any], schema.get("$defs", {})))
+    short.pop("description", None)  # the tool's own says it
+    return short
 
 
-def given_to(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as they came in the one form that is validated; `validated` comes next.
+def normalized(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as they came in the one form that `validated` takes.
 
     Raises:
         InvalidArgumentsError: they are too large to look at.
     """
-    return settled(model, _bounded(given, model))
+    return _normalized(model, _bounded(given, model))
 
 
 def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
-    """Return the arguments as their model.
+    """Return normalized arguments as their model.
 
     Raises:
         InvalidArgumentsError: with every field to change.
@@ -80,10 +119,27 @@ def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
         raise must_change([Problem("", "are nested too deeply")]) from None
 
 
-def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Refuse what is too large to look at, and read lists and objects that came as JSON text.
+def invalid_arguments(
+    error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
+) -> InvalidArgumentsError:
+    """Return the errors that a model found, in our words; `prefix` is the place of the model's value."""
+    return must_change(_problems(error, model, prefix))
 
-    Hosts are prone to send the latter (facts of the SDK: "Claude Desktop is prone to this"). Only whole arguments are
+
+def must_change(problems: Sequence[Problem]) -> InvalidArgumentsError:
+    """Return the error that names the arguments to change."""
+    shown = list(dict.fromkeys(problems))
+    count = len(shown)
+    summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
+    if count > MAX_PROBLEMS:
+        summary = f"{summary} The first {MAX_PROBLEMS} are listed."
+    return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
+
+
+def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Refuse arguments that are too large to look at, and read lists and objects that came as JSON text.
+
+    Hosts are prone to send such text (facts of the SDK: "Claude Desktop is prone to this"). Only whole arguments are
     read so, and only into lists and objects: text is never taken for a number.
     """
     if len(given) > MAX_ARGUMENTS:
@@ -142,21 +198,29 @@ def _takes_structure(model: type[BaseModel], name: str) -> bool:
     return "anyOf" in published or published.get("type") in ("array", "object")
 
 
-def invalid_arguments(
-    error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
-) -> InvalidArgumentsError:
-    """Return what a model found wrong, in our words; `prefix` is where the model's value stands."""
-    return must_change(_problems(error, model, prefix))
+def _normalized(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return only the arguments that are given, with whole numbers as integers where a number is taken.
+
+    Nothing else is changed: free objects (`metadata`) and unknown arguments stay as they are.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        shape = shapes(model).get(name)
+        if shape is None:
+            kept[name] = value
+        elif not (value is None or (shape.nullable and isinstance(value, str) and value in _NOT_GIVEN)):
+            kept[name] = _value(shape, value)
+    return kept
 
 
-def must_change(problems: Sequence[Problem]) -> InvalidArgumentsError:
-    """Return the error that names what must change."""
-    shown = list(dict.fromkeys(problems))
-    count = len(shown)
-    summary = f"{'One argument' if count == 1 else f'{count} arguments'} must change."
-    if count > MAX_PROBLEMS:
-        summary = f"{summary} The first {MAX_PROBLEMS} are listed."
-    return InvalidArgumentsError(summary, problems=shown[:MAX_PROBLEMS])
+def _value(shape: Shape, value: Any) -> Any:
+    if shape.listed and isinstance(value, list):
+        return [_value(Shape(shape.kind, False, False), each) for each in cast(list[Any], value)]
+    if shape.model is not None and isinstance(value, dict):
+        return _normalized(shape.model, cast(dict[str, Any], value))
+    if shape.kind in (int, float) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...]) -> list[Problem]:
@@ -164,7 +228,7 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str,
     for found in error.errors(include_url=False, include_input=False):
         place = (*prefix, *found["loc"])
         if found["type"] == "extra_forbidden":
-            within = None if prefix else model_at(model, place[:-1])
+            within = None if prefix else _model_at(model, place[:-1])
             problems.append(Problem(_path(place), hint(str(place[-1]), within)))
         elif found["type"] == "value_error":
             # A rule that looks at several fields names the one it is about: "postal_code: a US ZIP code is ...".
@@ -188,26 +252,36 @@ def _path(place: Sequence[int | str]) -> str:
     return path if len(path) <= 120 else path[:119] + "…"
 
 
-def diet(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the same schema in fewer bytes, for hosts that show every tool to the model all the time.
-
-    No titles, `T | None = None` as an optional T, models in place; what the names of a part and its parent say already
-    is not described again. Nothing says that it is closed, though it is: converters to Gemini's schema fail at
-    `additionalProperties: false` (docs/clients.md).
-    """
-    slim = _slim(schema, cast(dict[str, Any], schema.get("$defs", {})))
-    slim.pop("description", None)  # the tool's own says it
-    return slim
-
-
-_SELF_EVIDENT = frozenset(
-    {"label", "value", "address_line2", "condition_in", "condition_not_in", "mode", "customer", "margin", "fulfillment"}
-)
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel] | None:
+    """Return the model of the object at a place in a model's arguments; None where any object is taken."""
+    current: type[BaseModel] | None = model
+    for part in place:
+        if isinstance(part, int):
+            continue
+        if current is None or part not in shapes(current):
+            return None
+        current = shapes(current)[part].model
+    return current
 
 
-def _slim(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+def _shape(annotation: Any) -> Shape:
+    kind, nullable = _bare(annotation), False
+    if get_origin(kind) in (Union, UnionType):
+        arms = [_bare(arm) for arm in get_args(kind)]
+        nullable = NoneType in arms
+        others = [arm for arm in arms if arm is not NoneType]
+        kind = others[0] if len(others) == 1 else object
+    listed = get_origin(kind) is list
+    return Shape(_bare(get_args(kind)[0]) if listed else kind, listed, nullable)
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _short(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
     if "$ref" in node:
-        target = _slim(models[str(node["$ref"]).rsplit("/", 1)[-1]], models)
+        target = _short(models[str(node["$ref"]).rsplit("/", 1)[-1]], models)
         target.pop("description", None)
         return target | {key: value for key, value in node.items() if key != "$ref"}
     kept: dict[str, Any] = {}
@@ -215,16 +289,16 @@ def _slim(node: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("title", "$defs", "additionalProperties") or (key == "default" and value is None):
             continue
         if key == "properties":
-            kept[key] = {name: _slim(part, models) for name, part in value.items()}
+            kept[key] = {name: _short(part, models) for name, part in value.items()}
             for name in _SELF_EVIDENT & kept[key].keys():
                 kept[key][name].pop("description", None)
         elif key == "const":
             kept["enum"] = [value]  # the same choice; the Gemini API answers 400 to the other word
         elif key == "anyOf":
-            arms = [_slim(arm, models) for arm in value if arm != {"type": "null"}]
+            arms = [_short(arm, models) for arm in value if arm != {"type": "null"}]
             kept.update(arms[0] if len(arms) == 1 else {"anyOf": arms})
         elif isinstance(value, dict):
-            kept[key] = _slim(cast(dict[str, Any], value), models)
+            kept[key] = _short(cast(dict[str, Any], value), models)
         else:
             kept[key] = value
     return kept

@@ -4,7 +4,8 @@ A host may show a form, or offer to open the approval page by its address (MCP, 
 where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
 was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
 
-Only a yes sends anything, and everything but a no leads to the page or the terminal as long as the question stands.
+Only a yes sends anything. Whatever is neither a yes nor a no leads to the page or the terminal, as long as the question
+stands.
 """
 
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mcp.server.mcpserver import Context
 from mcp.types import (
+    ElicitationCapability,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitRequestURLParams,
@@ -32,14 +34,14 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
-from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, Said, said_about_a_page, said_in_a_form
+from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form
 from zinc_mcp.text import printed
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
 
-Told = tuple[Answer, str | None]
-"""What came of asking, and where the question still stands when nobody has decided yet."""
+Outcome = tuple[Answer, str | None]
+"""The order after the question, and where a person can still decide when nobody has decided yet."""
 
 MODERN = "2026-07-28"
 
@@ -49,7 +51,7 @@ FIRST_WITH_ADDRESSES = "2025-11-25"
 _CONSENT = "consent"
 _PAGE = "page"
 
-_WHY_ELSEWHERE: Mapping[Said, str] = {
+_WHY_ELSEWHERE: Mapping[HostAnswer, str] = {
     "silence": "The host's dialogue ended without an answer. ",
     "unusable": "The host gave no usable answer to the question. ",
     "opened": "The host was asked to open the approval page, and said that it did. ",
@@ -59,8 +61,8 @@ _TOO_LONG = "The question is too long for the host's dialogue. "
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the newer protocol's second leg is told again: the question, and whether only the page can answer it."""
+class SealedQuestion:
+    """The question that a host of the newer protocol sends back with its second call, and whether the page asks it."""
 
     about: QuestionRef
     on_the_page: bool
@@ -71,27 +73,27 @@ class Asked:
 
     @classmethod
     def unsealed(cls, text: str) -> Self | None:
-        """Read what `sealed` wrote; None when it is nothing of the kind."""
+        """Read the word that `sealed` wrote; None for any other."""
         about = QuestionRef.unsealed(text.removeprefix(f"{_PAGE}:"))
         return None if about is None else cls(about, text.startswith(f"{_PAGE}:"))
 
-    def said(self, responses: Mapping[str, Any] | None) -> Said:
-        """Return what the host's answers say. To a question for the page, a form's answer is none."""
+    def answer_in(self, responses: Mapping[str, Any] | None) -> HostAnswer:
+        """Return the meaning of the host's answers. The answer to a form does not answer a question on the page."""
         response = (responses or {}).get(_PAGE if self.on_the_page else _CONSENT)
         if not isinstance(response, ElicitResult):
             return "silence"
-        return said_about_a_page(response) if self.on_the_page else said_in_a_form(response)
+        return answer_about_page(response) if self.on_the_page else answer_in_form(response)
 
 
 class Page(Protocol):
     """A place away from the model where a person can decide."""
 
     async def address(self, entry: Entry) -> str | None:
-        """Return where a host may send the person who decides, or None. It lets nobody in: it holds no secret."""
+        """Return the address that a host may open for the person, or None. It holds no secret and lets nobody in."""
         ...
 
     async def offer(self, entry: Entry) -> str:
-        """Put the entry's question where its person sees it; return a sentence that says where that is."""
+        """Show the entry's question to its person; return a sentence that says where."""
         ...
 
 
@@ -112,7 +114,7 @@ def in_a_terminal(entry: Entry) -> str:
     return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
 
 
-async def asked(
+async def ask_person(
     process: "Process",
     page: Page,
     dialogues: Dialogues,
@@ -121,8 +123,8 @@ async def asked(
     ctx: Context,
     caller: str,
     deadline: float,
-) -> Told | InputRequiredResult:
-    """Ask the person about an entry that waits, and return what came of it by the deadline (`time.monotonic`).
+) -> Outcome | InputRequiredResult:
+    """Ask the person about an entry that waits, and return how it stands at the deadline (`time.monotonic`).
 
     In the newer protocol the question itself is the result of this leg, and the host calls again with the answer. In
     the older one the dialogue stays open behind the answer, and a call that asks the same listens to it too.
@@ -144,27 +146,27 @@ async def asked(
     if not in_a_form or why:
         address = await page.address(entry) if can_open(ctx) else None
         if address is None:
-            return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
+            return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
         text = _invitation(question)
+    shown = Shown(about, text, address)
     if str(ctx.protocol_version) >= MODERN:
-        return _input_required(about, text, address)
-    seconds_left = seconds_to_decide(entry, process.times.clock())
-    dialogue, is_shared = dialogues.about(ctx, about, text, caller, seconds_left, address=address)
+        return _input_required(shown)
+    dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
     if dialogue is None:
-        return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier)
-    await dialogue.heard(ctx, min(process.clocks.form, deadline - time.monotonic()))
+        return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
+    await dialogue.wait(ctx, min(process.clocks.form, deadline - time.monotonic()))
     if dialogue.answer is not None:
-        # Of the calls that listened to one answer, the one that asked has what is new.
+        # Several calls may listen to one answer: only for the call that asked is the order new.
         return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
     if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
         raise dialogue.error
-    why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.said)
-    return await _elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
+    why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.given)
+    return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
 
-async def answered(
-    process: "Process", page: Page, entry: Entry, about: QuestionRef, said: Said, caller: str, deadline: float
-) -> Told:
+async def take_answer(
+    process: "Process", page: Page, entry: Entry, about: QuestionRef, given: HostAnswer, caller: str, deadline: float
+) -> Outcome:
     """Act on the answer that the newer protocol's second leg brings for the question it was asked about.
 
     An answer to a question that was answered elsewhere meanwhile says how the order stands.
@@ -172,9 +174,9 @@ async def answered(
     Raises:
         ZincMcpError: what the sending ended with.
     """
-    why = _why(None, said)
-    if said in ("yes", "no") and reference_of(entry) == about:
-        decision = Decision(about, yes=said == "yes", how="elicitation", who=name_of(caller))
+    why = _why(None, given)
+    if given in ("yes", "no") and reference_of(entry) == about:
+        decision = Decision(about, yes=given == "yes", how="elicitation", who=name_of(caller))
         try:
             return await decide(process, decision, caller=caller), None
         except RefusedError as error:
@@ -184,19 +186,23 @@ async def answered(
     is_over = question_of(entry) is not None and seconds_to_decide(entry, process.times.clock()) <= 0
     if entry.state == "refused" or is_over:
         raise expired()
-    return await _elsewhere(process, page, entry, deadline, earlier=False, why=why)
+    return await _ask_elsewhere(process, page, entry, deadline, earlier=False, why=why)
 
 
 def can_ask(ctx: Context) -> bool:
     """Say whether the host can show a form; a bare capability means that it can (MCP, "Elicitation")."""
-    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    declared = _elicitation(ctx)
     return declared is not None and (declared.form is not None or declared.url is None)
 
 
 def can_open(ctx: Context) -> bool:
     """Say whether the host can be asked to open an address."""
-    declared = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    declared = _elicitation(ctx)
     return declared is not None and declared.url is not None and str(ctx.protocol_version) >= FIRST_WITH_ADDRESSES
+
+
+def _elicitation(ctx: Context) -> ElicitationCapability | None:
+    return ctx.client_capabilities.elicitation if ctx.client_capabilities else None
 
 
 def expired() -> RefusedError:
@@ -208,12 +214,12 @@ def expired() -> RefusedError:
     )
 
 
-def _input_required(about: QuestionRef, text: str, address: str | None) -> InputRequiredResult:
-    state = Asked(about, on_the_page=address is not None).sealed()
-    if address is not None:
-        opening = ElicitRequest(params=ElicitRequestURLParams(message=text, url=address))
+def _input_required(shown: Shown) -> InputRequiredResult:
+    state = SealedQuestion(shown.about, on_the_page=shown.address is not None).sealed()
+    if shown.address is not None:
+        opening = ElicitRequest(params=ElicitRequestURLParams(message=shown.text, url=shown.address))
         return InputRequiredResult(input_requests={_PAGE: opening}, request_state=state)
-    form = ElicitRequestFormParams(message=text, requested_schema=Approve.model_json_schema())
+    form = ElicitRequestFormParams(message=shown.text, requested_schema=Approve.model_json_schema())
     return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=state)
 
 
@@ -226,9 +232,9 @@ def _invitation(question: Question) -> str:
     )
 
 
-async def _elsewhere(
+async def _ask_elsewhere(
     process: "Process", page: Page, entry: Entry, deadline: float, *, earlier: bool, why: str = ""
-) -> Told:
+) -> Outcome:
     """Offer the page or the terminal while the question stands; say how the order stands at the deadline."""
     where = ""
     current = await entry_of(process, entry.id) or entry
@@ -239,10 +245,10 @@ async def _elsewhere(
     return answer, f"{why}{where}" if waits else None
 
 
-def _why(error: ZincMcpError | None, said: Said | None) -> str:
+def _why(error: ZincMcpError | None, given: HostAnswer | None) -> str:
     if error is not None:
         return f"{error.summary} "
-    return "" if said is None else _WHY_ELSEWHERE.get(said, "")
+    return "" if given is None else _WHY_ELSEWHERE.get(given, "")
 
 
 def _leads_elsewhere(error: ZincMcpError) -> bool:

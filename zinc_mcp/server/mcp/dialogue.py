@@ -1,11 +1,12 @@
-"""One question in a host's dialogue of the older era, and what the answers of hosts mean in both.
+"""Questions in the dialogues of hosts of the older era, and the meaning of a host's answer in both eras.
 
-Kept apart: yes, no, opened (the page, which decides nothing), silence (the dialogue was closed), an answer that is
-none, and "cannot ask here".
+An answer is a yes, a no, `opened` (the page, which decides nothing), `silence` (the dialogue was closed), `unusable`,
+or `cannot_ask`.
 """
 
 import logging
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -30,7 +31,7 @@ logger = logging.getLogger("zinc_mcp")
 MOST_DIALOGUES = 12
 """Open at once, of one caller, in all of their hosts."""
 
-Said = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
+HostAnswer = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
 
 _PROGRESS_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
@@ -45,46 +46,38 @@ class Approve(BaseModel):
     approve: bool = Field(description="Buy this?")
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A question, or the invitation to open the page, as a host shows it."""
+
+    about: QuestionRef
+    text: str
+    address: str | None
+    """Of the page, which the host is asked to open instead of showing a form."""
+
+
 class Dialogues:
-    """The dialogues that are open in the hosts of one server: one for each host and question, and so many a caller."""
+    """The open dialogues of one server: one for each host and question, and at most `MOST_DIALOGUES` of a caller."""
 
     def __init__(self, process: "Process") -> None:
-        """Remember who takes the decisions."""
         self._process = process
         self._open: dict[tuple[int, QuestionRef], Dialogue] = {}
 
-    def about(
-        self,
-        ctx: Context,
-        about: QuestionRef,
-        text: str,
-        caller: str,
-        seconds_left: float,
-        *,
-        address: str | None = None,
-    ) -> "tuple[Dialogue | None, bool]":
-        """Return the dialogue about a question in a host, and whether it was open already.
+    def open(self, ctx: Context, shown: Shown, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
+        """Return the dialogue in the host of this call, and whether it was open already.
 
-        It is opened in the background if it was not; None when the caller has too many.
-
-        Args:
-            ctx: of the call that asks.
-            about: what is shown.
-            text: how it is shown.
-            caller: whose dialogue it is.
-            seconds_left: how long the question stands.
-            address: of the page, which the host is asked to open instead of showing a form.
+        A new one is opened in the background, for these seconds; None when the caller has too many.
         """
-        # The SDK makes a session for every call. What the host said of itself is one object for the whole connection.
+        # The SDK makes a session for every call, but keeps one object with the host's capabilities for a connection.
         host: object = ctx.session.client_params or ctx.session
-        key = id(host), about
+        key = id(host), shown.about
         earlier = self._open.get(key)
         if earlier is not None and earlier.is_open:
             return earlier, True
         of_this_caller = sum(each.caller == caller for each in self._open.values() if each is not earlier)
         if of_this_caller >= MOST_DIALOGUES:
             return None, False
-        dialogue = Dialogue(self._process, ctx, host, about, text, caller, seconds_left, address, earlier)
+        dialogue = Dialogue(self._process, ctx, host, shown, caller, seconds, earlier)
         self._open[key] = dialogue
         self._process.tasks.start_soon(self._run, key, dialogue)
         return dialogue, False
@@ -105,43 +98,27 @@ class Dialogue:
         process: "Process",
         ctx: Context,
         host: object,
-        about: QuestionRef,
-        text: str,
+        shown: Shown,
         caller: str,
-        seconds_left: float,
-        address: str | None,
+        seconds: float,
         earlier: "Dialogue | None",
     ) -> None:
-        """Prepare; see `Dialogues.about`.
-
-        Args:
-            process: takes the decision.
-            ctx: of the call that asks.
-            host: whose dialogue it is; kept so that its name is no other's meanwhile.
-            about: what is shown.
-            text: how it is shown.
-            caller: who decides.
-            seconds_left: how long the question stands.
-            address: of the page.
-            earlier: the last dialogue about the same question, in which the page was opened.
-        """
+        """Prepare it; `earlier` is the last dialogue about the same question, in which the page was opened."""
         self.caller = caller
-        self.host = host
+        self.host = host  # kept, so that no other host gets its `id` meanwhile
         self._process = process
         self._ctx = ctx
-        self._about = about
-        self._text = text
-        self._address = address
+        self._shown = shown
         self._name = secrets.token_urlsafe(16)
         self._was_opened = False
         self._is_followed = False
-        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
-        self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds_left)
+        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        self._watching = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         self._ended = anyio.Event()
         self._opened_at = anyio.current_time()
         self._listeners = 0
-        self.said: Said | None = None
-        """None while nothing was said, and when it was closed before anything was."""
+        self.given: HostAnswer | None = None
+        """None before the host has answered, and when the dialogue was closed before."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
         if earlier is not None:  # the host is told once, by one name, when the page has done its work
@@ -154,10 +131,10 @@ class Dialogue:
         """Whether an answer in it would still count."""
         return not self._ended.is_set() and not self._scope.cancel_called
 
-    async def heard(self, ctx: Context, seconds: float) -> None:
-        """Wait for an answer, and tell the host meanwhile that it is waited for.
+    async def wait(self, ctx: Context, seconds: float) -> None:
+        """Wait for an answer, and report meanwhile that we wait.
 
-        One that was just opened is waited for until it has left. A cancelled call closes it, unless another listens.
+        A dialogue that was just opened gets the time to leave. A cancelled call closes it, unless another one listens.
 
         Raises:
             CancelledError: the call was cancelled. If it was the last, no answer to this dialogue counts any more.
@@ -178,8 +155,8 @@ class Dialogue:
             raise
         finally:
             self._listeners -= 1
-        if self._ended.is_set() and self.said == "cannot_ask":
-            # A host whose connection ended is gone, and its call with it: this is where the call is cancelled.
+        if self._ended.is_set() and self.given == "cannot_ask":
+            # The connection of this host has ended: its call is cancelled here.
             await anyio.lowlevel.checkpoint()
 
     async def run(self) -> None:
@@ -187,61 +164,62 @@ class Dialogue:
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._closed_elsewhere, tasks.cancel_scope)
-                    said = await self._asked()
+                    tasks.start_soon(self._cancel_when_answered, tasks.cancel_scope)
+                    given = await self._ask()
                     tasks.cancel_scope.cancel()
-                    self.said = said
-            if self.said in ("yes", "no") and not self._scope.cancel_called:
-                await self._decided(yes=self.said == "yes")
+                    self.given = given
+            if self.given in ("yes", "no") and not self._scope.cancel_called:
+                await self._decide(yes=self.given == "yes")
         except Exception:
-            # It runs beside the calls of other people: what fails here is this dialogue alone.
+            # It runs beside the calls of other people, so only this dialogue may fail.
             logger.exception("a dialogue failed")
-            self.said = "cannot_ask"
+            self.given = "cannot_ask"
         finally:
             self._ended.set()
-        if self.said == "opened" or self._was_opened:
-            await self._completed()
+        if self.given == "opened" or self._was_opened:
+            await self._tell_host()
 
-    async def _asked(self) -> Said:
+    async def _ask(self) -> HostAnswer:
         try:
             session, call = self._ctx.session, self._ctx.request_id
-            if self._address is not None:
-                return said_about_a_page(await session.elicit_url(self._text, self._address, self._name, call))
-            return said_in_a_form(await session.elicit_form(self._text, Approve.model_json_schema(), call))
+            text, address = self._shown.text, self._shown.address
+            if address is not None:
+                return answer_about_page(await session.elicit_url(text, address, self._name, call))
+            return answer_in_form(await session.elicit_form(text, Approve.model_json_schema(), call))
         except ValidationError:
             return "unusable"
         except MCPError:
             return "cannot_ask"
 
-    async def _decided(self, *, yes: bool) -> None:
-        decision = Decision(self._about, yes=yes, how="elicitation", who=name_of(self.caller))
+    async def _decide(self, *, yes: bool) -> None:
+        decision = Decision(self._shown.about, yes=yes, how="elicitation", who=name_of(self.caller))
         try:
             self.answer = await decide(self._process, decision, caller=self.caller)
         except ZincMcpError as error:
             self.error = error
 
-    async def _completed(self) -> None:
+    async def _tell_host(self) -> None:
         """Tell the host when the page it opened has done its work, so that it waits no longer."""
         with self._watching:
-            await self._closed_elsewhere(self._watching)
+            await self._cancel_when_answered(self._watching)
         if self._is_followed:
             return
         await self._ctx.session.send_elicit_complete(self._name)
 
-    async def _closed_elsewhere(self, scope: anyio.CancelScope) -> None:
+    async def _cancel_when_answered(self, scope: anyio.CancelScope) -> None:
         """Cancel a scope once the question was answered on a page or in a terminal, or is over."""
         while not scope.cancel_called:
             await anyio.sleep(_LOOK_SECONDS)
             try:
-                entry = await entry_of(self._process, self._about.entry_id)
+                entry = await entry_of(self._process, self._shown.about.entry_id)
             except ZincMcpError:
                 continue
-            if entry is None or reference_of(entry) != self._about:
+            if entry is None or reference_of(entry) != self._shown.about:
                 scope.cancel()
 
 
-def said_in_a_form(result: ElicitResult) -> Said:
-    """Return what an answer means: only `decline` and a plain false are a no, only a plain true is a yes."""
+def answer_in_form(result: ElicitResult) -> HostAnswer:
+    """Return the meaning of an answer: only `decline` and a plain false are a no, only a plain true is a yes."""
     if result.action == "decline":
         return "no"
     if result.action != "accept":
@@ -250,8 +228,8 @@ def said_in_a_form(result: ElicitResult) -> Said:
     return "yes" if approve is True else "no" if approve is False else "unusable"
 
 
-def said_about_a_page(result: ElicitResult) -> Said:
-    """Return what the answer to the offer of a page means. It is never a yes: `accept` only says that it was opened.
+def answer_about_page(result: ElicitResult) -> HostAnswer:
+    """Return the meaning of the answer to the offer of a page. It is never a yes: `accept` says that it was opened.
 
     `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for one who
     closed the dialogue. A refusal to open the page that was meant otherwise costs another call, and buys nothing.

@@ -1,7 +1,7 @@
 """Hints for arguments that we do not know: the name that was meant, wherever it belongs.
 
-A model does what a hint says. So a hint leads to the field that says the same thing, or says that there is none and
-that the user has to know: an argument that is just left out may have been the one that mattered.
+A model does what a hint says. So a hint names the field that means the same, or says that there is none and that the
+user has to know: an argument that is just left out may have been the one that mattered.
 """
 
 import difflib
@@ -26,7 +26,7 @@ _NOTES = {
     "is_gift": "true or false",
     "wait_seconds": "whole seconds, at most 25",
 }
-"""What to know about a field that is named in a hint."""
+"""What a hint adds about the field that it names."""
 
 _ALIASES: Mapping[str, Mapping[str, str]] = {
     "OrderCreate": {
@@ -78,7 +78,7 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
         "wait_seconds": "wait timeout seconds wait_time wait_sec max_wait",
     },
 }
-"""By the model's name: what others call its fields."""
+"""By the model's name: other names of its fields."""
 
 _IN_AN_ADDRESS = {
     **dict.fromkeys(
@@ -105,7 +105,7 @@ _SPECIAL = {
     ),
     "currency": "cannot be chosen: money is US cents. Convert max_price, 6000 for $60.00",
 }
-"""By the squeezed name: what has no field of its own, and what to do then."""
+"""By the squeezed name: hints for wishes that no field can express."""
 
 _PLACES: Mapping[type[BaseModel], str] = {OrderCreate: "", OrderProduct: "products[].", Address: "shipping_address."}
 """Where a field may be that was given in the wrong place. Not those that spend outside the limits."""
@@ -116,7 +116,7 @@ _NO = frozenset("not no non exclude excluded except without never blocked forbid
 
 
 def hint(name: str, model: type[BaseModel] | None) -> str:
-    """Say what may be meant by an argument that a model does not know: a reason for its name, without full stop."""
+    """Return the hint for an argument that a model does not know: the end of a sentence that begins with its name."""
     if model is None:
         return "is not known beside saved: give the name of a saved address alone, or the whole address"
     squeezed = _squeezed(name)

@@ -28,7 +28,7 @@ Ending = Literal["refused", "declined", "rejected", "not_sent", "unknown", "not_
 
 
 class ErrorView(View):
-    """What every failed tool call shows."""
+    """The result of a failed tool call."""
 
     code: str
     outcome: Ending
@@ -49,7 +49,7 @@ ALWAYS = {"outcome": "string", "summary": "string", "next_step": "string"}
 def output_schema(fields: Mapping[str, str]) -> dict[str, Any]:
     """Return the published schema of a result: open, and no deeper than its first level.
 
-    Zinc adds fields and statuses monthly and clients validate results: whatever is promised here must stay true.
+    Zinc adds fields and statuses monthly and clients validate results: every promise here must stay true.
     """
     properties = {name: {"type": kind} for name, kind in fields.items()}
     return {"type": "object", "properties": properties, "required": list(ALWAYS)}
@@ -115,7 +115,7 @@ def in_doubt(view: OrderView) -> CallToolResult:
 
 
 def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
-    """Return the result for a failure nobody foresaw; `reference` finds it in the log."""
+    """Return the result for an unforeseen failure; `reference` finds it in the log."""
     moved = call == "place" and reached_checkout
     if moved:
         summary = "Something unexpected went wrong after the order was handed on: money may have moved."
@@ -147,7 +147,7 @@ _SAID = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought)|nothing was paid|
 
 
 def _summary(error: ZincMcpError, call: Call) -> str:
-    """Return what happened and, for a placing call that sent nothing, that it did not.
+    """Return the error's summary and, for a placing call that sent nothing, a sentence that says so.
 
     Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
     """

@@ -2,25 +2,27 @@
 
 import logging
 import os
+from collections.abc import Mapping, Set
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.request_state import RequestStateSecurity
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.server.callers import member_of
+from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.asking import Page, Terminal
 from zinc_mcp.server.mcp.dialogue import Dialogues
-from zinc_mcp.server.mcp.offered import only_what_there_is
 from zinc_mcp.server.mcp.tools import get_order, place_agent_order, place_order
 from zinc_mcp.server.mcp.tools.tool import Service
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
-    from zinc_mcp.server.eras import Incoming, Outgoing
+    from zinc_mcp.server.stdio import Incoming, Outgoing
 
 INSTRUCTIONS = """\
 Buys real products from online retailers through Zinc and follows the orders. Money amounts are US cents.
@@ -53,7 +55,7 @@ class Server(MCPServer[Any]):
 def build_server(process: "Process", page: Page | None = None) -> Server:
     """Return a server for this process, which must stay open while the server runs.
 
-    `page` is where people decide whom the host cannot ask; without one they decide in a terminal.
+    People decide on `page` when the host cannot ask them; without a page, in a terminal.
     """
     service = Service(process, page or Terminal(), Dialogues(process), host_asks=_approval(process) == "host")
     tools = [each.tool(service) for each in TOOLS]
@@ -70,23 +72,23 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
         # Sealed state of one member is not accepted from another. The key lives as long as the process.
         request_state_security=RequestStateSecurity(keys=[os.urandom(32)], bind_principal=_principal),
     )
-    server.middleware.append(only_what_there_is(server))
+    server.middleware.append(_only_what_there_is(server))
     return server
 
 
 def log_to_stderr() -> None:
-    """Send the log to stderr: warnings, and nothing of what a message or a request holds.
+    """Send the log to stderr: warnings, and no content of a message or a request.
 
-    Called before a server is built: the SDK's constructor sets the root logger up in its own way if nobody has.
+    Called before a server is built: otherwise the SDK's constructor sets the root logger up in its own way.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # These log addresses and headers (an order's own key among them) for whoever turns debugging on.
+    # With debugging on, these log addresses and headers (an order's own key among them).
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # These two show a message that could not be parsed, or a header as it came.
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
-    # This one names sessions, whose ids are half of what it takes to speak in one.
+    # This one logs the ids of sessions, and whoever has an id and a token can speak in that session.
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.ERROR)
 
 
@@ -98,6 +100,43 @@ def own_version() -> str:
         return "0"
 
 
+def _only_what_there_is(server: MCPServer[Any]) -> ServerMiddleware[Any]:
+    """Return a middleware that removes the capabilities which the SDK advertises for every server (mcp 2.3).
+
+    An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
+    the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling").
+    """
+
+    async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get":
+            _check(ctx.params, {prompt.name for prompt in await server.list_prompts()}, "Unknown prompt")
+        elif ctx.method == "tools/call":
+            _check(ctx.params, {tool.name for tool in await server.list_tools()}, "Unknown tool; nothing was done")
+        result = await call_next(ctx)
+        if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
+            result["capabilities"] = await _capabilities(server, cast(dict[str, Any], result.get("capabilities", {})))
+        return result
+
+    return answer
+
+
+def _check(params: Mapping[str, Any] | None, known: Set[str], otherwise: str) -> None:
+    name = (params or {}).get("name")
+    if isinstance(name, str) and name not in known:
+        raise MCPError(code=INVALID_PARAMS, message=otherwise)
+
+
+async def _capabilities(server: MCPServer[Any], advertised: Mapping[str, Any]) -> dict[str, Any]:
+    has = {
+        "tools": bool(await server.list_tools()),
+        "prompts": bool(await server.list_prompts()),
+        "resources": bool(await server.list_resources() or await server.list_resource_templates()),
+        "experimental": bool(advertised.get("experimental")),
+        "extensions": bool(advertised.get("extensions")),
+    }
+    return {name: value for name, value in advertised.items() if has.get(name, True)}
+
+
 def _approval(process: "Process") -> str | None:
     try:
         return process.policy().approval
@@ -106,4 +145,4 @@ def _approval(process: "Process") -> str | None:
 
 
 def _principal(ctx: ServerRequestContext[Any, Any]) -> str | None:
-    return None if ctx.request is None else member_of(ctx.request.scope)
+    return None if ctx.request is None else caller_in(ctx.request.scope)

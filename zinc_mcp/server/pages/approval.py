@@ -1,19 +1,25 @@
-"""The approval page: what waits for a visitor's decision, a yes or a no to each, and what became of it.
+"""The approval page: the questions that wait for a visitor, a yes or a no to each, and how the orders ended.
 
 `/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
 cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
-page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries what
-opens it.
+page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries a
+secret that opens it.
 """
 
+import base64
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from zinc_mcp.checkout.decide import decide, questions_for
@@ -21,28 +27,31 @@ from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
-from zinc_mcp.journal.decision import Decision, PinAsked, QuestionRef, reference_of
+from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.owner.members import Members, name_of
+from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
-from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.connections import Connection, connection_of
-from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
-from zinc_mcp.server.pages.sheet import sheet
+from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
+from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from zinc_mcp.process import Process
 
 MAX_FORM_BYTES = 8192
 MOST_VIEWS = 4
 """Requests of one visitor at once; a view may wait for the journal and for Zinc."""
 SOON_SECONDS = 3.0
-"""How long a decision waits for what comes of it before the page is shown again."""
+"""How long a decision waits for the order to be sent and answered before the page is shown again."""
 
 Form = Mapping[str, str]
 
+_SHEETS = Path(__file__).with_name("sheets")
+_AMOUNT = re.compile(r"-?\$[0-9][0-9,.]*[0-9]")
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
@@ -55,19 +64,11 @@ _CLOSED = {
 class ApprovalPage:
     """Serves the pages of the orders that wait in one process."""
 
-    def __init__(self, process: "Process", hosts: Hosts, visits: Visits, members: Members | None = None) -> None:
-        """Remember who may come in.
-
-        Args:
-            process: takes the decisions.
-            hosts: the names browsers may reach this page by.
-            visits: secrets and visits.
-            members: who may sign in; None where there is one owner.
-        """
+    def __init__(self, process: "Process", hosts: Hosts, visits: Visits) -> None:
+        """Serve those whom `visits` knows, under the names in `hosts`."""
         self._process = process
         self._hosts = hosts
         self._visits = visits
-        self._members = members
         self._views: Counter[str] = Counter()
 
     def route(self) -> Route:
@@ -75,7 +76,7 @@ class ApprovalPage:
         return Route(f"{PAGE_PATH}{{entry:path}}", self.answer, methods=["GET", "POST"])
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request. Host and Origin are what a web page elsewhere cannot choose (DNS rebinding, CSRF)."""
+        """Answer one request. Another web page cannot choose Host and Origin (DNS rebinding, CSRF)."""
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
             return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
@@ -92,14 +93,14 @@ class ApprovalPage:
         if not own and "secret" not in form:
             return _elsewhere()
         try:
-            token = self._let_in(form)
-            visit = None if token is None else self._visits.visit(token, self._members)
+            token = self._visits.admit(form)
+            visit = None if token is None else self._visits.visit(token)
         except NoVisitError as error:
             return _closed(*_CLOSED[error.why], 403)
         except SettingsError:
             token = visit = None
         if token is None and "token" in form:
-            return sheet("sign_in.html", 403, wrong=True)
+            return _sheet("sign_in.html", 403, wrong=True)
         if token is None or visit is None:
             return self._stranger("ended")
         if self._views[visit.visitor] >= MOST_VIEWS:
@@ -116,7 +117,7 @@ class ApprovalPage:
 
     @contextmanager
     def _one_more(self, visitor: str, connection: Connection | None) -> Generator[None]:
-        """Count a request of a visitor while inside. Its connection is no stranger's then, where there is room."""
+        """Count a request of a visitor while inside. Its connection counts as a member's, where there is room."""
         taken = connection is not None and connection.take()
         self._views[visitor] += 1
         try:
@@ -128,28 +129,24 @@ class ApprovalPage:
             if connection is not None and taken:
                 connection.release()
 
-    def _let_in(self, form: Form) -> str | None:
-        """Return the token of the visit: of a new one where a secret or a member's token came, or the one given."""
-        if "secret" in form:
-            return self._visits.redeem(form["secret"], form.get("window", ""))
-        if "token" in form:
-            return None if self._members is None else self._visits.sign_in(self._members, form["token"].strip())
-        return form.get("visit", "")
-
     def _stranger(self, why: str) -> Response:
-        if self._has_members():
-            return sheet("sign_in.html", 401, wrong=False)
+        if self._visits.has_members():
+            return _sheet("sign_in.html", 401, wrong=False)
         return _closed(*_CLOSED[why], 403)
 
-    def _has_members(self) -> bool:
-        try:
-            return self._members is not None and bool(self._members.known())
-        except SettingsError:
-            return True
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why an answer was not taken, if it was not."""
+
+    objection: str | None = None
+    at_the_pin: bool = False
+    closed: str | None = None
+    """The question is answered or over."""
 
 
 class _View:
-    """What one visit sees and does."""
+    """The answers to one request of a visit."""
 
     def __init__(self, process: "Process", token: str, visit: Visit) -> None:
         self._process = process
@@ -160,12 +157,12 @@ class _View:
         """Return the page of one order, or of all that wait."""
         waiting = await self._waiting()
         if chosen is None:
-            return await self._page(waiting, [])
+            return await self._page(waiting, [], _Refusal())
         entry = await entry_of(self._process, chosen, caller=self._visitor)
         if entry is None:
             sentence = "There is no order here to decide on."
             return _closed("No such order", sentence, 404, token=self._token)
-        return await self._one(entry, waiting)
+        return await self._one(entry, waiting, _Refusal())
 
     async def decided(self, form: Form) -> Response:
         """Take a decision about the question that the form was shown with, and return how its order stands."""
@@ -178,72 +175,52 @@ class _View:
             return await self.shown(about.entry_id)
         who = name_of(self._visitor)
         decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
-        objection = closed = None
-        at_the_pin = False
+        refusal = _Refusal()
         try:
             await decide(self._process, decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
-                objection, at_the_pin = error.summary, error.code == "approval_required"
+                refusal = _Refusal(objection=error.summary, at_the_pin=error.code == "approval_required")
             elif not _is_known(entry, decision):
-                closed = error.summary
+                refusal = _Refusal(closed=error.summary)
         except ZincMcpError as error:
             entry = await self._current(entry)
             if question_of(entry) is not None:
                 return _closed("The answer was not taken", error.summary, 503, token=self._token)
-        told = {"objection": objection, "closed": closed}
-        return await self._one(await self._current(entry), await self._waiting(), at_the_pin=at_the_pin, **told)
+        return await self._one(await self._current(entry), await self._waiting(), refusal)
 
-    async def _one(
-        self,
-        entry: Entry,
-        waiting: list[Entry],
-        *,
-        objection: str | None = None,
-        at_the_pin: bool = False,
-        closed: str | None = None,
-    ) -> Response:
+    async def _one(self, entry: Entry, waiting: list[Entry], refusal: _Refusal) -> Response:
         others = [each for each in waiting if each.id != entry.id]
         if question_of(entry) is None:
-            entry, objection = await self._followed(entry), None  # how it ended says why
+            # How it ended says why.
+            entry, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
-        status = 403 if objection is not None else 409 if closed is not None else 200
-        said = {"objection": objection, "closed": closed}
-        return await self._page([entry], others, status=status, at_the_pin=at_the_pin, **said)
+        return await self._page([entry], others, refusal)
 
-    async def _page(
-        self,
-        entries: list[Entry],
-        others: list[Entry],
-        *,
-        status: int = 200,
-        objection: str | None = None,
-        at_the_pin: bool = False,
-        closed: str | None = None,
-    ) -> Response:
+    async def _page(self, entries: list[Entry], others: list[Entry], refusal: _Refusal) -> Response:
         now = self._process.times.clock()
         asked = await asked_pin(self._process.journal, self._visitor)
-        return sheet(
+        return _sheet(
             "waiting.html",
-            status,
+            403 if refusal.objection is not None else 409 if refusal.closed is not None else 200,
             visit=self._token,
             parts=[_part(entry, now) for entry in entries],
             others=[_part(entry, now) for entry in others],
             path=PAGE_PATH,
             pin=asked is not None,
-            pin_notices=_notices(asked, now),
-            objection=objection,
-            at_the_pin=at_the_pin and asked is not None,
-            closed=closed,
+            pin_notices=[] if asked is None else notices(asked, "page", now),
+            objection=refusal.objection,
+            at_the_pin=refusal.at_the_pin and asked is not None,
+            closed=refusal.closed,
             command=invocation(),
         )
 
     async def _waiting(self) -> list[Entry]:
-        """Return what waits for this visitor, the newest first."""
+        """Return the entries that wait for this visitor, the newest first."""
         return [*reversed(await questions_for(self._process, self._visitor))]
 
     async def _current(self, entry: Entry) -> Entry:
@@ -274,10 +251,6 @@ def _part(entry: Entry, now: float) -> Mapping[str, object]:
     }
 
 
-def _notices(asked: PinAsked | None, now: float) -> list[str]:
-    return [] if asked is None else notices(asked, "page", now)
-
-
 def _is_known(entry: Entry, decision: Decision) -> bool:
     """Say whether this very answer to this very question was taken before: a page that is reloaded sends it again."""
     consent = entry.consent or {}
@@ -287,7 +260,7 @@ def _is_known(entry: Entry, decision: Decision) -> bool:
 
 
 def _closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
-    return sheet(
+    return _sheet(
         "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
     )
 
@@ -297,7 +270,7 @@ def _elsewhere() -> Response:
 
 
 def _entry_id(path: str) -> int | None:
-    """Return the entry that a path names; None for all that wait, and 0 for what can be no entry."""
+    """Return the entry that a path names; None for all that wait, and 0 for a path that names no entry."""
     if not path:
         return None
     return int(path) if path.isascii() and path.isdecimal() and len(path) <= 18 else 0
@@ -320,3 +293,78 @@ async def _form(request: Request) -> Form | None:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
     except ValueError:
         return None
+
+
+def _sheet(name: str, status: int, **facts: Any) -> Response:
+    """Return a page made from a template, which escapes all facts."""
+    return HTMLResponse(_environment().get_template(name).render(facts), status, _headers())
+
+
+def opener(address: str, secret: str) -> str:
+    """Return a document that takes its reader to an approval page by a POST, so that no URL holds the secret."""
+    script = _text("opener.js")
+    return (
+        _environment()
+        .get_template("opener.html")
+        .render(
+            address=address,
+            origin=address.partition("/approve/")[0],
+            secret=secret,
+            script=script,
+            script_hash=_hash(script),
+        )
+    )
+
+
+def _headers() -> Mapping[str, str]:
+    """Return the headers that tell a browser to keep everything else out of the page."""
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src '{_hash(_text('sheet.css'))}'; form-action 'self'; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        ),
+        # Not `no-referrer`: that would make browsers send `Origin: null` with the page's own forms (Fetch, "append a
+        # request Origin header"). Other sites are told nothing either way.
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # loaded when the first page is shown
+    from markupsafe import Markup, escape
+
+    environment = Environment(
+        loader=FileSystemLoader(_SHEETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = _text("sheet.css")
+    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style)}  # noqa: S704  # ours
+    cast(dict[str, Any], environment.globals).update(ours)
+
+    def whole(text: str) -> Markup:
+        """Keep each amount of a text on one line."""
+        return Markup(_AMOUNT.sub(r'<span class="amount">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
+
+    def money(cents: int) -> Markup:
+        return whole(printed(cents))
+
+    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup)
+    return environment
+
+
+@cache
+def _text(name: str) -> str:
+    return (_SHEETS / name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

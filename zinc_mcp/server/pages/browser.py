@@ -1,7 +1,7 @@
 """The approval page in the person's own browser, on the machine this process runs on.
 
-What opens the page is in a file that only its owner can read, and leaves it by a POST: never in an argument, which
-every user of the machine can list, and never in a URL, which browsers and proxies remember.
+The secret that opens the page stands in a file that only its owner can read, and is sent by a POST: never in an
+argument, which every user of the machine can list, and never in a URL, which browsers and proxies remember.
 """
 
 import os
@@ -35,8 +35,8 @@ SHOW_SECONDS = 3.0
 AGAIN_SECONDS = 60.0
 """A window that was opened and shows nothing after this is taken for lost."""
 OPEN_SECONDS = 120.0
-"""A window that nobody used for so long is taken for closed or out of sight: what is asked then opens another one.
-So a model that asks much opens a window every two minutes at most."""
+"""A window that was not used for this long counts as closed or out of sight: the next question opens another one. So a
+model that asks much opens a window every two minutes at most."""
 
 END_SECONDS = 5.0
 """How long the page may take to end with its process; then it is cut off."""
@@ -57,7 +57,7 @@ class BrowserPage:
         """Remember how to reach the person.
 
         Args:
-            process: whose home the file is written to.
+            process: gives the home for the file.
             visits: makes the secrets.
             base: returns the origin the page is served on, serving it first if need be.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
@@ -73,25 +73,21 @@ class BrowserPage:
         self._files: dict[Path, float] = {}
 
     async def address(self, entry: Entry) -> str | None:
-        """Return where the page of an order is; None for an owner whose browser cannot be opened from here.
+        """Return the address of the page of an order; None for an owner whose browser cannot be opened from here.
 
-        Whoever opens it has still to be let in: members sign in, and the owner's window comes from the file, as always.
+        It lets nobody in: members sign in, and the owner's window comes from the file, as always.
         """
-        from zinc_mcp.server.pages.approval import address_of
-
         if entry.caller == LOCAL and self._show is None:
             return None
         try:
-            return address_of(await self._base(), entry.id)
+            return await self._address(entry)
         except OSError:
             return None
 
     async def offer(self, entry: Entry) -> str:
         """See that the person has a window with the page, and return a sentence that says where they can decide."""
-        from zinc_mcp.server.pages.approval import address_of
-
         if entry.caller != LOCAL:
-            return f"Ask the user to open {address_of(await self._base(), entry.id)} and to sign in with their token."
+            return f"Ask the user to open {await self._address(entry)} and to sign in with their token."
         if self._show is None:
             return await Terminal().offer(entry)
         async with self._one:  # of two questions at once, the second finds the window of the first
@@ -119,7 +115,7 @@ class BrowserPage:
 
     async def _opened(self, entry: Entry, show: Show) -> bool:
         try:
-            path = await self._written(entry, await self._base())
+            path = await self._written(entry)
         except OSError:
             return False
         if not await anyio.to_thread.run_sync(show, path, abandon_on_cancel=True):
@@ -128,13 +124,17 @@ class BrowserPage:
         self._opened_at = self._clock()
         return True
 
-    async def _written(self, entry: Entry, base: str) -> Path:
+    async def _address(self, entry: Entry) -> str:
         from zinc_mcp.server.pages.approval import address_of
-        from zinc_mcp.server.pages.sheet import opener
 
+        return address_of(await self._base(), entry.id)
+
+    async def _written(self, entry: Entry) -> Path:
+        from zinc_mcp.server.pages.approval import opener
+
+        address = await self._address(entry)
         path = self._home / _FILES.replace("*", secrets.token_hex(8))
-        secret = self._visits.mint(lambda: self._remove(path))
-        document = opener(address_of(base, entry.id), secret)
+        document = opener(address, self._visits.make_secret(lambda: self._remove(path)))
         for old, until in list(self._files.items()):
             if time.monotonic() > until:
                 self._remove(old)
@@ -150,7 +150,7 @@ class BrowserPage:
 
 @asynccontextmanager
 async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncGenerator[Page]:
-    """Give a page for a process that serves no HTTP itself: it is served on loopback once somebody must be asked."""
+    """Give a page for a process that serves no HTTP itself: it is served on loopback from the first question on."""
     async with anyio.create_task_group() as tasks:
         visits = Visits(process.times.clock)
         serving = _OwnServer(process, visits, tasks)
@@ -161,12 +161,12 @@ async def page_beside(process: "Process", *, show: Show | None = None) -> AsyncG
         finally:
             page.forget()
             serving.stop()
-            # Whatever keeps the page from ending does not keep the process from it.
+            # The process ends even if the page cannot.
             tasks.cancel_scope.deadline = anyio.current_time() + END_SECONDS
 
 
 def has_desktop(environ: Mapping[str, str]) -> bool:
-    """Say whether a browser opened here would be seen by the person who sits before it."""
+    """Say whether the person would see a browser that is opened here."""
     given = {name for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY") if environ.get(name)}
     if environ.get("SSH_CONNECTION"):
         # The screen is another machine's, unless it is forwarded.
@@ -194,7 +194,7 @@ def show_in_browser(path: Path) -> bool:
     try:
         return child.wait(SHOW_SECONDS) == 0
     except subprocess.TimeoutExpired:
-        # Somebody must wait for its end, or it stays in the machine's list of processes for as long as we run.
+        # Without this wait it would stay in the machine's list of processes for as long as we run.
         threading.Thread(target=child.wait, name="browser", daemon=True).start()
         return True
 
@@ -215,7 +215,7 @@ class _OwnServer:
         """Return the origin of the page, serving it from now on."""
         async with self._one:
             if self._base is None:
-                from zinc_mcp.server.http.loopback import serve_on_loopback
+                from zinc_mcp.server.http.connections import serve_on_loopback
 
                 name, self._stop = await serve_on_loopback(self._tasks, self._app)
                 self._base = f"http://{name}"
@@ -224,7 +224,7 @@ class _OwnServer:
             return self._base
 
     def stop(self) -> None:
-        """End it, and whatever is being started."""
+        """End it, also if it is just being started."""
         self._has_ended = True
         self._stop()
 
@@ -238,7 +238,7 @@ class _OwnServer:
 
 
 async def _tidied(home: Path) -> None:
-    """Remove files that a killed process left: what they hold has opened nothing since its end."""
+    """Remove files that a killed process left: their secrets open nothing since its end."""
     await anyio.to_thread.run_sync(_tidy, home, abandon_on_cancel=True)
 
 

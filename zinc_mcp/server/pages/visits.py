@@ -1,4 +1,4 @@
-"""Who may see the approval page: single-use secrets that open it, and the visits that they open.
+"""The visitors of the approval page: secrets and members' tokens that open it, and the visits that they open.
 
 A visit is known by a token that stands in the page's own forms and nowhere else. It is not a cookie, which a browser
 would send to every other port of the same name as well. Kept in memory as hashes.
@@ -7,31 +7,31 @@ would send to every other port of the same name as well. Kept in memory as hashe
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import LOCAL, Members
 
 SECRET_SECONDS = 600.0
 IDLE_SECONDS = 1800.0
-"""So long after it was last used a visit ends. Longer than a question stands, so that a visitor sees what became of
-the order."""
+"""A visit ends this long after its last use: longer than a question stands, so that a visitor sees how the order
+ended."""
 MOST_SECRETS = 1000
 """That open the owner's page and are kept at once; the oldest go first."""
 MOST_VISITS = 20
 """Of one visitor, by their tokens; those that were not used for longest end first."""
 
 _WINDOW_CHARACTERS = 32
-"""A shorter name of a window can be guessed, and is taken for none."""
+"""A shorter name of a window can be guessed, and counts as none."""
 
 WhyNot = Literal["unknown", "used", "over"]
 T = TypeVar("T")
 
 
 class NoVisitError(Exception):
-    """A secret that opens nothing: it is not one of ours, was used before, or came too late. Never leaves `serving`."""
+    """A secret that opens nothing: it is not one of ours, was used before, or came too late."""
 
     def __init__(self, why: WhyNot) -> None:
         super().__init__(why)
@@ -40,12 +40,12 @@ class NoVisitError(Exception):
 
 @dataclass(slots=True)
 class Visit:
-    """One browser window that was let in, to see and decide what waits for one caller."""
+    """One browser window that may see and answer the questions of one caller."""
 
     visitor: str
     used_at: float
     proof: str | None = field(default=None, repr=False)
-    """What was kept of a member's token when they signed in; None for the owner."""
+    """The kept hash of the member's token at the sign-in; None for the owner."""
 
 
 @dataclass(slots=True)
@@ -59,28 +59,47 @@ class _Secret:
 class Visits:
     """Secrets and visits of one process. Nothing that is kept can be turned back into a secret or a token."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float], members: Members | None = None) -> None:
+        """Let `members` sign in, if there are any."""
         self._clock = clock
+        self._members = members
         self._secrets: dict[bytes, _Secret] = {}
         self._visits: dict[bytes, Visit] = {}
 
-    def mint(self, spent: Callable[[], None] = lambda: None) -> str:
+    def make_secret(self, spent: Callable[[], None] = lambda: None) -> str:
         """Return a secret that opens the owner's page, once, within ten minutes; `spent` is called when it has."""
         self._forget()
         secret = secrets.token_urlsafe(32)
         self._secrets[_hash(secret)] = _Secret(self._clock() + SECRET_SECONDS, spent)
         return secret
 
-    def redeem(self, secret: str, window: str = "") -> str:
-        """Take a secret for the token of a visit of the owner.
+    def has_members(self) -> bool:
+        """Say whether people sign in; also while the file of members cannot be used."""
+        try:
+            return self._members is not None and bool(self._members.known())
+        except SettingsError:
+            return True
 
-        Args:
-            secret: what `mint` returned.
-            window: a random name that the opening document gave itself. A reload of the page sends secret and name
-                once more: both together go on with the visit they opened, as long as it lasts.
+    def admit(self, form: Mapping[str, str]) -> str | None:
+        """Return the token of the visit that a form opens with a secret or a member's token, or that it is part of.
+
+        None where the token is no member's.
 
         Raises:
-            NoVisitError: it opens nothing.
+            NoVisitError: the secret opens nothing.
+            SettingsError: the file of members cannot be used.
+        """
+        if "secret" in form:
+            return self._redeem(form["secret"], form.get("window", ""))
+        if "token" in form:
+            return self._sign_in(form["token"].strip())
+        return form.get("visit", "")
+
+    def _redeem(self, secret: str, window: str) -> str:
+        """Take a secret for the token of a visit of the owner.
+
+        `window` is a random name that the opening document gave itself. A reload of the page sends secret and name once
+        more: both together go on with the visit they opened, as long as it lasts.
         """
         found = _find(self._secrets, secret)
         if found is None:
@@ -89,23 +108,21 @@ class Visits:
             known = len(window) >= _WINDOW_CHARACTERS and hmac.compare_digest(found.window, _hash(window))
             if not known or self._is_over(found.visit):
                 raise NoVisitError("used")
-            return self._admit(found.visit)
+            return self._open(found.visit)
         if self._clock() > found.until:
             raise NoVisitError("over")
         found.visit, found.window = Visit(LOCAL, self._clock()), _hash(window)
         found.spent()
-        return self._admit(found.visit)
+        return self._open(found.visit)
 
-    def sign_in(self, members: Members, token: str) -> str | None:
-        """Return the token of a new visit of the member with this token; None when it is nobody's.
+    def _sign_in(self, token: str) -> str | None:
+        """Return the token of a new visit of the member with this token; None when it is no member's."""
+        caller = None if self._members is None else self._members.caller_by(token)
+        if self._members is None or caller is None:
+            return None
+        return self._open(Visit(caller, self._clock(), self._members.known()[caller]))
 
-        Raises:
-            SettingsError: the file of members cannot be used.
-        """
-        caller = members.caller_by(token)
-        return None if caller is None else self._admit(Visit(caller, self._clock(), members.known()[caller]))
-
-    def visit(self, token: str, members: Members | None = None) -> Visit | None:
+    def visit(self, token: str) -> Visit | None:
         """Return the visit that a token is for, which is used by this; None when it has ended.
 
         A member's ends when they are removed, or have another token.
@@ -116,13 +133,15 @@ class Visits:
         visit = _find(self._visits, token)
         if visit is None or self._is_over(visit):
             return None
-        if visit.proof is not None and (members is None or members.known().get(visit.visitor) != visit.proof):
-            return None
+        if visit.proof is not None:
+            known = {} if self._members is None else self._members.known()
+            if known.get(visit.visitor) != visit.proof:
+                return None
         visit.used_at = self._clock()
         return visit
 
     def is_used(self, visitor: str, within_seconds: float) -> bool:
-        """Say whether a window of this visitor was used within the last so many seconds."""
+        """Say whether a window of this visitor was used within these last seconds."""
         now = self._clock()
         return any(
             visit.visitor == visitor and abs(now - visit.used_at) <= within_seconds for visit in self._visits.values()
@@ -131,7 +150,7 @@ class Visits:
     def _is_over(self, visit: Visit) -> bool:
         return self._clock() - visit.used_at > IDLE_SECONDS
 
-    def _admit(self, visit: Visit) -> str:
+    def _open(self, visit: Visit) -> str:
         self._forget()
         self._make_room(visit.visitor)
         visit.used_at = self._clock()
@@ -147,7 +166,7 @@ class Visits:
         self._visits = {name: visit for name, visit in self._visits.items() if not self._is_over(visit)}
 
     def _make_room(self, visitor: str) -> None:
-        """End visits of one visitor until there is room for one more: nobody ends another's."""
+        """End visits of one visitor until there is room for one more of theirs."""
         own = [(visit.used_at, name) for name, visit in self._visits.items() if visit.visitor == visitor]
         own.sort(key=lambda each: each[0])
         for _, name in own[: len(own) - MOST_VISITS + 1]:

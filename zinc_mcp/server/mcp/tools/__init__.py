@@ -1,1 +1,1 @@
-"""The tools, one file each: its description, its arguments, what it publishes and what it does."""
+"""The tools, one file each: description, arguments, view and body."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.checkout import watch
 from zinc_mcp.errors import Problem, ZincMcpError
-from zinc_mcp.server.mcp.arguments import given_to, input_schema, must_change, validated
+from zinc_mcp.server.mcp.arguments import input_schema, must_change, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.text import plain
@@ -85,7 +85,7 @@ def tool(service: Service) -> Tool:
 
 
 def _read(given: Mapping[str, Any]) -> OrderLookup:
-    lookup = validated(OrderLookup, given_to(OrderLookup, given))
+    lookup = validated(OrderLookup, normalized(OrderLookup, given))
     if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
         raise must_change([Problem("order_id", "must be an id or a key, without spaces")])
     return lookup

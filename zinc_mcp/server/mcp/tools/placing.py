@@ -1,4 +1,4 @@
-"""What all placing tools share: the arguments of an order, the question to a person, and the result."""
+"""The common part of all placing tools: the arguments of an order, the question to a person, and the result."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,7 @@ from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.server.mcp import asking
-from zinc_mcp.server.mcp.arguments import given_to, input_schema, invalid_arguments, validated
+from zinc_mcp.server.mcp.arguments import input_schema, invalid_arguments, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, in_doubt, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.facts import order_view
@@ -59,19 +59,21 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         deadline = time.monotonic() + process.clocks.answer
         answer = await place_order.place(process, intent)
         question = question_of(answer.entry) if answer.entry is not None else None
-        if question is None or answer.refusal is not None:  # a yes to what is refused would be of no use
+        if question is None or answer.refusal is not None:  # a yes to a refused order would be of no use
             return _placed(answer, process)
-        outcome = await asking.asked(process, page, service.dialogues, answer, question, ctx, intent.caller, deadline)
+        outcome = await asking.ask_person(
+            process, page, service.dialogues, answer, question, ctx, intent.caller, deadline
+        )
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
         deadline = time.monotonic() + process.clocks.answer
-        asked = asking.Asked.unsealed(str(ctx.request_state))
+        asked = asking.SealedQuestion.unsealed(str(ctx.request_state))
         entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
         if asked is None or entry is None or entry.body_digest != body_digest(order):
             raise asking.expired()
-        said = asked.said(ctx.input_responses)
-        answer, where = await asking.answered(process, page, entry, asked.about, said, caller, deadline)
+        given = asked.answer_in(ctx.input_responses)
+        answer, where = await asking.take_answer(process, page, entry, asked.about, given, caller, deadline)
         return _placed(answer, process, where)
 
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
@@ -81,9 +83,9 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
 
 @cache
 def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level, on a diet.
+    """Return the input schema of a placing tool: OrderCreate's own, at the top level.
 
-    Some converters lose what an object holds (docs/clients.md), so that the most needed names stand in words as well.
+    Some converters lose the fields of an object (docs/clients.md), so that the required names stand in words as well.
     """
     schema = deepcopy(input_schema(OrderCreate))
     address = schema["properties"]["shipping_address"]
@@ -100,16 +102,12 @@ def order_schema() -> dict[str, Any]:
 async def read_order(
     given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
 ) -> tuple[OrderCreate, str | None]:
-    """Return the order and, when the address was given as `{"saved": name}`, that name.
-
-    Args:
-        given: the arguments as they came.
-        saved: looks a saved address up.
+    """Return the order and, when the address was given as `{"saved": name}`, that name; `saved` looks it up.
 
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    arguments = given_to(OrderCreate, given)
+    arguments = normalized(OrderCreate, given)
     name = None
     address = arguments.get("shipping_address")
     if isinstance(address, dict):

@@ -1,4 +1,4 @@
-"""What every tool is made of: its published form, who calls it, and how many calls of one caller run at once."""
+"""The common part of every tool: its published form, its caller, and how many calls of one caller run at once."""
 
 import logging
 import secrets
@@ -15,7 +15,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.members import LOCAL
-from zinc_mcp.server.callers import member_of
+from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.results import output_schema
@@ -43,7 +43,7 @@ class Calls:
         """Count a call while inside.
 
         Raises:
-            RefusedError: `too_many_calls`, so many of the caller's run already.
+            RefusedError: `too_many_calls`, `MOST_CALLS` of the caller's run already.
         """
         if self._running[caller] >= MOST_CALLS:
             raise RefusedError(
@@ -62,11 +62,11 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the tools of one server work with."""
+    """The objects that the tools of one server share."""
 
     process: "Process"
     page: Page
-    """Where people decide whom the host cannot ask."""
+    """Where people decide when the host cannot ask them."""
     dialogues: Dialogues
     """The dialogues that are open in hosts."""
     host_asks: bool = False
@@ -93,17 +93,17 @@ def published(
     reads: bool = False,
     meta: dict[str, Any] | None = None,
 ) -> Tool:
-    """Return a tool whose published schemas are ours, whatever the signature of its body says.
+    """Return a tool with our own schemas instead of those that the SDK derives from the signature of its body.
 
     Args:
-        body: what it does.
-        name: what the model calls it.
-        title: what people read.
-        description: what the model reads.
+        body: does the work.
+        name: for the model.
+        title: for people.
+        description: for the model.
         arguments: the input schema.
-        shows: the fields of its result that are promised, with their JSON types.
+        shows: the fields that its result promises, with their JSON types.
         reads: whether it changes nothing.
-        meta: what a host finds under `_meta`.
+        meta: for hosts, under `_meta`.
     """
     tool = Tool.from_function(
         body,
@@ -125,24 +125,24 @@ def published(
 
 
 def caller_of(ctx: Context) -> str:
-    """Return who calls: `local` on stdio; over HTTP whoever's token came with this very message.
+    """Return the caller: `local` on stdio; over HTTP the one whose token came with this very message.
 
-    Never the session's: a session id may be known to more people than the one who opened it.
+    Never the session's: other people may know its id.
 
     Raises:
-        RefusedError: no token came with a message over HTTP, so that nobody is known who could order or approve.
+        RefusedError: a message over HTTP came without a token, so that its caller is not known.
     """
     request = ctx.request_context.request
     if request is None:
         return LOCAL
-    caller = member_of(request.scope)
+    caller = caller_in(request.scope)
     if caller is None:
         raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
     return caller
 
 
 def logged(error: Exception) -> str:
-    """Log a failure that nobody foresaw; return the reference that finds it in the log."""
+    """Log an unforeseen failure; return the reference that finds it in the log."""
     reference = secrets.token_hex(4)
     logger.error("unexpected failure %s", reference, exc_info=error)
     return reference
