@@ -215,7 +215,7 @@ STORED = (
     ),
     Bound("a credential of a wallet", "payments.headers.MAX_CREDENTIAL_BYTES", "bytes", "not sent"),
     Bound("a receipt", "payments.headers.MAX_RECEIPT_BYTES", "bytes", "no receipt"),
-    Bound("a `WWW-Authenticate` header", "payments.encoding.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),
+    Bound("a `WWW-Authenticate` header", "payments.headers.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),
 )
 
 SECTIONS = (
