@@ -339,7 +339,7 @@ def _members(value: object) -> Mapping[str, Any]:
 
 
 def _rows(listed: object) -> list[Any]:
-    rows = _members(listed).get("orders") if isinstance(listed, Mapping) else listed
+    rows: Any = cast(Any, listed).get("orders") if isinstance(listed, Mapping) else listed
     return cast(list[Any], rows) if isinstance(rows, list) else []
 
 
