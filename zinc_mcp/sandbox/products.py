@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zinc_mcp.sandbox.ledger import OrderRow
-from zinc_mcp.zinc.product_urls.reading import ProductUrlError, comparable, read_product_url, retailer_in
+from zinc_mcp.zinc.product_urls.reading import comparable, read_product_url, retailer_in
+from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 
 PREFIX = "https://zinc.com/shop/products/"
 
