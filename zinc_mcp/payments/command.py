@@ -168,7 +168,7 @@ def _checked(
     if not isinstance(payload, dict) or not payload:
         raise PaymentOutcomeUnknownError("no_payload", recovery)
     members = cast(dict[str, Any], payload)
-    # The program has already paid by itself, and no order is certain to come of it (draft-tempo-charge-01, "push").
+    # The program has already paid by itself, and perhaps no order follows (draft-tempo-charge-01, "push").
     if members.get("type") in ("hash", "proof") or "hash" in members:
         raise PaymentOutcomeUnknownError("push_payload", recovery)
     if challenge.method == "stripe":

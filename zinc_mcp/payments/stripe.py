@@ -269,7 +269,7 @@ class StripeWallet(PaymentWallet):
         }
 
     async def _token(self, recovery: Mapping[str, Any], now: float, credential: SecretStr | None) -> str | Fate:
-        """Find the token again, or return what is known without it."""
+        """Find the token again, or return the ending that is known without it."""
         known = recovery.get("token_digest")
         if credential is not None:
             try:
@@ -296,7 +296,7 @@ class StripeWallet(PaymentWallet):
 
 
 def _fate_of(token: Mapping[str, Any], recovery: Mapping[str, Any], now: float) -> Fate:
-    """Return what a token's state proves. What it says about time counts only if our own clock agrees."""
+    """Return the ending that a token's state proves. Its times count only if our own clock agrees."""
     issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
     if type(issued_at) is not int or type(expires_at) is not int:
         issued_at = expires_at = 0

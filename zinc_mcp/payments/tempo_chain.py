@@ -110,7 +110,7 @@ class TempoNode:
         return _quantity(await self.ask("eth_call", [{"to": token, "data": data}, "latest"]))
 
     async def fate(self, recovery: Mapping[str, Any], now: float) -> Fate:
-        """Return what became of a transfer, from the facts that were kept when it was signed.
+        """Return the ending of a transfer, from the facts that were kept when it was signed.
 
         The newest block is read first, so that a transfer in it or before it can be found afterwards. A transfer is
         `unpaid` if that block and our own clock (`now`) are past the end of validity and neither a receipt nor a log

@@ -34,7 +34,7 @@ Ending = Literal["settled", "unpaid", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What is proved about one credential.
+    """The proved ending of one credential.
 
     `settled`: money moved. `unpaid`: money can never move any more. `open`: neither is proved.
     """
@@ -45,7 +45,7 @@ class Fate:
 
 
 SettlementLookup = Callable[[str], Awaitable[Fate]]
-"""Asks the sandbox what became of the challenge with this id."""
+"""Asks the sandbox for the ending of the challenge with this id."""
 
 OPEN = Fate("open")
 UNPAID = Fate("unpaid")
@@ -71,7 +71,7 @@ class PaymentWallet:
     """The base of all wallets. A wallet overrides what it does differently."""
 
     mode: Literal["live", "test", "sandbox"] = "live"
-    """Whose money it spends: `live` the owner's, `test` a test network's, `sandbox` nobody's."""
+    """Whose money it spends: `live` the owner's, `test` a test network's, `sandbox` imaginary money."""
     terms: Mapping[str, MethodTerms]
     """The accepted terms of each payment method, in the order of preference."""
 
@@ -100,7 +100,7 @@ class PaymentWallet:
         raise NotImplementedError
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Look up what became of a credential, and change nothing. `credential` is the header value, if it is kept."""
+        """Look up the ending of a credential, and change nothing. `credential` is the header value, if it is kept."""
         return OPEN
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:

@@ -96,7 +96,7 @@ async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
 def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
     check_form(sandbox.dialect, body, problems)
     if body.get("payment") is not None:
-        # `payment` has no documented meaning on this rail; a client that sends it means the other rail.
+        # `payment` has no documented meaning on this rail; a client that sends it wants the other rail.
         forbidden = {"type": "extra_forbidden", "loc": ["body", "payment"], "msg": "The challenge says how to pay"}
         raise AnsweredError(checks.invalid(sandbox.dialect, [forbidden]))
     # This rail has no balance that could be too low; the payment fails instead.

@@ -304,7 +304,7 @@ def outcome_of(body: Mapping[str, Any]) -> Outcome:
 def _decide(
     product: Mapping[str, Any], index: int, wishes: Mapping[str, Any]
 ) -> tuple[Line | None, Reason | None, Concession | None]:
-    """Return what is bought of one product, why the order fails because of it, and what is given up."""
+    """Return the bought line of one product, the reason why the order fails because of it, and the concession."""
     url: str = product["url"]
     wanted: int = product.get("quantity", 1)
     scenario = scenario_of(url)
@@ -322,7 +322,7 @@ def _decide(
 
 
 def charged_cents(lines: Sequence[Line], max_price: int) -> int:
-    """Return what the retailer charges, in US cents: never above `max_price`, unless that is 0."""
+    """Return the amount that the retailer charges, in US cents: never above `max_price`, unless that is 0."""
     natural, _ = listed_total(lines)
     # A whole percentage below the ceiling, because a real total hardly ever equals it.
     return natural if natural <= max_price else max(1, max_price * 95 // 100)

@@ -216,7 +216,7 @@ class ZincClient:
         return _members(_json_of(await self._get("/wallet/me", api_key)))
 
     async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
-        """Read what became of a practice payment. Only our sandbox has this endpoint."""
+        """Read the ending of a practice payment. Only our sandbox has this endpoint."""
         if not _CHALLENGE_ID.fullmatch(challenge_id):
             return {}
         return _members(_json_of(await self._get(f"/practice/settlements/{challenge_id}")))

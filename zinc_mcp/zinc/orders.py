@@ -107,7 +107,7 @@ class Address(Request):
 
     @model_validator(mode="after")
     def _city_is_given(self) -> "Address":
-        # None is a town near Turin.
+        # There is a town named None near Turin.
         if self.city.strip() in _NOT_GIVEN and (self.city.strip().capitalize(), self.country) != ("None", "IT"):
             raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
         return self

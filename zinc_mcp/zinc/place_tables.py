@@ -100,7 +100,7 @@ STATE_LEFT_OUT = frozenset(
     "AT BE BG BR CH CZ DE DK EE ES FI FR GB GR HR HU IE IT JP LI LT LU LV MC NL NO NZ PL PT RO RS RU SE SG SI SK TR "
     "TW UA".split()
 )
-"""Countries whose states are not compared: the postal code or the city implies the state, or nobody writes one."""
+"""Countries whose states are not compared: the postal code or the city implies it, or people leave it out."""
 
 STATES: dict[str, dict[str, str]] = {
     "AE": _regions("""AZ abu dhabi/abudhabi/au/ad, AJ ajman, DU dubai/dxb, FU fujairah/al fujairah/fuj,

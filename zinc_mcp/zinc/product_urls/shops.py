@@ -97,7 +97,7 @@ SHOPS = (
             ),
         ),
         # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.
-        variant=("gpo", "customid"),  # the amount of a gift card, what is engraved
+        variant=("gpo", "customid"),  # the amount of a gift card, and the text of an engraving
         offer=("smid", "condition", "offerlistingid", "offeringid", "almbrandid"),
         renamed=(("m", "smid"), ("seller", "smid"), ("merchant", "smid")),
     ),
@@ -300,7 +300,7 @@ SHOPS = (
     Shop(
         hosts=("1800flowers.com",),
         aliases=("ww11", "ww31", "m.ww11", "m.ww31"),
-        # A category's address can end in digits as well; nobody can order one.
+        # A category's address can end in digits as well, but it cannot be ordered.
         series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
         no_product=("/international/<any>", "/searchterm/<any>"),
         complete=False,
