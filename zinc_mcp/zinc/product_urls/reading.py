@@ -18,7 +18,7 @@ from zinc_mcp.zinc.product_urls.any_shop import (
     refuse_links_elsewhere,
     refuse_lists,
 )
-from zinc_mcp.zinc.product_urls.shops import LOOKED_UP, SHOPS, Series, Shop
+from zinc_mcp.zinc.product_urls.shops import SHOPS, Series, Shop
 from zinc_mcp.zinc.product_urls.url_parts import (
     ProductAddress,
     ProductUrlError,
@@ -38,6 +38,18 @@ _QUERY = re.compile(r"\?(?![^<]*>)")
 """The question mark of a form, and not one of a regular expression in it."""
 _WORDS = {"slug": "[^/]+", "any": "[^/]+(?:/[^/]+)*", "language": "[a-z]{2}(?:[-_][a-z]{2})?"}
 _CAPTURED = frozenset({"id", "store", "suffix", "offer", "beside"})
+_LOOKED_UP = {
+    "amazon.com": ("amazon", "[A-Z0-9]{10}"),
+    "amazon.co.uk": ("amazon-uk", "[A-Z0-9]{10}"),
+    "amazon.ca": ("amazon-ca", "[A-Z0-9]{10}"),
+    "amazon.de": ("amazon-de", "[A-Z0-9]{10}"),
+    "amazon.com.mx": ("amazon-mx", "[A-Z0-9]{10}"),
+    "amazon.fr": ("amazon-fr", "[A-Z0-9]{10}"),
+    "walmart.com": ("walmart", "[0-9]+"),
+    "bestbuy.com": ("bestbuy", "[A-Z][A-Z0-9]+"),  # the BSIN, not the SKU
+    "etsy.com": ("etsy", "[0-9]+"),
+}
+"""Zinc's name of each shop with product look-ups, and the pattern of ids (SDK 2026.10.16, `GET /products/{id}`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ def read_product_url(url: str) -> ProductAddress:
 
 def shop_product(address: ProductAddress) -> tuple[str, str] | None:
     """Return Zinc's retailer and product id for a product look-up; None if the address does not hold them."""
-    name, number = LOOKED_UP.get(address.shop_host, ("", ""))
+    name, number = _LOOKED_UP.get(address.shop_host, ("", ""))
     if not name or address.product_id is None or not re.fullmatch(number, address.product_id):
         return None
     return name, address.product_id

@@ -385,16 +385,3 @@ SHOPS = (
         complete=False,
     ),
 )
-
-LOOKED_UP = {
-    "amazon.com": ("amazon", "[A-Z0-9]{10}"),
-    "amazon.co.uk": ("amazon-uk", "[A-Z0-9]{10}"),
-    "amazon.ca": ("amazon-ca", "[A-Z0-9]{10}"),
-    "amazon.de": ("amazon-de", "[A-Z0-9]{10}"),
-    "amazon.com.mx": ("amazon-mx", "[A-Z0-9]{10}"),
-    "amazon.fr": ("amazon-fr", "[A-Z0-9]{10}"),
-    "walmart.com": ("walmart", "[0-9]+"),
-    "bestbuy.com": ("bestbuy", "[A-Z][A-Z0-9]+"),  # the BSIN, not the SKU
-    "etsy.com": ("etsy", "[0-9]+"),
-}
-"""Zinc's name of each shop with product look-ups, and the pattern of ids (SDK 2026.10.16, `GET /products/{id}`)."""
