@@ -2,7 +2,7 @@
 
     pip install cosmic-ray
     nice python -m bench.mutations --list
-    nice python -m bench.mutations journal/clocks payments/transaction --minutes 20
+    nice python -m bench.mutations journal/clocks payments/terms --minutes 20
 
 Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
 tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.

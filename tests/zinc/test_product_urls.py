@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from wanted import ADDRESS, intent
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.zinc.product_urls.reading import ProductUrlError, comparable, read_product_url, retailer_in, shop_product
+from zinc_mcp.zinc.product_urls.reading import comparable, read_product_url, retailer_in, shop_product
+from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 
 CORPUS = Path(__file__).parent / "twin_corpus"
 

@@ -27,7 +27,7 @@ from zinc_mcp.owner.policy import Policy, limits_of, objection
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails.rail import Rail, is_paying
 from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.places.same_place import place_of
+from zinc_mcp.zinc.places import place_of
 
 _ABOUT_NEW_ORDERS = frozenset(
     {

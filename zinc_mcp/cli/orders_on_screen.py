@@ -17,7 +17,8 @@ from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD, told_of
 from zinc_mcp.spending.doubts import why_in_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of
-from zinc_mcp.zinc.product_urls.reading import ProductUrlError, read_product_url
+from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 
 _HEADER = ("Opened (UTC offset)", "Money", "State", "Amount", "Items", "Key", "Order")
 _MOST_ITEMS = 3

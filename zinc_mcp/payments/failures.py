@@ -46,7 +46,7 @@ _SENTENCES: dict[RefusalReason, str] = {
     "origin": "The payment was asked for by another server than the configured one.",
     "method": "Zinc offers no payment method that the configured payment wallet can pay.",
     "intent": "Zinc asked for another kind of payment than a single charge.",
-    "header": "The payment would have to travel in a header that no payment belongs in.",
+    "header": "Zinc wants the payment in a header that is not for payments.",
     "amount_syntax": "The amount asked for is not written as a whole number.",
     "amount": "The amount asked for is not the price ceiling plus the expected fee.",
     "currency": "The payment was asked for in a currency that is not allowed.",
@@ -60,7 +60,7 @@ _SENTENCES: dict[RefusalReason, str] = {
     "expires_too_soon": "The payment has expired or is about to.",
     "expires_too_late": "The payment would stay valid for too long.",
     "digest": "The payment was asked for another order than the one that was sent.",
-    "transaction": "What the payment wallet signed is not exactly the payment that was asked for; it was thrown away.",
+    "transaction": "The payment wallet signed another payment than the one that was asked for; it was thrown away.",
     "gas": "The network fee of the payment could exceed its limit.",
     "funds": "The payment wallet does not hold enough for the price ceiling and the fee.",
     "wallet_refused": "The payment wallet refused to pay.",
@@ -74,7 +74,7 @@ _RETRY = frozenset({"expires_too_soon", "wallet_unavailable", "gas"})
 
 
 class PaymentError(ZincMcpError):
-    """A payment was not made, or it is not known whether it was."""
+    """No payment was made, or it is not known whether one was made."""
 
 
 class InvalidChallengeError(PaymentError, RefusedError):

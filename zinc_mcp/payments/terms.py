@@ -1,4 +1,4 @@
-"""The checks of a charge before anything is signed for it, with one reason to refuse for each lie.
+"""The checks of a charge before anything is signed for it. Each kind of lie has its own reason to refuse.
 
 draft-httpauth-payment-01, "Amount Verification": a client verifies amount, recipient, currency and validity window
 itself. The amount is not "at most": it is the price ceiling plus Zinc's fee, to the cent. A payment goes to exactly the
@@ -13,9 +13,8 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from zinc_mcp.payments.encoding import is_digest_of
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, ChargeRequest
+from zinc_mcp.payments.headers import Challenge, ChargeRequest, is_digest_of
 from zinc_mcp.proxies import is_loopback
 
 CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")
@@ -45,7 +44,7 @@ class MethodTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the charge of one order must look like, fixed before Zinc is asked."""
+    """The conditions for the charge of one order, fixed before Zinc is asked."""
 
     origin: str
     url: str
@@ -146,7 +145,7 @@ def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
 
 
 def _named(methods: set[str]) -> list[str]:
-    # A name outside the method registry is the server's own text, which is not repeated.
+    # An unknown name is the server's own text, which is not repeated.
     return sorted({method if method in _KNOWN_METHODS else "other" for method in methods})
 
 
@@ -282,7 +281,7 @@ def refuse_other_origin(url: str, origin: str) -> None:
 
 
 def is_private_or_encrypted(url: str) -> bool:
-    """Say whether nobody between can read what is sent to this address: it is https, or http to a loopback host."""
+    """Say whether only the other side can read a request to this address: it is https, or http to a loopback host."""
     place = _origin_of(url)
     return place is not None and (place[0] == "https" or (place[0] == "http" and is_loopback(place[1])))
 

@@ -17,7 +17,7 @@ from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.rails.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
-from zinc_mcp.zinc.client import PaymentAsked, ZincClient, agent_path, post_agent_order
+from zinc_mcp.zinc.client import PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -80,8 +80,8 @@ class AgentRail:
     ) -> Quote | Order:
         """Send the order unpaid, and check the one challenge that this wallet would pay."""
         conflict = None if on_conflict is None else _with_reference_only(on_conflict)
-        asked = await post_agent_order(
-            self._client, self._path, body, None, _with_reference_only(on_headers), on_conflict=conflict
+        asked = await self._client.create_agent_order(
+            self._path, body, None, _with_reference_only(on_headers), on_conflict=conflict
         )
         if not isinstance(asked, PaymentAsked):
             return asked
@@ -132,8 +132,8 @@ class AgentRail:
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
         conflict = None if on_conflict is None else _with_reference_only(on_conflict)
-        order = await post_agent_order(
-            self._client, self._path, body, paid, _with_reference_only(on_headers), leaving, conflict
+        order = await self._client.create_agent_order(
+            self._path, body, paid, _with_reference_only(on_headers), leaving, conflict
         )
         if isinstance(order, PaymentAsked):  # only an unpaid request has this answer
             raise AssertionError

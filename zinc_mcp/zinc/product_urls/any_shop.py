@@ -12,8 +12,17 @@ Shopify, OpenCart and Zen Cart as they ship. A rule stands here only if it can m
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from urllib.parse import unquote
 
-from zinc_mcp.zinc.product_urls.url_parts import Parameter, UrlParts, undone
+from zinc_mcp.zinc.product_urls.url_parts import (
+    Parameter,
+    ProductAddress,
+    ProductUrlError,
+    UrlParts,
+    registrable,
+    undone,
+    with_query,
+)
 
 _TRACKING = frozenset(
     "itm_source itm_medium itm_campaign itm_content itm_term int_source gclid gclsrc gbraid wbraid dclid gad_source "
@@ -36,6 +45,9 @@ in these count as likely the same product."""
 _SHOPIFY_TRACKING = frozenset(
     "_pos _sid _ss _psq _fid _v _x pr_prod_strat pr_rec_id pr_rec_pid pr_ref_pid pr_seq shpxid nosto nosto_source "
     "syclid".split()
+)
+_SHOPIFY = re.compile(
+    r"(?P<locale>/[a-z]{2}(?:-[a-z]{2,4})?)?(?P<collection>/collections/[^/]+)?/products/(?P<handle>[^/]+)"
 )
 _SURE_SHOPIFY_TRACKING = frozenset({"ref", "currency", "country"})
 
@@ -98,6 +110,7 @@ _TARGETS = frozenset(
     "url u rd murl ued mpre location redirect redirect_url redirecturl redirect_to redirect_uri redir dest destination "
     "target goto deeplink vc_url btn_url adurl gr_url urllink _td_deeplink".split()
 )
+_IMPACT = re.compile(r"/[cm]/[0-9]+/[0-9]+/[0-9]+(?:/.*)?")
 _SCHEME = re.compile(r"https?:[/\\]", re.IGNORECASE)
 _BARE_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}/", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"[/\\]{2}[a-z0-9-]+\.[a-z]", re.IGNORECASE)
@@ -108,58 +121,46 @@ def is_tracking(name: str) -> bool:
     return name in _TRACKING or name.startswith(_TRACKING_BEGIN)
 
 
-def may_be_tracking(name: str) -> bool:
-    """Say whether a parameter, in lower case, is a tracking parameter in most shops."""
-    return name in _PERHAPS_TRACKING
-
-
-def is_shopify_tracking(name: str, *, sure: bool) -> bool:
-    """Say whether a parameter, in lower case, is a tracking parameter of Shopify; `sure`: this is certainly Shopify."""
-    return name in _SHOPIFY_TRACKING or (sure and name in _SURE_SHOPIFY_TRACKING)
-
-
-def chooses_variant(name: str) -> bool:
-    """Say whether a parameter, in lower case, usually chooses a variant."""
-    return name in _VARIANT or name.startswith(_VARIANT_BEGIN)
-
-
-def chooses_offer(name: str) -> bool:
-    """Say whether a parameter, in lower case, usually chooses a seller, a condition or a subscription."""
-    return name in _OFFER
-
-
-def is_one_number(name: str) -> bool:
-    """Say whether a parameter, in lower case, usually holds one number of a product, a variant or an offer."""
-    return name in _ONE_NUMBER
-
-
 def is_named(name: str, names: tuple[str, ...]) -> bool:
     """Say whether a name is among `names`, in which a trailing `*` stands for any ending."""
     return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in names)
 
 
-def is_short(host: str) -> bool:
-    """Say whether a host serves short links."""
-    return host in _SHORT or host.endswith(_SHORT_END)
+def refuse_links_elsewhere(parts: UrlParts) -> None:
+    """Refuse short links, redirects, and any address that holds another address.
+
+    Raises:
+        ProductUrlError: it is one of these.
+    """
+    if parts.host in _SHORT or parts.host.endswith(_SHORT_END):
+        raise ProductUrlError("is a short link; give the page it leads to")
+    carried = [each for each in parts.query if not is_tracking(each.name)]
+    if parts.host.startswith("api.") and registrable(parts.host) != parts.host:
+        raise ProductUrlError("is for programs and no page of a shop; give the page of one product")
+    if (
+        parts.host in _REDIRECT
+        or parts.host.endswith(_REDIRECT_END)
+        or _REDIRECT_START.fullmatch(parts.host)
+        or (_IMPACT.fullmatch(parts.path) and any(each.name == "u" for each in carried))
+    ):
+        raise ProductUrlError("is a redirect link; give the page it leads to")
+    for each in carried:
+        if _holds_target(each.name, undone(each.value)) or _SCHEME.search(undone(each.key)):
+            raise ProductUrlError(
+                f"carries another address in `{undone(each.key)[:40]}`, as redirect links do; give the page it leads "
+                "to, or leave that parameter out"
+            )
+    if _SCHEME.search(undone(parts.raw_path)) or _SCHEME.search(undone(choosing_fragment(parts))):
+        raise ProductUrlError("carries another address in itself, as redirect links do; give the page it leads to")
 
 
-def is_redirect(host: str) -> bool:
-    """Say whether a host only redirects to other pages."""
-    return host in _REDIRECT or host.endswith(_REDIRECT_END) or _REDIRECT_START.fullmatch(host) is not None
-
-
-def holds_target(name: str, value: str) -> bool:
+def _holds_target(name: str, value: str) -> bool:
     """Say whether a parameter (name in lower case, value without escapes) holds the address of another page."""
     return (
-        carries_address(value)
+        _SCHEME.search(value) is not None
         or _NO_SCHEME.match(value) is not None
         or (name in _TARGETS and (value[:1] in ("/", "\\") or _BARE_HOST.match(value) is not None))
     )
-
-
-def carries_address(text: str) -> bool:
-    """Say whether a text without escapes holds an absolute address."""
-    return _SCHEME.search(text) is not None
 
 
 _LOCALE = r"(?:/[a-z]{2}(?:[-_][a-z]{2,4})?)?"
@@ -206,25 +207,21 @@ _MAGENTO_ORIGIN = frozenset({"s", "category"})
 """The product's words, and the category that a visitor came from. Neither chooses anything."""
 
 
-class NotOneProductError(ValueError):
-    """An address that is certainly not the page of one product. Its text ends a sentence about the address."""
-
-
 def refuse_lists(parts: UrlParts) -> None:
     """Refuse an address that is not the page of one product in any shop.
 
     Raises:
-        NotOneProductError: it is a page of search results, a cart, an action on a cart, a category or a list.
+        ProductUrlError: it is a page of search results, a cart, an action on a cart, a category or a list.
     """
     given = {each.name: undone(each.value).lower() for each in parts.query}
     segments = {segment.lower() for segment in parts.path.split("/")}
     front = parts.path.lower() in _FRONT
     if _searches(given, segments):
-        raise NotOneProductError("is a page of search results; give the page of one product")
+        raise ProductUrlError("is a page of search results; give the page of one product")
     if _fills_cart(parts.path, given):
-        raise NotOneProductError("is a cart or fills one; give the page of one product")
+        raise ProductUrlError("is a cart or fills one; give the page of one product")
     if _lists(parts, given, front=front):
-        raise NotOneProductError("is a list or another page without one product; give the page of one product")
+        raise ProductUrlError("is a list or another page without one product; give the page of one product")
 
 
 def refuse_two_numbers(path: str, fields: Sequence[Parameter]) -> None:
@@ -233,19 +230,19 @@ def refuse_two_numbers(path: str, fields: Sequence[Parameter]) -> None:
     Of two values of one parameter, some servers use the first, some the last, some both.
 
     Raises:
-        NotOneProductError: a parameter with such a number has two values.
+        ProductUrlError: a parameter with such a number has two values.
     """
     values: dict[str, set[str]] = {}
     for each in fields:
-        if each.value and is_one_number(each.name):
+        if each.value and each.name in _ONE_NUMBER:
             values.setdefault(each.name, set()).add(each.value)
     segments = path.split("/")
     for name, value in pairwise(segments):
-        if is_one_number(name.lower()) and any(map(str.isdigit, value)):
+        if name.lower() in _ONE_NUMBER and any(map(str.isdigit, value)):
             values.setdefault(f"/{name.lower()}/", set()).add(value)
     for name, told in values.items():
         if len(told) > 1:
-            raise NotOneProductError(f"can be read in two ways: it has two values of {undone(name)}; give one")
+            raise ProductUrlError(f"can be read in two ways: it has two values of {undone(name)}; give one")
 
 
 def magento_page(path: str, fields: Sequence[Parameter]) -> tuple[str, list[Parameter]] | None:
@@ -254,7 +251,7 @@ def magento_page(path: str, fields: Sequence[Parameter]) -> tuple[str, list[Para
     Magento reads the pairs of the path and the query as one set of parameters, so either may hold the number.
 
     Raises:
-        NotOneProductError: it names two products, or none.
+        ProductUrlError: it names two products, or none.
     """
     page = _MAGENTO.fullmatch(path)
     if page is None:
@@ -265,7 +262,7 @@ def magento_page(path: str, fields: Sequence[Parameter]) -> tuple[str, list[Para
     numbers |= {each.value for each in fields if each.name == "id" and each.value}
     if len(numbers) != 1:
         many = "can be read in two ways: it has two values of id; give one"
-        raise NotOneProductError(many if numbers else "names no product; give the page of one product")
+        raise ProductUrlError(many if numbers else "names no product; give the page of one product")
     before = re.sub("/index[.]php$", "", page["before"], flags=re.IGNORECASE)
     rest = sorted(pair for pair in pairs if pair[0].lower() not in _MAGENTO_ORIGIN | {"id"})
     spelled = "".join(f"/{name}/{value}" for name, value in [("id", numbers.pop()), *rest])
@@ -303,3 +300,71 @@ def _lists(parts: UrlParts, given: dict[str, str], *, front: bool) -> bool:
         or (front and given.get("main_page") in _ZEN_CART_LISTS)
         or (front and not {"product_cat", "product_tag"}.isdisjoint(given) and "product" not in given)
     )
+
+
+def address_by_words(url: str, parts: UrlParts, host: str, tracking: tuple[str, ...] = ()) -> ProductAddress:
+    """Return the address of a page without a known number. Its words and parameters identify the product."""
+    fields = [each for each in parts.query if not (is_tracking(each.name) or is_named(each.name, tracking))]
+    fragment = choosing_fragment(parts)
+    path = parts.path
+    market = ""
+    refuse_two_numbers(path, fields)
+    if (magento := magento_page(path, fields)) is not None:
+        path, fields = magento
+    if shopify := _SHOPIFY.fullmatch(path):
+        sure = host.endswith(".myshopify.com") or shopify["collection"] is not None
+        handle = shopify["handle"].lower() if sure else shopify["handle"]
+        if sure and handle.endswith((".json", ".js", ".md")):
+            raise ProductUrlError("is the product's data and not its page; leave out what follows the last dot")
+        market, path = shopify["locale"] or "", f"/products/{handle}"
+        fields = [
+            each
+            for each in fields
+            if each.name not in _SHOPIFY_TRACKING and not (sure and each.name in _SURE_SHOPIFY_TRACKING)
+        ]
+        fields = _with_single_values(fields, ("variant", "selling_plan"))
+    elif host.endswith(".myshopify.com"):
+        raise ProductUrlError("is no product page; give the page of one product, with /products/ and its name")
+    if not path and not fields and not fragment.startswith(("/", "!")):
+        raise ProductUrlError("is a shop's front page; give the page of one product")
+    kept = sorted(fields, key=lambda each: each.key)  # stable: the order of two values of one name may matter to a shop
+    variants = [each for each in kept if each.name in _VARIANT or each.name.startswith(_VARIANT_BEGIN)]
+    offers = [each for each in kept if each.name in _OFFER]
+    rest = [each for each in kept if each not in variants and each not in offers and each.name not in _PERHAPS_TRACKING]
+    canonical = with_query(f"{host}{market}{path}", list(dict.fromkeys(each.spelled for each in kept)))
+    return ProductAddress(
+        url=url,
+        host=parts.host,
+        retailer=registrable(host),
+        product_id=None,
+        canonical=f"{canonical}#{fragment}" if fragment else canonical,
+        product=with_query(f"{host}{path}", list(dict.fromkeys(each.spelled for each in rest)))
+        + (f"#{fragment}" if fragment.startswith(("/", "!")) and not path.strip("/") else ""),
+        choices=tuple((unquote(each.key), unquote(each.value)) for each in variants + offers)
+        + ((("fragment", unquote(fragment)),) if fragment else ()),
+        chooses_seller=bool(offers),
+        chooses_variant=bool(variants or fragment),
+    )
+
+
+def choosing_fragment(parts: UrlParts) -> str:
+    """Return a fragment that may choose a variant or a page, without tracking fields; empty for any other fragment.
+
+    PrestaShop 1.6 has `#/26-size-m`, Magento `#93=52&142=167`, single-page shops `#!/…` and `#/…`.
+    """
+    if parts.fragment.startswith(("/", "!")):
+        return parts.fragment if parts.fragment.strip("/!") else ""
+    fields = [each for each in parts.fragment_fields if not is_tracking(each.name)]
+    return "&".join(sorted(each.spelled for each in fields)) if any(each.value for each in fields) else ""
+
+
+def _with_single_values(fields: list[Parameter], names: tuple[str, ...]) -> list[Parameter]:
+    """Return fields without the empty ones among these names.
+
+    Raises:
+        ProductUrlError: one of these names has two values.
+    """
+    for name in names:
+        if len({each.value for each in fields if each.name == name and each.value}) > 1:
+            raise ProductUrlError(f"can be read in two ways: it has two values of {name}; give one")
+    return [each for each in fields if each.value or each.name not in names]

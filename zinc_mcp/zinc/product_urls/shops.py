@@ -97,7 +97,7 @@ SHOPS = (
             ),
         ),
         # `th` and `psc` choose on the page of a family; an order says its variant in a field of its own.
-        variant=("gpo", "customid"),  # the amount of a gift card, what is engraved
+        variant=("gpo", "customid"),  # the amount of a gift card, and the text of an engraving
         offer=("smid", "condition", "offerlistingid", "offeringid", "almbrandid"),
         renamed=(("m", "smid"), ("seller", "smid"), ("merchant", "smid")),
     ),
@@ -300,7 +300,7 @@ SHOPS = (
     Shop(
         hosts=("1800flowers.com",),
         aliases=("ww11", "ww31", "m.ww11", "m.ww31"),
-        # A category's address can end in digits as well; nobody can order one.
+        # A category's address can end in digits as well, but it cannot be ordered.
         series=(Series("[0-9]{4,7}", "/-{id}", ("/<_:[^/]*>-<id>", "/product.do?basecode=<id>")),),
         no_product=("/international/<any>", "/searchterm/<any>"),
         complete=False,
@@ -385,16 +385,3 @@ SHOPS = (
         complete=False,
     ),
 )
-
-LOOKED_UP = {
-    "amazon.com": ("amazon", "[A-Z0-9]{10}"),
-    "amazon.co.uk": ("amazon-uk", "[A-Z0-9]{10}"),
-    "amazon.ca": ("amazon-ca", "[A-Z0-9]{10}"),
-    "amazon.de": ("amazon-de", "[A-Z0-9]{10}"),
-    "amazon.com.mx": ("amazon-mx", "[A-Z0-9]{10}"),
-    "amazon.fr": ("amazon-fr", "[A-Z0-9]{10}"),
-    "walmart.com": ("walmart", "[0-9]+"),
-    "bestbuy.com": ("bestbuy", "[A-Z][A-Z0-9]+"),  # the BSIN, not the SKU
-    "etsy.com": ("etsy", "[0-9]+"),
-}
-"""Zinc's name of each shop with product look-ups, and the pattern of ids (SDK 2026.10.16, `GET /products/{id}`)."""

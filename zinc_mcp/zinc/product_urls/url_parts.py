@@ -1,4 +1,7 @@
-"""The parts of a URL in one spelling (RFC 3986, section 6.2.2), and what makes a URL unreadable or ambiguous."""
+"""The parts of a URL in one spelling (RFC 3986, section 6.2.2), and of a product's address.
+
+A URL that cannot be read, or that can be read in two ways, is refused.
+"""
 
 import re
 from dataclasses import dataclass
@@ -48,8 +51,37 @@ _SESSION = re.compile(r";(?:jsessionid|phpsessid)(?:=[^/;]*)?", re.IGNORECASE)
 _TWO_WAYS = "can be read in two ways; give the plain product page"
 
 
-class UrlPartsError(ValueError):
-    """A URL that is unreadable or ambiguous. The error's text ends a sentence that begins with the URL."""
+class ProductUrlError(ValueError):
+    """An address that is not the page of one product. Its text ends a sentence about the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductAddress:
+    """The parts of a product's address. Only `url` is ever sent, or shown as the address."""
+
+    url: str
+    """The address byte for byte as it was given."""
+    host: str
+    """The host for display: in ASCII, without `www.`."""
+    retailer: str
+    """The domain that the shop registered; for an alias of a shop, the shop's domain."""
+    product_id: str | None
+    """The shop's own number in one spelling, if the shop is known."""
+    canonical: str
+    """A form that is equal for two addresses of the same purchase."""
+    product: str
+    """A form that is equal for two addresses of one product, whatever variant, seller or sister shop they choose."""
+    choices: tuple[tuple[str, str], ...]
+    """Names and values of the parts that choose a variant, a seller, a condition or a subscription."""
+    chooses_seller: bool
+    """Whether it chooses a seller or another offer; the page's own price and seller are then not that offer's."""
+    chooses_variant: bool
+    """Whether it chooses a variant."""
+
+    @property
+    def shop_host(self) -> str:
+        """The host of the shop: `amazon.com` for its aliases, but `business.walmart.com` for that shop of its own."""
+        return re.split("[/?#]", self.canonical, maxsplit=1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +124,28 @@ def split_url(url: str) -> UrlParts:
     """Return the parts of a direct https URL of a public host.
 
     Raises:
-        UrlPartsError: it is no such URL, or it is ambiguous.
+        ProductUrlError: it is no such URL, or it is ambiguous.
     """
     if len(url) > MAX_URL:
-        raise UrlPartsError(f"is longer than {MAX_URL} characters; give the plain product page")
+        raise ProductUrlError(f"is longer than {MAX_URL} characters; give the plain product page")
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise UrlPartsError("contains spaces or invisible characters; give the plain product page")
+        raise ProductUrlError("contains spaces or invisible characters; give the plain product page")
     try:
         parts = urlsplit(url)
         port = parts.port
         host = ascii_host(parts.hostname or "")
     except ValueError:  # UnicodeError is one
-        raise UrlPartsError(
+        raise ProductUrlError(
             "is not a URL; give the product page, such as https://www.amazon.com/dp/B07JGBW826"
         ) from None
     if parts.scheme != "https":
-        raise UrlPartsError("must start with https://")
+        raise ProductUrlError("must start with https://")
     if parts.username is not None or parts.password is not None or port not in (None, 443):
-        raise UrlPartsError("must not carry a user name, a password or a port")
+        raise ProductUrlError("must not carry a user name, a password or a port")
     # A last label that starts with a digit makes it an address in one of its spellings (URL Standard, "ends in a
     # number"), and one with a colon was no host above.
     if "." not in host or not host.rpartition(".")[2][:1].isalpha():
-        raise UrlPartsError("must name a retailer's public host")
+        raise ProductUrlError("must name a retailer's public host")
     return _spelled(parts, host)
 
 
@@ -145,7 +177,7 @@ def read_fields(query: str) -> tuple[Parameter, ...]:
 def _spelled(parts: SplitResult, host: str) -> UrlParts:
     path, hides_slash = _path(parts.path)
     if _has_control(parts.query) or _has_control(parts.fragment):
-        raise UrlPartsError(_TWO_WAYS)
+        raise ProductUrlError(_TWO_WAYS)
     fragment = parts.fragment.partition(":~:")[0]  # a text directive marks text on the page (WICG, Text Fragments)
     return UrlParts(
         host=host,
@@ -162,17 +194,17 @@ def _path(raw: str) -> tuple[str, bool]:
     """Return a path in one spelling, and whether a segment holds an escaped slash.
 
     Raises:
-        UrlPartsError: it has a dot segment, a backslash or a control character, in any spelling.
+        ProductUrlError: it has a dot segment, a backslash or a control character, in any spelling.
     """
     segments: list[str] = []
     hides_slash = False
     for segment in raw.split("/"):
         plain = undone(segment)
         if "\\" in plain or _has_control(segment):
-            raise UrlPartsError(_TWO_WAYS)
+            raise ProductUrlError(_TWO_WAYS)
         # RFC 3986 resolves dot segments, escaped or not. Servers with path parameters cut the parameters first.
         if any(part.partition(";")[0] in (".", "..") for part in plain.split("/")):
-            raise UrlPartsError(_TWO_WAYS)
+            raise ProductUrlError(_TWO_WAYS)
         hides_slash = hides_slash or "/" in plain
         if kept := _SESSION.sub("", segment):
             segments.append(quote(_unescaped(kept), safe=_KEPT_IN_PATHS, errors="replace"))
@@ -201,3 +233,10 @@ def _decoded(text: str) -> str:
 
 def _has_control(text: str) -> bool:
     return any(character < " " or "\x7f" <= character <= "\x9f" for character in undone(text))
+
+
+def with_query(page: str, fields: list[str]) -> str:
+    """Return a page with these fields in its query."""
+    if not fields:
+        return page
+    return f"{page}{'&' if '?' in page else '?'}{'&'.join(fields)}"

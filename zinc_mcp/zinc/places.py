@@ -1,19 +1,16 @@
 """Compare two postal addresses: are they one person at one place? And print an address for a person.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
-are one place, they stay two: neighbours must never be confused. The tables are in `place_tables`, `street_tables` and
-`english_tables`.
+are one place, they stay two: neighbours must never be confused. The tables are in `place_tables` and `street_tables`.
 """
 
 import functools
 import re
 
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.places import english_tables as english
-from zinc_mcp.zinc.places import place_tables as places
-from zinc_mcp.zinc.places import street_tables as streets
-from zinc_mcp.zinc.places.english_tables import ENGLISH, ENGLISH_WORDS
-from zinc_mcp.zinc.places.letters import fold, folded_characters, in_cyrillic, joined, words_of
+from zinc_mcp.zinc import place_tables, street_tables
+from zinc_mcp.zinc.letters import fold, folded_characters, in_cyrillic, joined, words_of
+from zinc_mcp.zinc.orders import Address
+from zinc_mcp.zinc.street_tables import ENGLISH, ENGLISH_WORDS
 
 Words = list[tuple[str, str]]
 """Words, each with the separator before it. A word in capitals is our name for a class of spellings."""
@@ -39,12 +36,15 @@ _FLAT_FIRST = {"CA": "-", "AU": "/", "NZ": "/"}
 
 def street_words(country: str, text: str) -> Words:
     """Return the words of a street line of a country whose streets are not written in English."""
-    if country in streets.COUNTED:
-        text = re.sub(f"[{_NUMERALS}十]+{streets.COUNTED[country]}", lambda number: _in_digits(number[0]), text)
-    for pattern, replacement in (*streets.REWRITES.get(country, ()), *streets.SHORTER.get(country, ())):
+    if country in street_tables.COUNTED:
+        text = re.sub(f"[{_NUMERALS}十]+{street_tables.COUNTED[country]}", lambda number: _in_digits(number[0]), text)
+    for pattern, replacement in (*street_tables.REWRITES.get(country, ()), *street_tables.SHORTER.get(country, ())):
         text = re.sub(pattern, replacement, text)
-    classes, first = streets.WORDS.get(country, {}), streets.FIRST_WORDS.get(country, {})
-    dropped, movable = streets.DROPPED.get(country, frozenset()), streets.TYPES_ANYWHERE.get(country, frozenset())
+    classes, first = street_tables.WORDS.get(country, {}), street_tables.FIRST_WORDS.get(country, {})
+    dropped, movable = (
+        street_tables.DROPPED.get(country, frozenset()),
+        street_tables.TYPES_ANYWHERE.get(country, frozenset()),
+    )
     words: Words = []
     moved: Words = []
     given = words_of(_PO_BOX.sub(" pobox ", text))
@@ -74,13 +74,13 @@ def english_street_words(country: str, text: str, *, parts: bool = False) -> Wor
         text: both lines, in folded characters.
         parts: only move the flat, and leave every other word unchanged.
     """
-    for pattern, replacement in streets.REWRITES.get(country, ()):
+    for pattern, replacement in street_tables.REWRITES.get(country, ()):
         text = re.sub(pattern, replacement, text)
     text = _GLUED.sub(r"\1 ", _INITIALS.sub(r"\1", _PO_BOX.sub(" pobox ", text)))
     for road, name in _ROADS if country == "US" else ():
         text = road.sub(name, text)
-    units = english.UNITS.get(country, {})
-    words = [(gap, english.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
+    units = street_tables.UNITS.get(country, {})
+    words = [(gap, street_tables.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
     rest, inside = _take_units_out(country, words, units)
     if country in _FLAT_FIRST and len(rest) > 2 and not any(kind == "UNIT" for kind, _ in inside):
         (_, flat), (gap, number) = rest[:2]
@@ -141,8 +141,8 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
     A word is a direction only right after the number, or at the end after a street type. `E Street` is not
     `East Street`: a letter is a direction only if a name is left without it.
     """
-    classes = english.ENGLISH_WORDS | english.ENGLISH_WORDS_OF.get(country, {})
-    directions = english.DIRECTIONS | (english.FRENCH_DIRECTIONS if country == "CA" else {})
+    classes = street_tables.ENGLISH_WORDS | street_tables.ENGLISH_WORDS_OF.get(country, {})
+    directions = street_tables.DIRECTIONS | (street_tables.FRENCH_DIRECTIONS if country == "CA" else {})
     named = [(gap, classes.get(word, word)) for gap, word in words]
     if len(words) < 3 or not words[0][1][0].isdigit():
         return named
@@ -152,7 +152,7 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
     turned = raw[last] in directions
     has_name = any(word not in directions for word in raw[first : last - 1])  # Avenue E has none
     grid = country == "US" and raw[last - 1].isdigit() and raw[last - 2] in directions  # 842 E 1700 S
-    french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
+    french = country == "CA" and raw[1] in street_tables.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
     if not french and raw[first] in directions and _is_name(raw, named, first + 1):
         named[first] = (" ", directions[raw[first]])
     ends = len(words)
@@ -160,7 +160,7 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
         named[last] = (" ", directions[raw[last]])
         ends = last
     if french and ends > 2:
-        named = [named[0], *named[2:ends], (" ", english.FRENCH_TYPES[raw[1]]), *named[ends:]]
+        named = [named[0], *named[2:ends], (" ", street_tables.FRENCH_TYPES[raw[1]]), *named[ends:]]
     return named
 
 
@@ -191,19 +191,19 @@ def place_of(address: Address) -> tuple[str, ...]:
     """
     code = _code(address.country, address.postal_code)
     country = address.country
-    if country in places.US_POSTED and re.fullmatch(places.CODE_PARTS["US"], code):
+    if country in place_tables.US_POSTED and re.fullmatch(place_tables.CODE_PARTS["US"], code):
         country = "US"
-    whole = places.CODE_PARTS.get(country)
+    whole = place_tables.CODE_PARTS.get(country)
     if whole is not None and (parts := re.fullmatch(whole, code)):
         code = parts[1]
-    settles = places.CODE_SETTLES.get(country)
+    settles = place_tables.CODE_SETTLES.get(country)
     # A filler in the place of a code (00000) implies nothing, whatever digits a code has.
-    settled = settles is not None and bool(re.fullmatch(settles, code)) and not re.fullmatch(places.FILLERS, code)
+    settled = settles is not None and bool(re.fullmatch(settles, code)) and not re.fullmatch(place_tables.FILLERS, code)
     return (
         _name(country, address),
         _street_of(country, address, settled=settled),
         "" if settled else _city(country, address.city),
-        "" if settled or country in places.STATE_LEFT_OUT else _state(country, address.state or ""),
+        "" if settled or country in place_tables.STATE_LEFT_OUT else _state(country, address.state or ""),
         code,
         country,
     )
@@ -237,8 +237,8 @@ def shown_lines(address: Address) -> list[str]:
 
 
 def _characters(country: str, text: str) -> str:
-    text = folded_characters(text, places.LETTERS.get(country))
-    return in_cyrillic(text) if country in places.CYRILLIC else text
+    text = folded_characters(text, place_tables.LETTERS.get(country))
+    return in_cyrillic(text) if country in place_tables.CYRILLIC else text
 
 
 def _name(country: str, address: Address) -> str:
@@ -246,14 +246,14 @@ def _name(country: str, address: Address) -> str:
     words = [word for _, word in words_of(text)]
     while len(words) > 2 and _is_title(country, words[0]) and len(words[1]) > 1:
         words = words[1:]
-    if country in places.FAMILY_NAME_FIRST and len(words) == 2:
+    if country in place_tables.FAMILY_NAME_FIRST and len(words) == 2:
         words.sort()
     # `Mc Donald` is `McDonald`, but `Ann Alee` is not `Anna Lee`, so the first name is kept apart.
     return " ".join([*words[:1], joined([(" ", word) for word in words[1:]])])
 
 
 def _is_title(country: str, word: str) -> bool:
-    return word in places.TITLES or (country == "FR" and word == "m")
+    return word in place_tables.TITLES or (country == "FR" and word == "m")
 
 
 def _street_of(country: str, address: Address, *, settled: bool) -> str:
@@ -271,7 +271,7 @@ def _street_of(country: str, address: Address, *, settled: bool) -> str:
 
 def _without_city(text: str, city: str, *, settled: bool) -> str:
     """Return a Japanese line without prefecture and city, which people write in it or in separate fields."""
-    for prefecture in places.PREFECTURES:
+    for prefecture in place_tables.PREFECTURES:
         text, city = text.removeprefix(prefecture).lstrip(), city.removeprefix(prefecture).lstrip()
     text = text.removeprefix(city).lstrip()
     return _BEFORE_THE_TOWN.sub("", text).lstrip() if settled else text
@@ -279,7 +279,7 @@ def _without_city(text: str, city: str, *, settled: bool) -> str:
 
 def _city(country: str, city: str) -> str:
     text = _characters(country, city).strip()
-    for pattern, replacement in places.CITY_REWRITES.get(country, ()):
+    for pattern, replacement in place_tables.CITY_REWRITES.get(country, ()):
         text = re.sub(pattern, replacement, text).strip()
     words = words_of(text)
     if country in ENGLISH:
@@ -290,25 +290,25 @@ def _city(country: str, city: str) -> str:
 @functools.cache
 def _city_names(country: str) -> dict[str, str]:
     """Return the first name of each city that has several names, by every name."""
-    cities = [[fold(name) for name in names.split("/")] for names in places.CITIES.get(country, "").split(",")]
+    cities = [[fold(name) for name in names.split("/")] for names in place_tables.CITIES.get(country, "").split(",")]
     return {name: names[0] for names in cities for name in names if name}
 
 
 def _state(country: str, state: str) -> str:
     text = folded_characters(state).strip()
-    for pattern, replacement in places.STATE_REWRITES.get(country, ()):
+    for pattern, replacement in place_tables.STATE_REWRITES.get(country, ()):
         text = re.sub(pattern, replacement, text).strip()
     name = fold(text)
-    return places.STATES.get(country, {}).get(name, name)
+    return place_tables.STATES.get(country, {}).get(name, name)
 
 
 def _code(country: str, code: str) -> str:
-    if country in places.NO_CODES:
+    if country in place_tables.NO_CODES:
         return ""
     text = "".join(character for character in folded_characters(code) if character.isalnum())
-    for prefix in places.CODE_PREFIXES.get(country, ()):
+    for prefix in place_tables.CODE_PREFIXES.get(country, ()):
         if text.startswith(prefix) and text[len(prefix) : len(prefix) + 1].isdigit():
             text = text.removeprefix(prefix)
-    if country in places.FILLED_CODES and re.fullmatch(places.FILLERS, text):
+    if country in place_tables.FILLED_CODES and re.fullmatch(place_tables.FILLERS, text):
         return ""
     return text
