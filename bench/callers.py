@@ -1,11 +1,13 @@
-"""Servers started as hosts start them, and callers that cost as little as possible beside them.
+"""Starts servers as hosts do, and calls their tools at the least cost.
 
-A caller speaks JSON-RPC by itself: a client library would be most of what is measured, and dilute every ratio.
+A caller speaks JSON-RPC by itself: with a client library, most of the time measured would be the library's.
 """
 
 import asyncio
+import itertools
 import json
 import os
+import secrets
 import socket
 import sys
 import time
@@ -27,6 +29,7 @@ _MODERN = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "0"},
 }
 _LINE = 4 * 1024 * 1024
+_PORTS = itertools.count(secrets.randbelow(12_000))
 
 
 class Caller(Protocol):
@@ -41,7 +44,7 @@ class Caller(Protocol):
 async def started(
     program: Sequence[str], variables: Mapping[str, str], stderr: int | None = asyncio.subprocess.DEVNULL
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Start `python` with these arguments and, of our own, only these variables; it ends at the end."""
+    """Start `python` with these arguments; of our own variables it has only these. It ends with the context."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "BENCH_"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -92,7 +95,7 @@ class Stdio:
         self._reading: asyncio.Task[None] | None = None
 
     async def opened(self) -> None:
-        """Shake hands where the era has that."""
+        """Do the handshake, in the era that has one."""
         if self._era == "legacy":
             await self.asked("initialize", HELLO)
             self._in.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
@@ -105,7 +108,7 @@ class Stdio:
             self._reading = asyncio.create_task(self._read())
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._in.write(_request(number, method, parameters, self._era) + b"\n")
+        self._in.write(request(number, method, parameters, self._era) + b"\n")
         return await asyncio.wait_for(answer, PATIENCE)
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
@@ -124,7 +127,7 @@ class Stdio:
 
 
 class Http:
-    """A server at `/mcp` of a port, by as many kept connections as there are calls at once."""
+    """A server at `/mcp` of a port, with a kept connection for each call at the same time."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
@@ -133,13 +136,13 @@ class Http:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
         """See `Caller.call`."""
-        body = _request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
+        body = request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
         headers = f"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n{self._bearer}"
         connection = await _kept(self._idle, self._port)
         content = await connection.post("/mcp", body, headers)
         self._idle.append(connection)
         if not content.startswith(b"{"):
-            content = next(line[6:] for line in content.splitlines() if line.startswith(b"data: {"))
+            content = event_message(content)
         return _result(json.loads(content))
 
     def close(self) -> None:
@@ -149,7 +152,7 @@ class Http:
 
 
 class Sse:
-    """A server at `/sse` of a port: requests by POST, all answers on one stream. The handshake era's transport."""
+    """A server at `/sse` of a port: requests by POST, all answers on one stream. A transport of the older era."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
@@ -162,7 +165,7 @@ class Sse:
         self._reading: asyncio.Task[None] | None = None
 
     async def opened(self) -> None:
-        """Open the stream and shake hands."""
+        """Open the stream and do the handshake."""
         self._stream = await Connection.opened(self._port)
         self._path = await self._stream.subscribe("/sse", self._bearer)
         self._reading = asyncio.create_task(self._read(self._stream))
@@ -185,7 +188,7 @@ class Sse:
         number = self._next
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        await self._post(_request(number, method, parameters, "legacy"))
+        await self._post(request(number, method, parameters, "legacy"))
         return await asyncio.wait_for(answer, PATIENCE)
 
     async def _post(self, body: bytes) -> None:
@@ -278,7 +281,7 @@ class Connection:
 
 
 async def _kept(idle: list[Connection], port: int) -> Connection:
-    """Take a kept connection, or a new one: servers hang up on those that were idle for five seconds."""
+    """Take a kept connection, or a new one: servers close those that were idle for five seconds."""
     while idle:
         connection = idle.pop()
         if time.monotonic() - connection.used_at < 2.0:
@@ -291,7 +294,7 @@ async def listening(port: int) -> None:
     """Wait until somebody listens on a port.
 
     Raises:
-        TimeoutError: nobody does for half a minute.
+        TimeoutError: nobody listened for half a minute.
     """
     deadline = time.monotonic() + 30
     while True:
@@ -308,7 +311,7 @@ async def listening(port: int) -> None:
 
 @asynccontextmanager
 async def upstream() -> AsyncGenerator[str]:
-    """Start the upstream and give its origin."""
+    """Start the Zinc that costs nothing to ask, and give its origin."""
     async with started(["-m", "bench.baselines.zinc"], {}) as process:
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), 30))
@@ -321,16 +324,35 @@ def token_in(home: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that the system gives to nobody before it is listened on.
+
+    The system hands out ports above 32767 by itself, to every connection. Each process counts from another number.
+    """
+    while True:
+        port = 20_000 + next(_PORTS) % 12_000
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+
+
+def request(number: int, method: str, parameters: Message, era: Era) -> bytes:
+    """Return a JSON-RPC request in one line, without its end."""
+    given = {**parameters, "_meta": _MODERN} if era == "modern" else parameters
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
+
+
+def event_message(content: bytes) -> bytes:
+    """Return the message among the events of a stream that has ended; nothing if there is none."""
+    return next((line[6:] for line in content.splitlines() if line.startswith(b"data: {")), b"")
 
 
 def succeeded(result: Message) -> Message:
-    """Return the structure of a result that must not be an error.
+    """Return the structure of a result.
 
     Raises:
-        RuntimeError: it is one.
+        RuntimeError: the result is an error.
     """
     if result.get("isError") or "structuredContent" not in result:
         raise RuntimeError(json.dumps(result)[:600])
@@ -347,11 +369,6 @@ HELLO: Message = {
 
 def _bearer(token: str | None) -> str:
     return "" if token is None else f"Authorization: Bearer {token}\r\n"
-
-
-def _request(number: int, method: str, parameters: Message, era: Era) -> bytes:
-    given = {**parameters, "_meta": _MODERN} if era == "modern" else parameters
-    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
 
 
 def _result(message: Message) -> Message:

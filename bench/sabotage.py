@@ -165,7 +165,7 @@ def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
 
 
 def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_", "PYTEST_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "CAMPAIGN_", "PYTEST_"))}
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     environ = {**kept, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from started import ROOT
 
-from bench.evidence import BROKEN, BROKEN_BY_WALLET
+from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
 from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 

@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
-
-from bench.callers import ROOT, started, token_in
+from bench.callers import ROOT, free_port, listening, started, token_in
 from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
-from bench.hosts import free_port
 from bench.wanted import ADDRESS
 from zinc_mcp.server.mcp.arguments import input_schema
 from zinc_mcp.server.mcp.tools.get_order import OrderLookup
@@ -137,22 +134,10 @@ async def _server(transport: str, variables: Mapping[str, str]) -> AsyncGenerato
         return
     port, home = free_port(), Path(variables["ZINC_MCP_HOME"])
     async with started(["-m", "zinc_mcp", "serve", "--http", f"127.0.0.1:{port}"], variables):
-        await _up(port)
+        await listening(port)
         path = "mcp" if transport == "http" else "sse"
         headers = {"Authorization": f"Bearer {token_in(home)}"}
         yield {"url": f"http://127.0.0.1:{port}/{path}", "headers": headers}
-
-
-async def _up(port: int) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(600):
-            try:
-                await http.get(f"http://127.0.0.1:{port}/healthz")
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-            else:
-                return
-    raise RuntimeError("the server over HTTP did not come up")
 
 
 async def _driven(client: Client, made: Environment, transport: str, plan: _Json, seen: Seen) -> _Json | None:
