@@ -70,16 +70,16 @@ async def started(
             await process.wait()
 
 
-def resident_kib(pid: int) -> int:
-    """Return the resident memory of a process.
+def resident_kib(pid: int, which: Literal["VmRSS", "VmHWM"] = "VmRSS") -> int:
+    """Return the resident memory of a process: now, or the most that it had (`VmHWM`).
 
     Raises:
-        OSError: this system has no `/proc`.
+        OSError: this system has no `/proc`, or the process has ended.
     """
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{which}:"):
             return int(line.split()[1])
-    raise OSError("no VmRSS in /proc")
+    raise OSError(f"no {which} in /proc")
 
 
 class Stdio:
@@ -358,6 +358,19 @@ def succeeded(result: Message) -> Message:
         raise RuntimeError(json.dumps(result)[:600])
     structure: Message = result["structuredContent"]
     return structure
+
+
+async def timed(caller: Caller, tool: str, arguments: Mapping[str, Any]) -> float:
+    """Return how many seconds a call takes.
+
+    Raises:
+        RuntimeError: its result is an error.
+    """
+    began = time.perf_counter()
+    result = await caller.call(tool, arguments)
+    seconds = time.perf_counter() - began
+    succeeded(result)
+    return seconds
 
 
 HELLO: Message = {

@@ -1,4 +1,4 @@
-"""One client against one real server of ours: what it was given, what it did with it, and what a model would see."""
+"""Tries one client against one real server of ours: its schemas, its calls, and what a model would see."""
 
 import asyncio
 import json
@@ -26,20 +26,20 @@ _Json = dict[str, Any]
 
 @dataclass
 class Seen:
-    """What was found out about a client over one transport. `failures` is empty where all is as it must be."""
+    """The results of a client over one transport. `failures` is empty where all is well."""
 
     failures: list[str] = field(default_factory=list[str])
     lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """By converter: what its schema no longer says."""
+    """By converter: the statements that its schema lost."""
     half: str = ""
-    """Which half of a result a model is shown."""
+    """Which half of a result the model sees."""
     mark: str = ""
-    """How an error is marked besides its text."""
+    """How the client marks an error besides its text."""
     asked: bool = False
 
 
 async def tried(client: Client, made: Environment, transport: str, zinc: str, home: Path) -> Seen:
-    """Let a client list the tools, order, follow, be refused and, where it can, ask its person."""
+    """Let a client list the tools, place an order, follow it, be refused and, where it can, ask its person."""
     seen = Seen()
     key = f"zn_test_{client.driver.split('.')[0]}_{transport}"
     variables = {"ZINC_API_URL": zinc, "ZINC_API_KEY": key, "ZINC_MCP_BROWSER": "0"}
@@ -48,7 +48,7 @@ async def tried(client: Client, made: Environment, transport: str, zinc: str, ho
     if facts is not None:
         _judge(client, facts, seen)
     if client.asks and not seen.failures:
-        # Another account: in the same one the order above would be found by its metadata, and be the answer.
+        # Another account: in the same one, the order above has the same metadata and would be the answer.
         asking = {
             **variables,
             "ZINC_API_KEY": f"{key}_asking",
@@ -64,7 +64,7 @@ async def tried(client: Client, made: Environment, transport: str, zinc: str, ho
 
 
 async def listed_forms(client: Client, made: Environment) -> _Json:
-    """Return what a client's converters make of each form of the schema (`bench.clients.forms`), by converter."""
+    """Return, by converter, what a client makes of each form of the schema (`bench.clients.forms`)."""
     wire = {"command": sys.executable, "args": ["-m", "bench.clients.forms"], "env": _environ({})}
     seen = Seen()
     facts = await _driven(client, made, "stdio", {**wire, "steps": []}, seen)
@@ -111,7 +111,7 @@ def _judge(client: Client, facts: _Json, seen: Seen) -> None:
 
 
 def _half(shown: str) -> str:
-    """Say which half it is: only the structure has `summary` as a field, and only the text has it as its beginning."""
+    """Say which half it is: only the structure has a field `summary`, and only the text begins with the summary."""
     bare = shown.replace("\\", "")
     structure, text = '"summary":' in bare.replace(": ", ":"), "retailer. At most" in bare and '{"outcome"' in bare
     text = text and "\n{" in shown.replace("\\n", "\n")
