@@ -8,7 +8,7 @@
 By hand or weekly, not in CI: a whole run takes many hours. The changes are those of cosmic-ray's operators. Each worker
 has a copy of the tree, and runs the tests of the room in a process forked from one that has the libraries loaded. A
 change that no test notices has survived; it is printed with its file and line, its operator, and the line before and
-after. The exit status is 1 when one survived, or when the tests of a room are not green without any change.
+after. The exit status is 1 when one survived, or when tests are not green without any change.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 from bench.sabotage import ROOT, copied
@@ -52,7 +53,7 @@ LIBRARIES = ("anyio", "httpx", "hypothesis", "mcp", "mpp", "pydantic", "pytest",
 """Loaded once, before any process is forked; nothing of ours."""
 
 _GREEN_SECONDS = 1800.0
-"""How long the tests of a room may take without any change."""
+"""How long the tests of one folder may take without any change."""
 _LEAST_SECONDS, _TIMES = 60.0, 3
 """A change has this many times as long as the tests take without it, and at least so many seconds."""
 
@@ -117,6 +118,7 @@ def noticed(tree: Path, tests: Sequence[str], seconds: float) -> bool | None:
         code = 3
         try:
             os.setpgid(0, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             silent = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(silent, stream)
@@ -127,18 +129,24 @@ def noticed(tree: Path, tests: Sequence[str], seconds: float) -> bool | None:
                 "PYTEST_DEBUG_TEMPROOT": str(tree.parent),
                 "TMPDIR": str(tree.parent),
             }
+            program = importlib.import_module("zinc_mcp").__file__
+            assert program is not None
+            assert Path(program).is_relative_to(tree), "the copy is what the tests must load"
             pytest: Any = importlib.import_module("pytest")
             code = int(pytest.main(["-q", "-x", "-n0", "--assert=plain", "-p", "no:cacheprovider", *tests]))
         finally:
             os._exit(code)
     deadline = time.monotonic() + seconds
     ended = False
-    while not ended and time.monotonic() < deadline:
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        time.sleep(0.02)
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # and what its tests may have started
-    _, status = os.waitpid(child, 0)
+    try:
+        while not ended and time.monotonic() < deadline:
+            ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            time.sleep(0.02)
+    finally:
+        for kill in (os.killpg, os.kill):  # its tests' processes as well; it may not lead a group yet
+            with suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) != 0 if ended else None
 
 
@@ -146,18 +154,25 @@ _tree: Path
 """The copy of this worker."""
 
 
+def _end(signum: int, frame: FrameType | None) -> None:
+    sys.exit(1)  # by an exception, so that the tests under way end as well
+
+
 def _begin(folder: str) -> None:
     global _tree
+    signal.signal(signal.SIGTERM, _end)
     own = Path(folder) / str(os.getpid())
     own.mkdir()
     _tree = copied(own)
 
 
-def _green_seconds(room: str) -> tuple[str, float | None]:
-    """Return how long the tests of a room take without any change; None where they are not green."""
+def _green_seconds(tests: str) -> tuple[str, float | None]:
+    """Return how long these tests take without any change; None where they are not green."""
     began = time.monotonic()
-    is_red = noticed(_tree, ROOMS[room], _GREEN_SECONDS)
-    return room, time.monotonic() - began if is_red is False else None
+    is_red = noticed(_tree, (tests,), _GREEN_SECONDS)
+    seconds = time.monotonic() - began if is_red is False else None
+    print(f"{tests}: " + ("not green without a change" if seconds is None else f"green in {seconds:.0f} s"), flush=True)
+    return tests, seconds
 
 
 def _tried(work: tuple[Mutant, float, float]) -> tuple[Mutant, Outcome, str]:
@@ -184,10 +199,12 @@ def run(chosen: Sequence[Mutant], at_once: int, minutes: float) -> bool:
     forking = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as folder:
         with forking.Pool(at_once, _begin, (folder,)) as pool:
-            green = dict(pool.imap_unordered(_green_seconds, rooms))
-            for room, seconds in green.items():
-                print(f"{room}: " + ("not green without a change" if seconds is None else f"green in {seconds:.0f} s"))
-            bounds = {room: max(_LEAST_SECONDS, _TIMES * seconds) for room, seconds in green.items() if seconds}
+            green = dict(pool.imap_unordered(_green_seconds, {tests: None for room in rooms for tests in ROOMS[room]}))
+            bounds: dict[str, float] = {}
+            for room in rooms:
+                times = [seconds for tests in ROOMS[room] if (seconds := green[tests]) is not None]
+                if len(times) == len(ROOMS[room]):
+                    bounds[room] = max(_LEAST_SECONDS, _TIMES * sum(times))
             work = [(each, bounds[each.room], deadline) for each in chosen if each.room in bounds]
             for mutant, outcome, what in pool.imap_unordered(_tried, work):
                 counts[mutant.room, outcome] += 1
@@ -223,6 +240,7 @@ def main() -> int:
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
+    assert "zinc_mcp" not in sys.modules, "each process must load the program from its copy"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
     return 0 if run(found, chosen.at_once, chosen.minutes) else 1

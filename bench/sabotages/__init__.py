@@ -1,6 +1,6 @@
 """The sabotages, divided by who must notice them.
 
-Whoever changes a line that is broken here renews the entry; `bench.sabotage` fails while it cannot find the text.
+A change of a line that stands here must renew the entry: `bench.sabotage` fails while it cannot find the text.
 """
 
 from bench.sabotages.by_campaign import BY_CAMPAIGN

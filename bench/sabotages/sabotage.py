@@ -1,15 +1,14 @@
 """A sabotage: one broken line of the program, the promise that it breaks, and the proof that must notice it."""
 
 from dataclasses import dataclass
-
-from bench.campaign.plan.intentions import Rail
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class ByCampaign:
     """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
 
-    rail: Rail
+    rail: Literal["account", "agent"]
     rows: tuple[str, ...]
     """The rows of `bench.campaign.judge.verdict` about this promise: one of them must turn red, no other one counts."""
     first: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Who takes part in a round: the hosts with their agents, the people who answer questions, and the servers."""
+"""The agents, the hosts that they speak through, the people who answer questions, and the servers of a round."""

@@ -58,7 +58,7 @@ class Call:
     at: float
     """When the answer came, in seconds since the epoch."""
     seconds: float
-    """How long that took."""
+    """The time until the answer."""
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Agent:
 
     @property
     def handle(self) -> str | None:
-        """What the order can be looked up by, if the last answers named it."""
+        """The id or key to look the order up by, if the last answers named one."""
         last = self._last()
         if last is None or (last["outcome"] in ("refused", "not_sent") and last.get("code") != "possible_duplicate"):
             return None  # nothing was sent: a look-up would tell nothing new

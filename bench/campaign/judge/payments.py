@@ -75,7 +75,7 @@ class UnknownPayment(Unknown):
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What the ledgers and the journal have of payments."""
+    """The payments in the ledgers and in the journal."""
 
     settlements: Sequence[Row]
     payments: Mapping[int, Row]

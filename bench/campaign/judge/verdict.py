@@ -68,7 +68,7 @@ class Unknown:
     behaviour: str
     at_zinc: bool
     posts: tuple[str, ...]
-    """What Zinc's ledger says of each POST."""
+    """The words of Zinc's ledger about each POST."""
 
     @property
     def why(self) -> str:

@@ -1,1 +1,1 @@
-"""What the campaign wants bought and what goes wrong with it, drawn from a seed: the same for the same seed."""
+"""The plan: what is to be bought and what goes wrong with it, drawn from a seed, the same for the same seed."""

@@ -94,13 +94,13 @@ class Intention:
     tool: Tool = "place_order"
     """The tool that places it."""
     pay_faults: tuple[str, ...] = ()
-    """What goes wrong with the unpaid request, on the rail that has one."""
+    """The faults of the unpaid request, on the rail that has one."""
     other_rail: bool = False
     """Whether its agent tries the other rail while it is in doubt."""
     persists: bool = False
     """Whether its agent places it once more after a rejection."""
     case: str = ""
-    """What its class of rounds does to it, in the words of the tables (`plan.classes`)."""
+    """The case of its class of rounds, in the words of the tables (`plan.classes`)."""
     step: str = ""
     """`STEP:N` at which its journal fails or its process is stopped."""
     how: How = ""
@@ -114,7 +114,7 @@ class Intention:
 
     @property
     def identity(self) -> str:
-        """What tells it apart at Zinc and in the journal."""
+        """The mark that tells it apart at Zinc and in the journal."""
         return f"{self.family}/{self.quantity}/{self.line2}"
 
     @property

@@ -18,7 +18,7 @@ from zinc_mcp.sandbox.sandbox import Dialect
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a campaign on one rail consists of."""
+    """The parts of a campaign on one rail."""
 
     rail: Rail
     faults: Sequence[str]
@@ -130,7 +130,7 @@ ACCOUNT = Plan(
 # The agent rail
 
 _CHALLENGE_SECONDS = 18.0
-"""How long a 402 can be paid here: a wallet signs only while it can be paid for fifteen more."""
+"""How long a 402 can be paid here: a wallet signs only while fifteen seconds are left."""
 _LONGER = 45.0
 """The same where a process is stopped meanwhile: paying is then still possible, although it may not pay any more."""
 
@@ -155,7 +155,7 @@ _UNPAID_POINTS = ("opened:1", "signing:1", "headers:1", "ended:1")
 _ABOUT_MONEY = [f"{_UNPAID_MARK}{name}" for name in ("wrong_amount", "wrong_currency", "splits", "duplicate_keys")]
 """False 402s that would take more money, or send it elsewhere."""
 _ON_BOTH_RAILS = [*FAULTS, *FAULTS, "402:other_realm", "402:drop_after", "402:slow"]
-"""What can go wrong on both rails: where one purchase is tried on both, the product is the same."""
+"""Faults of both rails: where one purchase is tried on both, the product is the same."""
 _ASKED_BY_WALLETS = _WALLETS_ALONE | {"listing", "conflict_identifier", "keys", "errors"}
 """Questions of the dialect that matter where a wallet pays."""
 
