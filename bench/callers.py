@@ -82,45 +82,64 @@ def resident_kib(pid: int, which: Literal["VmRSS", "VmHWM"] = "VmRSS") -> int:
     raise OSError(f"no {which} in /proc")
 
 
-class Stdio:
-    """A server on the pipes of its process."""
+class _Session:
+    """Makes requests on one connection, and gives each answer to its request."""
 
-    def __init__(self, process: asyncio.subprocess.Process, era: Era = "modern") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in, self._out = process.stdin, process.stdout
+    def __init__(self, era: Era) -> None:
         self._era: Era = era
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._next = 0
-        self._reading: asyncio.Task[None] | None = None
-
-    async def opened(self) -> None:
-        """Do the handshake, in the era that has one."""
-        if self._era == "legacy":
-            await self.asked("initialize", HELLO)
-            self._in.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
 
     async def asked(self, method: str, parameters: Message) -> Message:
         """Make a request and return its result."""
         self._next += 1
         number = self._next
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._in.write(request(number, method, parameters, self._era) + b"\n")
+        await self._send(request(number, method, parameters, self._era))
         return await asyncio.wait_for(answer, PATIENCE)
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
         """See `Caller.call`."""
         return await self.asked("tools/call", {"name": tool, "arguments": arguments})
 
+    async def _handshake(self) -> None:
+        await self.asked("initialize", HELLO)
+        await self._send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+
+    async def _send(self, message: bytes) -> None:
+        raise NotImplementedError
+
+    def _take(self, line: bytes) -> None:
+        message: Message = json.loads(line)
+        answer = self._waiting.pop(message.get("id", 0), None)
+        if answer is not None and not answer.done():
+            answer.set_result(_result(message))
+
+
+class Stdio(_Session):
+    """A server on the pipes of its process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, era: Era = "modern") -> None:
+        super().__init__(era)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._reading: asyncio.Task[None] | None = None
+
+    async def opened(self) -> None:
+        """Do the handshake, in the era that has one."""
+        if self._era == "legacy":
+            await self._handshake()
+
+    async def _send(self, message: bytes) -> None:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        self._in.write(message + b"\n")
+
     async def _read(self) -> None:
         while line := await self._out.readline():
-            message: Message = json.loads(line)
-            answer = self._waiting.pop(message.get("id", 0), None)
-            if answer is not None and not answer.done():
-                answer.set_result(_result(message))
+            self._take(line)
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the server ended"))
@@ -151,15 +170,14 @@ class Http:
             connection.close()
 
 
-class Sse:
+class Sse(_Session):
     """A server at `/sse` of a port: requests by POST, all answers on one stream. A transport of the older era."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
+        super().__init__("legacy")
         self._port = port
         self._bearer = _bearer(token)
         self._idle: list[Connection] = []
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._next = 0
         self._path = ""
         self._stream: Connection | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -169,12 +187,7 @@ class Sse:
         self._stream = await Connection.opened(self._port)
         self._path = await self._stream.subscribe("/sse", self._bearer)
         self._reading = asyncio.create_task(self._read(self._stream))
-        await self._asked("initialize", HELLO)
-        await self._post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
-        """See `Caller.call`."""
-        return await self._asked("tools/call", {"name": tool, "arguments": arguments})
+        await self._handshake()
 
     def close(self) -> None:
         """Close the stream and the connections."""
@@ -183,25 +196,14 @@ class Sse:
         for connection in [*self._idle, *([self._stream] if self._stream else [])]:
             connection.close()
 
-    async def _asked(self, method: str, parameters: Message) -> Message:
-        self._next += 1
-        number = self._next
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        await self._post(request(number, method, parameters, "legacy"))
-        return await asyncio.wait_for(answer, PATIENCE)
-
-    async def _post(self, body: bytes) -> None:
+    async def _send(self, message: bytes) -> None:
         connection = await _kept(self._idle, self._port)
-        await connection.post(self._path, body, self._bearer)
+        await connection.post(self._path, message, self._bearer)
         self._idle.append(connection)
 
     async def _read(self, stream: "Connection") -> None:
         while data := await stream.event():
-            message: Message = json.loads(data)
-            answer = self._waiting.pop(message.get("id", 0), None)
-            if answer is not None:
-                answer.set_result(_result(message))
+            self._take(data)
 
 
 class Connection:

@@ -57,6 +57,8 @@ _GREEN_SECONDS = 1800.0
 _LEAST_SECONDS, _TIMES = 60.0, 3
 """A change has this many times as long as the tests take without it, and at least so many seconds."""
 
+_OUTPUT = "output.txt"
+
 Outcome = Literal["killed", "killed by time", "survived", "not tried"]
 _OUTCOMES: Mapping[bool | None, Outcome] = {True: "killed", False: "survived", None: "killed by time"}
 
@@ -119,9 +121,10 @@ def noticed(tree: Path, tests: Sequence[str], seconds: float) -> bool | None:
         try:
             os.setpgid(0, 0)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            silent = os.open(os.devnull, os.O_RDWR)
-            for stream in (0, 1, 2):
-                os.dup2(silent, stream)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            output = os.open(tree.parent / _OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            for stream in (1, 2):
+                os.dup2(output, stream)
             os.chdir(tree)
             sys.path.insert(0, str(tree))
             os.environ |= {
@@ -170,9 +173,13 @@ def _green_seconds(tests: str) -> tuple[str, float | None]:
     """Return how long these tests take without any change; None where they are not green."""
     began = time.monotonic()
     is_red = noticed(_tree, (tests,), _GREEN_SECONDS)
-    seconds = time.monotonic() - began if is_red is False else None
-    print(f"{tests}: " + ("not green without a change" if seconds is None else f"green in {seconds:.0f} s"), flush=True)
-    return tests, seconds
+    seconds = time.monotonic() - began
+    if is_red is False:
+        print(f"{tests}: green in {seconds:.0f} s", flush=True)
+        return tests, seconds
+    output = (_tree.parent / _OUTPUT).read_text(encoding="utf-8", errors="replace")
+    print(f"{tests}: not green without a change\n{output[-2000:]}", flush=True)
+    return tests, None
 
 
 def _tried(work: tuple[Mutant, float, float]) -> tuple[Mutant, Outcome, str]:
@@ -210,7 +217,7 @@ def run(chosen: Sequence[Mutant], at_once: int, minutes: float) -> bool:
                 counts[mutant.room, outcome] += 1
                 if outcome == "survived":
                     print(f"survived: {mutant.file}:{mutant.line}  {mutant.operator}  {what}", flush=True)
-    for room in rooms:
+    for room in dict.fromkeys(each.room for each, _, _ in work):
         print(f"{room}: {', '.join(f'{times} {outcome}' for (of, outcome), times in counts.items() if of == room)}")
     return None not in green.values() and not any(outcome == "survived" for _, outcome in counts)
 
