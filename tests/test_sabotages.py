@@ -10,6 +10,7 @@ import pytest
 from started import ROOT
 
 from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET, OVER_LIMIT
+from bench.mutations import ROOMS
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
 from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
@@ -113,6 +114,12 @@ def test_only_a_test_that_ran_and_failed_has_noticed_a_sabotage(
     )
     found, by = noticed_by_tests(ended.returncode, ended.stdout)
     assert (found, by.startswith(said)) == (noticed, True), by
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_of_the_mutation_run_and_its_tests_exist(room: str) -> None:
+    assert (ROOT / "zinc_mcp" / room).is_dir()
+    assert all((ROOT / tests).exists() for tests in ROOMS[room])
 
 
 def test_there_are_enough_and_each_has_its_turn() -> None:
