@@ -1,4 +1,4 @@
-"""All figures, one bench after the other, as one Markdown table for the README. What a row says is in its bench."""
+"""Runs all benches one after the other and prints their figures as one Markdown table."""
 
 import asyncio
 import sys

@@ -1,13 +1,13 @@
-"""How long others wait while the largest answers that are read are read, and whether the memory for it comes back.
+"""How long other calls wait while the server reads the largest answers, and whether the memory for them comes back.
 
-Measured: a server over stdio that is asked for a ping every millisecond while `get_order` reads an order whose answer
-is as large as any that is read (256 KB) and as laborious: many rows, long texts, wrong types at every depth, rows
-beyond every bound. And while `place_order`, with a journal of today, first reads a page of a list of orders that is as
-large (512 KB). The upstream is a process of its own. Baseline: the same beside an order of the usual size.
+Measured: a server over stdio gets a ping every millisecond, while `get_order` reads an order whose answer has the
+largest size that is read (256 KB) and takes the most work: many rows, long texts, wrong types at every depth, rows
+beyond every bound. The same while `place_order`, with a journal of today, first reads a page of a list of orders of the
+largest size (512 KB). The upstream is another process. Baseline: the same with an order of the usual size.
 
-A wait is the longest of a call; the figure is the least of the rounds, as whatever else the machine does only adds to
-it, for the shape with which it is longest (ms).
-Memory is resident memory (MiB) after all of it, against that after the first call of each kind.
+A wait is the longest of a call, in milliseconds. The figure is the least of all rounds, since other work of the machine
+only adds to it, for the shape with the longest wait. Memory is resident memory (MiB) at the end, compared with that
+after the first call of each kind.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.baselines.large import SHAPES
 from bench.callers import HELLO, Stdio, resident_kib, started, succeeded
-from bench.figures import Figure, arguments, printed
+from bench.figures import Figure, run_bench
 from bench.wanted import configured, order
 
 MOST_MS = 50.0
@@ -31,7 +31,7 @@ _APART_SECONDS = 0.001
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
-    """Read every shape in every round and return the figures; `quick` with three rounds."""
+    """Read every shape in every round and return the figures; three rounds if `quick`."""
     waits: dict[str, list[float]] = {shape: [] for shape in (*SHAPES, _LIST)}
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder:
         async with (
@@ -52,7 +52,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         print(f"{shape}: {wait:.1f} ms", file=sys.stderr)
     return [
         Figure(
-            f"a ping's wait beside the largest answer that is read ({slowest})",
+            f"a ping's wait during the largest answer ({slowest})",
             f"{least[slowest]:.1f} ms",
             f"{usual:.1f} ms",
             least[slowest] / usual,
@@ -82,7 +82,7 @@ async def _round(server: Stdio, number: int, waits: Mapping[str, list[float]]) -
 
 
 async def _beside(server: Stdio, tool: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
-    """Call a tool, and return its result and the longest that a ping had to wait meanwhile, in milliseconds."""
+    """Call a tool; return its result and the longest time that a ping waited meanwhile, in milliseconds."""
     longest = 0.0
     call = asyncio.create_task(server.call(tool, given))
     while not call.done():
@@ -101,4 +101,4 @@ async def _upstream() -> AsyncGenerator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

@@ -1,4 +1,4 @@
-"""The page `docs/bounds.md`: everything that comes from outside, how much of it is taken, and what happens beyond.
+"""The page `docs/bounds.md`: everything that comes from outside, its bound, and what happens beyond it.
 
     python -m bench.bounds --write
 
@@ -106,7 +106,7 @@ REQUESTS = (
     Bound("the body of a request", "server.http.connections.BODY_SECONDS", "seconds", "closed"),
     Bound("silence after an answer", "server.http.connections.KEEP_ALIVE_SECONDS", "seconds", "closed"),
     Bound("an answer that nobody reads", "server.http.connections.UNREAD_SECONDS", "seconds", "closed"),
-    Bound("what comes of a body after the answer to it", "server.http.connections.MAX_LATE_BYTES", "bytes", "closed"),
+    Bound("bytes of a body that arrive after its answer", "server.http.connections.MAX_LATE_BYTES", "bytes", "closed"),
     Bound("the same of a body in chunks", "server.http.connections.MAX_LATE_CHUNKED_BYTES", "bytes", "closed"),
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
@@ -177,10 +177,10 @@ ORDERS = (
         "characters",
         "it is asked on the page or in a terminal",
     ),
-    Bound("a question at all", "consent.question.MOST_BYTES", "bytes", "`order_too_large`"),
+    Bound("any question", "consent.question.MOST_BYTES", "bytes", "`order_too_large`"),
     Bound("questions of one caller that wait", "checkout.ask.MOST_WAITING", "", "`too_many_waiting`"),
     Bound("products that a question looks up", "find.details.MOST_PRODUCTS", "", "they have no title"),
-    Bound("looking up for a question", "find.details.LOOK_UP_SECONDS", "seconds", "there are no titles"),
+    Bound("the look-ups for a question", "find.details.LOOK_UP_SECONDS", "seconds", "there are no titles"),
     Bound(
         "a wait for news in `get_order`",
         "server.mcp.tools.get_order.MAX_WAIT_SECONDS",
@@ -228,7 +228,7 @@ def page() -> str:
         "# Bounds",
         "",
         "Made by `python -m bench.bounds --write`; nothing here is written by hand. Each thing that comes from outside",
-        "has a bound, and no bound is passed silently: the last column but one says what happens beyond it.",
+        "has a bound. Nothing is cut or refused silently: the third column says what happens beyond the bound.",
     ]
     for title, bounds in SECTIONS:
         lines += ["", f"## {title}", "", "| thing | at most | beyond it | constant |", "|---|---|---|---|"]

@@ -1,11 +1,13 @@
-"""Servers started as hosts start them, and callers that cost as little as possible beside them.
+"""Starts servers as hosts do, and calls their tools at the least cost.
 
-A caller speaks JSON-RPC by itself: a client library would be most of what is measured, and dilute every ratio.
+A caller speaks JSON-RPC by itself: with a client library, most of the time measured would be the library's.
 """
 
 import asyncio
+import itertools
 import json
 import os
+import secrets
 import socket
 import sys
 import time
@@ -27,6 +29,7 @@ _MODERN = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "0"},
 }
 _LINE = 4 * 1024 * 1024
+_PORTS = itertools.count(secrets.randbelow(12_000))
 
 
 class Caller(Protocol):
@@ -41,7 +44,7 @@ class Caller(Protocol):
 async def started(
     program: Sequence[str], variables: Mapping[str, str], stderr: int | None = asyncio.subprocess.DEVNULL
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Start `python` with these arguments and, of our own, only these variables; it ends at the end."""
+    """Start `python` with these arguments; of our own variables it has only these. It ends with the context."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "BENCH_"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -67,64 +70,83 @@ async def started(
             await process.wait()
 
 
-def resident_kib(pid: int) -> int:
-    """Return the resident memory of a process.
+def resident_kib(pid: int, which: Literal["VmRSS", "VmHWM"] = "VmRSS") -> int:
+    """Return the resident memory of a process: now, or the most that it had (`VmHWM`).
 
     Raises:
-        OSError: this system has no `/proc`.
+        OSError: this system has no `/proc`, or the process has ended.
     """
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{which}:"):
             return int(line.split()[1])
-    raise OSError("no VmRSS in /proc")
+    raise OSError(f"no {which} in /proc")
 
 
-class Stdio:
-    """A server on the pipes of its process."""
+class _Session:
+    """Makes requests on one connection, and gives each answer to its request."""
 
-    def __init__(self, process: asyncio.subprocess.Process, era: Era = "modern") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in, self._out = process.stdin, process.stdout
+    def __init__(self, era: Era) -> None:
         self._era: Era = era
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._next = 0
-        self._reading: asyncio.Task[None] | None = None
-
-    async def opened(self) -> None:
-        """Shake hands where the era has that."""
-        if self._era == "legacy":
-            await self.asked("initialize", HELLO)
-            self._in.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
 
     async def asked(self, method: str, parameters: Message) -> Message:
         """Make a request and return its result."""
         self._next += 1
         number = self._next
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._in.write(_request(number, method, parameters, self._era) + b"\n")
+        await self._send(request(number, method, parameters, self._era))
         return await asyncio.wait_for(answer, PATIENCE)
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
         """See `Caller.call`."""
         return await self.asked("tools/call", {"name": tool, "arguments": arguments})
 
+    async def _handshake(self) -> None:
+        await self.asked("initialize", HELLO)
+        await self._send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+
+    async def _send(self, message: bytes) -> None:
+        raise NotImplementedError
+
+    def _take(self, line: bytes) -> None:
+        message: Message = json.loads(line)
+        answer = self._waiting.pop(message.get("id", 0), None)
+        if answer is not None and not answer.done():
+            answer.set_result(_result(message))
+
+
+class Stdio(_Session):
+    """A server on the pipes of its process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, era: Era = "modern") -> None:
+        super().__init__(era)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._reading: asyncio.Task[None] | None = None
+
+    async def opened(self) -> None:
+        """Do the handshake, in the era that has one."""
+        if self._era == "legacy":
+            await self._handshake()
+
+    async def _send(self, message: bytes) -> None:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        self._in.write(message + b"\n")
+
     async def _read(self) -> None:
         while line := await self._out.readline():
-            message: Message = json.loads(line)
-            answer = self._waiting.pop(message.get("id", 0), None)
-            if answer is not None and not answer.done():
-                answer.set_result(_result(message))
+            self._take(line)
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the server ended"))
 
 
 class Http:
-    """A server at `/mcp` of a port, by as many kept connections as there are calls at once."""
+    """A server at `/mcp` of a port, with a kept connection for each call at the same time."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
@@ -133,13 +155,13 @@ class Http:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
         """See `Caller.call`."""
-        body = _request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
+        body = request(1, "tools/call", {"name": tool, "arguments": arguments}, "modern")
         headers = f"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n{self._bearer}"
         connection = await _kept(self._idle, self._port)
         content = await connection.post("/mcp", body, headers)
         self._idle.append(connection)
         if not content.startswith(b"{"):
-            content = next(line[6:] for line in content.splitlines() if line.startswith(b"data: {"))
+            content = event_message(content)
         return _result(json.loads(content))
 
     def close(self) -> None:
@@ -148,30 +170,24 @@ class Http:
             connection.close()
 
 
-class Sse:
-    """A server at `/sse` of a port: requests by POST, all answers on one stream. The handshake era's transport."""
+class Sse(_Session):
+    """A server at `/sse` of a port: requests by POST, all answers on one stream. A transport of the older era."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
+        super().__init__("legacy")
         self._port = port
         self._bearer = _bearer(token)
         self._idle: list[Connection] = []
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._next = 0
         self._path = ""
         self._stream: Connection | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def opened(self) -> None:
-        """Open the stream and shake hands."""
+        """Open the stream and do the handshake."""
         self._stream = await Connection.opened(self._port)
         self._path = await self._stream.subscribe("/sse", self._bearer)
         self._reading = asyncio.create_task(self._read(self._stream))
-        await self._asked("initialize", HELLO)
-        await self._post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Message:
-        """See `Caller.call`."""
-        return await self._asked("tools/call", {"name": tool, "arguments": arguments})
+        await self._handshake()
 
     def close(self) -> None:
         """Close the stream and the connections."""
@@ -180,25 +196,14 @@ class Sse:
         for connection in [*self._idle, *([self._stream] if self._stream else [])]:
             connection.close()
 
-    async def _asked(self, method: str, parameters: Message) -> Message:
-        self._next += 1
-        number = self._next
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        await self._post(_request(number, method, parameters, "legacy"))
-        return await asyncio.wait_for(answer, PATIENCE)
-
-    async def _post(self, body: bytes) -> None:
+    async def _send(self, message: bytes) -> None:
         connection = await _kept(self._idle, self._port)
-        await connection.post(self._path, body, self._bearer)
+        await connection.post(self._path, message, self._bearer)
         self._idle.append(connection)
 
     async def _read(self, stream: "Connection") -> None:
         while data := await stream.event():
-            message: Message = json.loads(data)
-            answer = self._waiting.pop(message.get("id", 0), None)
-            if answer is not None:
-                answer.set_result(_result(message))
+            self._take(data)
 
 
 class Connection:
@@ -278,7 +283,7 @@ class Connection:
 
 
 async def _kept(idle: list[Connection], port: int) -> Connection:
-    """Take a kept connection, or a new one: servers hang up on those that were idle for five seconds."""
+    """Take a kept connection, or a new one: servers close those that were idle for five seconds."""
     while idle:
         connection = idle.pop()
         if time.monotonic() - connection.used_at < 2.0:
@@ -291,7 +296,7 @@ async def listening(port: int) -> None:
     """Wait until somebody listens on a port.
 
     Raises:
-        TimeoutError: nobody does for half a minute.
+        TimeoutError: nobody listened for half a minute.
     """
     deadline = time.monotonic() + 30
     while True:
@@ -308,7 +313,7 @@ async def listening(port: int) -> None:
 
 @asynccontextmanager
 async def upstream() -> AsyncGenerator[str]:
-    """Start the upstream and give its origin."""
+    """Start the Zinc that costs nothing to ask, and give its origin."""
     async with started(["-m", "bench.baselines.zinc"], {}) as process:
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), 30))
@@ -321,21 +326,53 @@ def token_in(home: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that the system gives to nobody before it is listened on.
+
+    The system hands out ports above 32767 by itself, to every connection. Each process counts from another number.
+    """
+    while True:
+        port = 20_000 + next(_PORTS) % 12_000
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+
+
+def request(number: int, method: str, parameters: Message, era: Era) -> bytes:
+    """Return a JSON-RPC request in one line, without its end."""
+    given = {**parameters, "_meta": _MODERN} if era == "modern" else parameters
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
+
+
+def event_message(content: bytes) -> bytes:
+    """Return the message among the events of a stream that has ended; nothing if there is none."""
+    return next((line[6:] for line in content.splitlines() if line.startswith(b"data: {")), b"")
 
 
 def succeeded(result: Message) -> Message:
-    """Return the structure of a result that must not be an error.
+    """Return the structure of a result.
 
     Raises:
-        RuntimeError: it is one.
+        RuntimeError: the result is an error.
     """
     if result.get("isError") or "structuredContent" not in result:
         raise RuntimeError(json.dumps(result)[:600])
     structure: Message = result["structuredContent"]
     return structure
+
+
+async def timed(caller: Caller, tool: str, arguments: Mapping[str, Any]) -> float:
+    """Return how many seconds a call takes.
+
+    Raises:
+        RuntimeError: its result is an error.
+    """
+    began = time.perf_counter()
+    result = await caller.call(tool, arguments)
+    seconds = time.perf_counter() - began
+    succeeded(result)
+    return seconds
 
 
 HELLO: Message = {
@@ -347,11 +384,6 @@ HELLO: Message = {
 
 def _bearer(token: str | None) -> str:
     return "" if token is None else f"Authorization: Bearer {token}\r\n"
-
-
-def _request(number: int, method: str, parameters: Message, era: Era) -> bytes:
-    given = {**parameters, "_meta": _MODERN} if era == "modern" else parameters
-    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
 
 
 def _result(message: Message) -> Message:

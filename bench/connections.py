@@ -1,10 +1,14 @@
-"""What clients over HTTP cost while they say nothing: memory, its return, and the answer of `/healthz` beside them.
+"""How much memory silent clients over HTTP take, whether it comes back, and how fast `/healthz` is meanwhile.
 
-Measured, on servers with ten members, Linux only: the resident memory that 300 idle sessions of Streamable HTTP and
-150 idle SSE streams add, divided by their number (targets 48 and 96 KiB); what the same number adds once more after
-the first have ended, round after round, as a part of that (target a quarter: their memory was returned); how long
-`/healthz` takes beside 300 connections on which nothing, or half a head, has come, in turns with the same alone
-(target twice as long); and how long the streams of members who are removed stay open (target two seconds).
+Measured on servers with ten members, on Linux only:
+
+- the resident memory that 300 idle sessions of Streamable HTTP and 150 idle SSE streams add, divided by their number
+  (targets 48 and 96 KiB);
+- the memory that the same number adds once more after the first ones have ended, round after round, as a part of that
+  (target a quarter: the memory came back);
+- the time of `/healthz` while 300 connections have sent nothing, or half a head, in turns with the same without them
+  (target twice as long);
+- how long the streams of removed members stay open (target two seconds).
 """
 
 import asyncio
@@ -18,13 +22,13 @@ from pathlib import Path
 import httpx
 
 from bench.callers import HELLO, Connection, free_port, listening, resident_kib, started
-from bench.figures import Figure, arguments, at_most, compared, printed
+from bench.figures import Figure, at_most, compared, run_bench
 from zinc_mcp.owner.members import add_member, remove_member
 
 MEMBERS = 10
 SESSIONS = 30
 STREAMS = 15
-"""Of each member: within what one may have."""
+"""Of each member, within its bounds."""
 SILENT = 300
 
 _HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -45,7 +49,7 @@ class _Team:
         self.streams: list[Connection] = []
 
     async def warm_up(self) -> None:
-        """Have loaded what a first session and a first stream load."""
+        """Open and end a first session and a first stream, so that their code is loaded."""
         tokens, self.tokens = self.tokens, dict(list(self.tokens.items())[:1])
         await self.open_sessions()
         await self.open_streams()
@@ -64,7 +68,7 @@ class _Team:
         return len(self._sessions)
 
     async def end_sessions(self) -> None:
-        """End them as their clients would."""
+        """End the sessions as their clients would."""
         while self._sessions:
             token, session = self._sessions.pop()
             headers = {**_HEADERS, "Authorization": f"Bearer {token}", "Mcp-Session-Id": session}
@@ -80,12 +84,12 @@ class _Team:
         return len(self.streams)
 
     async def end_streams(self) -> None:
-        """Hang up."""
+        """Close the streams."""
         while self.streams:
             self.streams.pop().close()
 
     async def health(self) -> float:
-        """Return how long `/healthz` takes on a connection of its own, in milliseconds."""
+        """Return how long `/healthz` takes on a new connection, in milliseconds."""
         began = time.perf_counter()
         connection = await Connection.opened(self.port)
         await connection.get("/healthz")
@@ -95,12 +99,12 @@ class _Team:
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
-    """Start servers and measure; nothing where memory cannot be read."""
+    """Start servers and measure; return nothing where memory cannot be read."""
     if sys.platform != "linux":
         return []
     async with _team() as team:
         sessions = await _memory(team, "session", team.open_sessions, team.end_sessions, 48, quick=quick)
-    async with _team() as team:  # another server: this one would take what the sessions left
+    async with _team() as team:  # another server: this one would use the memory that the sessions left
         streams = await _memory(team, "SSE stream", team.open_streams, team.end_streams, 96, quick=quick)
         silent = await _health(team, b"", "silent connections", quick=quick)
         half = await _health(team, b"GET /healthz HTTP/1.1\r\nHost: 127.0", "half-sent heads", quick=quick)
@@ -147,7 +151,7 @@ async def _memory(
     return [
         Figure(f"an idle {name}", f"{each:.0f} KiB", "", target=f"≤ {most_kib} KiB", holds=each <= most_kib),
         Figure(
-            f"what {number} more of them add after as many ended",
+            f"memory that {number} more of them add after as many ended",
             f"{max(last - first, 0)} KiB",
             f"{first - before} KiB",
             more,
@@ -166,7 +170,7 @@ async def _health(team: _Team, sent: bytes, name: str, *, quick: bool) -> Figure
             _, writer = await asyncio.open_connection("127.0.0.1", team.port)
             writer.write(sent)
             writers.append(writer)
-        await asyncio.sleep(0.3)  # it is about those that are there, not about their coming
+        await asyncio.sleep(0.3)  # open connections are measured, not their opening
         beside += [await team.health() for _ in range(5)]
         for writer in writers:
             writer.close()
@@ -193,4 +197,4 @@ async def _removal(team: _Team) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

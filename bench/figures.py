@@ -1,14 +1,15 @@
-"""What the benches have in common: figures, their spread, and the table they are printed in.
+"""Figures, their spread, the table of them, and the command line that every bench has.
 
-Every figure is a ratio of two things measured alternately in the same run, so that a busy machine slows both.
+A ratio compares two things that are measured in turns in the same run, so that a busy machine slows both.
 """
 
 import argparse
+import asyncio
 import random
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ def compared(
     unit: str,
     target: tuple[str, Callable[[float], bool]] | None = None,
 ) -> Figure:
-    """Return the median of the ratios of two series measured in turns, one pair a round."""
+    """Return the median of the ratios of two series, measured in turns, with one pair in each round."""
     ratios = sorted(mine / theirs for mine, theirs in zip(ours, baseline, strict=True))
     middle = statistics.median(ratios)
     low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else (middle,) * 3
@@ -79,6 +80,24 @@ def printed(figures: Sequence[Figure]) -> int:
     return 1 if any(each.holds is False for each in figures) else 0
 
 
+class Measure(Protocol):
+    """A bench."""
+
+    def __call__(self, *, quick: bool) -> Awaitable[list[Figure]]:
+        """Measure, with few rounds if `quick`, and return the figures."""
+        ...
+
+
+def run_bench(measure: Measure, about: str | None) -> int:
+    """Run a bench as a command, and return its exit code."""
+    quick: bool = arguments(about).parse_args().quick
+
+    async def measured() -> list[Figure]:
+        return await measure(quick=quick)
+
+    return printed(asyncio.run(measured()))
+
+
 def arguments(about: str | None) -> argparse.ArgumentParser:
     """Return the parser that every bench has."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,7 +106,7 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
 
 
 def in_turns(round_number: int, contestants: Sequence[T]) -> list[T]:
-    """Return the contestants of a round in an order of its own, the same in every run."""
+    """Return the contestants in the order of this round, which is the same in every run."""
     order = list(contestants)
     random.Random(round_number).shuffle(order)
     return order

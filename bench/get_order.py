@@ -1,13 +1,13 @@
-"""What `get_order` costs beyond asking Zinc, against a trivial tool that makes the same request and returns its JSON.
+"""How much time `get_order` takes beyond asking Zinc, compared with a trivial tool that returns the same JSON.
 
-Measured: `get_order` of an order placed before through the same server, with no news, over stdio, Streamable HTTP and
-SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose one tool makes the same
-`GET /orders/{id}` with httpx and returns what came, over the same transport. Ours also reads the journal, checks the
-answer against what is written down, and makes text and structure for a model of it.
+Measured: `get_order` of an order placed before through the same server, without news, over stdio, Streamable HTTP and
+SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose only tool makes the same
+`GET /orders/{id}` with httpx and returns the answer, over the same transport. Ours also reads the journal, compares the
+answer with the entry, and makes text and structure for a model.
 
 One at a time: the median time of a call (ms), in turns call by call; the ratio is that of the medians of one round.
-64 at once: calls a second with 64 always in flight, in turns round by round. Read 1.10 as 10 % slower, and, with 64
-at once, 0.90 as a tenth fewer calls. A real Zinc takes hundreds of milliseconds: this is the worst case.
+64 at once: calls a second with always 64 on their way, in turns round by round. A ratio of 1.10 means 10 % slower; with
+64 at once, 0.90 means a tenth fewer calls. A real Zinc takes hundreds of milliseconds: this is the worst case.
 """
 
 import asyncio
@@ -29,10 +29,11 @@ from bench.callers import (
     listening,
     started,
     succeeded,
+    timed,
     token_in,
     upstream,
 )
-from bench.figures import Figure, arguments, at_least, at_most, compared, in_turns, printed
+from bench.figures import Figure, at_least, at_most, compared, in_turns, run_bench
 from bench.wanted import configured, order
 
 TRANSPORTS = ("stdio", "Streamable HTTP", "SSE")
@@ -48,14 +49,10 @@ class _Contestant:
 
     async def once(self) -> float:
         """Return how long one call takes."""
-        began = time.perf_counter()
-        result = await self.caller.call("get_order", {"order_id": self.handle})
-        seconds = time.perf_counter() - began
-        succeeded(result)
-        return seconds
+        return await timed(self.caller, "get_order", {"order_id": self.handle})
 
     async def at_once(self, calls: int) -> float:
-        """Return how many calls a second are answered with 64 in flight."""
+        """Return how many calls a second are answered while 64 are on their way."""
         left = calls
 
         async def agent() -> None:
@@ -75,7 +72,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     for transport in TRANSPORTS:
         async with _pair(transport) as (ours, baseline):
             pair = [ours, baseline]
-            # Many short rounds: a spell of a busy machine then spoils a few of them, and the median is of the others.
+            # Many short rounds: when the machine is busy for a moment, this spoils only a few, and not the median.
             for number in range(-1, 3 if quick else 15):
                 await _round(number, pair, calls=20 if quick else 40, burst=128)
             figures.append(
@@ -119,7 +116,7 @@ async def _pair(transport: str) -> AsyncGenerator[tuple[_Contestant, _Contestant
         baseline = await _opened(stack, transport, ["-m", "bench.baselines.trivial"], ["http"], theirs)
         placed = succeeded(await ours.call("place_order", order(0)))
         pair = _Contestant(ours, placed["order_id"]), _Contestant(baseline, placed["order_id"])
-        await pair[0].once()  # the news since it was placed are written down by this one
+        await pair[0].once()  # this call writes down the news since the order was placed
         yield pair
 
 
@@ -144,4 +141,4 @@ async def _opened(
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

@@ -1,22 +1,21 @@
-"""What `place_order` costs beyond asking Zinc and writing it down, and whether a full journal makes it slower.
+"""How much time `place_order` takes beyond asking Zinc and writing it down, and whether a full journal slows it.
 
 Measured: `place_order` with approval `none` and a test key, over stdio, each call for another product, one at a time;
-the upstream is a local process that accepts at once. Such a call makes two durable commits: the entry is opened with
-its reservation and marked as being sent, then marked as accepted with what Zinc answered. The run counts them in the
-journal's log and stops if it is another number. Baseline: an `MCPServer` whose one tool makes the same request
-and the same number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a thread of their own. Each writes as
-many bytes to the log as one of ours, that is an entry, its event and the pages of their indexes.
+the upstream is a local process that accepts at once. Such a call makes two durable commits: it opens the entry with its
+reservation and marks it as being sent, then marks it as accepted with Zinc's answer. The run counts the commits in the
+journal's log and stops at another number. Baseline: an `MCPServer` whose only tool makes the same request and the same
+number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a separate thread. Each writes as many bytes to the
+log as one of ours, which holds an entry, its event and the pages of their indexes.
 
-Then the same with 100,000 and with 1,000,000 entries in the journal, against an empty one: two years of orders of
+Then the same with 100,000 and with 1,000,000 entries in the journal, compared with an empty one: two years of orders of
 fifty callers, with their events, most of them placed, some failed, refused, cancelled, rejected, a few in doubt.
 
-All journals, the empty one too, say that they were created two days ago: a journal younger than 24 hours asks Zinc
-before an order whether an earlier journal, now lost, has placed it, which is one more request.
+All journals, the empty one too, were created two days ago by their own account: a journal younger than 24 hours makes
+one more request, to ask Zinc whether an earlier journal, now lost, has placed the order.
 
 The figure is the median time of a call (ms) and the ratio of medians of one round, contestants in turns call by call.
 """
 
-import asyncio
 import sqlite3
 import statistics
 import sys
@@ -27,8 +26,8 @@ from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.callers import Caller, Stdio, started, succeeded, upstream
-from bench.figures import Figure, arguments, at_most, compared, in_turns, printed
+from bench.callers import Caller, Stdio, started, timed, upstream
+from bench.figures import Figure, at_most, compared, in_turns, run_bench
 from bench.wanted import configured, order
 from zinc_mcp.journal.journal import Journal
 
@@ -38,7 +37,7 @@ CALLERS = 50
 SPREAD_SECONDS = 2 * 365 * 86_400
 EMPTY = "an empty journal"
 WARMING = 3
-"""Rounds that are not counted: until every WAL has its full size. Commits that make a file longer take longer."""
+"""Rounds that are not counted, until every WAL has its full size: commits that make a file longer are slower."""
 
 
 @dataclass
@@ -49,12 +48,7 @@ class _Contestant:
 
     async def once(self, number: int) -> float:
         """Return how long placing one order takes."""
-        wanted = order(number)
-        began = time.perf_counter()
-        result = await self.caller.call("place_order", wanted)
-        seconds = time.perf_counter() - began
-        succeeded(result)
-        return seconds
+        return await timed(self.caller, "place_order", order(number))
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -136,8 +130,8 @@ def fill(path: Path, entries: int) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-# By the last two digits: 88 % placed, 4 % failed, 3 % cancelled, 2 % rejected, 2 % refused, 1 % declined. The latest
-# twenty are accepted or in doubt, with another API key than the bench's.
+# By the last two digits: 88 % placed, 4 % failed, 3 % cancelled, 2 % rejected, 2 % refused, 1 % declined. The last
+# twenty are accepted or in doubt, and have another API key than the bench's.
 _ENTRIES = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count),
 rows AS MATERIALIZED (
@@ -192,4 +186,4 @@ def _payload(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

@@ -1,10 +1,11 @@
-"""The same faults without us: a plain client loop, judged by the same judge. It buys twice; so the campaign can fail.
+"""The same faults with a plain client instead of our server: it buys twice, so the campaign can fail.
 
     python -m bench.plain_client --seed 1 --intentions 200
 
-The loop is what an agent's tool usually is: POST, and after an error or a lost answer POST again, up to three times.
-`--keys none` sends no idempotency key, as the servers we compared do; `--keys call` makes a new one for each tool call,
-as Zinc's own SDK does, which helps within a call and not when the host asks again.
+The client is a loop, as the tool of an agent usually is: it sends a POST, and after an error or a lost answer it sends
+another, up to three times. With `--keys none` it sends no idempotency key, as the servers that we compared do. With
+`--keys call` it makes a new key for each tool call, as Zinc's own SDK does. That helps within a call, and not when the
+host asks again.
 """
 
 import argparse
@@ -19,16 +20,17 @@ from typing import Any
 import anyio
 import httpx
 
-from bench.evidence import Verdict
-from bench.hosts import Nursery, practice_zinc
-from bench.judge import judge
-from bench.plan import PACE, Intention, drawn
+from bench.campaign.agents.hosts import Starter, practice_zinc
+from bench.campaign.judge.rounds import judge_ledger
+from bench.campaign.judge.verdict import DUPLICATED, INTENTIONS, PLACED, Verdict
+from bench.campaign.plan.intentions import PACE, Intention
+from bench.campaign.plan.rails import ACCOUNT, drawn
 
 TRIES = 3
 
 
 async def buy(zinc: httpx.AsyncClient, wanted: Mapping[str, Any], *, keyed: bool) -> bool:
-    """Place an order as a plain tool does; say whether it knows that it was placed."""
+    """Place an order as a plain tool does; return whether it knows that the order was placed."""
     body = {**wanted, "idempotency_key": str(uuid.uuid4())} if keyed else wanted
     for _ in range(TRIES):
         try:
@@ -41,21 +43,21 @@ async def buy(zinc: httpx.AsyncClient, wanted: Mapping[str, Any], *, keyed: bool
 
 
 async def pursue(zinc: httpx.AsyncClient, wish: Intention, price: int, *, keyed: bool) -> None:
-    """Ask once, and once more when the tool says that it failed: a model does."""
+    """Ask once, and once more when the tool says that it failed, as a model does."""
     wanted = wish.arguments("same", price)
     if not await buy(zinc, wanted, keyed=keyed) and wish.scenario == "success":
         await buy(zinc, wanted, keyed=keyed)
 
 
 async def campaign(seed: int, intentions: int, dialect: str, *, keyed: bool) -> Verdict:
-    """Run the same plan as `bench.faults` (without kills and races: it needs neither) and judge it."""
+    """Run the same plan as `bench.faults`, without kills and races, and judge it."""
     verdict = Verdict()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with Nursery.opened(folder / "servers.log") as nursery:
-            for each in drawn(seed, intentions, [dialect]):
+        async with Starter.opened(folder / "servers.log") as starter:
+            for each in drawn(ACCOUNT, seed, intentions, [dialect]):
                 ledger = folder / f"{each.name}.db"
-                process, address = await practice_zinc(nursery, ledger, each.dialect, PACE)
+                process, address = await practice_zinc(starter, ledger, each.dialect, PACE)
                 headers = {"Authorization": "Bearer zn_test_plain"}
                 limits = anyio.CapacityLimiter(24)
                 async with (
@@ -75,7 +77,7 @@ async def campaign(seed: int, intentions: int, dialect: str, *, keyed: bool) -> 
                     for wish in each.intentions:
                         tasks.create_task(one(wish))
                 await process.killed()
-                verdict.add(judge(each, ledger, None, {}))
+                verdict.add(judge_ledger(each, ledger))
     return verdict
 
 
@@ -89,10 +91,10 @@ def main() -> int:
     chosen = parser.parse_args()
     keyed = chosen.keys == "call"
     verdict = asyncio.run(campaign(chosen.seed, chosen.intentions, chosen.dialect, keyed=keyed))
-    for name in ("intentions", "orders placed", "duplicated"):
+    for name in (INTENTIONS, PLACED, DUPLICATED):
         print(f"{name:20} {verdict.counts[name]:6}")
     print(f"{'POSTs per intention':20} {dict(sorted(verdict.posts.items()))}")
-    return 1 if verdict.broken else 0
+    return 1 if verdict.is_broken else 0
 
 
 if __name__ == "__main__":

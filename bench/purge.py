@@ -1,11 +1,12 @@
-"""What it costs others to have a journal's old orders forgotten: 300,000 entries are purged while orders are placed.
+"""How much a purge of 300,000 old entries slows orders that are placed meanwhile, and how much memory it takes.
 
-Measured: a server over stdio places one order after the other, approval `none` and a test key, on a journal with that
-many finished entries; `zinc-mcp orders purge` runs in a process of its own on the same SQLite file. No order may be
-refused. Memory is the most that the purging process was resident with, less what the same command is resident with on
-an empty journal (on Linux: it is read from /proc).
+Measured: a server over stdio places one order after the other, with approval `none` and a test key, on a journal with
+that many finished entries. `zinc-mcp orders purge` runs in another process on the same SQLite file. No order may be
+refused. Memory is the peak of the purging process, less the peak of the same command on an empty journal (on Linux: it
+is read from /proc).
 
-The figures are the slowest placing call beside the slowest while nothing is purged, and the memory beside 100 MiB.
+The figures are the slowest placing call, compared with the slowest while nothing is purged, and the memory, compared
+with 100 MiB.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from bench.callers import Stdio, started, succeeded, upstream
-from bench.figures import Figure, arguments, printed
+from bench.callers import Stdio, resident_kib, started, timed, upstream
+from bench.figures import Figure, run_bench
 from bench.place_order import fill
 from bench.wanted import configured, order
 
@@ -47,12 +48,12 @@ async def measure(*, quick: bool = False) -> list[Figure]:
             number = 0
             before: list[float] = []
             for number in range(BEFORE):
-                before.append(await _placed(server, number))
+                before.append(await timed(server, "place_order", order(number)))
             purging = asyncio.create_task(_purged(variables))
             meanwhile: list[float] = []
             while not purging.done():
                 number += 1
-                meanwhile.append(await _placed(server, number))
+                meanwhile.append(await timed(server, "place_order", order(number)))
             mib, seconds = await purging
     more = max(0.0, mib - idle_mib)
     name = f"{size:,} entries purged in {seconds:.0f} s while {len(meanwhile)} orders were placed, none refused"
@@ -61,7 +62,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     return [
         Figure(f"{name}: the slowest `place_order`", f"{slow:.0f} ms ({middle})", f"{usual:.0f} ms", slow / usual),
         Figure(
-            "the same: memory of the purging process, more than on an empty journal",
+            "the same: memory of the purging process beyond that on an empty journal",
             f"{more:.0f} MiB",
             f"{MOST_MIB:.0f} MiB",
             more / MOST_MIB,
@@ -71,43 +72,30 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     ]
 
 
-async def _placed(server: Stdio, number: int) -> float:
-    """Place one order, and return how long that took; one that is refused ends the bench."""
-    wanted = order(number)
-    began = time.perf_counter()
-    result = await server.call("place_order", wanted)
-    seconds = time.perf_counter() - began
-    succeeded(result)
-    return seconds
-
-
 async def _purged(variables: Mapping[str, str]) -> tuple[float, float]:
-    """Run the command to its end; return the most memory that it was resident with, in MiB, and the seconds."""
+    """Run the command to its end; return the peak of its resident memory in MiB, and the seconds."""
     began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: ASYNC220  # started at once; its end is waited for in a thread
+    process = subprocess.Popen(  # noqa: ASYNC220  # it starts at once; a thread waits for its end
         [sys.executable, *PURGE], env={**os.environ, **variables}, stdout=subprocess.DEVNULL
     )
-    mib = await asyncio.to_thread(_most_resident, process)
+    mib = await asyncio.to_thread(_peak_mib, process)
     if process.returncode != 0:
         raise RuntimeError(f"the purge ended with {process.returncode}")
     return mib, time.perf_counter() - began
 
 
-def _most_resident(process: subprocess.Popen[bytes]) -> float:
-    """Wait for the end of a process; return the most memory that it was resident with, in MiB.
+def _peak_mib(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process; return the peak of its resident memory in MiB.
 
-    Not by getrusage(2): what it says of a process includes whoever started it, up to the moment of exec.
+    Not by getrusage(2): its figure includes the process that started this one, up to the moment of exec.
     """
     most = 0
     while process.poll() is None:
-        try:
-            lines = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines()
-        except OSError:
-            lines = []
-        most = max([most, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))])
+        with suppress(OSError):
+            most = max(most, resident_kib(process.pid, "VmHWM"))
         time.sleep(0.02)
     return most / 1024
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

@@ -3,9 +3,9 @@
     python -m bench.road            # the figures
     python -m bench.road --files    # and every file, with how many calls went into it
 
-Measured with `sys.setprofile` on the event loop's thread, from `place` to its answer, in the sandbox (whose own files
-do not count). A call of a function, and a coroutine that goes on, enters its file; it is a change where the last one
-was in another file of ours. Everything is loaded before, and the policy asks nobody.
+Measured with `sys.setprofile` on the event loop's thread, from `place` to its answer, in the sandbox, whose own files
+do not count. Each call of a function, and each coroutine that goes on, enters a file. It counts as a change where the
+last one was in another file of ours. Everything is loaded before, and the policy asks nobody.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from zinc_mcp.zinc.orders import OrderCreate
 
 PACKAGE = f"{Path(zinc_mcp.__file__).parent}/"
 MARKS: dict[RailName, tuple[int, int]] = {"account": (31, 180), "agent": (45, 360)}
-"""At most so many files, and changes of file: little more than today, so that a longer road is noticed."""
+"""At most so many files and changes of file: a little more than today, so that a longer road is noticed."""
 _BEFORE = 3
-"""Orders that are placed first: they load what there is."""
+"""Orders that are placed first, so that all code is loaded."""
 
 
 class Road:

@@ -1,14 +1,15 @@
-"""Does the proof notice? One line of the program is broken at a time, in a copy, and somebody must notice it.
+"""Breaks one line of the program at a time, in a copy, and checks that the campaign or the tests notice it.
 
     python -m bench.sabotage                        # all of them, the campaign with three fresh seeds each
     python -m bench.sabotage --list
     python -m bench.sabotage leases-ignored --seed 7
     python -m bench.sabotage --turn 12 --seeds 1    # two of them by rotation, as CI does
 
-Each sabotage of `bench.sabotages` names a file, the exact text that it replaces, the promise that this breaks, and who
-is to notice: the fault campaign within 300 intentions, by the rows that are about this promise, or tests by name, which
-have to fail themselves: a test that is skipped or cannot run notices nothing. The exit status is 1 when the text is not
-there (so that the table cannot rot), when the copy is not green without the sabotage, or when it stays green with it.
+Each sabotage of `bench.sabotages` names a file, the exact text that it replaces, the promise that this breaks, and the
+proof that must notice. That is the fault campaign, within 300 intentions, by the rows about this promise, or tests by
+name. Such a test must fail itself: one that is skipped or cannot run notices nothing. The exit status is 1 where the
+text is not there (so that the table stays true), where the copy is not green without the sabotage, and where it stays
+green with it.
 """
 
 import argparse
@@ -25,15 +26,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.sabotages import SABOTAGES, ByCampaign, ByTests, Sabotage
+from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
 ROOT = Path(__file__).parents[1]
 INTENTIONS = 300
-"""Within so many the campaign must notice."""
+"""The campaign must notice within so many."""
 CAMPAIGN_SECONDS, TESTS_SECONDS = 900, 600
 _PYTEST = ("-m", "pytest", "-q", "-rsfE", "-n0", "-p", "no:cacheprovider")
 _CANNOT_RUN = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError")
-"""How a test fails that has not come to what it tests."""
+"""Errors of a test that has not come to the line that it tests."""
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "*.venv", "__pycache__", ".*_cache", ".hypothesis", "dist", "build", "artefacts", "*.egg-info"
 )
@@ -41,12 +42,12 @@ _LEFT_OUT = shutil.ignore_patterns(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one sabotage, with one seed where the campaign was to notice it."""
+    """The result of one sabotage, with one seed where the campaign was to notice it."""
 
     name: str
     noticed: bool
     by: str
-    """The rows of the campaign, or the tests, that turned red; or what is wrong with the sabotage."""
+    """The rows of the campaign, or the test, that turned red; or the reason why none did."""
     seed: int | None = None
     intentions: int | None = None
     """How many the campaign had judged when it noticed."""
@@ -54,11 +55,11 @@ class Result:
 
 
 class NotGreenError(Exception):
-    """The copy is not green although nothing was changed in it."""
+    """The copy is not green without any change."""
 
 
 def copied(folder: Path) -> Path:
-    """Copy the tree into a folder; the working tree is never touched."""
+    """Copy the tree into a folder; nothing changes the working tree."""
     copy = folder / "copy"
     shutil.copytree(ROOT, copy, ignore=_LEFT_OUT)
     return copy
@@ -79,7 +80,7 @@ def applied(sabotage: Sabotage, tree: Path) -> None:
 
 
 def tried(sabotage: Sabotage, seed: int | None) -> Result:
-    """Apply one sabotage to a copy and see whether it is noticed, and whether the copy is green without it."""
+    """Apply one sabotage to a copy; return whether it is noticed, and the copy is green without it."""
     began = time.monotonic()
 
     def result(noticed: bool, by: str, intentions: int | None = None) -> Result:
@@ -110,7 +111,7 @@ def tried(sabotage: Sabotage, seed: int | None) -> Result:
 
 
 def _campaign(by: ByCampaign, tree: Path, folder: Path, seed: int, most: int | None = None) -> tuple[list[str], int]:
-    """Run the campaign until one of its rows is broken; return all that are, and how many intentions were judged."""
+    """Run the campaign until one of its rows is broken; return all broken rows, and the number of intentions."""
     figures = folder / "figures.json"
     command = [
         "-m", "bench.faults", "--seed", str(seed), "--intentions", str(INTENTIONS), "--dialect", "default", "--brief",
@@ -137,7 +138,7 @@ def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
 
 
 def noticed_by_tests(code: int, stdout: str) -> tuple[bool, str]:
-    """Say what pytest's end and summary mean: whether a test failed, and nothing was skipped or could not run."""
+    """Return whether a test failed, by pytest's exit code and summary, and which; none if one did not run."""
     lines = stdout.splitlines()
     could_not = [line for line in lines if line.startswith(("SKIPPED ", "ERROR "))]
     failed = [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED ")]
@@ -152,7 +153,7 @@ def noticed_by_tests(code: int, stdout: str) -> tuple[bool, str]:
 
 
 def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
-    """Run every named test in an untouched copy; say what is wrong if they are not green."""
+    """Run every named test in a copy without changes; return their output if they are not green."""
     names = sorted({test for each in sabotages if isinstance(each.by, ByTests) for test in each.by.tests})
     if not names:
         return None
@@ -165,17 +166,17 @@ def _check_tests(sabotages: Iterable[Sabotage]) -> str | None:
 
 
 def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_", "PYTEST_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "CAMPAIGN_", "PYTEST_"))}
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     environ = {**kept, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
-    # An installed package, editable or not, comes after this path; to be sure, it is asked.
+    # This path comes before an installed package, editable or not. The program is asked, to be sure.
     asked = subprocess.run(
         [sys.executable, "-c", "import bench, zinc_mcp; print(zinc_mcp.__file__)"],
         cwd=tree, env=environ, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     if not Path(asked.stdout.strip()).is_relative_to(tree):
-        raise NotGreenError(f"the copy is not what would run, but {asked.stdout.strip()}")
+        raise NotGreenError(f"not the copy would run, but {asked.stdout.strip()}")
     return subprocess.run(
         [sys.executable, *command], cwd=tree, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
         encoding="utf-8", errors="replace", timeout=seconds, check=False,
@@ -183,10 +184,8 @@ def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "s
 
 
 def in_turn(turn: int) -> list[Sabotage]:
-    """Return two by rotation: one that the campaign notices, and one that tests do."""
-    by_campaign = [each for each in SABOTAGES if isinstance(each.by, ByCampaign)]
-    by_tests = [each for each in SABOTAGES if isinstance(each.by, ByTests)]
-    return [by_campaign[turn % len(by_campaign)], by_tests[turn % len(by_tests)]]
+    """Return two by rotation: one for the campaign, and one for the tests."""
+    return [BY_CAMPAIGN[turn % len(BY_CAMPAIGN)], BY_TESTS[turn % len(BY_TESTS)]]
 
 
 def table(results: Sequence[Result]) -> str:
@@ -202,7 +201,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def listed() -> str:
-    """Return every sabotage in a line."""
+    """Return a line for each sabotage."""
     return "\n".join(
         f"{each.name:34} {'campaign' if isinstance(each.by, ByCampaign) else 'tests':9} {each.file}: {each.promise}"
         for each in SABOTAGES
@@ -210,12 +209,14 @@ def listed() -> str:
 
 
 def main() -> int:
-    """Try the chosen sabotages and print who noticed each."""
+    """Try the chosen sabotages and print the proof that noticed each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these; all of them if none is named")
     parser.add_argument("--list", action="store_true", help="list them and end")
-    parser.add_argument("--turn", type=int, help="two of them: those whose turn it is")
-    parser.add_argument("--by", choices=["campaign", "tests"], help="only those that these notice")
+    parser.add_argument("--turn", type=int, help="two of them, by rotation")
+    parser.add_argument(
+        "--by", choices=["campaign", "tests"], help="only those that the campaign, or tests, must notice"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="with how many fresh seeds the campaign runs (3)")
     parser.add_argument("--seed", type=int, action="append", help="this seed instead of a fresh one; may be repeated")
     parser.add_argument("--at-once", type=int, default=2, help="sabotages at a time (2)")

@@ -1,12 +1,11 @@
 """How much of a model's context the tools and a result take, in bytes of compact JSON (UTF-8).
 
-Measured: each tool as `tools/list` gives it, output schema included, and all of them (budget 9 KB); the server's
-instructions (budget 2,000 bytes); the structure of `get_order` for a typical placed order on its way, against Zinc's
-own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600). Nothing here depends on the machine,
-so there are no rounds.
+Measured: each tool as `tools/list` gives it, with its output schema, and all of them (budget 9 KB); the server's
+instructions (budget 2,000 bytes); the structure of `get_order` for a typical order that is on its way, compared with
+Zinc's own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600). Nothing here depends on the
+machine, so there are no rounds.
 """
 
-import asyncio
 import json
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 
 from bench.baselines.zinc import TYPICAL
 from bench.callers import HELLO, Stdio, started, succeeded, upstream
-from bench.figures import Figure, arguments, printed
+from bench.figures import Figure, run_bench
 from bench.wanted import configured, order
 
 TOOLS_BUDGET = 9 * 1024
@@ -66,4 +65,4 @@ def _size(value: Any) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

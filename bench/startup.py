@@ -1,15 +1,14 @@
-"""How soon a host has the tools, and how much memory that takes, against the least an MCP server of this SDK is.
+"""How soon a host has the tools, and how much memory that takes, compared with the least server of this SDK.
 
 Measured: `python -m zinc_mcp` with an API key, over stdio. Time (ms) from starting the process to the answer to
 `tools/list`, in the era of the handshake and in the one without; resident memory (MiB, VmRSS) after that answer, and
 again after the first `get_order` has been answered. Baseline: the same for an `MCPServer` with one trivial tool, in
-the same era and, in memory, after its `tools/list`. The two are started in turns; bytecode is compiled before. With
-`pympp[tempo]` installed, a third contestant has a Tempo wallet configured: what it adds to the wait is in its row.
+the same era; its memory is that after its `tools/list`. The two are started in turns; bytecode is compiled before.
+Where `pympp[tempo]` is installed, a third contestant has a Tempo wallet configured, and its row shows the longer wait.
 
-Read a ratio of 1.10 as: the host waits 10 % longer than for a server that can do nothing.
+A ratio of 1.10 means: the host waits 10 % longer than for a server that can do nothing.
 """
 
-import asyncio
 import compileall
 import importlib.util
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from bench.baselines.zinc import ORDER_ID
 from bench.callers import ROOT, Era, Stdio, resident_kib, started, succeeded, upstream
-from bench.figures import Figure, arguments, at_most, compared, in_turns, printed
+from bench.figures import Figure, at_most, compared, in_turns, run_bench
 
 ERAS: Sequence[Era] = ("legacy", "modern")
 _NAMES: Mapping[Era, str] = {"legacy": "with a handshake", "modern": "without a handshake"}
@@ -38,7 +37,7 @@ class _Contestant:
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
-    """Start each contestant in turns and return what it took."""
+    """Start each contestant in turns and return the figures."""
     compileall.compile_dir(str(ROOT / "zinc_mcp"), quiet=2)
     compileall.compile_dir(str(ROOT / "bench"), quiet=2)
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder:
@@ -111,4 +110,4 @@ async def _start(contestant: _Contestant, era: Era, *, count: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(printed(asyncio.run(measure(quick=arguments(__doc__).parse_args().quick))))
+    sys.exit(run_bench(measure, __doc__))

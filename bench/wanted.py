@@ -1,4 +1,4 @@
-"""Orders as the benches place them, and a home in which they are placed without asking anybody."""
+"""The orders of the benches, and a home whose policy asks nobody."""
 
 from pathlib import Path
 from typing import Any

@@ -192,4 +192,4 @@ def test_without_npm_the_run_is_skipped_and_says_why(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert ended.stdout == "skipped: the conformance suite cannot be had here (no npm here)\n"
+    assert ended.stdout == "skipped: the conformance suite cannot be installed here (no npm here)\n"

@@ -1,4 +1,4 @@
-"""The sabotages stand on the code as it is, and `bench.sabotage` says so when one does not, or when nobody notices."""
+"""Each sabotage finds its line, and `bench.sabotage` says so where one does not, or where nobody notices."""
 
 import re
 import subprocess
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from started import ROOT
 
-from bench.evidence import BROKEN, BROKEN_BY_WALLET
+from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET, OVER_LIMIT
+from bench.mutations import ROOMS
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
 from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
@@ -38,7 +39,7 @@ def test_each_sabotage_finds_its_line_and_leaves_a_program_that_can_be_read(sabo
     compile(changed, sabotage.file, "exec")
     before = (ROOT / sabotage.file).read_text(encoding="utf-8").splitlines()
     lines = Counter(before) - Counter(changed.splitlines())
-    assert sum(lines.values()) <= 2, "one line, or one and what it stands in"
+    assert sum(lines.values()) <= 2, "one line, or one and the line around it"
 
 
 @EVERY
@@ -115,6 +116,12 @@ def test_only_a_test_that_ran_and_failed_has_noticed_a_sabotage(
     assert (found, by.startswith(said)) == (noticed, True), by
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_of_the_mutation_run_and_its_tests_exist(room: str) -> None:
+    assert (ROOT / "zinc_mcp" / room).is_dir()
+    assert all((ROOT / tests).exists() for tests in ROOMS[room])
+
+
 def test_there_are_enough_and_each_has_its_turn() -> None:
     assert len(BY_CAMPAIGN) >= 12
     assert len({each.name for each in SABOTAGES}) == len(SABOTAGES)
@@ -138,7 +145,7 @@ def test_a_sabotage_that_nobody_notices_fails() -> None:
 
 def test_the_table_says_who_noticed_and_who_did_not() -> None:
     [first, second, *_] = SABOTAGES
-    results = [Result(first.name, True, "limit overruns", 7, 24, 30.0), Result(second.name, False, "green")]
+    results = [Result(first.name, True, OVER_LIMIT, 7, 24, 30.0), Result(second.name, False, "green")]
     lines = table(results).splitlines()
-    assert lines[2] == f"| {first.name} | {first.promise} | limit overruns | 7 | 24 intentions | 30 |"
+    assert lines[2] == f"| {first.name} | {first.promise} | {OVER_LIMIT} | 7 | 24 intentions | 30 |"
     assert "**not noticed**: green" in lines[3]

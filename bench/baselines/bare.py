@@ -1,4 +1,4 @@
-"""The least that an MCP server of this SDK is: one trivial tool, over stdio."""
+"""The least MCP server of this SDK: one trivial tool, over stdio."""
 
 from mcp.server import MCPServer
 

@@ -1,29 +1,28 @@
-"""A Zinc whose answers are as large, and as laborious to read, as any that are read: a process of its own.
+"""A Zinc whose answers have the largest size that is read, and take the most work to read.
 
-`python -m bench.baselines.large` prints its port and answers until its stdin ends. An order is placed as any; a read of
-it is answered by the shape that its metadata names under `shape`, and a list with a page as large as any that is read.
+`python -m bench.baselines.large` prints its port and answers until its stdin ends. It accepts any order. The order's
+metadata names under `shape` the form of the answer to a read. A list is answered with a page of the largest size.
 """
 
 import asyncio
 import json
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.baselines.zinc import TYPICAL, Zinc
+from bench.baselines.zinc import TYPICAL, Zinc, serve
 from zinc_mcp.network import MAX_ANSWER_BYTES, MAX_PARTS
 from zinc_mcp.zinc.client import MAX_LIST_BYTES
 
 _Order = dict[str, Any]
 _ROOM = MAX_ANSWER_BYTES - 8_192
-"""For what a shape adds; the rest is the order's own."""
+"""Bytes that a shape may add to the order."""
 
 _BAD_CHECKPOINT: _Order = {"message": 7.5, "checkpoint_time": "never", "city": []}
 
 
 def _times(row: Any, most: int = MAX_PARTS) -> list[Any]:
-    """Return as many of a row as there is room for."""
+    """Return a list of as many copies of a row as there is room for."""
     return [row] * min(most, _ROOM // len(json.dumps(row, separators=(",", ":")) + ","))
 
 
@@ -84,32 +83,27 @@ SHAPES: Mapping[str, Callable[[_Order], _Order]] = {
         },
     },
 }
-"""What an answer looks like; each is about as large as the bound lets it be."""
+"""By name, the form of an answer; each is about as large as the bound allows."""
 
 _orders: dict[str, _Order] = {}
 
 
 class Large(Zinc):
-    """Answers as `answer` says."""
+    """Answers with the shape that an order names."""
 
     def answered(self, head: str, body: bytes) -> tuple[bytes, bytes]:
-        """See `answer`."""
-        return answer(head, body)
-
-
-def answer(head: str, body: bytes) -> tuple[bytes, bytes]:
-    """Return status and content."""
-    verb, path, _ = head.split(" ", 2)
-    if verb == "POST":
-        return b"201 Created", _encoded(_accepted(json.loads(body)))
-    if path.startswith("/wallet/me"):
-        return b"200 OK", b'{"balance":10000000,"order_fee_cents":100}'
-    if path.startswith("/orders?"):
-        return b"200 OK", _page(path)
-    order = _orders.get(path.rpartition("/")[2].partition("?")[0])
-    if order is None:
-        return b"404 Not Found", b'{"error":{"code":"not_found"}}'
-    return b"200 OK", _encoded(SHAPES[order["metadata"].get("shape", "typical")](order))
+        """Return status and content for a request."""
+        verb, path, _ = head.split(" ", 2)
+        if verb == "POST":
+            return b"201 Created", _encoded(_accepted(json.loads(body)))
+        if path.startswith("/wallet/me"):
+            return b"200 OK", b'{"balance":10000000,"order_fee_cents":100}'
+        if path.startswith("/orders?"):
+            return b"200 OK", _page()
+        order = _orders.get(path.rpartition("/")[2].partition("?")[0])
+        if order is None:
+            return b"404 Not Found", b'{"error":{"code":"not_found"}}'
+        return b"200 OK", _encoded(SHAPES[order["metadata"].get("shape", "typical")](order))
 
 
 def _accepted(wanted: Mapping[str, Any]) -> _Order:
@@ -131,9 +125,8 @@ def _accepted(wanted: Mapping[str, Any]) -> _Order:
     return order
 
 
-def _page(path: str) -> bytes:
-    """Return a page of other people's orders, which the filter should have left out: as large as is read."""
-    del path
+def _page() -> bytes:
+    """Return a page, as large as is read, of other orders, which the filter should have left out."""
     row = json.dumps({**TYPICAL, "metadata": {"zinc_mcp_key": "another"}}, separators=(",", ":"))
     count = min(
         MAX_LIST_BYTES // (len(row) + 1) - 1, MAX_PARTS // (row.count(",") + row.count("{") + row.count("[")) - 1
@@ -142,7 +135,7 @@ def _page(path: str) -> bytes:
 
 
 def _prose(number: int, length: int) -> str:
-    """Return text of which each character has to be looked at."""
+    """Return text in which the reader has to look at each character."""
     return "".join(chr(0x4E00 + (number * 997 + place * 7) % 20_000) for place in range(length // 3)) + "\u202e"
 
 
@@ -150,13 +143,5 @@ def _encoded(order: _Order) -> bytes:
     return json.dumps(order, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-async def main() -> None:
-    """Serve until stdin ends."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Large, "127.0.0.1", 0, backlog=64)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.buffer.read)
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(Large))

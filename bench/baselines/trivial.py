@@ -1,12 +1,12 @@
-"""A server without any care: one tool makes the same HTTP call as `get_order` and returns the JSON, one places.
+"""A server without any checks: its `get_order` makes the same HTTP call as ours and returns the JSON.
 
-`place_order` sends the order and makes as many durable commits, which write as many bytes to the log, as ours does, in
-a thread of their own: on the event loop every other call would wait for the disk.
+Its `place_order` sends the order, and makes as many durable commits as ours, with as many bytes in the log, in a
+separate thread: on the event loop every other call would wait for the disk.
 
 `python -m bench.baselines.trivial stdio` or `http PORT`.
 
     BENCH_UPSTREAM  the upstream's origin
-    BENCH_DATABASE  the SQLite file that is committed to (only for `place`)
+    BENCH_DATABASE  the SQLite file that is committed to (only for `place_order`)
     BENCH_PAYLOAD   bytes per commit
     BENCH_COMMITS   commits per order: the first ones before the request, the last one after it
 """
@@ -67,7 +67,7 @@ def _opened() -> sqlite3.Connection | None:
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("CREATE TABLE IF NOT EXISTS written (id INTEGER PRIMARY KEY, payload BLOB NOT NULL)")
     connection.execute("PRAGMA synchronous=OFF")
-    for _ in range(1_000):  # until the WAL has its full size: commits that make a file longer take longer
+    for _ in range(1_000):  # until the WAL has its full size: commits that make a file longer are slower
         connection.execute("INSERT INTO written (payload) VALUES (zeroblob(4096))")
     connection.execute("PRAGMA synchronous=FULL")
     return connection
@@ -86,7 +86,7 @@ def _commit() -> None:
 
 
 def serve(port: int) -> None:
-    """Serve Streamable HTTP and SSE on one port, with the settings of the product's own."""
+    """Serve Streamable HTTP and SSE on one port, with the settings of our own server."""
     streamable, sse = server.streamable_http_app(), server.sse_app()
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A Zinc that costs nothing to ask: a process of its own that gives one typical order at once, and accepts any.
+"""A Zinc that answers at once: it returns one typical order, and accepts any order.
 
 `python -m bench.baselines.zinc` prints its port and answers until its stdin ends. It is no sandbox: it keeps nothing.
 """
@@ -131,16 +131,16 @@ TYPICAL: dict[str, Any] = {
     "fulfillment": {"gift": None, "items": None, "quantity": None, "excluded_merchants": [], "concessions": []},
     "cases": [],
 }
-"""A placed order of one item on its way, with every field that Zinc gives (OpenAPI 2026-06-26)."""
+"""A placed order of one item that is on its way, with every field of Zinc's (OpenAPI 2026-06-26)."""
 
 _TYPICAL = json.dumps(TYPICAL).encode()
 _PLACED: dict[str, bytes] = {}
 MOST_PLACED = 256
-"""Orders whose reads show what was sent with them."""
+"""So many orders are shown with their own metadata."""
 
 
 class Zinc(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as little of it as these requests need."""
+    """HTTP/1.1 with keep-alive, with only the parts that these requests need."""
 
     def __init__(self) -> None:
         self._got = b""
@@ -156,7 +156,7 @@ class Zinc(asyncio.Protocol):
         return answer(head, body)
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that has come whole."""
+        """Answer every request that has arrived completely."""
         self._got += data
         while (end := self._got.find(b"\r\n\r\n")) >= 0:
             head = self._got[:end].decode("latin-1")
@@ -198,17 +198,17 @@ def answer(head: str, body: bytes) -> tuple[bytes, bytes]:
     if path.startswith("/orders?"):
         return b"200 OK", b'{"orders":[],"total":0}'
     order_id = path.rpartition("/")[2].partition("?")[0]
-    # Under the id that was asked for, as everybody gives it, and with the metadata it was placed with.
+    # With the id that was asked for, and with the metadata of its placing call.
     return b"200 OK", _PLACED.get(order_id) or _TYPICAL.replace(ORDER_ID.encode(), order_id.encode())
 
 
-async def main() -> None:
-    """Serve until stdin ends."""
+async def serve(protocol: type[Zinc]) -> None:
+    """Print a free port and serve on it until stdin ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Zinc, "127.0.0.1", 0, backlog=512)
+    server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(Zinc))

@@ -1,1 +1,1 @@
-"""Real clients, without a model: each in an environment of its own, against a real server of ours."""
+"""Real clients, without a model: each in its own environment, against a real server of ours."""

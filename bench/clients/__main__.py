@@ -1,7 +1,7 @@
 """Try real clients against a real server, without a model, and print or write what they do.
 
 Each client is installed from its own registry into an environment below `--scratch`, which is kept and used again where
-it is given. Nothing else leaves this machine: no log-in, no model, and what is ordered from is the practice Zinc.
+it is given. Nothing else leaves this machine: there is no log-in and no model, and all orders go to the practice Zinc.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "clients.md"
 
 
 async def ran(clients: dict[Client, tuple[str, ...]], scratch: Path, with_forms: bool) -> tuple[list[Row], Any]:
-    """Try each client over its transports; return the rows and, if wanted, what became of the schema's forms."""
+    """Try each client over its transports; return the rows and, if wanted, what they made of the schema's forms."""
     rows: list[Row] = []
     forms: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-clients-") as homes:

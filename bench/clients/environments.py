@@ -1,4 +1,4 @@
-"""The clients that are tried, and an environment of its own for each: a virtual environment or a folder of npm's."""
+"""The clients to try, and an environment for each: a virtual environment, or a folder of npm's."""
 
 import json
 import os
@@ -16,12 +16,12 @@ _PATIENCE = 900.0
 
 
 class NotHadError(Exception):
-    """A client that cannot be had here; the message says why."""
+    """A client cannot be installed here; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """A client, what its packages are called, and what it is known not to do."""
+    """A client, the names of its packages, and what it is known to lose."""
 
     name: str
     driver: str
@@ -30,7 +30,7 @@ class Client:
     asks: bool = False
     """Whether it can ask its person (elicitation)."""
     loses: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By converter ("" is the client's own): the field of the first loss that is known. Any other loss is a failure."""
+    """By converter ("" is the client's own): the first known loss. Any other loss is a failure."""
 
     @property
     def on_node(self) -> bool:
@@ -73,7 +73,7 @@ class Environment:
     folder: Path
     version: str
     program: tuple[str, ...]
-    """What runs the client's driver."""
+    """The command that runs the client's driver."""
     inspector: tuple[str, ...] = ()
 
 
@@ -92,7 +92,7 @@ def made(client: Client, scratch: Path) -> Environment:
         if not client.driver.endswith(".mjs"):
             tool = folder / "node_modules" / ".bin" / "mcp-inspector"
             return Environment(folder, version, (sys.executable, str(DRIVERS / client.driver)), (node, str(tool)))
-        for name in (client.driver, "steps.mjs"):  # packages are looked for beside the program
+        for name in (client.driver, "steps.mjs"):  # Node looks for packages beside the program
             shutil.copy(DRIVERS / name, folder / name)
         return Environment(folder, version, (node, str(folder / client.driver)))
     python = folder / "bin" / "python"
@@ -119,12 +119,12 @@ def program(package: str, path: str, scratch: Path) -> tuple[str, str]:
     """Install a program of one exact version, `NAME@VERSION`, below `scratch`; return Node and the program's file.
 
     Args:
-        package: what npm calls it.
+        package: its name at npm, with the version.
         path: its file in the package.
         scratch: where environments are kept.
 
     Raises:
-        NotHadError: it or a Node that is new enough cannot be had here.
+        NotHadError: it, or a Node that is new enough, cannot be installed here.
     """
     name = package[: package.rindex("@")]
     folder = scratch / name.rpartition("/")[2]

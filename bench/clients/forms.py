@@ -1,6 +1,6 @@
-"""A server over stdio that lists the arguments of an order in the forms between which we can choose.
+"""A server over stdio that lists the arguments of an order in each form that we could publish.
 
-It is only listed: which form survives a client's converter is what decides ours. `python -m bench.clients.forms`.
+`python -m bench.clients.forms`. Clients only list its tools: the form that most converters keep whole is ours.
 """
 
 from typing import Any

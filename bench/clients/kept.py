@@ -1,18 +1,18 @@
-"""Which fields of a schema are still in what a client made of it."""
+"""Finds the fields of a schema that a client's converter lost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 Schema = Mapping[str, Any]
 Field = tuple[str, str]
-"""What is asserted, and about which place: `("field", "products[].url")`."""
+"""A statement and its place: `("field", "products[].url")`."""
 
 
 def lost(ours: Schema, theirs: Schema) -> list[str]:
-    """Return what `ours` says and `theirs` does not, in the order of ours: fields, types, required ones and choices.
+    """Return the statements of `ours` that `theirs` lacks, in our order: fields, types, required fields and choices.
 
     A place is a path of names, with `[]` for the entries of a list; the arms of a union count as one place. Spelling
-    is no difference: `anyOf` or `any_of`, `object` or `OBJECT`, a reference or what it stands for.
+    makes no difference: `anyOf` or `any_of`, `object` or `OBJECT`, a reference or its target.
     """
     there = set(statements(theirs))
     gone = [each for each in statements(ours) if each not in there]
@@ -25,7 +25,7 @@ def lost(ours: Schema, theirs: Schema) -> list[str]:
 
 
 def statements(schema: Schema) -> list[Field]:
-    """Return all that a schema says of its fields, each once."""
+    """Return all statements of a schema about its fields, each once."""
     return list(dict.fromkeys(_said(schema, schema, "")))
 
 

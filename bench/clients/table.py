@@ -1,4 +1,4 @@
-"""The page about clients, `docs/clients.md`, made from what was seen."""
+"""Makes the page about clients, `docs/clients.md`, from what they did."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ HEADER = """\
 
 @dataclass(frozen=True)
 class Row:
-    """A client with what was seen over each transport, or the reason why nothing was."""
+    """A client with its results over each transport, or the reason why there are none."""
 
     client: Client
     version: str
@@ -38,8 +38,8 @@ compares what the client's converter hands to a model with what the server publi
 and choice, at every depth. "The model sees" says which half of a result reaches it.
 
 {HEADER}{"".join(_row(row) for row in rows)}
-Each half of a result states the same facts, and the text of a failure begins with "Error:", since several clients hand
-on no mark. A client that cannot ask, or has no person, is answered with where to decide instead.
+Each half of a result states the same facts, and the text of a failure begins with "Error:", since several clients do
+not pass the mark on. Where a client cannot ask, or has no person, the answer says where to decide instead.
 
 ## Nested objects: inlined, not in `$defs`
 
@@ -48,7 +48,7 @@ The same arguments were published in both forms. What each converter lost of {le
 | converter | inlined | in `$defs`, with `$ref` |
 |---|---|---|
 {"".join(_form(name, tools, ours) for name, tools in forms.items())}
-One converter here keeps only references. Against it stand those that refuse or lose references, most of them hosts: the
+One converter here keeps only references. Others refuse references or lose them, and most of these are hosts: the
 Gemini API and Gemini CLI (google-gemini/gemini-cli#13326, #13142), Codex (openai/codex#3152), n8n (n8n-io/n8n#25964),
 Copilot CLI (github/copilot-cli#1876), OpenCode (anomalyco/opencode#12295), Kiro and Cursor (davideast/stitch-mcp#184),
 Moonshot (MoonshotAI/kimi-code#830), Open WebUI (open-webui/computer#87). So objects stay inlined, and the names that an
@@ -96,5 +96,5 @@ def _form(name: str, tools: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return what failed, without addresses and paths of the machine it failed on."""
+    """Return the words about a failure, without addresses and paths of this machine."""
     return " ".join(re.sub(r"\w+://\S+|(?<![\w.])/[\w./-]+", "…", text).replace("|", "/").split())

@@ -1,4 +1,4 @@
-"""One client against one real server of ours: what it was given, what it did with it, and what a model would see."""
+"""Tries one client against one real server of ours: its schemas, its calls, and what a model would see."""
 
 import asyncio
 import json
@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
-
-from bench.callers import ROOT, started, token_in
+from bench.callers import ROOT, free_port, listening, started, token_in
 from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
-from bench.hosts import free_port
 from bench.wanted import ADDRESS
 from zinc_mcp.server.mcp.arguments import input_schema
 from zinc_mcp.server.mcp.tools.get_order import OrderLookup
@@ -29,20 +26,20 @@ _Json = dict[str, Any]
 
 @dataclass
 class Seen:
-    """What was found out about a client over one transport. `failures` is empty where all is as it must be."""
+    """The results of a client over one transport. `failures` is empty where all is well."""
 
     failures: list[str] = field(default_factory=list[str])
     lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """By converter: what its schema no longer says."""
+    """By converter: the statements that its schema lost."""
     half: str = ""
-    """Which half of a result a model is shown."""
+    """Which half of a result the model sees."""
     mark: str = ""
-    """How an error is marked besides its text."""
+    """How the client marks an error besides its text."""
     asked: bool = False
 
 
 async def tried(client: Client, made: Environment, transport: str, zinc: str, home: Path) -> Seen:
-    """Let a client list the tools, order, follow, be refused and, where it can, ask its person."""
+    """Let a client list the tools, place an order, follow it, be refused and, where it can, ask its person."""
     seen = Seen()
     key = f"zn_test_{client.driver.split('.')[0]}_{transport}"
     variables = {"ZINC_API_URL": zinc, "ZINC_API_KEY": key, "ZINC_MCP_BROWSER": "0"}
@@ -51,7 +48,7 @@ async def tried(client: Client, made: Environment, transport: str, zinc: str, ho
     if facts is not None:
         _judge(client, facts, seen)
     if client.asks and not seen.failures:
-        # Another account: in the same one the order above would be found by its metadata, and be the answer.
+        # Another account: in the same one, the order above has the same metadata and would be the answer.
         asking = {
             **variables,
             "ZINC_API_KEY": f"{key}_asking",
@@ -67,7 +64,7 @@ async def tried(client: Client, made: Environment, transport: str, zinc: str, ho
 
 
 async def listed_forms(client: Client, made: Environment) -> _Json:
-    """Return what a client's converters make of each form of the schema (`bench.clients.forms`), by converter."""
+    """Return, by converter, what a client makes of each form of the schema (`bench.clients.forms`)."""
     wire = {"command": sys.executable, "args": ["-m", "bench.clients.forms"], "env": _environ({})}
     seen = Seen()
     facts = await _driven(client, made, "stdio", {**wire, "steps": []}, seen)
@@ -114,7 +111,7 @@ def _judge(client: Client, facts: _Json, seen: Seen) -> None:
 
 
 def _half(shown: str) -> str:
-    """Say which half it is: only the structure has `summary` as a field, and only the text has it as its beginning."""
+    """Say which half it is: only the structure has a field `summary`, and only the text begins with the summary."""
     bare = shown.replace("\\", "")
     structure, text = '"summary":' in bare.replace(": ", ":"), "retailer. At most" in bare and '{"outcome"' in bare
     text = text and "\n{" in shown.replace("\\n", "\n")
@@ -137,22 +134,10 @@ async def _server(transport: str, variables: Mapping[str, str]) -> AsyncGenerato
         return
     port, home = free_port(), Path(variables["ZINC_MCP_HOME"])
     async with started(["-m", "zinc_mcp", "serve", "--http", f"127.0.0.1:{port}"], variables):
-        await _up(port)
+        await listening(port)
         path = "mcp" if transport == "http" else "sse"
         headers = {"Authorization": f"Bearer {token_in(home)}"}
         yield {"url": f"http://127.0.0.1:{port}/{path}", "headers": headers}
-
-
-async def _up(port: int) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(600):
-            try:
-                await http.get(f"http://127.0.0.1:{port}/healthz")
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-            else:
-                return
-    raise RuntimeError("the server over HTTP did not come up")
 
 
 async def _driven(client: Client, made: Environment, transport: str, plan: _Json, seen: Seen) -> _Json | None:

@@ -1,8 +1,8 @@
-"""Run MCP's conformance suite against a real server of ours in the sandbox, and print or write what it found.
+"""Run MCP's conformance suite against a real server of ours in the sandbox, and print or write the results.
 
-The suite and, where this machine has none that is new enough, Node come from npm, into `--scratch`, which is kept and
-used again where it is given. Everything else stays on loopback. Where they cannot be had, the run is skipped and says
-why.
+npm installs the suite into `--scratch`, which is kept and used again where it is given; also Node, where this machine
+has none that is new enough. Everything else stays on loopback. Where one of them cannot be installed, the run is
+skipped and says why.
 """
 
 import argparse
@@ -25,11 +25,11 @@ _NAME = re.compile(r"^\s+- (\S+) \[", re.MULTILINE)
 
 
 async def ran(suite: tuple[str, str], scratch: Path) -> tuple[list[Ran], list[str]]:
-    """Run all scenarios of each revision; return what they found, and the names of those that the suite has.
+    """Run all scenarios of each revision; return their results, and the names of all scenarios of the suite.
 
     Raises:
         RuntimeError: the suite did not run.
-        ValueError: it wrote what the pinned version does not write.
+        ValueError: its output has not the form of the pinned version.
     """
     found: list[Ran] = []
     port, home = free_port(), scratch / "home"
@@ -48,7 +48,7 @@ async def ran(suite: tuple[str, str], scratch: Path) -> tuple[list[Ran], list[st
 
 
 async def _said(*words: str) -> str:
-    """Run a program and return its output. What it ends with tells nothing: scenarios that are not for us fail."""
+    """Run a program and return its output. Its exit code says nothing: scenarios that are not for us fail."""
     process = await asyncio.create_subprocess_exec(
         *words,
         stdin=asyncio.subprocess.DEVNULL,
@@ -75,7 +75,7 @@ def main() -> int:
         try:
             suite = program(PACKAGE, PROGRAM, (given.scratch or Path(name, "environments")).resolve())
         except NotHadError as error:
-            print(f"skipped: the conformance suite cannot be had here ({error})")
+            print(f"skipped: the conformance suite cannot be installed here ({error})")
             return 0
         try:
             found, known = asyncio.run(ran(suite, Path(name)))

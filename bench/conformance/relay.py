@@ -1,9 +1,9 @@
 """A relay on loopback that adds our server's token: the suite cannot send one.
 
-Of a request's head it changes two things: the header `Authorization` is added, and where `Host` or `Origin` ends in the
-relay's own port, that port becomes the server's, as if the caller had called the server itself. Whatever name they hold
-is passed on as it came, so that the server's own check of names is what a scenario about DNS rebinding meets. Answers
-are passed on byte by byte.
+It changes two things in the head of a request. It adds the header `Authorization`. Where `Host` or `Origin` ends with
+the relay's own port, it writes the server's port instead, as if the caller had called the server itself. The name in
+them stays as it came, so that a scenario about DNS rebinding meets the server's own check of names. Answers stay as
+they are, byte by byte.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def relayed(port: int, token: str) -> AsyncGenerator[int]:
 
 
 def authorized(head: bytes, own: int, port: int, token: str) -> bytes:
-    """Return a request's head as it is passed on: see above."""
+    """Return the head of a request as the server gets it: see above."""
     first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     passed = [first, f"Authorization: Bearer {token}".encode()]
     for line in lines:
@@ -56,7 +56,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, por
         writers.append(ours)
         tasks.append(asyncio.create_task(_requests(reader, ours, own, port, token)))
         tasks.append(asyncio.create_task(_copied(theirs, writer)))
-        # The first that hangs up ends both: the suite leaves streams, and a server ends connections.
+        # The first side that closes ends both: the suite leaves streams, and a server ends connections.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     except OSError:
         pass  # the caller sees that its connection ends

@@ -1,13 +1,13 @@
-"""The scenarios of MCP's conformance suite that are for us, what fails in them and why, and those that are not for us.
+"""The scenarios of MCP's conformance suite: those for us, the checks that fail in them and why, and the others.
 
-The suite is written for servers that offer tools, resources and prompts of its own (`test_simple_text` and others). A
+The suite is written for servers that offer its own tools, resources and prompts (`test_simple_text` and others). A
 server that people use has others, so that most scenarios can say nothing about it.
 """
 
 from collections.abc import Mapping
 
 PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
-"""The first version with `--requirements` for both revisions; exact, since a later one may judge otherwise."""
+"""The first version with `--requirements` for both revisions. It is exact, since a later one may judge otherwise."""
 
 PROGRAM = "dist/index.js"
 
@@ -55,7 +55,7 @@ EXPECTED: Mapping[tuple[str, str, str], str] = {
         "Needs the suite's tool `test_logging_tool`."
     ),
 }
-"""By revision, scenario and check: why a check fails and may."""
+"""By revision, scenario and check: the reason why a check may fail."""
 
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "calls a tool of the suite's own": (
@@ -123,5 +123,4 @@ LEFT_OUT: Mapping[str, tuple[str, ...]] = {
         "sep-2640-skills-manifest",
     ),
 }
-"""By the reason: the scenarios that can say nothing about us. That each message has the protocol's form is checked in
-them as well."""
+"""By the reason: the scenarios that can say nothing about us. They still check the form of each message."""

@@ -1,4 +1,4 @@
-"""What the suite found, held against what is expected, and the table and the page made of it."""
+"""Compares the results of the suite with the expected ones, and makes the table and the page of them."""
 
 import json
 import re
@@ -50,10 +50,10 @@ class Ran:
 
 
 def read(folder: Path, revision: str) -> list[Ran]:
-    """Read what the suite wrote below its output folder: a folder with `checks.json` for each scenario.
+    """Read the suite's output: a folder with `checks.json` for each scenario.
 
     Raises:
-        ValueError: it is not in the form that the pinned version writes.
+        ValueError: it has not the form of the pinned version.
     """
     found: list[Ran] = []
     for each in sorted(folder.iterdir()):
@@ -73,13 +73,13 @@ def objections(
     expected: Mapping[tuple[str, str, str], str] = EXPECTED,
     left_out: Mapping[str, Sequence[str]] = LEFT_OUT,
 ) -> list[str]:
-    """Return all that is not as expected; nothing where the run is good.
+    """Return everything that is not as expected; nothing where the run is good.
 
     Args:
-        ran: what ran.
+        ran: the scenarios that ran.
         known: the names of the scenarios that the suite has, whether they ran or not.
         ours: by revision, the scenarios to pass.
-        expected: by revision, scenario and check, why it fails.
+        expected: by revision, scenario and check, the reason why it fails.
         left_out: by reason, the scenarios that can say nothing about us.
     """
     skipped = {name for names in left_out.values() for name in names}

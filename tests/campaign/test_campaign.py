@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,8 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
     ended = run("bench.faults", "--dialect", "default", "--turns", "4", "--brief", "--json", str(figures), *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
-    for broken in ("duplicated", "lost", "limit overruns", "wrong endings", "false twins", "told wrongly"):
-        assert found["counts"].get(broken, 0) == 0, found["findings"]
+    for row in BROKEN:
+        assert found["counts"].get(row, 0) == 0, found["findings"]
     return found
 
 
@@ -45,9 +46,9 @@ def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_rac
     found = campaign(tmp_path, "--seed", "11", "--intentions", "48", "--at-once", "3")
     assert found["counts"]["intentions"] >= 48
     assert found["counts"]["orders placed"] > 26
-    assert {cell.split()[0] for cell in found["struck"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
-    assert len([cell for cell in found["struck"] if ":" in cell]) >= 10
-    assert found["missed"] == {}, "who was to die died, at the first try or at a later one"
+    assert {cell.split()[0] for cell in found["reached"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
+    assert len([cell for cell in found["reached"] if ":" in cell]) >= 10
+    assert found["missed"] == {}, "each process that was to die died, at the first try or at a later one"
     assert found["unforeseen"] == []
     assert found["racing"] >= 8
 
@@ -59,36 +60,20 @@ def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp
     counts: dict[str, int] = found["counts"]
     assert counts["intentions"] == 36
     assert counts["orders placed"] > 12
-    for broken in ("second credentials", "paid twice", "paid another amount", "lies paid", "order keys lost"):
-        assert counts.get(broken, 0) == 0, found["findings"]
-    assert counts["payment requests that lied, and were not paid"] >= 3
+    for row in BROKEN_BY_WALLET:
+        assert counts.get(row, 0) == 0, found["findings"]
+    assert counts["false payment requests not paid"] >= 3
     assert counts["order keys kept"] >= 6
     assert sum(times for number, times in found["credentials"].items() if int(number) > 0) > 12
-    steps = {cell.split()[1].split(":")[0] for cell in found["struck"] if ":" in cell.split()[1]}
+    steps = {cell.split()[1].split(":")[0] for cell in found["reached"] if ":" in cell.split()[1]}
     assert len(steps) >= 4
     assert found["racing"] >= 4
 
 
-CLASSES = (
-    "answers about another order believed",
-    "told that nothing was sent, and it was",
-    "sent without a yes to these bytes",
-    "bought or spent by a wrong clock",
-    "bought or paid by a stopped process",
-    "paid past a limit",
-    "money told to come back, and not proved",
-    "wallets started again or too late",
-    "credentials kept after the end",
-    "second credentials",
-    "paid twice",
-    "order keys lost",
-)
-
-
-def befallen(found: dict[str, Any]) -> dict[str, int]:
-    """Return by class how many intentions it has befallen, where no promise was broken."""
-    for broken in CLASSES:
-        assert found["counts"].get(broken, 0) == 0, found["findings"]
+def reached_cases(found: dict[str, Any]) -> dict[str, int]:
+    """Return how many intentions of each class came to what was planned for them, where no promise was broken."""
+    for row in (*BROKEN, *BROKEN_BY_WALLET):
+        assert found["counts"].get(row, 0) == 0, found["findings"]
     times: dict[str, int] = {}
     for kind, _, number in found["classes"]:
         times[kind] = times.get(kind, 0) + number
@@ -100,7 +85,7 @@ def test_one_intention_stays_one_purchase_through_false_answers_old_questions_fa
 ) -> None:
     kinds = "answers,questions,clocks,stops"
     found = campaign(tmp_path, "--kinds", kinds, "--seed", "7", "--intentions", "24", "--at-once", "4")
-    times = befallen(found)
+    times = reached_cases(found)
     assert times["answers"] == times["questions"] == times["clocks"] == 6
     assert times["stops"] >= 3
     assert found["counts"]["POSTs with a yes to exactly these bytes"] >= 1
@@ -113,11 +98,11 @@ def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_
         tmp_path, "--rail", "agent", "--kinds", kinds, "--seed", "7", "--intentions", "24", "--at-once", "4",
         "--evenings", "0",
     )  # fmt: skip
-    times = befallen(found)
+    times = reached_cases(found)
     assert times["answers"] == times["failing"] == 6
     assert times["journal"] >= 2
     assert times["stops"] >= 3
-    assert found["counts"]["wallets started"] >= 3
+    assert found["counts"]["wallets asked"] >= 3
 
 
 def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -> None:

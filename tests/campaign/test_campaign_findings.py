@@ -1,4 +1,4 @@
-"""What the fault campaign and the crash tests found, each as the smallest test that shows it."""
+"""The faults that the campaign and the crash tests found, each as the smallest test that shows it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ from zinc_mcp.process import Answer, Clocks
 async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_end(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
 ) -> None:
-    """Another process whose clock runs ahead takes the lease for over; it may send the same bytes, and buy."""
+    """Another process, whose clock is ahead, takes the lease to be over; it may send the same bytes, and buy."""
 
     async def taken_over() -> None:
         zinc.on_post = None

@@ -1,4 +1,4 @@
-"""The campaign's own record of a journal, and what its judge makes of it: each row shown once by a broken journal."""
+"""The judge of the campaign: a broken journal or ledger turns each row red, and a good one none."""
 
 import json
 import time
@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 from journal.test_journal import draft
 
-from bench.agents import Told
-from bench.class_judge import judge_classes
-from bench.evidence import BROKEN, Evidence, Verdict
-from bench.judge import AFTER_THE_PAUSE, NOT_NOTICED, apart, duplicates, unjournalled
-from bench.plan import Intention, Round
-from bench.record import age_doubts, keep_record, read_record
-from bench.record_judge import AT_ONCE, BESIDE_A_DOUBT, TWO_OWNERS, UNCOUNTED, judge_record
-from zinc_mcp.journal.clocks import FREE
+from bench.campaign.agents.agent import Call, age_doubts
+from bench.campaign.judge.classes import judge_class
+from bench.campaign.judge.evidence import Evidence, RoundEvidence
+from bench.campaign.judge.purchases import duplicates, ignored_keys, unjournalled
+from bench.campaign.judge.record import judge_record, keep_record, read_record
+from bench.campaign.judge.verdict import (
+    AFTER_PAUSE,
+    AT_ONCE,
+    BESIDE_DOUBT,
+    BROKEN,
+    DUPLICATED,
+    NOT_NOTICED,
+    TWO_OWNERS,
+    UNCOUNTED,
+    Verdict,
+)
+from bench.campaign.plan.intentions import Intention, Round
 from zinc_mcp.journal.entry import Entry, Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.clocks import FREE
 
 WISH = Intention(
     number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),
@@ -68,7 +78,7 @@ def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0)
     return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
 
 
-def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> None:
+def test_an_order_without_faults_breaks_nothing(recorded: Recorded) -> None:
     entry = recorded.opened()
     sent = recorded.journal.move(entry, "sending", "sending")
     recorded.journal.move(sent, "accepted", "accepted by Zinc", order_id="o-1", **FREE)
@@ -78,13 +88,13 @@ def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> Non
 
 
 @pytest.mark.parametrize("what", ["claimed", "taken over"])
-def test_who_takes_an_entry_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+def test_a_process_that_takes_an_entry_during_another_ones_lease_is_found(recorded: Recorded, what: str) -> None:
     taken_over(recorded.journal, recorded.opened(), what)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
 @pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])
-def test_who_clears_an_entry_away_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+def test_a_process_that_clears_an_entry_away_during_another_ones_lease_is_found(recorded: Recorded, what: str) -> None:
     recorded.journal.move(recorded.opened(), "refused", what, counts_cents=0, **FREE)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
@@ -102,11 +112,11 @@ def test_an_order_opened_beside_one_in_doubt_is_found_however_old_that_is(record
     assert age_doubts(recorded.path, first.body.decode()[:20], 2 * 86_400.0) == 1
     second = recorded.opened(twin="another-digest")
     assert second.opened_at - recorded.journal.read(first.id).opened_at > 86_400
-    assert recorded.judged() == {BESIDE_A_DOUBT: 1}
+    assert recorded.judged() == {BESIDE_DOUBT: 1}
 
 
 @pytest.mark.parametrize(("after", "found"), [(0.05, {AT_ONCE: 1}), (0.6, {})])
-def test_a_post_that_went_again_while_the_first_was_unanswered_is_found(
+def test_a_post_sent_again_while_the_first_was_unanswered_is_found(
     recorded: Recorded, after: float, found: dict[str, int]
 ) -> None:
     recorded.posts = [
@@ -122,14 +132,14 @@ def test_the_owner_s_word_on_an_order_that_is_on_the_wire_is_found(recorded: Rec
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
-def test_the_owner_s_word_on_an_order_that_is_only_looked_at_is_no_fault(recorded: Recorded) -> None:
+def test_the_owner_s_word_on_an_order_that_is_only_looked_up_is_no_fault(recorded: Recorded) -> None:
     left = recorded.journal.move(recorded.opened(), "unknown", "no answer", **FREE)
     looked_at = taken_over(recorded.journal, left, "claimed")
     recorded.journal.move(looked_at, "rejected", "resolved by the owner", counts_cents=0, **FREE)
     assert recorded.judged() == {}
 
 
-# A Zinc that ignores keys, and what never was journalled
+# A Zinc that ignores keys, and POSTs that are not in the journal
 
 
 def order_of(key: str, number: int) -> dict[str, Any]:
@@ -145,20 +155,18 @@ def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential:
     [
         (("k", "k"), True, set[str]()),
         (("k", "k"), False, {NOT_NOTICED}),
-        (("k", "other"), True, {"duplicated"}),
-        (("k", "other"), False, {"duplicated"}),
+        (("k", "other"), True, {DUPLICATED}),
+        (("k", "other"), False, {DUPLICATED}),
         (("k",), False, set[str]()),
     ],
 )
-def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
-    keys: tuple[str, ...], paused: bool, found: set[str]
-) -> None:
+def test_not_to_notice_ignored_keys_is_a_fault(keys: tuple[str, ...], paused: bool, found: set[str]) -> None:
     verdict = Verdict()
     one = Evidence(WISH, orders=[order_of(key, number) for number, key in enumerate(keys)])
     duplicates(verdict, one, keys_count=False)
-    apart(verdict, paused, {}, [])
+    ignored_keys(verdict, paused, {}, [])
     assert {name for name in BROKEN if verdict.counts[name]} == found
-    assert verdict.broken is bool(found)
+    assert verdict.is_broken is bool(found)
 
 
 @pytest.mark.parametrize(
@@ -170,12 +178,12 @@ def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
         (post_of("k", 102.5, rail="agent", credential="c"), True),
     ],
 )
-def test_who_goes_on_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
+def test_a_post_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
     verdict = Verdict()
-    said = {"code": "paused", "outcome": "refused"}
-    told = Told(tool="place_order", words="", server="a", at=100.0, seconds=0.1, said=said)
-    apart(verdict, True, {1: [told]}, [post])
-    assert (verdict.counts[AFTER_THE_PAUSE], verdict.broken) == (int(broken), broken)
+    answer = {"code": "paused", "outcome": "refused"}
+    call = Call(tool="place_order", words="", server="a", at=100.0, seconds=0.1, answer=answer)
+    ignored_keys(verdict, True, {1: [call]}, [post])
+    assert (verdict.counts[AFTER_PAUSE], verdict.is_broken) == (int(broken), broken)
 
 
 @pytest.mark.parametrize(
@@ -188,12 +196,12 @@ def test_who_goes_on_after_the_pause_is_found(post: dict[str, Any], broken: bool
         (post_of("never journalled", rail="agent", credential="c"), 1),
     ],
 )
-def test_a_post_that_could_buy_and_was_never_journalled_is_lost_though_no_order_came_of_it(
+def test_a_post_that_could_buy_and_is_not_in_the_journal_is_lost_although_no_order_came_of_it(
     post: dict[str, Any], lost: int
 ) -> None:
     verdict = Verdict()
     unjournalled(verdict, [post], [{"key": "known"}])
-    assert (verdict.counts["lost"], verdict.broken) == (lost, bool(lost))
+    assert (verdict.counts["lost"], verdict.is_broken) == (lost, bool(lost))
 
 
 @pytest.mark.parametrize(("answers", "broken"), [([], True), ([{"at": 1.0, "yes": True, "id": "q"}], False)])
@@ -203,5 +211,6 @@ def test_questions_that_nobody_answered_prove_nothing(
     (tmp_path / "decisions").write_text("".join(json.dumps(each) + "\n" for each in answers), encoding="ascii")
     entries = [{"id": number, "consent": json.dumps({"id": f"q{number}"})} for number in range(8)]
     verdict = Verdict()
-    judge_classes(verdict, QUESTIONS, tmp_path, [Evidence(WISH, entries=entries)], {}, [])
-    assert verdict.broken is broken
+    evidence = RoundEvidence([], [], entries, [], is_paused=False, intentions=[Evidence(WISH, entries=entries)])
+    judge_class(verdict, QUESTIONS, evidence, tmp_path)
+    assert verdict.is_broken is broken

@@ -1,4 +1,4 @@
-// What every JavaScript driver does; the plan and the facts are those of steps.py.
+// The common part of the JavaScript drivers; the plan and the facts are those of steps.py.
 import { readFileSync } from "node:fs";
 
 export async function run(drive) {

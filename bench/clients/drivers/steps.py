@@ -1,13 +1,13 @@
-"""What every Python driver does: read a plan, make the calls of its steps through a client, print the facts.
+"""The common part of the Python drivers: read a plan, make its calls through a client, print the facts.
 
-A driver runs in an environment of its own, in which nothing of this project can be imported. It reads its plan as JSON
+A driver runs in its own environment, where nothing of this project can be imported. It reads its plan as JSON
 from stdin and prints the facts as the last line of stdout:
 
     plan   transport, command, args, env, url, headers, steps [{name, tool, arguments, until, times}]
-    facts  tools {name: schema as a model is given it}, calls {name: {seen, error}}, asked [what a person was asked]
+    facts  tools {name: schema as a model gets it}, calls {name: {seen, error}}, asked [the questions to the person]
 
-`seen` is what the client hands on to a model, as text; `error` says how the client marks the result as an error, and is
-"" where it is not marked.
+`seen` is the text that the client passes on to a model. `error` says how the client marks the result as an error, or
+"" where it has no mark.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def run(drive: Callable[[Plan], Awaitable[Facts]]) -> None:
 
 
 async def taken(plan: Plan, call: Call) -> dict[str, Any]:
-    """Take the plan's steps one after the other; a step with `until` is repeated until that stands in the answer."""
+    """Make the plan's steps one after the other; repeat a step with `until` until its answer holds that text."""
     calls: dict[str, Any] = {}
     for step in plan["steps"]:
         for _ in range(step.get("times", 1)):

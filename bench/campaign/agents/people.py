@@ -1,8 +1,9 @@
-"""The people of the campaign: they see the questions that stand, and answer current, old and doubled ones.
+"""The people of the campaign: they see the open questions, and answer current, old and doubled ones.
 
-`python -m bench.victim people` is one of them: a process that opens the product as the page (with a way to pay) or as a
-terminal (without one) does, and decides by the reference of the question it saw. Each yes and no is written down before
-it is given, with the bytes that the question was about, so that a judge can hold every POST against them.
+`python -m bench.campaign.agents.server people` is one of them: a process that opens the product as the page does (with
+a way to pay) or as a terminal does (without one), and decides by the reference of the question that it saw. It writes
+down each yes and no before it gives it, with the bytes that the question was about, so that the judge can compare every
+POST with them.
 """
 
 import json
@@ -30,7 +31,7 @@ from zinc_mcp.wiring import open_process
 CALLER = "local"
 _PAUSE = 0.08
 _OLD = 0.25
-"""How often, of the looks at what stands, a question that was seen before is answered as well."""
+"""At how many looks a question that was seen before is answered as well."""
 
 Plan = Literal["yes", "no", "twice", "both", "nothing"]
 _PLANS: dict[Plan, int] = {"yes": 45, "no": 15, "twice": 15, "both": 10, "nothing": 15}
@@ -38,7 +39,7 @@ _PLANS: dict[Plan, int] = {"yes": 45, "no": 15, "twice": 15, "both": 10, "nothin
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A question that somebody has seen, and the bytes that it was about."""
+    """A question that a person has seen, and the bytes that it was about."""
 
     about: QuestionRef
     key: str
@@ -47,7 +48,7 @@ class Seen:
 
 
 class Person:
-    """Sees and decides, at random."""
+    """Reads questions and decides, at random."""
 
     def __init__(self, process: Process, log: Path, seed: str) -> None:
         self._process = process
@@ -57,7 +58,7 @@ class Person:
         self._seen: dict[str, Seen] = {}
 
     async def decide_for_ever(self) -> None:
-        """Look at what stands, now and again, and answer it; and now and then what does not stand any more."""
+        """Look at the open questions again and again, and answer them; now and then also one that is over."""
         while True:
             with suppress(ZincMcpError):
                 for entry in await questions_for(self._process, CALLER):
@@ -72,7 +73,7 @@ class Person:
             return
         seen = Seen(about, entry.key, entry.mode, sha256(entry.body).hexdigest())
         self._seen[about.id] = seen
-        await anyio.sleep(self._source.uniform(0.0, 0.3))  # they read it
+        await anyio.sleep(self._source.uniform(0.0, 0.3))  # reading takes time
         plan = self._source.choices(list(_PLANS), list(_PLANS.values()))[0]
         async with anyio.create_task_group() as answers:
             if plan in ("yes", "twice", "both"):
@@ -106,7 +107,7 @@ class Person:
 def run(clocks: Clocks, clock: Callable[[], float]) -> None:
     """Be one person until stdin ends."""
     settings = load_settings()
-    log, seed = Path(os.environ["VICTIM_DECISIONS"]), os.environ["VICTIM_SEED"]
+    log, seed = Path(os.environ["CAMPAIGN_DECISIONS"]), os.environ["CAMPAIGN_SEED"]
 
     async def live() -> None:
         async with open_process(settings, clocks=clocks, clock=clock) as process, anyio.create_task_group() as tasks:

@@ -1,14 +1,12 @@
-"""Hosts and the processes they talk to: servers over stdio and HTTP, and a sandbox on a port.
+"""Starts processes, and talks to servers as hosts do: over stdio, over HTTP, and to a sandbox on a port.
 
-Hosts speak JSON-RPC lines and requests themselves: a campaign of sixty thousand calls has no time for a client library,
-and a host that hangs up in the middle of a call is not something such a library offers.
+Hosts speak JSON-RPC by themselves: a campaign of sixty thousand calls has no time for a client library, and no such
+library has a host that hangs up in the middle of a call.
 """
 
 import asyncio
-import itertools
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -19,16 +17,13 @@ from typing import Any, Protocol, cast
 
 import httpx
 
-from bench.callers import token_in
+from bench.callers import event_message, free_port, listening, request, token_in
 
-Said = dict[str, Any]
+Structure = dict[str, Any]
 """The structure of a tool result, with `is_error`."""
 
-_MODERN = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "campaign", "version": "0"},
-}
+SERVER = "bench.campaign.agents.server"
+
 _HEADERS = {
     "Accept": "application/json, text/event-stream",
     "Content-Type": "application/json",
@@ -36,14 +31,13 @@ _HEADERS = {
     "Mcp-Method": "tools/call",
 }
 _CONNECTION_CLOSED = -32000
-"""What the SDK still says to a host that has closed the server's stdin in the middle of a call."""
+"""The SDK's answer to a host that has closed the server's stdin in the middle of a call."""
 _LINE = 4 * 1024 * 1024
 _MOST_SECONDS = 120.0
-"""How long the start of a process, or the end of all, may take on a machine that has other work."""
-_PORTS = itertools.count(secrets.randbelow(12_000))
+"""How long the start of a process, or the end of all, may take on a busy machine."""
 
 
-class Nursery:
+class Starter:
     """Starts processes: by a fork of one that has everything imported, or (`fresh`) as a host does, from nothing."""
 
     def __init__(self, line: socket.socket, log: Path) -> None:
@@ -53,16 +47,16 @@ class Nursery:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, log: Path) -> AsyncGenerator["Nursery"]:
-        """Open a nursery that writes the servers' stderr to `log`; all it started ends with it."""
+    async def opened(cls, log: Path) -> AsyncGenerator["Starter"]:
+        """Start the process that forks. The servers' stderr goes to `log`; all that was started ends with it."""
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
-                    "bench.victim",
-                    "nursery",
+                    SERVER,
+                    "fork",
                     str(theirs.fileno()),
                     pass_fds=[theirs.fileno()],
                     stdin=asyncio.subprocess.DEVNULL,
@@ -76,7 +70,7 @@ class Nursery:
                 await asyncio.wait_for(process.wait(), _MOST_SECONDS)
 
     async def start(self, arguments: list[str], environ: Mapping[str, str], *, fresh: bool = False) -> "Process":
-        """Start a victim, or `zinc_mcp sandbox` or `orders`, with these arguments and, besides, this environment."""
+        """Start a server of the campaign, or `zinc_mcp sandbox` or `orders`, with this environment added."""
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
         with self._log.open("ab") as log:
@@ -100,9 +94,9 @@ class Nursery:
     async def _exec(
         self, arguments: list[str], environ: Mapping[str, str], stdin: int, stdout: int, stderr: int
     ) -> int:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "VICTIM_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "CAMPAIGN_"))}
         ours = arguments[0] in ("sandbox", "orders")
-        program = ["-m", "zinc_mcp" if ours else "bench.victim", *arguments]
+        program = ["-m", "zinc_mcp" if ours else SERVER, *arguments]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, env={**kept, **environ}, stdin=stdin, stdout=stdout, stderr=stderr
         )
@@ -110,18 +104,18 @@ class Nursery:
 
 
 class Process:
-    """A started process: the streams between us, and its number."""
+    """A started process: its streams and its number."""
 
     def __init__(self, pid: int, reader: asyncio.StreamReader, read: asyncio.BaseTransport, stdin: int) -> None:
         self.pid = pid
         self.reader = reader
         self._read = read
         self._stdin: int | None = stdin
-        self.gone = False
+        self.is_gone = False
 
     @classmethod
     async def attached(cls, pid: int, stdout: int, stdin: int) -> "Process":
-        """Take hold of the ends of the pipes that are ours."""
+        """Return the process with our ends of its pipes."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_LINE)
         read, _ = await loop.connect_read_pipe(
@@ -130,7 +124,7 @@ class Process:
         return cls(pid, reader, read, stdin)
 
     def write(self, line: bytes) -> None:
-        """Write a line to its stdin; nothing happens when it has gone."""
+        """Write a line to its stdin; do nothing when it has gone."""
         if self._stdin is not None:
             with suppress(BrokenPipeError):
                 os.write(self._stdin, line)
@@ -143,7 +137,7 @@ class Process:
 
     def signal(self, which: signal.Signals) -> None:
         """Send it a signal, unless it has gone."""
-        if not self.gone:
+        if not self.is_gone:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, which)
 
@@ -153,14 +147,14 @@ class Process:
         await self.ended()
 
     async def ended(self, seconds: float = 15.0) -> None:
-        """Wait for the end of its stdout; a process that does not come to an end is killed."""
+        """Wait for the end of its stdout; kill a process that does not end in time."""
         try:
             async with asyncio.timeout(seconds):
                 while await self.reader.read(65_536):
                     pass
         except TimeoutError:
             self.signal(signal.SIGKILL)
-        self.gone = True
+        self.is_gone = True
         self.close_stdin()
         self._read.close()
 
@@ -172,7 +166,7 @@ class Server(Protocol):
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
-    ) -> Said | None:
+    ) -> Structure | None:
         """Call a tool. None: no answer came, because the server went away, or the host gave up or cancelled.
 
         Args:
@@ -194,28 +188,28 @@ class StdioServer:
     def __init__(self, process: Process, name: str) -> None:
         self.process = process
         self.name = name
-        self._answers: dict[int, asyncio.Future[Said | None]] = {}
+        self._answers: dict[int, asyncio.Future[Structure | None]] = {}
         self._next = 0
         self._reading = asyncio.create_task(self._read())
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
-    ) -> Said | None:
+    ) -> Structure | None:
         """See `Server.call`."""
-        if self.process.gone or self._reading.done():
+        if self.process.is_gone or self._reading.done():
             return None
         self._next += 1
         number = self._next
-        answer: asyncio.Future[Said | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Structure | None] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
-        self.process.write(_request(number, tool, arguments))
+        self.process.write(_call(number, tool, arguments) + b"\n")
         try:
             async with asyncio.timeout(patience if cancel_after is None else min(cancel_after, patience)):
                 return await answer
         except TimeoutError:
             self._answers.pop(number, None)
-            gone = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
-            self.process.write(json.dumps(gone).encode() + b"\n")
+            cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+            self.process.write(json.dumps(cancelled).encode() + b"\n")
             return None
 
     async def stop(self) -> None:
@@ -229,49 +223,41 @@ class StdioServer:
             message = json.loads(line)
             waiting = self._answers.pop(message.get("id", -1), None)
             if waiting is not None and not waiting.done():
-                waiting.set_result(_said(message))
+                waiting.set_result(_structure(message))
         for waiting in self._answers.values():
             if not waiting.done():
                 waiting.set_result(None)
 
 
 class HttpServer:
-    """A server on a port; each host that hangs up has a connection of its own."""
+    """A server on a port; each host that hangs up has its own connection."""
 
     def __init__(self, process: Process, port: int, name: str, home: Path) -> None:
         self.process = process
         self.name = name
-        self._home = home
+        self._port, self._home = port, home
         self._url = f"http://127.0.0.1:{port}/mcp"
         self._http = httpx.AsyncClient(trust_env=False, timeout=60.0, limits=httpx.Limits(max_connections=200))
 
     async def ready(self) -> None:
-        """Wait until it answers."""
-        health = self._url.replace("/mcp", "/healthz")
-        for _ in range(300):
-            try:
-                await self._http.get(health)
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                self._http.headers["Authorization"] = f"Bearer {token_in(self._home)}"
-                return
-        raise RuntimeError("the server over HTTP did not come up")
+        """Wait until it listens."""
+        await listening(self._port)
+        self._http.headers["Authorization"] = f"Bearer {token_in(self._home)}"
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
-    ) -> Said | None:
+    ) -> Structure | None:
         """See `Server.call`."""
         headers = {**_HEADERS, "Mcp-Name": tool}
         try:
             async with asyncio.timeout(patience if cancel_after is None else min(cancel_after, patience)):
-                answer = await self._http.post(self._url, content=_request(1, tool, arguments), headers=headers)
+                answer = await self._http.post(self._url, content=_call(1, tool, arguments), headers=headers)
         except (TimeoutError, httpx.TransportError):
             return None
-        text = answer.text
+        content = answer.content
         if answer.headers["content-type"].startswith("text/event-stream"):
-            text = next((line[6:] for line in text.splitlines() if line.startswith("data: {")), "")
-        return _said(json.loads(text)) if text else None
+            content = event_message(content)
+        return _structure(json.loads(content)) if content else None
 
     async def stop(self) -> None:
         """See `Server.stop`."""
@@ -281,28 +267,28 @@ class HttpServer:
 
 
 async def stdio_server(
-    nursery: Nursery, environ: Mapping[str, str], name: str = "stdio", *, fresh: bool = False
+    starter: Starter, environ: Mapping[str, str], name: str = "stdio", *, fresh: bool = False
 ) -> StdioServer:
     """Start a server over stdio."""
-    return StdioServer(await nursery.start(["stdio"], environ, fresh=fresh), name)
+    return StdioServer(await starter.start(["stdio"], environ, fresh=fresh), name)
 
 
-async def http_server(nursery: Nursery, environ: Mapping[str, str], name: str = "http") -> HttpServer:
+async def http_server(starter: Starter, environ: Mapping[str, str], name: str = "http") -> HttpServer:
     """Start a server over HTTP and wait until it listens."""
     port = free_port()
-    process = await nursery.start(["http", str(port)], environ)
+    process = await starter.start(["http", str(port)], environ)
     server = HttpServer(process, port, name, Path(environ["ZINC_MCP_HOME"]))
     await server.ready()
     return server
 
 
 async def practice_zinc(
-    nursery: Nursery, ledger: Path, dialect: str, pace: float, port: int = 0, *, challenge_seconds: float = 300.0
+    starter: Starter, ledger: Path, dialect: str, pace: float, port: int = 0, *, challenge_seconds: float = 300.0
 ) -> tuple[Process, str]:
     """Start a sandbox on a port; return it with its address."""
     arguments = ["sandbox", "--port", str(port), "--ledger", str(ledger), "--pace", str(pace)]
     arguments += ["--challenge-seconds", str(challenge_seconds)]
-    process = await nursery.start([*arguments, "--dialect", "" if dialect == "default" else dialect], {})
+    process = await starter.start([*arguments, "--dialect", "" if dialect == "default" else dialect], {})
     async with asyncio.timeout(30):
         address = (await process.reader.readline()).decode().strip()
     if not address:
@@ -310,31 +296,15 @@ async def practice_zinc(
     return process, address
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on, and that nobody is given in the moment before it is listened on.
-
-    The system hands out those above 32767 by itself, to every connection; another campaign counts from elsewhere.
-    """
-    while True:
-        port = 20_000 + next(_PORTS) % 12_000
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            continue
+def _call(number: int, tool: str, arguments: Mapping[str, Any]) -> bytes:
+    return request(number, "tools/call", {"name": tool, "arguments": arguments}, "modern")
 
 
-def _request(number: int, tool: str, arguments: Mapping[str, Any]) -> bytes:
-    parameters = {"name": tool, "arguments": arguments, "_meta": _MODERN}
-    request = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": parameters}
-    return json.dumps(request).encode() + b"\n"
-
-
-def _said(message: Mapping[str, Any]) -> Said | None:
+def _structure(message: Mapping[str, Any]) -> Structure | None:
     if cast(Mapping[str, Any], message.get("error") or {}).get("code") == _CONNECTION_CLOSED:
         return None
     result = cast(Mapping[str, Any], message.get("result") or {})
-    said = result.get("structuredContent")
-    if not isinstance(said, dict):
+    structure = result.get("structuredContent")
+    if not isinstance(structure, dict):
         return {"outcome": "no_result", "is_error": True, "code": json.dumps(message)[:300]}
-    return {**cast(Said, said), "is_error": bool(result.get("isError"))}
+    return {**cast(Structure, structure), "is_error": bool(result.get("isError"))}

@@ -1,200 +1,11 @@
-"""The sabotages: one broken line each, the promise that it breaks, and who is to notice it.
+"""The sabotages that tests must notice."""
 
-Whoever changes a line that stands here renews the entry; `bench.sabotage` fails while its text cannot be found.
-"""
-
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True, slots=True)
-class ByCampaign:
-    """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
-
-    rail: Literal["account", "agent"]
-    rows: tuple[str, ...]
-    """Those of `bench.evidence` that are about this promise: one of them must turn red, no other one counts."""
-    first: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ByTests:
-    """These tests notice it, named as pytest takes them."""
-
-    tests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sabotage:
-    """One line of the program, and what stands there instead."""
-
-    name: str
-    promise: str
-    file: str
-    text: str
-    """Stands exactly once in the file; more than the broken line where that alone stands more often."""
-    replacement: str
-    by: ByCampaign | ByTests
-
-
-def _account(*first: str, red: tuple[str, ...]) -> ByCampaign:
-    return ByCampaign("account", red, first)
-
-
-def _agent(*first: str, red: tuple[str, ...]) -> ByCampaign:
-    return ByCampaign("agent", red, first)
+from bench.sabotages.sabotage import ByTests, Sabotage
 
 
 def _tests(*tests: str) -> ByTests:
     return ByTests(tests)
 
-
-BY_CAMPAIGN = (
-    Sabotage(
-        "leases-ignored",
-        "an entry is in the hands of one process at a time",
-        "zinc_mcp/journal/clocks.py",
-        "        return self.left(entry) > 0.0",
-        "        return False",
-        _account("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
-    ),
-    Sabotage(
-        "leases-ignored-by-wallet",
-        "an entry is in the hands of one process at a time, paid by wallet as well",
-        "zinc_mcp/journal/clocks.py",
-        "        return self.left(entry) > 0.0",
-        "        return False",
-        _agent("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
-    ),
-    Sabotage(
-        "open-orders-do-not-count",
-        "a reservation counts against the limits while its order is open",
-        "zinc_mcp/journal/rows.py",
-        '        "counts_cents": draft.reserved_cents,',
-        '        "counts_cents": 0,',
-        _account("slow", red=("reservations that do not count", "limit overruns")),
-    ),
-    Sabotage(
-        "limits-of-what-is-there-alone",
-        "what is asked for is added to what counts",
-        "zinc_mcp/journal/opening.py",
-        "        if cents is not None and held + asked > cents:",
-        "        if cents is not None and held > cents:",
-        _account("slow", red=("limit overruns",)),
-    ),
-    Sabotage(
-        "doubt-of-a-day",
-        "doubt stands for ever",
-        "zinc_mcp/journal/opening.py",
-        "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
-        "",
-        _account("doubt", red=("opened beside one in doubt", "duplicated")),
-    ),
-    Sabotage(
-        "a-no-to-a-repeat-believed",
-        "a no to a repeat ends no doubt",
-        "zinc_mcp/checkout/send.py",
-        '        process.checkpoint("answered")\n        if first:',
-        '        process.checkpoint("answered")\n        if True:',
-        _account("kills", "hosts", red=("wrong endings", "told wrongly", "duplicated")),
-    ),
-    Sabotage(
-        "any-answer-believed",
-        "an answer counts only if it is about our order",
-        "zinc_mcp/spending/same_order.py",
-        "    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):",
-        "    if is_ours or entry.order_id is None or is_named(order, entry.order_id):",
-        _account("answers", red=("answers about another order believed",)),
-    ),
-    Sabotage(
-        "any-read-believed",
-        "a read counts only if it is about the order that was asked for",
-        "zinc_mcp/spending/same_order.py",
-        "    if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):",
-        "    if order_id:",
-        _account("answers", red=("answers about another order believed",)),
-    ),
-    Sabotage(
-        "one-clock-alone",
-        "a twin and a limit stand if either clock says so",
-        "zinc_mcp/journal/clocks.py",
-        "return min(self.clock(), self._second())",
-        "return self.clock()",
-        _account("clocks", red=("bought or spent by a wrong clock",)),
-    ),
-    Sabotage(
-        "any-question-answered",
-        "a decision is about exactly the question that was shown",
-        "zinc_mcp/journal/questions.py",
-        "    return entry if theirs and reference_of(entry) == about else None",
-        "    return entry if theirs else None",
-        _account("questions", red=("sent without a yes to these bytes",)),
-    ),
-    Sabotage(
-        "failing-journal-told-as-not-sent",
-        "after the first byte may have left, a failing journal is told as doubt",
-        "zinc_mcp/spending/outcome.py",
-        "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
-        "    return error.before_sending()",
-        _account("journal", red=("told that nothing was sent, and it was",)),
-    ),
-    Sabotage(
-        "attempts-not-counted",
-        "each sending is in the journal before it leaves",
-        "zinc_mcp/checkout/send.py",
-        'marks |= {"attempts": entry.attempts + 1, **changes}',
-        'marks |= {"attempts": entry.attempts, **changes}',
-        _account("hosts", red=("lost",)),
-    ),
-    Sabotage(
-        "visitors-parameters-count",
-        "one product in another spelling is one intention",
-        "zinc_mcp/journal/twin.py",
-        "        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()",
-        "        line = canonical([product.url, _variant(product)]).decode()",
-        _account("slow", "hosts", red=("duplicated",)),
-    ),
-    Sabotage(
-        "quantity-forgotten",
-        "two of a product are another intention than one",
-        "zinc_mcp/journal/twin.py",
-        "wanted[line] = wanted.get(line, 0) + product.quantity",
-        "wanted[line] = 1",
-        _account("hosts", red=("false twins",)),
-    ),
-    Sabotage(
-        "any-amount-paid",
-        "a payment request for another amount is not paid",
-        "zinc_mcp/payments/terms.py",
-        "    if rest or not lowest <= fee <= highest:",
-        "    if rest:",
-        _agent("hosts", red=("lies paid", "paid another amount")),
-    ),
-    Sabotage(
-        "wallet-asked-by-a-stopped-process",
-        "whoever lost its lease asks no wallet",
-        "zinc_mcp/spending/pay.py",
-        "        await hold(process, attempt, rail.sign_seconds)\n",
-        "        pass\n",
-        _agent("stops", red=("wallets started again or too late",)),
-    ),
-    Sabotage(
-        "failed-orders-give-back-what-was-paid",
-        "what a wallet let go counts until its return is proved",
-        "zinc_mcp/journal/money.py",
-        "        return _unbought(let_go, refunded)\n",
-        "        return Settlement(0, 0, refunded)\n",
-        _agent("failing", red=("money told to come back, and not proved", "paid past a limit", "limit overruns")),
-    ),
-    Sabotage(
-        "order-key-not-kept",
-        "the order's own key is on disk before its body is read",
-        "zinc_mcp/journal/money.py",
-        'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
-        'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
-        _agent("hosts", red=("order keys lost",)),
-    ),
-)
 
 _ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
@@ -203,7 +14,7 @@ _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 BY_TESTS = (
     Sabotage(
         "no-payment-before-the-wallet",
-        "that a wallet is asked is on disk, with what proves its fate, before it is",
+        "the journal has a payment, with what proves its end, before the wallet is asked",
         "zinc_mcp/spending/pay.py",
         'entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks',
         'entry, "signing", "asking the wallet", to_send=True, **marks',
@@ -219,7 +30,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "unsigned-is-unpaid-for-every-wallet",
-        "that nothing was signed proves nothing about a wallet that does more than sign",
+        "a wallet that does more than sign may have paid although it signed nothing",
         "zinc_mcp/spending/proof.py",
         "        if payment.settle_by is None and rail.signs_only:",
         "        if payment.settle_by is None:",
@@ -227,7 +38,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "a-silent-program-let-nothing-go",
-        "what an unclear wallet may have let go counts",
+        "money that an unclear wallet may have paid counts",
         "zinc_mcp/spending/pay.py",
         'authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
         "authorised: dict[str, int] = {}",
@@ -267,7 +78,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "a-lagging-read-undoes-an-ending",
-        "a read that lags behind undoes no ending",
+        "an older read undoes no ending",
         "zinc_mcp/spending/news.py",
         '    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):',
         "    elif False:",
@@ -275,23 +86,23 @@ BY_TESTS = (
     ),
     Sabotage(
         "commits-not-synced",
-        "what is committed is on the disk",
-        "zinc_mcp/journal/sqlite.py",
+        "a commit is on the disk",
+        "zinc_mcp/journal/database.py",
         '"synchronous=FULL"',
         '"synchronous=NORMAL"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
     ),
     Sabotage(
         "syncs-not-full",
-        "what is committed has left the disk's own memory, where a system can ask for that",
-        "zinc_mcp/journal/sqlite.py",
+        "a commit has left the disk's cache, where a system can ask for that",
+        "zinc_mcp/journal/database.py",
         '"fullfsync=1"',
         '"fullfsync=0"',
         _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
     ),
     Sabotage(
         "answers-written-once",
-        "what Zinc answered is written again when the journal did not take it",
+        "an answer of Zinc is written again when the journal failed",
         "zinc_mcp/spending/outcome.py",
         '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (0.05, 0.2, 1.0, None):',
         '    entry, changes = attempt.entry, {"sender": None, **changes}\n    for pause in (None,):',
@@ -299,7 +110,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "credentials-written-once",
-        "a credential is written again when the journal did not take it",
+        "a credential is written again when the journal failed",
         "zinc_mcp/spending/pay.py",
         "    for pause in (0.05, 0.2, 1.0, None):",
         "    for pause in (None,):",
@@ -331,7 +142,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "two-tokens",
-        "a request with two tokens is nobody's",
+        "a request with two tokens belongs to nobody",
         "zinc_mcp/server/http/requests.py",
         'given[0].partition(" ") if len(given) == 1 else',
         'given[0].partition(" ") if given else',
@@ -371,7 +182,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "a-yes-for-ever",
-        "a yes that nobody could send within ten minutes is none any more",
+        "a yes that no process could use within ten minutes is void",
         "zinc_mcp/checkout/decide.py",
         "if is_approved(entry) and not await clear_abandoned(process, entry):",
         "if is_approved(entry):",
@@ -419,8 +230,8 @@ BY_TESTS = (
     *(
         Sabotage(
             f"tempo-{name}",
-            f"a signed Tempo transaction is held against the charge: {what}",
-            "zinc_mcp/payments/tempo_chain.py",
+            f"a signed Tempo transaction is compared with the charge: {what}",
+            "zinc_mcp/payments/transaction.py",
             text,
             "",
             _tests(_TRANSACTION),
@@ -434,25 +245,25 @@ BY_TESTS = (
             ),
             (
                 "nonce",
-                "a nonce of its own",
+                "its own nonce",
                 "    _require(_number(fields[6]) == _EXPIRING_NONCE_KEY and _number(fields[7]) == 0)\n",
             ),
-            ("not-yet", "of use at once", "    _require(_number(fields[9]) <= now)\n"),
+            ("not-yet", "valid at once", "    _require(_number(fields[9]) <= now)\n"),
             (
                 "end",
-                "of use for two minutes",
+                "valid for two minutes",
                 "    _require(now < valid_before <= min(now + lifetime_seconds, charge.expires_at + 1))\n",
             ),
             ("signature", "a signature of a known length", "    _require(len(_bytes(fields[13])) in (65, 86))\n"),
             ("recipient", "its recipient", '    _require(arguments[:32] == recipient.rjust(32, b"\\0"))\n'),
             ("amount", "its amount", "    _require(int.from_bytes(arguments[32:64]) == int(charge.amount))\n"),
-            ("sponsor", "who pays the network's fee", "    _require(sponsored == charge.sponsored)\n"),
+            ("sponsor", "the payer of the network's fee", "    _require(sponsored == charge.sponsored)\n"),
         )
     ),
     Sabotage(
         "tempo-gas",
         "a signed Tempo transaction is held against the charge: the cap of the network's fee",
-        "zinc_mcp/payments/tempo_chain.py",
+        "zinc_mcp/payments/transaction.py",
         "        if _number(fields[2]) * _number(fields[3]) > MAX_GAS_ATTODOLLARS:",
         "        if False:",
         _tests(_TRANSACTION),
@@ -460,10 +271,9 @@ BY_TESTS = (
     Sabotage(
         "tempo-fifteenth-field",
         "a signed Tempo transaction has no field that lets another key spend",
-        "zinc_mcp/payments/tempo_chain.py",
+        "zinc_mcp/payments/transaction.py",
         "    if not isinstance(fields, list) or len(fields) != _FIELDS:",
         "    if not isinstance(fields, list) or len(fields) < _FIELDS:",
         _tests(_TRANSACTION),
     ),
 )
-SABOTAGES = (*BY_CAMPAIGN, *BY_TESTS)

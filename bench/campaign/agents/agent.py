@@ -1,7 +1,7 @@
-"""What the host of one intention does: calls, breaks off, is told something, asks again until it knows.
+"""The agent of one intention: it calls, breaks off, and asks again until it knows how its order ended.
 
-An agent here behaves as a model with a stubborn user does: it looks up what is in doubt, places again what it has no
-handle for, in the same or in other words, and stops once it was told how it ended.
+It behaves as a model with a stubborn user does: it looks up an order in doubt, places it again where it has nothing to
+look it up by, in the same or in other words, and stops once an answer says how it ended.
 """
 
 import asyncio
@@ -17,63 +17,61 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.hosts import Nursery, Said, Server, StdioServer, stdio_server
-from bench.plan import Intention, Racer, Tool, Words
-from bench.record import age_doubts
+from bench.campaign.agents.hosts import Server, Starter, StdioServer, Structure, stdio_server
+from bench.campaign.plan.intentions import WORDS, Intention, Racer, Tool, Words
 
 TURNS = 9
-"""How often an agent asks before it leaves the rest to the evening."""
+"""How often an agent asks before it leaves its order to the late look."""
 PATIENCE = 12.0
-"""Seconds after which a host gives a call up by itself; the server answers within two."""
+"""Seconds after which a host gives up a call by itself; the server answers within two."""
 
 _KNOWN = frozenset({"accepted", "placed", "failed", "cancelled", "rejected", "paid_no_order"})
 _STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict", "paid_no_order"})
-_DOUBT = frozenset({"signing", "sending", "unknown"})
-_LIES_HEARD = 3
-"""After so many payment requests that were not to be paid an agent leaves it."""
+_DOUBT = ("signing", "sending", "unknown")
+_MOST_REFUSALS = 3
+"""After so many refusals to pay a false payment request an agent stops."""
 _PEEK = 0.01
-"""Seconds between two looks whether who is to die has begun."""
+"""Seconds between two looks whether a process that is to die has begun."""
 _LEASES_OVER = 3.0
-"""Seconds after which whoever was stopped at a step holds nothing any more (`bench.victim.CLOCKS`)."""
+"""Seconds after which a process that was stopped at a step has no lease any more (`server.CLOCKS`)."""
 _LATE = 1.5
-"""Seconds after its answer in which a process may still come to its step."""
+"""Seconds after its answer for which a process may still come to its step."""
 _TWO_DAYS = 2 * 86_400.0
+_AGED = ("opened_at", "counted_at", "first_sent_at", "zinc_at", "updated_at")
 _STOPPED_TURNS = 5
 """How often the others ask while a process is stopped."""
-_WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
-
 
 OWN = "own"
 """The name of a server that one intention has for itself."""
 _MENDED, _MENDED_AFTER = 1.5, 8.0
-"""Seconds that a process still has, and has in all, whose journal works again, to write down what it could not."""
+"""Seconds that a process has, once its journal works again and in all, to write down what it could not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One call and what it was told; `said` is None when no answer came."""
+class Call:
+    """One call and its answer, which is None where none came."""
 
     tool: str
     words: str
     server: str
-    said: Said | None
+    answer: Structure | None
     at: float
     """When the answer came, in seconds since the epoch."""
     seconds: float
-    """How long that took."""
+    """The time until the answer."""
 
 
 @dataclass(slots=True)
 class Agent:
-    """One intention's host."""
+    """Wants one intention bought, and speaks to the servers as a host does."""
 
     intention: Intention
     price: int
-    nursery: Nursery
+    starter: Starter
     environ: Mapping[str, str]
     servers: Sequence[Server]
     turns: int = TURNS
-    told: list[Told] = field(default_factory=list[Told])
+    calls: list[Call] = field(default_factory=list[Call])
     _source: random.Random = field(init=False)
     _under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,7 +79,7 @@ class Agent:
         self._source = random.Random(self.intention.seed)
 
     async def pursue(self) -> None:
-        """Begin as the plan says, then ask until it is known how it ended."""
+        """Begin as the plan says, then ask until an answer says how it ended."""
         async with asyncio.TaskGroup() as racing:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
@@ -89,27 +87,27 @@ class Agent:
         if self.intention.ages:
             await self._two_days_later()
         if self.intention.far_after:
-            await self._by_far_clock(2)
-        if self.intention.follows and self.intention.hazard:
-            await self.look(self._a_server(self.servers))
-        if self.intention.hazard or (self.settled and self._source.random() < 0.25):
-            await self._place(self._a_server(self.servers), self._source.choice(_WORDS), tool=self._a_tool())
+            await self._with_wrong_clock(2)
+        if self.intention.follows and self.intention.case:
+            await self.look(self._any_server(self.servers))
+        if self.intention.case or (self.settled and self._source.random() < 0.25):
+            await self._place(self._any_server(self.servers), self._source.choice(WORDS), tool=self._next_tool())
         if self.intention.follows:
-            await self.look(self._a_server(self.servers))
+            await self.look(self._any_server(self.servers))
 
     async def look(self, server: Server) -> None:
-        """Look up once more what was ordered, if there is something to look it up by."""
+        """Look the order up once more, if there is something to look it up by."""
         if (handle := self.handle) is not None:
             await self._look(server, handle)
 
     async def until_settled(self, servers: Sequence[Server], turns: int, *, place_every: int = 3) -> None:
-        """Look up, and place again now and then or while there is nothing to look up by."""
+        """Look the order up; place it again now and then, and while there is nothing to look it up by."""
         for turn in range(turns):
             if self.settled:
                 return
-            server, handle = self._a_server(servers), self.handle
+            server, handle = self._any_server(servers), self.handle
             if handle is None or turn % place_every == place_every - 1:
-                await self._place(server, self._source.choice(_WORDS), tool=self._a_tool())
+                await self._place(server, self._source.choice(WORDS), tool=self._next_tool())
             else:
                 await self._look(server, handle)
             if not self.settled:
@@ -117,42 +115,47 @@ class Agent:
 
     @property
     def settled(self) -> bool:
-        """Whether the last answer says how it ended, or that it is not to be."""
+        """Whether the last answer says how it ended, or that it cannot be bought now."""
         last = self._last()
         if last is None or self._tries_once_more(last):
             return False
-        stops = _STOPS - {"key_conflict"} if self.intention.given else _STOPS  # which another order's question may hold
-        return last["outcome"] in _KNOWN or last.get("code") in stops or self._has_heard_enough(last)
+        # Where two intentions share a key, the question of the other one may hold it for a while.
+        stops = _STOPS - {"key_conflict"} if self.intention.given else _STOPS
+        return last["outcome"] in _KNOWN or last.get("code") in stops or self._was_refused_often(last)
 
     @property
     def doubtful(self) -> bool:
-        """Whether the last answer left it open."""
+        """Whether the last answer leaves it in doubt."""
         last = self._last()
         return last is None or last["outcome"] in _DOUBT
 
     @property
     def handle(self) -> str | None:
-        """What the order can be looked up by, if the last answers named it."""
+        """The id or key to look the order up by, if the last answers named one."""
         last = self._last()
         if last is None or (last["outcome"] in ("refused", "not_sent") and last.get("code") != "possible_duplicate"):
-            return None  # nothing was sent: to look that up again tells nothing new
+            return None  # nothing was sent: a look-up would tell nothing new
         if self._tries_once_more(last):
             return None
         return last.get("order_id") or last.get("key") or self._any_key()
 
-    def _last(self) -> Said | None:
-        return next((each.said for each in reversed(self.told) if each.said is not None), None)
+    @property
+    def _answers(self) -> list[Structure]:
+        return [call.answer for call in self.calls if call.answer is not None]
 
-    def _tries_once_more(self, last: Said) -> bool:
-        rejections = sum(1 for each in self.told if each.said is not None and each.said["outcome"] == "rejected")
+    def _last(self) -> Structure | None:
+        return next(reversed(self._answers), None)
+
+    def _tries_once_more(self, last: Structure) -> bool:
+        rejections = sum(answer["outcome"] == "rejected" for answer in self._answers)
         return self.intention.persists and last["outcome"] == "rejected" and rejections == 1
 
-    def _has_heard_enough(self, last: Said) -> bool:
-        lies = sum(1 for each in self.told if each.said is not None and each.said.get("code") == "payment_refused")
-        return bool(self.intention.pay_faults) and last.get("code") == "payment_refused" and lies >= _LIES_HEARD
+    def _was_refused_often(self, last: Structure) -> bool:
+        refusals = sum(answer.get("code") == "payment_refused" for answer in self._answers)
+        return bool(self.intention.pay_faults) and last.get("code") == "payment_refused" and refusals >= _MOST_REFUSALS
 
-    def _a_tool(self) -> Tool:
-        """Choose by which rail to place it now: while it is in doubt, perhaps by the one it was not begun with."""
+    def _next_tool(self) -> Tool:
+        """Choose the rail on which to place it now: while it is in doubt, perhaps the one that it did not begin on."""
         last, wish = self._last(), self.intention
         open_still = last is not None and last["outcome"] in (*_DOUBT, "paid_no_order")
         if not (wish.other_rail and open_still and self._source.random() < 0.7):
@@ -160,9 +163,9 @@ class Agent:
         return "place_order" if wish.tool == "place_agent_order" else "place_agent_order"
 
     def _any_key(self) -> str | None:
-        return next((each.said["key"] for each in reversed(self.told) if each.said and each.said.get("key")), None)
+        return next((answer["key"] for answer in reversed(self._answers) if answer.get("key")), None)
 
-    def _a_server(self, servers: Sequence[Server]) -> Server:
+    def _any_server(self, servers: Sequence[Server]) -> Server:
         return self._source.choice(servers)
 
     async def _begin(self, racer: Racer) -> None:
@@ -185,20 +188,20 @@ class Agent:
 
     async def _in_its_own_process(self, racer: Racer) -> None:
         wish = self.intention
-        begun = Path(f"{self.environ['VICTIM_STRUCK']}-{wish.number}")
+        begun = Path(f"{self.environ['CAMPAIGN_REACHED']}-{wish.number}")
         special = {
-            "VICTIM_NUMBER": str(wish.number),
-            "VICTIM_KILL": wish.kill,
-            "VICTIM_CLOCK": wish.clock,
-            "VICTIM_BEGUN": str(begun),
+            "CAMPAIGN_NUMBER": str(wish.number),
+            "CAMPAIGN_KILL": wish.kill,
+            "CAMPAIGN_CLOCK": wish.clock,
+            "CAMPAIGN_BEGUN": str(begun),
             **self._at_its_step(),
         }
-        server = await stdio_server(self.nursery, {**self.environ, **special}, OWN)
+        server = await stdio_server(self.starter, {**self.environ, **special}, OWN)
         began = time.monotonic()
         call = asyncio.create_task(self._place(server, racer.words))
-        if wish.how in ("others", "owner"):
+        if wish.is_stopped:
             await self._while_stopped(server, call)
-        # Who only comes second passes no step to die at.
+        # A process that comes second passes no step to die at.
         while (wish.kill or wish.step) and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
             await asyncio.sleep(_PEEK)
         self._under_way.set()
@@ -206,47 +209,43 @@ class Agent:
             await asyncio.sleep(wish.delay)
             self._break(server)
         await call
-        if wish.behaviour == "jumps" or wish.how in ("full", "locked"):
+        if wish.behaviour == "jumps" or wish.journal_fails:
             await self.until_settled([server], 10 if wish.how else 3)
-        if wish.how in ("full", "locked"):
+        if wish.journal_fails:
             await asyncio.sleep(max(_MENDED, began + _MENDED_AFTER - time.monotonic()))
         stopping = asyncio.create_task(server.stop())
         while not stopping.done():
-            if wish.how in ("others", "owner"):  # who comes by its step only now may not stay there
+            if wish.is_stopped:  # it may come to its step only now, and must not stay there
                 server.process.signal(signal.SIGCONT)
             await asyncio.wait([stopping], timeout=0.2)
 
     def _at_its_step(self) -> dict[str, str]:
         wish = self.intention
-        match wish.how:
-            case "full" | "locked":
-                return {"VICTIM_JOURNAL": wish.step, "VICTIM_HOW": wish.how}
-            case "others" | "owner":
-                return {"VICTIM_STOP": wish.step}
-            case _:
-                return {}
+        if wish.journal_fails:
+            return {"CAMPAIGN_JOURNAL": wish.step, "CAMPAIGN_HOW": wish.how}
+        return {"CAMPAIGN_STOP": wish.step} if wish.is_stopped else {}
 
     async def _while_stopped(self, server: StdioServer, call: "asyncio.Task[None]") -> None:
-        """Let a process stop at its step until its lease is over, and others (first its owner) go on meanwhile."""
+        """Leave a process stopped at its step until its lease is over, while others (first its owner) go on."""
         wish = self.intention
         mark = f"{wish.number} "
-        struck = Path(self.environ["VICTIM_STRUCK"])
+        reached = Path(self.environ["CAMPAIGN_REACHED"])
         late = 0.0
-        while not _has_line(struck, mark):
+        while not _has_line(reached, mark):
             if call.done() and (late := late + _PEEK) > _LATE:
                 return
             await asyncio.sleep(_PEEK)
         await asyncio.sleep(_LEASES_OVER)
         if wish.how == "owner":
             for key in self._keys_as_the_owner_sees_them():
-                await self._look(self._a_server(self.servers), key)
+                await self._look(self._any_server(self.servers), key)
                 await self._resolved(key)
         for _ in range(_STOPPED_TURNS):
-            await self._place(self._a_server(self.servers), self._source.choice(_WORDS))
+            await self._place(self._any_server(self.servers), self._source.choice(WORDS))
         server.process.signal(signal.SIGCONT)
 
     async def _resolved(self, key: str) -> None:
-        """Have the owner say in a terminal that it was not bought, which nobody can know who has only waited."""
+        """Let the owner say in a terminal that it was not bought, although he has only waited and cannot know."""
         words = [sys.executable, "-m", "zinc_mcp", "orders", "resolve", key, "--not-bought"]
         ours, theirs = os.openpty()
         try:
@@ -266,11 +265,11 @@ class Agent:
             return [str(key) for (key,) in rows]
 
     async def _two_days_later(self) -> None:
-        """Let what is in doubt get older than any window, and want the same again in other words."""
+        """Make the entries in doubt older than any window, and place the same again in other words."""
         await asyncio.sleep(_LEASES_OVER)
         await asyncio.to_thread(age_doubts, self._journal, self._in_its_body, _TWO_DAYS)
-        for words in self._source.sample(_WORDS, 3):
-            await self._place(self._a_server(self.servers), words)
+        for words in self._source.sample(WORDS, 3):
+            await self._place(self._any_server(self.servers), words)
 
     @property
     def _journal(self) -> Path:
@@ -280,11 +279,11 @@ class Agent:
     def _in_its_body(self) -> str:
         return f"item={self.intention.family}&"
 
-    async def _by_far_clock(self, times: int) -> None:
-        special = {"VICTIM_NUMBER": str(self.intention.number), "VICTIM_CLOCK": self.intention.clock}
-        server = await stdio_server(self.nursery, {**self.environ, **special}, OWN)
+    async def _with_wrong_clock(self, times: int) -> None:
+        special = {"CAMPAIGN_NUMBER": str(self.intention.number), "CAMPAIGN_CLOCK": self.intention.clock}
+        server = await stdio_server(self.starter, {**self.environ, **special}, OWN)
         for _ in range(times):
-            await self._place(server, self._source.choice(_WORDS), tool=self._a_tool())
+            await self._place(server, self._source.choice(WORDS), tool=self._next_tool())
         await server.stop()
 
     def _break(self, server: StdioServer) -> None:
@@ -309,9 +308,22 @@ class Agent:
         self, server: Server, tool: str, words: str, arguments: dict[str, Any], cancel_after: float | None = None
     ) -> None:
         began = time.monotonic()
-        said = await server.call(tool, arguments, patience=PATIENCE, cancel_after=cancel_after)
-        self.told.append(Told(tool, words, server.name, said, time.time(), time.monotonic() - began))
+        answer = await server.call(tool, arguments, patience=PATIENCE, cancel_after=cancel_after)
+        self.calls.append(Call(tool, words, server.name, answer, time.time(), time.monotonic() - began))
 
 
 def _has_line(file: Path, start: str) -> bool:
     return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())
+
+
+def age_doubts(journal: Path, wanted: str, seconds: float) -> int:
+    """Make every entry in doubt whose body holds this text so much older; return how many there are."""
+    older = ", ".join(f"{name} = {name} - :seconds" for name in _AGED)
+    states = ", ".join(f"'{state}'" for state in (*_DOUBT, "paid_no_order"))
+    with closing(sqlite3.connect(journal, timeout=30)) as database, database:
+        done = database.execute(
+            f"UPDATE zinc_entries SET {older} WHERE state IN ({states}) "  # noqa: S608  # our names
+            "AND instr(cast(body AS text), :wanted)",
+            {"seconds": seconds, "wanted": wanted},
+        )
+        return done.rowcount

@@ -1,7 +1,7 @@
-"""What befalls a victim at a step of the checkout: killed, stopped, or its journal fails for a while.
+"""Interrupts a server at a step of the checkout: kills it, stops it, or makes its journal fail for a while.
 
-A full disk is a limit on the length of files (setrlimit(2), RLIMIT_FSIZE): no byte can be written to any, and another
-process can. A locked journal is another process in the middle of a long transaction.
+A full disk is a limit on the length of files (setrlimit(2), RLIMIT_FSIZE): this process can write no byte to any file,
+and others can. A locked journal is another process in the middle of a long transaction.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.classes import FULL_SECONDS, LOCKED_SECONDS
+from bench.campaign.plan.classes import FULL_SECONDS, LOCKED_SECONDS
 
 Checkpoint = Callable[[str], None]
 
@@ -29,11 +29,11 @@ database.execute("ROLLBACK")
 
 
 def checkpoint() -> Checkpoint:
-    """Return what the checkout calls at each of its steps, as the environment wants it (`bench.victim`)."""
-    kill = _at("VICTIM_KILL", lambda: os.kill(os.getpid(), signal.SIGKILL))
-    stop = _at("VICTIM_STOP", _stop)
-    fail = _at("VICTIM_JOURNAL", _journal_fails)
-    begun = os.environ.get("VICTIM_BEGUN")
+    """Return the function that the checkout calls at each of its steps, as the environment wants it (`server`)."""
+    kill = _at("CAMPAIGN_KILL", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    stop = _at("CAMPAIGN_STOP", _stop)
+    fail = _at("CAMPAIGN_JOURNAL", _journal_fails)
+    begun = os.environ.get("CAMPAIGN_BEGUN")
 
     def passed(name: str) -> None:
         nonlocal begun
@@ -56,21 +56,21 @@ def _at(variable: str, then: Callable[[], None]) -> Checkpoint:
             return
         left -= 1
         if left == 0:
-            with open(os.environ["VICTIM_STRUCK"], "a", encoding="ascii") as struck:
-                struck.write(f"{os.environ['VICTIM_NUMBER']} {step}\n")
+            with open(os.environ["CAMPAIGN_REACHED"], "a", encoding="ascii") as reached:
+                reached.write(f"{os.environ['CAMPAIGN_NUMBER']} {step}\n")
             then()
 
     return passed
 
 
 def _stop() -> None:
-    # Its thread that writes comes to rest first: one that is stopped within a transaction stops everybody.
+    # The thread that writes finishes first: a process that is stopped within a transaction stops all others.
     time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _journal_fails() -> None:
-    if os.environ["VICTIM_HOW"] == "full":
+    if os.environ["CAMPAIGN_HOW"] == "full":
         _fill_disk(FULL_SECONDS)
     else:
         _lock_journal(Path(os.environ["ZINC_MCP_HOME"]) / "journal.db", LOCKED_SECONDS)
@@ -86,7 +86,7 @@ def _fill_disk(seconds: float) -> None:
 
 def _lock_journal(journal: Path, seconds: float) -> None:
     command = [sys.executable, "-I", "-S", "-c", _LOCK, str(journal), str(seconds)]
-    other = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # our own
+    other = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # our own program
     if other.stdout is not None:
         other.stdout.readline()
     threading.Thread(target=other.wait, daemon=True).start()

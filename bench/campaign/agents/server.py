@@ -1,22 +1,22 @@
-"""The server of the campaign: the product's own, with short clocks, and a hand on the switch.
+"""The servers of the campaign: the product's own, with short times, and with faults that the environment names.
 
-`python -m bench.victim stdio` and `python -m bench.victim http PORT` serve as a host would start them. What goes wrong
-is in the environment:
+`python -m bench.campaign.agents.server stdio`, and `http PORT`, serve as a host would start them. The environment says
+what goes wrong:
 
-    VICTIM_KILL    STEP:N     `kill -9` of itself when the checkout passes that step for the N-th time
-    VICTIM_BEGUN   FILE       what it makes when it passes the first step
-    VICTIM_STRUCK  FILE       where it writes, before it dies, that it did
-    VICTIM_STOP    STEP:N     the same, but it stops itself (SIGSTOP)
-    VICTIM_JOURNAL STEP:N     the same, but its journal fails for a while, as VICTIM_HOW says (`bench.hazards`)
-    VICTIM_BUSY    SECONDS    how long it waits while another process has locked the journal
-    VICTIM_CLOCK   AT:BY,...  AT seconds after the start its clock stands BY seconds beside the real one
-    VICTIM_CLOCKS  NAME=SECONDS,...  more of the product's times, such as `repeat`, as `Clocks` names them
-    VICTIM_WALLETS FILE       where it writes each time that it asks its wallet to pay, and for which key
+    CAMPAIGN_KILL     STEP:N     it kills itself with `kill -9` when the checkout passes that step for the N-th time
+    CAMPAIGN_STOP     STEP:N     it stops itself there (SIGSTOP)
+    CAMPAIGN_JOURNAL  STEP:N     its journal fails from there on for a while; CAMPAIGN_HOW says how (`interruptions`)
+    CAMPAIGN_REACHED  FILE       before each of the three it writes the intention's number and the step here
+    CAMPAIGN_NUMBER   NUMBER     the intention's number
+    CAMPAIGN_BEGUN    FILE       it makes this file when it passes the first step
+    CAMPAIGN_BUSY     SECONDS    how long it waits while another process has locked the journal
+    CAMPAIGN_CLOCK    AT:BY,...  AT seconds after the start its clock is BY seconds ahead of the true one
+    CAMPAIGN_CLOCKS   NAME=SECONDS,...  further times of the product, such as `repeat`, as `Clocks` names them
+    CAMPAIGN_WALLETS  FILE       it writes here each time that it asks its wallet to pay, and for which key
 
-`python -m bench.victim people` is somebody who answers questions (`bench.people`).
-
-`python -m bench.victim nursery` imports the program once and then forks: a process of its own, with its own standard
-streams, for each line it reads. Two thousand restarts would otherwise take longer than everything else together.
+With `people` it is a person who answers questions (`people`). With `fork` it imports the program once and then forks: a
+process with its own standard streams for each request. Two thousand starts from nothing would take longer than
+everything else together.
 """
 
 import asyncio
@@ -53,22 +53,22 @@ CLOCKS = Clocks(
     poll=0.4,
     peek=0.2,
 )
-"""The product's times, about forty times shorter; only the windows for repeats and twins are its own."""
+"""The product's times, about forty times shorter, except for the windows for repeats and twins."""
 
 
 def serve(transport: str, port: int = 0) -> None:
-    """Serve over `stdio` or `http` until the host is done with it, or the switch is pulled."""
-    from bench.hazards import checkpoint
+    """Serve over `stdio` or `http` until the host ends it, or it ends itself."""
+    from bench.campaign.agents.interruptions import checkpoint
     from zinc_mcp.server.http.app import serve_http
     from zinc_mcp.server.stdio import run
     from zinc_mcp.wiring import open_process
 
-    if (seconds := os.environ.get("VICTIM_BUSY")) is not None:
-        from zinc_mcp.journal import sqlite
+    if (seconds := os.environ.get("CAMPAIGN_BUSY")) is not None:
+        from zinc_mcp.journal import database
 
-        setattr(sqlite, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the one time that is no field of `Clocks`
-    if (file := os.environ.get("VICTIM_WALLETS")) is not None:
-        _write_down_payments(Path(file))
+        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the only time that is no field of `Clocks`
+    if (file := os.environ.get("CAMPAIGN_WALLETS")) is not None:
+        _record_payments(Path(file))
     opener = partial(open_process, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
     if transport == "stdio":
         run(load_settings(), opener)
@@ -77,30 +77,30 @@ def serve(transport: str, port: int = 0) -> None:
 
 
 def _clocks() -> Clocks:
-    given = [part.partition("=") for part in os.environ.get("VICTIM_CLOCKS", "").split(",") if part]
+    given = [part.partition("=") for part in os.environ.get("CAMPAIGN_CLOCKS", "").split(",") if part]
     changed = {name: float(seconds) for name, _, seconds in given}
     return Clocks(**{name: getattr(CLOCKS, name) for name in Clocks.__slots__} | changed)
 
 
-def _write_down_payments(file: Path) -> None:
-    """Have each start of the practice wallet written down with the key of what it pays for."""
+def _record_payments(file: Path) -> None:
+    """Make the practice wallet write down each payment that it is asked for, with the key of the order."""
     from zinc_mcp.payments.wallet import PracticeWallet
 
     pay = PracticeWallet.pay
 
-    async def written_down(self: PracticeWallet, *given: Any, **named: Any) -> Any:
+    async def recorded(self: PracticeWallet, *given: Any, **named: Any) -> Any:
         key = str(anyio.get_current_task().name).rpartition(" ")[2]  # `sending KEY`
         with file.open("a", encoding="ascii") as starts:
             starts.write(json.dumps([time.time(), key]) + "\n")
         return await pay(self, *given, **named)
 
-    setattr(PracticeWallet, "pay", written_down)  # noqa: B010  # what is counted is the wallet itself
+    setattr(PracticeWallet, "pay", recorded)  # noqa: B010  # the wallet itself is counted
 
 
 def _clock() -> Callable[[], float]:
     jumps = [
         (float(at), float(by))
-        for at, _, by in (part.partition(":") for part in os.environ.get("VICTIM_CLOCK", "").split(",") if part)
+        for at, _, by in (part.partition(":") for part in os.environ.get("CAMPAIGN_CLOCK", "").split(",") if part)
     ]
     began = time.monotonic()
 
@@ -114,19 +114,17 @@ def _clock() -> Callable[[], float]:
     return now if jumps else time.time
 
 
-# The nursery
-
-
-def nursery(line: socket.socket) -> None:
-    """Fork a process for each request on `line` until its other end is closed; none of them outlives it."""
+def fork_for_ever(line: socket.socket) -> None:
+    """Fork a process for each request on `line` until its other end is closed, and end all of them then."""
     for module in (
         "zinc_mcp.cli.serve",
+        "zinc_mcp.sandbox.port",
         "zinc_mcp.sandbox.app",
         "zinc_mcp.server.http.app",
         "zinc_mcp.server.stdio",
     ):
         import_module(module)
-    asyncio.run(_warmed_up())
+    asyncio.run(_warm_up())
     living: set[int] = set()
     try:
         while True:
@@ -140,7 +138,7 @@ def nursery(line: socket.socket) -> None:
             child = os.fork()
             if child == 0:
                 line.close()
-                _be_born(json.loads(message), descriptors)
+                _run_child(json.loads(message), descriptors)
             living.add(child)
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -151,8 +149,8 @@ def nursery(line: socket.socket) -> None:
                 os.kill(child, signal.SIGKILL)
 
 
-async def _warmed_up() -> None:
-    """Place one practice order, so that what is built on first use is built once and not two thousand times."""
+async def _warm_up() -> None:
+    """Place two practice orders: what is built on first use is then built once and not two thousand times."""
     from mcp import Client
     from pydantic import SecretStr
 
@@ -179,14 +177,14 @@ async def _warmed_up() -> None:
                 await client.call_tool(tool, {**wanted, "products": [product]})
 
 
-def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _run_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     code = 1
     try:
         for stream, descriptor in enumerate(descriptors):
             os.dup2(descriptor, stream)
             os.close(descriptor)
         for name in list(os.environ):
-            if name.startswith(("ZINC_", "VICTIM_")):
+            if name.startswith(("ZINC_", "CAMPAIGN_")):
                 del os.environ[name]
         os.environ.update(request["environ"])
         arguments: list[str] = request["arguments"]
@@ -208,14 +206,14 @@ def _be_born(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve, or be the nursery that serves by forking."""
+    """Serve, answer questions, or fork the processes that do."""
     match arguments:
-        case ["nursery", descriptor]:
-            nursery(socket.socket(fileno=int(descriptor)))
+        case ["fork", descriptor]:
+            fork_for_ever(socket.socket(fileno=int(descriptor)))
         case ["http", port]:
             serve("http", int(port))
         case ["people"]:
-            from bench.people import run
+            from bench.campaign.agents.people import run
 
             run(_clocks(), _clock())
         case _:

@@ -1,20 +1,33 @@
 """Rounds of one class each: what else can go wrong with an intention, drawn from the same seed.
 
-answers    Zinc answers about another order (T4)
-failing    orders that a wallet has paid for fail or are cancelled (C7)
-journal    the journal cannot be written for a while, from some step on (W1)
-questions  people answer current, old and doubled questions, under one key in two modes (C1)
-clocks     a process's clock stands an hour to six years beside the true one (R1)
-stops      a process is stopped at a step for longer than its lease, and continued (R2)
-slow       many orders at once under a limit, by several processes each, while Zinc takes its time to answer (R5)
-doubt      a doubt gets two days older, and the same is wanted again in other words (R5)
+answers    Zinc answers about another order
+failing    orders that a wallet has paid for fail or are cancelled
+journal    the journal cannot be written for a while, from some step on
+questions  people answer current, old and doubled questions, under one key in two modes
+clocks     the clock of a process is an hour to six years off
+stops      a process is stopped at a step for longer than its lease, and continued
+slow       several processes each place many orders at once under a limit, while Zinc takes its time to answer
+doubt      a doubt gets two days older, and the same is wanted again in other words
 """
 
 import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 
-from bench.plan import IGNORED, SERVERS, Draw, How, Intention, Kind, Racer, Rail, Round, Words
+from bench.campaign.plan.draw import Draw, drawn_limit
+from bench.campaign.plan.intentions import (
+    IGNORED,
+    PRACTICE,
+    SERVERS,
+    WORDS,
+    How,
+    Intention,
+    Kind,
+    Racer,
+    Rail,
+    Round,
+    Words,
+)
 from zinc_mcp.sandbox.faults import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt", "questions", "clocks", "stops", "journal")
@@ -23,21 +36,21 @@ SIZES: Mapping[Kind, int] = {
 }  # fmt: skip
 """Intentions in a round."""
 LEAST_SHARE = 150
-"""A dialect with fewer intentions than this has no rounds of these classes unless they are asked for."""
+"""A dialect with fewer intentions has no rounds of these classes unless they are asked for."""
 _SPREAD = 200
-"""From so many intentions on, in dialects with too few of them, the classes are dealt out over the dialects."""
+"""From so many intentions on, dialects with too few of them share the classes out among themselves."""
 _IN_TURN = 2
-"""Of the classes that take long, each dialect but the default has so many."""
+"""Of the classes that take long, each dialect except the default has so many."""
 _QUICK: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt")
 _SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
 FAR = {"an hour": HOUR, "a day": DAY, "25 hours": 25 * HOUR, "a month": 30 * DAY, "six years": 6 * YEAR}
-"""How far a clock stands beside the true one, either way."""
+"""How far a clock is off, either way."""
 LOCKED_SECONDS, FULL_SECONDS = 4.0, 2.5
-"""How long another process keeps the journal locked, or the disk is full: longer than all tries to write together."""
+"""How long another process keeps the journal locked, or the disk is full: longer than all attempts to write."""
 BUSY_SECONDS = 0.5
-"""How long a process of such a round waits for another one's lock."""
+"""How long a process of such a round waits for the lock of another one."""
 
 STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
     "account": {
@@ -49,20 +62,17 @@ STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
         "stops": ("signing:1", "asking:1", "signed:1", "sending:1", "leaving:2", "headers:1", "answered:1"),
     },
 }
-"""Where the journal fails or the process stops. By wallet the first thing to leave is the wallet's question."""
+"""Where the journal fails or the process stops. On the agent rail the unpaid request leaves first."""
 
 _RESOLVING: Sequence[How] = ("others", "owner")
 _FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")
-"""One lock in a round: it keeps everybody else out as well."""
-_OTHER_WORDS: Sequence[Words] = ("same", "key", "price", "tracking", "all")
+"""Only one lock in a round: it keeps all other processes out as well."""
 _ASKING: Sequence[Words] = ("key", "key", "all", "same")
-PRACTICE = "Practice"
-"""In the address of what is only practised, in rounds of questions."""
 
 _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
-    # Whoever is told of a failure after all tries is told of it by the call itself.
-    "journal": {"VICTIM_CLOCKS": "answer=7", "VICTIM_BUSY": str(BUSY_SECONDS)},
-    "questions": {"VICTIM_CLOCKS": "approval=4,heed=0.2", "ZINC_MCP_APPROVAL": "auto"},
+    # The call waits for all attempts to write, so that its own answer tells of the failure.
+    "journal": {"CAMPAIGN_CLOCKS": "answer=7", "CAMPAIGN_BUSY": str(BUSY_SECONDS)},
+    "questions": {"CAMPAIGN_CLOCKS": "approval=4,heed=0.2", "ZINC_MCP_APPROVAL": "auto"},
 }
 
 
@@ -82,10 +92,10 @@ def classes_of(place: int, dialect: str, rail: Rail, share: int, intentions: int
 
 
 def asked_for(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
-    """Return those of these kinds that there are on a rail.
+    """Return those of these classes that a rail has.
 
     Raises:
-        ValueError: for one that there is on neither.
+        ValueError: neither rail has one of them.
     """
     for kind in kinds:
         if kind not in CLASSES:
@@ -100,7 +110,7 @@ def _of(rail: Rail, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
 def class_rounds(
     draw: Draw, first: int, dialect: str, rail: Rail, kinds: Sequence[Kind], intentions: int | None = None
 ) -> list[Round]:
-    """Draw a round of each of these classes, or as many as it takes for so many intentions of all together."""
+    """Draw a round of each of these classes, or as many rounds as so many intentions in all need."""
     rounds: list[Round] = []
     left = {kind: SIZES[kind] if intentions is None else max(2, intentions // len(kinds)) for kind in kinds}
     for kind in kinds:
@@ -122,10 +132,10 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
             wishes = [_answered(source, wish) for wish in wishes]
         case "failing":
             wishes = [_failing(source, wish) for wish in wishes]
-            limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
+            limit = drawn_limit(source, drawn.price, 3, 6)
         case "slow":
             wishes = [_slow(source, wish) for wish in wishes]
-            limit = source.randint(3, 5) * (drawn.price + 100) + source.randint(0, 3000)
+            limit = drawn_limit(source, drawn.price, 3, 5)
         case "doubt":
             wishes = [_doubtful(source, rail, wish) for wish in wishes]
         case "questions":
@@ -133,7 +143,7 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
         case "clocks":
             wishes = [_by_far_clock(source, wish) for wish in wishes]
             if source.random() < 0.35:
-                limit = source.randint(3, 6) * (drawn.price + 100) + source.randint(0, 3000)
+                limit = drawn_limit(source, drawn.price, 3, 6)
         case _:
             steps = STEPS[rail][kind]
             first = source.randrange(len(steps))
@@ -154,7 +164,7 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
 
 
 def _plain(source: random.Random, wish: Intention) -> Intention:
-    """Return an intention with which nothing goes wrong yet but, now and then, its answers."""
+    """Return an intention with which nothing goes wrong yet, except now and then its answers."""
     faults = source.choices(["none", "drop_after", "http_500_after", "drop_before", "slow"], [8, 1, 1, 1, 1])
     return dataclasses.replace(
         wish,
@@ -183,7 +193,7 @@ def _answered(source: random.Random, wish: Intention) -> Intention:
         faults, variant = (fault,), f"looks after {fault}"
     scenario = source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
     return dataclasses.replace(
-        wish, scenario=scenario, fault=fault, faults=faults, look_faults=looks, hazard=variant, follows=True
+        wish, scenario=scenario, fault=fault, faults=faults, look_faults=looks, case=variant, follows=True
     )
 
 
@@ -191,16 +201,16 @@ def _failing(source: random.Random, wish: Intention) -> Intention:
     scenario = source.choices(["out-of-stock", "price-exceeded", "cancelled-by-retailer", "success"], [55, 20, 15, 10])[
         0
     ]
-    return dataclasses.replace(wish, scenario=scenario, hazard=scenario, follows=True, persists=source.random() < 0.5)
+    return dataclasses.replace(wish, scenario=scenario, case=scenario, follows=True, persists=source.random() < 0.5)
 
 
 def _slow(source: random.Random, wish: Intention) -> Intention:
-    """Several processes begin with the same intention, one after the other while the first waits for its answer."""
+    """Several processes begin the same intention, one after the other, while the first waits for its answer."""
     fault = source.choice(["slow_5", "slow_5", "too_slow", "hang"])
     first = source.choice(wish.racers)
     others = [server for server in range(SERVERS) if server != first.server]
     late = [
-        Racer(server, source.choice(_OTHER_WORDS), round(source.uniform(0.15, 0.4), 3))
+        Racer(server, source.choice(WORDS), round(source.uniform(0.15, 0.4), 3))
         for server in source.sample(others, source.choice([0, 1, 1, 2]))
     ]
     return dataclasses.replace(
@@ -208,13 +218,13 @@ def _slow(source: random.Random, wish: Intention) -> Intention:
         fault="slow" if fault == "slow_5" else fault,
         faults=(fault,),
         scenario="never-decided" if source.random() < 0.7 else "success",
-        hazard=f"{fault}, {1 + len(late)} at once",
+        case=f"{fault}, {1 + len(late)} at once",
         racers=(dataclasses.replace(first, after=0.0), *late),
     )
 
 
 def _doubtful(source: random.Random, rail: Rail, wish: Intention) -> Intention:
-    """No answer to a POST comes, and no look finds it."""
+    """No POST is answered, and no look-up finds the order."""
     faults = tuple(source.choices(["drop_after", "http_500_after", "truncated", "drop_before"], [3, 3, 1, 1], k=12))
     if rail == "agent":
         faults = tuple(source.choices(["drop_after", "settled_no_order", "http_500_after"], k=12))
@@ -224,7 +234,7 @@ def _doubtful(source: random.Random, rail: Rail, wish: Intention) -> Intention:
         faults=faults,
         look_faults=("http_500_after",) * (40 if source.random() < 0.7 else 6),
         scenario="success",
-        hazard=f"two days after {faults[0]}",
+        case=f"two days after {faults[0]}",
         racers=wish.racers[:1],
         ages=True,
         follows=True,
@@ -232,7 +242,7 @@ def _doubtful(source: random.Random, rail: Rail, wish: Intention) -> Intention:
 
 
 def _asked(source: random.Random, wishes: Sequence[Intention]) -> list[Intention]:
-    """Give each key to two intentions: one that would be bought, and one in practice, of other goods."""
+    """Give each key to two intentions: one to be bought, and one in practice, of other goods."""
     found: list[Intention] = []
     for place, wish in enumerate(wishes):
         key = f"asked-{wishes[place - place % 2].seed}"
@@ -247,7 +257,7 @@ def _asked(source: random.Random, wishes: Sequence[Intention]) -> list[Intention
                 scenario="success",
                 line2=PRACTICE if practice else wish.line2,
                 given=key,
-                hazard="asked in practice" if practice else "asked",
+                case="asked in practice" if practice else "asked",
                 racers=(Racer(server, words, 0.0),),
             )
         )
@@ -265,7 +275,7 @@ def _by_far_clock(source: random.Random, wish: Intention) -> Intention:
         clock=clock,
         behaviour="patient" if when == "after" else "jumps",
         far_after=when == "after",
-        hazard=f"{name} {'ahead' if ahead else 'behind'}, {when}",
+        case=f"{name} {'ahead' if ahead else 'behind'}, {when}",
         racers=wish.racers[:1],
     )
 
@@ -277,5 +287,5 @@ def _at_step(source: random.Random, kind: Kind, step: str, how: How, wish: Inten
         fault = "http_500_after"
     racers = wish.racers[:1] if kind == "stops" or source.random() < 0.7 else wish.racers[:2]
     return dataclasses.replace(
-        wish, fault=fault, faults=(fault,), step=step, how=how, hazard=f"{how} at {step}", racers=racers, kill=""
+        wish, fault=fault, faults=(fault,), step=step, how=how, case=f"{how} at {step}", racers=racers, kill=""
     )

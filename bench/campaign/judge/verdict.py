@@ -1,0 +1,130 @@
+"""The verdict of a round: a count for each row of the campaign's table, and the findings in words."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+DUPLICATED = "duplicated"
+LOST = "lost"
+OVER_LIMIT = "over a limit"
+WRONG_ENDING = "wrong endings"
+FALSE_TWIN = "different orders taken for one"
+CHANGED_BODY = "bytes changed under one key"
+UNTRUE = "agents told something untrue"
+BELIEVED = "answers about another order believed"
+SAID_NOTHING_SENT = "agents told that nothing was sent, although it was"
+WITHOUT_YES = "sent without a yes to these bytes"
+BY_WRONG_CLOCK = "bought twice or over a limit by a wrong clock"
+BY_STOPPED_PROCESS = "bought twice or over a limit by a stopped process"
+TWO_OWNERS = "two owners within one lease"
+AT_ONCE = "POSTs of one key at once"
+UNCOUNTED = "reservations that do not count"
+BESIDE_DOUBT = "opened while the same was in doubt"
+NOT_NOTICED = "duplicates where keys are ignored, without a pause"
+AFTER_PAUSE = "POSTs after the pause"
+NOBODY_ANSWERED = "rounds of questions that nobody answered"
+
+BROKEN = (
+    DUPLICATED, LOST, OVER_LIMIT, WRONG_ENDING, FALSE_TWIN, CHANGED_BODY, UNTRUE, BELIEVED, SAID_NOTHING_SENT,
+    WITHOUT_YES, BY_WRONG_CLOCK, BY_STOPPED_PROCESS, TWO_OWNERS, AT_ONCE, UNCOUNTED, BESIDE_DOUBT, NOT_NOTICED,
+    AFTER_PAUSE, NOBODY_ANSWERED,
+)  # fmt: skip
+"""Rows that count broken promises: all must be zero. The last one counts rounds that proved nothing."""
+
+SECOND_CREDENTIAL = "second credentials"
+PAID_TWICE = "paid twice"
+WRONG_AMOUNT = "paid a wrong amount"
+FALSE_REQUEST_PAID = "false payment requests paid"
+ORDER_KEY_LOST = "order keys lost"
+PAID_OVER_LIMIT = "paid over a limit"
+SAID_MONEY_BACK = "agents told of money back without proof"
+WALLET_AGAIN = "wallets asked again or too late"
+CREDENTIAL_KEPT = "credentials kept after the end"
+
+BROKEN_BY_WALLET = (
+    SECOND_CREDENTIAL, PAID_TWICE, WRONG_AMOUNT, FALSE_REQUEST_PAID, ORDER_KEY_LOST, PAID_OVER_LIMIT, SAID_MONEY_BACK,
+    WALLET_AGAIN, CREDENTIAL_KEPT,
+)  # fmt: skip
+"""The further ones where a wallet pays."""
+
+NOT_BOUGHT = "not bought"
+"""Orders that were not bought without a reason."""
+ALL_ROWS = (*BROKEN, *BROKEN_BY_WALLET, NOT_BOUGHT)
+
+INTENTIONS = "intentions"
+PLACED = "orders placed"
+
+_MOST_FINDINGS = 15
+"""Findings of each row of a round that are written in words."""
+_MOST_IN_ALL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An entry whose end is not known when the campaign ends, and the truth about it."""
+
+    fault: str
+    dialect: str
+    kill: str
+    behaviour: str
+    at_zinc: bool
+    posts: tuple[str, ...]
+    """The words of Zinc's ledger about each POST."""
+
+    @property
+    def why(self) -> str:
+        """Say why nobody can know better."""
+        if self.at_zinc:
+            return "Zinc has it, and no look-up of this dialect finds it"
+        if not self.posts:
+            return (
+                "it never arrived: its process was killed after writing it down, or Zinc was away; no later call came"
+            )
+        if len(self.posts) == 1:
+            return "its answer was lost, and nobody asked again in time"
+        if self.posts[-1].startswith(("rejected", "not_accepted_rate", "not_accepted_unauth")):
+            return "its answer was lost, and a no to a repeat proves nothing"
+        return "every answer was lost"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The result of one round, or of all of them together."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """By row."""
+    keys: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many idempotency keys of theirs reached Zinc."""
+    posts: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many POSTs of theirs reached Zinc."""
+    unknown: list[Unknown] = field(default_factory=list[Unknown])
+    findings: list[str] = field(default_factory=list[str])
+    credentials: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many payment credentials of theirs reached Zinc."""
+    settlements: Counter[int] = field(default_factory=Counter[int])
+    """Intentions by how many payments of theirs were taken."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a promise was broken."""
+        return any(self.counts[row] for row in (*BROKEN, *BROKEN_BY_WALLET))
+
+    @property
+    def broken_rows(self) -> list[str]:
+        """The rows that must be zero and are not."""
+        return [row for row in ALL_ROWS if self.counts[row]]
+
+    def add(self, other: "Verdict") -> None:
+        """Add another verdict to this one."""
+        self.counts += other.counts
+        self.keys += other.keys
+        self.posts += other.posts
+        self.credentials += other.credentials
+        self.settlements += other.settlements
+        self.unknown += other.unknown
+        self.findings += other.findings[: max(0, _MOST_IN_ALL - len(self.findings))]
+
+    def found(self, row: str, what: str) -> None:
+        """Count something in a row, and write down what it was."""
+        self.counts[row] += 1
+        if self.counts[row] <= _MOST_FINDINGS:
+            self.findings.append(f"{row}: {what}")

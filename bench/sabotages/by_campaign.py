@@ -1,0 +1,181 @@
+"""The sabotages that the fault campaign must notice."""
+
+from bench.campaign.judge.verdict import (
+    AT_ONCE,
+    BELIEVED,
+    BESIDE_DOUBT,
+    BY_WRONG_CLOCK,
+    DUPLICATED,
+    FALSE_REQUEST_PAID,
+    FALSE_TWIN,
+    LOST,
+    ORDER_KEY_LOST,
+    OVER_LIMIT,
+    PAID_OVER_LIMIT,
+    SAID_MONEY_BACK,
+    SAID_NOTHING_SENT,
+    TWO_OWNERS,
+    UNCOUNTED,
+    UNTRUE,
+    WALLET_AGAIN,
+    WITHOUT_YES,
+    WRONG_AMOUNT,
+    WRONG_ENDING,
+)
+from bench.sabotages.sabotage import ByCampaign, Sabotage
+
+
+def _account(*first: str, red: tuple[str, ...]) -> ByCampaign:
+    return ByCampaign("account", red, first)
+
+
+def _agent(*first: str, red: tuple[str, ...]) -> ByCampaign:
+    return ByCampaign("agent", red, first)
+
+
+BY_CAMPAIGN = (
+    Sabotage(
+        "leases-ignored",
+        "one process at a time holds an entry",
+        "zinc_mcp/journal/leases.py",
+        "        return self.left(entry) > 0.0",
+        "        return False",
+        _account("slow", "hosts", red=(TWO_OWNERS, AT_ONCE)),
+    ),
+    Sabotage(
+        "leases-ignored-by-wallet",
+        "one process at a time holds an entry, also where a wallet pays",
+        "zinc_mcp/journal/leases.py",
+        "        return self.left(entry) > 0.0",
+        "        return False",
+        _agent("slow", "hosts", red=(TWO_OWNERS, AT_ONCE)),
+    ),
+    Sabotage(
+        "open-orders-do-not-count",
+        "a reservation counts against the limits while its order is open",
+        "zinc_mcp/journal/rows.py",
+        '        "counts_cents": reserved,',
+        '        "counts_cents": 0,',
+        _account("slow", red=(UNCOUNTED, OVER_LIMIT)),
+    ),
+    Sabotage(
+        "limits-of-what-is-there-alone",
+        "a new order is added to the money that counts already",
+        "zinc_mcp/journal/opening.py",
+        "        if cents is not None and held + asked > cents:",
+        "        if cents is not None and held > cents:",
+        _account("slow", red=(OVER_LIMIT,)),
+    ),
+    Sabotage(
+        "doubt-of-a-day",
+        "doubt stands for ever",
+        "zinc_mcp/journal/opening.py",
+        "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
+        "",
+        _account("doubt", red=(BESIDE_DOUBT, DUPLICATED)),
+    ),
+    Sabotage(
+        "a-no-to-a-repeat-believed",
+        "a no to a repeat ends no doubt",
+        "zinc_mcp/checkout/send.py",
+        '        process.checkpoint("answered")\n        if first:',
+        '        process.checkpoint("answered")\n        if True:',
+        _account("kills", "hosts", red=(WRONG_ENDING, UNTRUE, DUPLICATED)),
+    ),
+    Sabotage(
+        "any-answer-believed",
+        "an answer counts only if it is about our order",
+        "zinc_mcp/spending/same_order.py",
+        "    if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):",
+        "    if is_ours or entry.order_id is None or is_named(order, entry.order_id):",
+        _account("answers", red=(BELIEVED,)),
+    ),
+    Sabotage(
+        "any-read-believed",
+        "a read counts only if it is about the order that was asked for",
+        "zinc_mcp/spending/same_order.py",
+        "    if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):",
+        "    if order_id:",
+        _account("answers", red=(BELIEVED,)),
+    ),
+    Sabotage(
+        "one-clock-alone",
+        "a twin or a limit holds if either clock says so",
+        "zinc_mcp/journal/times.py",
+        "return min(self.clock(), self._second())",
+        "return self.clock()",
+        _account("clocks", red=(BY_WRONG_CLOCK,)),
+    ),
+    Sabotage(
+        "any-question-answered",
+        "a decision is about exactly the question that was shown",
+        "zinc_mcp/journal/questions.py",
+        "    return entry if theirs and reference_of(entry) == about else None",
+        "    return entry if theirs else None",
+        _account("questions", red=(WITHOUT_YES,)),
+    ),
+    Sabotage(
+        "failing-journal-told-as-not-sent",
+        "after the first byte may have left, a failing journal is told as doubt",
+        "zinc_mcp/spending/outcome.py",
+        "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
+        "    return error.before_sending()",
+        _account("journal", red=(SAID_NOTHING_SENT,)),
+    ),
+    Sabotage(
+        "attempts-not-counted",
+        "the journal has each sending before it leaves",
+        "zinc_mcp/checkout/send.py",
+        'marks |= {"attempts": entry.attempts + 1, **changes}',
+        'marks |= {"attempts": entry.attempts, **changes}',
+        _account("hosts", red=(LOST,)),
+    ),
+    Sabotage(
+        "visitors-parameters-count",
+        "one product under another address is the same intention",
+        "zinc_mcp/journal/twin.py",
+        "        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()",
+        "        line = canonical([product.url, _variant(product)]).decode()",
+        _account("slow", "hosts", red=(DUPLICATED,)),
+    ),
+    Sabotage(
+        "quantity-forgotten",
+        "two of a product are another intention than one",
+        "zinc_mcp/journal/twin.py",
+        "wanted[line] = wanted.get(line, 0) + product.quantity",
+        "wanted[line] = 1",
+        _account("hosts", red=(FALSE_TWIN,)),
+    ),
+    Sabotage(
+        "any-amount-paid",
+        "a payment request for another amount is not paid",
+        "zinc_mcp/payments/terms.py",
+        "    if rest or not lowest <= fee <= highest:",
+        "    if rest:",
+        _agent("hosts", red=(FALSE_REQUEST_PAID, WRONG_AMOUNT)),
+    ),
+    Sabotage(
+        "wallet-asked-by-a-stopped-process",
+        "a process that lost its lease asks no wallet",
+        "zinc_mcp/spending/pay.py",
+        "        await hold(process, attempt, rail.sign_seconds)\n",
+        "        pass\n",
+        _agent("stops", red=(WALLET_AGAIN,)),
+    ),
+    Sabotage(
+        "failed-orders-give-back-what-was-paid",
+        "money that a wallet paid counts until its return is proved",
+        "zinc_mcp/journal/settlement.py",
+        "        return _unbought(let_go, refunded)\n",
+        "        return Settlement(0, 0, refunded)\n",
+        _agent("failing", red=(SAID_MONEY_BACK, PAID_OVER_LIMIT, OVER_LIMIT)),
+    ),
+    Sabotage(
+        "order-key-not-kept",
+        "the order's own key is on disk before its body is read",
+        "zinc_mcp/journal/payment.py",
+        'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
+        'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
+        _agent("hosts", red=(ORDER_KEY_LOST,)),
+    ),
+)
