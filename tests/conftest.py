@@ -1,4 +1,4 @@
-"""What every test can have: a fake Zinc, a clock that is set by hand, and one process of ours."""
+"""Fixtures for every test: a fake Zinc, a clock that the test moves, and one process of ours."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A person at a terminal: a process on a pseudo-terminal of its own, what it shows and what is typed."""
+"""A person at a terminal: a process on its own pseudo-terminal, the keys typed and the screen shown."""
 
 import os
 import select

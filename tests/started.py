@@ -1,4 +1,4 @@
-"""The program as a person runs it: with a home of its own, no terminal, and nothing of this machine's configuration."""
+"""The program as a person runs it: its own home, no terminal, and no configuration of this machine."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The rooms of the package and who may know whom."""
+"""Each room of the package imports only the rooms and libraries that it may know."""
 
 import ast
 import json

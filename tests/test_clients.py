@@ -1,4 +1,4 @@
-"""What judges real clients can tell a loss, and the page about them holds every client that is tried."""
+"""The judge of real clients notices a loss, and docs/clients.md holds every client that is tried."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""What runs the conformance suite: its relay changes no name, and its verdict notices all that is not as expected."""
+"""The conformance suite's relay changes no name, and its verdict notices everything unexpected."""
 
 import json
 import os

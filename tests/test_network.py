@@ -1,4 +1,4 @@
-"""The one exchange with any network: through a proxy, with a company's own certificates, and what a failure proves."""
+"""The one network exchange honours proxies, certificates and bounds, and tells what a failure proves."""
 
 import base64
 import json

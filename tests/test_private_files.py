@@ -1,4 +1,4 @@
-"""Whoever can write to what the owner's word is read from is kept out; whoever can read a secret is warned of."""
+"""Files that others can write are not believed, and a secret that others can read is warned of."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show."""
+"""Text from outside is made safe to show."""
 
 import time
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a visitor of the repository finds: links that lead somewhere, and files for GitHub that name what there is."""
+"""The repository's links lead somewhere, and its GitHub files name what exists."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sabotages stand on the code as it is, and `bench.sabotage` says so when one does not, or when nobody notices."""
+"""The sabotages fit the code, and `bench.sabotage` reports one that does not fit or that no test notices."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What the fault campaign and the crash tests found, each as the smallest test that shows it."""
+"""Each fault that the campaign and the crash tests once found stays mended, shown by the smallest test."""
 
 from collections.abc import Callable
 from dataclasses import replace

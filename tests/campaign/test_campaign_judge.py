@@ -1,4 +1,4 @@
-"""The campaign's own record of a journal, and what its judge makes of it: each row shown once by a broken journal."""
+"""The campaign's judge finds each kind of broken journal, and no fault in an order that goes its way."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A process that places one order and stands still (SIGSTOP) at a step, as a machine under load or a debugger does it.
+"""A process that places one order and stops at a step (SIGSTOP), as under load or in a debugger.
 
 `python buyer.py REQUEST`: JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with
 how many seconds all clocks of the machine have gone on meanwhile.

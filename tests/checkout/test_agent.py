@@ -1,4 +1,4 @@
-"""The agent rail: one credential per intention, nothing paid twice, and what became of the money always told."""
+"""The agent rail signs one credential per intention, pays once, and always tells what became of the money."""
 
 from pathlib import Path
 from typing import Any

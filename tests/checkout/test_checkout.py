@@ -1,4 +1,4 @@
-"""One intention through the checkout: what is sent, what is answered, what the journal says."""
+"""An intention is sent once, limits and pauses hold, and the journal says what was sent and answered."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A journal that fails after something may have left: nobody is told that nothing was sent, and nothing is lost."""
+"""A journal that fails after an order may have left loses nothing, and nobody is told that nothing was sent."""
 
 from pathlib import Path
 from typing import Any

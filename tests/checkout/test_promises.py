@@ -1,4 +1,4 @@
-"""Promises that one changed line would break unseen, each with the test that sees it (`bench.sabotages` says which)."""
+"""Each promise that one changed line could break without notice has a test here (see `bench/sabotages.py`)."""
 
 import sqlite3
 import sys

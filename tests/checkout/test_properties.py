@@ -1,4 +1,4 @@
-"""The road in process, driven at random against a model of what must hold after every step.
+"""Random placing, looking up, killing and restarting never buys one intention twice or passes a limit.
 
 Two processes on one journal place, look up, are killed at a step of the checkout and start again, while answers get
 lost, orders go on at Zinc and time passes.

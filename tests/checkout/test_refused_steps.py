@@ -1,4 +1,4 @@
-"""A journal that fails, or that somebody else has changed, at any step of any call: only our own errors leave it."""
+"""Only our own errors leave a call when the journal fails at any step or another process changes the entry."""
 
 import dataclasses
 import sqlite3

@@ -1,4 +1,4 @@
-"""The road of an order where it is not smooth: processes that stand still, journals that fail, news that comes late."""
+"""One order stays one order when processes stop, journals fail, time passes or answers come late."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Processes that stand still in the middle of an order and go on later: after their time is over they spend nothing."""
+"""A process that stopped in the middle of an order spends nothing when it goes on after its lease is over."""
 
 import json
 import os

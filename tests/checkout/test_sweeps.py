@@ -1,4 +1,4 @@
-"""What is looked at again by itself: everything there is, however much of it is nobody's business of this process."""
+"""A sweep reaches every order that needs it, however many other orders the journal holds."""
 
 import dataclasses
 import sqlite3

@@ -1,4 +1,4 @@
-"""`zinc-mcp addresses`, and the journal that keeps them: one name, one address, and the city is all that is told."""
+"""`zinc-mcp addresses` saves an address under one name, and no output shows more of it than the city."""
 
 import sys
 from pathlib import Path

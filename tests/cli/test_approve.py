@@ -1,4 +1,4 @@
-"""`zinc-mcp approve`, `decline` and `pin`: a person at a terminal, and nobody else."""
+"""`zinc-mcp approve`, `decline` and `pin` take a decision only from a person at a terminal."""
 
 import itertools
 import re

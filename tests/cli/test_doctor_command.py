@@ -1,4 +1,4 @@
-"""`zinc-mcp doctor` and `policy`: what is configured, what can work, what is wrong, and never a secret."""
+"""`zinc-mcp doctor` and `policy` say what is configured and what is wrong, and never show a secret."""
 
 import ast
 import os

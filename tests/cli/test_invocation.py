@@ -1,4 +1,4 @@
-"""Printed commands work where they are pasted: in a terminal that knows nothing of how the program was started."""
+"""A printed command works in a terminal that does not know how the program was started."""
 
 import os
 import re

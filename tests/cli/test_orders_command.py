@@ -1,4 +1,4 @@
-"""`zinc-mcp orders`, `pause` and `resume` on a real journal."""
+"""`zinc-mcp orders`, `pause` and `resume` show and change a real journal."""
 
 import json
 import re

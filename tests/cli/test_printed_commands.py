@@ -1,4 +1,4 @@
-"""Every command that the program prints works where it is pasted: in a bare terminal, in another folder."""
+"""Every command that the program prints works in a bare terminal and in another folder."""
 
 import ast
 import gc

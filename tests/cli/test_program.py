@@ -1,4 +1,4 @@
-"""Starting the program: help for a person, sentences for what stops it, and nothing loaded that is not needed."""
+"""The program helps a person, says in a sentence why it cannot start, and loads nothing that it does not need."""
 
 import os
 import subprocess

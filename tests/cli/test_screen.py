@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: lines that fit its width, words in one piece, tables that say what they hold."""
+"""Printed lines fit the terminal, words stay whole, and tables and the demo show what a person needs."""
 
 import json
 import os

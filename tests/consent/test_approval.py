@@ -1,4 +1,4 @@
-"""A person's yes: when it is due, what it is about, and that it is used once and in time."""
+"""A person's yes is asked for when it is due, and it is used once and in time."""
 
 import sqlite3
 import time

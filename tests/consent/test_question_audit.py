@@ -1,4 +1,4 @@
-"""Whatever is sent is in the question: every field that the order's model has, at the longest value it lets through.
+"""A question shows every field that is sent, at the longest value that the field takes.
 
 The fields are found by walking the model, so that a new one cannot be forgotten.
 """

@@ -1,4 +1,4 @@
-"""A yes is for exactly the question that was shown: its entry, its words, its bytes, its payer, its time."""
+"""A yes counts only for the question that was shown: its entry, words, bytes, payer and time."""
 
 import dataclasses
 import sqlite3

@@ -1,4 +1,4 @@
-"""Looking up what a question is about is spending: journalled, limited, remembered, never in the way of an order."""
+"""A paid look-up is written down, limited and remembered, and it never stops an order."""
 
 from collections.abc import Callable
 from pathlib import Path

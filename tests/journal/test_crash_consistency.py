@@ -1,4 +1,4 @@
-"""The journal when the machine lets it down: power cut at any byte, full disk, failing disk, damage, another version.
+"""The journal stays true through power cuts, full and failing disks, damage and other versions.
 
 A cut is played by copying the files. SQLite's log is only ever appended to between checkpoints, so one copy of it, cut
 off after every byte that matters, is every state that a power cut can leave.

@@ -1,4 +1,4 @@
-"""Looking an entry up without the journal's thread: what is found, and who answers where that cannot be."""
+"""A look-up reads an entry without the journal's thread, or the thread answers."""
 
 import sqlite3
 import threading

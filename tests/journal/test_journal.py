@@ -1,4 +1,4 @@
-"""The journal on SQLite and on a real PostgreSQL: compare-and-set, leases, limits, the owner's words, its failures."""
+"""The journal keeps versions, leases, limits and the owner's words on SQLite and on a real PostgreSQL."""
 
 import os
 import sqlite3

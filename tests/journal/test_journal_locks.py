@@ -1,4 +1,4 @@
-"""Several processes at one journal: one that stands still keeps no reader, and no database's defaults lift a limit."""
+"""A stopped process blocks no reader of the journal, and no database's defaults lift a limit."""
 
 import os
 import signal

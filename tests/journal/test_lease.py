@@ -1,4 +1,4 @@
-"""Leases: by a clock that nobody sets where processes share one, by the wall clock where they do not."""
+"""A lease goes by a steady clock that processes share, and by the wall clock where they share none."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""PostgreSQL over a connection that is cut after a commit: what this process knows it never sent is freed again."""
+"""An order whose commit was cut off on PostgreSQL is free again if it was certainly never sent."""
 
 import re
 import socket

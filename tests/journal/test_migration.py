@@ -1,4 +1,4 @@
-"""A journal that version 1 made is carried over as it is: every entry, event and limit, on both databases."""
+"""A journal of version 1 keeps every entry, event and limit when it is brought up to date, on both databases."""
 
 import json
 from collections.abc import Mapping

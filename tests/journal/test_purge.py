@@ -1,4 +1,4 @@
-"""A purge forgets all that is secret or personal, also on the disk, a slice at a time while others place orders."""
+"""A purge removes all that is secret or personal, also from the disk, while others place orders."""
 
 import json
 import sqlite3

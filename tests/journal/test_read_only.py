@@ -1,4 +1,4 @@
-"""A home that can only be read: what is known is told, nothing is written, and each refusal is a sentence."""
+"""A home that can only be read tells what is known, writes nothing, and refuses with a sentence."""
 
 import json
 import os

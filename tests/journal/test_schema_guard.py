@@ -1,4 +1,4 @@
-"""The journal's schema: an older process stops writing once a newer one was there; what is no journal is said so."""
+"""An older process stops writing once a newer one changed the schema, and a file that is no journal is refused."""
 
 import os
 import sqlite3

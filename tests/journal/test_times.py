@@ -1,4 +1,4 @@
-"""Clocks that are wrong: what stands and what counts goes by Zinc's time as well, and without it a person is asked."""
+"""Wrong clocks buy nothing twice and pass no limit; where the time is uncertain, a person is asked."""
 
 import dataclasses
 from collections.abc import AsyncGenerator, Callable

@@ -1,4 +1,4 @@
-"""One row that cannot be read, as a failing disk or another program leaves it: it is told, and stops nothing else."""
+"""A row that cannot be read is told, and it stops no other order."""
 
 import dataclasses
 import json

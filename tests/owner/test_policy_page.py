@@ -1,4 +1,4 @@
-"""What docs/policy.md prints is a file that loads, holds every key there is, and means what stands beside it."""
+"""The file printed in docs/policy.md loads, holds every key, and means what the page says."""
 
 import re
 import tomllib

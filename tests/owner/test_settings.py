@@ -1,4 +1,4 @@
-"""Settings: what overrides what, what stops the start, and that no message shows a secret."""
+"""Settings follow their order of sources, a wrong one stops the start, and no message shows a secret."""
 
 from pathlib import Path
 

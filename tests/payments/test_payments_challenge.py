@@ -1,4 +1,4 @@
-"""Reading a 402: the published wires, folded headers, hostile headers, and how long any of it takes."""
+"""A 402 is read as published, and a folded, damaged or hostile header is refused in bounded time."""
 
 import base64
 import json

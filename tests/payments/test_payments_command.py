@@ -1,4 +1,4 @@
-"""A wallet that is a program: a real one is started each time, and every way it can fail is told apart."""
+"""A program as a wallet pays as its contract says, and each way to fail is told apart."""
 
 import json
 import os

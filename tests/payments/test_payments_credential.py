@@ -1,4 +1,4 @@
-"""Credentials and receipts: exact echoes, round trips, odd forms, and nothing secret in a repr."""
+"""Credentials and receipts are echoed exactly, read back alike, and show no secret in a repr."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The wallet of imaginary money pays a challenge of the real form, and its counterpart really verifies."""
+"""The practice wallet pays a challenge of the real form, and its payee really verifies the payment."""
 
 import json
 from dataclasses import replace

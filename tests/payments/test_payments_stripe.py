@@ -1,4 +1,4 @@
-"""Stripe end to end against a stand-in for its token endpoints, with pympp's payee as an independent verifier."""
+"""The Stripe wallet pays end to end against a stand-in, and pympp's payee verifies it independently."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Tempo end to end and offline: our wallet, a node on a loopback port, and pympp's payee as an independent verifier."""
+"""The Tempo wallet pays end to end on a loopback node, and pympp's payee verifies it independently."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""One row per lie that a 402 can tell: each is refused with its own reason, and nothing is asked, made or sent."""
+"""Each lie that a 402 can tell is refused with its own reason, before a wallet is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a wallet signed for Tempo is the payment and nothing else, field by field; needs no extra.
+"""A transaction signed for Tempo is the payment and nothing else, field by field, without any extra.
 
 The two transactions were signed by pympp 0.16 with a key that pays for nothing: one whose payer pays the network's fee,
 one that its payee sponsors. Every other one here is made of them by changing one field.

@@ -1,4 +1,4 @@
-"""The wallet that the owner chose: opened from settings, cheap to open, and silent about its secrets."""
+"""The wallet that the owner chose opens from settings at little cost and shows no secret."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""On the agent rail our check refuses every lie on demand, and the ledger counts the money that a fault loses."""
+"""Our check refuses every lie of the sandbox, and the ledger counts the money that each fault loses."""
 
 from typing import Any
 

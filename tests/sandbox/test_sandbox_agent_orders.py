@@ -1,4 +1,4 @@
-"""The agent rail asks with a real 402, verifies and settles a payment once, and gives the order a key of its own."""
+"""The sandbox's agent rail asks with a real 402, settles a payment once, and gives each order its own key."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Each fault breaks the answer as its name says, and the ledger knows whether an order came of the request."""
+"""Each fault breaks the answer as its name says, and the ledger knows whether the request made an order."""
 
 import socket
 import subprocess

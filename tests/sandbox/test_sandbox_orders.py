@@ -1,4 +1,4 @@
-"""An order goes from pending to delivered, or to the failure of its test product, and its answers say so."""
+"""A sandbox order goes from pending to delivered or to its product's failure, and its answers say so."""
 
 from typing import Any
 

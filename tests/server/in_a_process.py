@@ -1,4 +1,4 @@
-"""Real pipes: a server in a process of its own, as a host starts it, on a desktop with a browser and a clock."""
+"""A server in its own process on real pipes, as a host starts it, with a browser and a clock."""
 
 import json
 import sys

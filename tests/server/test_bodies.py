@@ -1,4 +1,4 @@
-"""Bodies that are no messages, over HTTP: the same errors as on stdin, by both ways in and in both eras."""
+"""A broken body over HTTP gets the same error as on stdin, on both paths and in both eras."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What clients over HTTP may take (connections, time, bodies, streams, sessions), and that who is removed has none."""
+"""HTTP clients have bounded connections, time, bodies, streams and sessions; a removed member keeps none."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A payment wallet that cannot be used is a warning: the server runs, orders by the other way, and says why."""
+"""A broken payment wallet stops no server: orders go the other way, and the server says why."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Lines on stdin that are no messages, and messages that are unusual: each gets its answer, and the next one too."""
+"""Each line on stdin gets its answer, even a broken or unusual one, and the next line does too."""
 
 import io
 import json

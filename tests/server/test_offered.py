@@ -1,4 +1,4 @@
-"""What the server says it has, field by field, and what it answers about what it has not."""
+"""The server names only the features that it has, and refuses the others as the specification says."""
 
 from typing import Any
 

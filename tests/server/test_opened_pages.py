@@ -1,4 +1,4 @@
-"""A host that is asked to open the approval page: what its answers mean, and that none of them is a yes."""
+"""A host that opens the approval page for its person gives no yes by any of its answers."""
 
 import time
 from collections.abc import Callable, Generator, Sequence

@@ -1,4 +1,4 @@
-"""The approval page as browsers talk to it: what opens it, who is turned away, what it says, what a decision does."""
+"""The approval page opens only for its person, shows the whole question, and a decision on it counts once."""
 
 import html
 import json

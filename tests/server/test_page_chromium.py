@@ -1,4 +1,4 @@
-"""The approval page in a real Chromium: what a person does there, and what others try."""
+"""The approval page works in a real Chromium and withstands other sites, tabs and people."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

@@ -1,4 +1,4 @@
-"""What Zinc, retailers and carriers write stays in a field of its own: on the page, in a terminal, in what is told.
+"""Text from Zinc, retailers and carriers stays in its own field on the page, in a terminal and in results.
 
 Each hostile message is compared with a harmless one in the same place: nothing but its own field may differ.
 """

@@ -1,4 +1,4 @@
-"""What a tool takes and what it refuses: every refusal is a structured error, echoes no value and sends nothing."""
+"""A refused argument is a structured error that echoes no value and sends nothing."""
 
 import json
 from collections.abc import Callable

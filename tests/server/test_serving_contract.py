@@ -1,4 +1,4 @@
-"""The tool contract: what `tools/list` shows, equal in both eras, and committed as `tests/tools.json`."""
+"""The tools listed are those of `tests/tools.json`, equal in both eras."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A host that asks for the newer protocol first and then shakes hands, as `@ai-sdk/mcp` does after one second."""
+"""A host that asks for the newer protocol first may still shake hands in the older one."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""An argument we do not know leads to the one that was meant, and never to another purchase."""
+"""An unknown argument gets a hint to the one that was meant, and never to another purchase."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A look-up tells what is known: of an order that Zinc cannot be asked about, and of one that a refusal hides."""
+"""A look-up tells what is known, also when Zinc cannot be asked or a refusal hides an earlier order."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""What the model is told about money and items: what is known, how it is known, and what is not."""
+"""The model is told which money and items are known, how they are known, and which are not."""
 
 from collections.abc import Callable
 from pathlib import Path

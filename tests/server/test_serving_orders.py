@@ -1,4 +1,4 @@
-"""What the model is told about an order: the truth, first the part that matters, and nothing of anybody's prose."""
+"""The model is told the truth about an order, the important part first, and no foreign prose outside its field."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The server as a process: only the protocol on stdout, and one order whatever ends it in the middle of the request."""
+"""The server process writes only the protocol to stdout, and any end in the middle leaves one order."""
 
 import json
 import os

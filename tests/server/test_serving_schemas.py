@@ -1,4 +1,4 @@
-"""The published schemas have nothing in them that a host, or the API of a model behind it, refuses or loses."""
+"""The published schemas hold nothing that a host, or the model API behind it, refuses or loses."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What one caller has at once: calls, and waits that end when they are removed."""
+"""One caller's calls, waits and sessions are bounded, and they end when the caller is removed."""
 
 import json
 import socket

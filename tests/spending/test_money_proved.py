@@ -1,4 +1,4 @@
-"""Money that a wallet let go counts until its return is proved, and a price that cannot be so settles nothing."""
+"""Money that a wallet released counts until its return is proved, and an impossible price settles nothing."""
 
 from collections.abc import Callable
 from pathlib import Path

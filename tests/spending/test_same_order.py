@@ -1,4 +1,4 @@
-"""An answer counts only if it is about our order, wherever it comes from; any other changes nothing and is told."""
+"""An answer counts only if it is about our order; any other changes nothing and is told."""
 
 import uuid
 from collections.abc import Callable

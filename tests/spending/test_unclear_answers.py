@@ -1,4 +1,4 @@
-"""Answers that speak against themselves, and ids of other orders: nothing is freed, and nothing bought twice."""
+"""An answer that contradicts itself, or has another order's id, frees no money and buys nothing twice."""
 
 import sqlite3
 from collections.abc import Callable

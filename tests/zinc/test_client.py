@@ -1,4 +1,4 @@
-"""Zinc's endpoints: what goes out, what each answer proves, and a network that does its worst."""
+"""Zinc's endpoints get exact requests, each answer proves what it should, and a failing network does no harm."""
 
 import gzip
 import json

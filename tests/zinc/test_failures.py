@@ -1,4 +1,4 @@
-"""Zinc's error bodies: every shape of them, and nothing else that could be one, as one thing."""
+"""Every shape of Zinc's error bodies is read, and nothing else is taken for one."""
 
 import time
 from typing import Any

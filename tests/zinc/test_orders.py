@@ -1,4 +1,4 @@
-"""What we send: Zinc's own schema, each rule that saves a round trip, and that no error repeats what was given."""
+"""Our order model is Zinc's own schema with our rules, and no error repeats a value that was given."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""When two addresses are one person at one place: a corpus of pairs, and what holds for any address."""
+"""Two addresses are one person at one place as the corpus says, and general rules hold for any address."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""One reading of product addresses: what is one purchase, what is two, and what is no page of one product."""
+"""Product addresses are read in one way: as one purchase, as two, or as no product page."""
 
 import json
 from collections.abc import Callable

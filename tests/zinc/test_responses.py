@@ -1,4 +1,4 @@
-"""What Zinc answers: every documented field read, and nothing undocumented that breaks a read."""
+"""Every documented field of Zinc's answers is read, and undocumented content breaks no read."""
 
 import json
 import math
