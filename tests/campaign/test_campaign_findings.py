@@ -23,7 +23,7 @@ from zinc_mcp.process import Answer, Clocks
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
-async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_end(
+async def test_a_refusal_of_an_order_that_another_process_took_over_is_not_final(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
 ) -> None:
     """Another process whose clock runs ahead takes the lease for over; it may send the same bytes, and buy."""

@@ -68,7 +68,7 @@ def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0)
     return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
 
 
-def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> None:
+def test_an_ordinary_order_breaks_no_row(recorded: Recorded) -> None:
     entry = recorded.opened()
     sent = recorded.journal.move(entry, "sending", "sending")
     recorded.journal.move(sent, "accepted", "accepted by Zinc", order_id="o-1", **FREE)
@@ -78,13 +78,13 @@ def test_an_order_that_goes_its_way_is_in_nobodys_way(recorded: Recorded) -> Non
 
 
 @pytest.mark.parametrize("what", ["claimed", "taken over"])
-def test_who_takes_an_entry_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+def test_taking_an_entry_under_another_process_s_lease_is_found(recorded: Recorded, what: str) -> None:
     taken_over(recorded.journal, recorded.opened(), what)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
 @pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])
-def test_who_clears_an_entry_away_while_another_ones_lease_runs_is_found(recorded: Recorded, what: str) -> None:
+def test_clearing_an_entry_under_another_process_s_lease_is_found(recorded: Recorded, what: str) -> None:
     recorded.journal.move(recorded.opened(), "refused", what, counts_cents=0, **FREE)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
@@ -116,13 +116,13 @@ def test_a_post_that_went_again_while_the_first_was_unanswered_is_found(
     assert recorded.judged() == found
 
 
-def test_the_owner_s_word_on_an_order_that_is_on_the_wire_is_found(recorded: Recorded) -> None:
+def test_an_owner_who_resolves_an_order_on_the_wire_is_found(recorded: Recorded) -> None:
     sent = recorded.journal.move(recorded.opened(), "sending", "sending")
     recorded.journal.move(sent, "rejected", "resolved by the owner", counts_cents=0, **FREE)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
-def test_the_owner_s_word_on_an_order_that_is_only_looked_at_is_no_fault(recorded: Recorded) -> None:
+def test_an_owner_may_resolve_an_order_that_is_only_looked_up(recorded: Recorded) -> None:
     left = recorded.journal.move(recorded.opened(), "unknown", "no answer", **FREE)
     looked_at = taken_over(recorded.journal, left, "claimed")
     recorded.journal.move(looked_at, "rejected", "resolved by the owner", counts_cents=0, **FREE)
@@ -150,7 +150,7 @@ def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential:
         (("k",), False, set[str]()),
     ],
 )
-def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
+def test_a_process_that_does_not_notice_ignored_keys_is_found(
     keys: tuple[str, ...], paused: bool, found: set[str]
 ) -> None:
     verdict = Verdict()
@@ -170,7 +170,7 @@ def test_where_keys_are_ignored_it_is_a_fault_not_to_notice(
         (post_of("k", 102.5, rail="agent", credential="c"), True),
     ],
 )
-def test_who_goes_on_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
+def test_sending_after_a_pause_is_found(post: dict[str, Any], broken: bool) -> None:
     verdict = Verdict()
     said = {"code": "paused", "outcome": "refused"}
     told = Told(tool="place_order", words="", server="a", at=100.0, seconds=0.1, said=said)

@@ -48,9 +48,7 @@ async def test_an_order_is_priced_signed_once_and_paid(
     }
 
 
-async def test_the_same_intention_is_paid_once_whatever_the_rail(
-    open_test_process: OpenProcess, zinc: FakeZinc
-) -> None:
+async def test_the_same_intention_is_paid_once_on_either_rail(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     async with open_test_process(wallet="sandbox") as process:
         first = entry_of(await place(process, intent()))
         again = await place(process, intent(max_price=6000, idempotency_key="other"))

@@ -80,7 +80,7 @@ def test_every_command_that_is_printed_is_known_here_and_none_besides() -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_it_works_where_it_is_pasted(own_home: Path, tmp_path: Path, words: Words) -> None:
+def test_a_printed_command_works_in_a_bare_terminal(own_home: Path, tmp_path: Path, words: Words) -> None:
     expected = COMMANDS[words]
     filled = [PLACEHOLDERS.get(word, word) for word in words]
     plain = [word for word in filled if word != "KEY"]
@@ -110,7 +110,7 @@ OUTPUTS: tuple[Words, ...] = (
 )
 
 
-def test_what_stands_on_the_screen_works_as_it_stands_there(own_home: Path, tmp_path: Path) -> None:
+def test_commands_work_as_they_are_shown_on_the_screen(own_home: Path, tmp_path: Path) -> None:
     environ = {**Started(tmp_path).environment, "ZINC_MCP_HOME": str(own_home)}
     screens = [at_a_terminal(words, environ, cwd=tmp_path)[1] for words in OUTPUTS]
     lines = [line for screen in screens for line in commands_in(screen)]

@@ -84,7 +84,7 @@ def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path:
     assert "Nothing was bought: all of it was practice." in " ".join(" ".join(lines[last - 4 : last]).split())
 
 
-async def test_what_the_demo_prints_for_a_host_starts_the_server(tmp_path: Path) -> None:
+async def test_the_configuration_that_the_demo_prints_starts_the_server(tmp_path: Path) -> None:
     started = Started(tmp_path)
     said = started.process("-m", "zinc_mcp", "demo").stdout
     assert max(len(line) for line in said.splitlines() if sys.executable not in line) <= 80
@@ -117,7 +117,7 @@ async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
 
 
 @pytest.mark.parametrize("width", [100, 80, 40])
-async def test_orders_name_what_was_ordered_when_and_how_to_answer(
+async def test_orders_name_goods_time_and_how_to_answer(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:
     entries = await _three(open_test_process, zinc)

@@ -99,7 +99,7 @@ def run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_orders_are_listed_and_shown_and_doctor_says_what_is_wrong(home: Path, read_only: Entry) -> None:
+def test_orders_are_listed_and_shown_and_doctor_names_the_fault(home: Path, read_only: Entry) -> None:
     listed = run(home, "orders", "--json")
     assert listed.returncode == 0, listed.stderr
     assert [each["key"] for each in json.loads(listed.stdout)] == [read_only.key]
@@ -111,7 +111,7 @@ def test_orders_are_listed_and_shown_and_doctor_says_what_is_wrong(home: Path, r
 
 
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("orders", "purge", "--older-than", "1")])
-def test_what_would_write_says_in_a_sentence_that_it_cannot(
+def test_a_command_that_would_write_says_in_a_sentence_that_it_cannot(
     home: Path, read_only: Entry, command: tuple[str, ...]
 ) -> None:
     ended = run(home, *command)
@@ -120,7 +120,7 @@ def test_what_would_write_says_in_a_sentence_that_it_cannot(
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_server_tells_what_it_knows_and_orders_nothing(home: Path, read_only: Entry) -> None:
+async def test_a_server_tells_known_orders_and_places_none(home: Path, read_only: Entry) -> None:
     environment = {**Started(home.parent).environment, "ZINC_API_KEY": "zn_test_planted-secret"}
     parameters = StdioServerParameters(
         command=(words() or [sys.executable])[0],

@@ -26,7 +26,7 @@ def test_the_whole_file_by_example_is_the_whole_file(tmp_path: Path) -> None:
     assert settings.browser
 
 
-def test_what_is_said_to_hold_without_a_line_holds() -> None:
+def test_the_defaults_that_the_page_names_hold() -> None:
     default = Policy()
     assert (default.max_order, default.max_day, default.repeat, default.ship_to) == (25_000, 50_000, "ask", "any")
     assert not (default.connect or default.retailer_accounts or default.paid_notifications)

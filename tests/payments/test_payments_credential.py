@@ -59,7 +59,7 @@ def test_a_published_credential_is_read_and_written_again() -> None:
         "Payment " + "A" * (MAX_CREDENTIAL_BYTES + 4),
     ],
 )
-def test_what_is_no_credential_is_refused(wire: str) -> None:
+def test_a_malformed_credential_is_refused(wire: str) -> None:
     with pytest.raises(InvalidChallengeError):
         Credential.from_authorization(wire)
 

@@ -115,7 +115,7 @@ async def test_a_line_that_came_before_the_first_request_is_answered_too(started
     assert sorted(str(answer["id"]) for answer in answers) == ["1", "None", "None", "None", "None"]
 
 
-async def test_an_error_says_what_is_wrong_and_repeats_nothing(started: Started) -> None:
+async def test_an_error_names_the_fault_and_repeats_nothing(started: Started) -> None:
     async with wire(started, "legacy") as host:
         await host.answers_to(b"{}")
         [cut] = await host.answers_to(request(params='{"planted":"planted \\ud83d"}').encode())
@@ -138,7 +138,7 @@ async def test_the_last_line_is_answered(started: Started, ending: bytes) -> Non
 
 
 @pytest.mark.parametrize("fault", [RecursionError("planted"), ValueError("planted")])
-def test_whatever_goes_wrong_while_a_line_is_read_is_an_answer(
+def test_any_failure_while_a_line_is_read_is_answered(
     fault: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*given: Any, **options: Any) -> None:

@@ -41,7 +41,7 @@ async def test_an_order_paid_up_front_that_came_to_nothing_is_told_as_money_that
         ("cancelled", [5100], "$51.00 was paid up front by wallet; $51.00 of it has come back."),
     ],
 )
-async def test_what_is_proved_to_have_come_back_is_told(
+async def test_money_that_is_proved_to_have_come_back_is_told(
     open_test_process: OpenProcess, zinc: FakeZinc, status: str, credits: list[int], sentence: str
 ) -> None:
     returns = [{"id": "r", "credited_amount": cents} for cents in credits]
