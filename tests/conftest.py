@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
@@ -74,6 +75,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
     yield server
     server.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_of_preloaded() -> Generator[None]:
+    """End the process that starts programs quickly, if a test has started it."""
+    yield
+    preloaded.stop()
 
 
 @pytest.fixture
