@@ -96,7 +96,7 @@ def _found(node: ast.AST, by: str, when: str) -> Iterator[Import]:
             yield from _found(child, by, "call")
         elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             yield from _found(child, by, "types")
-        else:
+        elif not isinstance(child, ast.expr):
             yield from _found(child, by, when)
 
 
