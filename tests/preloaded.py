@@ -63,6 +63,11 @@ def address() -> str:
     return _forking.address
 
 
+def command(program: str) -> list[str]:
+    """Return a command that starts a program quickly, for those who can only start a command."""
+    return [sys.executable, "-I", "-S", __file__, address(), program]
+
+
 def stop() -> None:
     """End the process that forks."""
     _forking.open.close()

@@ -1,7 +1,6 @@
 """A server in its own process on real pipes, as a host starts it, with a browser and a clock."""
 
 import json
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -64,8 +63,7 @@ class Desktop:
         """Start a server, and give what a client connects with; once that leaves, the server ends by itself."""
         log, ended = self.folder / "server.log", self.folder / "server.ended"
         ended.unlink(missing_ok=True)
-        quickly = [sys.executable, "-I", "-S", preloaded.__file__, preloaded.address()]
-        program = [*quickly, "server.timed_server", json.dumps(asdict(clocks)), str(clock.path)]
+        program = [*preloaded.command("server.timed_server"), json.dumps(asdict(clocks)), str(clock.path)]
         parameters = StdioServerParameters(
             command="sh",
             args=["-c", _AND_ITS_END, str(ended), *program],

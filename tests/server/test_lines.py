@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import preloaded
 import pytest
 from mcp.types import INTERNAL_ERROR, jsonrpc_message_adapter
 from server.as_a_host import both_eras
@@ -69,8 +70,7 @@ class Wire:
 async def wire(started: Started, era: str, first: bytes = b"") -> AsyncGenerator[Wire]:
     """Start a server, open it in an era, and see that it ends well and has written nothing but the protocol."""
     environ = {**os.environ, **started.environment, "ZINC_MCP_SANDBOX": "1"}
-    program = [sys.executable, "-m", "zinc_mcp"]
-    async with await anyio.open_process(program, env=environ, stderr=subprocess.PIPE) as process:
+    async with await anyio.open_process(preloaded.command("zinc_mcp"), env=environ, stderr=subprocess.PIPE) as process:
         host = Wire(process, era)
         await host.send(first)
         if era == "legacy":
