@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,50 +28,48 @@ WAIT_SECONDS = 0.02
 """How often the forking process looks whether a program has ended."""
 
 
-@dataclass
-class _Forking:
-    """The process that forks, while there is one."""
-
-    address: str = ""
-    open: ExitStack = field(default_factory=ExitStack)
-
-    def start(self) -> None:
-        listener = self.open.enter_context(socket.socket(socket.AF_UNIX))
+@contextmanager
+def forking(prefix: Sequence[str] = ()) -> Generator[str]:
+    """Start a process that forks, with words before its command; give the address that takes requests."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         # A short path: the address of a socket may have about a hundred characters.
-        self.address = str(Path(self.open.enter_context(tempfile.TemporaryDirectory())) / "asked")
-        listener.bind(self.address)
+        where = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "asked")
+        listener.bind(where)
         listener.listen()
         number = listener.fileno()
-        process = self.open.enter_context(
+        process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-m", "preloaded", str(number)],
+                [*prefix, sys.executable, "-m", "preloaded", str(number)],
                 stdin=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
                 pass_fds=[number],
             )
         )
-        self.open.callback(process.terminate)
+        stack.callback(process.terminate)
+        yield where
 
 
-_forking = _Forking()
+_session = ExitStack()
+_addresses: list[str] = []
 
 
 def address() -> str:
-    """Return the address of the socket that takes requests."""
-    if not _forking.address:
-        _forking.start()
-    return _forking.address
-
-
-def command(program: str) -> list[str]:
-    """Return a command that starts a program quickly, for those who can only start a command."""
-    return [sys.executable, "-I", "-S", __file__, address(), program]
+    """Return the address of the session's own process that forks, which is started now if there is none."""
+    if not _addresses:
+        _addresses.append(_session.enter_context(forking()))
+    return _addresses[0]
 
 
 def stop() -> None:
-    """End the process that forks."""
-    _forking.open.close()
-    _forking.address = ""
+    """End the session's process that forks."""
+    _session.close()
+    _addresses.clear()
+
+
+def command(program: str, where: str = "") -> list[str]:
+    """Return a command that starts a program quickly, for those who can only start a command."""
+    return [sys.executable, "-I", "-S", __file__, where or address(), program]
 
 
 class Program:
@@ -118,6 +116,25 @@ def started(
     line.connect(where or address())
     socket.send_fds(line, [json.dumps(request).encode() + b"\n"], streams)
     return Program(line)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "") -> Ended:
+    """Run our program to its end, quickly, with nothing on stdin."""
+    with open(os.devnull, "rb") as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        streams = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
+        code = started("zinc_mcp", list(words), environ, Path.cwd(), streams, where).wait(60)
+        for each in (stdout, stderr):
+            each.seek(0)
+        return Ended(code, stdout.read().decode(), stderr.read().decode())
 
 
 def fork(listener: socket.socket) -> None:

@@ -129,7 +129,7 @@ async def test_a_no_gives_the_money_back_and_is_final(
 
 @pytest.mark.parametrize("words", ["approve KEY", "decline KEY", "pin set", "pin remove", "pin forget"])
 def test_without_a_terminal_nothing_is_decided(started: Started, words: str) -> None:
-    ended = started.process("-m", "zinc_mcp", *words.split())
+    ended = started.quickly(*words.split())
     assert ended.returncode == 1
     assert "needs a terminal" in ended.stderr
     assert not (started.home / "journal.db").exists()

@@ -143,7 +143,7 @@ async def test_in_a_pipe_each_order_is_one_line_of_a_table(
 ) -> None:
     entries = await _three(open_test_process, zinc)
     for width in ("40", "300"):
-        piped = started.process("-m", "zinc_mcp", "orders", COLUMNS=width).stdout
+        piped = started.quickly("orders", COLUMNS=width).stdout
         header, *rows = piped.split("\n\n")[0].splitlines()
         starts = [header.index(name) for name in ("Opened", "Money", "State", "Amount", "Items", "Key")]
         for row, entry in zip(rows, reversed(entries), strict=True):
@@ -232,7 +232,7 @@ def test_the_owner_s_word_on_money_needs_the_pin(started: Started, word: str) ->
         journal.set_pin(hashed(PIN))
     code, screen = at_a_terminal(words, started.environment, [("PIN", "246811")])
     assert (code, "That was not the PIN. Nothing was changed." in screen, done in screen) == (1, True, False)
-    ended = started.process("-m", "zinc_mcp", *words)
+    ended = started.quickly(*words)
     assert (ended.returncode, "needs a terminal" in ended.stderr) == (1, True)
     with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
         assert [entry.state for entry in journal.entries()] == ["unknown", "failed"]
