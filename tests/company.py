@@ -1,4 +1,4 @@
-"""A company's network: a proxy on a loopback port, and hosts behind it with certificates of the company's own."""
+"""A company's network: a proxy on a loopback port, and hosts behind it with the company's own certificates."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""What every test can have: a fake Zinc, a clock that is set by hand, and one process of ours."""
+"""Fixtures for every test: a fake Zinc, a clock that the test moves, and one process of ours."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,33 @@ from zinc_mcp.wiring import open_process
 # How long an example takes says more about what else the machine does than about us.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+LONGEST = (
+    "server/test_consent_matrix.py",
+    "server/test_bounds_http.py",
+    "campaign/test_campaign.py",
+    "test_documents.py",
+    "cli/test_screen.py",
+    "cli/test_printed_commands.py",
+    "checkout/test_stopped_processes.py",
+    "checkout/test_refused_steps.py",
+    "server/test_page_pin.py",
+    "server/test_opened_pages.py",
+    "server/test_consent.py",
+    "server/test_dialogues.py",
+    "journal/test_journal_locks.py",
+    "journal/test_times.py",
+    "cli/test_approve.py",
+    "checkout/test_journal_failures.py",
+    "server/test_page.py",
+    "consent/test_question_audit.py",
+    "consent/test_decisions_property.py",
+    "checkout/test_properties.py",
+    "server/test_serving_processes.py",
+    "server/test_serving_members.py",
+    "test_secrets.py",
+)
+"""The files that take longest begin first, so that no process still works on one of them when the others are done."""
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 USUAL_DEPTH = sys.getrecursionlimit()
@@ -38,6 +66,13 @@ class HandClock:
     def pass_seconds(self, seconds: float) -> None:
         """Let time go by."""
         self.now += seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    tests = Path(__file__).parent
+    place = {tests / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture
@@ -74,6 +109,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
     yield server
     server.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_of_preloaded() -> Generator[None]:
+    """End the process that starts programs quickly, if a test has started it."""
+    yield
+    preloaded.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Decisions as tests make them: about the question that an entry waits with."""
+"""Decisions about the question that an entry waits with."""
 
 from zinc_mcp.journal.decision import Decision, How, reference_of
 from zinc_mcp.journal.entry import Entry

@@ -1,4 +1,4 @@
-"""What the documents print to be copied: their fenced blocks, and the commands between their lines."""
+"""The fenced blocks of the documents, and the commands in their sentences and tables."""
 
 import re
 from collections.abc import Iterator

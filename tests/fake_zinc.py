@@ -1,4 +1,4 @@
-"""Zinc as a callable: what a test puts into `script` happens to the next placing requests, one after the other."""
+"""A fake Zinc: `script` says what happens to the next placing requests, one after the other."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What a test reads from a journal once its process has let go of it."""
+"""The entries and events of a journal that its process has closed."""
 
 from pathlib import Path
 

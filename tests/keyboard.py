@@ -1,12 +1,13 @@
-"""A person at a terminal: a process on a pseudo-terminal of its own, what it shows and what is typed."""
+"""A person at a terminal: a process on its own pseudo-terminal, the keys typed and the screen shown."""
 
 import os
 import select
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import preloaded
 
 
 def at_a_terminal(
@@ -15,32 +16,20 @@ def at_a_terminal(
     typed: Sequence[tuple[str, str]] = (),
     seconds: float = 40.0,
     *,
-    program: Sequence[str] = (sys.executable, "-m", "zinc_mcp"),
+    program: Sequence[str] = (),
     cwd: Path | None = None,
     columns: int = 80,
 ) -> tuple[int, str]:
-    """Run the program at a terminal; each of `typed` is what to wait for on the screen and what to type then.
+    """Run our program at a terminal, or another one; each of `typed` is text to wait for and what to type then.
 
     Returns the exit code and everything the screen showed.
     """
-    import fcntl
-    import termios
-
     ours, theirs = os.openpty()
-
-    def own_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    process = subprocess.Popen(
-        [*program, *words],
-        cwd=cwd,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**environ, "TERM": "dumb", "COLUMNS": str(columns)},
-        preexec_fn=own_terminal,  # no threads of ours are in the child
-    )
+    environ = {**environ, "TERM": "dumb", "COLUMNS": str(columns)}
+    if program:
+        code, end = _started([*program, *words], environ, cwd, theirs)
+    else:
+        code, end = _forked(list(words), environ, cwd, theirs)
     os.close(theirs)
     screen, left, deadline = "", list(typed), time.monotonic() + seconds
     seen = 0
@@ -60,9 +49,43 @@ def at_a_terminal(
             if not shown:
                 break
             screen += shown.decode("utf-8", "replace").replace("\r\n", "\n")
-        return process.wait(10), screen
+        return code(), screen
     finally:
+        end()
+        os.close(ours)
+
+
+_CodeAndEnd = tuple[Callable[[], int], Callable[[], object]]
+
+
+def _forked(words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int) -> _CodeAndEnd:
+    """Start our program quickly; return what waits for its exit code and what ends it."""
+    program = preloaded.started("zinc_mcp", words, environ, cwd or Path.cwd(), [terminal] * 3)
+    return lambda: program.wait(10), program.close
+
+
+def _started(words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int) -> _CodeAndEnd:
+    """Start any program; return what waits for its exit code and what ends it."""
+    import fcntl
+    import termios
+
+    def own_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        words,
+        cwd=cwd,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environ,
+        preexec_fn=own_terminal,  # no threads of ours are in the child
+    )
+
+    def end() -> None:
         if process.poll() is None:
             process.kill()
             process.wait()
-        os.close(ours)
+
+    return lambda: process.wait(10), end

@@ -1,4 +1,4 @@
-"""Commands as they stand in a text, pasted into a terminal that knows nothing of us; and a home with orders."""
+"""Commands pasted into a bare terminal, what each of them does, and a home with orders to try them on."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The page of bounds says what the code holds."""
+"""docs/bounds.md has the values of the code."""
 
 from bench.bounds import PAGE, SECTIONS, page
 

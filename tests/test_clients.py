@@ -1,4 +1,4 @@
-"""What judges real clients can tell a loss, and the page about them holds every client that is tried."""
+"""The judge of real clients notices a loss, and docs/clients.md holds every client that is tried."""
 
 import copy
 from typing import Any
@@ -37,7 +37,7 @@ def test_nothing_is_lost_of_a_schema_in_itself() -> None:
 
 
 @pytest.mark.parametrize("form", ["inlined", "defs"])
-def test_a_reference_is_what_it_stands_for(form: str) -> None:
+def test_a_reference_equals_the_schema_it_refers_to(form: str) -> None:
     assert lost(order_schema(), forms()[form]) == []
     assert lost(forms()[form], order_schema()) == []
 

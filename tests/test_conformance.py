@@ -1,4 +1,4 @@
-"""What runs the conformance suite: its relay changes no name, and its verdict notices all that is not as expected."""
+"""The conformance suite's relay changes no name, and its verdict notices everything unexpected."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_the_form_of_messages_counts_where_nothing_else_does() -> None:
     assert objections([*as_expected(), left_out], KNOWN) == [f"{KNOWN[0]}, 2025-11-25: {FORM}: no id"]
 
 
-def test_what_the_suite_writes_is_read(tmp_path: Path) -> None:
+def test_the_files_that_the_suite_writes_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "server-server-stateless-2026-11-27T04-23-37-206Z"
     folder.mkdir()
     written: list[dict[str, str]] = [

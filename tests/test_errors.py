@@ -102,7 +102,7 @@ def test_every_code_that_is_given_is_in_the_list() -> None:
     assert given <= CODES
 
 
-def test_an_error_says_what_happened_and_what_to_do() -> None:
+def test_an_error_has_a_sentence_and_a_next_step() -> None:
     error = RefusedError("No.", code="paused", facts={"left_cents": 5}, problems=[Problem("max_price", "is too much")])
     assert (str(error), error.summary, error.code) == ("No.", "No.", "paused")
     assert error.next_step == RefusedError.default_next_step

@@ -92,7 +92,7 @@ def test_the_readme_and_the_wallets_page_say_of_each_what_the_table_says() -> No
         assert files <= set(re.findall(r"ZINC_[A-Z_]+_FILE", page))
 
 
-def test_what_the_table_says_of_a_default_is_the_default() -> None:
+def test_the_table_names_the_real_defaults() -> None:
     [meaning] = [each.meaning for each in SETTINGS if each.name == "api_url"]
     assert meaning == f"default `{DEFAULT_API_URL}`"
     assert _defaults().api_url == DEFAULT_API_URL

@@ -71,7 +71,7 @@ def test_the_manifest_the_settings_and_the_contract_name_the_same_tools() -> Non
     assert sorted(TOOLS) == sorted(names)
 
 
-def test_the_readmes_table_has_the_contracts_tools_and_what_each_requires() -> None:
+def test_the_readmes_table_has_the_contracts_tools_and_required_arguments() -> None:
     first_screen = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", first_screen, re.MULTILINE))
     assert list(rows) == [tool["name"] for tool in CONTRACT]
@@ -81,7 +81,7 @@ def test_the_readmes_table_has_the_contracts_tools_and_what_each_requires() -> N
 
 
 @pytest.mark.parametrize("name", sorted(MANIFEST["user_config"]))
-def test_every_optional_entry_has_a_default_and_says_what_it_is(name: str) -> None:
+def test_every_optional_entry_has_a_default_and_a_description(name: str) -> None:
     # An optional entry without a default reaches the server as the literal text `${user_config.name}`.
     entry = MANIFEST["user_config"][name]
     assert entry["required"] is False
@@ -101,7 +101,7 @@ def test_the_defaults_of_the_manifest_are_settings_we_take(tmp_path: Path) -> No
     assert not settings.sandbox
 
 
-def test_what_it_asks_for_are_settings_under_their_names_and_of_their_kinds() -> None:
+def test_the_manifest_asks_for_settings_by_their_names_and_kinds() -> None:
     known = {setting.name: setting for setting in SETTINGS}
     asked = MANIFEST["user_config"]
     assert MANIFEST["server"]["mcp_config"]["env"] == {
@@ -118,7 +118,7 @@ def test_what_it_asks_for_are_settings_under_their_names_and_of_their_kinds() ->
     }
 
 
-def test_what_the_manifest_starts_is_in_the_package() -> None:
+def test_the_program_that_the_manifest_starts_is_in_the_package() -> None:
     assert MANIFEST["server"]["type"] == "uv"
     assert (ROOT / MANIFEST["server"]["entry_point"]).is_file()
     assert MANIFEST["server"]["mcp_config"]["args"][-2:] == ["-m", "zinc_mcp"]

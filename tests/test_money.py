@@ -1,4 +1,4 @@
-"""Amounts as a person reads them."""
+"""Amounts are printed as a person reads them."""
 
 import pytest
 from hypothesis import given

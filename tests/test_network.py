@@ -1,4 +1,4 @@
-"""The one exchange with any network: through a proxy, with a company's own certificates, and what a failure proves."""
+"""The one network exchange honours proxies, certificates and bounds, and tells what a failure proves."""
 
 import base64
 import json
@@ -81,7 +81,7 @@ async def test_an_order_goes_through_the_proxy_of_the_environment_which_sees_not
     assert "proxy-authorization: basic" in company.heads[0].lower()
 
 
-async def test_what_stops_the_first_byte_stops_it_behind_a_proxy_as_well(company: Company) -> None:
+async def test_an_ended_lease_stops_the_first_byte_behind_a_proxy_as_well(company: Company) -> None:
     class LeaseIsOver(Exception):
         pass
 
@@ -174,7 +174,7 @@ async def test_a_tempo_node_is_reached_the_same_way_as_zinc(company: Company) ->
 
 
 @pytest.mark.filterwarnings("ignore:websockets.legacy is deprecated:DeprecationWarning")
-async def test_what_the_signer_asks_by_itself_goes_the_same_way(company: Company) -> None:
+async def test_the_signer_s_own_requests_go_the_same_way(company: Company) -> None:
     pytest.importorskip("pytempo", reason="the extra zinc-mcp[tempo] is not installed")
     node = FakeTempo()
 
@@ -430,14 +430,14 @@ async def test_many_small_pieces_let_others_have_their_turn() -> None:
     ],
     ids=["nested", "nested without an end", "beside strings", "brackets in a string", "parts", "digits", "no text"],
 )
-def test_what_is_too_deep_or_too_much_is_no_json_that_is_read(content: bytes) -> None:
+def test_json_that_is_too_deep_or_too_large_is_not_read(content: bytes) -> None:
     began = time.thread_time()
     with pytest.raises(ValueError):  # of many kinds
         decoded(content)
     assert time.thread_time() - began < 0.2
 
 
-def test_what_is_as_deep_and_as_much_as_allowed_is_read() -> None:
+def test_json_at_the_bounds_is_read() -> None:
     assert decoded(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     assert decoded(b'["' + b"[{\\" + b'"' + b']}", 1]') == ['[{"]}', 1]
     text = json.dumps(["[[[[" * 1_000, {"a": '\\\\"' * 1_000}, [[]] * 5_000]).encode()

@@ -1,4 +1,4 @@
-"""Whoever can write to what the owner's word is read from is kept out; whoever can read a secret is warned of."""
+"""Files that others can write are not believed, and a secret that others can read is warned of."""
 
 import os
 import sqlite3
@@ -92,7 +92,7 @@ def key_lies_in_a_folder_for_all(home: Path) -> Path:
         key_lies_in_a_folder_for_all,
     ],
 )
-def test_nothing_is_believed_that_others_can_write_to(home: Path, opened: Callable[[Path], Path]) -> None:
+def test_a_file_that_others_can_write_is_not_believed(home: Path, opened: Callable[[Path], Path]) -> None:
     if opened is home_for_a_group and os.geteuid() != 0:
         pytest.skip("only the administrator gives a folder to another group")
     settings_of(home)
@@ -122,7 +122,7 @@ def test_a_folder_for_all_whose_sticky_bit_is_set_is_no_danger(home: Path) -> No
 
 
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only the administrator gives files away")
-def test_what_another_user_put_into_a_folder_for_all_is_not_believed(tmp_path: Path) -> None:
+def test_a_file_that_another_user_put_into_a_folder_for_all_is_not_believed(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -169,7 +169,7 @@ def test_a_configuration_is_a_secret_where_it_holds_one(home: Path, toml: str) -
     assert warnings_about(load_settings({"ZINC_MCP_HOME": str(home)})) == ()
 
 
-def test_what_lies_in_a_folder_that_nobody_else_enters_is_not_read_by_others(home: Path) -> None:
+def test_a_file_in_a_closed_folder_is_not_taken_as_readable_by_others(home: Path) -> None:
     (home / "key").chmod(0o644)
     assert not readable_by_others(home / "key")
     assert warnings_about(load_settings({"ZINC_MCP_HOME": str(home)})) == ()
@@ -202,7 +202,7 @@ def test_a_journal_directly_in_a_folder_for_all_is_not_opened(tmp_path: Path) ->
     Journal.open(f"sqlite:///{shared / 'mine' / 'j.db'}").close()
 
 
-def test_what_is_looked_at_is_what_a_path_leads_to(tmp_path: Path, home: Path) -> None:
+def test_the_target_of_a_path_is_checked(tmp_path: Path, home: Path) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "sub").mkdir(parents=True)
     (theirs / "key").write_text(KEY, encoding="utf-8")
@@ -274,7 +274,7 @@ def test_a_journal_that_others_could_read_is_closed_to_them(home: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
-def test_what_the_program_makes_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_files_of_the_program_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     folder = tmp_path / "new" / "deep" / "home"
     before = os.umask(umask)
     try:

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show."""
+"""Text from outside is made safe to show."""
 
 import time
 import unicodedata
@@ -32,7 +32,7 @@ from zinc_mcp.text import invisible, plain
         (["a", 1], "['a', 1]"),
     ],
 )
-def test_what_is_shown_is_one_line_of_visible_characters(text: object, shown: str) -> None:
+def test_shown_text_is_one_line_of_visible_characters(text: object, shown: str) -> None:
     assert plain(text) == shown
 
 
@@ -53,7 +53,7 @@ def test_a_very_long_text_is_not_walked_to_its_end() -> None:
     assert best < 0.05
 
 
-def test_what_cannot_be_text_is_no_text() -> None:
+def test_a_value_that_cannot_be_text_is_no_text() -> None:
     deep: object = "x"
     for _ in range(100_000):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""What the README promises and names exists. What it prints to be copied is run by tests/test_documents.py."""
+"""The limits and error codes that the README names are those of the code."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a visitor of the repository finds: links that lead somewhere, and files for GitHub that name what there is."""
+"""The repository's links lead somewhere, and its GitHub files name what exists."""
 
 import re
 from pathlib import Path
@@ -69,6 +69,6 @@ def test_a_pull_request_is_asked_how_it_is_proved() -> None:
     assert [each for each in re.findall(r"`([\w./]+\.(?:md|py|json))`", text) if not (ROOT / each).is_file()] == []
 
 
-def test_the_bundle_holds_none_of_what_is_for_developers() -> None:
+def test_the_bundle_holds_no_files_for_developers() -> None:
     ignored = (ROOT / ".mcpbignore").read_text(encoding="utf-8").splitlines()
     assert {"ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ".git*", ".ci", "tests", "bench"} <= set(ignored)

@@ -1,4 +1,4 @@
-"""Each sabotage finds its line, and `bench.sabotage` says so where one does not, or where nobody notices."""
+"""The sabotages fit the code, and `bench.sabotage` reports one that does not fit or that no test notices."""
 
 import re
 import subprocess
@@ -130,7 +130,7 @@ def test_there_are_enough_and_each_has_its_turn() -> None:
 
 
 @pytest.mark.parametrize("text", ["a line that is not there", "\n"], ids=["gone", "more than once"])
-def test_a_sabotage_whose_line_is_not_there_once_is_not_noticed_and_says_why(text: str) -> None:
+def test_a_sabotage_without_exactly_one_line_fails_and_says_why(text: str) -> None:
     result = tried(harmless(text=text), None)
     assert not result.noticed
     assert "renew the sabotage" in result.by
@@ -143,7 +143,7 @@ def test_a_sabotage_that_nobody_notices_fails() -> None:
     assert (result.noticed, result.by) == (False, "green")
 
 
-def test_the_table_says_who_noticed_and_who_did_not() -> None:
+def test_the_table_names_each_test_that_noticed_or_did_not() -> None:
     [first, second, *_] = SABOTAGES
     results = [Result(first.name, True, OVER_LIMIT, 7, 24, 30.0), Result(second.name, False, "green")]
     lines = table(results).splitlines()

@@ -1,4 +1,4 @@
-"""No secret in any tool result, log line, exception, repr, command output or journal: all of it is searched."""
+"""No tool result, log line, exception, repr, command output or journal shows a secret."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Orders as tests want them."""
+"""Orders for tests."""
 
 from typing import Any
 

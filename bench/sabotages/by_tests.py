@@ -18,7 +18,7 @@ BY_TESTS = (
         "zinc_mcp/spending/pay.py",
         'entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks',
         'entry, "signing", "asking the wallet", to_send=True, **marks',
-        _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
+        _tests(f"{_ORDERING}::test_a_payment_that_a_killed_process_asked_a_program_for_stays_in_doubt"),
     ),
     Sabotage(
         "every-wallet-only-signs",
@@ -26,7 +26,7 @@ BY_TESTS = (
         "zinc_mcp/wiring.py",
         "            signs_only=not by_program,",
         "            signs_only=True,",
-        _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
+        _tests(f"{_ORDERING}::test_a_payment_that_a_killed_process_asked_a_program_for_stays_in_doubt"),
     ),
     Sabotage(
         "unsigned-is-unpaid-for-every-wallet",
@@ -34,7 +34,7 @@ BY_TESTS = (
         "zinc_mcp/spending/proof.py",
         "        if payment.settle_by is None and rail.signs_only:",
         "        if payment.settle_by is None:",
-        _tests(f"{_ORDERING}::test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt"),
+        _tests(f"{_ORDERING}::test_a_payment_that_a_killed_process_asked_a_program_for_stays_in_doubt"),
     ),
     Sabotage(
         "a-silent-program-let-nothing-go",
@@ -42,7 +42,7 @@ BY_TESTS = (
         "zinc_mcp/spending/pay.py",
         'authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}',
         "authorised: dict[str, int] = {}",
-        _tests(f"{_ORDERING}::test_whatever_an_unclear_program_may_have_let_go_counts"),
+        _tests(f"{_ORDERING}::test_money_that_an_unclear_program_may_have_released_counts"),
     ),
     Sabotage(
         "an-overtaken-program-let-nothing-go",
@@ -50,7 +50,7 @@ BY_TESTS = (
         "zinc_mcp/spending/pay.py",
         '    return ending == "unpaid" or (rail.signs_only and ending == "open")',
         "    return True",
-        _tests(f"{_ORDERING}::test_a_process_overtaken_after_its_wallet_answered_frees_only_what_moved_nothing"),
+        _tests(f"{_ORDERING}::test_a_process_overtaken_after_its_wallet_answered_frees_only_unmoved_money"),
     ),
     Sabotage(
         "another-price-is-ours",
@@ -90,7 +90,7 @@ BY_TESTS = (
         "zinc_mcp/journal/database.py",
         '"synchronous=FULL"',
         '"synchronous=NORMAL"',
-        _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
+        _tests(f"{_ORDERING}::test_a_commit_is_on_the_disk_before_it_returns"),
     ),
     Sabotage(
         "syncs-not-full",
@@ -98,7 +98,7 @@ BY_TESTS = (
         "zinc_mcp/journal/database.py",
         '"fullfsync=1"',
         '"fullfsync=0"',
-        _tests(f"{_ORDERING}::test_what_is_committed_is_on_the_disk_and_not_only_on_its_way"),
+        _tests(f"{_ORDERING}::test_a_commit_is_on_the_disk_before_it_returns"),
     ),
     Sabotage(
         "answers-written-once",

@@ -1,4 +1,4 @@
-"""A small fault campaign on either rail, with the same code as the large ones: real processes, sockets and kills."""
+"""A small fault campaign with real processes, sockets and kills finds no broken promise on either rail."""
 
 import json
 import os

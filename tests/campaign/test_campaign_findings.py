@@ -1,4 +1,4 @@
-"""The faults that the campaign and the crash tests found, each as the smallest test that shows it."""
+"""Each fault that the campaign and the crash tests once found stays mended, shown by the smallest test."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from zinc_mcp.process import Answer, Clocks
 
 
 @pytest.mark.parametrize("answer", [failure(401, "unauthorized"), "refuse"], ids=["rejected", "no connection"])
-async def test_a_no_to_a_sender_whose_entry_was_taken_over_is_not_told_as_the_end(
+async def test_a_refusal_of_an_order_that_another_process_took_over_is_not_final(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
 ) -> None:
     """Another process, whose clock is ahead, takes the lease to be over; it may send the same bytes, and buy."""

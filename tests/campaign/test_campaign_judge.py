@@ -1,4 +1,4 @@
-"""The judge of the campaign: a broken journal or ledger turns each row red, and a good one none."""
+"""The campaign's judge finds each kind of broken journal, and no fault in an order that goes its way."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def taken_over(journal: Journal, entry: Entry, what: str, seconds: float = 30.0)
     return journal.move(entry, entry.state, what, **lease, lease_taken=time.monotonic(), lease_seconds=seconds)
 
 
-def test_an_order_without_faults_breaks_nothing(recorded: Recorded) -> None:
+def test_an_ordinary_order_breaks_no_row(recorded: Recorded) -> None:
     entry = recorded.opened()
     sent = recorded.journal.move(entry, "sending", "sending")
     recorded.journal.move(sent, "accepted", "accepted by Zinc", order_id="o-1", **FREE)
@@ -88,13 +88,13 @@ def test_an_order_without_faults_breaks_nothing(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("what", ["claimed", "taken over"])
-def test_a_process_that_takes_an_entry_during_another_ones_lease_is_found(recorded: Recorded, what: str) -> None:
+def test_taking_an_entry_under_another_process_s_lease_is_found(recorded: Recorded, what: str) -> None:
     taken_over(recorded.journal, recorded.opened(), what)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
 @pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])
-def test_a_process_that_clears_an_entry_away_during_another_ones_lease_is_found(recorded: Recorded, what: str) -> None:
+def test_clearing_an_entry_under_another_process_s_lease_is_found(recorded: Recorded, what: str) -> None:
     recorded.journal.move(recorded.opened(), "refused", what, counts_cents=0, **FREE)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
@@ -126,13 +126,13 @@ def test_a_post_sent_again_while_the_first_was_unanswered_is_found(
     assert recorded.judged() == found
 
 
-def test_the_owner_s_word_on_an_order_that_is_on_the_wire_is_found(recorded: Recorded) -> None:
+def test_an_owner_who_resolves_an_order_on_the_wire_is_found(recorded: Recorded) -> None:
     sent = recorded.journal.move(recorded.opened(), "sending", "sending")
     recorded.journal.move(sent, "rejected", "resolved by the owner", counts_cents=0, **FREE)
     assert recorded.judged() == {TWO_OWNERS: 1}
 
 
-def test_the_owner_s_word_on_an_order_that_is_only_looked_up_is_no_fault(recorded: Recorded) -> None:
+def test_an_owner_may_resolve_an_order_that_is_only_looked_up(recorded: Recorded) -> None:
     left = recorded.journal.move(recorded.opened(), "unknown", "no answer", **FREE)
     looked_at = taken_over(recorded.journal, left, "claimed")
     recorded.journal.move(looked_at, "rejected", "resolved by the owner", counts_cents=0, **FREE)
@@ -160,7 +160,9 @@ def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential:
         (("k",), False, set[str]()),
     ],
 )
-def test_not_to_notice_ignored_keys_is_a_fault(keys: tuple[str, ...], paused: bool, found: set[str]) -> None:
+def test_a_process_that_does_not_notice_ignored_keys_is_found(
+    keys: tuple[str, ...], paused: bool, found: set[str]
+) -> None:
     verdict = Verdict()
     one = Evidence(WISH, orders=[order_of(key, number) for number, key in enumerate(keys)])
     duplicates(verdict, one, keys_count=False)
@@ -178,7 +180,7 @@ def test_not_to_notice_ignored_keys_is_a_fault(keys: tuple[str, ...], paused: bo
         (post_of("k", 102.5, rail="agent", credential="c"), True),
     ],
 )
-def test_a_post_after_the_pause_is_found(post: dict[str, Any], broken: bool) -> None:
+def test_sending_after_a_pause_is_found(post: dict[str, Any], broken: bool) -> None:
     verdict = Verdict()
     answer = {"code": "paused", "outcome": "refused"}
     call = Call(tool="place_order", words="", server="a", at=100.0, seconds=0.1, answer=answer)

@@ -1,6 +1,6 @@
-"""A process that places one order and stands still (SIGSTOP) at a step, as a machine under load or a debugger does it.
+"""A process that places one order and stops at a step (SIGSTOP), as under load or in a debugger.
 
-`python buyer.py REQUEST`: JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with
+Its one word is JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with
 how many seconds all clocks of the machine have gone on meanwhile.
 """
 
@@ -67,8 +67,12 @@ async def place(process: Process, request: dict[str, Any]) -> str:
     return answer.entry.state if answer.entry is not None else "none"
 
 
-async def main(request: dict[str, Any]) -> None:
-    """Place one order and stand still on the way."""
+def main(word: str) -> None:
+    """Place one order and stop on the way."""
+    anyio.run(_buy, json.loads(word))
+
+
+async def _buy(request: dict[str, Any]) -> None:
     left: int = request["nth"]
 
     def at(step: str) -> None:
@@ -81,7 +85,3 @@ async def main(request: dict[str, Any]) -> None:
     async with opened(request, at) as process:
         ended = await place(process, request)
     sys.stdout.write(ended)
-
-
-if __name__ == "__main__":
-    anyio.run(main, json.loads(sys.argv[1]))

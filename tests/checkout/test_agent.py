@@ -1,4 +1,4 @@
-"""The agent rail: one credential per intention, nothing paid twice, and what became of the money always told."""
+"""The agent rail signs one credential per intention, pays once, and always tells what became of the money."""
 
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,7 @@ async def test_an_order_is_priced_signed_once_and_paid(
     }
 
 
-async def test_the_same_intention_is_paid_once_whatever_the_rail(
-    open_test_process: OpenProcess, zinc: FakeZinc
-) -> None:
+async def test_the_same_intention_is_paid_once_on_either_rail(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     async with open_test_process(wallet="sandbox") as process:
         first = entry_of(await place(process, intent()))
         again = await place(process, intent(max_price=6000, idempotency_key="other"))

@@ -1,4 +1,4 @@
-"""Findings of the fault campaign on the agent rail, each as the smallest test that shows it."""
+"""Each fault that the campaign once found on the agent rail stays mended, shown by the smallest test."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One intention through the checkout: what is sent, what is answered, what the journal says."""
+"""An intention is sent once, limits and pauses hold, and the journal says what was sent and answered."""
 
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,7 @@ async def test_a_cancelled_call_does_not_stop_the_sending(
     assert len(zinc.orders) == 1
 
 
-async def test_leaving_waits_for_what_is_on_the_wire(
+async def test_a_process_that_ends_waits_for_the_order_on_the_wire(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     zinc.script = ["slow"]
@@ -255,7 +255,7 @@ async def test_leaving_waits_for_what_is_on_the_wire(
     assert [entry.state for entry in entries] == ["accepted"]
 
 
-async def test_what_really_came_is_settled_and_the_rest_given_back(
+async def test_the_real_price_is_settled_and_the_rest_given_back(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     async with open_test_process() as process:
@@ -377,7 +377,7 @@ async def test_a_pause_between_opening_and_sending_sends_nothing(
     assert [(entry.state, entry.counts_cents) for entry in entries] == [("refused", 0)]
 
 
-async def test_without_a_key_the_account_rail_says_what_is_missing(
+async def test_without_a_key_the_account_rail_names_the_missing_setting(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     async with open_test_process(api_key=None) as process:

@@ -1,4 +1,4 @@
-"""Sent and unanswered: how the doubt ends, and what never ends it."""
+"""An order that was sent and not answered stays in doubt until the order is found or the owner decides."""
 
 import json
 import sqlite3

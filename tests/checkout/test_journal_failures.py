@@ -1,4 +1,4 @@
-"""A journal that fails after something may have left: nobody is told that nothing was sent, and nothing is lost."""
+"""A journal that fails after an order may have left loses nothing, and nobody is told that nothing was sent."""
 
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ async def test_an_order_paid_while_the_journal_fails_is_in_doubt_and_known_once_
 
 
 @pytest.mark.parametrize("how", HOW)
-async def test_what_could_not_be_written_is_written_when_the_process_ends_if_the_journal_works_by_then(
+async def test_an_unwritten_answer_is_written_when_the_process_ends_and_the_journal_works(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
     disk: Disk,
@@ -239,7 +239,7 @@ async def test_a_host_is_told_of_the_doubt_and_the_key(
         disk.is_well()
 
 
-async def test_a_no_of_zinc_stays_a_no(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+async def test_a_rejection_by_zinc_stays_a_rejection(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = [httpx.Response(400, json={"error": {"code": "out_of_stock"}})]
     async with open_test_process() as process:
         assert isinstance(await place(process), OrderRejectedError)

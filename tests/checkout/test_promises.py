@@ -1,4 +1,4 @@
-"""Promises that one changed line would break unseen, each with the test that sees it (`bench.sabotages` says which)."""
+"""Each promise that one changed line could break without notice has a test here (see `bench/sabotages.py`)."""
 
 import sqlite3
 import sys
@@ -79,7 +79,7 @@ async def killed(open_test_process: OpenProcess, step: str, **settings: Any) -> 
 
 
 @pytest.mark.parametrize("step", ["asking", "leaving"])
-async def test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt(
+async def test_a_payment_that_a_killed_process_asked_a_program_for_stays_in_doubt(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, by_program: Any, step: str
 ) -> None:
     settings = by_program(PAYS)
@@ -99,7 +99,7 @@ async def test_what_a_killed_process_has_asked_its_program_to_pay_stays_in_doubt
     assert [request for request in zinc.posts if "authorization" in request.headers] == []
 
 
-async def test_what_a_killed_process_has_asked_a_wallet_to_sign_that_only_signs_was_not_paid(
+async def test_a_payment_that_a_killed_process_only_had_signed_was_not_paid(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     await killed(open_test_process, "leaving", api_key=None, wallet="sandbox")
@@ -110,7 +110,7 @@ async def test_what_a_killed_process_has_asked_a_wallet_to_sign_that_only_signs_
 
 
 @pytest.mark.parametrize("source", [_BABBLES, _FAILS_LATE], ids=["no answer of ours", "it breaks off"])
-async def test_whatever_an_unclear_program_may_have_let_go_counts(
+async def test_money_that_an_unclear_program_may_have_released_counts(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, by_program: Any, source: str
 ) -> None:
     async with open_test_process(**by_program(source)) as process:
@@ -121,7 +121,7 @@ async def test_whatever_an_unclear_program_may_have_let_go_counts(
 
 
 @pytest.mark.parametrize(("program", "state", "counts"), [(True, "unknown", 5100), (False, "refused", 0)])
-async def test_a_process_overtaken_after_its_wallet_answered_frees_only_what_moved_nothing(
+async def test_a_process_overtaken_after_its_wallet_answered_frees_only_unmoved_money(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, by_program: Any, program: bool, state: str, counts: int
 ) -> None:
     settings = by_program(PAYS) if program else {"api_key": None, "wallet": "sandbox"}
@@ -212,7 +212,7 @@ def connections() -> Generator[list[sqlite3.Connection]]:
     event.remove(sa.Engine, "connect", connected)
 
 
-async def test_what_is_committed_is_on_the_disk_and_not_only_on_its_way(
+async def test_a_commit_is_on_the_disk_before_it_returns(
     open_test_process: OpenProcess, zinc: FakeZinc, connections: list[sqlite3.Connection]
 ) -> None:
     async with open_test_process() as process:
@@ -389,7 +389,7 @@ async def test_an_answer_that_shows_no_key_is_ours_only_at_our_price_and_with_ou
         assert entry_of(await place(process, intent(products=book(4)))).state == "accepted"
 
 
-async def test_a_journal_says_what_it_wrote_down_to_whoever_reads_the_file(
+async def test_an_outside_reader_of_the_file_sees_every_committed_entry(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
     """An outside reader sees a reservation while its order is open: what the campaign's judge stands on."""

@@ -1,4 +1,4 @@
-"""The road in process, driven at random against a model of what must hold after every step.
+"""Random placing, looking up, killing and restarting never buys one intention twice or passes a limit.
 
 Two processes on one journal place, look up, are killed at a step of the checkout and start again, while answers get
 lost, orders go on at Zinc and time passes.
@@ -454,5 +454,5 @@ async def _well_again(world: World) -> None:
     happenings=[Answers(("lose_after", "500")), Lists("500", 9), Place(0, "same", 0), Pass(DAY), Place(0, "key", 1)]
 )
 @example(happenings=[Place(0, "same", 2), Place(1, "same", 0), Place(2, "same", 1), Advance(0, "order_failed")])
-def test_whatever_happens_one_intention_is_one_purchase_within_the_limits(happenings: list[Happening]) -> None:
+def test_one_intention_is_one_purchase_within_the_limits_under_random_events(happenings: list[Happening]) -> None:
     anyio.run(_drive, happenings)

@@ -1,4 +1,4 @@
-"""A journal that fails, or that somebody else has changed, at any step of any call: only our own errors leave it."""
+"""Only our own errors leave a call when the journal fails at any step or another process changes the entry."""
 
 import dataclasses
 import sqlite3
@@ -184,7 +184,7 @@ async def refusing(opened: Process, home: Path, clock: HandClock) -> AsyncGenera
 
 @pytest.mark.parametrize("how", ["moved", "fails once", "fails"])
 @pytest.mark.parametrize("call", CALLS)
-async def test_whatever_the_journal_does_only_our_own_errors_leave_a_call_and_say_what_is_true(
+async def test_only_our_own_true_errors_leave_a_call_when_the_journal_fails_or_changes(
     open_test_process: OpenProcess,
     clock: HandClock,
     zinc: FakeZinc,
@@ -221,7 +221,7 @@ async def test_whatever_the_journal_does_only_our_own_errors_leave_a_call_and_sa
 
 
 @pytest.mark.parametrize("what", ["approve", "decline", "resolve"])
-def test_whoever_decides_while_another_process_moves_the_entry_decides_about_what_stands_then(
+def test_a_decision_is_about_the_entry_as_another_process_has_just_left_it(
     postgres: Any, clock: HandClock, what: str
 ) -> None:
     name = f"deciding_{what}"

@@ -1,4 +1,4 @@
-"""The road of an order where it is not smooth: processes that stand still, journals that fail, news that comes late."""
+"""One order stays one order when processes stop, journals fail, time passes or answers come late."""
 
 import json
 import sqlite3
@@ -30,7 +30,7 @@ WriteConfig = Callable[[str], Path]
 BY_WALLET = Intent("local", "agent", order())
 
 
-async def test_whoever_stood_still_writes_no_doubt_over_a_request_of_another_process(
+async def test_a_process_that_stood_still_writes_no_doubt_over_another_process_s_request(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, clock: HandClock
 ) -> None:
     """A stands still in its request, B sends the same bytes again, A goes on unanswered while B is on the wire."""
@@ -74,7 +74,7 @@ async def test_whoever_stood_still_writes_no_doubt_over_a_request_of_another_pro
 
 @pytest.mark.parametrize("program", [True, False], ids=["program", "practice"])
 @pytest.mark.parametrize("why", ["paused", "no connection"])
-async def test_what_a_program_was_asked_to_pay_and_was_not_sent_stays_in_doubt(
+async def test_an_unsent_payment_that_a_program_was_asked_for_stays_in_doubt(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, by_program: Any, why: str, program: bool
 ) -> None:
     settings = by_program(PAYS) if program else {"api_key": None, "wallet": "sandbox"}
@@ -102,7 +102,7 @@ async def test_what_a_program_was_asked_to_pay_and_was_not_sent_stays_in_doubt(
 
 
 @pytest.mark.parametrize("owner_says_no", [True, False], ids=["resolved as not bought", "the list lags"])
-async def test_an_order_that_zinc_shows_by_its_id_is_known_whatever_it_was_taken_for(
+async def test_an_order_that_zinc_shows_by_its_id_is_known_in_any_earlier_state(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, *, owner_says_no: bool
 ) -> None:
     zinc.script, zinc.listing = ["lose_after", "lose_before"], False
@@ -279,7 +279,7 @@ async def test_a_yes_is_refused_at_once_where_its_callers_orders_on_that_rail_ar
 
 
 @pytest.mark.parametrize("wallet", [False, True])
-async def test_what_was_marked_and_not_sent_for_hours_is_not_sent_any_more(
+async def test_an_order_that_was_marked_and_not_sent_for_hours_is_not_sent(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, wallet: bool
 ) -> None:
     slept = False

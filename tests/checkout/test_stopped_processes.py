@@ -1,19 +1,19 @@
-"""Processes that stand still in the middle of an order and go on later: after their time is over they spend nothing."""
+"""A process that stopped in the middle of an order spends nothing when it goes on after its lease is over."""
 
 import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import preloaded
 import pytest
 from checkout import buyer
 from started import ROOT
@@ -46,7 +46,7 @@ class Machine:
         (self.home / "zinc.toml").write_text('[policy]\napproval = "none"\n', encoding="utf-8")
         (folder / "wallet.py").write_text(_WALLET, encoding="utf-8")
         self.starts = folder / "starts"
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[Buyer] = []
         self._origin = f"http://127.0.0.1:{port}"
 
     def request(self, way: str, step: str = "", nth: int = 1) -> dict[str, Any]:
@@ -62,31 +62,15 @@ class Machine:
             "order": arguments(),
         }
 
-    def _started(self, request: dict[str, Any]) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, buyer.__file__, json.dumps(request)],
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-
-    async def stopped(self, way: str, step: str, nth: int = 1) -> "subprocess.Popen[str]":
+    async def stopped(self, way: str, step: str, nth: int = 1) -> "Buyer":
         """Start a process that buys and wait until it stands still."""
-        process = self._started(self.request(way, step, nth))
-        with anyio.fail_after(60):
-            while _state(process.pid) != "T":
-                assert process.poll() is None, f"it never stood still at {step}"
-                await anyio.sleep(0.02)
+        process = Buyer(self.request(way, step, nth))
         self.processes.append(process)
+        with anyio.fail_after(60):
+            while (state := _state(process.program.pid)) != "T":
+                assert state not in ("", "Z"), f"it never stood still at {step}"
+                await anyio.sleep(0.02)
         return process
-
-    async def go_on(self, process: "subprocess.Popen[str]") -> str:
-        """Let a process go on and come to its end."""
-        process.send_signal(signal.SIGCONT)
-        told, _ = await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 0
-        return told
 
     def pass_seconds(self, seconds: float) -> None:
         whole = self._gone.with_suffix(".new")
@@ -117,8 +101,43 @@ class Machine:
         assert kept <= {entry.id for entry in self.entries() if entry.state in DOUBTFUL}
 
 
+class Buyer:
+    """A process that buys (`checkout.buyer`)."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._told, told = os.pipe()
+        with open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno(), told, 2]
+            self.program = preloaded.started("checkout.buyer", [json.dumps(request)], os.environ, ROOT, streams)
+        os.close(told)
+
+    async def go_on(self) -> str:
+        """Let it go on and come to its end; return the words that it wrote."""
+        os.kill(self.program.pid, signal.SIGCONT)
+        told = await anyio.to_thread.run_sync(self._read)
+        assert await anyio.to_thread.run_sync(self.program.wait) == 0
+        return told
+
+    def _read(self) -> str:
+        with open(self._told, encoding="utf-8", closefd=False) as told:
+            return told.read()
+
+    async def kill(self) -> None:
+        """Kill it and wait until it is gone."""
+        os.kill(self.program.pid, signal.SIGKILL)
+        await anyio.to_thread.run_sync(self.program.wait)
+
+    def close(self) -> None:
+        """Kill it if it has not ended."""
+        os.close(self._told)
+        self.program.close()
+
+
 def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+    """Return the state of a process as /proc has it, empty if there is none."""
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+    return ""
 
 
 @pytest.fixture
@@ -148,9 +167,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
             yield machine
         finally:
             for process in machine.processes:
-                if process.poll() is None:
-                    process.kill()
-                    process.communicate()
+                process.close()
         tasks.cancel_scope.cancel()
 
 
@@ -185,7 +202,7 @@ async def test_a_process_that_stood_still_until_its_time_was_over_buys_nothing_t
     machine.pass_seconds(gone)
     for _ in range(2):
         await machine.buy(way)
-    await machine.go_on(process)
+    await process.go_on()
     await machine.buy(way)
     assert len(machine.sandbox.placed()) <= 1
     assert len(machine.sandbox.settlements()) <= 1
@@ -199,7 +216,7 @@ async def test_a_process_that_stood_still_and_was_not_missed_buys_when_it_goes_o
 ) -> None:
     process = await machine.stopped(way, step)
     machine.pass_seconds(200)
-    assert await machine.go_on(process) in ("accepted", "placed")
+    assert await process.go_on() in ("accepted", "placed")
     assert len(machine.sandbox.placed()) == 1
 
 
@@ -218,14 +235,12 @@ async def test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bough
         with Journal.open(f"sqlite:///{machine.home / 'journal.db'}") as journal:
             with pytest.raises(RefusedError, match="may still run"):
                 journal.resolve(entry.key, order_id=None)
-            process.kill()
-            await anyio.to_thread.run_sync(process.communicate)
+            await process.kill()
             assert journal.resolve(entry.key, order_id=None).state == "rejected"
             payment = journal.payment(entry.id)
             assert payment is None or payment.credential is None
     else:
-        process.kill()
-        await anyio.to_thread.run_sync(process.communicate)
+        await process.kill()
     assert await machine.buy(way) in ("accepted", "unknown")
     assert len(machine.sandbox.placed()) == 1
 
@@ -243,5 +258,5 @@ async def test_only_a_stop_between_the_last_look_and_the_first_byte_can_buy_what
     with Journal.open(f"sqlite:///{machine.home / 'journal.db'}") as journal:
         journal.resolve(entry.key, order_id=None, holder_ended=True)  # which is not true
     assert await machine.buy("account") == "accepted"
-    await machine.go_on(process)
+    await process.go_on()
     assert len(machine.sandbox.placed()) == orders

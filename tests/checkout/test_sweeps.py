@@ -1,4 +1,4 @@
-"""What is looked at again by itself: everything there is, however much of it is nobody's business of this process."""
+"""A sweep reaches every order that needs it, however many other orders the journal holds."""
 
 import dataclasses
 import sqlite3
@@ -88,7 +88,7 @@ async def test_orders_in_doubt_of_other_keys_take_no_turn_of_ours(
         await until(lambda: any("late" in str(request.url) for request in zinc.requests))
 
 
-async def test_what_was_wrong_with_an_order_is_forgotten_once_the_owner_says_how_it_ended(
+async def test_the_fault_of_an_order_is_forgotten_once_the_owner_resolves_it(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: Any
 ) -> None:
     zinc.script = ["lose_after", failure(502, "bad_gateway")]

@@ -1,4 +1,4 @@
-"""`zinc-mcp addresses`, and the journal that keeps them: one name, one address, and the city is all that is told."""
+"""`zinc-mcp addresses` saves an address under one name, and no output shows more of it than the city."""
 
 import sys
 from pathlib import Path
@@ -58,7 +58,9 @@ def test_a_name_is_used_once_whatever_its_case_and_wherever_it_stands(tmp_path: 
         ([*FLAGS, "--country=USA"], "country"),
     ],
 )
-def test_what_zinc_would_not_take_is_named_by_field_and_not_saved(tmp_path: Path, flags: list[str], named: str) -> None:
+def test_an_address_that_zinc_would_refuse_is_named_by_field_and_not_saved(
+    tmp_path: Path, flags: list[str], named: str
+) -> None:
     started = Started(tmp_path)
     ended = started.run("addresses", "add", "home", *flags)
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""`zinc-mcp approve`, `decline` and `pin`: a person at a terminal, and nobody else."""
+"""`zinc-mcp approve`, `decline` and `pin` take a decision only from a person at a terminal."""
 
 import itertools
 import re
@@ -129,7 +129,7 @@ async def test_a_no_gives_the_money_back_and_is_final(
 
 @pytest.mark.parametrize("words", ["approve KEY", "decline KEY", "pin set", "pin remove", "pin forget"])
 def test_without_a_terminal_nothing_is_decided(started: Started, words: str) -> None:
-    ended = started.process("-m", "zinc_mcp", *words.split())
+    ended = started.quickly(*words.split())
     assert ended.returncode == 1
     assert "needs a terminal" in ended.stderr
     assert not (started.home / "journal.db").exists()
@@ -169,7 +169,7 @@ async def test_the_pin_is_asked_for_and_after_four_wrong_ones_the_next_has_to_wa
     assert b"246810" not in (started.home / "journal.db").read_bytes()
 
 
-def test_a_pin_is_changed_and_removed_by_who_knows_it(started: Started) -> None:
+def test_a_pin_is_changed_and_removed_only_with_the_pin(started: Started) -> None:
     def run(*words: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
         return at_a_terminal(["pin", *words], started.environment, typed)
 
@@ -290,7 +290,7 @@ ANSWERS: dict[str, Callable[[str], httpx.Response]] = {
 
 
 @pytest.mark.parametrize("ending", ANSWERS)
-async def test_what_zinc_and_the_retailer_write_moves_nothing_on_the_terminal(
+async def test_words_of_zinc_and_retailers_move_nothing_on_the_terminal(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started, clocks: Clocks, ending: str
 ) -> None:
     screens: list[tuple[str, str]] = []

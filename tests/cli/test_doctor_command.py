@@ -1,4 +1,4 @@
-"""`zinc-mcp doctor` and `policy`: what is configured, what can work, what is wrong, and never a secret."""
+"""`zinc-mcp doctor` and `policy` say what is configured and what is wrong, and never show a secret."""
 
 import ast
 import os
@@ -90,7 +90,7 @@ def test_a_key_that_zinc_refuses_is_named_as_such(tmp_path: Path, sandbox_url: s
     assert ended.returncode == 1
 
 
-def test_a_live_key_says_who_will_be_asked(tmp_path: Path) -> None:
+def test_doctor_names_the_person_who_will_be_asked_with_a_live_key(tmp_path: Path) -> None:
     started = Started(tmp_path)
     by_default = started.run("doctor", ZINC_API_URL=NOBODY, ZINC_API_KEY=PLANTED).stdout
     assert "ok    place_order: buys for real; you are asked in your host, on a page or in a terminal" in by_default
@@ -311,7 +311,7 @@ def test_there_is_advice_for_each_code_and_none_of_it_is_a_models() -> None:
         assert not re.search("LOOK|RESUME|ORDERS", said)
 
 
-def test_what_a_command_refuses_is_said_to_the_owner() -> None:
+def test_a_command_tells_its_refusal_to_the_owner() -> None:
     models: list[str] = []
     package = Path(errors.__file__).parent
     for path in [*sorted((package / "cli").glob("*.py")), package / "owner" / "members.py"]:

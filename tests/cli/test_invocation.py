@@ -1,4 +1,4 @@
-"""Printed commands work where they are pasted: in a terminal that knows nothing of how the program was started."""
+"""A printed command works in a terminal that does not know how the program was started."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def test_the_module_is_called_with_the_interpreter_that_has_it(
         ({"ZINC_MCP_JOURNAL_FILE": "/run/secrets/journal"}, "ZINC_MCP_JOURNAL_FILE=/run/secrets/journal "),
     ],
 )
-def test_what_says_which_orders_are_seen_is_carried_and_no_password(environ: dict[str, str], assigned: str) -> None:
+def test_a_printed_command_carries_the_journal_and_no_password(environ: dict[str, str], assigned: str) -> None:
     assert invocation(["/bin/zinc-mcp"], environ, windows=False) == f"{assigned}/bin/zinc-mcp"
     url = environ.get("ZINC_MCP_JOURNAL", "")
     left_out = bool(url) and "ZINC_MCP_JOURNAL" not in assigned

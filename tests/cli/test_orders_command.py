@@ -1,4 +1,4 @@
-"""`zinc-mcp orders`, `pause` and `resume` on a real journal."""
+"""`zinc-mcp orders`, `pause` and `resume` show and change a real journal."""
 
 import json
 import re
@@ -148,7 +148,7 @@ def test_an_order_that_is_not_in_doubt_is_not_resolved(tmp_path: Path) -> None:
     assert (code, "not in doubt" in screen) == (1, True)
 
 
-def test_purge_forgets_what_is_old_and_finished(tmp_path: Path) -> None:
+def test_purge_forgets_old_finished_orders(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with _journal(started, now=time.time() - 40 * _DAY) as journal:
         done = journal.move(_opened(journal, "done"), "refused", "limits")
@@ -182,7 +182,7 @@ def _failed_by_wallet(journal: Journal) -> Entry:
 
 
 @needs_a_terminal
-def test_the_owner_says_in_a_terminal_what_has_come_back(tmp_path: Path) -> None:
+def test_the_owner_says_in_a_terminal_how_much_money_came_back(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with _journal(started) as journal:
         entry = _failed_by_wallet(journal)
@@ -201,7 +201,7 @@ def test_without_a_terminal_nobody_has_the_owners_word(tmp_path: Path) -> None:
         paid = _failed_by_wallet(journal)
         doubtful = _unknown(journal)
     for words in (("refunded", paid.key, "5100"), ("resolve", doubtful.key, "--not-bought")):
-        ended = started.process("-m", "zinc_mcp", "orders", *words)
+        ended = started.quickly("orders", *words)
         assert ended.returncode == 1
         assert "terminal" in ended.stderr
     with _journal(started) as journal:

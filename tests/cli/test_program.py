@@ -1,4 +1,4 @@
-"""Starting the program: help for a person, sentences for what stops it, and nothing loaded that is not needed."""
+"""The program helps a person, says in a sentence why it cannot start, and loads nothing that it does not need."""
 
 import os
 import subprocess
@@ -85,7 +85,7 @@ def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["", "doctor", "orders", "serve --http 127.0.0.1:0"])
-def test_a_wrong_setting_stops_every_command_with_a_sentence_and_what_to_do(tmp_path: Path, command: str) -> None:
+def test_a_wrong_setting_stops_every_command_with_a_sentence_and_a_next_step(tmp_path: Path, command: str) -> None:
     ended = Started(tmp_path).process("-m", "zinc_mcp", *command.split(), ZINC_MCP_TOOLS="place_ordr")
     assert ended.returncode == 2
     assert ended.stdout == ""

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: lines that fit its width, words in one piece, tables that say what they hold."""
+"""Printed lines fit the terminal, words stay whole, and tables and the demo show what a person needs."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path:
     assert "Nothing was bought: all of it was practice." in " ".join(" ".join(lines[last - 4 : last]).split())
 
 
-async def test_what_the_demo_prints_for_a_host_starts_the_server(tmp_path: Path) -> None:
+async def test_the_configuration_that_the_demo_prints_starts_the_server(tmp_path: Path) -> None:
     started = Started(tmp_path)
     said = started.process("-m", "zinc_mcp", "demo").stdout
     assert max(len(line) for line in said.splitlines() if sys.executable not in line) <= 80
@@ -117,7 +117,7 @@ async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
 
 
 @pytest.mark.parametrize("width", [100, 80, 40])
-async def test_orders_name_what_was_ordered_when_and_how_to_answer(
+async def test_orders_name_goods_time_and_how_to_answer(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:
     entries = await _three(open_test_process, zinc)
@@ -143,7 +143,7 @@ async def test_in_a_pipe_each_order_is_one_line_of_a_table(
 ) -> None:
     entries = await _three(open_test_process, zinc)
     for width in ("40", "300"):
-        piped = started.process("-m", "zinc_mcp", "orders", COLUMNS=width).stdout
+        piped = started.quickly("orders", COLUMNS=width).stdout
         header, *rows = piped.split("\n\n")[0].splitlines()
         starts = [header.index(name) for name in ("Opened", "Money", "State", "Amount", "Items", "Key")]
         for row, entry in zip(rows, reversed(entries), strict=True):
@@ -232,7 +232,7 @@ def test_the_owner_s_word_on_money_needs_the_pin(started: Started, word: str) ->
         journal.set_pin(hashed(PIN))
     code, screen = at_a_terminal(words, started.environment, [("PIN", "246811")])
     assert (code, "That was not the PIN. Nothing was changed." in screen, done in screen) == (1, True, False)
-    ended = started.process("-m", "zinc_mcp", *words)
+    ended = started.quickly(*words)
     assert (ended.returncode, "needs a terminal" in ended.stderr) == (1, True)
     with Journal.open(f"sqlite:///{started.home / 'journal.db'}") as journal:
         assert [entry.state for entry in journal.entries()] == ["unknown", "failed"]

@@ -1,4 +1,4 @@
-"""`zinc-mcp serve`, `members` and `sandbox`: what is asked for on the command line before anything listens."""
+"""`zinc-mcp serve`, `members` and `sandbox` check the command line before anything listens."""
 
 import sys
 from pathlib import Path

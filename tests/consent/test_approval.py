@@ -1,4 +1,4 @@
-"""A person's yes: when it is due, what it is about, and that it is used once and in time."""
+"""A person's yes is asked for when it is due, and it is used once and in time."""
 
 import sqlite3
 import time
@@ -274,7 +274,7 @@ async def test_the_call_that_asked_sees_a_decision_made_elsewhere(
     assert len(zinc.orders) == 1
 
 
-async def test_a_yes_that_nobody_could_send_in_time_is_no_yes_any_more(
+async def test_a_yes_that_no_process_could_send_in_time_ends(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
     async with open_test_process() as server:
@@ -346,7 +346,7 @@ async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_mom
     assert len(zinc.posts) == 1
 
 
-async def test_a_purge_forgets_the_question_and_keeps_who_decided(open_test_process: OpenProcess, home: Path) -> None:
+async def test_a_purge_forgets_the_question_and_keeps_the_decider(open_test_process: OpenProcess, home: Path) -> None:
     async with open_test_process() as process:
         waiting = entry_of(await place(process, intent()))
         await decisions.decide(process, no(waiting))

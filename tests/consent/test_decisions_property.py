@@ -1,4 +1,4 @@
-"""Questions and answers at random: no order is ever sent whose own question was not answered with a yes.
+"""Random questions and answers never send an order whose own question was not answered with a yes.
 
 Practice and live, two rails, two payers, two callers, given and derived keys, processes that come and go; people answer
 new and old questions, twice, late, with a no, and from places that pay with something else.

@@ -1,4 +1,4 @@
-"""Whatever is sent is in the question: every field that the order's model has, at the longest value it lets through.
+"""A question shows every field that is sent, at the longest value that the field takes.
 
 The fields are found by walking the model, so that a new one cannot be forgotten.
 """
@@ -193,7 +193,7 @@ def literals(model: type[BaseModel], way: Path = ()) -> Iterator[tuple[str, tupl
             yield ".".join((*way, name)), tuple(value for value in get_args(known) if isinstance(value, str))
 
 
-def test_a_person_reads_words_and_no_name_of_a_value_that_only_zinc_knows() -> None:
+def test_a_person_reads_words_in_place_of_zinc_s_own_value_names() -> None:
     few = dict(literals(OrderCreate))
     assert {"condition_in", "condition_not_in", "payment.mode", "payment.margin.type"} <= set(few)
     for path, values in few.items():
@@ -213,7 +213,7 @@ def test_every_field_is_in_the_question_whole(path: Path) -> None:
 
 @both_eras
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
-async def test_every_field_is_before_the_person_whole_whatever_asks(
+async def test_every_field_reaches_the_person_whole_by_every_way_of_asking(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str, path: Path
 ) -> None:
     write_config(

@@ -1,4 +1,4 @@
-"""A yes is for exactly the question that was shown: its entry, its words, its bytes, its payer, its time."""
+"""A yes counts only for the question that was shown: its entry, words, bytes, payer and time."""
 
 import dataclasses
 import sqlite3
@@ -143,7 +143,7 @@ async def test_an_answer_is_used_once(
 
 
 @pytest.mark.parametrize("tampered", ["body", "fee_cents", "origin"])
-async def test_what_is_not_as_it_was_shown_is_not_sent(
+async def test_an_order_that_differs_from_the_shown_one_is_not_sent(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tampered: str
 ) -> None:
     async with open_test_process(api_key=None) as terminal:
@@ -268,7 +268,7 @@ NEAR: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wish", NEAR, ids=["two", "a filler", "a variant", "a seller", "a condition"])
-async def test_a_wish_that_holds_what_was_just_bought_is_asked_about_with_a_note(
+async def test_an_order_that_repeats_recent_goods_is_asked_about_with_a_note(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, wish: dict[str, Any]
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
@@ -356,7 +356,7 @@ async def test_few_questions_of_one_caller_wait_at_once(open_test_process: OpenP
     assert zinc.posts == []
 
 
-async def test_what_was_refused_for_too_many_questions_counts_for_nothing(
+async def test_an_order_refused_for_too_many_questions_counts_for_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     async with open_test_process() as process:

@@ -1,4 +1,4 @@
-"""Looking up what a question is about is spending: journalled, limited, remembered, never in the way of an order."""
+"""A paid look-up is written down, limited and remembered, and it never stops an order."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +139,7 @@ async def test_two_questions_at_once_pay_once_and_both_have_the_title(
     ],
     ids=["404", "402", "500", "html"],
 )
-async def test_what_zinc_cannot_tell_is_no_error_and_counts_unless_zinc_said_no(
+async def test_an_unanswered_look_up_is_no_error_and_counts_unless_zinc_refused_it(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: httpx.Response, counts: int
 ) -> None:
     zinc.products["B000000001"] = answer

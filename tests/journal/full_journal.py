@@ -1,4 +1,4 @@
-"""A journal with years of orders in it, on either database, and what its databases say about statements."""
+"""A journal with years of orders on either database, and the query plans of both databases."""
 
 import json
 import sqlite3

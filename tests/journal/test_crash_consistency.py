@@ -1,4 +1,4 @@
-"""The journal when the machine lets it down: power cut at any byte, full disk, failing disk, damage, another version.
+"""The journal stays true through power cuts, full and failing disks, damage and other versions.
 
 A cut is played by copying the files. SQLite's log is only ever appended to between checkpoints, so one copy of it, cut
 off after every byte that matters, is every state that a power cut can leave.
@@ -240,7 +240,7 @@ async def test_an_entry_that_could_not_be_marked_before_its_wallet_is_asked_is_n
 
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 @pytest.mark.parametrize("step", ["ok", "lose_after", "lose_before"])
-async def test_what_zinc_answered_and_could_not_be_written_down_is_told_truthfully_and_healed(
+async def test_an_answer_that_could_not_be_written_down_is_told_truthfully_and_written_later(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, step: str, how: str
 ) -> None:
     async def on_the_wire() -> None:
@@ -326,7 +326,7 @@ async def test_an_order_is_told_even_if_the_pause_for_ignored_keys_cannot_be_wri
 # Damage and other versions
 
 
-async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_what_is_still_right(
+async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_its_undamaged_part(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path
 ) -> None:
     async with open_test_process() as process:

@@ -1,4 +1,4 @@
-"""The journal on SQLite and on a real PostgreSQL: compare-and-set, leases, limits, the owner's words, its failures."""
+"""The journal keeps versions, leases, limits and the owner's words on SQLite and on a real PostgreSQL."""
 
 import os
 import sqlite3
@@ -76,7 +76,7 @@ def test_an_entry_is_waiting_with_its_exact_bytes_and_its_reservation(journal: J
     assert journal.find(made.key, caller="local") == made
 
 
-def test_what_a_change_returns_is_what_stands_in_the_journal(journal: Journal) -> None:
+def test_a_change_returns_the_entry_as_it_stands_in_the_journal(journal: Journal) -> None:
     sent = entry(journal, draft(), sending=lambda: {"attempts": 1, "consent": {"by": "limits", "asked": [1, None]}})
     assert journal.read(sent.id) == sent
     told: dict[str, Any] = {
@@ -285,7 +285,7 @@ def test_the_owners_last_word_ends_a_doubt(journal: Journal) -> None:
         journal.resolve("no-such-key", order_id=None)
 
 
-def test_what_is_on_the_wire_cannot_be_resolved(journal: Journal, clock: HandClock) -> None:
+def test_an_order_on_the_wire_cannot_be_resolved(journal: Journal, clock: HandClock) -> None:
     sending = journal.move(entry(journal, draft()), "sending", "", lease_owner="me", lease_until=clock.now + 75)
     with pytest.raises(RefusedError):
         journal.resolve(sending.key, order_id=None)
@@ -297,9 +297,7 @@ def test_an_order_is_adopted_once(journal: Journal, clock: HandClock) -> None:
     assert opened(journal, draft()) == Standing(first, same_key=False)
 
 
-def test_an_adopted_order_takes_the_place_of_what_was_never_sent_under_its_key_and_of_nothing_of_others(
-    journal: Journal, clock: HandClock
-) -> None:
+def test_an_adopted_order_replaces_only_its_own_caller_s_unsent_entry(journal: Journal, clock: HandClock) -> None:
     never_sent = journal.move(entry(journal, draft(1, idempotency_key="key-1")), "refused", "limits")
     another = entry(journal, draft(1, caller="ada", idempotency_key="key-1"))
     adopted = journal.adopt(draft(1), "key-1", "o-1", "pending", clock.now - 10)

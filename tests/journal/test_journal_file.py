@@ -1,4 +1,4 @@
-"""A journal's file that somebody takes away under a running process: nothing is opened that others would not see."""
+"""Nothing is opened in a journal whose file was moved, replaced or deleted under a running process."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""Several processes at one journal: one that stands still keeps no reader, and no database's defaults lift a limit."""
+"""A stopped process blocks no reader of the journal, and no database's defaults lift a limit."""
 
 import os
 import signal
@@ -142,7 +142,7 @@ def test_postgresql_undoes_the_change_of_a_process_that_stands_still_and_others_
         assert [each.state for each in journal.entries()] == ["waiting"]
 
 
-def test_whoever_waits_too_long_for_the_journal_of_a_team_is_told_so(make_database: Callable[..., str]) -> None:
+def test_a_process_that_waits_too_long_for_a_team_s_journal_is_told_so(make_database: Callable[..., str]) -> None:
     url = make_database()
     Journal.open(url).close()
     busy = sa.create_engine(driven(url))
@@ -158,9 +158,7 @@ def test_whoever_waits_too_long_for_the_journal_of_a_team_is_told_so(make_databa
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-def test_limits_and_twins_hold_whatever_isolation_the_database_has_for_a_default(
-    make_database: Callable[..., str], isolation: str
-) -> None:
+def test_limits_and_twins_hold_under_every_default_isolation(make_database: Callable[..., str], isolation: str) -> None:
     url = make_database(default_transaction_isolation=isolation, synchronous_commit="off")
     assert raced(url, same=True, limits=Limits()) == ["opened", "stands", "stands", "stands"]
     assert raced(url, same=False, limits=Limits(day_cents=2 * 5100)) == ["limit_exceeded"] * 3 + ["opened"]
@@ -197,6 +195,6 @@ def journal_engine(make_database: Callable[..., str]) -> Iterator[sa.Engine]:
         yield journal._engine  # pyright: ignore[reportPrivateUsage]  # how its sessions are
 
 
-def test_what_is_written_to_postgresql_is_on_its_disk_whatever_the_databases_default(journal_engine: sa.Engine) -> None:
+def test_a_commit_on_postgresql_reaches_the_disk_under_any_default(journal_engine: sa.Engine) -> None:
     with journal_engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"

@@ -1,4 +1,4 @@
-"""Leases: by a clock that nobody sets where processes share one, by the wall clock where they do not."""
+"""A lease goes by a steady clock that processes share, and by the wall clock where they share none."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_a_clock_that_is_set_while_somebody_holds_an_entry_changes_nothing(machi
 
 
 @pytest.mark.parametrize("steady", [5.0, 1_010.0, 5_000.0])
-def test_what_was_held_before_a_restart_is_free_when_the_wall_clock_says_so(
+def test_a_lease_from_before_a_restart_ends_by_the_wall_clock(
     machine: Machine, clock: HandClock, steady: float
 ) -> None:
     held = entry(machine.process(clock), draft())

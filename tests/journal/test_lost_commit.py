@@ -1,4 +1,4 @@
-"""PostgreSQL over a connection that is cut after a commit: what this process knows it never sent is freed again."""
+"""An order whose commit was cut off on PostgreSQL is free again if it was certainly never sent."""
 
 import re
 import socket
@@ -115,7 +115,7 @@ async def test_an_order_whose_opening_was_committed_unheard_is_free_again(
         assert len(zinc.orders) == 2
 
 
-async def test_what_could_not_be_freed_yet_is_freed_when_the_process_ends(
+async def test_an_entry_that_could_not_be_freed_is_freed_when_the_process_ends(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
     proxy, address, straight = behind

@@ -1,4 +1,4 @@
-"""A journal that version 1 made is carried over as it is: every entry, event and limit, on both databases."""
+"""A journal of version 1 keeps every entry, event and limit when it is brought up to date, on both databases."""
 
 import json
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ def into(table: str, row: Mapping[str, object]) -> sa.TextClause:
     return sa.text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})")
 
 
-def test_what_version_1_knew_is_known_afterwards(url: str) -> None:
+def test_facts_of_version_1_are_known_afterwards(url: str) -> None:
     with Journal.open(url, clock=lambda: NOW + 60) as journal:
         [entry] = journal.entries()
         assert (entry.key, entry.state, entry.body) == (ENTRY["key"], "unknown", ENTRY["body"])
@@ -137,7 +137,7 @@ def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: 
     assert sorted(tuple(row) for row in near) == [(2, digest), (3, digest)]
 
 
-def test_what_a_wallet_was_allowed_to_take_is_known_afterwards(url: str) -> None:
+def test_the_amount_that_a_wallet_was_allowed_is_known_afterwards(url: str) -> None:
     facts = json.dumps({"payment": {"method": "stripe", "authorised_cents": 5050}})
     rows = [
         {**ENTRY, "key": "paid", "rail": "agent", "state": "failed", "facts": facts},

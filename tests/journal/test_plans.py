@@ -1,4 +1,4 @@
-"""What orders are placed, looked up, decided about and forgotten by, read off the database: no statement scans a table.
+"""No statement that an order, a look-up, a decision or a purge runs scans a table.
 
 The statements are those that were really executed, heard where the drivers are called.
 """

@@ -1,4 +1,4 @@
-"""A purge forgets all that is secret or personal, also on the disk, a slice at a time while others place orders."""
+"""A purge removes all that is secret or personal, also from the disk, while others place orders."""
 
 import json
 import sqlite3
@@ -174,7 +174,7 @@ def test_an_order_that_was_paid_and_never_found_keeps_what_the_owner_has_to_show
         assert journal.purge(0.0) == 1
 
 
-def test_what_an_earlier_version_left_behind_is_forgotten_when_the_journal_is_brought_up_to_date(
+def test_secrets_of_an_earlier_version_are_forgotten_when_the_journal_is_brought_up_to_date(
     tmp_path: Path, clock: HandClock
 ) -> None:
     file = tmp_path / "journal.db"
@@ -208,7 +208,7 @@ def test_an_entry_that_cannot_be_read_is_forgotten_like_any_other(tmp_path: Path
     assert b"Planted" not in on_disk(tmp_path)
 
 
-def test_what_is_overwritten_is_wiped_by_every_build_of_sqlite(tmp_path: Path, clock: HandClock) -> None:
+def test_every_build_of_sqlite_wipes_overwritten_data(tmp_path: Path, clock: HandClock) -> None:
     with Journal.open(f"sqlite:///{tmp_path / 'journal.db'}", clock=clock) as journal:
         with journal._engine.connect() as connection:  # pyright: ignore[reportPrivateUsage]  # its own setting
             assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1

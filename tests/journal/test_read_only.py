@@ -1,4 +1,4 @@
-"""A home that can only be read: what is known is told, nothing is written, and each refusal is a sentence."""
+"""A home that can only be read tells what is known, writes nothing, and refuses with a sentence."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
+import preloaded
 import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
@@ -82,49 +83,49 @@ def read_only(request: pytest.FixtureRequest, home: Path, entry: Entry) -> Gener
     home.chmod(0o700)
 
 
-def run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **Started(home.parent).environment,
-        "ZINC_API_KEY": "zn_test_x",
-        "ZINC_API_URL": "http://127.0.0.1:1",
-    }
-    return subprocess.run(
-        [*words(), sys.executable, "-m", "zinc_mcp", *command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def bounded() -> Generator[str]:
+    """Give the address from which programs start quickly that may write only where modes allow it."""
+    with preloaded.forking(words()) as address:
+        yield address
 
 
-def test_orders_are_listed_and_shown_and_doctor_says_what_is_wrong(home: Path, read_only: Entry) -> None:
-    listed = run(home, "orders", "--json")
+Run = Callable[..., preloaded.Ended]
+
+
+@pytest.fixture
+def run(bounded: str, home: Path) -> Run:
+    environ = {**Started(home.parent).environment, "ZINC_API_KEY": "zn_test_x", "ZINC_API_URL": "http://127.0.0.1:1"}
+    return lambda *command: preloaded.finished(command, environ, bounded)
+
+
+def test_orders_are_listed_and_shown_and_doctor_names_the_fault(run: Run, read_only: Entry) -> None:
+    listed = run("orders", "--json")
     assert listed.returncode == 0, listed.stderr
     assert [each["key"] for each in json.loads(listed.stdout)] == [read_only.key]
-    shown = run(home, "orders", "show", read_only.key)
+    shown = run("orders", "show", read_only.key)
     assert (shown.returncode, read_only.key in shown.stdout) == (0, True)
-    examined = run(home, "doctor")
+    examined = run("doctor")
     assert "It can be read and not written" in examined.stdout
     assert "Traceback" not in examined.stderr + examined.stdout
 
 
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("orders", "purge", "--older-than", "1")])
-def test_what_would_write_says_in_a_sentence_that_it_cannot(
-    home: Path, read_only: Entry, command: tuple[str, ...]
+def test_a_command_that_would_write_says_in_a_sentence_that_it_cannot(
+    run: Run, read_only: Entry, command: tuple[str, ...]
 ) -> None:
-    ended = run(home, *command)
+    ended = run(*command)
     assert ended.returncode == 1
     assert "can only be read" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_server_tells_what_it_knows_and_orders_nothing(home: Path, read_only: Entry) -> None:
+async def test_a_server_tells_known_orders_and_places_none(bounded: str, home: Path, read_only: Entry) -> None:
     environment = {**Started(home.parent).environment, "ZINC_API_KEY": "zn_test_planted-secret"}
+    [program, *given] = preloaded.command("zinc_mcp", bounded)
     parameters = StdioServerParameters(
-        command=(words() or [sys.executable])[0],
-        args=[*words()[1:], *([sys.executable] if words() else []), "-m", "zinc_mcp"],
+        command=program,
+        args=given,
         env={**environment, "ZINC_API_URL": "http://127.0.0.1:1", "ZINC_MCP_APPROVAL": "none"},
     )
     async with Client(stdio_client(parameters)) as client:
@@ -182,20 +183,22 @@ async def test_another_file_that_stands_there_when_it_can_be_written_again_is_to
     assert len(zinc.orders) == 1
 
 
-def test_a_journal_of_an_older_version_that_cannot_be_brought_up_to_date_is_said_so(home: Path, entry: Entry) -> None:
+def test_a_journal_of_an_older_version_that_cannot_be_brought_up_to_date_is_said_so(
+    run: Run, home: Path, entry: Entry
+) -> None:
     with closing(sqlite3.connect(home / "journal.db")) as database:
         database.execute("UPDATE zinc_meta SET value = '6' WHERE name = 'schema'")
         database.commit()
     all_of_it(home)
-    ended = run(home, "orders")
+    ended = run("orders")
     home.chmod(0o700)
     assert ended.returncode == 1
     assert "older version" in ended.stderr
 
 
-def test_a_read_only_home_without_a_journal_is_said_so(home: Path) -> None:
+def test_a_read_only_home_without_a_journal_is_said_so(run: Run, home: Path) -> None:
     home.mkdir(mode=0o500)
-    ended = run(home, "orders")
+    ended = run("orders")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "journal" in ended.stderr

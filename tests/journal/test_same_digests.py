@@ -1,4 +1,4 @@
-"""The digests by which an order is known again are those that journals already hold.
+"""The digests of today are those that existing journals hold.
 
 A journal keeps the digest of each order, so a change of how products or places are compared makes it forget the orders
 that it holds, unless the change comes with a new version of the journal's schema that renews them.

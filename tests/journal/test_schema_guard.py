@@ -1,4 +1,4 @@
-"""The journal's schema: an older process stops writing once a newer one was there; what is no journal is said so."""
+"""An older process stops writing once a newer one changed the schema, and a file that is no journal is refused."""
 
 import os
 import sqlite3
@@ -162,7 +162,7 @@ def garbled(path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", [foreign, truncated, beginning, text, folder, pipe, garbled])
-def test_what_is_no_journal_is_said_in_a_sentence_and_left_as_it_is(
+def test_a_file_that_is_no_journal_is_refused_in_a_sentence_and_left_as_it_is(
     tmp_path: Path, made: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "journal.db"
@@ -184,7 +184,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path, clock: HandClock) -> No
 
 @pytest.mark.parametrize("made", [foreign, truncated, text, folder])
 @pytest.mark.parametrize("command", [("orders",), ("orders", "show", "k"), ("doctor",), ("pause",), ("policy",)])
-def test_each_command_says_a_sentence_about_what_is_no_journal(
+def test_each_command_refuses_a_file_that_is_no_journal_in_a_sentence(
     tmp_path: Path, made: Callable[[Path], None], command: tuple[str, ...]
 ) -> None:
     program = Started(tmp_path)

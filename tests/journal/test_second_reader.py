@@ -1,4 +1,4 @@
-"""Looking an entry up without the journal's thread: what is found, and who answers where that cannot be."""
+"""A look-up reads an entry without the journal's thread, or the thread answers."""
 
 import sqlite3
 import threading
@@ -65,7 +65,7 @@ async def test_a_look_up_does_not_wait_for_the_journals_thread(tmp_path: Path, c
                 go_on.set()
 
 
-async def test_a_look_up_sees_what_was_written_last(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_look_up_sees_the_last_write(tmp_path: Path, clock: HandClock) -> None:
     async with writing(tmp_path / "journal.db", clock) as (writer, made):
         moved = await writer.move(made, "sending", "sending", order_id="zinc's", consent={"how": "page"})
         assert await writer.find("zinc's", caller="local") == moved == await writer.read(made.id)

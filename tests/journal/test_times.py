@@ -1,4 +1,4 @@
-"""Clocks that are wrong: what stands and what counts goes by Zinc's time as well, and without it a person is asked."""
+"""Wrong clocks buy nothing twice and pass no limit; where the time is uncertain, a person is asked."""
 
 import dataclasses
 from collections.abc import AsyncGenerator, Callable
@@ -73,7 +73,7 @@ async def code_of(ours: Process, wanted: Intent) -> str:
     limit=st.sampled_from([11_000, 90_000]),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-async def test_whatever_the_clocks_show_nothing_is_bought_twice_and_no_limit_is_passed(
+async def test_no_setting_of_the_clocks_buys_twice_or_passes_a_limit(
     tmp_path_factory: pytest.TempPathFactory, clocks_wrong: tuple[float, ...], live: bool, idle: float, limit: int
 ) -> None:
     home = tmp_path_factory.mktemp("home")
@@ -146,7 +146,7 @@ async def test_a_person_can_be_asked_about_an_uncertain_clock_and_may_say_yes(
     assert len(zinc.orders) == 1
 
 
-async def test_the_owner_takes_the_clock_for_right_in_a_terminal(
+async def test_the_owner_can_accept_the_clock_in_a_terminal(
     machine: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     wrong = Wrong(clock, HOUR)

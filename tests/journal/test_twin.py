@@ -1,4 +1,4 @@
-"""When two orders are one intention: what makes no difference, what makes one, and the keys that follow."""
+"""Two orders are one intention exactly when their differences do not matter, and their keys follow from that."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""One row that cannot be read, as a failing disk or another program leaves it: it is told, and stops nothing else."""
+"""A row that cannot be read is told, and it stops no other order."""
 
 import dataclasses
 import json
@@ -247,6 +247,6 @@ async def test_a_pin_that_cannot_be_read_takes_no_yes_and_ends_nothing(
         assert entry_of(await look(process, "local", asked.key)).state == "waiting"
 
 
-def test_an_entry_of_which_nothing_is_said_is_not_named_by_what_it_holds() -> None:
+def test_an_entry_without_a_name_is_not_named_by_its_contents() -> None:
     error = UnreadableEntryError(7, "facts")
     assert (error.code, error.summary) == ("journal_unavailable", "Entry 7 of the journal cannot be read (facts).")

@@ -1,4 +1,4 @@
-"""The policy: what holds of file and environment, and each reason to refuse an order before the journal is asked."""
+"""The policy follows the file and the environment, and each rule refuses an order before the journal is asked."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What docs/policy.md prints is a file that loads, holds every key there is, and means what stands beside it."""
+"""The file printed in docs/policy.md loads, holds every key, and means what the page says."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def test_the_whole_file_by_example_is_the_whole_file(tmp_path: Path) -> None:
     assert settings.browser
 
 
-def test_what_is_said_to_hold_without_a_line_holds() -> None:
+def test_the_defaults_that_the_page_names_hold() -> None:
     default = Policy()
     assert (default.max_order, default.max_day, default.repeat, default.ship_to) == (25_000, 50_000, "ask", "any")
     assert not (default.connect or default.retailer_accounts or default.paid_notifications)

@@ -1,4 +1,4 @@
-"""Saved addresses: found by name, and never repeated in a message."""
+"""A saved address is found by its name, and no message repeats it."""
 
 from pathlib import Path
 

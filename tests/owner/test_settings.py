@@ -1,4 +1,4 @@
-"""Settings: what overrides what, what stops the start, and that no message shows a secret."""
+"""Settings follow their order of sources, a wrong one stops the start, and no message shows a secret."""
 
 from pathlib import Path
 
@@ -172,9 +172,7 @@ def test_a_wrong_line_in_the_file_stops_the_start_and_is_named(tmp_path: Path, t
         (f"wallet = '{PLANTED}'", "zinc.toml wallet"),
     ],
 )
-def test_what_is_wrong_with_the_wallet_alone_is_named_and_stops_nothing_else(
-    tmp_path: Path, toml: str, named: str
-) -> None:
+def test_a_fault_of_the_wallet_alone_is_named_and_stops_nothing_else(tmp_path: Path, toml: str, named: str) -> None:
     settings = _settings(tmp_path, toml, ZINC_API_KEY="zn_test_1")
     assert settings.api_key is not None
     assert settings.wallet is None

@@ -1,4 +1,4 @@
-"""Stripe's token endpoints, in memory: idempotency keys, limits, revocation, and answers that get lost."""
+"""Stripe's token endpoints in memory: idempotency keys, limits, revocation and lost answers."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A Tempo node on a loopback port: what signing asks, what a payee broadcasts, and blocks that advance by hand."""
+"""A Tempo node on a loopback port, whose blocks the test advances."""
 
 import asyncio
 import importlib

@@ -1,4 +1,4 @@
-"""Challenges for the tests, honest unless told otherwise, and a wallet that counts."""
+"""Challenges for tests, honest unless told otherwise, and a wallet that counts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""pympp's own server side as payees: they issue challenges and verify what our wallets make of them."""
+"""Payees built from pympp's own server side: they issue challenges and verify what our wallets sign."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

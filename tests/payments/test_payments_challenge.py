@@ -1,4 +1,4 @@
-"""Reading a 402: the published wires, folded headers, hostile headers, and how long any of it takes."""
+"""A 402 is read as published, and a folded, damaged or hostile header is refused in bounded time."""
 
 import base64
 import json
@@ -200,7 +200,7 @@ _JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), _JSON, max_size=6))
-def test_what_is_encoded_is_decoded_again(members: dict[str, object]) -> None:
+def test_an_encoded_value_is_decoded_again(members: dict[str, object]) -> None:
     assert decoded_object(encoded_object(members), 10**6) == members
 
 
@@ -236,7 +236,7 @@ def test_reading_takes_time_in_proportion_to_length(shape: Callable[[int], str])
     raise AssertionError(f"{best_long / best_short:.0f} times the time for 16 times the length")
 
 
-def test_pympp_reads_what_we_write_and_we_read_what_it_writes() -> None:
+def test_pympp_reads_our_challenges_and_we_read_its() -> None:
     ours = offer(description='Order "7"', digest="sha-256=:AAAA:", opaque=encoded_object({"n": "1"}))
     theirs = mpp.Challenge.from_www_authenticate(ours.to_www_authenticate())
     assert (theirs.id, theirs.realm, theirs.request_b64, theirs.description) == (

@@ -1,4 +1,4 @@
-"""A wallet that is a program: a real one is started each time, and every way it can fail is told apart."""
+"""A program as a wallet pays as its contract says, and each way to fail is told apart."""
 
 import json
 import os
@@ -145,14 +145,14 @@ async def test_anything_else_leaves_the_outcome_unknown(program: Program, source
     assert "spt_" not in f"{caught.value!r} {caught.value.facts} {caught.value.recovery}"
 
 
-async def test_a_program_that_reads_nothing_is_no_crash(tmp_path: Path) -> None:
+async def test_a_program_that_reads_nothing_causes_no_crash(tmp_path: Path) -> None:
     script = tmp_path / "deaf.py"
     script.write_text('print(\'{"payload": {"spt": "spt_1"}}\')')
     paid = await _pay(CommandWallet(f"{sys.executable} {script}", {"stripe": STRIPE}))
     assert paid.header == "Authorization"
 
 
-async def test_what_it_signs_for_tempo_is_decoded(program: Program) -> None:
+async def test_a_transaction_that_the_program_signs_for_tempo_is_decoded(program: Program) -> None:
     for payload in ({"type": "transaction", "signature": "0x76c0"}, {"type": "transaction"}, {"signature": "0x76"}):
         wallet = program(f"print(json.dumps({{'payload': {payload!r}}}))\n", tempo=TEMPO)
         with pytest.raises(PaymentOutcomeUnknownError) as caught:
@@ -160,7 +160,7 @@ async def test_what_it_signs_for_tempo_is_decoded(program: Program) -> None:
         assert caught.value.reason in ("wrong_transaction", "malformed_payload")
 
 
-async def test_the_program_and_what_it_started_end_with_the_time(program: Program, tmp_path: Path) -> None:
+async def test_the_program_and_its_children_end_when_the_time_is_over(program: Program, tmp_path: Path) -> None:
     child = tmp_path / "child"
     wallet = program(
         "import subprocess\n"
@@ -195,7 +195,7 @@ async def _gone(pid: int) -> None:
     raise AssertionError("the program still runs")
 
 
-async def test_a_challenge_about_to_expire_is_not_worth_asking(program: Program, tmp_path: Path) -> None:
+async def test_no_program_is_asked_about_a_challenge_that_is_about_to_expire(program: Program, tmp_path: Path) -> None:
     trace = tmp_path / "asked"
     wallet = program(f"open({str(trace)!r}, 'w')\n" + _PAY)
     challenge = offer("stripe")

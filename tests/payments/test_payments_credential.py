@@ -1,4 +1,4 @@
-"""Credentials and receipts: exact echoes, round trips, odd forms, and nothing secret in a repr."""
+"""Credentials and receipts are echoed exactly, read back alike, and show no secret in a repr."""
 
 import base64
 import json
@@ -65,7 +65,7 @@ def test_a_published_credential_is_read_and_written_again() -> None:
         "Payment " + "A" * (MAX_CREDENTIAL_BYTES + 4),
     ],
 )
-def test_what_is_no_credential_is_refused(wire: str) -> None:
+def test_a_malformed_credential_is_refused(wire: str) -> None:
     with pytest.raises(InvalidChallengeError):
         Credential.from_authorization(wire)
 

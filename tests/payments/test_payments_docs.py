@@ -1,4 +1,4 @@
-"""The programs in docs/wallets.md do what they say, against stand-ins."""
+"""The programs in docs/wallets.md do what the page says, against stand-ins."""
 
 import json
 import os

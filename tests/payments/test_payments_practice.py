@@ -1,4 +1,4 @@
-"""The wallet of imaginary money pays a challenge of the real form, and its counterpart really verifies."""
+"""The practice wallet pays a challenge of the real form, and its payee really verifies the payment."""
 
 import json
 from dataclasses import replace
@@ -82,7 +82,7 @@ async def test_a_challenge_that_was_changed_does_not_verify(changes: dict[str, A
     assert caught.value.problem == problem
 
 
-async def test_what_a_payee_refuses() -> None:
+async def test_a_payee_refuses_each_damaged_payment() -> None:
     _, paid = await _pay(_issued())
     authorization = paid.authorization.get_secret_value()
     other = Credential(_issued(method="stripe"), {"spt": "spt_1"}).to_authorization()

@@ -1,4 +1,4 @@
-"""Stripe end to end against a stand-in for its token endpoints, with pympp's payee as an independent verifier."""
+"""The Stripe wallet pays end to end against a stand-in, and pympp's payee verifies it independently."""
 
 import json
 import logging
@@ -197,7 +197,7 @@ async def test_a_look_up_that_fails_proves_nothing(
         ({"deactivated_reason": "revoked", "deactivated_at": 1}, OPEN),  # before it was issued
     ],
 )
-async def test_what_a_token_says_of_itself(
+async def test_a_token_s_own_status_decides_its_fate(
     clock: Clock, stripe: FakeStripe, wallet: StripeWallet, changes: dict[str, Any], expected: Fate
 ) -> None:
     paid = await _pay(wallet)

@@ -1,4 +1,4 @@
-"""Tempo end to end and offline: our wallet, a node on a loopback port, and pympp's payee as an independent verifier."""
+"""The Tempo wallet pays end to end on a loopback node, and pympp's payee verifies it independently."""
 
 import json
 import logging
@@ -224,7 +224,7 @@ async def test_no_node_is_no_payment_and_no_doubt() -> None:
     assert await wallet.fate({"chain_id": MODERATO}, now=NOW) == OPEN
 
 
-async def test_what_was_signed_must_be_the_charge_in_every_field(node: FakeTempo, rpc: str) -> None:
+async def test_a_signed_transaction_must_be_the_charge_in_every_field(node: FakeTempo, rpc: str) -> None:
     wallet = _wallet(rpc)
     charge, paid = await _pay(wallet, await offered(TempoPayee(rpc)))
     signed = Credential.from_authorization(paid.authorization.get_secret_value()).payload["signature"]

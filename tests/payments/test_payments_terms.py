@@ -1,4 +1,4 @@
-"""One row per lie that a 402 can tell: each is refused with its own reason, and nothing is asked, made or sent."""
+"""Each lie that a 402 can tell is refused with its own reason, before a wallet is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -284,7 +284,7 @@ async def test_the_fee_may_lie_in_a_configured_range_and_nowhere_else() -> None:
             assert fine and charge.fee_cents == cents - 2500
 
 
-async def test_a_lie_in_our_method_is_not_paid_by_another_method() -> None:
+async def test_a_lie_in_one_method_is_not_avoided_by_paying_with_another() -> None:
     wallet = CountingWallet()
     with pytest.raises(PaymentRefusedError) as caught:
         await _paid(wallet, [*_tempo(amount="99000000"), *_stripe()])

@@ -1,4 +1,4 @@
-"""What a wallet signed for Tempo is the payment and nothing else, field by field; needs no extra.
+"""A transaction signed for Tempo is the payment and nothing else, field by field, without any extra.
 
 The two transactions were signed by pympp 0.16 with a key that pays for nothing: one whose payer pays the network's fee,
 one that its payee sponsors. Every other one here is made of them by changing one field.
@@ -111,7 +111,7 @@ def transfer(change: Callable[[Fields], Rlp]) -> list[Rlp]:
     return [change(call)]
 
 
-def test_what_was_asked_for_is_found_right() -> None:
+def test_the_transaction_that_was_asked_for_passes() -> None:
     plain, sponsored = look(PLAIN), look(SPONSORED, replace(CHARGE, sponsored=True))
     assert (plain.valid_before, plain.sponsored) == (ENDS, False)
     assert (sponsored.valid_before, sponsored.sponsored) == (ENDS + 1, True)
@@ -244,7 +244,7 @@ def test_there_are_fourteen_fields_and_none_that_lets_another_key_spend() -> Non
         "one text",
     ],
 )  # fmt: skip
-def test_what_is_no_transaction_is_refused(signed: str) -> None:
+def test_bytes_that_are_no_transaction_are_refused(signed: str) -> None:
     assert refused(signed) == "transaction"
 
 

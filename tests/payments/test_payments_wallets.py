@@ -1,4 +1,4 @@
-"""The wallet that the owner chose: opened from settings, cheap to open, and silent about its secrets."""
+"""The wallet that the owner chose opens from settings at little cost and shows no secret."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def test_the_tokens_of_the_main_network_are_pinned_with_the_common_one_first() -
         (WalletSettings("command", command="pay", methods=("tempo",), tempo_chain_id=1), "ZINC_TEMPO_CHAIN_ID"),
     ],
 )
-def test_what_is_missing_is_named(settings: WalletSettings, named: str) -> None:
+def test_a_missing_setting_is_named(settings: WalletSettings, named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         wallet_from(settings)
 

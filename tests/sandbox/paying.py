@@ -1,4 +1,4 @@
-"""An agent for the tests: it has no account, pays with imaginary money, and checks a challenge only when asked to."""
+"""An agent for tests: it pays with practice money and checks a challenge only when asked to."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""On the agent rail our check refuses every lie on demand, and the ledger counts the money that a fault loses."""
+"""Our check refuses every lie of the sandbox, and the ledger counts the money that each fault loses."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ async def test_a_realm_is_no_host() -> None:
     assert endings(sandbox) == ["ordered"]
 
 
-async def test_what_a_careless_payer_loses_is_counted() -> None:
+async def test_the_losses_of_a_careless_payer_are_counted() -> None:
     sandbox = Sandbox()
     agent = Agent(sandbox, "success?pay_fault=wrong_amount")
     (challenge,) = await agent.offers()

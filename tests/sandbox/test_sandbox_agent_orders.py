@@ -1,4 +1,4 @@
-"""The agent rail asks with a real 402, verifies and settles a payment once, and gives the order a key of its own."""
+"""The sandbox's agent rail asks with a real 402, settles a payment once, and gives each order its own key."""
 
 import dataclasses
 import json
@@ -138,7 +138,7 @@ async def test_a_probe_without_a_body_is_asked_for_the_fee_and_buys_nothing() ->
     assert not sandbox.settlements() and not sandbox.placed()
 
 
-async def test_what_is_wrong_is_told_before_any_challenge_and_costs_nothing() -> None:
+async def test_a_wrong_order_is_refused_before_any_challenge_and_costs_nothing() -> None:
     sandbox = Sandbox()
     agent = Agent(sandbox)
     authorization = await agent.sign()
@@ -254,7 +254,7 @@ async def test_the_key_of_an_order_sees_that_order_alone() -> None:
     assert (await agent.get(f"/orders/{order_id}", key)).json()["status"] == "order_placed"
 
 
-async def test_what_was_not_needed_comes_back_later() -> None:
+async def test_money_that_was_not_needed_comes_back_later() -> None:
     clock = Clock()
     sandbox = Sandbox(clock=clock)
     for scenario in ("success", "out-of-stock", "never-decided", "cancelled-by-retailer", "no-price"):
@@ -442,7 +442,7 @@ def _card_payee(sandbox: Callable[[], Sandbox], charged: list[str]) -> Callable[
     return settle
 
 
-async def test_an_independent_payee_settles_what_is_not_practice() -> None:
+async def test_an_independent_payee_settles_payments_that_are_not_practice() -> None:
     pytest.importorskip("mpp")
     charged: list[str] = []
     # pympp 0.16 wants a list that Zinc was seen to leave out.

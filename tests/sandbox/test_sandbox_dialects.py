@@ -1,4 +1,4 @@
-"""Each dialect changes the one answer that the documents leave open, and the sandbox still keeps its orders."""
+"""Each dialect changes the one answer that the documents leave open, and the sandbox keeps its orders."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Each fault breaks the answer as its name says, and the ledger knows whether an order came of the request."""
+"""Each fault breaks the answer as its name says, and the ledger knows whether the request made an order."""
 
 import socket
 import subprocess
@@ -141,7 +141,7 @@ async def test_a_slow_order_is_accepted_before_its_answer() -> None:
     assert len(sandbox.placed()) == 1
 
 
-async def test_whoever_leaves_a_hanging_answer_leaves_the_server_well() -> None:
+async def test_a_client_that_leaves_a_hanging_answer_does_no_harm() -> None:
     sandbox = Sandbox()
     async with on_a_port(sandbox) as client:
         with anyio.move_on_after(0.2):

@@ -93,12 +93,12 @@ async def test_an_address_that_cannot_be_right_is_refused(field: str, value: str
         {"po_number": "x" * 5000},
     ],
 )
-async def test_what_only_our_client_refuses_is_taken_here(fields: dict[str, Any]) -> None:
+async def test_the_sandbox_takes_orders_that_only_our_client_refuses(fields: dict[str, Any]) -> None:
     async with customer(Sandbox()) as client:
         await placed(client, order(**fields))
 
 
-async def test_whatever_our_client_can_send_is_taken() -> None:
+async def test_the_sandbox_takes_every_order_that_our_client_can_send() -> None:
     wanted = OrderCreate.model_validate(
         order(
             products=[
@@ -141,7 +141,7 @@ async def test_a_synchronous_error_creates_nothing(scenario: str, status: int, c
     assert [attempt["outcome"] for attempt in sandbox.attempts()] == [f"rejected_{status}", "created"]
 
 
-async def test_insufficient_funds_names_what_is_required() -> None:
+async def test_insufficient_funds_names_the_required_amount() -> None:
     async with customer(Sandbox()) as client:
         answer = await client.post("/orders", json=order("insufficient-funds"))
     details = answer.json()["error"]["details"]
@@ -222,7 +222,7 @@ _WISHES = st.dictionaries(st.sampled_from(["gift", "items", "quantity"]), st.jus
     seconds=st.floats(0, 100),
 )
 @settings(max_examples=60)
-async def test_whatever_comes_is_taken_or_refused_and_what_is_taken_can_be_read(
+async def test_any_body_is_taken_or_refused_and_a_taken_one_can_be_read(
     change: dict[str, Any],
     products: list[dict[str, Any]],
     max_price: int,

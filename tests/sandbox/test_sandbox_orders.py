@@ -1,4 +1,4 @@
-"""An order goes from pending to delivered, or to the failure of its test product, and its answers say so."""
+"""A sandbox order goes from pending to delivered or to its product's failure, and its answers say so."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ async def test_an_order_is_pending_then_in_progress_then_placed_and_its_parcel_w
     ]
 
 
-async def test_the_test_product_costs_what_was_measured() -> None:
+async def test_the_test_product_has_its_measured_price() -> None:
     price = (await after(3, order()))["job_result"]["price_components"]
     assert (price["subtotal"], price["tax"], price["shipping"], price["total"]) == (4500, 250, 150, 4900)
 

@@ -1,4 +1,4 @@
-"""A host: the SDK's own client on our server, in both protocol eras, and what every result must keep to."""
+"""A host: the SDK's own client on our server, in both protocol eras, and the checks on every result."""
 
 import json
 from typing import Any, cast

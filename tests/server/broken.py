@@ -1,4 +1,4 @@
-"""What hosts send that is no message, and the answer that each gets: a code, and the id wherever one can be read."""
+"""Broken messages that hosts send, with the code and id of the error that each gets."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A person before a real Chromium without a screen, driven by selenium; where there is none, the tests say so."""
+"""A person at a real Chromium without a screen, driven by selenium; tests skip where there is none."""
 
 import base64
 import shutil

@@ -1,21 +1,19 @@
-"""Real pipes: a server in a process of its own, as a host starts it, on a desktop with a browser and a clock."""
+"""A server in its own process on real pipes, as a host starts it, with a browser and a clock."""
 
 import json
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from conftest import HandClock
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from started import ROOT
 
 from zinc_mcp.process import Clocks
-
-_PROGRAM = Path(__file__).with_name("timed_server.py")
 
 # The SDK's client tells nobody the exit code. A shell that a signal ends writes none.
 _AND_ITS_END = '"$@"; echo $? > "$0"'
@@ -65,7 +63,7 @@ class Desktop:
         """Start a server, and give what a client connects with; once that leaves, the server ends by itself."""
         log, ended = self.folder / "server.log", self.folder / "server.ended"
         ended.unlink(missing_ok=True)
-        program = [sys.executable, str(_PROGRAM), json.dumps(asdict(clocks)), str(clock.path)]
+        program = [*preloaded.command("server.timed_server"), json.dumps(asdict(clocks)), str(clock.path)]
         parameters = StdioServerParameters(
             command="sh",
             args=["-c", _AND_ITS_END, str(ended), *program],

@@ -1,4 +1,4 @@
-"""Real sockets on loopback: an application served, Zinc served, and the SDK's client over either transport."""
+"""Real sockets on loopback: our application, a fake Zinc, and the SDK's client over either transport."""
 
 import socket
 from collections.abc import AsyncGenerator, Sequence

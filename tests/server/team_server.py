@@ -1,4 +1,4 @@
-"""A team server in a process of its own, with few files to open, and bare sockets that say what no client would."""
+"""A team server in its own process with few open files, and bare sockets to send it anything."""
 
 import json
 import os

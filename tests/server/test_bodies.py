@@ -1,4 +1,4 @@
-"""Bodies that are no messages, over HTTP: the same errors as on stdin, by both ways in and in both eras."""
+"""A broken body over HTTP gets the same error as on stdin, on both paths and in both eras."""
 
 import json
 import re
@@ -63,7 +63,7 @@ async def test_a_body_in_many_pieces_is_one_message(open_test_process: OpenProce
     assert (broken.status_code, broken.json()["id"]) == (400, 5)
 
 
-async def test_what_is_no_message_is_answered_over_sse_too(open_test_process: OpenProcess) -> None:
+async def test_a_broken_message_is_answered_over_sse_too(open_test_process: OpenProcess) -> None:
     async with open_test_process() as process, served(process) as origin:
         headers = {"Authorization": f"Bearer {token_in(process.settings.home)}", "Content-Type": "application/json"}
         async with (
@@ -89,9 +89,7 @@ async def test_what_is_no_message_is_answered_over_sse_too(open_test_process: Op
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/"])
-async def test_nobody_without_a_token_learns_what_is_wrong_with_a_body(
-    open_test_process: OpenProcess, path: str
-) -> None:
+async def test_a_caller_without_a_token_learns_nothing_about_a_body(open_test_process: OpenProcess, path: str) -> None:
     async with open_test_process() as process, served(process) as origin, httpx.AsyncClient() as client:
         answer = await client.post(f"{origin}{path}", content=b"{", headers=JSON)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")

@@ -1,4 +1,4 @@
-"""What clients over HTTP may take (connections, time, bodies, streams, sessions), and that who is removed has none."""
+"""HTTP clients have bounded connections, time, bodies, streams and sessions; a removed member keeps none."""
 
 import json
 import socket
@@ -301,7 +301,7 @@ def test_sessions_of_one_member_are_bounded_the_one_used_last_stays_and_memory_s
         assert other.post("/mcp", json=ping, headers={"Mcp-Session-Id": others}).status_code == 200
 
 
-def test_who_is_removed_loses_streams_and_sessions_within_two_seconds(team: TeamServer) -> None:
+def test_a_removed_member_loses_streams_and_sessions_within_two_seconds(team: TeamServer) -> None:
     token, other = team.member("leaving"), team.member("staying")
     with team.client(token) as client, team.client(other) as others:
         session = session_of(client)
@@ -378,7 +378,7 @@ def test_connections_that_agree_on_no_tls_are_ended(tmp_path: Path) -> None:
         until(lambda: not any(is_open(each) for each in held), HEAD_SECONDS + 6)
 
 
-def test_a_socket_is_not_left_open_by_who_never_reads(team: TeamServer) -> None:
+def test_a_client_that_never_reads_fills_no_memory(team: TeamServer) -> None:
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     opened.connect(("127.0.0.1", team.port))
@@ -392,7 +392,7 @@ def test_a_socket_is_not_left_open_by_who_never_reads(team: TeamServer) -> None:
     opened.close()
 
 
-def test_strangers_who_never_read_lock_nobody_out(team: TeamServer) -> None:
+def test_strangers_that_never_read_lock_no_member_out(team: TeamServer) -> None:
     token = team.member("kept-out")
     asked = head("GET", "/approve/") * 20
     held: list[socket.socket] = []
@@ -441,7 +441,7 @@ def test_head_of_a_stream_is_answered_once_and_logs_nothing(team: TeamServer) ->
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_what_comes_after_an_answer_of_the_body_that_it_answers_is_bounded(team: TeamServer, chunked: bool) -> None:
+def test_a_body_that_goes_on_after_its_answer_is_bounded(team: TeamServer, chunked: bool) -> None:
     most = MAX_LATE_CHUNKED_BYTES if chunked else MAX_LATE_BYTES
     how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**9}"
     piece = b"4000\r\n" + b" " * 0x4000 + b"\r\n"

@@ -1,4 +1,4 @@
-"""A browser that takes long to start is waited for in the end: it is left in no list of processes."""
+"""A browser that starts slowly leaves no zombie process."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Consent among real processes: a killed one, four at once, a terminal beside a page; and what leaks from none."""
+"""Consent holds among real processes: killed ones, four at once, a terminal beside a page; and nothing leaks."""
 
 import json
 import logging

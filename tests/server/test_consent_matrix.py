@@ -1,7 +1,7 @@
-"""Who must be asked, in every host: what is sent, what the model is told, and what the person saw.
+"""No host, mode, transport or era sends an order without the consent that its mode demands.
 
 {elicits, cannot, declines, cancels, answers late, disconnects} x {auto, host, page, none} x {stdio, Streamable HTTP,
-SSE} x both eras. Nothing is sent without the consent that the mode demands.
+SSE} x both eras.
 """
 
 import re

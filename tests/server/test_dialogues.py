@@ -1,4 +1,4 @@
-"""A host's dialogue: what counts as an answer, how long it is listened to, and what a second way in changes."""
+"""A host's dialogue counts only a real answer, in time, and other ways to decide close it."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack

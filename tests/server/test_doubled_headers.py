@@ -1,4 +1,4 @@
-"""Requests that say one thing twice, and forms that do not end: two readers could read them differently."""
+"""A request that says one thing twice, or a form that does not end, decides nothing and lets nobody in."""
 
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -1,4 +1,4 @@
-"""No answer of Zinc's stops the others, and what was left out of a large one is told, not passed over."""
+"""A large answer from Zinc does not block other calls, and the parts left out of it are counted and told."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Lines on stdin that are no messages, and messages that are unusual: each gets its answer, and the next one too."""
+"""Each line on stdin gets its answer, even a broken or unusual one, and the next line does too."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import preloaded
 import pytest
 from mcp.types import INTERNAL_ERROR, jsonrpc_message_adapter
 from server.as_a_host import both_eras
@@ -69,8 +70,7 @@ class Wire:
 async def wire(started: Started, era: str, first: bytes = b"") -> AsyncGenerator[Wire]:
     """Start a server, open it in an era, and see that it ends well and has written nothing but the protocol."""
     environ = {**os.environ, **started.environment, "ZINC_MCP_SANDBOX": "1"}
-    program = [sys.executable, "-m", "zinc_mcp"]
-    async with await anyio.open_process(program, env=environ, stderr=subprocess.PIPE) as process:
+    async with await anyio.open_process(preloaded.command("zinc_mcp"), env=environ, stderr=subprocess.PIPE) as process:
         host = Wire(process, era)
         await host.send(first)
         if era == "legacy":
@@ -115,7 +115,7 @@ async def test_a_line_that_came_before_the_first_request_is_answered_too(started
     assert sorted(str(answer["id"]) for answer in answers) == ["1", "None", "None", "None", "None"]
 
 
-async def test_an_error_says_what_is_wrong_and_repeats_nothing(started: Started) -> None:
+async def test_an_error_names_the_fault_and_repeats_nothing(started: Started) -> None:
     async with wire(started, "legacy") as host:
         await host.answers_to(b"{}")
         [cut] = await host.answers_to(request(params='{"planted":"planted \\ud83d"}').encode())
@@ -138,7 +138,7 @@ async def test_the_last_line_is_answered(started: Started, ending: bytes) -> Non
 
 
 @pytest.mark.parametrize("fault", [RecursionError("planted"), ValueError("planted")])
-def test_whatever_goes_wrong_while_a_line_is_read_is_an_answer(
+def test_any_failure_while_a_line_is_read_is_answered(
     fault: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*given: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the server says it has, field by field, and what it answers about what it has not."""
+"""The server names only the features that it has, and refuses the others as the specification says."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ async def opening(client: Client, mode: str) -> dict[str, Any]:
 
 
 @both_eras
-async def test_the_opening_answer_says_only_what_there_is(open_test_process: OpenProcess, mode: str) -> None:
+async def test_the_opening_answer_names_only_existing_features(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         told = await opening(client, mode)
     assert told.pop("capabilities") == {"tools": {"listChanged": False}}
@@ -64,7 +64,7 @@ async def test_the_opening_answer_says_only_what_there_is(open_test_process: Ope
         ("tools/list ", {}, -32601),
     ],
 )
-async def test_what_there_is_not_is_an_error_as_the_specification_says(
+async def test_a_missing_feature_is_an_error_as_the_specification_says(
     open_test_process: OpenProcess,
     caplog: pytest.LogCaptureFixture,
     mode: str,
@@ -90,7 +90,7 @@ async def test_a_host_that_asks_for_lists_all_the_same_gets_empty_ones(
 
 
 @both_eras
-async def test_what_there_is_is_said_as_soon_as_there_is_some(open_test_process: OpenProcess, mode: str) -> None:
+async def test_a_feature_is_named_as_soon_as_it_exists(open_test_process: OpenProcess, mode: str) -> None:
     def greeting() -> str:
         return "Hello"
 

@@ -1,4 +1,4 @@
-"""A host that is asked to open the approval page: what its answers mean, and that none of them is a yes."""
+"""A host that opens the approval page for its person gives no yes by any of its answers."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -114,7 +114,7 @@ async def test_no_accept_ever_buys(
 
 
 @any_way
-async def test_no_second_leg_buys_whatever_it_brings(
+async def test_no_content_of_a_second_call_buys(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,
@@ -172,7 +172,7 @@ async def test_a_form_s_yes_counts_no_more_once_only_the_page_may_decide(
 @both_eras
 @pytest.mark.parametrize("decision", ["yes", "no"])
 @pytest.mark.parametrize("when", ["before the host answers", "after it"])
-async def test_what_is_decided_on_the_page_is_what_the_call_tells(
+async def test_the_call_tells_the_decision_made_on_the_page(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
     clocks: Clocks,

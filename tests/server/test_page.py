@@ -1,4 +1,4 @@
-"""The approval page as browsers talk to it: what opens it, who is turned away, what it says, what a decision does."""
+"""The approval page opens only for its person, shows the whole question, and a decision on it counts once."""
 
 import html
 import json
@@ -478,7 +478,7 @@ async def test_under_another_name_there_is_no_page(open_test_process: OpenProces
     assert zinc.posts == []
 
 
-async def test_what_is_no_form_of_ours_is_not_read(open_test_process: OpenProcess) -> None:
+async def test_a_foreign_form_is_not_read(open_test_process: OpenProcess) -> None:
     async with opened(open_test_process) as (_, person):
         own = {"Origin": person.origin}
         form = {**own, "Content-Type": "application/x-www-form-urlencoded"}
@@ -629,7 +629,7 @@ async def test_hostile_words_are_escaped_and_change_nothing_else(
     assert not {"\u202e", "\x1b"} & set(markup)
 
 
-async def test_a_retailer_that_only_looks_like_one_shows_as_what_it_is(open_test_process: OpenProcess) -> None:
+async def test_a_lookalike_of_a_retailer_s_name_is_shown_in_plain_letters(open_test_process: OpenProcess) -> None:
     url = "https://www.\u0430mazon.com/dp/B07JGBW826"
     async with opened(open_test_process, products=[{"url": url}]) as (question, person):
         text = await person.look()

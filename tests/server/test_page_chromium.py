@@ -1,4 +1,4 @@
-"""The approval page in a real Chromium: what a person does there, and what others try."""
+"""The approval page works in a real Chromium and withstands other sites, tabs and people."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -118,7 +118,7 @@ async def test_a_person_declines(chromium: Person, open_test_process: OpenProces
     assert (zinc.posts, journal_of(home)[0][0].state) == ([], "declined")
 
 
-async def test_what_zinc_and_the_retailer_write_is_text_to_the_browser(
+async def test_words_of_zinc_and_retailers_are_plain_text_to_the_browser(
     chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     hostile = '</code></dl><script>document.title="x"</script><img src=x onerror=alert(1)><form method=post><button>y'
@@ -283,7 +283,7 @@ async def test_under_another_name_the_page_does_not_open(
         await page.does(lambda person: person.complaints())
 
 
-async def test_back_and_reload_show_what_is_true_and_buy_nothing_again(
+async def test_back_and_reload_show_the_true_state_and_buy_nothing_again(
     chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     async with before(chromium, open_test_process) as page:

@@ -1,4 +1,4 @@
-"""The PIN on the page: whose it is, how fast it can be guessed, and that nobody keeps the owner from their terminal."""
+"""The page's PIN belongs to one person, cannot be guessed fast, and never locks the owner out of a terminal."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What Zinc, retailers and carriers write stays in a field of its own: on the page, in a terminal, in what is told.
+"""Text from Zinc, retailers and carriers stays in its own field on the page, in a terminal and in results.
 
 Each hostile message is compared with a harmless one in the same place: nothing but its own field may differ.
 """
@@ -386,7 +386,7 @@ async def test_an_id_that_could_be_words_is_in_none_of_our_sentences(
     assert told["key"] in told["next_step"], "what it can be looked up by is"
 
 
-async def test_what_a_database_cannot_hold_does_not_lose_an_accepted_order(
+async def test_text_that_no_database_can_hold_does_not_lose_an_accepted_order(
     open_test_process: OpenProcess, zinc: FakeZinc, postgres: Any
 ) -> None:
     result = {"error": "\0", "error_type": "\0\ud800"}
@@ -481,7 +481,9 @@ CHALLENGES: dict[str, Callable[[str], Quoted]] = {
 
 
 @pytest.mark.parametrize("place", CHALLENGES)
-async def test_what_a_402_says_changes_nothing_that_a_person_reads(buying: Buying, zinc: FakeZinc, place: str) -> None:
+async def test_the_words_of_a_402_change_nothing_that_a_person_reads(
+    buying: Buying, zinc: FakeZinc, place: str
+) -> None:
     async with buying(api_key=None, wallet="sandbox") as bought:
         zinc.quotes = [CHALLENGES[place](HARMLESS)]
         harmless = await bought.seen(HARMLESS, tool="place_agent_order")
@@ -520,7 +522,7 @@ GIVEN: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("place", GIVEN)
-async def test_what_a_model_writes_changes_nothing_of_the_question_but_its_own_field(
+async def test_a_model_s_words_change_only_their_own_field_of_the_question(
     open_test_process: OpenProcess, clocks: Clocks, write_config: Callable[[str], Path], place: str
 ) -> None:
     write_config('[policy]\napproval = "page"\nmax_day = 10000000\n')

@@ -1,4 +1,4 @@
-"""What a tool takes and what it refuses: every refusal is a structured error, echoes no value and sends nothing."""
+"""A refused argument is a structured error that echoes no value and sends nothing."""
 
 import json
 from collections.abc import Callable
@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 @both_eras
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_what_is_wrong_is_named_and_nothing_is_sent(
+async def test_a_wrong_argument_is_named_and_nothing_is_sent(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, tool: str, wrong: str
 ) -> None:
     given, field, reason = WRONG[wrong]
@@ -163,7 +163,7 @@ async def test_lists_and_objects_are_taken_as_json_text_as_well(
 
 
 @both_eras
-async def test_nulls_for_what_may_be_left_out_are_taken(
+async def test_nulls_for_optional_arguments_are_taken(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     left_out = dict.fromkeys(("idempotency_key", "metadata", "po_number", "payment", "gift_message"))

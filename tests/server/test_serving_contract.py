@@ -1,4 +1,4 @@
-"""The tool contract: what `tools/list` shows, equal in both eras, and committed as `tests/tools.json`."""
+"""The tools listed are those of `tests/tools.json`, equal in both eras."""
 
 import json
 import os
@@ -167,7 +167,7 @@ async def test_the_published_arguments_are_the_model_s_own(open_test_process: Op
 
 
 @both_eras
-async def test_what_is_promised_of_results_stays_open(open_test_process: OpenProcess, mode: str) -> None:
+async def test_the_schemas_of_results_stay_open(open_test_process: OpenProcess, mode: str) -> None:
     for tool in (await listed(open_test_process, mode)).values():
         assert "additionalProperties" not in tool["outputSchema"]
         assert set(tool["outputSchema"]["required"]) == {"outcome", "summary", "next_step"}
@@ -175,7 +175,7 @@ async def test_what_is_promised_of_results_stays_open(open_test_process: OpenPro
 
 
 @both_eras
-async def test_every_tool_says_what_it_may_do(open_test_process: OpenProcess, mode: str) -> None:
+async def test_every_tool_declares_its_effects(open_test_process: OpenProcess, mode: str) -> None:
     tools = await listed(open_test_process, mode)
     for name, tool in tools.items():
         spends = name.startswith("place_")

@@ -1,13 +1,13 @@
-"""A host that asks for the newer protocol first and then shakes hands, as `@ai-sdk/mcp` does after one second."""
+"""A host that asks for the newer protocol first may still shake hands in the older one."""
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
+import preloaded
 import pytest
 from server.on_a_port import initialize
 from started import ROOT
@@ -51,7 +51,7 @@ def server(home: Path) -> Generator[Pipes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_")}
     environment = {**kept, "ZINC_MCP_HOME": str(home), "ZINC_MCP_SANDBOX": "1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "zinc_mcp"],
+        preloaded.command("zinc_mcp"),
         env={**environment, "ZINC_MCP_BROWSER": "0"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""An argument we do not know leads to the one that was meant, and never to another purchase."""
+"""An unknown argument gets a hint to the one that was meant, and never to another purchase."""
 
 import json
 from collections.abc import Iterator
@@ -137,7 +137,7 @@ def test_no_name_leads_to_the_field_that_says_the_opposite(model: type[BaseModel
 
 
 @pytest.mark.parametrize("name", ["dry_run", "test", "preview", "confirm"])
-def test_whoever_asks_for_a_trial_is_told_that_every_call_orders(name: str) -> None:
+def test_a_caller_that_asks_for_a_trial_is_told_that_every_call_orders(name: str) -> None:
     assert "every call orders" in hint(name, OrderCreate)
 
 
@@ -188,7 +188,7 @@ async def test_whole_numbers_are_taken_however_they_are_written(
 
 @both_eras
 @pytest.mark.parametrize("price", [59.99, True, "6000", "6000.0", 6000.5, 1e400, float("-0.0")])
-async def test_what_is_no_whole_number_of_cents_is_refused(
+async def test_an_amount_that_is_not_whole_cents_is_refused(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, price: Any
 ) -> None:
     async with open_test_process() as process, host(process, mode) as client:

@@ -1,4 +1,4 @@
-"""The server over HTTP, with real sockets: who is let in, whose order it is, and what breaks nothing."""
+"""The server over real sockets lets in only its members, and each member sees only their own orders."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A look-up tells what is known: of an order that Zinc cannot be asked about, and of one that a refusal hides."""
+"""A look-up tells what is known, also when Zinc cannot be asked or a refusal hides an earlier order."""
 
 import ast
 import json
@@ -80,7 +80,7 @@ async def test_an_order_in_doubt_stays_one_and_says_that_zinc_could_not_be_asked
 
 
 @both_eras
-async def test_what_was_not_read_is_not_told_as_absent(
+async def test_a_part_that_was_not_read_is_not_told_as_absent(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     async with open_test_process() as process, host(process, mode) as client:

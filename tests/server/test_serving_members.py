@@ -1,4 +1,4 @@
-"""The file of members: names and hashes, changed whole, closed to others."""
+"""The file of members keeps names and hashes, is replaced whole, and is closed to others."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the model is told about money and items: what is known, how it is known, and what is not."""
+"""The model is told which money and items are known, how they are known, and which are not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ async def test_an_order_paid_up_front_that_came_to_nothing_is_told_as_money_that
         ("cancelled", [5100], "$51.00 was paid up front by wallet; $51.00 of it has come back."),
     ],
 )
-async def test_what_is_proved_to_have_come_back_is_told(
+async def test_money_that_is_proved_to_have_come_back_is_told(
     open_test_process: OpenProcess, zinc: FakeZinc, status: str, credits: list[int], sentence: str
 ) -> None:
     returns = [{"id": "r", "credited_amount": cents} for cents in credits]

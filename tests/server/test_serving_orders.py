@@ -1,4 +1,4 @@
-"""What the model is told about an order: the truth, first the part that matters, and nothing of anybody's prose."""
+"""The model is told the truth about an order, the important part first, and no foreign prose outside its field."""
 
 import json
 import logging
@@ -191,7 +191,7 @@ async def test_a_host_that_cancels_leaves_one_order_and_a_truthful_journal(
     ],
     ids=["funds", "address", "unreachable", "validation"],
 )
-async def test_a_no_is_an_error_with_a_code_and_what_to_change(
+async def test_a_refusal_by_zinc_is_an_error_with_a_code_and_a_next_step(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
     mode: str,
@@ -327,7 +327,7 @@ async def test_placeholders_of_a_breakdown_are_left_out(
 
 
 @both_eras
-async def test_another_currency_is_shown_as_what_it_is(
+async def test_another_currency_is_shown_under_its_own_name(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     components = {
@@ -533,7 +533,7 @@ async def test_concessions_returns_and_credits_are_shown(
 
 
 @both_eras
-async def test_an_order_placed_elsewhere_is_shown_without_what_is_not_known_of_it(
+async def test_an_order_placed_elsewhere_is_shown_with_its_known_parts_only(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     async with open_test_process() as process, host(process, mode) as client:

@@ -1,4 +1,4 @@
-"""The server as a process: only the protocol on stdout, and one order whatever ends it in the middle of the request."""
+"""The server process writes only the protocol to stdout, and any end in the middle leaves one order."""
 
 import json
 import os
@@ -100,7 +100,7 @@ async def test_a_host_buys_over_stdio(environment: dict[str, str], mode: str) ->
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_whatever_ends_the_server_it_ends_well(environment: dict[str, str], ending: str) -> None:
+async def test_every_way_to_end_the_server_ends_it_in_order(environment: dict[str, str], ending: str) -> None:
     async with program(environment) as process:
         answers = lines(process)
         await tell(process, initialize())
@@ -190,7 +190,7 @@ async def test_a_host_that_dies_without_reading_leaves_no_traceback(environment:
         assert b"Traceback" not in b"".join([chunk async for chunk in process.stderr])
 
 
-async def test_what_is_no_message_is_answered_and_printed_nowhere(environment: dict[str, str]) -> None:
+async def test_a_broken_message_is_answered_and_never_printed(environment: dict[str, str]) -> None:
     async with program(environment) as process:
         answers = lines(process)
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""The published schemas have nothing in them that a host, or the API of a model behind it, refuses or loses."""
+"""The published schemas hold nothing that a host, or the model API behind it, refuses or loses."""
 
 import re
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ async def test_every_part_has_one_type_or_is_a_union_of_typed_parts(open_test_pr
 
 
 @both_eras
-async def test_objects_and_lists_say_what_is_in_them(open_test_process: OpenProcess, mode: str) -> None:
+async def test_objects_and_lists_declare_their_contents(open_test_process: OpenProcess, mode: str) -> None:
     # opencode#11889: `properties` and `required` only on objects. mcp-server-excel#672: no union of lists in `items`.
     for place, which, node in await published(open_test_process, mode):
         if node.get("type") != "object":

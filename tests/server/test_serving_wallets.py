@@ -1,6 +1,6 @@
-"""`place_agent_order` from a host to the chain: our server and its real wallets, with pympp's payee behind Zinc.
+"""`place_agent_order` pays with our real wallets, from a host to the chain, with pympp's payee behind Zinc.
 
-Offline: the Tempo node and Stripe are stand-ins on this machine; who verifies the payments is not ours.
+Offline: stand-ins on this machine are the Tempo node and Stripe, and the code that verifies payments is not ours.
 """
 
 import json

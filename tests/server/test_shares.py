@@ -1,4 +1,4 @@
-"""What one caller has at once: calls, and waits that end when they are removed."""
+"""One caller's calls, waits and sessions are bounded, and they end when the caller is removed."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @both_eras
-async def test_a_wait_of_who_is_removed_ends_and_asks_zinc_no_more(
+async def test_a_removed_member_s_wait_ends_and_asks_zinc_no_more(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     members = home / "members.json"

@@ -1,4 +1,4 @@
-"""The product's stdio server on the time of a test: `python timed_server.py CLOCKS TIME`.
+"""The product's stdio server with a test's clocks: `python timed_server.py CLOCKS TIME`.
 
 CLOCKS is `Clocks` as JSON, and TIME a file that holds the seconds since the epoch, read whenever the server looks.
 """

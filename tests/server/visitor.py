@@ -1,4 +1,4 @@
-"""A browser without a screen: opens the file that opens the page, keeps what stands on it, sends the page's own forms.
+"""A browser without a screen: it opens the file that opens the page, and sends the page's own forms.
 
 It keeps cookies as browsers do; the page must need none.
 """

@@ -1,4 +1,4 @@
-"""Money that a wallet let go counts until its return is proved, and a price that cannot be so settles nothing."""
+"""Money that a wallet released counts until its return is proved, and an impossible price settles nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def the_journal(home: Path, clock: HandClock) -> Journal:
 
 
 @pytest.mark.parametrize("status", ["order_failed", "cancelled", "cancelled_by_retailer"])
-async def test_what_a_wallet_paid_up_front_counts_on_although_zinc_says_that_nothing_was_bought(
+async def test_money_that_a_wallet_paid_up_front_still_counts_when_zinc_says_nothing_was_bought(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config, status: str
 ) -> None:
     write_config("[policy]\nmax_day = 10000\n")
@@ -53,9 +53,7 @@ async def test_what_a_wallet_paid_up_front_counts_on_although_zinc_says_that_not
     assert later.state == "accepted", "it leaves the windows by age"
 
 
-async def test_that_an_order_came_cheaper_frees_no_limit_by_itself(
-    open_test_process: OpenProcess, zinc: FakeZinc
-) -> None:
+async def test_a_cheaper_order_frees_no_limit_by_itself(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     async with open_test_process(api_key=None, wallet="sandbox") as process:
         entry = entry_of(await place(process, by_wallet()))
         zinc.settle(str(entry.order_id), 3000)
@@ -125,7 +123,7 @@ async def test_a_credit_that_has_come_since_makes_room_under_max_unproved(
         assert entry_of(await place(process, by_wallet(2))).state == "accepted"
 
 
-async def test_the_owners_word_is_bounded_by_what_was_paid_and_is_not_lost_again(
+async def test_the_owners_word_is_bounded_by_the_paid_amount_and_is_kept(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     async with open_test_process(wallet="sandbox") as process:
@@ -148,7 +146,7 @@ async def test_the_owners_word_is_bounded_by_what_was_paid_and_is_not_lost_again
     assert (looked.refunded_cents, looked.counts_cents) == (2000, 3100), "a later look does not undo it"
 
 
-async def test_that_the_owner_says_not_bought_is_no_proof_that_the_wallets_money_is_back(
+async def test_an_owner_s_not_bought_is_no_proof_that_the_wallets_money_is_back(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
 ) -> None:
     zinc.script = ["settled_no_order", failure(403, "forbidden")]
@@ -291,7 +289,7 @@ async def test_more_charged_than_allowed_counts_whole_is_told_and_pauses_that_ca
 # Making room
 
 
-async def test_a_full_limit_asks_about_what_fills_it_and_not_about_what_is_old(
+async def test_a_full_limit_asks_zinc_only_about_the_orders_that_fill_it(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config
 ) -> None:
     write_config("[policy]\nmax_day = 20000\n")

@@ -1,4 +1,4 @@
-"""An answer counts only if it is about our order, wherever it comes from; any other changes nothing and is told."""
+"""An answer counts only if it is about our order; any other changes nothing and is told."""
 
 import uuid
 from collections.abc import Callable
@@ -149,7 +149,7 @@ CONCEDED: dict[str, tuple[list[Shown], list[Shown], bool]] = {
 
 
 @pytest.mark.parametrize("what", CONCEDED)
-async def test_what_zinc_reports_as_a_concession_is_no_difference(
+async def test_a_concession_that_zinc_reports_is_no_difference(
     open_test_process: OpenProcess, zinc: FakeZinc, what: str
 ) -> None:
     items, concessions, ours = CONCEDED[what]

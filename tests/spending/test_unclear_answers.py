@@ -1,4 +1,4 @@
-"""Answers that speak against themselves, and ids of other orders: nothing is freed, and nothing bought twice."""
+"""An answer that contradicts itself, or has another order's id, frees no money and buys nothing twice."""
 
 import sqlite3
 from collections.abc import Callable
@@ -130,7 +130,7 @@ CREDITS: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("name", CREDITS)
-async def test_only_what_can_have_been_given_back_frees_what_a_wallet_paid(
+async def test_only_money_that_can_have_been_given_back_frees_a_wallet_s_payment(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, name: str
 ) -> None:
     row, counts = CREDITS[name]
@@ -141,7 +141,7 @@ async def test_only_what_can_have_been_given_back_frees_what_a_wallet_paid(
     assert journal_of(home)[0][0].counts_cents == counts, "each return is counted once"
 
 
-async def test_an_order_s_id_is_one_whatever_its_letters_case(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+async def test_an_order_s_id_is_one_in_any_case_of_letters(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     async with open_test_process() as process:
         first = entry_of(await place(process, intent()))
         loud = str(first.order_id).upper()

@@ -1,4 +1,4 @@
-"""Zinc's endpoints: what goes out, what each answer proves, and a network that does its worst."""
+"""Zinc's endpoints get exact requests, each answer proves what it should, and a failing network does no harm."""
 
 import gzip
 import json
@@ -151,7 +151,7 @@ async def test_a_path_in_the_origin_stays_in_front() -> None:
     "order_id",
     ["", ".", "..", "../wallet/me", "a/b", "a?b=c", "a#b", "a%2fb", "a b", "a\r\nX: y", "\u00e9", "a\\b", "x" * 101],
 )
-async def test_what_is_no_order_id_never_becomes_a_path(order_id: str) -> None:
+async def test_a_text_that_is_no_order_id_never_becomes_a_path(order_id: str) -> None:
     mock = Mock(httpx.Response(200, json=ORDER))
     with pytest.raises(OrderNotFoundError):
         await mock.client().get_order(order_id, KEY)
@@ -225,7 +225,7 @@ async def test_a_key_that_is_no_header_value_is_not_sent(secret: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
-async def test_an_order_is_an_order(status: int) -> None:
+async def test_a_readable_order_is_returned(status: int) -> None:
     order = await outcome(httpx.Response(status, json=ORDER))
     assert (order.id, order.stage) == ("order-1", "accepted")
 
@@ -254,7 +254,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("what", NO_ANSWERS)
-async def test_what_is_no_answer_leaves_the_order_in_doubt(what: str) -> None:
+async def test_an_unreadable_answer_leaves_the_order_in_doubt(what: str) -> None:
     error = await outcome(NO_ANSWERS[what])
     assert type(error) is OrderOutcomeUnknownError
     assert error.money_may_have_moved
@@ -274,7 +274,7 @@ REJECTIONS = [
 
 
 @pytest.mark.parametrize(("status", "body", "code"), REJECTIONS)
-async def test_a_no_is_a_no(status: int, body: Any, code: str) -> None:
+async def test_a_clear_refusal_is_a_rejection(status: int, body: Any, code: str) -> None:
     error = await outcome(httpx.Response(status, json=body) if body else httpx.Response(status, html="<h1>No</h1>"))
     assert type(error) is OrderRejectedError
     assert (error.status, error.zinc_code) == (status, code)
@@ -349,7 +349,7 @@ async def test_without_a_connection_nothing_was_sent(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", SENT, ids=repr)
-async def test_what_goes_wrong_after_the_connection_leaves_doubt(error: Exception) -> None:
+async def test_a_failure_after_the_connection_leaves_doubt(error: Exception) -> None:
     assert type(await outcome(error)) is OrderOutcomeUnknownError
     for call in READS.values():
         assert type(await outcome(error, call)) is UnreadableAnswerError
@@ -367,7 +367,7 @@ async def test_doubt_says_where_it_comes_from(error: Exception, reason: str) -> 
 
 @pytest.mark.parametrize("what", [what for what in NO_ANSWERS if what not in ("a list", "a request time-out")])
 @pytest.mark.parametrize("call", [read, wallet], ids=["read", "wallet"])
-async def test_a_read_that_is_no_answer_says_so(what: str, call: Call) -> None:
+async def test_an_unreadable_answer_to_a_read_is_told_as_such(what: str, call: Call) -> None:
     if call is wallet and what == "an error under 200":
         return
     error = await outcome(NO_ANSWERS[what], call)
@@ -478,7 +478,7 @@ def test_off_loopback_only_tls_will_do(origin: str) -> None:
         "https://\u00e4pi.zinc.com",
     ],
 )
-def test_what_is_no_origin_is_refused_without_repeating_it(origin: str) -> None:
+def test_a_malformed_origin_is_refused_without_repeating_it(origin: str) -> None:
     with pytest.raises(SettingsError) as caught:
         ZincClient(origin)
     assert PLANTED not in f"{caught.value!r} {caught.value.summary}"

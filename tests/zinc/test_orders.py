@@ -1,4 +1,4 @@
-"""What we send: Zinc's own schema, each rule that saves a round trip, and that no error repeats what was given."""
+"""Our order model is Zinc's own schema with our rules, and no error repeats a value that was given."""
 
 import json
 import math
@@ -332,7 +332,7 @@ REFUSED: dict[str, tuple[Changes, str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_each_rule_names_the_field_and_what_to_change(what: str) -> None:
+def test_each_rule_names_the_field_and_the_change_to_make(what: str) -> None:
     changes, field, reason = REFUSED[what]
     found = refusals(changes)
     assert field in [where for where, _ in found]
@@ -379,7 +379,7 @@ TAKEN: dict[str, Changes] = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_zinc_takes_is_taken_and_sent_as_it_was_given(what: str) -> None:
+def test_an_order_that_zinc_takes_is_taken_and_sent_as_given(what: str) -> None:
     assert json.loads(canonical(order(**TAKEN[what]).to_wire())) == _without_nulls(arguments(**TAKEN[what]))
 
 
@@ -388,11 +388,11 @@ def _without_nulls(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "shipping_address": kept}
 
 
-def test_what_was_not_set_is_not_sent() -> None:
+def test_a_field_that_was_not_set_is_not_sent() -> None:
     assert order().to_wire() == arguments()
 
 
-def test_a_null_says_as_much_as_nothing() -> None:
+def test_a_null_means_the_same_as_no_value() -> None:
     nothing = {name: None for name, part in OrderCreate.model_fields.items() if part.default is None}
     assert len(nothing) == 9
     given = arguments(
@@ -487,7 +487,7 @@ def test_any_arguments_are_an_order_or_a_validation_error(given: dict[str, Any])
 
 
 @given(json_values, st.sampled_from(sorted(OrderCreate.model_fields)))
-def test_whatever_is_taken_can_be_sent(value: Any, name: str) -> None:
+def test_every_order_that_is_taken_can_be_sent(value: Any, name: str) -> None:
     try:
         taken = OrderCreate.model_validate(arguments(**{name: value}))
     except ValidationError:
@@ -507,7 +507,7 @@ def test_an_address_that_is_taken_can_be_read_by_a_person(text: str) -> None:
     assert not {"\u202e", "\u2066", "\u200b", "\u00ad", "\u3164"} & set(text)
 
 
-def test_every_part_of_a_request_is_closed_and_hides_what_it_was_given() -> None:
+def test_every_part_of_a_request_is_closed_and_hides_its_values() -> None:
     models = Request.__subclasses__()
     assert {model.__name__ for model in models} == set(SCHEMAS)
     for model in models:

@@ -1,4 +1,4 @@
-"""When two addresses are one person at one place: a corpus of pairs, and what holds for any address."""
+"""Two addresses are one person at one place as the corpus says, and general rules hold for any address."""
 
 import json
 import unicodedata
@@ -167,7 +167,7 @@ UNSEEN = (
 
 
 @given(texts, st.sampled_from(UNSEEN), st.integers(0, 30))
-def test_what_cannot_be_seen_is_not_folded_in(text: str, unseen: str, at: int) -> None:
+def test_invisible_characters_are_left_out_of_the_folded_text(text: str, unseen: str, at: int) -> None:
     assert fold(text[:at] + unseen + text[at:]) == fold(text)
     assert fold_label(text[:at] + unseen + text[at:]) == fold_label(text)
 
@@ -218,7 +218,7 @@ def test_another_digit_in_the_postal_code_is_another_place(code: tuple[str, str]
     st.sampled_from(UNSEEN),
     st.integers(0, 8),
 )
-def test_what_cannot_be_seen_makes_no_other_place(name: str, unseen: str, at: int) -> None:
+def test_invisible_characters_make_no_other_place(name: str, unseen: str, at: int) -> None:
     whole = {
         **ADDRESS,
         "address_line2": "Apt 4 Main",
@@ -252,7 +252,7 @@ def test_where_the_lines_are_broken_does_not_matter(one: str, two: str, country:
     )
 
 
-def test_one_place_is_near_itself_and_near_what_is_only_likely_the_same() -> None:
+def test_one_place_is_near_itself_and_near_a_likely_equal_place() -> None:
     one = address("DE", postal_code="10115", last_name="M\u00fcller", address_line1="Elmenweg 12")
     for likely in (
         address("DE", postal_code="10115", last_name="Mueller", address_line1="Elmenweg 12"),

@@ -1,4 +1,4 @@
-"""One reading of product addresses: what is one purchase, what is two, and what is no page of one product."""
+"""Product addresses are read in one way: as one purchase, as two, or as no product page."""
 
 import json
 from collections.abc import Callable
@@ -115,7 +115,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("url", NOT_A_PAGE)
-def test_what_cannot_be_a_product_page_is_told_why(url: str) -> None:
+def test_an_address_that_cannot_be_a_product_page_is_refused_with_a_reason(url: str) -> None:
     told = refusal(url)
     assert told is not None
     assert NOT_A_PAGE[url] in told
@@ -239,7 +239,7 @@ TWO_WAYS = [
 
 
 @pytest.mark.parametrize("url", TWO_WAYS)
-def test_what_can_be_read_in_two_ways_is_refused(url: str) -> None:
+def test_an_address_that_can_be_read_in_two_ways_is_refused(url: str) -> None:
     assert "two ways" in (refusal(url) or "")
 
 
@@ -342,7 +342,7 @@ NO_PRODUCT = [
 
 
 @pytest.mark.parametrize("url", NO_PRODUCT)
-def test_what_is_no_product_page_is_told_what_to_give(url: str) -> None:
+def test_a_refused_address_is_answered_with_the_address_to_give(url: str) -> None:
     assert "give the page of one product" in (refusal(url) or "")
 
 
@@ -422,7 +422,7 @@ def test_a_product_is_looked_up_only_where_the_address_names_it_for_zinc(url: st
     assert shop_product(read_product_url(url)) == LOOK_UPS[url]
 
 
-def test_what_an_address_chooses_is_told() -> None:
+def test_the_choices_in_an_address_are_told() -> None:
     offer = read_product_url("https://www.amazon.com/dp/B07JGBW826?smid=A1&psc=1")
     assert (offer.choices, offer.chooses_seller, offer.chooses_variant) == ((("smid", "A1"),), True, False)
     assert offer.product == canonical("https://www.amazon.com/dp/B07JGBW826")

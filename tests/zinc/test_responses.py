@@ -1,4 +1,4 @@
-"""What Zinc answers: every documented field read, and nothing undocumented that breaks a read."""
+"""Every documented field of Zinc's answers is read, and undocumented content breaks no read."""
 
 import json
 import math
@@ -217,7 +217,7 @@ def test_without_an_id_or_a_status_it_is_no_order(missing: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, True, 1, "order", [], [DOCUMENTED], {}, {"id": "", "status": "pending"}])
-def test_what_is_no_order_is_not_taken_for_one(answer: object) -> None:
+def test_an_answer_that_is_no_order_is_not_taken_for_one(answer: object) -> None:
     with pytest.raises(ValidationError):
         Order.model_validate(answer)
 
@@ -413,7 +413,7 @@ def test_text_can_always_be_written_down() -> None:
         ({}, None),
     ],
 )
-def test_what_was_charged_is_known_only_in_us_cents(components: dict[str, Any], charged: int | None) -> None:
+def test_a_charge_is_known_only_in_us_cents(components: dict[str, Any], charged: int | None) -> None:
     assert placed(**components).charged_cents == charged
 
 

@@ -1,0 +1,261 @@
+"""Programs of ours that start quickly in processes of their own: one process imports them once and forks.
+
+The process that forks is started for the first request (`address`) and ended with the session (`stop`). A forked
+program has the streams, the environment and the folder of whoever asked for it, and ends as any other process does.
+
+`python preloaded.py SOCKET PROGRAM WORDS...` is a process that starts a program in this way and ends with its code. It
+is for those who can only start a command, and loads nothing itself.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent
+WAIT_SECONDS = 0.02
+"""How often the forking process looks whether a program has ended."""
+
+
+@contextmanager
+def forking(prefix: Sequence[str] = ()) -> Generator[str]:
+    """Start a process that forks, with words before its command; give the address that takes requests."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        # A short path: the address of a socket may have about a hundred characters.
+        where = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "asked")
+        listener.bind(where)
+        listener.listen()
+        number = listener.fileno()
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*prefix, sys.executable, "-m", "preloaded", str(number)],
+                stdin=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
+                pass_fds=[number],
+            )
+        )
+        stack.callback(process.terminate)
+        yield where
+
+
+_session = ExitStack()
+_addresses: list[str] = []
+
+
+def address() -> str:
+    """Return the address of the session's own process that forks, which is started now if there is none."""
+    if not _addresses:
+        _addresses.append(_session.enter_context(forking()))
+    return _addresses[0]
+
+
+def stop() -> None:
+    """End the session's process that forks."""
+    _session.close()
+    _addresses.clear()
+
+
+def command(program: str, where: str = "") -> list[str]:
+    """Return a command that starts a program quickly, for those who can only start a command."""
+    return [sys.executable, "-I", "-S", __file__, where or address(), program]
+
+
+class Program:
+    """A program that was started quickly."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._replies = line.makefile("r", encoding="ascii")
+        self.pid = int(self._replies.readline())
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Wait until it has ended and return its exit code, which is negative after a signal."""
+        self._line.settimeout(seconds)
+        code = int(self._replies.readline())
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Kill it if it has not ended."""
+        self._replies.close()
+        self._line.close()
+
+
+def started(
+    program: str,
+    words: list[str],
+    environ: Mapping[str, str],
+    folder: Path | str,
+    streams: list[int],
+    where: str = "",
+) -> Program:
+    """Start a program quickly.
+
+    Args:
+        program: `zinc_mcp`, or the name of a module that has a `main(*words)`.
+        words: the words after it.
+        environ: all of its environment.
+        folder: the folder that it is in.
+        streams: its standard streams. If the first is a terminal, it becomes the program's own.
+        where: the address to ask at; by default that of this session.
+    """
+    request = {"program": program, "words": words, "environ": dict(environ), "folder": str(folder)}
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(where or address())
+    socket.send_fds(line, [json.dumps(request).encode() + b"\n"], streams)
+    return Program(line)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "") -> Ended:
+    """Run our program to its end, quickly, with nothing on stdin."""
+    with open(os.devnull, "rb") as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        streams = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
+        code = started("zinc_mcp", list(words), environ, Path.cwd(), streams, where).wait(60)
+        for each in (stdout, stderr):
+            each.seek(0)
+        return Ended(code, stdout.read().decode(), stderr.read().decode())
+
+
+def fork(listener: socket.socket) -> None:
+    """Fork a program for each request until whoever started this process is gone."""
+    _load()
+    gc.collect()
+    gc.freeze()  # or each program would walk all that was loaded, and copy its memory, when it ends
+    running: dict[int, socket.socket] = {}
+    while True:
+        waited = WAIT_SECONDS if running else None
+        ready, _, _ = select.select([0, listener, *running.values()], [], [], waited)
+        if 0 in ready:
+            return
+        for child, line in list(running.items()):
+            if line in ready:  # whoever asked says nothing more: they are gone
+                os.kill(child, signal.SIGKILL)
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                with suppress(OSError):
+                    line.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                running.pop(child).close()
+        if listener in ready:
+            line, _ = listener.accept()
+            request, streams = _read(line)
+            child = os.fork()
+            if not child:
+                for each in (listener, line, *running.values()):
+                    each.close()
+                _become(request, streams)
+                # From here on this is a process like any other, and the interpreter ends as it always does.
+                return _run(request["program"], request["words"])
+            running[child] = line
+            line.sendall(b"%d\n" % child)
+            for stream in streams:
+                os.close(stream)
+
+
+def _load() -> None:
+    """Import what the programs import, and open a server once, because much is imported and built only then."""
+    import asyncio
+    import pkgutil
+    from importlib import import_module
+
+    from server import timed_server
+
+    import zinc_mcp.cli
+
+    for module in pkgutil.iter_modules(zinc_mcp.cli.__path__, "zinc_mcp.cli."):
+        import_module(module.name)
+    asyncio.run(_open_once(timed_server))
+
+
+async def _open_once(imported: object) -> None:
+    import httpx
+    from mcp import Client
+    from pydantic import SecretStr
+
+    from zinc_mcp.owner.settings import Settings
+    from zinc_mcp.server.mcp.server import build_server
+    from zinc_mcp.server.pages.browser import page_beside
+    from zinc_mcp.wiring import open_process
+
+    nobody = httpx.MockTransport(lambda request: httpx.Response(503))
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        settings = Settings(home=home, config=home / "zinc.toml", api_key=SecretStr("zn_test_none"), browser=False)
+        async with open_process(settings, transport=nobody) as process, page_beside(process) as page:
+            async with Client(build_server(process, page)) as client:
+                await client.list_tools()
+
+
+def _read(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    message, streams, _, _ = socket.recv_fds(line, 65_536, 3)
+    while not message.endswith(b"\n"):
+        message += line.recv(65_536)
+    return json.loads(message), streams
+
+
+def _become(request: dict[str, Any], streams: list[int]) -> None:
+    os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    if os.isatty(0):
+        import fcntl
+        import termios
+
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # the standard streams stay open
+    sys.stdout = open(1, "w", encoding="utf-8", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    time.tzset()
+    os.chdir(request["folder"])
+
+
+def _run(program: str, words: list[str]) -> None:
+    from importlib import import_module
+
+    if program == "zinc_mcp":
+        import zinc_mcp
+        from zinc_mcp.__main__ import main
+
+        sys.argv = [str(Path(zinc_mcp.__path__[0]) / "__main__.py"), *words]
+        main()
+    else:
+        import_module(program).main(*words)
+
+
+def main(*words: str) -> int:
+    """Fork programs, or ask for one with our own streams, environment and folder."""
+    if len(words) == 1:
+        fork(socket.socket(fileno=int(words[0])))
+        return 0
+    where, program, *rest = words
+    given = started(program, rest, os.environ, os.getcwd(), [0, 1, 2], where)
+    for stream in (0, 1):  # only the program may keep them open
+        os.close(stream)
+    return given.wait() % 256
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
