@@ -47,10 +47,17 @@ def kept_question(entry: Entry) -> Question:
     Raises:
         UnreadableEntryError: there is none that can be read.
     """
+    if (question := asked_question(entry)) is None:
+        raise UnreadableEntryError(entry.id, "consent, question")
+    return question
+
+
+def asked_question(entry: Entry) -> Question | None:
+    """Return the question that a person was asked, answered or not; None if the entry holds none."""
     try:
         return Question.model_validate((entry.consent or {}).get("question"))
     except ValidationError:
-        raise UnreadableEntryError(entry.id, "consent, question") from None
+        return None
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:

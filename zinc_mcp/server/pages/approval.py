@@ -26,12 +26,13 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
 from zinc_mcp.owner.pin import asked_pin, notices
+from zinc_mcp.process import Answer
 from zinc_mcp.server.http.bodies import is_announced_over
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
 from zinc_mcp.server.pages.sheet import sheet
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.order import order_view
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
@@ -205,8 +206,9 @@ class _View:
         closed: str | None = None,
     ) -> Response:
         others = [each for each in waiting if each.id != entry.id]
+        followed = None
         if question_of(entry) is None:
-            entry, objection = await self._followed(entry), None  # how it ended says why
+            followed, objection = await self._followed(entry), None  # how it ended says why
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
         elif len(others) == len(waiting):
@@ -214,12 +216,13 @@ class _View:
             return _closed("Not here", sentence, 404, token=self._token)
         status = 403 if objection is not None else 409 if closed is not None else 200
         said = {"objection": objection, "closed": closed}
-        return await self._page([entry], others, status=status, at_the_pin=at_the_pin, **said)
+        return await self._page([entry], others, followed, status=status, at_the_pin=at_the_pin, **said)
 
     async def _page(
         self,
         entries: list[Entry],
         others: list[Entry],
+        followed: Answer | None = None,
         *,
         status: int = 200,
         objection: str | None = None,
@@ -232,7 +235,7 @@ class _View:
             "waiting.html",
             status,
             visit=self._token,
-            parts=[_part(entry, now) for entry in entries],
+            parts=[_part(entry, now, followed) for entry in entries],
             others=[_part(entry, now) for entry in others],
             path=PAGE_PATH,
             pin=asked is not None,
@@ -250,13 +253,13 @@ class _View:
     async def _current(self, entry: Entry) -> Entry:
         return await entry_of(self._process, entry.id, caller=self._visitor) or entry
 
-    async def _followed(self, entry: Entry) -> Entry:
-        """Return an entry brought up to date where Zinc can be asked."""
+    async def _followed(self, entry: Entry) -> Answer:
+        """Return how an order stands, as Zinc says where it can be asked."""
         try:
-            found = (await look(self._process, self._visitor, entry.order_id or entry.key)).entry
+            found = await look(self._process, self._visitor, entry.order_id or entry.key)
         except ZincMcpError:
-            return entry
-        return found if found is not None and found.id == entry.id else entry
+            return Answer(entry)
+        return found if found.entry is not None and found.entry.id == entry.id else Answer(entry)
 
 
 def address_of(base: str, entry_id: int) -> str:
@@ -264,14 +267,15 @@ def address_of(base: str, entry_id: int) -> str:
     return f"{base}{PAGE_PATH}{entry_id}"
 
 
-def _part(entry: Entry, now: float) -> Mapping[str, object]:
-    reference = reference_of(entry)
+def _part(entry: Entry, now: float, followed: Answer | None = None) -> Mapping[str, object]:
+    reference, question = reference_of(entry), question_of(entry)
+    answer = followed or Answer(entry)
     return {
         "entry": entry,
-        "question": question_of(entry),
+        "question": question,
+        "view": None if question else order_view(answer, "person", mode=entry.mode, now=now),
         "about": "" if reference is None else reference.sealed(),
         "seconds": seconds_to_decide(entry, now),
-        "ending": ending_of(entry),
     }
 
 
