@@ -15,6 +15,7 @@ from zinc_mcp.consent.question import quoted
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.settlement import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
+from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.product_urls.reading import ProductUrlError, read_product_url
 from zinc_mcp.zinc.responses import CaseSummary, ErrorDetails, Order, OrderItem, ReturnSummary, Tracking
@@ -148,9 +149,8 @@ def items(entry: Entry | None, order: Order | None, clean: Cleaner) -> tuple[lis
     """Return the items that a model is shown, and the number of items that are not shown."""
     if order and order.items:
         priced = order.job_result.price_components if order.job_result else None
-        count = len(order.items) + order.rows_cut.get("items", 0)
         shown = [_item(item, order, priced, clean) for item in order.items[:MAX_ITEMS]]
-        return shown, count - len(shown)
+        return shown, _count_hidden(order, "items", MAX_ITEMS)
     rows = _rows(entry)
     return [_kept_item(row, MAX_URL) for row in rows[:MAX_ITEMS]], max(0, len(rows) - MAX_ITEMS)
 
@@ -227,26 +227,19 @@ def left_out(order: Order | None, missing: Mapping[str, Sequence[int]]) -> dict[
     """Return the number of rows that are not shown, by the name of their list in the view."""
     if order is None:
         return {}
-    cut = order.rows_cut
-    granted = order.fulfillment.concessions if order.fulfillment else []
     counted = {
         "not_coming": sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in missing.values()),
-        "tracking": _count_hidden(MAX_PARCELS, order.tracking_numbers, cut.get("tracking_numbers", 0)),
-        "merchant_order_ids": _count_hidden(
-            MAX_MERCHANT_IDS, order.merchant_order_ids, cut.get("merchant_order_ids", 0)
-        ),
-        "returns": _count_hidden(MAX_RETURNS, order.returns, cut.get("returns", 0))
-        + _count_hidden(MAX_RETURNS, order.cases, cut.get("cases", 0)),
-        "concessions": _count_hidden(
-            MAX_ITEMS, granted, order.fulfillment.rows_cut.get("concessions", 0) if order.fulfillment else 0
-        ),
+        "tracking": _count_hidden(order, "tracking_numbers", MAX_PARCELS),
+        "merchant_order_ids": _count_hidden(order, "merchant_order_ids", MAX_MERCHANT_IDS),
+        "returns": _count_hidden(order, "returns", MAX_RETURNS) + _count_hidden(order, "cases", MAX_RETURNS),
+        "concessions": _count_hidden(order.fulfillment, "concessions", MAX_ITEMS) if order.fulfillment else 0,
     }
     return {name: count for name, count in counted.items() if count > 0}
 
 
-def _count_hidden(most: int, rows: Sequence[object], unread: int) -> int:
-    """Return the number of rows that are not shown: those beyond `most`, and the unread ones."""
-    return max(0, len(rows) - most) + unread
+def _count_hidden(answer: Answer, name: str, most: int) -> int:
+    """Return the number of rows of a list that are not shown: those beyond `most`, and those that were not read."""
+    return max(0, len(getattr(answer, name)) - most) + answer.rows_cut.get(name, 0)
 
 
 def ship_to(facts: Mapping[str, Any], order: Order | None) -> ShipToView | None:
@@ -328,7 +321,7 @@ def parcel(tracking: Tracking, clean: Cleaner) -> dict[str, Any]:
             }
             for each in newest[:MAX_CHECKPOINTS]
         ],
-        "checkpoints_left_out": _count_hidden(MAX_CHECKPOINTS, newest, tracking.rows_cut.get("checkpoints", 0)) or None,
+        "checkpoints_left_out": _count_hidden(tracking, "checkpoints", MAX_CHECKPOINTS) or None,
     }
 
 

@@ -52,6 +52,8 @@ _TITLES: Mapping[State, str] = {
 }
 _DELIVERED = frozenset({"delivered"})
 
+_LATER = "It may work later; ask the user first."
+_FEWER = "Ask the user whether fewer are all right."
 _FAILURES: dict[str, tuple[str, str]] = {
     "max_price_exceeded": (
         "the total came out above max_price",
@@ -66,26 +68,20 @@ _FAILURES: dict[str, tuple[str, str]] = {
         "Give the variant with labels and values exactly as on the page.",
     ),
     "product_variant_unavailable": ("that variant is not to be had", "Ask the user for another variant."),
-    "product_quantity_unavailable": ("there are not enough pieces", "Ask the user whether fewer are all right."),
-    "quantity_limit_exceeded": (
-        "the retailer sells fewer pieces per order",
-        "Ask the user whether fewer are all right.",
-    ),
+    "product_quantity_unavailable": ("there are not enough pieces", _FEWER),
+    "quantity_limit_exceeded": ("the retailer sells fewer pieces per order", _FEWER),
     "shipping_address_invalid": ("the address was not accepted", "Ask the user to check the address."),
-    "shipping_unavailable": (
-        "it cannot be shipped to that address",
-        "Ask the user for another address or product.",
-    ),
+    "shipping_unavailable": ("it cannot be shipped to that address", "Ask the user for another address or product."),
     "gift_option_unavailable": (
         "the retailer has no free gift option",
         'Ask the user whether to order without it, or set fulfillment {"gift": "best_effort"}.',
     ),
     "payment_declined": ("the payment was declined", "Tell the user to check how the order is paid."),
-    "retailer_unavailable": ("the retailer could not be reached", "It may work later; ask the user first."),
-    "retailer_rate_limited": ("the retailer was too busy", "It may work later; ask the user first."),
-    "checkout_failed": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
-    "checkout_blocked": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
-    "add_to_cart_failed": ("the product could not be put in the cart", "It may work later; ask the user first."),
+    "retailer_unavailable": ("the retailer could not be reached", _LATER),
+    "retailer_rate_limited": ("the retailer was too busy", _LATER),
+    "checkout_failed": ("the retailer's checkout did not go through", _LATER),
+    "checkout_blocked": ("the retailer's checkout did not go through", _LATER),
+    "add_to_cart_failed": ("the product could not be put in the cart", _LATER),
     "retailer_not_supported": ("Zinc does not support this retailer", "Find the product at another retailer."),
 }
 """The reason and the next step for each of Zinc's job error types (SDK 2026.10.16, "Error handling")."""
