@@ -16,27 +16,15 @@ PROBLEMS = ("order_exists", "not_sent", "price_unclear", "ending_unclear", "abov
 
 
 def entry(state: State, **changes: Any) -> Entry:
-    known: dict[str, Any] = dict.fromkeys(each.name for each in fields(Entry))
-    money: dict[str, Any] = {
-        "ceiling_cents": 5000,
-        "fee_cents": 100,
-        "reserved_cents": 5100,
-        "counts_cents": 5100,
-        "attempts": 1,
+    items = [{"url": "https://www.amazon.com/dp/B07JGBW826", "quantity": 2}]
+    values: dict[str, Any] = {
+        **dict.fromkeys(each.name for each in fields(Entry)),
+        **{"id": 1, "key": "key-1", "caller": "local", "mode": "live", "rail": "account", "kind": "order"},
+        **{"ceiling_cents": 5000, "fee_cents": 100, "reserved_cents": 5100, "counts_cents": 5100, "attempts": 1},
+        **{"state": state, "updated_at": 0.0, "facts": {"retailer": "amazon.com", "items": items}},
+        **changes,
     }
-    facts: dict[str, Any] = {
-        "retailer": "amazon.com",
-        "items": [{"url": "https://www.amazon.com/dp/B07JGBW826", "quantity": 2}],
-    }
-    named: dict[str, Any] = {
-        "id": 1,
-        "key": "key-1",
-        "caller": "local",
-        "mode": "live",
-        "rail": "account",
-        "kind": "order",
-    }
-    return Entry(**{**known, **money, **named, "state": state, "updated_at": 0.0, "facts": facts, **changes})
+    return Entry(**values)
 
 
 def told(answer: Answer, reader: Reader) -> OrderView:

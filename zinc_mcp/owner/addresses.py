@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
-from zinc_mcp.owner.configuration import read_config
-from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.settings import Settings, read_config
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.address import Address
 

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.invocation import command, environment_value
+from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 from zinc_mcp.journal.twin import order_of
-from zinc_mcp.known_settings import Approval, Setting, settings_of
-from zinc_mcp.owner.configuration import read_config
-from zinc_mcp.owner.settings import Settings
+from zinc_mcp.known_settings import Approval, settings_of
+from zinc_mcp.owner.settings import Reader, Settings, read_config
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.address import ALPHA_2
 from zinc_mcp.zinc.orders import OrderCreate
@@ -172,14 +171,17 @@ def _combined(settings: Settings, environment: Mapping[str, str], table: Mapping
     given = _validated(table, settings.config)
     sources = {key: settings.config.name if key in table else "default" for key in Policy.model_fields}
     changed: dict[str, Any] = {}
+    reader = Reader(environment, settings.config, {})
     for setting in _SETTINGS:
-        value = environment_value(environment, setting.variable)
-        if value is None:
+        try:
+            wanted: Any = reader.value(setting)
+        except SettingsError as error:
+            raise _invalid(error.summary) from error
+        if wanted is None:
             continue
-        wanted = _choice(value, setting) if setting.choices else _limit(value, setting.variable)
         if isinstance(wanted, str) or setting.name not in table or wanted < getattr(given, setting.name):
             changed[setting.name] = wanted
-            sources[setting.name] = f"environment {setting.variable}"
+            sources[setting.name] = reader.sources[setting.name]
     return _InForce(given.model_copy(update=changed), sources)
 
 
@@ -225,19 +227,6 @@ def _validated(table: Mapping[str, Any], config: Path) -> Policy:
             raise _invalid(f"{config}: unknown key `{key}` under [policy].") from None
         wrong = first["msg"].removeprefix("Value error, ")
         raise _invalid(f"{config}: `{key}` under [policy]: {wrong[:1].lower()}{wrong[1:]}.") from None
-
-
-def _choice(value: str, setting: Setting) -> str:
-    if value not in setting.choices:
-        *others, last = setting.choices
-        raise _invalid(f"environment {setting.variable} must be {', '.join(others)} or {last}.")
-    return value
-
-
-def _limit(value: str, variable: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 12):
-        raise _invalid(f"environment {variable} must be whole US cents, such as 25000 for $250.00.")
-    return int(value)
 
 
 def _invalid(summary: str) -> RefusedError:
