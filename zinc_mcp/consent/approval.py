@@ -33,10 +33,10 @@ BELOW = "below approve_above"
 
 
 def question_of(entry: Entry) -> Question | None:
-    """Return the question that an entry waits for an answer to, or None when it waits for none.
+    """Return the question that an entry waits for an answer to; None if it waits for none.
 
     Raises:
-        UnreadableEntryError: it waits for an answer, and what was asked cannot be read.
+        UnreadableEntryError: it waits for an answer, and the question cannot be read.
     """
     return None if reference_of(entry) is None else kept_question(entry)
 
@@ -61,13 +61,13 @@ def asked_question(entry: Entry) -> Question | None:
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:
-    """Return how long the question of an entry still stands."""
+    """Return for how long the question of an entry can still be answered."""
     until: float | None = (entry.consent or {}).get("until")
     return max(0, int((until or now) - now))
 
 
 def is_approved(entry: Entry) -> bool:
-    """Say whether a person has said yes and nobody has sent it yet."""
+    """Say whether a person said yes and no process has sent the order yet."""
     decision = (entry.consent or {}).get("decision")
     return entry.state == "waiting" and decision is not None and bool(decision.get("yes"))
 
