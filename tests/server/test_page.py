@@ -79,6 +79,7 @@ async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(
     assert answer.status_code == 200
     assert "Ordered Practice with a test key: no real money, no real goods." in after
     assert "no real goods. The retailer has the order. Paid: $41.00" in later
+    assert "Total at the retailer $40.00 Zinc's fee $1.00 Paid in all $41.00" in later
     assert len(zinc.posts) == 1
     assert question.said.startswith("The page where the user decides is open in their browser")
 

@@ -64,3 +64,18 @@ def test_a_person_is_shown_all_items_and_a_model_some() -> None:
     model, person = told(answer, "look"), told(answer, "person")
     assert (len(model.items), model.items_left_out) == (10, 20)
     assert [item.words for item in person.items][29] == "1 x product B000000039 at amazon.com"
+
+
+def test_the_price_is_broken_down_once_its_total_is_known() -> None:
+    components = {"total": 4_900, "subtotal": 4_500, "tax": 250, "shipping": 150, "currency": "USD"}
+    shown = {"id": "02aa8179-3ae7", "status": "order_placed", "job_result": {"price_components": components}}
+    bought = replace(entry("placed"), spent_cents=5_000)
+    assert told(Answer(bought), "person").breakdown == []
+    assert told(Answer(bought, Order.read(shown)), "person").breakdown == [
+        ("Subtotal", "$45.00"),
+        ("Tax", "$2.50"),
+        ("Shipping", "$1.50"),
+        ("Total at the retailer", "$49.00"),
+        ("Zinc's fee", "$1.00"),
+        ("Paid in all", "$50.00"),
+    ]

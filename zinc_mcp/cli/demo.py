@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from zinc_mcp.cli.screen import columns, show_command, wrapped
 from zinc_mcp.invocation import started_with
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.order import PRICE_LABELS
 
 PRODUCTS = "https://zinc.com/shop/products"
 ADDRESS = {
@@ -198,8 +199,7 @@ def _show(order: Facts) -> None:
         _line("Item", f"{item.get('quantity', 1)} x {item.get('title') or item.get('url')} ({item.get('status')})")
     ship_to = cast(Facts, order.get("ship_to") or {})
     _line("Ship to", ", ".join(str(ship_to[name]) for name in ("name", "city", "country") if ship_to.get(name)))
-    _show_price(order, subtotal="Subtotal", tax="Tax", shipping="Shipping", total="Total at the retailer")
-    _show_price(order, zinc_fee="Zinc's fee", paid="Paid in all", max_price="Ceiling that was given")
+    _show_price(order, **PRICE_LABELS, max_price="Ceiling that was given")
     for parcel in cast(list[Facts], order.get("tracking") or []):
         _line("Parcel", f"{parcel.get('carrier')} {parcel.get('number')}: {parcel.get('status')}")
         for checkpoint in cast(list[Facts], parcel.get("checkpoints") or []):

@@ -21,6 +21,17 @@ from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
+PRICE_LABELS = {
+    "subtotal": "Subtotal",
+    "tax": "Tax",
+    "shipping": "Shipping",
+    "fees": "Fees",
+    "discount": "Discount",
+    "total": "Total at the retailer",
+    "zinc_fee": "Zinc's fee",
+    "paid": "Paid in all",
+}
+
 
 class UnaskedView(View):
     """Why Zinc could not be asked, and the time of the state that is shown instead."""
@@ -80,6 +91,14 @@ class OrderView(View):
     """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]]
     returns: list[dict[str, Any]]
+
+    @property
+    def breakdown(self) -> list[tuple[str, str]]:
+        """The parts of the price as a person reads them, each with its label; none until the total is known."""
+        amounts = self.price.printed if self.price else {}
+        if "total" not in amounts:
+            return []
+        return [(label, amounts[name]) for name, label in PRICE_LABELS.items() if name in amounts]
 
 
 def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide_at: str | None = None) -> OrderView:
