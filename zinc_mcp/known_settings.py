@@ -1,12 +1,18 @@
-"""Every setting there is, a row each: what reads, checks, shows and documents settings looks here."""
+"""The table of all settings, and how a value of each kind is read. All that reads or shows settings looks here."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
+
+from zinc_mcp.errors import SettingsError
 
 Approval = Literal["auto", "host", "page", "none"]
 TOOLS = ("place_order", "place_agent_order", "get_order")
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
+_CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
 
 _SecretKind = Literal["key", "database", "proxy"]
 _Kind = Literal[
@@ -51,6 +57,99 @@ class Setting:
     def keys(self) -> tuple[str, ...]:
         """Every key that gives it in `zinc.toml`."""
         return (self.name, f"{self.name}_file") if self.is_secret else (self.name,)
+
+    def value_of(self, given: object, place: str) -> object:
+        """Return a given value with the type of this setting's kind.
+
+        Raises:
+            SettingsError: it is no such value. The sentence names the place, never the value: a private key may have
+                been pasted into the wrong field.
+        """
+        match self.kind:
+            case "switch":
+                return _switch(given, place)
+            case "number":
+                return _number(given, place, "a whole number")
+            case "cents":
+                return _number(given, place, "whole US cents, such as 25000 for $250.00")
+            case "range":
+                return _cents_range(given, place)
+            case "words":
+                return tuple(filter(None, _listed(given, place, "words, separated by commas")))
+            case "names":
+                return _names(given, place, self.choices)
+            case "address":
+                if "@" in (url := text_in(given, place)):
+                    raise SettingsError(f"{place} must not carry a user name or a password.")
+                return url
+            case "choice":
+                if (chosen := text_in(given, place)) not in self.choices:
+                    raise SettingsError(f"{place} must be one of {', '.join(self.choices)}.")
+                return chosen
+            case _:
+                return text_in(given, place)
+
+
+def text_in(given: object, place: str) -> str:
+    """Return a text.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if not isinstance(given, str):
+        raise SettingsError(f"{place} must be text in quotes.")
+    return given
+
+
+def _switch(given: object, place: str) -> bool:
+    word = str(given).lower() if isinstance(given, str | bool) else ""
+    if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise SettingsError(f"{place} must be true or false.")
+    return word in ("1", "true", "yes", "on")
+
+
+def _number(given: object, place: str, wanted: str) -> int:
+    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 12:
+        return int(given)
+    if type(given) is int and given >= 0:
+        return given
+    raise SettingsError(f"{place} must be {wanted}.")
+
+
+def _cents_range(given: object, place: str) -> tuple[int, int]:
+    """Return the least and the most of a range in cents; one number is both."""
+    matched = _CENTS_RANGE.fullmatch(str(given)) if isinstance(given, str) or type(given) is int else None
+    lowest, highest = (int(matched[1]), int(matched[2] or matched[1])) if matched else (1, 0)
+    if lowest > highest:
+        raise SettingsError(f"{place} must be cents, such as 100, or the least and the most, such as 50-100.")
+    return lowest, highest
+
+
+def _listed(given: object, place: str, wanted: str) -> list[str]:
+    """Return the words of a list, or those that commas separate."""
+    listed = given.split(",") if isinstance(given, str) else given
+    if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
+        raise SettingsError(f"{place} must be {wanted}.")
+    return [word.strip() for word in cast(list[str], listed)]
+
+
+def _names(given: object, place: str, known: tuple[str, ...]) -> frozenset[str]:
+    """Return some of the known names, at least one."""
+    chosen = frozenset(_listed(given, place, f"names, such as {known[-1]}")) - {""}
+    if not chosen:
+        raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")
+    for name in sorted(chosen - set(known)):
+        raise SettingsError(
+            f"{place} names a tool that does not exist: {name[:60]!r}.{did_you_mean(name, known)}",
+            f"The tools are {', '.join(known)}.",
+        )
+    return chosen
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known name nearest to an unknown one, or an empty text."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 # In the order in which `doctor` shows them.

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -77,3 +78,35 @@ def selects_a_variation(character: str) -> bool:
     """Say whether a character only changes the look of the character before it (Unicode, chapter 23.4)."""
     # There are 256 of them, one for each byte, so a row of them can spell a hidden message.
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+
+
+def blotted(text: str, private: Sequence[str]) -> str:
+    """Return a text without the private parts, in any case. No foreign text is used as a regular expression."""
+    for part in map(_folded, private):
+        folded, start, kept = _folded(text), 0, list[str]()
+        while (found := folded.find(part, start)) >= 0:
+            kept += [text[start:found], "[...]"]
+            start = found + len(part)
+        text = "".join([*kept, text[start:]])
+    return text
+
+
+def _folded(text: str) -> str:
+    """Return a text in lower case and of the same length, so that places in both texts agree."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def bounded_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return codes and numbers unchanged, and texts cleaned and cut."""
+    return {plain(name, 40): _bounded(value) for name, value in list(facts.items())[:12]}
+
+
+def _bounded(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_bounded(item) for item in cast(Sequence[object], value)[:5]]
+    return plain(value, 200)

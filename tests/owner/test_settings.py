@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.configuration import read_config
-from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings, warnings_about
+from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings, read_config, warnings_about
 
 PLANTED = "zn_live_planted_5a1e"
 

@@ -77,8 +77,9 @@ async def test_a_yes_on_the_page_buys_it_and_shows_what_became_of_it(
         later = await person.look()
     assert "Buy from amazon.com? $51.00 at most" in before
     assert answer.status_code == 200
-    assert "Ordered This was practice with a test key: nothing is really bought" in after
-    assert "no money moves. The retailer has the order. Paid: $41.00" in later
+    assert "Ordered Practice with a test key: no real money, no real goods." in after
+    assert "no real goods. The retailer has the order. Paid: $41.00" in later
+    assert "Total at the retailer $40.00 Zinc's fee $1.00 Paid in all $41.00" in later
     assert len(zinc.posts) == 1
     assert question.said.startswith("The page where the user decides is open in their browser")
 
@@ -372,7 +373,7 @@ async def test_practice_and_real_orders_under_one_key_are_two_questions(
             assert zinc.posts == []
             await person.look("/approve/")
             shown = words((await person.decide("yes")).text)
-            assert "This was practice with a test key: nothing is really bought" in shown
+            assert "Practice with a test key: no real money, no real goods." in shown
             assert [post["max_price"] for post in map(body_of, zinc.posts)] == [500]
             both = await owner.look("/approve/")
             assert "Buy for at most $241.00" in both

@@ -9,6 +9,7 @@ import click
 
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.watch import entry_of
+from zinc_mcp.cli.orders_on_screen import show_view, view_of
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.consent.question import Question
@@ -21,7 +22,6 @@ from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.ending import ending_of
 from zinc_mcp.wiring import open_process
 
 WAIT_SECONDS = 25
@@ -44,7 +44,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         raise OrderNotFoundError("No order with this key waits.", owner_step=f"{command('orders')} lists them.")
     if not asked:
         click.echo("This order does not wait for an answer.")
-        _show_ending(entry)
+        _show_outcome(entry)
         return
     for each in asked:
         try:
@@ -60,7 +60,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         if yes and not _typed_yes(question):
             click.echo("Nothing was bought; the question still stands.")
             sys.exit(1)
-        _show_ending(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin))
+        _show_outcome(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin))
 
 
 def _decide_with_pin(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
@@ -117,10 +117,10 @@ def _typed_yes(question: Question) -> bool:
     return False
 
 
-def _show_ending(entry: Entry) -> None:
-    ending = ending_of(entry)
-    show_line(f"{ending.title}. {' '.join(ending.sentences)}")
-    if not ending.final:
+def _show_outcome(entry: Entry) -> None:
+    view = view_of(entry)
+    show_view(view)
+    if not view.is_final:
         show_line("This says how it goes on:")
         show_command("orders", "show", given=[plain(entry.key, 64)])
 

@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from zinc_mcp.cli.screen import columns, show_command, wrapped
 from zinc_mcp.invocation import started_with
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.order import PRICE_LABELS
 
 PRODUCTS = "https://zinc.com/shop/products"
 ADDRESS = {
@@ -180,15 +181,14 @@ def _payment(home: Path, key: str) -> bool:
 
 
 def _show_payment(order: Facts) -> None:
-    price = cast(Facts, order.get("price") or {})
     _line("Outcome", order.get("outcome"))
-    for name, label in (
-        ("held_cents", "Taken up front"),
-        ("paid_cents", "It really cost"),
-        ("expected_back_cents", "Should come back"),
-    ):
-        if isinstance(cents := price.get(name), int):
-            _line(label, printed(cents))
+    _show_price(order, held="Taken up front", paid="It really cost", expected_back="Should come back")
+
+
+def _show_price(order: Facts, **labels: str) -> None:
+    price = cast(Facts, order.get("price") or {})
+    for name, label in labels.items():
+        _line(label, cast(Facts, price.get("printed") or {}).get(name))
 
 
 def _show(order: Facts) -> None:
@@ -199,19 +199,7 @@ def _show(order: Facts) -> None:
         _line("Item", f"{item.get('quantity', 1)} x {item.get('title') or item.get('url')} ({item.get('status')})")
     ship_to = cast(Facts, order.get("ship_to") or {})
     _line("Ship to", ", ".join(str(ship_to[name]) for name in ("name", "city", "country") if ship_to.get(name)))
-    price = cast(Facts, order.get("price") or {})
-    currency = str(price.get("currency") or "USD")
-    for name, label in (
-        ("subtotal_cents", "Subtotal"),
-        ("tax_cents", "Tax"),
-        ("shipping_cents", "Shipping"),
-        ("total_cents", "Total at the retailer"),
-        ("zinc_fee_cents", "Zinc's fee"),
-        ("paid_cents", "Paid in all"),
-        ("max_price_cents", "Ceiling that was given"),
-    ):
-        if isinstance(cents := price.get(name), int):
-            _line(label, printed(cents, currency))
+    _show_price(order, **PRICE_LABELS, max_price="Ceiling that was given")
     for parcel in cast(list[Facts], order.get("tracking") or []):
         _line("Parcel", f"{parcel.get('carrier')} {parcel.get('number')}: {parcel.get('status')}")
         for checkpoint in cast(list[Facts], parcel.get("checkpoints") or []):

@@ -2,23 +2,22 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 import click
-from pydantic import ValidationError
 
 from zinc_mcp.cli.screen import columns, show_command, show_line, wrapped
-from zinc_mcp.consent.question import Question, paid_by, quoted
+from zinc_mcp.consent.approval import asked_question
+from zinc_mcp.consent.question import paid_by
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry, Event
-from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD, told_of
-from zinc_mcp.spending.doubts import why_in_doubt
+from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD
+from zinc_mcp.process import Answer
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.ending import ending_of
-from zinc_mcp.zinc.product_urls.reading import read_product_url
-from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
+from zinc_mcp.views.order import OrderView, order_view
 
 _HEADER = ("Opened (UTC offset)", "Money", "State", "Amount", "Items", "Key", "Order")
 _MOST_ITEMS = 3
@@ -37,35 +36,14 @@ def show_list(entries: Sequence[Entry]) -> None:
         _show_how_to_answer(entry)
 
 
-def amount_of(entry: Entry) -> str:
-    """Return the amount that an order cost, or the most that it can cost."""
-    told = told_of(entry)
-    if told.paid_cents is not None:
-        return printed(told.paid_cents)
-    if told.up_front_cents is not None and entry.state in NOT_BOUGHT:
-        return f"{printed(told.up_front_cents)} up front, {printed(told.refunded_cents or 0)} back"
-    return f"up to {printed(told.held_cents)}"
+def view_of(entry: Entry) -> OrderView:
+    """Return the view of an order as the journal has it."""
+    return order_view(Answer(entry), "person", mode=entry.mode, now=time.time())
 
 
-def items_of(entry: Entry) -> list[str]:
-    """Return one line for each product that was ordered; none if `orders purge` has deleted them.
-
-    A line has the title if Zinc knew it when the person was asked.
-    """
-    question = kept_question(entry)
-    if question is not None:
-        return [_product_line(line.quantity, line.product_id, line.host, line.title) for line in question.lines]
-    items = entry.facts.get("items")
-    rows = cast(list[object], items) if isinstance(items, list) else []
-    return [_product_line_of_row(cast(Mapping[str, Any], row)) for row in rows if isinstance(row, Mapping)]
-
-
-def kept_question(entry: Entry) -> Question | None:
-    """Return the question that a person was asked, whether answered or not; None if the journal has none."""
-    try:
-        return Question.model_validate((entry.consent or {}).get("question"))
-    except ValidationError:
-        return None
+def show_view(view: OrderView) -> None:
+    """Print how an order stands and what its owner can do."""
+    show_line(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])), "")
 
 
 def when(at: float, *, exact: bool = False) -> str:
@@ -83,17 +61,27 @@ def _show_for_a_person(entries: Sequence[Entry]) -> None:
     opened, state = len(when(0)), max(len(entry.state) for entry in entries)
     click.echo(f"{_HEADER[0].ljust(opened)}  {'State'.ljust(state)}  Amount")
     for entry in entries:
-        practice = "" if entry.mode == "live" else f" ({entry.mode})"
-        first = f"{when(entry.opened_at)}  {entry.state.ljust(state)}  {amount_of(entry)}{practice}"
-        named = items_of(entry)
+        view = view_of(entry)
+        practice = "" if view.mode == "live" else f" ({view.mode})"
+        first = f"{when(entry.opened_at)}  {view.outcome.ljust(state)}  {_amount(view)}{practice}"
+        named = [item.words for item in view.items]
         more = [f"and {len(named) - _MOST_ITEMS} more"] if len(named) > _MOST_ITEMS else []
-        beneath = [*(named[:_MOST_ITEMS] or [plain(entry.facts.get("retailer", ""), 40)]), *more]
-        beneath.append(f"key {plain(entry.key, 64)}")
-        if entry.order_id:
-            beneath.append(f"order {plain(entry.order_id, 64)}")
+        beneath = [*(named[:_MOST_ITEMS] or [view.retailer or ""]), *more, f"key {plain(entry.key, 64)}"]
+        if view.order_id:
+            beneath.append(f"order {view.order_id}")
         for line in (*wrapped(first, columns(), "  "), *_indented(beneath)):
             click.echo(line)
         show_waiting(entry)
+
+
+def _amount(view: OrderView) -> str:
+    """Return the amount that an order cost, or the most that it can cost."""
+    amounts = view.price.printed if view.price else {}
+    if "paid" in amounts:
+        return amounts["paid"]
+    if "paid_up_front" in amounts and view.outcome in NOT_BOUGHT:
+        return f"{amounts['paid_up_front']} up front, {amounts.get('refunded', printed(0))} back"
+    return f"up to {amounts.get('held')}"
 
 
 def _show_how_to_answer(entry: Entry) -> None:
@@ -106,38 +94,21 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
+    view = view_of(entry)
     return (
         when(entry.opened_at),
-        entry.mode,
-        entry.state,
-        amount_of(entry),
-        "; ".join(items_of(entry)) or plain(entry.facts.get("retailer", ""), 40),
+        view.mode,
+        view.outcome,
+        _amount(view),
+        "; ".join(item.words for item in view.items) or view.retailer or "",
         plain(entry.key, 64),
-        plain(entry.order_id or "", 64),
+        view.order_id or "",
     )
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _product_line_of_row(row: Mapping[str, Any]) -> str:
-    url = str(row.get("url", ""))
-    try:
-        address = read_product_url(url)
-    except ProductUrlError:
-        return f"{_quantity(row.get('quantity'))} x {plain(url, 80)}"
-    return _product_line(_quantity(row.get("quantity")), address.product_id, address.host, None)
-
-
-def _product_line(quantity: int, product_id: str | None, host: str, title: str | None) -> str:
-    product = f"product {plain(product_id, 60)}" if product_id else "a product"
-    return f"{quantity} x {quoted(plain(title, 80)) if title else product} at {plain(host, 60)}"
-
-
-def _quantity(value: object) -> int:
-    return value if type(value) is int else 1
 
 
 _LABEL_COLUMNS = 14
@@ -159,47 +130,48 @@ def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = 
 
     `shares_its_key`: other entries have the same key, so a printed command also names the mode and the caller.
     """
-    ending = ending_of(entry)
-    show_line(f"{ending.title}. {' '.join(ending.sentences)}", "")
+    view = view_of(entry)
+    show_view(view)
     show_waiting(entry)
     click.echo("")
-    for label, value in _facts(entry):
+    for label, value in _facts(entry, view):
         _show_fact(label, value)
     click.echo("\nWhat happened")
     for event in events:
         detail = ", ".join(f"{_label(name)}: {_readable(value)}" for name, value in event.detail.items())
         what = f"{plain(event.what)} ({detail})" if detail else plain(event.what)
         show_line(f"  {when(event.at, exact=True)}  {event.state:<9}  {what}")
-    if entry.state in ("unknown", "paid_no_order"):
+    if view.outcome in ("unknown", "paid_no_order"):
         _show_last_word(entry, shares_its_key=shares_its_key)
 
 
 def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
-    sent = "It was sent and never answered." if entry.state == "unknown" else "It was paid, and no order is known."
-    if why_in_doubt(entry) is not None:
-        sent = "Nobody but you can end this."
     key = [plain(entry.key, 64)]
     whose = ["--mode", entry.mode, "--caller", plain(entry.caller, 64)] if shares_its_key else []
     click.echo("")
-    show_line(f"{sent} If you know that it was bought (ID is Zinc's order id):")
+    show_line("If you know that it was bought (ID is Zinc's order id):")
     show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)
     show_line("If you know that it was not:")
     show_command("orders", "resolve", "--not-bought", options=whose, given=key)
 
 
-def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
+def _facts(entry: Entry, view: OrderView) -> Iterator[tuple[str, str]]:
     yield "Key", plain(entry.key, 64)
-    yield "Order", plain(entry.order_id or "none yet", 64)
-    yield "State", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")
-    for number, item in enumerate(items_of(entry)):
-        yield "" if number else "Items", item
-    yield from _addresses(entry)
-    yield from _ship_to(entry.facts.get("ship_to"))
-    yield "Money", amount_of(entry) + ("" if entry.mode == "live" else f", practice ({entry.mode})")
+    yield "Order", view.order_id or "none yet"
+    yield "State", view.outcome + (f" (Zinc says {view.status})" if view.status else "")
+    for number, item in enumerate(view.items):
+        yield "" if number else "Items", item.words
+    yield from (("", item.url or "") for item in view.items)
+    if (place := view.ship_to) is not None:
+        saved = f"your saved address {place.saved}" if place.saved else None
+        yield "Ship to", ", ".join(filter(None, (saved, place.name, place.city, place.country)))
+    yield "Money", _amount(view) + ("" if view.mode == "live" else f", practice ({view.mode})")
     yield "Limits", f"{printed(entry.counts_cents)} counts against them"
-    question = kept_question(entry)
+    question = asked_question(entry)
     yield "Paid", f"{question.paid if question else paid_by(entry.rail)} (rail {entry.rail})"
-    yield from _payment(entry.facts.get("payment"))
+    for name, value in (view.payment or {}).items():
+        cents = name.endswith("_cents")
+        yield _label(name.removesuffix("_cents")).capitalize(), _cents(value) if cents else _readable(value)
     if OWNERS_WORD in entry.facts:
         yield "Came back", f"{_cents(entry.facts[OWNERS_WORD])} in all, as you said"
     yield "Asked", _consent(entry)
@@ -218,35 +190,6 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
             yield "Code", plain(reason, 60)
     if entry.body is None:
         yield "Forgotten", "what was ordered and where it went (purge)"
-
-
-def _addresses(entry: Entry) -> Iterator[tuple[str, str]]:
-    question, items = kept_question(entry), entry.facts.get("items")
-    rows = [line.url for line in question.lines] if question is not None else _urls(items)
-    for url in rows:
-        yield "", plain(url, 2100)
-
-
-def _urls(items: object) -> list[str]:
-    rows = cast(list[object], items) if isinstance(items, list) else []
-    return [str(cast(Mapping[str, Any], row).get("url", "")) for row in rows if isinstance(row, Mapping)]
-
-
-def _ship_to(place: object) -> Iterator[tuple[str, str]]:
-    if not isinstance(place, Mapping):
-        return
-    parts = cast(Mapping[str, Any], place)
-    named = [plain(parts[name], 80) for name in ("name", "city", "country") if parts.get(name)]
-    saved = [f"your saved address {plain(parts['saved'], 64)}"] if parts.get("saved") else []
-    yield "Ship to", ", ".join([*saved, *named])
-
-
-def _payment(payment: object) -> Iterator[tuple[str, str]]:
-    if not isinstance(payment, Mapping):
-        return
-    for name, value in cast(Mapping[str, Any], payment).items():
-        cents = name.endswith("_cents")
-        yield _label(name.removesuffix("_cents")).capitalize(), _cents(value) if cents else _readable(value)
 
 
 def _consent(entry: Entry) -> str:

@@ -33,10 +33,10 @@ BELOW = "below approve_above"
 
 
 def question_of(entry: Entry) -> Question | None:
-    """Return the question that an entry waits for an answer to, or None when it waits for none.
+    """Return the question that an entry waits for an answer to; None if it waits for none.
 
     Raises:
-        UnreadableEntryError: it waits for an answer, and what was asked cannot be read.
+        UnreadableEntryError: it waits for an answer, and the question cannot be read.
     """
     return None if reference_of(entry) is None else kept_question(entry)
 
@@ -47,20 +47,27 @@ def kept_question(entry: Entry) -> Question:
     Raises:
         UnreadableEntryError: there is none that can be read.
     """
+    if (question := asked_question(entry)) is None:
+        raise UnreadableEntryError(entry.id, "consent, question")
+    return question
+
+
+def asked_question(entry: Entry) -> Question | None:
+    """Return the question that a person was asked, answered or not; None if the entry holds none."""
     try:
         return Question.model_validate((entry.consent or {}).get("question"))
     except ValidationError:
-        raise UnreadableEntryError(entry.id, "consent, question") from None
+        return None
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:
-    """Return how long the question of an entry still stands."""
+    """Return for how long the question of an entry can still be answered."""
     until: float | None = (entry.consent or {}).get("until")
     return max(0, int((until or now) - now))
 
 
 def is_approved(entry: Entry) -> bool:
-    """Say whether a person has said yes and nobody has sent it yet."""
+    """Say whether a person said yes and no process has sent the order yet."""
     decision = (entry.consent or {}).get("decision")
     return entry.state == "waiting" and decision is not None and bool(decision.get("yes"))
 

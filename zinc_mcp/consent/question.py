@@ -1,7 +1,7 @@
-"""What a person is asked before money is spent: the whole order, frozen in the entry, the same on every road.
+"""The question before money is spent. It shows the whole order, is frozen in the entry, and is the same everywhere.
 
-It is built by walking what would be sent, so that nothing is sent that is not in the question, and nothing in it is
-cut. Words of others stand in fields of their own, between quotes that they cannot close.
+It is built from all fields that would be sent, so that nothing is sent that it does not show, and none of it is cut.
+Foreign words are in fields of their own, in quotes that they cannot close.
 """
 
 import hashlib
@@ -20,80 +20,80 @@ from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 DIALOGUE_CHARACTERS = 24_000
-"""The longest question that is asked in a host's dialogue; a longer one is asked on the page or in a terminal."""
+"""The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""
 MOST_BYTES = 256 * 1024
-"""The longest question there is. What does not fit is refused before anything is asked."""
+"""The longest question. An order that needs a longer one is refused, and nobody is asked."""
 
 Labelled = tuple[str, str]
 
 
 class Line(BaseModel):
-    """One product of the question. `price_cents` is the listed price of one piece, where Zinc could tell."""
+    """One product of the question. `price_cents` is the listed price of one piece, if Zinc knows it."""
 
     model_config = ConfigDict(frozen=True)
 
     host: str
     url: str
-    """The address as it would be sent, byte for byte."""
+    """The product's address as it would be sent, byte for byte."""
     product_id: str | None = None
-    """The product's number in this shop, where the address names one."""
+    """The product's number in this shop, if the address names one."""
     quantity: int
     options: Sequence[Labelled] = ()
-    """Everything else that is sent about this product."""
+    """All other fields of this product that would be sent."""
     title: str | None = None
     seller: str | None = None
     price_cents: int | None = None
 
 
 class Question(BaseModel):
-    """What a yes would allow, and nothing beyond it. Money is US cents."""
+    """The question. A yes allows what it shows and no more. Money is US cents."""
 
     model_config = ConfigDict(frozen=True)
 
     retailer: str
     lines: Sequence[Line]
     ship_to: Sequence[str]
-    """The address as lines; name, city and country when it is a saved one."""
+    """The address as lines; of a saved address only name, city and country."""
     ship_to_whole: Sequence[str]
     """The whole address as it would be sent."""
     saved_as: str | None = None
-    """The name the owner saved the address under; None when the caller gave the address."""
+    """The name of the saved address; None if the caller gave the address."""
     rail: RailName
     mode: Mode
     ceiling_cents: int
     fee_cents: int
-    """The highest fee that may come on top of the ceiling."""
+    """The highest fee that may be added to the ceiling."""
     left_day_cents: int | None
-    """What the limit of 24 hours has left once this is bought."""
+    """The amount that the limit of 24 hours has left after this order."""
     left_month_cents: int | None = None
     left_orders_day: int | None = None
     extras: Sequence[Labelled] = ()
-    """Everything else that would be sent."""
+    """All other fields that would be sent."""
     twin: str | None = None
-    """When the same was ordered before: how that order stands."""
+    """The state of an earlier order for the same, if there is one."""
     near: Sequence[str] = ()
-    """Earlier orders for the same address that hold one of these products."""
+    """Earlier orders of one of these products for the same address."""
     notes: Sequence[str] = ()
-    """What else a person should know before they decide."""
+    """Other things that a person should know before they decide."""
     look_up_cents: int = 0
     charged_to_customer: bool = False
-    """Stripe Connect: the card of somebody else's customer pays, with a markup on top."""
+    """Stripe Connect: the card of the owner's customer pays, with a markup added."""
 
     @property
     def paid(self) -> str:
-        """How it is paid, in words."""
+        """The way of paying, in words."""
         if self.charged_to_customer:
             return "by your customer's card, with your markup on top, which no limit here sees"
         return paid_by(self.rail)
 
     @property
     def most_cents(self) -> int:
-        """The most a yes may debit."""
+        """The most that may be debited after a yes."""
         return self.ceiling_cents + self.fee_cents
 
     @property
     def limits_left(self) -> Sequence[str]:
-        """What the owner's limits still admit once this is bought, in words."""
+        """The amounts that the owner's limits have left after this order, in words."""
         left = [
             f"{printed(cents)} in {period}"
             for cents, period in ((self.left_day_cents, "24 hours"), (self.left_month_cents, "30 days"))
@@ -106,15 +106,15 @@ class Question(BaseModel):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What a person should weigh before a yes: earlier orders like this one, and other notes."""
+        """Warnings before a yes: earlier orders like this one, and other notes."""
         said = [] if self.twin is None else [f"The same was ordered before: {self.twin}. A yes buys it a second time."]
         said += [f"Part of this was ordered before: {each}." for each in self.near]
         return [*said, *self.notes]
 
     def text(self) -> str:
-        """Return the whole question as plain lines, for a host's dialogue or a terminal; nothing is cut.
+        """Return the whole question as plain lines, for a host's dialogue or a terminal. Nothing is cut.
 
-        Words of others stand in quotes that they cannot close, one field to a line.
+        Foreign words are in quotes that they cannot close, one field on each line.
         """
         said = [f"Buy from {self.retailer} for at most {printed(self.most_cents)}?{PRACTICE.get(self.mode, '')}"]
         said += self.warnings
@@ -144,17 +144,17 @@ _BREAKS = str.maketrans({"\r": None, "\n": "\u23ce"})
 
 
 def visible(text: str) -> str:
-    """Return text on one line; where it breaks into lines, a sign stands that shows it."""
+    """Return a text on one line. A sign stands in the place of each line break."""
     return text.translate(_BREAKS)
 
 
 def quoted(text: str) -> str:
-    """Return words of others in quotes that nothing in them can end."""
+    """Return foreign words in quotes that they cannot close."""
     return f"“{visible(text).translate(_OUR_QUOTES)}”"
 
 
 def describe(line: Line, number: int | None = None) -> list[str]:
-    """Return one product as lines: what and where, its address as it is sent, what Zinc says, what is chosen."""
+    """Return a product as lines: number and shop, the address as it is sent, Zinc's words, and the chosen options."""
     which = f"product {line.product_id}" if line.product_id else "the product"
     head = f"{line.quantity} of {which} at {line.host}"
     said = [head if number is None else f"{number}. {head}", f"  {line.url}"]
@@ -167,7 +167,7 @@ def describe(line: Line, number: int | None = None) -> list[str]:
 
 
 def paid_by(rail: RailName) -> str:
-    """Say in words how a rail pays."""
+    """Return in words how a rail pays."""
     return "from the Zinc balance" if rail == "account" else "by the payment wallet"
 
 
@@ -187,10 +187,10 @@ def question_about(
     notes: Sequence[str] = (),
     look_up_cents: int = 0,
 ) -> Question:
-    """Make the question for an order; `products` is what Zinc could tell about each line.
+    """Return the question about an order. `products` holds Zinc's answer about each line, if there is one.
 
     Raises:
-        RefusedError: `order_too_large`, it is longer than a person is ever asked.
+        RefusedError: `order_too_large`: the question is longer than the longest that is asked.
     """
     rest = order.to_wire()
     lines = [
@@ -236,10 +236,10 @@ def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
     ]
     known = product if product is not None and product.status == "completed" else None
     address = read_product_url(url)
-    # What a page shows is its own offer: not that of another seller or variant that the address picks.
+    # Zinc shows the page's own offer, not that of another seller or variant that the address chooses.
     offered = known if known and not (address.chooses_seller or address.chooses_variant) else None
     return Line(
-        # The host in ASCII, so that a look-alike in another script shows as the punycode it is.
+        # The host in ASCII: a look-alike in another script is shown as punycode.
         host=address.host,
         url=url,
         product_id=address.product_id,
@@ -287,7 +287,7 @@ _LABELS = {
     "condition_in": "Only in condition",
     "condition_not_in": "Never in condition",
 }
-"""How fields are called before a person; one that is not here is called by its own name."""
+"""The names of fields for a person. A field that is not here keeps its own name."""
 
 
 _CONDITIONS = {
@@ -307,11 +307,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "payment.margin.type": {"flat": "in cents", "percent": "in per cent"},
     **{f"fulfillment.{name}": {"best_effort": "yes"} for name in ("gift", "items", "quantity")},
 }
-"""What stands before a person for the words of Zinc's fields that know only a few; each has words of its own."""
+"""The words for a person in place of the values of those fields that know only a few values."""
 
 
 def in_words(path: str, value: str) -> str:
-    """Return what a person reads for a value: fields that know only a few values have words for each."""
+    """Return the words for a value of a field that knows only a few values; any other value as it is."""
     return _WORDS.get(path, {}).get(value, value)
 
 
@@ -322,7 +322,7 @@ def _label(path: str) -> str:
 
 
 def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
-    """Walk what would be sent: each text, number and switch with the way to it; rows of a list share theirs."""
+    """Yield each text, number and switch that would be sent, with its path. The rows of a list share a path."""
     if isinstance(value, Mapping) and value:
         for name, part in cast(Mapping[str, object], value).items():
             yield from _leaves(part, f"{path}.{name}" if path else name)
@@ -336,13 +336,13 @@ def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
 def digest_of(
     question: Question, body: bytes, *, mode: Mode, rail: RailName, origin: str, payer: str, most_cents: int
 ) -> str:
-    """Return the digest that a yes is bound to: what is shown, what would be sent, where, how, by whom, for how much.
+    """Return the digest that a yes is bound to. It is over all that a person sees and all that would be sent.
 
     Args:
-        question: what the person sees, as it is frozen in the entry.
+        question: the question as it is frozen in the entry.
         body: the exact bytes that would be sent.
-        mode: whether real money moves.
-        rail: how it is paid.
+        mode: the mode of the order.
+        rail: the way it is paid.
         origin: Zinc's origin.
         payer: the fingerprint of the API key, or of the wallet.
         most_cents: the most that may be debited, Zinc's highest fee included.

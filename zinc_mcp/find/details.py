@@ -1,8 +1,8 @@
-"""Looking up what a question is about. With a live key that costs, so it is spending like any other.
+"""Titles and prices of products for a question. With a live key each look-up costs money, so it is spending as well.
 
-Each look-up that costs is an entry of its own kind: reserved under the caller's limits and under `max_lookups_day`,
-settled by Zinc's answer, and remembered for some minutes, by every process on the journal. Where none may be paid for,
-or Zinc cannot tell, the question simply has no title.
+A look-up that costs is an entry of its own kind. It is reserved under the caller's limits and under `max_lookups_day`,
+settled by Zinc's answer, and used again for some minutes by every process on the journal. If no look-up may be paid
+for, or Zinc does not know the product, the question has no title.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ _MAX_TEXT = 500
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What is known of the products of an order, line by line; None is nothing."""
+    """The products of an order, line by line; None if nothing is known."""
 
     products: list[Product | None]
     cost_cents: int
-    """What was paid for it just now."""
+    """The cost of the look-ups that this call made."""
 
 
 async def look_up(process: Process, caller: str, order: OrderCreate, rail: Rail | None, policy: Policy) -> LookedUp:
@@ -55,7 +55,7 @@ async def look_up(process: Process, caller: str, order: OrderCreate, rail: Rail 
         try:
             found, cost_cents = await _for_money(process, caller, rail, policy, wanted)
         except ZincMcpError:
-            pass  # the journal's: whoever asks the question will say so
+            pass  # of the journal, which fails again when the question is written down
     products: list[Product | None] = [None if each is None else found.get(each) for each in named]
     return LookedUp([*products, *[None] * (len(order.products) - len(products))], cost_cents)
 
@@ -116,7 +116,7 @@ async def _asked(process: Process, rail: Rail, named: _Named, entry: Entry) -> P
     """Ask Zinc, and settle what it cost.
 
     Raises:
-        ZincMcpError: Zinc could not tell.
+        ZincMcpError: Zinc gave no answer.
     """
     state: State = "failed"
     what, cost, known = "no answer: it may have cost", LOOK_UP_CENTS, dict[str, Any]()

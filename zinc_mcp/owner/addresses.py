@@ -1,6 +1,6 @@
-"""Addresses the owner saved under a name, so that nobody has to repeat them to a model.
+"""Addresses that the owner saved under names, so that nobody has to repeat them to a model.
 
-They stand in `zinc.toml` or in the journal. Of two with one name, the file's is meant.
+They are in `zinc.toml` or in the journal. If both have an address with one name, the file's is used.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
-from zinc_mcp.owner.configuration import read_config
-from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.settings import Settings, read_config
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.orders import Address
 
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner
 
 Kept = Mapping[str, Mapping[str, Any]]
-"""Addresses as the journal keeps them."""
+"""Addresses by name, as the journal keeps them."""
 
 
 async def find_address(settings: Settings, runner: "Runner", name: str) -> Address:
-    """Return the address saved under `name`; upper and lower case are one where that leaves no choice.
+    """Return the address that is saved under `name`, as `chosen` does.
 
     Raises:
-        InvalidArgumentsError: `unknown_address`, with the names there are.
+        InvalidArgumentsError: `unknown_address`, with the known names.
         RefusedError: as `saved_addresses`.
         JournalError: it is not in the file, and the journal cannot be read.
     """
@@ -44,11 +43,11 @@ async def find_address(settings: Settings, runner: "Runner", name: str) -> Addre
 def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, Address]:
     """Return the addresses under `[addresses.NAME]` in `zinc.toml`, and those of `kept` that have other names.
 
-    One of `kept` that is no address Zinc would take is left out: it stands in nobody's way who means another.
+    An address of `kept` that Zinc would not take is left out, so that the others can be used.
 
     Raises:
-        RefusedError: `settings_invalid`, if one of the file's is not an address Zinc would take. It names the field
-            only.
+        RefusedError: `settings_invalid`: Zinc would not take an address of the file. The sentence names the field, not
+            its value.
     """
     try:
         tables: Mapping[str, Any] = read_config(settings.config).get("addresses", {})
@@ -63,10 +62,10 @@ def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, A
 
 
 def chosen(addresses: Mapping[str, Address], name: str) -> Address:
-    """Return the address that is meant by `name`; upper and lower case are one where that leaves no choice.
+    """Return the address with this name. Upper and lower case may differ if only one name fits then.
 
     Raises:
-        InvalidArgumentsError: `unknown_address`, with the names there are.
+        InvalidArgumentsError: `unknown_address`, with the known names.
     """
     if name in addresses:
         return addresses[name]

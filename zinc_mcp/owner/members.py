@@ -1,8 +1,8 @@
-"""Who may use a team server: names, hashed bearer tokens, and ids that are never used again.
+"""The members of a team server: names, hashed bearer tokens, and ids that are never used again.
 
-Everything of a member (orders, limits, a PIN, sessions) belongs to their *caller*, `name#id` with a random id, not to
-their name: whoever is given the name of a removed member inherits nothing. A member of a file from before there were
-ids is the caller `name`, as in the journal of that time; nobody can become that caller again.
+A member's orders, limits, PIN and sessions belong to their *caller*, which is `name#id` with a random id. They do not
+belong to the name: a new member with the name of a removed one inherits nothing. Members of an old file have no id.
+Such a member is the caller `name`, as in the journal of that time, and nobody else can become that caller.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
 
 _BUSY_SECONDS = 15.0
-"""For how long a change waits for another one, as the journal does."""
+"""How long a change waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAME_IN_CALLER = 47
-"""Characters: the journal has room for 64 in a caller."""
+"""The longest part of a name in a caller, in characters: the journal keeps 64 of a caller."""
 _PREFIX = "zmcp_"
 _MAX_FILE_BYTES = 1024 * 1024
 
@@ -43,7 +43,7 @@ class _Member:
     name: str
     hash: str
     id: str | None = None
-    """None: added before there were ids."""
+    """None: the member was added before there were ids."""
 
     @property
     def caller(self) -> str:
@@ -62,7 +62,7 @@ class Members:
         """Return the hashes by caller.
 
         Raises:
-            SettingsError: if the file cannot be used. Nobody is let in then: a token may just have been taken back.
+            SettingsError: the file cannot be used. Then nobody is let in: a token may just have been taken back.
         """
         try:
             found = self.path.stat()
@@ -79,7 +79,7 @@ class Members:
         return self._hashes
 
     def caller_by(self, token: str) -> str | None:
-        """Return the caller whose token this is, comparing with every hash so that time tells nothing.
+        """Return the caller with this token. It is compared with every hash, so that the time it takes tells nothing.
 
         Raises:
             SettingsError: as `known`.
@@ -96,31 +96,31 @@ def list_members(path: Path) -> list[str]:
     """Return the members' names, sorted.
 
     Raises:
-        SettingsError: if the file cannot be used.
+        SettingsError: the file cannot be used.
     """
-    return sorted(_read(path)) if path.exists() else []
+    return list(members_callers(path))
 
 
 def members_callers(path: Path) -> dict[str, str]:
     """Return each member's caller by name, in the order of the names.
 
     Raises:
-        SettingsError: if the file cannot be used.
+        SettingsError: the file cannot be used.
     """
     return {name: member.caller for name, member in sorted(_read(path).items())} if path.exists() else {}
 
 
 def name_of(caller: str) -> str:
-    """Return the name of a caller, as people are shown it."""
+    """Return the name of a caller, for people to read."""
     return caller.partition("#")[0]
 
 
 def add_member(path: Path, name: str) -> str:
-    """Add a member, with an id of their own, and return the token, which is kept as a hash only.
+    """Add a member with a new id, and return their token. Only its hash is kept.
 
     Raises:
-        RefusedError: if the name cannot be used or is taken.
-        SettingsError: if the file cannot be used.
+        RefusedError: the name cannot be used, or is taken.
+        SettingsError: the file cannot be used.
     """
     if not _NAME.fullmatch(name) or name == LOCAL:
         raise RefusedError(
@@ -141,10 +141,10 @@ def add_member(path: Path, name: str) -> str:
 
 
 def remove_member(path: Path, name: str) -> str | None:
-    """Remove a member, whose token stops working at once; return the caller they were, None when there was none.
+    """Remove a member, so that their token stops working at once. Return their caller; None if there was no member.
 
     Raises:
-        SettingsError: if the file cannot be used.
+        SettingsError: the file cannot be used.
     """
     with _changing(path) as members:
         removed = members.pop(name, None)
@@ -180,7 +180,7 @@ def _read(path: Path) -> dict[str, _Member]:
 
 
 def _member(name: str, kept: Any) -> _Member | None:
-    """Return one entry of the file: `{"id": id, "hash": hash}`, or the hash alone as it was before there were ids."""
+    """Return a member from the file: `{"id": id, "hash": hash}`, or the hash alone, as before there were ids."""
     if not _NAME.fullmatch(name) or name == LOCAL:
         return None
     if isinstance(kept, str):
@@ -196,7 +196,7 @@ def _member(name: str, kept: Any) -> _Member | None:
 
 @contextmanager
 def _changing(path: Path) -> Generator[dict[str, _Member]]:
-    """Give the members to change and write them back whole, one process at a time."""
+    """Give the members to change, then write all of them back, one process at a time."""
     make_folder(path.parent)
     with _alone(path):
         members = _read(path) if path.exists() else {}
@@ -208,7 +208,7 @@ def _changing(path: Path) -> Generator[dict[str, _Member]]:
 
 @contextmanager
 def _alone(path: Path) -> Generator[None]:
-    # Two changes at once must not lose one: a removal that is lost lets somebody in.
+    # Of two changes at once none may be lost: a lost removal would let somebody in.
     try:
         import fcntl
     except ImportError:  # Windows has no advisory locks of this kind; a team server does not run there

@@ -1,4 +1,4 @@
-"""What the owner allows: limits, retailers, places and ways to pay, read anew for each decision."""
+"""The owner's policy: limits, retailers, countries and ways to pay. It is read again for each decision."""
 
 import os
 import re
@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.invocation import command, environment_value
+from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
 from zinc_mcp.journal.twin import order_of
-from zinc_mcp.known_settings import Approval, Setting, settings_of
-from zinc_mcp.owner.configuration import read_config
-from zinc_mcp.owner.settings import Settings
+from zinc_mcp.known_settings import Approval, settings_of
+from zinc_mcp.owner.settings import Reader, Settings, read_config
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.place_tables import ALPHA_2
@@ -30,24 +29,24 @@ _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
 class Policy(BaseModel):
-    """The `[policy]` table after the environment had its word. Money is US cents."""
+    """The `[policy]` table, with the variables that override it. Money is US cents."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     approval: Approval | None = None
-    """None: nobody chose a mode, which is not the same as having chosen `auto`."""
+    """None: no mode was chosen. Then practice asks nobody; with `auto` it does."""
     approve_above: Limit | None = None
-    """A person is asked from this amount on; None asks always."""
+    """A person is asked above this amount; None: always."""
     max_order: Limit = 25_000
     max_day: Limit = 50_000
     max_month: Limit | None = None
     max_orders_day: Limit | None = None
-    """How many orders in 24 hours that count: one that was refused, or gave back all of its money, does not."""
+    """The most orders in 24 hours. An order that was refused, or gave back all of its money, does not count."""
     max_unproved: Limit | None = None
-    """What may have been paid up front by wallet, ended with nothing bought, and not be proved to have come back; None
-    is as much as `max_day`. Above it the agent rail stops until the owner says what came back."""
+    """The most that wallets may have paid up front for orders that bought nothing, while its return is unproved. None
+    is as much as `max_day`. Above it the agent rail stops until the owner says how much came back."""
     max_lookups_day: Limit = 100
-    """What looking products up for a question may cost in 24 hours."""
+    """The most that look-ups of products for questions may cost in 24 hours."""
     retailers_allowed: tuple[str, ...] | None = None
     retailers_blocked: tuple[str, ...] = ()
     countries: tuple[str, ...] | None = None
@@ -55,13 +54,13 @@ class Policy(BaseModel):
     rails: tuple[RailName, ...] | None = None
     repeat: Literal["ask", "allow"] = "ask"
     connect: Switch = False
-    """Stripe Connect: the money of somebody else's customer."""
+    """Whether Stripe Connect is allowed, by which the owner's customer pays."""
     retailer_accounts: Switch = False
     paid_notifications: Switch = False
 
     @property
     def most_unproved(self) -> int:
-        """What `max_unproved` comes to."""
+        """The amount of `max_unproved`, or its default."""
         return self.max_day if self.max_unproved is None else self.max_unproved
 
     @field_validator("retailers_allowed", "retailers_blocked")
@@ -80,16 +79,16 @@ class Policy(BaseModel):
 
 
 def read_policy(settings: Settings, environ: Mapping[str, str] | None = None) -> Policy:
-    """Return what holds now. Of two limits, one in the file and one in the environment, the lower holds.
+    """Return the policy that holds now. Of a limit in the file and one in the environment the lower holds.
 
     Raises:
-        RefusedError: `policy_invalid`, if the file or a variable cannot be understood. Nothing may be bought then.
+        RefusedError: `policy_invalid`: the file or a variable cannot be understood. Then nothing may be bought.
     """
     return _in_force(settings, environ).policy
 
 
 def policy_sources(settings: Settings, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
-    """Say for each key of the policy where its value comes from: `default`, the file, or a variable.
+    """Return the source of each key of the policy: `default`, the file, or a variable.
 
     Raises:
         RefusedError: as `read_policy`.
@@ -100,15 +99,15 @@ def policy_sources(settings: Settings, environ: Mapping[str, str] | None = None)
 def objection(
     policy: Policy, order: OrderCreate, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
 ) -> RefusedError | None:
-    """Say why this order may not be placed, as far as that can be told without the journal.
+    """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
 
     Args:
-        policy: what the owner allows.
-        order: the order, checked.
-        rail: how it would be paid.
+        policy: the owner's policy.
+        order: the order.
+        rail: the way it would be paid.
         mode: live, test or sandbox.
-        saved: whether the shipping address is one the owner saved.
-        fee_cents: what Zinc adds to `max_price`.
+        saved: whether the shipping address is one that the owner saved.
+        fee_cents: the fee that Zinc adds to `max_price`.
     """
     return (
         _wrong_rail(policy, rail)
@@ -125,10 +124,10 @@ def limits_of(policy: Policy) -> Limits:
 
 
 def admitted(policy: Policy, entry: Entry) -> Limits:
-    """Check an entry that is going to be sent against the whole policy, and return the rolling limits.
+    """Check an entry, before it is sent, against the whole policy, and return the rolling limits.
 
     Raises:
-        RefusedError: what the policy does not allow any more.
+        RefusedError: the policy does not allow it any more.
     """
     refusal = objection(
         policy,
@@ -153,7 +152,7 @@ _Stamp = tuple[int, int, int]
 _read_files: dict[Path, tuple[_Stamp, Mapping[str, Any]]] = {}
 _NO_TABLE: Mapping[str, Any] = {}
 _in_force_before: dict[Path, tuple[Mapping[str, Any], list[str | None], _InForce]] = {}
-"""What a table of a file and the variables came to: asked for several times an order, and mostly the same."""
+"""The last policy by file, for the same table and variables: it is asked for several times an order."""
 
 
 def _in_force(settings: Settings, environ: Mapping[str, str] | None) -> _InForce:
@@ -172,14 +171,17 @@ def _combined(settings: Settings, environment: Mapping[str, str], table: Mapping
     given = _validated(table, settings.config)
     sources = {key: settings.config.name if key in table else "default" for key in Policy.model_fields}
     changed: dict[str, Any] = {}
+    reader = Reader(environment, settings.config, {})
     for setting in _SETTINGS:
-        value = environment_value(environment, setting.variable)
-        if value is None:
+        try:
+            wanted: Any = reader.value(setting)
+        except SettingsError as error:
+            raise _invalid(error.summary) from error
+        if wanted is None:
             continue
-        wanted = _choice(value, setting) if setting.choices else _limit(value, setting.variable)
         if isinstance(wanted, str) or setting.name not in table or wanted < getattr(given, setting.name):
             changed[setting.name] = wanted
-            sources[setting.name] = f"environment {setting.variable}"
+            sources[setting.name] = reader.sources[setting.name]
     return _InForce(given.model_copy(update=changed), sources)
 
 
@@ -227,19 +229,6 @@ def _validated(table: Mapping[str, Any], config: Path) -> Policy:
         raise _invalid(f"{config}: `{key}` under [policy]: {wrong[:1].lower()}{wrong[1:]}.") from None
 
 
-def _choice(value: str, setting: Setting) -> str:
-    if value not in setting.choices:
-        *others, last = setting.choices
-        raise _invalid(f"environment {setting.variable} must be {', '.join(others)} or {last}.")
-    return value
-
-
-def _limit(value: str, variable: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 12):
-        raise _invalid(f"environment {variable} must be whole US cents, such as 25000 for $250.00.")
-    return int(value)
-
-
 def _invalid(summary: str) -> RefusedError:
     return RefusedError(
         f"The owner's policy cannot be used, so no order is placed. {summary}",
@@ -265,7 +254,7 @@ def _wrong_rail(policy: Policy, rail: RailName) -> RefusedError | None:
 def _wrong_retailer(policy: Policy, order: OrderCreate) -> RefusedError | None:
     addresses = [read_product_url(product.url) for product in order.products]
     for host, shop in sorted({(address.host, address.shop_host) for address in addresses}):
-        # An alias below the shop's own host is named as the patterns say; one of another domain counts as the shop.
+        # A host below the shop's own is compared as it is; an alias in another domain also counts as the shop.
         names = {host} if host.endswith(f".{shop}") else {host, shop}
         if any(
             _matches(pattern.removeprefix("*."), name, below=True)
@@ -305,7 +294,7 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
 
 
 def _unlimited_spending(policy: Policy, order: OrderCreate) -> RefusedError | None:
-    """Refuse the fields whose cost no limit of ours sees, unless the owner has allowed them."""
+    """Refuse fields that cost money outside our limits, unless the owner has allowed them."""
     for allowed, used, name, key in (
         (policy.connect, order.payment is not None and order.payment.mode == "connect", "payment.mode", "connect"),
         (
@@ -354,7 +343,7 @@ def _too_much(policy: Policy, order: OrderCreate, fee_cents: int) -> RefusedErro
 
 
 def _pattern(pattern: str) -> str:
-    """Return a host pattern in the one spelling that hosts are compared in."""
+    """Return a host pattern as hosts are spelt where they are compared."""
     stars = "*." if pattern.startswith("*.") else ""
     try:
         host = ascii_host(pattern.strip().removeprefix("*."))

@@ -1,7 +1,10 @@
-"""What the owner configured: one file, `zinc.toml`, and environment variables that override it."""
+"""What the owner configured: environment variables, and one file, `zinc.toml`, which they override."""
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -10,38 +13,38 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.known_settings import Setting, settings_of
-from zinc_mcp.owner.configuration import (
-    InsecureFileError,
-    Reader,
-    check_owners_alone,
-    check_variables,
-    path_of,
-    read_config,
-    unfilled,
-)
-from zinc_mcp.private_files import readable_by_others
+from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
+from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of, text_in
+from zinc_mcp.private_files import readable_by_others, writable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
 
 DEFAULT_API_URL = "https://api.zinc.com"
 
+_TOP_LEVEL = frozenset({"policy", "addresses"}.union(*(each.keys for each in settings_of("general", "wallet"))))
+_OWN_VARIABLES = frozenset(name for each in SETTINGS for name in each.variables if name.startswith("ZINC_MCP_"))
+_OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
+"""The placeholder that a bundle's host leaves for an optional setting (MCPB, "user_config"). It is no mistake."""
+_POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
+_MAX_FILE_BYTES = 1024 * 1024
+_MAX_SECRET_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one process was configured with. Holds secrets; no `repr` of it shows one."""
+    """The settings of one process. It holds secrets; its `repr` shows none."""
 
     home: Path
     config: Path
-    """Where `zinc.toml` is, or would be."""
+    """The path of `zinc.toml`, whether the file exists or not."""
     api_key: SecretStr | None = None
     api_url: str = DEFAULT_API_URL
     sandbox: bool = False
     journal: SecretStr | None = None
-    """A SQLAlchemy URL (it may hold a password), or None for SQLite in the home."""
+    """A SQLAlchemy URL, which may hold a password; None for SQLite in the home."""
     tools: frozenset[str] | None = None
-    """The only tools to list and to call, or None for all."""
+    """The only tools to list and to call; None for all."""
     wallet: str | None = None
-    """Which payment wallet pays for `place_agent_order`, or None for none."""
+    """The payment wallet that pays for `place_agent_order`; None for none."""
     tempo_private_key: SecretStr | None = None
     tempo_root_account: str | None = None
     """The account that an access key signs for."""
@@ -51,7 +54,7 @@ class Settings:
     stripe_payment_method: str | None = None
     wallet_command: str | None = field(default=None, repr=False)
     wallet_methods: tuple[str, ...] = ()
-    """What the command can pay."""
+    """The payment methods that the command can pay."""
     wallet_recipients: tuple[str, ...] = ()
     """The only recipients to pay; empty for any."""
     wallet_fees: tuple[int, int] | None = None
@@ -61,17 +64,17 @@ class Settings:
     proxy: SecretStr | None = None
     """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Where each setting came from, in words; never a value."""
+    """The place that each setting was read from, in words; never its value."""
     unfilled: tuple[str, ...] = ()
     """The settings that hold a host's placeholder instead of a value."""
     wallet_trouble: tuple[str, str] | None = None
-    """What is wrong with a setting of the payment wallet, and what to do about it: then there is no wallet."""
+    """The mistake in a setting of the payment wallet, and what to do about it. With a mistake there is no wallet."""
     readable: tuple[Path, ...] = ()
     """Files that hold a secret and that other users of this machine can read."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
-        """Say whose money an order would spend: nobody's twice, the owner's once."""
+        """Whose money an order spends: nobody's in the sandbox and with a test key, else the owner's."""
         if self.sandbox:
             return "sandbox"
         if self.api_key is not None and self.api_key.get_secret_value().startswith("zn_test_"):
@@ -94,14 +97,15 @@ class Settings:
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and `zinc.toml`.
 
+    A mistake in a setting of the payment wallet is kept in `Settings.wallet_trouble`: all else works without a wallet.
+
     Raises:
-        SettingsError: if a key is unknown, a value has the wrong type, a file cannot be read, or others can write to
-            one, to the home, or to a folder on the way. What is wrong with the payment wallet alone is kept
-            (`Settings.wallet_trouble`): everything else works without one.
+        SettingsError: a key or variable is unknown, a value has the wrong type, a file cannot be read, or other users
+            can write to a file, to the home, or to a folder above them.
     """
     environment = os.environ if environ is None else environ
-    check_variables(environment)
-    named = {place: path_of(environment, place.variable) for place in settings_of("place")}
+    _check_variables(environment)
+    named = {place: _path_of(environment, place.variable) for place in settings_of("place")}
     home, config = named.values()
     if config is not None and not config.is_file():
         # Going on without it would drop the owner's limits without a word.
@@ -111,44 +115,31 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     home = home or _default_home()
     config = config or home / "zinc.toml"
-    check_owners_alone(home, "home folder")
+    _check_owners_alone(home, "home folder")
     document = read_config(config)
     reader = Reader(environment, config, document)
     reader.sources |= {each.name: f"environment {each.variable}" if path else "default" for each, path in named.items()}
-    wallet, trouble = _wallet(reader)
+    wallet, trouble = dict[str, Any](), None
+    try:
+        wallet = reader.values("wallet")
+    except InsecureFileError:
+        raise
+    except SettingsError as error:
+        trouble = (error.summary, error.next_step)
     return Settings(
         home=home,
         config=config,
         **wallet,
         wallet_trouble=trouble,
-        **_values(reader, settings_of("general")),
+        **reader.values("general"),
         sources=MappingProxyType(reader.sources),
-        unfilled=unfilled(environment, document, config.name),
+        unfilled=_unfilled(environment, document, config.name),
         readable=tuple(path for path in dict.fromkeys(reader.secret_files) if readable_by_others(path)),
     )
 
 
-def _values(reader: Reader, settings: Iterable[Setting]) -> dict[str, Any]:
-    """Return what is set; the others keep their defaults."""
-    found = {
-        each.name: reader.secret(each, _OBJECTIONS[each.kind]) if each.is_secret else reader.value(each)
-        for each in settings
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _wallet(reader: Reader) -> tuple[dict[str, Any], tuple[str, str] | None]:
-    """Read what is set about the payment wallet; nothing of it, and why, where some of it is wrong."""
-    try:
-        return _values(reader, settings_of("wallet")), None
-    except InsecureFileError:
-        raise
-    except SettingsError as error:
-        return {}, (error.summary, error.next_step)
-
-
 def warnings_about(settings: Settings) -> tuple[str, ...]:
-    """Return what to tell whoever starts the program about its settings, a line each."""
+    """Return warnings about the settings for the person who starts the program, a line each."""
     told = [
         f"{place} holds a placeholder that was not filled in, so it counts as not set." for place in settings.unfilled
     ]
@@ -158,21 +149,146 @@ def warnings_about(settings: Settings) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _default_home() -> Path:
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the parsed file, or an empty mapping if there is none.
+
+    Raises:
+        SettingsError: it cannot be read, others can write to it, it is not TOML, or it has an unknown top-level key.
+    """
+    _check_owners_alone(path, "configuration")
     try:
-        return Path.home() / ".zinc-mcp"
-    except RuntimeError as error:
-        raise SettingsError("This user has no home folder.", "Set ZINC_MCP_HOME to a folder of its own.") from error
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError(f"{path} is larger than 1 MB, which no configuration is.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror or 'input/output error'}).") from error
+    try:
+        document = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text.", "Save it as UTF-8 and start again.") from None
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the parser's sentence may quote the line, and the line may hold a key.
+        place = _POSITION.search(str(error))
+        raise SettingsError(
+            f"{path} is not valid TOML{f' ({place[0]})' if place else ''}.", "Correct that line and start again."
+        ) from None
+    for key in document:
+        if key not in _TOP_LEVEL:
+            raise SettingsError(
+                f"{path}: unknown key `{key}`.{did_you_mean(key, _TOP_LEVEL)}",
+                "Correct or remove the key. Limits belong under [policy].",
+            )
+    for table in ("policy", "addresses"):
+        if not isinstance(document.get(table, {}), dict):
+            raise SettingsError(f"{path}: `{table}` must be a table, written as [{table}].")
+    return document
 
 
-def _header_value(key: str) -> str | None:
+class InsecureFileError(SettingsError):
+    """Others can write to a file of the owner, so nothing in it is believed."""
+
+
+def _check_owners_alone(path: Path, what: str) -> None:
+    """Check that nobody else can change the file or folder at a path.
+
+    Raises:
+        InsecureFileError: others can write to it, or to a folder above it.
+    """
+    others = writable_by_others(path)
+    if others is not None:
+        raise InsecureFileError(
+            f"Other users of this machine can write to {others}, and so change what this program takes for its {what}.",
+            f"Take that right from them: chmod go-w {shlex.quote(str(others))}. Then look at what is in it.",
+        )
+
+
+class Reader:
+    """Looks each setting up, first in the environment, then in the file, and notes where it was found.
+
+    Its methods raise SettingsError for a wrong value. The sentence names the place and never the value.
+    """
+
+    def __init__(self, environ: Mapping[str, str], config: Path, document: Mapping[str, Any]) -> None:
+        self._environ = environ
+        self._config = config
+        self._document = document
+        self.sources: dict[str, str] = {}
+        holds_secrets = any(isinstance(document.get(each.name), str) for each in SETTINGS if each.is_secret)
+        self.secret_files: list[Path] = [config] if holds_secrets or "addresses" in document else []
+        """The files that nobody else should read."""
+
+    def values(self, part: str) -> dict[str, Any]:
+        """Return the settings of a part that are set; the others keep their defaults."""
+        found = {each.name: self._secret(each) if each.is_secret else self.value(each) for each in settings_of(part)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def value(self, setting: Setting) -> object:
+        """Return a setting's value, of the type of its kind; None if it is not set."""
+        found = self._environment(setting.variable) or self._file(setting.name)
+        self.sources[setting.name] = found[1] if found else "default"
+        return None if found is None else setting.value_of(*found)
+
+    def _secret(self, setting: Setting) -> SecretStr | None:
+        """Return a secret from its variable, from the file that a variable names, or from one of its keys."""
+        self.sources[setting.name] = "default"
+        for look, names in ((self._environment, setting.variables), (self._file, setting.keys)):
+            given, named = map(look, names)
+            if given is not None and named is not None:
+                raise SettingsError(f"{given[1]} and {named[1]} are both set.", "Keep one of them.")
+            found = given or named
+            if found is None:
+                continue
+            value, place = text_in(*found), found[1]
+            secret = self._read_secret(value, place) if named else value.strip()
+            if objection := _OBJECTIONS[setting.kind](secret):
+                raise SettingsError(f"{place} {objection}.")
+            self.sources[setting.name] = place
+            return SecretStr(secret)
+        return None
+
+    def _read_secret(self, value: str, place: str) -> str:
+        # The path is not repeated: an owner who sets KEY_FILE to the key itself must not find the key in a log.
+        try:
+            path = self._config.parent / Path(value).expanduser()
+            if writable_by_others(path) is not None:
+                raise InsecureFileError(
+                    f"Other users of this machine can write to the file that {place} names, or to a folder it lies in.",
+                    "Take that right from them (chmod go-w), and make sure that it holds your own secret.",
+                )
+            if path.stat().st_size > _MAX_SECRET_BYTES:
+                raise SettingsError(f"The file that {place} names is too large to hold a secret.")
+            secret = path.read_text(encoding="utf-8-sig").strip()
+        except OSError as error:
+            reason = error.strerror or "input/output error"
+            raise SettingsError(f"The file that {place} names cannot be read ({reason}).") from None
+        except (UnicodeDecodeError, RuntimeError, ValueError):
+            raise SettingsError(f"The file that {place} names is not text.") from None
+        if not secret:
+            raise SettingsError(f"The file that {place} names is empty.")
+        self.secret_files.append(path)
+        return secret
+
+    def _environment(self, name: str) -> tuple[object, str] | None:
+        value = environment_value(self._environ, name)
+        return None if value is None else (value, f"environment {name}")
+
+    def _file(self, key: str) -> tuple[object, str] | None:
+        value = self._document.get(key)
+        if value is None or (isinstance(value, str) and is_unset(value.strip())):
+            return None
+        return (value.strip() if isinstance(value, str) else value), f"{self._config.name} {key}"
+
+
+def _objection_to_key(key: str) -> str | None:
     # It travels in an HTTP header, where a line break or a foreign letter has no place.
     if any(not 33 <= ord(character) <= 126 for character in key):
         return "holds spaces or characters that no key has"
     return None
 
 
-def _proxy_address(address: str) -> str | None:
+def _objection_to_proxy(address: str) -> str | None:
     if address in (ENVIRONMENT, NONE):
         return None
     try:
@@ -182,10 +298,57 @@ def _proxy_address(address: str) -> str | None:
     return None
 
 
-def _database_url(url: str) -> str | None:
+def _objection_to_database(url: str) -> str | None:
     if not url.startswith(("sqlite:", "sqlite+", "postgresql:", "postgresql+")) or "://" not in url:
         return "must be an address such as postgresql://user:password@host/name"
     return None
 
 
-_OBJECTIONS = {"key": _header_value, "database": _database_url, "proxy": _proxy_address}
+_OBJECTIONS: Mapping[str, Callable[[str], str | None]] = {
+    "key": _objection_to_key,
+    "database": _objection_to_database,
+    "proxy": _objection_to_proxy,
+}
+
+
+def _unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str) -> tuple[str, ...]:
+    """Return the settings, in words, that hold a placeholder which a host did not fill in. Each counts as not set."""
+    given: dict[str, object] = {
+        f"environment {name}": value for name, value in sorted(environ.items()) if name.startswith("ZINC_")
+    }
+    given |= {f"{file} {key}": value for key, value in document.items()}
+    return tuple(
+        place
+        for place, value in given.items()
+        if isinstance(value, str)
+        and UNFILLED.fullmatch(value.strip()) is not None
+        and _OPTIONAL.fullmatch(value.strip()) is None
+    )
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse an unknown variable with our prefix. If a mistyped limit were ignored, the limit would not hold."""
+    for name in environ:
+        if name.startswith("ZINC_MCP_") and name not in _OWN_VARIABLES:
+            raise SettingsError(
+                f"The environment variable {name} is not one of ours.{did_you_mean(name, _OWN_VARIABLES)}",
+                "Correct or remove it.",
+            )
+
+
+def _path_of(environ: Mapping[str, str], name: str) -> Path | None:
+    """Return the absolute path that a variable names, or None if it is not set."""
+    value = environment_value(environ, name)
+    if value is None:
+        return None
+    try:
+        return Path(os.path.abspath(Path(value).expanduser()))
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(f"environment {name} is not a usable path.") from error
+
+
+def _default_home() -> Path:
+    try:
+        return Path.home() / ".zinc-mcp"
+    except RuntimeError as error:
+        raise SettingsError("This user has no home folder.", "Set ZINC_MCP_HOME to a folder of its own.") from error

@@ -1,100 +1,36 @@
-"""The view of an order: the models that a tool result shows, and the price among them.
+"""The view of an order: what a tool result, the approval page and the terminal tell about it.
 
-`facts` fills the models, `sentences` adds the summary and the next step.
+`order_view` builds it with its sentences, from the journal's entry and Zinc's last answer.
 """
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from zinc_mcp.journal.entry import Entry, Mode, State
-from zinc_mcp.journal.money import Told, told_of
-from zinc_mcp.spending.doubts import Why
-from zinc_mcp.text import printed
-from zinc_mcp.zinc.prices import PriceComponents
+from zinc_mcp.errors import OrderRejectedError, ZincMcpError
+from zinc_mcp.journal.entry import OPEN, Entry, Mode, State
+from zinc_mcp.journal.money import NOT_BOUGHT
+from zinc_mcp.process import Answer
+from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.text import bounded_facts, plain
+from zinc_mcp.views import parts
+from zinc_mcp.views.parts import View, short
+from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
+from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
-FINAL: frozenset[State] = frozenset(
-    {"placed", "failed", "cancelled", "rejected", "refused", "declined", "paid_no_order"}
-)
-NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
-
-
-class View(BaseModel):
-    """The base of all views. `compact` leaves out fields that are None or empty."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-
-class ItemView(View):
-    title: str | None = None
-    url: str | None = None
-    quantity: int = 1
-    variant: dict[str, str] | None = None
-    status: str | None = None
-    unit_price_cents: int | None = None
-    error: str | None = None
-
-
-class ShipToView(View):
-    name: str | None = None
-    city: str | None = None
-    country: str | None = None
-    saved: str | None = None
-
-
-class PriceView(View):
-    """Amounts in minor units: the retailer's in `currency`, Zinc's fee and everything below it in US cents."""
-
-    currency: str | None = None
-    subtotal_cents: int | None = None
-    tax_cents: int | None = None
-    shipping_cents: int | None = None
-    fees_cents: int | None = None
-    discount_cents: int | None = None
-    total_cents: int | None = None
-    total_in_usd_cents: int | None = None
-    zinc_fee_cents: int | None = None
-    paid_cents: int | None = None
-    paid_up_front_cents: int | None = None
-    """The amount that a payment wallet paid before anything was bought."""
-    refunded_cents: int | None = None
-    """The part of it that is proved to have been refunded."""
-    max_price_cents: int | None = None
-    held_cents: int | None = None
-    expected_back_cents: int | None = None
-    credited_cents: int | None = None
-    doubt: str | None = None
-    """`price_unclear`: Zinc's figures contradict themselves; `above_ceiling`: more was charged than allowed."""
-    printed: dict[str, str] | None = None
-
-
-class CheckpointView(View):
-    time: str | None = None
-    status: str | None = None
-    message: str | None = None
-    place: str | None = None
-
-
-class ParcelView(View):
-    carrier: str | None = None
-    number: str | None = None
-    status: str | None = None
-    estimated_delivery: str | None = None
-    url: str | None = None
-    checkpoints: list[CheckpointView] = []
-    checkpoints_left_out: int | None = None
-
-
-class FailureView(View):
-    code: str | None = None
-    detail_code: str | None = None
-    message: str | None = None
-    url: str | None = None
-    address_reasons: list[str] = []
-    fields: list[dict[str, str]] = []
-    lines: list[dict[str, Any]] = []
-    facts: dict[str, Any] | None = None
+PRICE_LABELS = {
+    "subtotal": "Subtotal",
+    "tax": "Tax",
+    "shipping": "Shipping",
+    "fees": "Fees",
+    "discount": "Discount",
+    "total": "Total at the retailer",
+    "zinc_fee": "Zinc's fee",
+    "paid": "Paid in all",
+}
 
 
 class UnaskedView(View):
@@ -104,7 +40,6 @@ class UnaskedView(View):
     reason: str
     as_of: str
     ago: str | None = None
-    next_step: str = Field("", exclude=True)
 
 
 class RefusalView(View):
@@ -112,52 +47,120 @@ class RefusalView(View):
 
     code: str
     reason: str
-    next_step: str = Field("", exclude=True)
 
 
 class OrderView(View):
-    """One order, as every tool of ours shows it."""
+    """One order, as every reader is shown it."""
 
+    title: str = Field(exclude=True)
+    """The outcome as a heading for a person."""
     outcome: State
-    summary: str = ""
-    next_step: str = ""
-    new_order: bool | None = None
+    summary: str
+    next_step: str
+    """Empty if a person has nothing to do."""
+    new_order: bool | None
     """For a placing call: whether this call opened the order. False: an earlier order is the answer."""
     is_final: bool
-    new_orders: RefusalView | None = None
+    new_orders: RefusalView | None
     """For a placing call that an earlier order answers: why a new one would be refused just now."""
-    unasked: UnaskedView | None = None
-    was_read: bool = Field(False, exclude=True)
-    """Whether the order was read from Zinc during this call. If not, empty fields prove nothing."""
-    decide_at: str | None = None
+    unasked: UnaskedView | None
+    decide_at: str | None
     """How the user can decide about a waiting order."""
-    order_id: str | None = None
-    key: str | None = None
-    status: str | None = None
+    order_id: str | None
+    key: str | None
+    status: str | None
     mode: Mode
-    retailer: str | None = None
-    items: list[ItemView] = []
-    items_left_out: int | None = None
-    left_out: dict[str, int] = {}
+    retailer: str | None
+    items: list[parts.ItemView]
+    items_left_out: int | None
+    left_out: dict[str, int]
     """The number of rows that are not shown, by the name of their list (`tracking`, `returns`, …)."""
-    parcel_statuses: frozenset[str] = Field(frozenset(), exclude=True)
-    """The statuses of all parcels; parcels that were not read are `unknown`."""
-    not_coming: dict[str, list[int]] = {}
+    not_coming: dict[str, list[int]]
     """The numbers, from 1, of items that were cancelled, failed or skipped, by their status."""
-    ship_to: ShipToView | None = None
-    price: PriceView | None = None
-    payment: dict[str, Any] | None = None
+    ship_to: parts.ShipToView | None
+    price: parts.PriceView | None
+    money_may_have_moved: bool = Field(exclude=True)
+    """Whether money has moved or may have moved, and no order is known that accounts for it."""
+    payment: dict[str, Any] | None
     """For an order paid by wallet: method, what was authorised up front, the receipt's reference."""
-    tracking: list[ParcelView] = []
-    estimated_delivery: str | None = None
-    merchant_order_ids: list[str] = []
-    failure: FailureView | None = None
-    why_in_doubt: Why | None = Field(None, exclude=True)
-    """Of an order in doubt: why, where that is not a request that nobody answered."""
-    answered_wrongly: bool | None = None
+    tracking: list[dict[str, Any]]
+    estimated_delivery: str | None
+    merchant_order_ids: list[str]
+    failure: parts.FailureView | None
+    answered_wrongly: bool | None
     """Zinc answered with an order that is not the one that was sent."""
-    concessions: list[dict[str, Any]] = []
-    returns: list[dict[str, Any]] = []
+    concessions: list[dict[str, Any]]
+    returns: list[dict[str, Any]]
+
+    @property
+    def breakdown(self) -> list[tuple[str, str]]:
+        """The parts of the price as a person reads them, each with its label; none until the total is known."""
+        amounts = self.price.printed if self.price else {}
+        if "total" not in amounts:
+            return []
+        return [(label, amounts[name]) for name, label in PRICE_LABELS.items() if name in amounts]
+
+
+def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide_at: str | None = None) -> OrderView:
+    """Return the view of an order.
+
+    Args:
+        answer: the journal's entry, what Zinc showed of the order, and what this call adds to them.
+        reader: who is told: a model after a placing call or a look-up, or a person, who is shown all items.
+        mode: the mode of this process, for an order without an entry.
+        now: seconds since the epoch.
+        decide_at: where the user can decide about a waiting order.
+    """
+    entry, order = answer.entry, answer.order
+    outcome = entry.state if entry else order.stage if order else "unknown"
+    clean = parts.cleaner_of(order)
+    facts: Mapping[str, Any] = entry.facts if entry else {}
+    items, items_left_out = parts.items(entry, order, clean)
+    if reader == "person" and entry is not None and (whole := parts.whole_items(entry)):
+        items, items_left_out = whole, 0
+    not_coming = parts.not_coming(order)
+    price = parts.price(entry, order)
+    failure = parts.failure(entry, order, clean) if outcome in NOT_BOUGHT else None
+    unasked = None if entry is None or answer.unasked is None else _unasked_view(entry, answer.unasked, now)
+    refusal = answer.refusal
+    mode = entry.mode if entry else mode
+    since = None if unasked is None else f"{unasked.ago} ({unasked.as_of})" if unasked.ago else f"at {unasked.as_of}"
+    title, summary, next_step = sentences(
+        Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
+    )
+    return OrderView(
+        title=title,
+        outcome=outcome,
+        summary=summary,
+        next_step=next_step,
+        new_order=not answer.earlier if reader == "place" else None,
+        is_final=outcome not in OPEN,
+        new_orders=None if refusal is None else RefusalView(code=refusal.code, reason=refusal.summary),
+        unasked=unasked,
+        decide_at=decide_at,
+        order_id=short((order.id if order else None) or (entry.order_id if entry else None), 100),
+        key=entry.key if entry else None,
+        status=short((order.status if order else None) or (entry.status if entry else None), 60),
+        mode=mode,
+        retailer=short(facts.get("retailer") or _retailer(order), 100),
+        items=items,
+        items_left_out=items_left_out or None,
+        left_out=parts.left_out(order, not_coming),
+        not_coming={status: numbers[: parts.MAX_NUMBERS] for status, numbers in not_coming.items()},
+        ship_to=parts.ship_to(facts, order),
+        price=price,
+        money_may_have_moved=may_have_paid(entry, outcome),
+        payment=bounded_facts(facts.get("payment") or {}) or None,
+        tracking=[parts.parcel(each, clean) for each in order.tracking_numbers[: parts.MAX_PARCELS]] if order else [],
+        estimated_delivery=short(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
+        merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[: parts.MAX_MERCHANT_IDS]]
+        if order
+        else [],
+        failure=failure,
+        answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
+        concessions=parts.concessions(order, clean),
+        returns=parts.returns(order),
+    )
 
 
 def compact(view: View) -> dict[str, Any]:
@@ -178,54 +181,23 @@ def _without_empty(parts: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def price_view(entry: Entry | None, order: Order | None, outcome: State) -> PriceView | None:
-    """Return the known prices of an order. Placeholders are left out, not shown as $0.00."""
-    components = order.job_result.price_components if order and order.job_result else None
-    charged = components.charged_cents if components else None
-    told = told_of(entry) if entry else None
-    doubt = told.doubt if told else "price_unclear" if components and components.is_unclear else None
-    currency = (components.currency or "USD").upper()[:3] if components else "USD"
-    cents: dict[str, int | None] = {
-        **(_retailer_cents(components) if components else {}),
-        "total_in_usd_cents": charged if currency != "USD" else None,
-        "zinc_fee_cents": entry.fee_cents if entry else None,
-        "max_price_cents": entry.ceiling_cents if entry else order.max_price if order else None,
-        **(_of_money(told) if told else {}),
-        "credited_cents": (order.credited_cents or None) if order else None,
-    }
-    known = {name: amount for name, amount in cents.items() if amount is not None}
-    if not known:
-        return None
-    as_read = {
-        name.removesuffix("_cents"): printed(amount, currency if name in _IN_CURRENCY else "USD")
-        for name, amount in known.items()
-    }
-    return PriceView(currency=currency if components else None, doubt=doubt, **known, printed=as_read)
+def _retailer(order: Order | None) -> str | None:
+    return retailer_in(order.items[0].url) if order and order.items else None
 
 
-_IN_CURRENCY = frozenset(
-    {"subtotal_cents", "tax_cents", "shipping_cents", "fees_cents", "discount_cents", "total_cents"}
-)
+def _unasked_view(entry: Entry, error: ZincMcpError, now: float) -> UnaskedView:
+    """Return why Zinc could not be asked about an entry, and when the journal's state of it is from."""
+    as_of = datetime.fromtimestamp(entry.updated_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # If Zinc refuses to show an order, it has not rejected the order itself.
+    code = "zinc_unavailable" if isinstance(error, OrderRejectedError) else error.code
+    return UnaskedView(code=code, reason=error.summary, as_of=as_of, ago=_ago(now - entry.updated_at))
 
 
-def _of_money(told: Told) -> dict[str, int | None]:
-    return {
-        "paid_cents": told.paid_cents,
-        "paid_up_front_cents": told.up_front_cents,
-        "refunded_cents": told.refunded_cents,
-        "held_cents": told.held_cents,
-        "expected_back_cents": told.expected_back_cents,
-    }
-
-
-def _retailer_cents(components: PriceComponents) -> dict[str, int | None]:
-    # breakdown_recorded false: "subtotal, tax, shipping zeros are placeholders, do not show $0.00 tax" (SDK 9.18).
-    itemised = components.breakdown_recorded is not False
-    return {
-        "subtotal_cents": components.subtotal if itemised else None,
-        "tax_cents": components.tax if itemised else None,
-        "shipping_cents": components.shipping if itemised else None,
-        "fees_cents": components.fees or None,
-        "discount_cents": components.discount or None,
-        "total_cents": components.total,
-    }
+def _ago(seconds: float) -> str | None:
+    if seconds < 0:
+        return None  # the clock was changed, so only the moment itself can be shown
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "less than a minute ago"

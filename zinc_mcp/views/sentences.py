@@ -1,17 +1,30 @@
-"""The sentences about an order: for a model in a tool result, and for the person who was asked about the order.
+"""The sentences about an order: what happened, and what to do next.
 
-They are our own words with amounts and ids, never foreign text.
+They are our own words with amounts and ids, never foreign text. A model and a person read the same sentences about the
+same facts; to a person they say "you", and a heading stands above them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+from zinc_mcp.consent.approval import is_approved
+from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.text import printed
-from zinc_mcp.views.order import OrderView, UnaskedView
+from zinc_mcp.journal.decision import reference_of
+from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, OPEN, Entry, Mode, State
+from zinc_mcp.journal.money import NOT_BOUGHT
+from zinc_mcp.process import Answer
+from zinc_mcp.spending.doubts import Why, why_in_doubt
+from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.text import plain, printed
+from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
+from zinc_mcp.zinc.responses import Order
 
 Call = Literal["place", "look"]
+Reader = Literal[Call, "person"]
+"""A model after a placing call or a look-up, or a person."""
 
 # Zinc's ids are UUIDs, or 32 hexadecimal digits (v1). Any other id could hold words, so it is shown in its field only.
 # A key is ours, or the model's own.
@@ -19,16 +32,28 @@ _ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
-
-_WRONG_ANSWER = (
-    "WARNING: Zinc answered it with another order, which was not taken for this one; the user should ask Zinc about it."
-)
-
 _PRACTICE = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
     "test": "Practice with a test key: no real money, no real goods.",
 }
+_TITLES: Mapping[State, str] = {
+    "waiting": "Waiting for a decision",
+    "signing": "Being paid",
+    "sending": "Being ordered",
+    "unknown": "Not known yet",
+    "accepted": "Ordered",
+    "placed": "Bought",
+    "failed": "Nothing was bought",
+    "cancelled": "Cancelled",
+    "rejected": "Nothing was bought",
+    "refused": "Nothing was bought",
+    "declined": "Not bought",
+    "paid_no_order": "Paid, and no order is known",
+}
+_DELIVERED = frozenset({"delivered"})
 
+_LATER = "It may work later; ask the user first."
+_FEWER = "Ask the user whether fewer are all right."
 _FAILURES: dict[str, tuple[str, str]] = {
     "max_price_exceeded": (
         "the total came out above max_price",
@@ -43,26 +68,20 @@ _FAILURES: dict[str, tuple[str, str]] = {
         "Give the variant with labels and values exactly as on the page.",
     ),
     "product_variant_unavailable": ("that variant is not to be had", "Ask the user for another variant."),
-    "product_quantity_unavailable": ("there are not enough pieces", "Ask the user whether fewer are all right."),
-    "quantity_limit_exceeded": (
-        "the retailer sells fewer pieces per order",
-        "Ask the user whether fewer are all right.",
-    ),
+    "product_quantity_unavailable": ("there are not enough pieces", _FEWER),
+    "quantity_limit_exceeded": ("the retailer sells fewer pieces per order", _FEWER),
     "shipping_address_invalid": ("the address was not accepted", "Ask the user to check the address."),
-    "shipping_unavailable": (
-        "it cannot be shipped to that address",
-        "Ask the user for another address or product.",
-    ),
+    "shipping_unavailable": ("it cannot be shipped to that address", "Ask the user for another address or product."),
     "gift_option_unavailable": (
         "the retailer has no free gift option",
         'Ask the user whether to order without it, or set fulfillment {"gift": "best_effort"}.',
     ),
     "payment_declined": ("the payment was declined", "Tell the user to check how the order is paid."),
-    "retailer_unavailable": ("the retailer could not be reached", "It may work later; ask the user first."),
-    "retailer_rate_limited": ("the retailer was too busy", "It may work later; ask the user first."),
-    "checkout_failed": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
-    "checkout_blocked": ("the retailer's checkout did not go through", "It may work later; ask the user first."),
-    "add_to_cart_failed": ("the product could not be put in the cart", "It may work later; ask the user first."),
+    "retailer_unavailable": ("the retailer could not be reached", _LATER),
+    "retailer_rate_limited": ("the retailer was too busy", _LATER),
+    "checkout_failed": ("the retailer's checkout did not go through", _LATER),
+    "checkout_blocked": ("the retailer's checkout did not go through", _LATER),
+    "add_to_cart_failed": ("the product could not be put in the cart", _LATER),
     "retailer_not_supported": ("Zinc does not support this retailer", "Find the product at another retailer."),
 }
 """The reason and the next step for each of Zinc's job error types (SDK 2026.10.16, "Error handling")."""
@@ -76,211 +95,275 @@ _ALSO_CALLED = {
 }
 """The names of Zinc's HTTP errors, which its sandbox uses for failed orders as well."""
 
+_STEPS: Mapping[str, str] = {
+    "unknown": "It is looked up again and again, and never sent as a second order.",
+    "placed_before": "Look whether it was bought.",
+    "not_sent": "Look into the payment wallet.",
+    "ending_unclear": "Ask Zinc about it.",
+    "paid_no_order": "Ask Zinc about it, with the key and the payment's reference.",
+}
+"""The next step of a person, by a doubt or an outcome. After other outcomes there is none."""
 
-def add_sentences(view: OrderView, call: Call) -> OrderView:
-    """Return the view with its summary and next step, for a placing call or a look-up."""
-    summary, next_step = _sentences(view)
-    may_have_moved = view.outcome in ("signing", "sending", "unknown") and view.why_in_doubt != "placed_before"
-    if may_have_moved and call == "place":
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the sentences are made from."""
+
+    reader: Reader
+    answer: Answer
+    outcome: State
+    mode: Mode
+    price: PriceView | None
+    failure: FailureView | None
+    not_coming: Mapping[str, Sequence[int]]
+    """The numbers of all items that will not come, by their status."""
+    since: str | None
+    """The time of the last known state, if Zinc could not be asked."""
+    decide_at: str | None
+
+    @property
+    def order(self) -> Order | None:
+        """The order, if it was read from Zinc. If not, its missing parts prove nothing."""
+        return self.answer.order
+
+    @property
+    def doubt(self) -> Why | None:
+        """Why the order is in doubt, if that is not a request that nobody answered."""
+        return None if self.answer.entry is None else why_in_doubt(self.answer.entry)
+
+    @property
+    def handle(self) -> str | None:
+        """The id or key for `get_order`, if it is safe in a sentence."""
+        entry, order = self.answer.entry, self.answer.order
+        order_id = (order.id if order else None) or (entry.order_id if entry else None)
+        for text, form in ((order_id, _ORDER_ID), (entry.key if entry else None, _KEY)):
+            if text and form.fullmatch(text):
+                return text
+        return None
+
+    def amount(self, name: str) -> str | None:
+        """Return an amount of the price as a person reads it."""
+        return self.price.printed.get(name) if self.price else None
+
+
+def sentences(known: Known) -> tuple[str, str, str]:
+    """Return what is told about an order: a heading for a person, what happened, and what to do next."""
+    entry, is_person = known.answer.entry, known.reader == "person"
+    title = _TITLES[known.outcome]
+    summary, next_step = _for_a_model(known)
+    if is_person:
+        title, summary = _for_a_person(known, title, summary)
+        reasons = (known.doubt, known.price.doubt if known.price else None, known.outcome)
+        next_step = next((_STEPS[reason] for reason in reasons if reason is not None and reason in _STEPS), "")
+    if known.reader != "look" and known.outcome != "paid_no_order" and may_have_paid(entry, known.outcome):
         summary = f"{summary} Money may have moved."
-    if view.answered_wrongly:
-        summary = f"{summary} {_WRONG_ANSWER}"
-    before = [_EARLIER] if view.new_order is False else []
-    if view.mode != "live":
-        before.append(_PRACTICE[view.mode])
-    if view.unasked is not None:
-        summary, next_step = _as_last_known(view, view.unasked, summary, next_step)
+    if entry is not None and is_answered_wrongly(entry):
+        summary = (
+            f"{summary} WARNING: Zinc answered it with another order, which was not taken for this one; "
+            f"{'you' if is_person else 'the user'} should ask Zinc about it."
+        )
+    before = [_EARLIER] if known.reader == "place" and known.answer.earlier else []
+    if known.mode != "live" and not (is_person and known.outcome in NOTHING_SENT):
+        before.append(_PRACTICE[known.mode])
+    if known.since is not None and known.answer.unasked is not None:
+        reason = known.answer.unasked.summary
+        summary = f"How the order stands now could not be found out: {reason} As last known {known.since}: {summary}"
+        next_step = next_step if is_person else _after_asking_in_vain(known, known.answer.unasked, next_step)
     after: list[str] = []
-    if view.new_orders is not None:
-        after.append(f"A new order would be refused just now: {view.new_orders.reason}")
-        next_step = f"{next_step} About new orders: {view.new_orders.next_step}"
-    return view.model_copy(update={"summary": " ".join([*before, summary, *after]), "next_step": next_step})
+    if (refusal := known.answer.refusal) is not None:
+        after.append(f"A new order would be refused just now: {refusal.summary}")
+        next_step = f"{next_step} About new orders: {refusal.next_step}"
+    return title, " ".join([*before, summary, *after]), next_step
 
 
-def _as_last_known(view: OrderView, unasked: UnaskedView, summary: str, next_step: str) -> tuple[str, str]:
-    """Return the sentences if Zinc could not be asked about the order: why, and the last known state with its time."""
-    since = f"{unasked.ago} ({unasked.as_of})" if unasked.ago else f"at {unasked.as_of}"
-    summary = f"How the order stands now could not be found out: {unasked.reason} As last known {since}: {summary}"
-    if view.is_final and view.outcome != "placed":
-        return summary, next_step  # no answer of Zinc could change the next step
-    again = "Do not order again. " if view.outcome in ("signing", "sending", "unknown", "paid_no_order") else ""
-    return summary, f"{again}{unasked.next_step}"
+def may_have_paid(entry: Entry | None, outcome: State) -> bool:
+    """Say whether money has moved, or may have moved, while no order is known for it."""
+    placed_before = entry is not None and why_in_doubt(entry) == "placed_before"
+    return outcome in FOREVER and not placed_before
 
 
-def handle_of(view: OrderView) -> str | None:
-    """Return the id or key for `get_order`, if it is safe in a sentence."""
-    for text, form in ((view.order_id, _ORDER_ID), (view.key, _KEY)):
-        if text and form.fullmatch(text):
-            return text
-    return None
+def _after_asking_in_vain(known: Known, unasked: ZincMcpError, next_step: str) -> str:
+    if known.outcome not in OPEN and known.outcome != "placed":
+        return next_step  # no answer of Zinc could change it
+    return f"{'Do not order again. ' if known.outcome in DOUBTFUL else ''}{unasked.next_step}"
 
 
-def _sentences(view: OrderView) -> tuple[str, str]:
-    handle = handle_of(view)
-    order = f"order {handle}" if handle else "the order"
+def _for_a_person(known: Known, title: str, summary: str) -> tuple[str, str]:
+    """Return title and summary where a person is told more than a model, or about themselves."""
+    entry = known.answer.entry
+    if known.outcome == "waiting" and entry is not None:
+        if reference_of(entry) is not None:
+            return title, "Nothing has been sent and nothing was bought."
+        if is_approved(entry):
+            return "Approved", "The answer was yes. It is sent as soon as a server that can pay for it sees that."
+        return "Being prepared", "Nothing has been sent yet."
+    if known.outcome == "declined":
+        summary = "The answer was no. Nothing was sent."
+    problem = (entry.problem if entry else None) or {}
+    why = f" {plain(problem['summary'], 300)}" if known.outcome in NOT_BOUGHT and problem.get("summary") else ""
+    return title, f"{summary}{why}"
+
+
+def _for_a_model(known: Known) -> tuple[str, str]:
+    handle = known.handle
+    order = f"order {handle}" if handle and known.reader != "person" else "the order"
     first_word_up = order[0].upper() + order[1:]
     look = f"get_order with order_id {handle}" if handle else "get_order with its order_id"
-    match view.outcome:
+    match known.outcome:
         case "accepted":
-            most = _amount(view, "held")
+            most = known.amount("held")
             ceiling = f" At most {most} is debited, Zinc's fee included." if most else ""
-            if view.price is not None and view.price.doubt == "ending_unclear":
+            if known.price is not None and known.price.doubt == "ending_unclear":
                 return (
                     f"How {order} ended is unclear: what Zinc says of it contradicts itself.{ceiling}",
                     f"Do not order again. Tell the user to ask Zinc about it; call {look} another day.",
                 )
             return (
-                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}{_not_coming(view)}",
+                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}{_not_coming(known)}",
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
             )
         case "placed":
-            summary = f"The retailer has {order}.{_not_coming(view)}{_cost(view)}{_shipping(view)}"
-            return f"{summary}{_warning(view)}", _after_placing(view, look)
+            parts = (_not_coming(known), _cost(known), _shipping(known), _warning(known))
+            return f"The retailer has {order}.{''.join(parts)}", _after_placing(known, look)
         case "failed":
-            reason, next_step = _failure(view)
-            return f"Nothing was bought: {order} failed because {reason}.{_given_back(view)}", next_step
+            reason, next_step = _failure(known)
+            return f"Nothing was bought: {order} failed because {reason}.{_given_back(known)}", next_step
         case "cancelled":
             return (
-                f"{first_word_up} was cancelled.{_given_back(view)}",
+                f"{first_word_up} was cancelled.{_given_back(known)}",
                 "Tell the user. Order again only if they want that.",
             )
-        case "signing":
-            return (
-                "The payment for the order is being prepared; the order has not been sent with it yet.",
-                f"Do not order again. Call {look} and wait_seconds 25.",
-            )
+        case "signing" | "sending":
+            summary = f"{first_word_up} is on its way to Zinc; no answer yet."
+            if known.outcome == "signing":
+                summary = "The payment for the order is being prepared; the order has not been sent with it yet."
+            return summary, f"Do not order again. Call {look} and wait_seconds 25."
         case "paid_no_order":
+            amount = known.amount("paid_up_front")
             return (
-                f"The payment{_of_up_front(view)} was taken and no order is known for it: money has moved.",
+                f"The payment{f' of {amount}' if amount else ''} was taken and no order is known for it: "
+                "money has moved.",
                 "Do not order again. Tell the user to ask Zinc with the key and the payment's reference; "
-                f"{_details(view)} then says how to settle it here.",
-            )
-        case "sending":
-            return (
-                f"{first_word_up} is on its way to Zinc; no answer yet.",
-                f"Do not order again. Call {look} and wait_seconds 25.",
-            )
-        case "unknown" if view.why_in_doubt == "placed_before":
-            return (
-                "Zinc says that it has had this order before, by the same key, and shows it to nobody here. Nothing "
-                "was paid or sent this time: it may have been bought from another machine, or from a journal that is "
-                "lost.",
-                f"Do not order again. Tell the user to look whether it was bought; {_details(view)} then says how to "
-                "settle it here.",
+                f"{_details(known)} then says how to settle it here.",
             )
         case "unknown":
-            next_step = f"Do not order again. Call {look} and wait_seconds 25 to find out."
-            if view.payment is not None:
-                next_step = (
-                    f"Call {look} and wait_seconds 25 to find out. If it stays unknown, call place_agent_order again "
-                    "with exactly the same arguments: only the same payment is sent again, which never pays twice."
-                )
-            if view.why_in_doubt == "not_sent":
-                return (
-                    "The order was not sent, and it is not known whether the payment wallet has moved money for it.",
-                    f"{next_step} The user can look into the wallet; {_details(view)} then says how to settle it here.",
-                )
-            return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
+            return _in_doubt(known, look)
         case "waiting":
             return (
                 "The order waits for the user's approval; nothing has been sent and nothing was bought.",
-                f"{view.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
+                f"{known.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
             )
         case "rejected":
-            next_step = "Change what failure names, then order again." if _says_why(view) else "Tell the user."
-            return f"Zinc did not accept the order: nothing was bought.{_given_back(view)}", next_step
+            next_step = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
+            return f"Zinc did not accept the order: nothing was bought.{_given_back(known)}", next_step
         case "refused":
-            next_step = "See failure for the reason." if _says_why(view) else "Tell the user."
+            next_step = "See failure for the reason." if _says_why(known) else "Tell the user."
             return "The order was not sent: nothing was bought.", next_step
         case "declined":
             return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
 
 
-def _amount(view: OrderView, name: str) -> str | None:
-    return (view.price.printed or {}).get(name) if view.price else None
+def _in_doubt(known: Known, look: str) -> tuple[str, str]:
+    if known.doubt == "placed_before":
+        return (
+            "Zinc says that it has had this order before, by the same key, and shows it to nobody here. Nothing was "
+            "paid or sent this time: it may have been bought from another machine, or from a journal that is lost.",
+            f"Do not order again. Tell the user to look whether it was bought; {_details(known)} then says how to "
+            "settle it here.",
+        )
+    next_step = f"Do not order again. Call {look} and wait_seconds 25 to find out."
+    if known.answer.entry is not None and known.answer.entry.facts.get("payment"):
+        next_step = (
+            f"Call {look} and wait_seconds 25 to find out. If it stays unknown, call place_agent_order again "
+            "with exactly the same arguments: only the same payment is sent again, which never pays twice."
+        )
+    if known.doubt == "not_sent":
+        return (
+            "The order was not sent, and it is not known whether the payment wallet has moved money for it.",
+            f"{next_step} The user can look into the wallet; {_details(known)} then says how to settle it here.",
+        )
+    return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
 
 
-def _cost(view: OrderView) -> str:
-    price = view.price
-    most = _amount(view, "held")
+def _cost(known: Known) -> str:
+    price, most = known.price, known.amount("held")
     if price is not None and price.doubt in ("price_unclear", "ending_unclear"):
         ceiling = f" {most}, the most it may cost, counts until that is clear." if most else ""
         what = "price" if price.doubt == "price_unclear" else "ending"
         return f" The {what} is unclear: what Zinc says of it contradicts itself.{ceiling}"
     if price is None or price.paid_cents is None:
-        unreported = "The price is not reported yet; at" if view.was_read else "At"
+        unreported = "At" if known.order is None else "The price is not reported yet; at"
         return f" {unreported} most {most} is debited." if most else ""
     back = price.expected_back_cents
     returned = f"; {printed(back)} of what was held comes back" if back else ""
     if back and price.paid_up_front_cents is not None:
         returned = f"; {printed(back)} of what was paid up front should come back, which is not proved yet"
-    return f" Paid: {_amount(view, 'paid')}, Zinc's fee included{returned}."
+    return f" Paid: {known.amount('paid')}, Zinc's fee included{returned}."
 
 
-def _warning(view: OrderView) -> str:
+def _warning(known: Known) -> str:
     """Return a warning if more was charged than was allowed, or an empty text."""
-    price = view.price
-    if price is None or price.doubt != "above_ceiling":
+    if known.price is None or known.price.doubt != "above_ceiling":
         return ""
     return (
-        f" WARNING: that is more than max_price allows ({_amount(view, 'max_price')}, without Zinc's fee). Further "
-        f"orders paid this way are paused until the user has looked into it ({command('resume')})."
+        f" WARNING: that is more than max_price allows ({known.amount('max_price')}, without Zinc's fee). Further "
+        f"orders paid this way are paused until {'you have' if known.reader == 'person' else 'the user has'} looked "
+        f"into it ({command('resume')})."
     )
 
 
-def _given_back(view: OrderView) -> str:
-    price = view.price
+def _given_back(known: Known) -> str:
+    price = known.price
     if price is None:
         return ""
     back = price.expected_back_cents
     if price.paid_up_front_cents is None:
         return f" The {printed(back)} that was held comes back." if back else ""
-    refunded = f"; {_amount(view, 'refunded')} of it has come back" if price.refunded_cents else ""
+    refunded = f"; {known.amount('refunded')} of it has come back" if price.refunded_cents else ""
     due = f"; {printed(back)} should come back, which is not proved" if back else ""
-    return f" {_amount(view, 'paid_up_front')} was paid up front by wallet{refunded}{due}."
+    return f" {known.amount('paid_up_front')} was paid up front by wallet{refunded}{due}."
 
 
-def _of_up_front(view: OrderView) -> str:
-    amount = _amount(view, "paid_up_front")
-    return f" of {amount}" if amount else ""
+def _details(known: Known) -> str:
+    entry = known.answer.entry
+    return command("orders", "show", given=[entry.key]) if entry else command("orders")
 
 
-def _details(view: OrderView) -> str:
-    return command("orders", "show", given=[view.key]) if view.key else command("orders")
-
-
-def _not_coming(view: OrderView) -> str:
+def _not_coming(known: Known) -> str:
     """Return a sentence with the numbers of the items that were cancelled, failed or skipped."""
-    named = [
-        f"{_item_numbers(numbers)} {'was' if len(numbers) == 1 else 'were'} {status}"
-        if status != "failed"
-        else f"{_item_numbers(numbers)} failed"
-        for status, numbers in sorted(view.not_coming.items())
-    ]
-    if not named:
+    if known.order is None or not known.not_coming:
         return ""
-    count = sum(map(len, view.not_coming.values())) + view.left_out.get("not_coming", 0)
-    all_of_them = count >= len(view.items) + (view.items_left_out or 0)
-    more = f", and {left_out} more" if (left_out := view.left_out.get("not_coming")) else ""
+    named = [
+        f"{_item_numbers(numbers)} {'' if status == 'failed' else 'was ' if len(numbers) == 1 else 'were '}{status}"
+        for status, numbers in sorted(known.not_coming.items())
+    ]
+    count = sum(map(len, known.not_coming.values()))
+    all_of_them = count >= len(known.order.items) + known.order.rows_cut.get("items", 0)
+    left_out = sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in known.not_coming.values())
+    more = f", and {left_out} more" if left_out else ""
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
 def _item_numbers(numbers: Sequence[int]) -> str:
-    return f"item{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+    return f"item{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers[:MAX_NUMBERS]))}"
 
 
-def _says_why(view: OrderView) -> bool:
-    failure = view.failure
-    return failure is not None and failure.model_dump(exclude_defaults=True) != {}
+def _says_why(known: Known) -> bool:
+    return known.failure is not None and known.failure.model_dump(exclude_defaults=True) != {}
 
 
-_DELIVERED = frozenset({"delivered"})
+def _parcel_statuses(order: Order | None) -> frozenset[str]:
+    """Return the statuses of all parcels, including those that are not shown. Parcels that were not read: `unknown`."""
+    if order is None:
+        return frozenset()
+    unread = ["unknown"] if "tracking_numbers" in order.rows_cut else []
+    return frozenset([*(parcel.status or "" for parcel in order.tracking_numbers), *unread])
 
 
-def _shipping(view: OrderView) -> str:
-    statuses = view.parcel_statuses
-    if not statuses and not view.was_read:
+def _shipping(known: Known) -> str:
+    if known.order is None:
         return ""
+    statuses = _parcel_statuses(known.order)
     if not statuses:
         return " It has no tracking number yet."
     if statuses == _DELIVERED:
@@ -294,20 +377,19 @@ def _shipping(view: OrderView) -> str:
     return " A tracking number exists; the parcel has not moved yet."
 
 
-def _after_placing(view: OrderView, look: str) -> str:
-    statuses = view.parcel_statuses
-    if statuses == _DELIVERED:
+def _after_placing(known: Known, look: str) -> str:
+    if _parcel_statuses(known.order) == _DELIVERED:
         return "Nothing more to do."
-    if view.price is not None and view.price.doubt == "above_ceiling":
+    if known.price is not None and known.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."
-    if view.new_order is False:
+    if known.reader == "place" and known.answer.earlier:
         return f"Tell the user that it was ordered before. Call {look} for news of the delivery."
     return f"Tell the user. Call {look} another day for news of the delivery."
 
 
-def _failure(view: OrderView) -> tuple[str, str]:
-    code = (view.failure.code if view.failure else None) or ""
-    what = "what failure says" if _says_why(view) else "that no reason was given"
+def _failure(known: Known) -> tuple[str, str]:
+    code = (known.failure.code if known.failure else None) or ""
+    what = "what failure says" if _says_why(known) else "that no reason was given"
     unknown = ("the retailer or Zinc could not carry it out", f"Tell the user {what}.")
     reason, next_step = _FAILURES.get(_ALSO_CALLED.get(code, code), unknown)
     return reason, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."

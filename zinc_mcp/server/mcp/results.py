@@ -19,9 +19,9 @@ from zinc_mcp.errors import (
     ZincMcpError,
 )
 from zinc_mcp.invocation import command
-from zinc_mcp.text import plain
-from zinc_mcp.views.facts import bounded_facts
-from zinc_mcp.views.order import OrderView, View, compact
+from zinc_mcp.text import bounded_facts, plain
+from zinc_mcp.views.order import OrderView, compact
+from zinc_mcp.views.parts import View
 from zinc_mcp.views.sentences import Call
 
 Ending = Literal["refused", "declined", "rejected", "not_sent", "unknown", "not_found", "not_read"]
@@ -94,18 +94,14 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
 
 def in_doubt(view: OrderView) -> CallToolResult:
     """Return the result of a placing call whose order is in doubt: sent and not answered, or bought before."""
-    before = view.why_in_doubt == "placed_before"
+    code = "outcome_unknown" if view.money_may_have_moved else "order_exists"
     return shown(
         ErrorView(
-            code="paid_no_order"
-            if view.outcome == "paid_no_order"
-            else "order_exists"
-            if before
-            else "outcome_unknown",
+            code="paid_no_order" if view.outcome == "paid_no_order" else code,
             outcome="unknown",
             summary=view.summary,
             next_step=view.next_step,
-            money_may_have_moved=not before,
+            money_may_have_moved=view.money_may_have_moved,
             key=view.key,
             order_id=view.order_id,
             facts={"new_order": view.new_order},

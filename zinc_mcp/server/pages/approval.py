@@ -31,11 +31,12 @@ from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
+from zinc_mcp.process import Answer
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.ending import ending_of
+from zinc_mcp.views.order import order_view
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -191,24 +192,27 @@ class _View:
 
     async def _one(self, entry: Entry, waiting: list[Entry], refusal: _Refusal) -> Response:
         others = [each for each in waiting if each.id != entry.id]
+        followed = None
         if question_of(entry) is None:
             # How it ended says why.
-            entry, refusal = await self._followed(entry), replace(refusal, objection=None)
+            followed, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
-        return await self._page([entry], others, refusal)
+        return await self._page([entry], others, refusal, followed)
 
-    async def _page(self, entries: list[Entry], others: list[Entry], refusal: _Refusal) -> Response:
+    async def _page(
+        self, entries: list[Entry], others: list[Entry], refusal: _Refusal, followed: Answer | None = None
+    ) -> Response:
         now = self._process.times.clock()
         asked = await asked_pin(self._process.journal, self._visitor)
         return _sheet(
             "waiting.html",
             403 if refusal.objection is not None else 409 if refusal.closed is not None else 200,
             visit=self._token,
-            parts=[_part(entry, now) for entry in entries],
+            parts=[_part(entry, now, followed) for entry in entries],
             others=[_part(entry, now) for entry in others],
             path=PAGE_PATH,
             pin=asked is not None,
@@ -226,13 +230,13 @@ class _View:
     async def _current(self, entry: Entry) -> Entry:
         return await entry_of(self._process, entry.id, caller=self._visitor) or entry
 
-    async def _followed(self, entry: Entry) -> Entry:
-        """Return an entry brought up to date where Zinc can be asked."""
+    async def _followed(self, entry: Entry) -> Answer:
+        """Return how an order stands, as Zinc says where it can be asked."""
         try:
-            found = (await look(self._process, self._visitor, entry.order_id or entry.key)).entry
+            found = await look(self._process, self._visitor, entry.order_id or entry.key)
         except ZincMcpError:
-            return entry
-        return found if found is not None and found.id == entry.id else entry
+            return Answer(entry)
+        return found if found.entry is not None and found.entry.id == entry.id else Answer(entry)
 
 
 def address_of(base: str, entry_id: int) -> str:
@@ -240,14 +244,15 @@ def address_of(base: str, entry_id: int) -> str:
     return f"{base}{PAGE_PATH}{entry_id}"
 
 
-def _part(entry: Entry, now: float) -> Mapping[str, object]:
-    reference = reference_of(entry)
+def _part(entry: Entry, now: float, followed: Answer | None = None) -> Mapping[str, object]:
+    reference, question = reference_of(entry), question_of(entry)
+    answer = followed or Answer(entry)
     return {
         "entry": entry,
-        "question": question_of(entry),
+        "question": question,
+        "view": None if question else order_view(answer, "person", mode=entry.mode, now=now),
         "about": "" if reference is None else reference.sealed(),
         "seconds": seconds_to_decide(entry, now),
-        "ending": ending_of(entry),
     }
 
 

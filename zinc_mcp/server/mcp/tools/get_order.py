@@ -14,8 +14,7 @@ from zinc_mcp.server.mcp.arguments import input_schema, must_change, normalized,
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.text import plain
-from zinc_mcp.views.facts import order_view, unasked_view
-from zinc_mcp.views.sentences import add_sentences
+from zinc_mcp.views.order import order_view
 
 MAX_WAIT_SECONDS = 25
 SHOWS = {
@@ -63,11 +62,7 @@ def tool(service: Service) -> Tool:
                 answer = await watch.look(
                     process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
                 )
-            view = order_view(answer.entry, answer.order, process.settings.mode)
-            if answer.entry is not None and answer.unasked is not None:
-                unasked = unasked_view(answer.entry, answer.unasked, process.times.clock())
-                view = view.model_copy(update={"unasked": unasked})
-            return shown(add_sentences(view, "look"))
+            return shown(order_view(answer, "look", mode=process.settings.mode, now=process.times.clock()))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:

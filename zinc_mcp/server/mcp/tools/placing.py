@@ -25,9 +25,7 @@ from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import input_schema, invalid_arguments, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, in_doubt, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
-from zinc_mcp.views.facts import order_view
-from zinc_mcp.views.order import RefusalView
-from zinc_mcp.views.sentences import add_sentences
+from zinc_mcp.views.order import order_view
 from zinc_mcp.zinc.orders import Address, OrderCreate
 
 SHOWS = {**ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"}
@@ -130,11 +128,5 @@ class _Saved(BaseModel):
 
 
 def _placed(answer: Answer, process: Process, where: str | None = None) -> CallToolResult:
-    view = order_view(answer.entry, answer.order, process.settings.mode)
-    view = view.model_copy(update={"new_order": not answer.earlier, "decide_at": where})
-    if answer.refusal is not None:
-        refusal = answer.refusal
-        new_orders = RefusalView(code=refusal.code, reason=refusal.summary, next_step=refusal.next_step)
-        view = view.model_copy(update={"new_orders": new_orders})
-    view = add_sentences(view, "place")
+    view = order_view(answer, "place", mode=process.settings.mode, now=process.times.clock(), decide_at=where)
     return in_doubt(view) if view.outcome in ("unknown", "paid_no_order") else shown(view)
