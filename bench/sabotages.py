@@ -150,8 +150,8 @@ BY_CAMPAIGN = (
         "visitors-parameters-count",
         "one product in another spelling is one intention",
         "zinc_mcp/journal/twin.py",
-        "        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()",
-        "        line = canonical([product.url, _variant(product)]).decode()",
+        "        line = canonical([read_product_url(product.url).canonical, _variant(product)])",
+        "        line = canonical([product.url, _variant(product)])",
         _account("slow", "hosts", red=("duplicated",)),
     ),
     Sabotage(
@@ -268,7 +268,7 @@ BY_TESTS = (
     Sabotage(
         "a-lagging-read-undoes-an-ending",
         "a read that lags behind undoes no ending",
-        "zinc_mcp/spending/news.py",
+        "zinc_mcp/spending/outcome.py",
         '    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):',
         "    elif False:",
         _tests(f"{_ORDERING}::test_a_read_that_lags_behind_undoes_no_ending"),

@@ -16,7 +16,7 @@ from zinc_mcp.journal.times import Times
 from zinc_mcp.journal.unwritten import Unwritten
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.rails.rail import Rail
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.responses import Order
 
 Checkpoint = Callable[[str], None]

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
@@ -26,7 +26,7 @@ from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
 from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.times import Times
 from zinc_mcp.journal.unwritten import Unwritten
-from zinc_mcp.owner.policy import Policy, admitted, read_policy
+from zinc_mcp.owner.policy import admitted, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.zinc.client import ZincClient
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
-    from zinc_mcp.rails.rail import Rail
+    from zinc_mcp.rails import Rail
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ async def open_process(
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
     runner = Runner(open_journal)
-    times = Times(clock, clock if uptime is None else lambda: uptime()[1])
+    times = Times(clock, _steady_clock(clock, uptime))
     client = _client(settings, transport, clocks, times)
     rails: dict[RailName, Rail] = {}
     unusable: dict[RailName, ZincMcpError] = {}
@@ -109,9 +109,7 @@ async def open_process(
             payer=_wallet_settings(settings).payer(),
         )
 
-    def policy() -> Policy:
-        return read_policy(settings)
-
+    policy = partial(read_policy, settings)
     try:
         async with anyio.create_task_group() as tasks:
             process = Process(
@@ -151,6 +149,13 @@ async def open_process(
             await client.aclose()
             if wallet is not None:
                 await wallet.aclose()
+
+
+def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable[[], float]:
+    """Return the seconds of a clock that nobody sets; the wall clock where a test sets all clocks there are."""
+    if uptime is None:
+        return clock
+    return time.monotonic if uptime is machine_uptime else lambda: uptime()[1]
 
 
 async def _sweep(process: Process) -> None:

@@ -15,8 +15,8 @@ from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.settlement import nothing_taken
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Process
-from zinc_mcp.rails.rail import Ending, Rail, is_paying
-from zinc_mcp.spending.news import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
+from zinc_mcp.rails import Ending, Rail
+from zinc_mcp.spending.outcome import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
 from zinc_mcp.spending.same_order import as_read, is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
@@ -195,12 +195,14 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
     if entry.state in ("signing", "sending"):
         entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
     ending: Ending = "open"
-    if is_paying(rail):
-        ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    if rail.paying is not None:
+        ending, order = await proven(process, rail.paying, entry)
     else:
         order = await find_landed(process, entry, rail)
     if order is not None:
-        more = {"facts": with_reference(entry, await process.unwritten.payment(entry.id))} if is_paying(rail) else {}
+        more: dict[str, Any] = {}
+        if rail.paying is not None:
+            more["facts"] = with_reference(entry, await process.unwritten.payment(entry.id))
         entry = await apply(process, entry, order, rail, "found at Zinc", **more)
     elif entry.state == "unknown" and ending == "settled":
         what = "paid, and no order is known"
@@ -215,12 +217,12 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
 
 async def _read(process: Process, entry: Entry, order_id: str, rail: Rail) -> Order | None:
     """Read an order; one that was paid by wallet is read with its own key."""
-    if not is_paying(rail):
+    if rail.paying is None:
         return await rail.read(order_id)
     payment = await process.unwritten.payment(entry.id)
     if payment is None or payment.order_key is None:
         return None
-    return await rail.read_paid(order_id, payment.order_key)
+    return await rail.paying.read_paid(order_id, payment.order_key)
 
 
 async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:

@@ -7,17 +7,16 @@ from typing import Any
 
 import anyio
 
-from zinc_mcp.checkout.ask import ask
+from zinc_mcp.checkout.decide import ask
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
-    await_attempt,
     despite,
     despite_the_journal,
     make_room,
     possible_duplicate,
     take_for_answer,
 )
-from zinc_mcp.checkout.send import first_marks, send_marked, start
+from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.approval import BELOW, consent_without_asking
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
@@ -26,9 +25,8 @@ from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.owner.policy import Policy, limits_of, objection
 from zinc_mcp.process import Answer, Attempt, Process
-from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.places.same_place import place_of
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -174,8 +172,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 
 def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     order = intent.order
-    place = place_of(order.shipping_address)
-    twin = twin_digest(intent.caller, order, place)
+    twin = twin_digest(intent.caller, order)
     key = order.idempotency_key
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}
@@ -204,7 +201,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         ceiling_cents=order.max_price,
         fee_cents=fee_cents,
         facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
-        near=near_digests(intent.caller, rail.mode, order, place),
+        near=near_digests(intent.caller, rail.mode, order),
     )
 
 
@@ -227,7 +224,7 @@ async def _opened(
 ) -> Attempt | Entry | Resembling | Standing:
     """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
     limits = limits_of(policy)
-    at_once = consent is not None and not is_paying(rail)
+    at_once = consent is not None and rail.paying is None
 
     def marks() -> Mapping[str, Any]:
         return {**first_marks(process), "consent": dict(consent or {})}

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from zinc_mcp.checkout.look_up import claim, clear_abandoned, refreshed
-from zinc_mcp.checkout.send import may_repeat, start
+from zinc_mcp.checkout.send import await_attempt, may_repeat, start
 from zinc_mcp.consent.approval import ago, question_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import TWIN_FIELD
-from zinc_mcp.process import Answer, Attempt, Process
-from zinc_mcp.rails.rail import Rail
+from zinc_mcp.process import Answer, Process
+from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import must_be, told_key, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -137,23 +137,6 @@ def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool
         return False
 
 
-async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
-    """Wait for an attempt of this process until the deadline, and say how it stands.
-
-    Raises:
-        ZincMcpError: what the attempt ended with.
-    """
-    attempt.wanted += 1
-    try:
-        with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
-            await attempt.done.wait()
-    finally:
-        attempt.wanted -= 1
-    if attempt.error is not None:
-        raise attempt.error
-    return Answer(attempt.entry, attempt.order, earlier=earlier)
-
-
 async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
     """Wait while another process opens or sends an entry, until it has moved on or time is up."""
     while (
@@ -225,9 +208,8 @@ async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
             listed = await rail.find(TWIN_FIELD, draft.twin)
     except (ZincMcpError, TimeoutError):
         return  # a derived key still meets its first use at Zinc
-    wish = wanted(draft)
     for order in listed:
-        if must_be(order, wish):
+        if must_be(order, wanted(draft)):
             await _adopt(process, draft, order)
 
 

@@ -1,13 +1,14 @@
-"""Sending: what is written before the wire, what goes on it, what each answer proves, what is looked up after it.
+"""Sending an order: the writing before the wire, the request, the meaning of each answer, and the look-up after it.
 
-The same for both rails, in a task of the process, which outlives the call that started it. What differs is how an
-order is paid: from a balance that Zinc holds, or by a wallet, whose credential `pay` gets before anything is sent.
+It is the same for both rails, and runs in a task of the process, which outlives the call that started it. The rails
+differ in how an order is paid: from a balance at Zinc, or by a wallet, whose credential `pay` gets before the sending.
 """
 
 import logging
+import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import SecretStr
@@ -25,14 +26,29 @@ from zinc_mcp.errors import (
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.times import APART_SECONDS
-from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
+from zinc_mcp.process import Answer, Attempt, Process
+from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import pay
-from zinc_mcp.spending.doubts import UNSENT_PROBLEM, is_unsent
-from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, leaving, never_left, settle
+from zinc_mcp.spending.outcome import (
+    UNSENT_PROBLEM,
+    about_to_send,
+    accept,
+    check_answer,
+    doubt,
+    doubt_lost_answer,
+    end,
+    hold,
+    is_answered_wrongly,
+    is_unsent,
+    leaving,
+    never_left,
+    settle,
+)
 from zinc_mcp.spending.proof import with_reference
-from zinc_mcp.spending.same_order import is_answered_wrongly, told_loudly
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.agent import AgentRail
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +66,8 @@ async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "send
     """
     attempt = Attempt(entry, left=entry.state in DOUBTFUL)
     with anyio.CancelScope(shield=True):
-        if is_paying(rail) and entry.state == "waiting":
-            attempt.entry = await pay.mark(process, entry, rail, **changes)
+        if rail.paying is not None and entry.state == "waiting":
+            attempt.entry = await pay.mark(process, entry, rail.paying, **changes)
         else:
             attempt.entry = await _marked(process, entry, what, **changes)
         _begin(process, attempt, rail)
@@ -104,13 +120,13 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
     """Pay where that comes first, send, and send the same bytes once more where no answer came and a call waits."""
     try:
         with anyio.CancelScope(shield=True):
-            if is_paying(rail) and not await pay.pay(process, attempt, rail):
+            if rail.paying is not None and not await pay.pay(process, attempt, rail.paying):
                 return
             await _send(process, attempt, rail)
             if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):
                 await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and is_paying(rail):
-                await pay.prove(process, attempt, rail)
+            if attempt.entry.state == "unknown" and rail.paying is not None:
+                await pay.prove(process, attempt, rail.paying)
             if attempt.entry.state == "unknown":
                 await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except JournalError as error:
@@ -151,7 +167,7 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
     attempt.error = None
     first = attempt.entry.attempts == 1
     credential: SecretStr | None = None
-    if is_paying(rail):
+    if rail.paying is not None:
         if attempt.payment is None or not first:
             first, attempt.payment = False, await process.unwritten.payment(attempt.entry.id)
         credential = None if attempt.payment is None else attempt.payment.credential
@@ -162,8 +178,8 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     while await _is_held(process, attempt, rail, first=first):
         with suppress(LeaseOverError):
-            if is_paying(rail) and credential is not None:
-                await _send_with_credential(process, attempt, rail, attempt.entry.body, credential, first=first)
+            if rail.paying is not None and credential is not None:
+                await _send_with_credential(process, attempt, rail.paying, attempt.entry.body, credential, first=first)
             else:
                 await _send_on_balance(process, attempt, rail, attempt.entry.body, first=first)
             return
@@ -176,8 +192,8 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
     except StaleEntryError as stale:
         if not first:
             raise
-        if is_paying(rail):
-            await pay.let_go(process, attempt, rail, stale.current)
+        if rail.paying is not None:
+            await pay.let_go(process, attempt, rail.paying, stale.current)
         else:
             await never_left(process, attempt, stale.current)
         return False
@@ -185,9 +201,9 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
         await _not_sent(process, attempt, rail, error.code, error, first=first)
         return False
     except JournalError as error:
-        if not (first and is_paying(rail)):
+        if not first or rail.paying is None:
             raise
-        await pay.end_unsent(process, attempt, rail, f"not sent: {error.code}", error)
+        await pay.end_unsent(process, attempt, rail.paying, f"not sent: {error.code}", error)
         return False
     if first and _is_old(process, attempt.entry):
         too_late = RefusedError(
@@ -206,10 +222,10 @@ async def _not_sent(
     if not first:
         await doubt(process, attempt, f"{why} before the repeat")
         return
-    if not is_paying(rail):
+    if rail.paying is None:
         await end(process, attempt, "refused", f"{why}: nothing was sent", error)
-    elif rail.signs_only or not isinstance(error, ZincUnreachableError):
-        await pay.end_unsent(process, attempt, rail, f"{why}: nothing was sent", error)
+    elif rail.paying.signs_only or not isinstance(error, ZincUnreachableError):
+        await pay.end_unsent(process, attempt, rail.paying, f"{why}: nothing was sent", error)
     else:  # its wallet may have paid by itself, so that the same credential goes again while it can
         await doubt(process, attempt, f"{why}: nothing was sent", problem=UNSENT_PROBLEM)
 
@@ -237,7 +253,7 @@ async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body:
             await doubt(process, attempt, f"a repeat was rejected: {error.zinc_code}")
     except OrderOutcomeUnknownError as error:
         process.checkpoint("answered")
-        await doubt(process, attempt, f"no answer: {error.facts.get('reason')}", **told_loudly(error))
+        await doubt_lost_answer(process, attempt, f"no answer: {error.facts.get('reason')}", error)
         await _find_landed(process, attempt, rail)
     else:
         process.checkpoint("answered")
@@ -260,7 +276,7 @@ async def _find_landed(
 
 
 async def _send_with_credential(
-    process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr, *, first: bool
+    process: Process, attempt: Attempt, rail: "AgentRail", body: bytes, credential: SecretStr, *, first: bool
 ) -> None:
     try:
         answer = await _answered(process, attempt, rail, body, credential)
@@ -271,7 +287,7 @@ async def _send_with_credential(
     except (OrderRejectedError, OrderOutcomeUnknownError) as error:
         process.checkpoint("answered")
         reason = error.facts.get("zinc_code") or error.facts.get("reason")
-        await doubt(process, attempt, f"no order for the payment: {reason}", **told_loudly(error))
+        await doubt_lost_answer(process, attempt, f"no order for the payment: {reason}", error)
         if isinstance(error, OrderAlreadyExistsError):
             await pay.keep_identifiers(process, attempt, error.identifiers)
         await pay.reopen(process, attempt)
@@ -285,19 +301,14 @@ async def _send_with_credential(
     await accept(process, attempt, rail, order, what, facts=with_reference(attempt.entry, attempt.payment))
 
 
-async def _answered(process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr) -> Order:
-    """Send once. What came with the head of the answer is written down while its body is read, and kept if not."""
+async def _answered(process: Process, attempt: Attempt, rail: "AgentRail", body: bytes, credential: SecretStr) -> Order:
+    """Send once. The answer's headers are written down while its body is read; if that fails, they are kept."""
     answer: Order | None = None
     failure: Exception | None = None
     async with anyio.create_task_group() as writing:
         try:
-            answer = await rail.send_paid(
-                body,
-                credential,
-                pay.keep_headers(process, attempt, writing),
-                partial(leaving, process, attempt),
-                pay.keep_headers(process, attempt, writing, accepted=False),
-            )
+            keep = pay.keep_headers(process, attempt, writing)
+            answer = await rail.send_paid(body, credential, keep, partial(leaving, process, attempt))
         except Exception as error:  # raised below: out of here it would come in a group
             failure = error
     if failure is not None:
@@ -317,7 +328,7 @@ async def may_repeat(process: Process, entry: Entry, rail: Rail) -> bool:
         and entry.body is not None
         and not is_answered_wrongly(entry)
         and _is_recent(process, entry)
-        and (not is_paying(rail) or await pay.may_repeat(process, entry))
+        and (rail.paying is None or await pay.may_repeat(process, entry))
     )
 
 
@@ -349,6 +360,23 @@ async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
     except (RefusedError, JournalError):
         return False  # the first attempt's doubt stands
     return True
+
+
+async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
+    """Wait for an attempt of this process until the deadline, and say how it stands.
+
+    Raises:
+        ZincMcpError: what the attempt ended with.
+    """
+    attempt.wanted += 1
+    try:
+        with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+            await attempt.done.wait()
+    finally:
+        attempt.wanted -= 1
+    if attempt.error is not None:
+        raise attempt.error
+    return Answer(attempt.entry, attempt.order, earlier=earlier)
 
 
 async def wait_until_sent(process: Process) -> None:

@@ -11,7 +11,7 @@ from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerEr
 from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Answer, Process
-from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import as_read, must_be, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -127,7 +127,7 @@ async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> Z
         )
     if entry.order_id is None:
         return None  # in doubt: Zinc was asked, and showed nothing
-    if is_paying(rail):
+    if rail.paying is not None:
         try:
             payment = await process.journal.run(lambda journal: journal.payment(entry.id))
         except JournalError as error:

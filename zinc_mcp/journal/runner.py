@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import anyio.to_thread
+from anyio import lowlevel
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Entry, Mode, State
@@ -34,7 +36,8 @@ class Runner:
         self._journal: Journal | None = None
         self._glance: Glance | None = None
         self._look_again = 0.0
-        self._one = anyio.CapacityLimiter(1)
+        self._one = anyio.Lock(fast_acquire=True)
+        self._thread = ThreadPoolExecutor(1, "journal")
         self._is_old = False
         self._file: JournalFile | None = None
         self._created: str | None = None
@@ -48,7 +51,7 @@ class Runner:
         Raises:
             JournalError: the journal cannot be opened or used.
         """
-        done = await anyio.to_thread.run_sync(self._run, work, limiter=self._one)
+        done = await self._on_thread(self._run, work)
         self.used.set()
         return done
 
@@ -95,7 +98,15 @@ class Runner:
     async def aclose(self) -> None:
         """Close the journal if it was opened."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._close, limiter=self._one)
+            await self._on_thread(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _on_thread(self, work: Callable[..., T], *given: Any) -> T:
+        # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
+        await lowlevel.checkpoint_if_cancelled()
+        async with self._one:
+            with anyio.CancelScope(shield=True):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
 
     async def _seen(self, look: Callable[[Glance], T], work: Callable[[Journal], T]) -> T:
         if self._glance is not None:

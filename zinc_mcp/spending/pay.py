@@ -1,4 +1,4 @@
-"""Paying by wallet: asked once, one credential for ever, and what proves whether money moved.
+"""Paying by wallet: the wallet is asked once, and makes one credential for ever.
 
 Once a credential has left this process, only the same credential, body and URL may go again, while it can settle; a
 second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
@@ -8,7 +8,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,16 +27,30 @@ from zinc_mcp.journal.entry import Entry, StaleEntryError
 from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.payment import Payment
 from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import Ending, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
-from zinc_mcp.spending.doubts import UNSENT_PROBLEM, placed_before
-from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
+from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
+from zinc_mcp.spending.outcome import (
+    UNSENT_PROBLEM,
+    about_to_send,
+    accept,
+    check_answer,
+    doubt,
+    end,
+    hold,
+    never_left,
+    placed_before,
+    settle,
+)
 from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential
+from zinc_mcp.zinc.client import OnPaidHeaders
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.agent import AgentRail
 
 logger = logging.getLogger(__name__)
 
 
-async def mark(process: Process, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
+async def mark(process: Process, entry: Entry, rail: "AgentRail", **changes: Any) -> Entry:
     """Make it durable that the order is going to be priced and paid for.
 
     Raises:
@@ -57,7 +71,7 @@ async def may_repeat(process: Process, entry: Entry) -> bool:
     return payment is not None and payment.may_go_again(process.times.latest())
 
 
-async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
+async def pay(process: Process, attempt: Attempt, rail: "AgentRail") -> bool:
     """Get the price, check it, and have the wallet sign once; say whether there is something to send.
 
     An entry whose wallet has been asked before is never quoted or signed again.
@@ -86,10 +100,10 @@ async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
     return True
 
 
-async def prove(process: Process, attempt: Attempt, rail: PayingRail) -> None:
+async def prove(process: Process, attempt: Attempt, rail: "AgentRail") -> None:
     """Find out what became of a payment without an order, and settle the entry if that can be told."""
     entry = attempt.entry
-    ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    ending, order = await proven(process, rail, entry)
     if order is not None:
         facts = with_reference(entry, await process.unwritten.payment(entry.id))
         await accept(process, attempt, rail, order, "found at Zinc", facts=facts)
@@ -109,18 +123,12 @@ async def prove(process: Process, attempt: Attempt, rail: PayingRail) -> None:
         await end(process, attempt, "rejected", "the payment was not taken", error)
 
 
-async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -> Quote | None:
+async def _ask_the_price(process: Process, attempt: Attempt, rail: "AgentRail") -> Quote | None:
     entry = attempt.entry
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     try:
-        quote = await rail.quote(
-            entry.body,
-            entry.ceiling_cents,
-            entry.fee_cents,
-            keep_headers(process, attempt),
-            keep_headers(process, attempt, accepted=False),
-        )
+        quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, keep_headers(process, attempt))
         if isinstance(quote, Order):
             quote = await check_answer(process, quote, entry)
     except OrderAlreadyExistsError as error:
@@ -152,7 +160,7 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
     return quote
 
 
-async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
+async def _keep_what_was_given(process: Process, attempt: Attempt, rail: "AgentRail", reason: str) -> bool:
     """Keep an order that was given for nothing, or was there before: its own key came although the answer was lost."""
     if attempt.payment is None or attempt.payment.order_key is None:
         return False
@@ -164,7 +172,7 @@ async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingR
 
 
 async def _leave_in_doubt(
-    process: Process, attempt: Attempt, rail: PayingRail, what: str, before: Sequence[str] | None = None
+    process: Process, attempt: Attempt, rail: "AgentRail", what: str, before: Sequence[str] | None = None
 ) -> None:
     """Keep an entry standing whose order there is at Zinc although nothing was paid, and look for that order.
 
@@ -181,7 +189,7 @@ async def _leave_in_doubt(
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
 
 
-async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:
+async def _sign(process: Process, attempt: Attempt, rail: "AgentRail", quote: Quote) -> Signed | None:
     """Have the wallet make its one credential; None where there is none, which is written down then.
 
     That it is being asked is durable before it starts, and only whoever makes it so on the entry as they left it
@@ -258,14 +266,14 @@ async def _mark_sending(process: Process, entry: Entry, quote: Quote, payment: P
     raise AssertionError
 
 
-def keep_headers(
-    process: Process, attempt: Attempt, writing: TaskGroup | None = None, *, accepted: bool = True
-) -> OnHeaders:
+def keep_headers(process: Process, attempt: Attempt, writing: TaskGroup | None = None) -> OnPaidHeaders:
+    """Return a call that saves an answer's headers: without them a lost body would lose the order.
+
+    With `writing`, they are saved while the body is read.
+    """
     entry = attempt.entry
 
-    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
-        """Save what came with the headers: without it a lost body would lose the order."""
-
+    async def keep(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
         def kept(payment: Payment | None) -> Payment:
             payment = payment or Payment(entry.id, process.times.clock())
             return payment.with_headers(order_key, receipt, accepted=accepted)
@@ -310,16 +318,16 @@ async def reopen(process: Process, attempt: Attempt) -> None:
             attempt.entry = stale.current
 
 
-async def find(process: Process, entry: Entry, rail: PayingRail) -> Order | None:
+async def find(process: Process, entry: Entry, rail: "AgentRail") -> Order | None:
     """Look for the order of an unanswered entry with the key that came with it; None also where Zinc cannot say."""
     try:
-        return await find_paid(process.unwritten, rail, entry)
+        return await find_paid(process, rail, entry)
     except ZincMcpError as trouble:
         logger.info("the look-up after a lost answer failed: %s", trouble.code)
         return None
 
 
-async def let_go(process: Process, attempt: Attempt, rail: PayingRail, current: Entry) -> None:
+async def let_go(process: Process, attempt: Attempt, rail: "AgentRail", current: Entry) -> None:
     """Let go of a credential that never left us, whose entry somebody else has moved on while we stood still."""
     ending: Ending = "open"
     if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it
@@ -333,7 +341,7 @@ async def let_go(process: Process, attempt: Attempt, rail: PayingRail, current: 
 async def end_unsent(
     process: Process,
     attempt: Attempt,
-    rail: PayingRail,
+    rail: "AgentRail",
     what: str,
     error: ZincMcpError,
     authorised_cents: int | None = None,
@@ -352,12 +360,12 @@ async def end_unsent(
     await settle(process, attempt, "unknown", what, problem=UNSENT_PROBLEM, **authorised, **FREE)
 
 
-def _moved_nothing(rail: PayingRail, ending: Ending) -> bool:
+def _moved_nothing(rail: "AgentRail", ending: Ending) -> bool:
     """Say whether a wallet can have moved nothing for a credential that never left us and was taken back."""
     return ending == "unpaid" or (rail.signs_only and ending == "open")
 
 
-async def take_back(process: Process, attempt: Attempt, rail: PayingRail) -> Ending:
+async def take_back(process: Process, attempt: Attempt, rail: "AgentRail") -> Ending:
     """Take back an authorisation whose credential never left this process, forget the credential, say what is proved.
 
     One that was taken all the same keeps its end, so that looking it up goes on.

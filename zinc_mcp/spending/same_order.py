@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError
 from zinc_mcp.journal.entry import Draft, Entry
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.zinc.address import Address
@@ -117,7 +117,11 @@ def may_be(order: Order, wish: Wanted) -> bool:
 
 def must_be(order: Order, wish: Wanted) -> bool:
     """Say whether an order that was found somewhere is ours: nothing speaks against it, and something for it."""
-    return may_be(order, wish) and (KEY_FIELD in order.metadata or bool(order.items and wish.content))
+    return may_be(order, wish) and _shows_ours(order, wish)
+
+
+def _shows_ours(order: Order, wish: Wanted) -> bool:
+    return KEY_FIELD in order.metadata or bool(order.items and wish.content)
 
 
 def told_key(order: Order) -> str:
@@ -136,7 +140,7 @@ def as_answer(order: Order, entry: Entry) -> Order:
     """
     wish = wanted(entry)
     # An end is not believed of an answer that shows nothing of ours: it would free the money.
-    is_ours = must_be(order, wish) if order.stage in ("failed", "cancelled") else may_be(order, wish)
+    is_ours = may_be(order, wish) and (order.stage not in ("failed", "cancelled") or _shows_ours(order, wish))
     if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
         return order
     raise another_order(entry)
@@ -162,18 +166,6 @@ def as_read(order: Order, order_id: str, entry: Entry | None = None) -> Order:
     raise UnreadableAnswerError(
         "Zinc answered with another order than the one that was asked for.", facts={"reason": ANOTHER_ORDER}
     )
-
-
-def told_loudly(error: ZincMcpError) -> dict[str, Any]:
-    """Return what changes in an entry in doubt because Zinc answered with another order; otherwise nothing."""
-    if error.facts.get("reason") != ANOTHER_ORDER:
-        return {}
-    return {"problem": {"code": ANOTHER_ORDER, "summary": "Zinc answered with an order that is not the one sent."}}
-
-
-def is_answered_wrongly(entry: Entry) -> bool:
-    """Say whether Zinc answered an entry in doubt with another order: then the same bytes do not go again."""
-    return (entry.problem or {}).get("code") == ANOTHER_ORDER
 
 
 def _same_products(order: Order, body: Mapping[str, Any]) -> bool:

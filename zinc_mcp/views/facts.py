@@ -11,8 +11,7 @@ from typing import Any, cast
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
-from zinc_mcp.spending.doubts import why_in_doubt
-from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.spending.outcome import is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain
 from zinc_mcp.views.order import (
     FINAL,

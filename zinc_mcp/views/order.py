@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.journal.entry import Entry, Mode, State
 from zinc_mcp.journal.settlement import Told, told_of
-from zinc_mcp.spending.doubts import Why
+from zinc_mcp.spending.outcome import Why
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.responses import Order

@@ -89,7 +89,7 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self.post_order("/orders", body, bearer_header(api_key), leaving=leaving))
+        return placed_order(await self._connection.post("/orders", body, bearer_header(api_key), leaving=leaving))
 
     async def post_order(
         self,
@@ -265,8 +265,10 @@ def _rejected(status: int, failure: Failure) -> OrderRejectedError:
 
 MAX_KEY = 500
 
-OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
-"""Called with `X-Api-Key` and the raw `Payment-Receipt` of a 2xx as soon as they have arrived."""
+OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
+"""Called with `X-Api-Key` and `Payment-Receipt` as soon as they have arrived, and whether the order was accepted.
+
+If it was not, the answer is a 409 with a key: the order exists already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,16 +292,15 @@ async def post_agent_order(
     credential: tuple[str, SecretStr] | None,
     on_headers: OnPaidHeaders,
     leaving: Leaving | None = None,
-    on_conflict: OnPaidHeaders | None = None,
 ) -> Order | PaymentAsked:
     """Send `POST /agent/orders` once, unpaid or with a credential (header name and value).
 
     This is the same order without a Zinc account: Zinc answers with a 402, and places the order when it is paid. The
     paid request must repeat bytes and URL (Create MPP Order, OpenAPI 2026-04-27; `?method=` since 2026-06-26).
 
-    `on_conflict` is called with the same headers of a 409 that says that the order exists already, if they are there
-    (langchain-samples/restock-agent expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with
-    challenges; for a paid one it is a rejection like any other.
+    A 409 that says that the order exists already may have the same headers as a 2xx (langchain-samples/restock-agent
+    expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with challenges; for a paid one it is a
+    rejection like any other.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
@@ -310,10 +311,8 @@ async def post_agent_order(
         accepted = 200 <= status < 300
         key = headers.get("x-api-key", "").strip()
         order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
-        if accepted:
-            await on_headers(order_key, headers.get("payment-receipt"))
-        elif status == HTTPStatus.CONFLICT and on_conflict is not None and order_key is not None:
-            await on_conflict(order_key, headers.get("payment-receipt"))
+        if accepted or (status == HTTPStatus.CONFLICT and order_key is not None):
+            await on_headers(order_key, headers.get("payment-receipt"), accepted)
 
     sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
     answer = await client.post_order(path, body, sent, keep, leaving)
