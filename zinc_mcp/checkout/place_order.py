@@ -17,7 +17,6 @@ from zinc_mcp.checkout.repeats import (
     take_for_answer,
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
-from zinc_mcp.consent.approval import BELOW, consent_without_asking
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.leases import FREE
@@ -41,6 +40,9 @@ _ABOUT_NEW_ORDERS = frozenset(
     }
 )
 """Codes of refusals that say nothing about an order that was placed before."""
+
+_BELOW = "below approve_above"
+"""The consent of small orders; it does not cover one that resembles an earlier order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +208,17 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
 
 
 def _consent(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> Mapping[str, Any] | None:
-    repeat = bool(again) and policy.repeat != "allow"
-    return consent_without_asking(policy, draft.mode, draft.ceiling_cents + draft.fee_cents, again=repeat)
+    """Return the consent to write into the entry if nobody has to be asked now; None if a person must be asked.
+
+    `host` trusts the host's own prompt, `none` the limits. Practice (sandbox and test keys) asks nobody unless a mode
+    is set explicitly. If the same was bought before (`again`), only a person can allow it, or `repeat` of the policy.
+    """
+    if policy.approval in ("host", "none"):
+        return {"how": policy.approval}
+    if policy.approval is None and draft.mode != "live":
+        return {"how": "practice"}
+    is_small = policy.approve_above is not None and draft.ceiling_cents + draft.fee_cents <= policy.approve_above
+    return {"how": _BELOW} if is_small and (not again or policy.repeat == "allow") else None
 
 
 def _may_be_bought_again(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> bool:
@@ -238,7 +249,7 @@ async def _opened(
             window_seconds=process.clocks.twin,
             again=frozenset(again),
             sending=marks if at_once else None,
-            unless_resembling=consent is not None and consent["how"] == BELOW,
+            unless_resembling=consent is not None and consent["how"] == _BELOW,
             asks=consent is None or consent["how"] == "practice",
         )
     )

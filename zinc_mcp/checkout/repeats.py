@@ -199,9 +199,7 @@ async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
 
     It may be young because the one before it was lost.
     """
-    if await process.journal.is_older_than(process.clocks.twin):
-        return
-    if await process.journal.run(lambda journal: journal.knows_twin(draft)):
+    if not await process.journal.may_be_listed(draft, process.clocks.twin):
         return
     try:
         with anyio.fail_after(process.clocks.refresh):

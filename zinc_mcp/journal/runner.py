@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio import lowlevel
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Entry, Mode, State
+from zinc_mcp.journal.entry import Draft, Entry, Mode, State
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.admission import Admission
@@ -51,7 +52,7 @@ class Runner:
         Raises:
             JournalError: the journal cannot be opened or used.
         """
-        done = await self._on_thread(self._run, work)
+        done = await self._on_thread(partial(self._run, work))
         self.used.set()
         return done
 
@@ -85,15 +86,18 @@ class Runner:
         """
         return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
 
-    async def is_older_than(self, seconds: float) -> bool:
-        """Say whether the journal was made longer ago than that; asked again only while it was not.
+    async def may_be_listed(self, draft: Draft, window_seconds: float) -> bool:
+        """Say whether only Zinc may know a twin of this draft: the journal is younger than that, and knows none.
 
         Raises:
             JournalError: as `run`.
         """
-        if not self._is_old:
-            self._is_old = await self.run(lambda journal: journal.age_seconds()) > seconds
-        return self._is_old
+
+        def look(journal: Journal) -> bool:
+            self._is_old = journal.age_seconds() > window_seconds
+            return not self._is_old and not journal.knows_twin(draft)
+
+        return not self._is_old and await self.run(look)
 
     async def aclose(self) -> None:
         """Close the journal if it was opened."""
@@ -101,12 +105,14 @@ class Runner:
             await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _on_thread(self, work: Callable[..., T], *given: Any) -> T:
+    async def _on_thread(self, work: Callable[[], T]) -> T:
         # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
         await lowlevel.checkpoint_if_cancelled()
         async with self._one:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, work)
             with anyio.CancelScope(shield=True):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+                await running
+            return running.result()
 
     async def _seen(self, look: Callable[[Glance], T], work: Callable[[Journal], T]) -> T:
         if self._glance is not None:

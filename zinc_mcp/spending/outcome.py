@@ -163,7 +163,8 @@ def landed(process: Process, entry: Entry, order: Order) -> dict[str, Any]:
 
 async def stop_if_above_ceiling(process: Process, entry: Entry, changes: Mapping[str, Any]) -> None:
     """Pause an entry's caller on its rail when Zinc has charged more than the order allowed, the first time."""
-    if (changes.get("problem") or {}).get("code") != "above_ceiling" or doubt_of(entry) == "above_ceiling":
+    problem: Mapping[str, Any] = changes.get("problem") or {}
+    if problem.get("code") != "above_ceiling" or doubt_of(entry) == "above_ceiling":
         return
     reason = f"Zinc charged more than an order's max_price allows ({entry.key})"
     logger.error("%s; its caller's orders on this rail are paused", reason)

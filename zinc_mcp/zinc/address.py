@@ -1,6 +1,7 @@
 """A shipping address as Zinc accepts it, and the checks that every text of an order passes."""
 
 import re
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -94,6 +95,10 @@ class Address(Request):
     postal_code: str
     phone_number: str
     country: str = Field("US", description="ISO 3166-1 alpha-2")
+
+    if TYPE_CHECKING:  # pydantic makes it, because the model is frozen
+
+        def __hash__(self) -> int: ...
 
     _printable = field_validator("*")(printable_or_none)
     _not_empty = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(

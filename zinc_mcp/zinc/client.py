@@ -89,7 +89,7 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self._connection.post("/orders", body, bearer_header(api_key), leaving=leaving))
+        return placed_order(await self.post_order("/orders", body, bearer_header(api_key), leaving=leaving))
 
     async def post_order(
         self,
