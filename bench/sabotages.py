@@ -390,9 +390,9 @@ BY_TESTS = (
         "a host that cancels before anything was sent leaves no entry that holds money",
         "zinc_mcp/checkout/place_order.py",
         '''        with anyio.CancelScope(shield=True):
-            await _free(process, entry, "approval_expired"''',
+            summary = "The call ended before the question was asked."''',
         '''        with anyio.CancelScope():
-            await _free(process, entry, "approval_expired"''',
+            summary = "The call ended before the question was asked."''',
         _tests(f"{_ORDERING}::test_a_host_that_cancels_before_the_question_is_asked_leaves_no_entry_that_holds_money"),
     ),
     Sabotage(

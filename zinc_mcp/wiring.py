@@ -1,4 +1,4 @@
-"""Opens everything one process needs, once. The only module that knows all rooms."""
+"""Opens everything that one process needs, once. The only module that knows all rooms."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ async def open_process(
         wallet_transport: stands for the network that a payment wallet talks to.
         clocks: how long things may take; the product's own times by default.
         clock: seconds since the epoch.
-        uptime: the machine's own clock, which leases go by; None where a test sets all clocks there are.
-        checkpoint: called at every step a crash could fall on.
+        uptime: the machine's own clock, for leases; None if a test sets all clocks.
+        checkpoint: called at each step where a crash matters.
 
     Raises:
         SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
         RefusedError: `policy_invalid`.
     """
-    read_policy(settings)  # a policy that cannot be read stops the start, not the first order
+    read_policy(settings)  # an unreadable policy must stop the start and not only the first order
     clocks = clocks or Clocks()
     owner = f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -95,7 +95,7 @@ async def open_process(
     if wallet is not None:
         from zinc_mcp.rails.agent import AgentRail
 
-        # Two ways to practise are one: an order on one rail is the twin of the same order on the other.
+        # All practice has one mode, so that the same order on the other rail is found as its twin.
         practice = wallet.mode != "live" and settings.mode != "live"
         by_program = settings.wallet == "command" and not settings.sandbox
         rails["agent"] = AgentRail(
@@ -152,16 +152,16 @@ async def open_process(
 
 
 def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable[[], float]:
-    """Return the seconds of a clock that nobody sets; the wall clock where a test sets all clocks there are."""
+    """Return a clock that nobody can set; the wall clock if a test sets all clocks."""
     if uptime is None:
         return clock
     return time.monotonic if uptime is machine_uptime else lambda: uptime()[1]
 
 
 async def _sweep(process: Process) -> None:
-    """Look up what is in doubt and send what was approved, when the journal is first used and now and again.
+    """Look up entries in doubt and send approved ones: when the journal is first used, and then regularly.
 
-    While people have something to decide, which they may do in another process, it is looked for often.
+    While a question is open, which may be answered in another process, this looks for its answer often.
     """
     await process.journal.used.wait()
     clocks = process.clocks
@@ -175,10 +175,10 @@ async def _sweep(process: Process) -> None:
                     await sweep(process, rail)
             undecided = await send_all_approved(process)
         except RefusedError:
-            undecided = True  # one was; others may wait for a decision
+            undecided = True  # this one was refused; others may wait for a decision
         except ZincMcpError:
-            pass  # the journal is out of order: every call says so, and the next round may find it mended
-        except Exception as error:  # what nobody foresaw must not end the server, and again after each restart
+            pass  # the journal fails: every call says so, and it may work again in the next round
+        except Exception as error:  # an unforeseen error must not end the server, now and after each restart
             logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
@@ -191,7 +191,7 @@ def _usable_wallet(
     transport: httpx.AsyncBaseTransport | None,
     unusable: dict[RailName, ZincMcpError],
 ) -> PaymentWallet | None:
-    """Open the payment wallet; one that cannot be opened is told, and everything else works without it."""
+    """Open the payment wallet. If it cannot be opened, this is logged, and everything else works without it."""
     try:
         return payment_wallet(settings, client, transport)
     except Exception as error:
@@ -207,7 +207,7 @@ async def _warmed(wallet: PaymentWallet, unusable: dict[RailName, ZincMcpError])
 
 
 def _why_unusable(error: Exception) -> ZincMcpError:
-    if not isinstance(error, ZincMcpError):  # of a library, and it may quote what it was given
+    if not isinstance(error, ZincMcpError):  # a library's error may quote secrets
         what = type(error).__name__
         error = SettingsError(
             f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
@@ -218,10 +218,10 @@ def _why_unusable(error: Exception) -> ZincMcpError:
 
 @cache
 def _keep_what_is_loaded() -> None:
-    """Leave what the program consists of out of every later search for garbage, once.
+    """Exclude the loaded modules from the garbage collector's later searches, once.
 
-    By now all that is heavy is loaded. A large answer makes a search of everything likely, and that stops the loop for
-    longer than reading the answer does.
+    All large libraries are loaded by now. A large answer makes a full search likely, and that stops the event loop for
+    longer than reading the answer.
     """
     gc.freeze()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
+from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.repeats import await_decided, await_move
 from zinc_mcp.checkout.send import await_attempt, start
 from zinc_mcp.consent.approval import ago, is_approved, kept_question, question_of
@@ -24,7 +24,6 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.pin_tries import OWNER
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.owner.pin import check_pin
@@ -42,13 +41,13 @@ logger = logging.getLogger(__name__)
 _A_PAGE = 100
 """Entries that are read at once; all are read, page by page."""
 MOST_WAITING = 6
-"""Questions of one caller that may wait at once: what is put before a person stays little enough to be read."""
+"""Questions of one caller that may wait at once: few enough that a person can read them."""
 
 
 async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
     """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
 
-    Where Zinc can be asked on the entry's rail, the question says what it tells about the products.
+    It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.
 
     Raises:
         RefusedError: `too_many_waiting`, `order_too_large`.
@@ -90,7 +89,7 @@ async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy
 
 
 def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
-    """Return the digest for sending an entry as the entry says, or as a rail of this process would."""
+    """Return the digest for sending an entry by its own columns, or by a rail of this process."""
     return digest_of(
         question,
         entry.body or b"",
@@ -103,7 +102,7 @@ def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
 
 
 def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
-    """Say whether sending an entry by a rail of this process is what its question was about."""
+    """Say whether a rail of this process would send exactly what the entry's question showed."""
     return (entry.consent or {}).get("digest") == _digest(kept_question(entry), entry, rail)
 
 
@@ -120,7 +119,7 @@ def _described(near: Entry, now: float) -> str:
 
 
 def until(process: Process) -> dict[str, Any]:
-    """Return, for a consent that begins now, when it is over: by our clock and by Zinc's."""
+    """Return when a consent that begins now is over, by our clock and by Zinc's."""
     seconds, zinc = process.clocks.approval, process.times.zinc()
     return {"until": process.times.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}
 
@@ -130,8 +129,8 @@ async def decide(
 ) -> Answer:
     """Take a person's decision about one question, send its order on a yes, and say how it stands.
 
-    A decision about a question that does not stand, or after the time to decide, buys nothing. What comes of a yes
-    is waited for as long as for any answer, or `wait_seconds`; sending goes on in any case.
+    A decision about a closed question, or after the time to decide, buys nothing. The outcome of a yes is awaited for
+    `wait_seconds`, or as long as any answer; sending goes on in any case.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
@@ -148,7 +147,7 @@ async def decide(
 
 
 async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
-    """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
+    """Wait for a decision made elsewhere (a page, a terminal), and for its outcome.
 
     Args:
         entry: waits for the decision.
@@ -184,7 +183,7 @@ def _is_asked_here(process: Process, entry: Entry) -> bool:
 
 
 async def send_all_approved(process: Process) -> bool:
-    """Send what people have approved and no process has sent yet; say whether they have more to decide.
+    """Send the approved entries that no process has sent yet; say whether other questions are still open.
 
     Raises:
         RefusedError: one of them may not be sent any more; the others were looked at all the same.
@@ -211,7 +210,7 @@ def _waiting(journal: "Journal", *, by: Rail, after: int) -> list[Entry]:
 
 
 async def _sent_if_approved(process: Process, entry: Entry, refused: list[RefusedError]) -> bool:
-    """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
+    """Send an entry if it was approved; say whether its question still stands. A failure stops no other entry."""
     try:
         if question_of(entry) is not None:
             return True
@@ -296,10 +295,8 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     except StaleEntryError as stale:
         return stale.current
     except RefusedError as error:
-        try:
-            await _refuse(process, entry, error)
-        except StaleEntryError as stale:  # another process was faster, with a policy of its own
-            return stale.current
+        if moved := await refuse(process, entry, f"refused: {error.code}", error.code, error.summary):
+            return moved  # another process was faster, with a policy of its own
         raise
 
 
@@ -309,18 +306,11 @@ async def _asked_anew(process: Process, entry: Entry) -> None:
     try:
         await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
-        await _refuse(process, entry, error)
-
-
-async def _refuse(process: Process, entry: Entry, error: RefusedError) -> None:
-    problem = {"code": error.code, "summary": error.summary}
-    await process.journal.move(
-        entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
-    )
+        await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
 
 
 async def _followed(process: Process, entry: Entry, deadline: float, *, earlier: bool) -> Answer:
-    """Say what became of an entry after a decision, as far as it comes out before the deadline."""
+    """Return how an entry stands after a decision, at the deadline or earlier."""
     attempt = process.attempts.get(entry.id)
     if attempt is not None:
         return await await_attempt(attempt, deadline, earlier=earlier)

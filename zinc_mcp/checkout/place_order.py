@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.checkout.decide import ask
+from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
     despite,
@@ -19,7 +20,6 @@ from zinc_mcp.checkout.repeats import (
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
-from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.owner.policy import Policy, limits_of, objection
@@ -263,7 +263,7 @@ async def _opened(
     try:
         return await start(process, opened, rail, consent=dict(consent))
     except RefusedError as error:  # paused meanwhile: nothing was sent, so the money is free again
-        await _free(process, opened, error.code, error.summary)
+        await refuse(process, opened, f"refused: {error.code}", error.code, error.summary)
         raise
 
 
@@ -271,24 +271,15 @@ async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy)
     try:
         asked = await ask(process, entry, intent.order, policy, saved_as=intent.saved_as)
     except RefusedError as error:
-        await _free(process, entry, error.code, error.summary)
+        await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
         raise
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await _free(process, entry, "approval_expired", "The call ended before the question was asked.")
+            summary = "The call ended before the question was asked."
+            await refuse(process, entry, "refused: approval_expired", "approval_expired", summary)
         raise
     process.checkpoint("asked")
     return asked
-
-
-async def _free(process: Process, entry: Entry, code: str, summary: str) -> None:
-    problem = {"code": code, "summary": summary}
-    try:
-        await process.journal.move(
-            entry, "refused", f"refused: {code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
-        )
-    except StaleEntryError:
-        pass  # somebody has cleared it away already
 
 
 async def _hear_the_time(process: Process, rail: Rail) -> None:

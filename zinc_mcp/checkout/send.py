@@ -75,7 +75,7 @@ async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "send
 
 
 def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
-    """Send an entry whose first sending was made durable with its opening, in a task of the process."""
+    """Send an entry in a task of the process; opening it has already made its first sending durable."""
     process.checkpoint("sending")
     attempt = Attempt(entry)
     _begin(process, attempt, rail)
@@ -117,7 +117,7 @@ def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    """Pay where that comes first, send, and send the same bytes once more where no answer came and a call waits."""
+    """Pay if a wallet does that, send, and send the same bytes once more if no answer came and a call still waits."""
     try:
         with anyio.CancelScope(shield=True):
             if rail.paying is not None and not await pay.pay(process, attempt, rail.paying):
@@ -131,15 +131,15 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
                 await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except JournalError as error:
         attempt.error = await _told(process, attempt, error)
-        with suppress(JournalError):  # whatever was marked and never sent is freed with the next work that succeeds
+        with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
             await process.journal.run(lambda journal: None)
     except ZincMcpError as error:
         attempt.error = error
     except StaleEntryError as stale:
         attempt.entry = stale.current
     except Exception:
-        # A crash of ours after the wire must not take the process down with other orders in flight; the entry
-        # stays as the journal has it, in doubt, and every waiting call is told so.
+        # Our crash must not end the process with other orders in flight. The entry stays in doubt, as the journal has
+        # it, and each waiting call is told so.
         logger.exception("sending %s crashed", attempt.entry.key)
         attempt.error = OrderOutcomeUnknownError(
             "Something failed while the order was being sent; it may have been placed.",
@@ -151,7 +151,7 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
-    """Return what is told about a journal that failed on the road; where nothing has left, the entry ends as that."""
+    """Return the error to tell after the journal failed here; if nothing has left, the entry ends as refused."""
     if attempt.left or error.is_told:
         return error.in_doubt("The order was sent", attempt.entry.key)
     try:
@@ -163,7 +163,7 @@ async def _told(process: Process, attempt: Attempt, error: JournalError) -> Zinc
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
-    """Send once, while the entry is ours for long enough; where the first byte would be late, claim it and try anew."""
+    """Send once, while the entry is ours for long enough. If the first byte would be late, claim the entry again."""
     attempt.error = None
     first = attempt.entry.attempts == 1
     credential: SecretStr | None = None
@@ -186,7 +186,7 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: bool) -> bool:
-    """Say whether an entry is in our hands for one more request; if not, what became of it is written down."""
+    """Say whether an entry is ours for one more request; if not, write down how it ended."""
     try:
         await hold(process, attempt, process.clocks.wire)
     except StaleEntryError as stale:
@@ -226,11 +226,11 @@ async def _not_sent(
         await end(process, attempt, "refused", f"{why}: nothing was sent", error)
     elif rail.paying.signs_only or not isinstance(error, ZincUnreachableError):
         await pay.end_unsent(process, attempt, rail.paying, f"{why}: nothing was sent", error)
-    else:  # its wallet may have paid by itself, so that the same credential goes again while it can
+    else:  # the wallet may have paid by itself, so the same credential goes again while it can settle
         await doubt(process, attempt, f"{why}: nothing was sent", problem=UNSENT_PROBLEM)
 
 
-# From a balance that Zinc holds: a first no is an end, since only this request can have caused it
+# Paid from a balance at Zinc: Zinc's no to the first request is an end, since no other request can have caused it
 
 
 async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body: bytes, *, first: bool) -> None:
@@ -249,7 +249,7 @@ async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body:
             error.facts["key"] = attempt.entry.key
             await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
         else:
-            # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
+            # The first attempt may be its reason (a used key, an empty balance), so it proves nothing.
             await doubt(process, attempt, f"a repeat was rejected: {error.zinc_code}")
     except OrderOutcomeUnknownError as error:
         process.checkpoint("answered")
@@ -272,7 +272,7 @@ async def _find_landed(
         await accept(process, attempt, rail, order, "found at Zinc")
 
 
-# By a wallet: no answer without the order ends anything, since the credential has left
+# Paid by a wallet: only an order ends the doubt, since the credential has left
 
 
 async def _send_with_credential(
@@ -322,7 +322,7 @@ async def _answered(process: Process, attempt: Attempt, rail: "AgentRail", body:
 
 
 async def may_repeat(process: Process, entry: Entry, rail: Rail) -> bool:
-    """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
+    """Say whether the same bytes may be sent again: same origin and key, soon after the first time, body still here."""
     return (
         is_ours(entry, rail)
         and entry.body is not None
@@ -341,7 +341,7 @@ def _is_recent(process: Process, entry: Entry) -> bool:
 
 
 def _is_old(process: Process, entry: Entry) -> bool:
-    """Say whether an entry was marked for sending so long ago that nobody waits for it, by our clock or by Zinc's."""
+    """Say whether an entry was marked for sending too long ago to be sent now, by our clock or by Zinc's."""
     return max(_seconds_since_marked(process, entry)) > process.clocks.repeat
 
 
@@ -352,7 +352,7 @@ def _seconds_since_marked(process: Process, entry: Entry) -> tuple[float, float]
 
 
 async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
-    """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
+    """Mark an unanswered entry for sending the same bytes again, if a call still waits and it is allowed."""
     try:
         if not attempt.wanted or not await may_repeat(process, attempt.entry, rail):
             return False

@@ -82,9 +82,9 @@ async def proven(process: Process, rail: "AgentRail", entry: Entry) -> tuple[End
 def without_credential(
     payment: Payment | None, recovery: Mapping[str, Any], settle_by: float | None = None
 ) -> Payment | None:
-    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate.
+    """Return a payment without its credential, which never left, and with the facts for looking up its fate.
 
-    `settle_by`: its end, where the wallet says that it was taken all the same.
+    `settle_by` is kept if the wallet says that the payment was taken all the same.
     """
     if payment is None:
         return None
@@ -99,7 +99,7 @@ def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
 
 
 def paid_no_order(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
-    """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
+    """Return what changes in an entry whose money moved without a known order: facts for a request to Zinc."""
     recovery = _recovery(payment)
     reference = recovery.get("receipt") or recovery.get("reference")
     facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))
