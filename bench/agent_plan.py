@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from bench.classes import LEAST_SHARE, class_rounds, classes_of
 from bench.plan import FAULTS as ACCOUNT_FAULTS
 from bench.plan import WALLETS_ALONE, Draw, Intention, Kind, Parts, Plan, Round
+from zinc_mcp.sandbox import Dialect
 from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
-from zinc_mcp.sandbox.sandbox import Dialect
 
 CHALLENGE_SECONDS = 18.0
 """How long a 402 can be paid here: nothing is signed that cannot be for fifteen more."""

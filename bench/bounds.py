@@ -49,7 +49,7 @@ ANSWERS = (
         "bytes",
         "a read fails; a placing request is in doubt and looked up",
     ),
-    Bound("a page of a list of orders", "zinc.connection.MAX_LIST_BYTES", "bytes", "the list was not read"),
+    Bound("a page of a list of orders", "zinc.client.MAX_LIST_BYTES", "bytes", "the list was not read"),
     Bound("a Tempo node's answer", "payments.tempo_chain.MAX_ANSWER_BYTES", "bytes", "no answer: nothing is proved"),
     Bound("a Tempo node's log entries", "payments.tempo_chain.MAX_LOGS", "", "not looked at: nothing is proved"),
     Bound(
@@ -76,11 +76,11 @@ ANSWERS = (
     Bound("returns, and cases, that a result shows", "views.facts.MAX_RETURNS", "", "counted in `left_out`"),
     Bound(
         "a placing request, from connecting to the last byte",
-        "zinc.connection.WIRE_SECONDS",
+        "zinc.client.WIRE_SECONDS",
         "seconds",
         "in doubt, if the first byte has left; else nothing was sent",
     ),
-    Bound("a read", "zinc.connection.READ_SECONDS", "seconds", "the read failed"),
+    Bound("a read", "zinc.client.READ_SECONDS", "seconds", "the read failed"),
 )
 
 REQUESTS = (
@@ -215,7 +215,7 @@ STORED = (
     ),
     Bound("a credential of a wallet", "payments.headers.MAX_CREDENTIAL_BYTES", "bytes", "not sent"),
     Bound("a receipt", "payments.headers.MAX_RECEIPT_BYTES", "bytes", "no receipt"),
-    Bound("a `WWW-Authenticate` header", "payments.encoding.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),
+    Bound("a `WWW-Authenticate` header", "payments.headers.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),
 )
 
 SECTIONS = (

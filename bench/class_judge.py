@@ -15,7 +15,7 @@ from bench.agents import OWN
 from bench.evidence import Evidence, Verdict, could_buy
 from bench.judge import LANDED, can_be, is_a_no, named, outcomes
 from bench.plan import Round
-from zinc_mcp.sandbox.spoilt_answers import STRANGER
+from zinc_mcp.sandbox.faults import STRANGER
 
 BELIEVED = "answers about another order believed"
 SAID_NOTHING_SENT = "told that nothing was sent, and it was"

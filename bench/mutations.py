@@ -2,7 +2,7 @@
 
     pip install cosmic-ray
     nice python -m bench.mutations --list
-    nice python -m bench.mutations journal/leases payments/transaction --minutes 20
+    nice python -m bench.mutations journal/leases payments/terms --minutes 20
 
 Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
 tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.
@@ -32,7 +32,7 @@ _ROAD = (
 )  # fmt: skip
 _WALLET = ("tests/checkout/test_agent.py", "tests/checkout/test_agent_findings.py", _PROMISES)
 MODULES: Mapping[str, Sequence[str]] = {
-    "payments/transaction": ("tests/payments/test_payments_transaction.py",),
+    "payments/tempo_chain": ("tests/payments/test_payments_transaction.py", "tests/payments/test_payments_tempo.py"),
     "payments/terms": ("tests/payments/test_payments_terms.py", "tests/payments/test_payments_practice.py"),
     "payments/headers": ("tests/payments/test_payments_challenge.py",),
     "journal/leases": ("tests/journal/test_lease.py", "tests/journal/test_journal.py"),

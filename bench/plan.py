@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zinc_mcp.sandbox import Dialect
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
-from zinc_mcp.sandbox.sandbox import Dialect
 
 PACE = 10.0
 """Orders and faults of the sandbox go this many times faster than Zinc's."""

@@ -420,7 +420,7 @@ BY_TESTS = (
         Sabotage(
             f"tempo-{name}",
             f"a signed Tempo transaction is held against the charge: {what}",
-            "zinc_mcp/payments/transaction.py",
+            "zinc_mcp/payments/tempo_chain.py",
             text,
             "",
             _tests(_TRANSACTION),
@@ -452,7 +452,7 @@ BY_TESTS = (
     Sabotage(
         "tempo-gas",
         "a signed Tempo transaction is held against the charge: the cap of the network's fee",
-        "zinc_mcp/payments/transaction.py",
+        "zinc_mcp/payments/tempo_chain.py",
         "        if _number(fields[2]) * _number(fields[3]) > MAX_GAS_ATTODOLLARS:",
         "        if False:",
         _tests(_TRANSACTION),
@@ -460,7 +460,7 @@ BY_TESTS = (
     Sabotage(
         "tempo-fifteenth-field",
         "a signed Tempo transaction has no field that lets another key spend",
-        "zinc_mcp/payments/transaction.py",
+        "zinc_mcp/payments/tempo_chain.py",
         "    if not isinstance(fields, list) or len(fields) != _FIELDS:",
         "    if not isinstance(fields, list) or len(fields) < _FIELDS:",
         _tests(_TRANSACTION),

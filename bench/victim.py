@@ -84,7 +84,7 @@ def _clocks() -> Clocks:
 
 def _write_down_payments(file: Path) -> None:
     """Have each start of the practice wallet written down with the key of what it pays for."""
-    from zinc_mcp.payments.practice import PracticeWallet
+    from zinc_mcp.payments.wallet import PracticeWallet
 
     pay = PracticeWallet.pay
 
@@ -121,7 +121,6 @@ def nursery(line: socket.socket) -> None:
     """Fork a process for each request on `line` until its other end is closed; none of them outlives it."""
     for module in (
         "zinc_mcp.cli.serve",
-        "zinc_mcp.sandbox.port",
         "zinc_mcp.sandbox.app",
         "zinc_mcp.server.http.app",
         "zinc_mcp.server.stdio",

@@ -15,7 +15,8 @@ import httpx
 from payments.payees import Payee
 
 from zinc_mcp.payments.headers import to_payment_receipt
-from zinc_mcp.payments.practice import issue, verify
+from zinc_mcp.sandbox.agent_orders import verify
+from zinc_mcp.sandbox.challenges import bound
 
 Changed = Callable[[dict[str, Any]], dict[str, Any]]
 Step = str | httpx.Response | Exception
@@ -206,9 +207,9 @@ class FakeZinc:
         """Take the payment, and return its reference; None where it is not taken."""
         if self.payee is not None:
             return (await self.payee.ask([("Authorization", authorization)], content, _cents(body))).reference
-        verified = verify(PAYEE, authorization, body=content, now=self.clock())
-        self.settled.setdefault(verified.challenge.id, verified.reference)
-        return verified.reference
+        challenge, reference = verify(PAYEE, authorization, body=content, now=self.clock())
+        self.settled.setdefault(challenge.id, reference)
+        return reference
 
     async def _quote(self, content: bytes, body: dict[str, Any]) -> httpx.Response:
         change = self.quotes.pop(0) if self.quotes else {}
@@ -231,7 +232,7 @@ class FakeZinc:
             "digest": f"sha-256={base64.b64encode(hashlib.sha256(content).digest()).decode()}",
         }
         parameters |= {name[1:]: value for name, value in change.items() if name.startswith(".")}
-        challenge = issue(PAYEE, request=asked, **parameters)
+        challenge = bound(PAYEE, request=asked, **parameters)
         return httpx.Response(402, headers={"WWW-Authenticate": challenge.to_www_authenticate()}, json={})
 
     def _settlement(self, challenge_id: str) -> httpx.Response:

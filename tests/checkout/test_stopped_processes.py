@@ -24,8 +24,8 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import DOUBTFUL
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox.app import serve
 from zinc_mcp.sandbox.challenges import Payee
-from zinc_mcp.sandbox.port import serve
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals that stop a process")
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import SecretStr
 
-from zinc_mcp.payments.encoding import encoded_object
-from zinc_mcp.payments.headers import Challenge
+from zinc_mcp.payments.headers import Challenge, encoded_object
 from zinc_mcp.payments.terms import Charge, MethodTerms, Terms
-from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+from zinc_mcp.payments.wallet import Paid, PaymentWallet
 
 NOW = 1_795_000_000.0
 ORIGIN = "https://api.zinc.com"
@@ -77,36 +76,16 @@ def terms(**changes: Any) -> Terms:
     return Terms(**(expected | changes))
 
 
-class CountingWallet:
+class CountingWallet(PaymentWallet):
     """Signs whatever it is asked to, and counts how often it was asked and what it made."""
-
-    mode: Literal["live", "test", "sandbox"] = "live"
 
     def __init__(self, **accepted: MethodTerms) -> None:
         self.asked = 0
         self.created = 0
-        self.terms: Mapping[str, MethodTerms] = accepted or {"tempo": TEMPO, "stripe": STRIPE}
-        self.methods = tuple(self.terms)
-
-    async def warm(self) -> None:
-        """Nothing to load."""
-
-    async def check(self) -> None:
-        """Nothing can be missing."""
+        self.terms = accepted or {"tempo": TEMPO, "stripe": STRIPE}
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Count and sign."""
         self.asked += 1
         self.created += 1
         return Paid(SecretStr("Payment e30"), charge.header, charge.expires_at)
-
-    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Know nothing."""
-        return OPEN
-
-    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Take nothing back."""
-        return OPEN
-
-    async def aclose(self) -> None:
-        """Close nothing."""

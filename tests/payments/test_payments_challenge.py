@@ -11,9 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from payments.offers import offer
 
-from zinc_mcp.payments.encoding import MAX_HEADER_BYTES, decoded_object, encoded_object
 from zinc_mcp.payments.failures import InvalidChallengeError
-from zinc_mcp.payments.headers import Challenge, Offers
+from zinc_mcp.payments.headers import MAX_HEADER_BYTES, Challenge, decoded_object, encoded_object
 
 
 def _wire(tail: str = "", *, identity: str = "ch_1", request: str = "e30") -> str:
@@ -126,10 +125,15 @@ def test_a_malformed_challenge_is_no_challenge(wire: str) -> None:
         Challenge.from_www_authenticate([wire])
 
 
-def test_one_malformed_challenge_spoils_no_other_and_is_remembered() -> None:
-    offers = Offers.from_www_authenticate([_wire(', id="b"'), _wire(identity="ch_2"), 'Basic realm="x'])
-    assert [challenge.id for challenge in offers.challenges] == ["ch_2"]
-    assert offers.malformed == ("a parameter given twice", "a quote that is never closed")
+def test_one_malformed_challenge_spoils_no_other_and_alone_it_is_the_reason() -> None:
+    twice, open_quote = _wire(', id="b"'), 'Basic realm="x'
+    found = Challenge.from_www_authenticate([twice, _wire(identity="ch_2"), open_quote])
+    assert [challenge.id for challenge in found] == ["ch_2"]
+    reasons = {"a parameter given twice": [twice, open_quote], "a quote that is never closed": [open_quote]}
+    for reason, wires in reasons.items():
+        with pytest.raises(InvalidChallengeError) as caught:
+            Challenge.from_www_authenticate(wires)
+        assert caught.value.reason == reason
 
 
 def test_challenges_folded_into_one_line_with_other_schemes_come_apart() -> None:

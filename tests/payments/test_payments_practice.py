@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from payments.offers import BODY, NOW, offer, rfc3339, terms
 
-from zinc_mcp.payments.encoding import digest_of, encoded_object
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, Credential
-from zinc_mcp.payments.practice import PracticeWallet, VerificationError, challenge_id, issue, verify
+from zinc_mcp.payments.headers import Challenge, Credential, digest_of, encoded_object
 from zinc_mcp.payments.terms import Charge, check, choose
-from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet
+from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet, PracticeWallet
+from zinc_mcp.sandbox.agent_orders import verify
+from zinc_mcp.sandbox.challenges import VerificationError, bound, challenge_id
 
 SECRET = b"a sandbox's own secret of 32 bytes"
 
@@ -24,7 +24,7 @@ def _issued(**changes: Any) -> Challenge:
         "expires": rfc3339(NOW + 300),
         "digest": digest_of(BODY),
     }
-    return issue(SECRET, **(parameters | changes))
+    return bound(SECRET, **(parameters | changes))
 
 
 async def _pay(challenge: Challenge) -> tuple[Charge, Paid]:
@@ -36,9 +36,10 @@ async def _pay(challenge: Challenge) -> tuple[Charge, Paid]:
 
 async def test_a_practice_payment_verifies_and_its_reference_was_known_before() -> None:
     charge, paid = await _pay(_issued(opaque=encoded_object({"order": "7"})))
-    verified = verify(SECRET, paid.authorization.get_secret_value(), body=BODY, now=NOW)
+    challenge, reference = verify(SECRET, paid.authorization.get_secret_value(), body=BODY, now=NOW)
     assert (charge.amount_cents, charge.fee_cents) == (2600, 100)
-    assert verified.reference == paid.reference == paid.recovery["reference"]
+    assert reference == paid.reference == paid.recovery["reference"]
+    assert challenge.id == paid.recovery["challenge_id"]
     assert paid.settle_by == NOW + 300
 
 
@@ -119,13 +120,14 @@ async def test_what_a_payee_refuses() -> None:
 def test_the_published_challenge_ids_come_out(changes: dict[str, str], expected: str) -> None:
     # conformance/vectors/challenge-id.json of tempoxyz/mpp-tools
     slots = {
+        "id": "not bound",
         "realm": "api.example.com",
         "method": "tempo",
         "intent": "charge",
         "request": encoded_object({"amount": "1000000"}),
         **changes,
     }
-    assert challenge_id(b"test-vector-secret-minimum-32-byte-secret", **slots) == expected
+    assert challenge_id(b"test-vector-secret-minimum-32-byte-secret", Challenge(**slots)) == expected
 
 
 async def test_the_recovery_facts_are_json_and_hold_no_proof() -> None:

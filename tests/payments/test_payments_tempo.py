@@ -19,9 +19,8 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.tempo import TempoWallet, load
-from zinc_mcp.payments.tempo_chain import FEE_TOKENS, NETWORKS, PATH_USD, TRANSFER_WITH_MEMO
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS, NETWORKS, PATH_USD, TRANSFER_WITH_MEMO, inspect
 from zinc_mcp.payments.terms import Charge, choose
-from zinc_mcp.payments.transaction import inspect
 from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid
 
 # web3, which pytempo imports, uses websockets.legacy, deprecated upstream; nothing of ours touches either.

@@ -26,9 +26,8 @@ from payments.offers import (
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.payments.encoding import digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge
+from zinc_mcp.payments.headers import Challenge, digest_of
 from zinc_mcp.payments.terms import Charge, MethodTerms, choose, refuse_other_origin
 from zinc_mcp.rails import Quote
 from zinc_mcp.rails.agent import AgentRail

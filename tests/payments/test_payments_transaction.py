@@ -12,9 +12,8 @@ import pytest
 from payments.offers import RECIPIENT
 
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.tempo_chain import PATH_USD
+from zinc_mcp.payments.tempo_chain import MAX_GAS_ATTODOLLARS, PATH_USD, Rlp, Transfer, decode_rlp, inspect
 from zinc_mcp.payments.terms import Charge
-from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, Rlp, Transfer, decode_rlp, inspect
 
 _PAYMENT = (
     "f87ef87c9420c000000000000000000000000000000000000080b86495777d59000000000000000000000000742d35cc6634c0532925a3b844"

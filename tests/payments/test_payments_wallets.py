@@ -18,11 +18,10 @@ from zinc_mcp.payments.failures import (
     PaymentRefusedError,
     RefusalReason,
 )
-from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.stripe import StripeWallet
 from zinc_mcp.payments.tempo import TempoWallet
 from zinc_mcp.payments.tempo_chain import OUSD, PATH_USD, USDC
-from zinc_mcp.payments.wallet import OPEN, Fate, WalletSettings, wallet_from
+from zinc_mcp.payments.wallet import OPEN, Fate, PracticeWallet, WalletSettings, wallet_from
 
 KEY = SecretStr("0x" + "5e" * 32)
 STRIPE_KEY = SecretStr("rk_live_planted0123")

@@ -8,8 +8,8 @@ import httpx
 from sandbox.practising import order
 
 from zinc_mcp.payments.headers import Challenge
-from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.terms import Charge, MethodTerms, Terms, choose
+from zinc_mcp.payments.wallet import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
 
 ORIGIN = "https://api.zinc.com"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.port import serve
+from zinc_mcp.sandbox.app import serve
 
 SHOP = "https://zinc.com/shop/products/test-"
 ADDRESS = {

@@ -10,8 +10,8 @@ from sandbox.test_sandbox_faults import FAULTS
 
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge
-from zinc_mcp.payments.practice import PracticeWallet
 from zinc_mcp.payments.tempo_chain import PATH_USD
+from zinc_mcp.payments.wallet import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.challenges import Payee
 from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID

@@ -19,7 +19,7 @@ from sandbox.paying import STRIPE, TEMPO, Agent, endings
 from sandbox.practising import Clock, customer, on_a_port, order, placed, read
 
 from zinc_mcp.payments.headers import Challenge, Credential, Receipt
-from zinc_mcp.payments.practice import PracticeWallet
+from zinc_mcp.payments.wallet import PracticeWallet
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.challenges import PAYEES, Payee
 from zinc_mcp.sandbox.ledger import fingerprint
@@ -51,7 +51,7 @@ async def test_a_paid_order_comes_with_its_key_and_a_receipt() -> None:
     assert answer.status_code == 201 and "no-store" in answer.headers["cache-control"]
     receipt = Receipt.from_payment_receipt(answer.headers["payment-receipt"])
     (settled,) = sandbox.settlements()
-    assert receipt is not None and receipt.is_success and receipt.reference == settled["reference"]
+    assert receipt is not None and receipt.status == "success" and receipt.reference == settled["reference"]
     assert (receipt.method, receipt.timestamp) == ("sandbox", "2026-11-18T11:06:40Z")
     assert (settled["amount_cents"], settled["order_id"]) == (5100, answer.json()["id"])
     assert await agent.fate() == {"ending": "settled", "reference": settled["reference"]}
@@ -100,7 +100,7 @@ async def test_an_independent_reader_reads_the_challenges_and_the_receipt() -> N
     answer = await agent.send()
     theirs = [mpp.Challenge.from_www_authenticate(line) for line in answer.headers.get_list("www-authenticate")]
     assert [each.method for each in theirs] == ["tempo", "stripe", "sandbox"]
-    assert theirs[0].verify(sandbox.payment_secret, "api.zinc.com")
+    assert theirs[0].verify(sandbox.ledger.secret, "api.zinc.com")
     receipt = mpp.Receipt.from_payment_receipt((await agent.pay()).headers["payment-receipt"])
     assert receipt.reference == sandbox.settlements()[0]["reference"]
 
@@ -435,7 +435,7 @@ def _card_payee(sandbox: Callable[[], Sandbox], charged: list[str]) -> Callable[
     charge = server.charge(client=client, network_id="profile_sandbox", currency="usd", payment_method_types=["card"])
 
     async def settle(authorization: str, body: bytes) -> str:
-        payee: Any = Mpp(methods=[charge], realm="api.zinc.com", secret_key=sandbox().payment_secret)
+        payee: Any = Mpp(methods=[charge], realm="api.zinc.com", secret_key=sandbox().ledger.secret)
         receipt = await payee.broadcast_credential(authorization, body=body)
         return str(receipt.reference)
 

@@ -11,8 +11,7 @@ import pytest
 from sandbox.practising import customer, on_a_port, order, placed, read
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.faults import AFTER, BEFORE, OTHERS
-from zinc_mcp.sandbox.spoilt_answers import STRANGER
+from zinc_mcp.sandbox.faults import AFTER, BEFORE, OTHERS, STRANGER
 
 # fault, whether an order comes of it, what the client sees in process, and on a port where that differs
 FAULTS: list[tuple[str, bool, Any, Any]] = [
@@ -169,7 +168,7 @@ async def test_a_hang_never_turns_into_an_answer_even_when_the_server_stops() ->
 
 
 async def test_a_port_that_is_taken_is_an_error_and_not_an_exit() -> None:
-    from zinc_mcp.sandbox.port import serve
+    from zinc_mcp.sandbox.app import serve
 
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError):
         await serve(Sandbox(), "127.0.0.1", taken.getsockname()[1])

@@ -174,8 +174,8 @@ def written_sentences() -> Iterator[tuple[str, str]]:
 
 
 PLACING_ONLY = {
-    ("zinc/connection.py:ZincUnreachableError", "Zinc could not be reached, so nothing was sent."),
-    ("zinc/connection.py:OrderOutcomeUnknownError", "The order was sent, but"),
+    ("zinc/client.py:ZincUnreachableError", "Zinc could not be reached{_reason(error)}, so nothing was sent."),
+    ("zinc/client.py:OrderOutcomeUnknownError", "The order was sent, but"),
     ("rails/agent.py:OrderRejectedError", "This rail sends nothing without a payment."),
 }
 

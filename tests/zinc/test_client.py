@@ -29,8 +29,7 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES
-from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.connection import check_origin
+from zinc_mcp.zinc.client import ZincClient, check_origin
 
 PLANTED = "zn_test_planted5a1e"
 KEY = SecretStr(PLANTED)

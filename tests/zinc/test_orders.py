@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from wanted import ADDRESS, BOOK, arguments, order
 
-from zinc_mcp.zinc.address import ALPHA_2, Address, Request
-from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.orders import Address, OrderCreate, Request, canonical
+from zinc_mcp.zinc.place_tables import ALPHA_2
 
 PLANTED = "planted5a1e"
 Changes = dict[str, Any]

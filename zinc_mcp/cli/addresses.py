@@ -11,7 +11,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain
-from zinc_mcp.zinc.address import Address
+from zinc_mcp.zinc.orders import Address
 
 _FIELDS = {
     "first_name": "First name",

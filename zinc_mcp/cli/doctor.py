@@ -30,8 +30,7 @@ from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.text import plain, printed
 from zinc_mcp.wiring import payment_wallet
-from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.connection import check_origin
+from zinc_mcp.zinc.client import ZincClient, check_origin
 
 _ZINC_SECONDS = 5.0
 _MOST_SHOWN = 10

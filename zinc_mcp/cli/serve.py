@@ -89,7 +89,7 @@ def sandbox(port: int, host: str, dialect: str, pace: float, challenge_seconds: 
     import anyio
 
     from zinc_mcp.sandbox import Dialect, Sandbox
-    from zinc_mcp.sandbox.port import serve as serve_practice
+    from zinc_mcp.sandbox.app import serve as serve_practice
 
     try:
         practice = Sandbox(ledger, dialect=Dialect.parse(dialect), pace=pace, challenge_seconds=challenge_seconds)

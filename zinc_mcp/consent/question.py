@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.orders import OrderCreate, canonical
-from zinc_mcp.zinc.places.same_place import shown_lines
+from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
+from zinc_mcp.zinc.places import shown_lines
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 

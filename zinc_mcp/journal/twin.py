@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Entry
+from zinc_mcp.zinc.letters import fold_label
 from zinc_mcp.zinc.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
-from zinc_mcp.zinc.places.letters import fold_label
-from zinc_mcp.zinc.places.same_place import near_place_of, place_of
+from zinc_mcp.zinc.places import near_place_of, place_of
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 KEY_FIELD = f"{RESERVED_METADATA}key"

@@ -13,7 +13,7 @@ from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, Settin
 from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.text import plain
-from zinc_mcp.zinc.address import Address
+from zinc_mcp.zinc.orders import Address
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner

@@ -17,8 +17,8 @@ from zinc_mcp.known_settings import Approval, Setting, settings_of
 from zinc_mcp.owner.configuration import read_config
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.address import ALPHA_2
 from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ascii_host
 

@@ -18,20 +18,18 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import anyio
 from anyio.abc import Process
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, Credential
-from zinc_mcp.payments.tempo_chain import FEE_TOKENS
+from zinc_mcp.payments.headers import Challenge, Credential, strict_object
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS, inspect
 from zinc_mcp.payments.terms import Charge, MethodTerms
-from zinc_mcp.payments.transaction import inspect
-from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+from zinc_mcp.payments.wallet import Paid, PaymentWallet
 
 MAX_ANSWER_BYTES = 64 * 1024
 _LEFT_TO_SEND_SECONDS = 15.0
@@ -39,10 +37,11 @@ _STRIPE_TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
 _OURS = re.compile(r"^ZINC_", re.IGNORECASE)
 
 
-class CommandWallet:
-    """Asks a program to pay. There is no way to look up its payments afterwards."""
+class CommandWallet(PaymentWallet):
+    """Asks a program to pay. There is no way to look up or take back its payments: the owner settles them.
 
-    mode: Literal["live", "test", "sandbox"] = "live"
+    The owner's command is `orders resolve`. A token of the program expires by itself.
+    """
 
     def __init__(self, command: str, accepted: Mapping[str, MethodTerms], *, seconds: float = 300.0) -> None:
         try:
@@ -51,21 +50,8 @@ class CommandWallet:
             raise SettingsError("ZINC_WALLET_COMMAND has a quote that is never closed.") from None
         if not self._argv:
             raise SettingsError("ZINC_WALLET_COMMAND names no program.")
-        self._terms = dict(accepted)
+        self.terms = dict(accepted)
         self._seconds = seconds
-
-    @property
-    def terms(self) -> Mapping[str, MethodTerms]:
-        """The methods that the owner configured for the program."""
-        return self._terms
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The payment methods it can pay."""
-        return tuple(self._terms)
-
-    async def warm(self) -> None:
-        """Do nothing: the program is started when it is needed."""
 
     async def check(self) -> None:
         """Look for the program; it is not started.
@@ -114,17 +100,6 @@ class CommandWallet:
         except ValueError:
             raise PaymentOutcomeUnknownError("unreadable_answer", recovery) from None
         return Paid(SecretStr(authorization), charge.header, settle_by, None, recovery)
-
-    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Return `open`: a program cannot be asked about it. The owner can settle it (`orders resolve`)."""
-        return OPEN
-
-    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Return `open`: nothing can be taken back; a token of the program expires by itself."""
-        return OPEN
-
-    async def aclose(self) -> None:
-        """Do nothing: there is no connection between payments."""
 
     async def _ask(self, question: bytes, seconds: float, recovery: Mapping[str, Any]) -> bytes:
         environment = {name: value for name, value in os.environ.items() if not _OURS.match(name)}

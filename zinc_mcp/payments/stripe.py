@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 from pydantic import SecretStr
@@ -21,11 +21,10 @@ from pydantic import SecretStr
 from zinc_mcp import network
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.network import Exchange, NotSentError
-from zinc_mcp.payments.encoding import strict_object
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentOutcomeUnknownError, PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, Credential
+from zinc_mcp.payments.headers import Challenge, Credential, strict_object
 from zinc_mcp.payments.terms import Charge, MethodTerms
-from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid
+from zinc_mcp.payments.wallet import OPEN, UNPAID, Fate, Paid, PaymentWallet
 
 if TYPE_CHECKING:
     import httpx
@@ -67,7 +66,7 @@ class Answer:
     @property
     def error_code(self) -> str:
         """Stripe's own code for an error; its sentences are not repeated."""
-        error = member(self.members, "error")
+        error = _member(self.members, "error")
         for name in ("code", "type"):
             value = error.get(name)
             if isinstance(value, str) and _CODE.fullmatch(value):
@@ -77,7 +76,7 @@ class Answer:
     @property
     def is_of_another_request(self) -> bool:
         """Whether the idempotency key was used with other parameters."""
-        return member(self.members, "error").get("type") == "idempotency_error"
+        return _member(self.members, "error").get("type") == "idempotency_error"
 
 
 class TokenIssuer:
@@ -154,20 +153,7 @@ class TokenIssuer:
             raise NoAnswerError(sent=True) from None
 
 
-def fate_of(token: Mapping[str, Any], now: float, *, issued_at: float, expires_at: float) -> Fate:
-    """Return what a token's state proves. What it says about time counts only if our own clock agrees."""
-    taken = member(member(token, "usage_details"), "amount_captured").get("value")
-    reason, when = token.get("deactivated_reason"), token.get("deactivated_at")
-    if reason == "consumed" or (type(taken) is int and taken > 0):
-        return Fate("settled")
-    if reason in ("revoked", "expired") and taken == 0 and type(when) is int:
-        since = max(when, expires_at if reason == "expired" else issued_at)
-        return UNPAID if now - since >= _SETTLING_SECONDS else OPEN
-    # `resolved` is the seller's own word, and may mean a charge outside Stripe.
-    return OPEN
-
-
-def member(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _member(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return an object inside another, or an empty one."""
     value = members.get(name)
     return cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
@@ -183,7 +169,7 @@ _SECRET_KEY = re.compile(r"(?:rk|sk)_(?:live|test)_[A-Za-z0-9_]{8,250}")
 _PAYMENT_METHOD = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]{1,250}")
 
 
-class StripeWallet:
+class StripeWallet(PaymentWallet):
     """Pays from a card or bank account of the owner, with a token for exactly one charge."""
 
     def __init__(
@@ -205,25 +191,8 @@ class StripeWallet:
         self._issuer = TokenIssuer(secret_key, route, transport)
         self._account = _digest("account", key + payment_method)[:16]
         self._payment_method = payment_method
-        self._terms = {METHOD: MethodTerms({"usd": 2}, recipients=recipients)}
-        # Test keys move no money.
-        self.mode: Literal["live", "test", "sandbox"] = "test" if key[2:8] == "_test_" else "live"
-
-    @property
-    def terms(self) -> Mapping[str, MethodTerms]:
-        """US dollars, in cents."""
-        return self._terms
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The payment methods it can pay."""
-        return tuple(self._terms)
-
-    async def warm(self) -> None:
-        """Do nothing: nothing is slow to load."""
-
-    async def check(self) -> None:
-        """Do nothing: without spending, only the form of the keys can be checked, and that is done already."""
+        self.terms = {METHOD: MethodTerms({"usd": 2}, recipients=recipients)}
+        self.mode = "test" if key[2:8] == "_test_" else "live"  # test keys move no money
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Issue one token: this seller, this amount, until the challenge expires."""
@@ -327,15 +296,24 @@ class StripeWallet:
 
 
 def _fate_of(token: Mapping[str, Any], recovery: Mapping[str, Any], now: float) -> Fate:
+    """Return what a token's state proves. What it says about time counts only if our own clock agrees."""
     issued_at, expires_at = recovery.get("issued_at"), recovery.get("expires_at")
     if type(issued_at) is not int or type(expires_at) is not int:
         issued_at = expires_at = 0
-    return fate_of(token, now, issued_at=issued_at, expires_at=expires_at)
+    taken = _member(_member(token, "usage_details"), "amount_captured").get("value")
+    reason, when = token.get("deactivated_reason"), token.get("deactivated_at")
+    if reason == "consumed" or (type(taken) is int and taken > 0):
+        return Fate("settled")
+    if reason in ("revoked", "expired") and taken == 0 and type(when) is int:
+        since = max(when, expires_at if reason == "expired" else issued_at)
+        return UNPAID if now - since >= _SETTLING_SECONDS else OPEN
+    # `resolved` is the seller's own word, and may mean a charge outside Stripe.
+    return OPEN
 
 
 def _is_limited(token: Mapping[str, Any], recovery: Mapping[str, Any]) -> bool:
     """Say whether the token allows what was asked for and no more."""
-    limits, seller = member(token, "usage_limits"), member(token, "seller_details")
+    limits, seller = _member(token, "usage_limits"), _member(token, "seller_details")
     expires_at = limits.get("expires_at")
     return (
         limits.get("max_amount") == int(recovery["amount"])

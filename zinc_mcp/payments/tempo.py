@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from pydantic import SecretStr
@@ -23,10 +23,9 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, Credential
-from zinc_mcp.payments.tempo_chain import FEE_TOKENS, NETWORKS, ChainError, TempoNode
+from zinc_mcp.payments.tempo_chain import FEE_TOKENS, MAX_GAS_ATTODOLLARS, NETWORKS, ChainError, TempoNode, inspect
 from zinc_mcp.payments.terms import Charge, MethodTerms, is_private_or_encrypted
-from zinc_mcp.payments.transaction import MAX_GAS_ATTODOLLARS, inspect
-from zinc_mcp.payments.wallet import OPEN, Fate, Paid
+from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet
 
 if TYPE_CHECKING:
     import httpx
@@ -125,8 +124,11 @@ async def _through_our_exchange(rpc_url: str, method: str, params: list[Any], *,
     return await _NODE.get().ask(method, params)
 
 
-class TempoWallet:
-    """Pays in dollar tokens with one key: an account's own key, or an access key that signs for a root account."""
+class TempoWallet(PaymentWallet):
+    """Pays in dollar tokens with one key: an account's own key, or an access key that signs for a root account.
+
+    A signed transfer cannot be taken back, but ends by itself within two minutes.
+    """
 
     def __init__(
         self,
@@ -154,22 +156,8 @@ class TempoWallet:
         self._rpc_url = SecretStr(rpc_url or network.rpc_url)
         self._open_node = partial(TempoNode, self._rpc_url, route, transport)
         self._node = self._open_node()
-        self._terms = {METHOD: MethodTerms(network.currencies, network.chain_id, recipients)}
-
-    @property
-    def terms(self) -> Mapping[str, MethodTerms]:
-        """The network's dollar tokens."""
-        return self._terms
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The payment methods it can pay."""
-        return tuple(self._terms)
-
-    @property
-    def mode(self) -> Literal["live", "test", "sandbox"]:
-        """`test` on the test network, whose tokens are free; else `live`."""
-        return "test" if self._network.is_test else "live"
+        self.terms = {METHOD: MethodTerms(network.currencies, network.chain_id, recipients)}
+        self.mode = "test" if network.is_test else "live"  # tokens of a test network are free
 
     async def warm(self) -> None:
         """Import the signer in a thread."""
@@ -239,10 +227,6 @@ class TempoWallet:
             return await self._node.fate(recovery, now)
         except ChainError:
             return OPEN
-
-    async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
-        """Ask as `fate` does: a signed transfer cannot be taken back, but ends by itself within two minutes."""
-        return await self.fate(recovery, now=now)
 
     async def aclose(self) -> None:
         """Close the connection to the node."""

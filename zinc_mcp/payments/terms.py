@@ -13,9 +13,8 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from zinc_mcp.payments.encoding import is_digest_of
 from zinc_mcp.payments.failures import PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, ChargeRequest
+from zinc_mcp.payments.headers import Challenge, ChargeRequest, is_digest_of
 from zinc_mcp.proxies import is_loopback
 
 CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")

@@ -1,4 +1,4 @@
-"""A payment wallet: the protocol, its settings, and opening the wallet that the owner chose.
+"""Payment wallets: their base, the practice wallet, their settings, and opening the wallet that the owner chose.
 
 A wallet signs; it never sends anything to Zinc. Its caller keeps these rules:
 
@@ -12,14 +12,16 @@ A wallet signs; it never sends anything to Zinc. Its caller keeps these rules:
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.payments.headers import Challenge
+from zinc_mcp.payments.failures import PaymentRefusedError
+from zinc_mcp.payments.headers import Challenge, Credential, base64url, encoded_object
 from zinc_mcp.payments.terms import Charge, MethodTerms
 from zinc_mcp.proxies import Route
 
@@ -65,27 +67,21 @@ class Paid:
     """Facts as JSON for `fate` and `release`. They hold no secret."""
 
 
-class PaymentWallet(Protocol):
-    """A payment wallet: `TempoWallet`, `StripeWallet`, `CommandWallet` or `PracticeWallet`."""
+class PaymentWallet:
+    """The base of all wallets. A wallet overrides what it does differently."""
 
-    @property
-    def terms(self) -> Mapping[str, MethodTerms]:
-        """The accepted terms of each payment method, in the order of preference."""
-        ...
+    mode: Literal["live", "test", "sandbox"] = "live"
+    """Whose money it spends: `live` the owner's, `test` a test network's, `sandbox` nobody's."""
+    terms: Mapping[str, MethodTerms]
+    """The accepted terms of each payment method, in the order of preference."""
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The payment methods it can pay."""
-        ...
-
-    @property
-    def mode(self) -> Literal["live", "test", "sandbox"]:
-        """Whose money it spends: `live` the owner's, `test` a test network's, `sandbox` nobody's."""
-        ...
+        return tuple(self.terms)
 
     async def warm(self) -> None:
         """Load slow libraries off the event loop. Called once at start; `pay` works without it."""
-        ...
 
     async def check(self) -> None:
         """Check that it could pay, as far as that can be told without paying or asking anybody.
@@ -93,7 +89,6 @@ class PaymentWallet(Protocol):
         Raises:
             SettingsError: a setting is missing or cannot be used. The sentence names the setting, never its value.
         """
-        ...
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
         """Make the one credential for a challenge that `terms.choose` or `terms.check` has accepted.
@@ -102,19 +97,62 @@ class PaymentWallet(Protocol):
             PaymentRefusedError: nothing was authorised.
             PaymentOutcomeUnknownError: the wallet was asked and did not answer clearly.
         """
-        ...
+        raise NotImplementedError
 
     async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
         """Look up what became of a credential, and change nothing. `credential` is the header value, if it is kept."""
-        ...
+        return OPEN
 
     async def release(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
         """Take back an authorisation that will not be used, if the method can; return as `fate`."""
-        ...
+        return await self.fate(recovery, now=now, credential=credential)
 
     async def aclose(self) -> None:
         """Close connections."""
-        ...
+
+
+PRACTICE_METHOD = "sandbox"
+# Not a secret: the money is imaginary, and a sandbox in another process must know the key too.
+_PRACTICE_KEY = b"zinc-mcp practice purse"
+
+
+class PracticeWallet(PaymentWallet):
+    """Pays the sandbox with imaginary money. No real payee offers its method."""
+
+    mode = "sandbox"
+
+    def __init__(self, lookup: SettlementLookup | None = None) -> None:
+        self.terms = {PRACTICE_METHOD: MethodTerms({"usd": 2})}
+        self._lookup = lookup
+
+    async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
+        """Sign the challenge."""
+        if challenge.method != PRACTICE_METHOD:
+            raise PaymentRefusedError("method")
+        proof = practice_proof(challenge)
+        reference = practice_reference(proof)
+        credential = Credential(challenge, {"type": "practice", "proof": proof})
+        return Paid(
+            authorization=SecretStr(credential.to_authorization()),
+            header=charge.header,
+            settle_by=charge.expires_at,
+            reference=reference,
+            recovery={"method": PRACTICE_METHOD, "challenge_id": challenge.id, "reference": reference},
+        )
+
+    async def fate(self, recovery: Mapping[str, Any], *, now: float, credential: SecretStr | None = None) -> Fate:
+        """Ask the sandbox, if a look-up was given."""
+        return await self._lookup(str(recovery.get("challenge_id", ""))) if self._lookup else OPEN
+
+
+def practice_proof(challenge: Challenge) -> str:
+    """Return a MAC over all parameters of a challenge: it proves that its maker saw exactly this challenge."""
+    return base64url(hmac.digest(_PRACTICE_KEY, encoded_object(challenge.to_parameters()).encode(), hashlib.sha256))
+
+
+def practice_reference(proof: str) -> str:
+    """Return the settlement's reference, which the wallet knows before it sends."""
+    return f"practice_{hashlib.sha256(proof.encode()).hexdigest()[:24]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +208,6 @@ def wallet_from(
     """
     match settings.kind:
         case "sandbox":
-            from zinc_mcp.payments.practice import PracticeWallet
-
             return PracticeWallet(lookup)
         case "tempo":
             from zinc_mcp.payments.tempo import TempoWallet

@@ -18,7 +18,7 @@ from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
-from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path, post_agent_order
+from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -83,7 +83,7 @@ class AgentRail:
             OrderAlreadyExistsError: there is an order with this key already; nothing was paid for it this time.
             ZincUnreachableError, OrderRejectedError, OrderOutcomeUnknownError: as `Rail.send`; nothing was paid.
         """
-        asked = await post_agent_order(self._client, self._path, body, None, _with_reference(on_headers))
+        asked = await self._client.create_agent_order(self._path, body, None, _with_reference(on_headers))
         if not isinstance(asked, PaymentAsked):
             return asked
         terms = Terms(
@@ -130,7 +130,7 @@ class AgentRail:
         """Send the same bytes to the same URL, with the credential; raises as `Rail.send`."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        order = await post_agent_order(self._client, self._path, body, paid, _with_reference(on_headers), leaving)
+        order = await self._client.create_agent_order(self._path, body, paid, _with_reference(on_headers), leaving)
         if isinstance(order, PaymentAsked):  # only an unpaid request has this answer
             raise AssertionError
         return order

@@ -14,21 +14,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.payments.encoding import is_digest_of
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
-from zinc_mcp.payments.headers import Challenge, Credential, to_payment_receipt
-from zinc_mcp.payments.practice import METHOD, Problem, VerificationError, challenge_id, verify
+from zinc_mcp.payments.headers import Challenge, Credential, is_digest_of, to_payment_receipt
 from zinc_mcp.payments.terms import expiry
-from zinc_mcp.sandbox import answers, challenges
-from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.challenges import Issued, Settled
-from zinc_mcp.sandbox.faults import LIES, PAID, Fault, falsify, garble
+from zinc_mcp.payments.wallet import PRACTICE_METHOD, practice_proof, practice_reference
+from zinc_mcp.sandbox import Sandbox, challenges, checks
+from zinc_mcp.sandbox.challenges import Problem, Settled, VerificationError, challenge_id
+from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, read_body
+from zinc_mcp.sandbox.faults import LIES, PAID, Fault, due_fault, falsify, garble, spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
-from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, read_body
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import scenario_of
-from zinc_mcp.sandbox.sandbox import Sandbox
-from zinc_mcp.sandbox.spoilt_answers import due_fault, spoil
 
 Settle = Callable[[str, bytes], Awaitable[str]]
 """Verifies and settles a credential of another method than ours. It gets the header's value and the body, and returns
@@ -72,7 +68,7 @@ async def create_agent_order(sandbox: Sandbox, request: Request) -> Response:
         offered = challenges.offered_methods(sandbox, content)
         if method and method not in offered:
             message, details = "There is no such payment method here.", {"available": offered}
-            raise AnsweredError(answers.error(sandbox.dialect, 400, "unknown_payment_method", message, details))
+            raise AnsweredError(checks.error(sandbox.dialect, 400, "unknown_payment_method", message, details))
         if paid:
             answer, outcome = await _answer_paid(sandbox, post, method, authorization, fault)
         else:
@@ -93,8 +89,8 @@ async def get_settlement(sandbox: Sandbox, request: Request) -> Response:
     """
     fate = challenges.fate(sandbox.ledger, request.path_params["challenge_id"], sandbox.clock())
     if fate is None:
-        return answers.error(sandbox.dialect, 404, "not_found", "No such challenge was issued here.")
-    return answers.as_json({"ending": fate[0], "reference": fate[1]})
+        return checks.error(sandbox.dialect, 404, "not_found", "No such challenge was issued here.")
+    return checks.as_json({"ending": fate[0], "reference": fate[1]})
 
 
 def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]]) -> None:
@@ -102,7 +98,7 @@ def _check(sandbox: Sandbox, body: dict[str, Any], problems: list[dict[str, Any]
     if body.get("payment") is not None:
         # `payment` has no documented meaning on this rail; a client that sends it means the other rail.
         forbidden = {"type": "extra_forbidden", "loc": ["body", "payment"], "msg": "The challenge says how to pay"}
-        raise AnsweredError(answers.invalid(sandbox.dialect, [forbidden]))
+        raise AnsweredError(checks.invalid(sandbox.dialect, [forbidden]))
     # This rail has no balance that could be too low; the payment fails instead.
     check_products(sandbox.dialect, body, except_for="insufficient_funds")
 
@@ -125,7 +121,7 @@ async def _answer_paid(
     if fault and not fault.accepts:
         return Response(), f"not_accepted_{fault.name}"
     if fault and fault.name == "second_402":
-        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The price has changed.")
+        answer = checks.error(sandbox.dialect, 402, "payment_failed", "The price has changed.")
         return _with_challenges(sandbox, answer, post, method, times=2), "challenged"
     try:
         fails = fault is not None and fault.name in PAID
@@ -139,7 +135,7 @@ async def _answer_paid(
         case "ordered":
             return _created(sandbox, post, settled.row, settled), "created"
         case "no_order":
-            return answers.internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
+            return checks.internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
         case "duplicate" | "unsettled":
             took_money = settled.ending == "duplicate" and not settled.again
             return _conflict(sandbox, post, settled.row), "settled_409" if took_money else "replayed_409"
@@ -153,7 +149,10 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
     Raises:
         VerificationError: the credential is not valid; nothing was taken.
     """
-    challenge, issued = _challenge_of(sandbox, authorization)
+    challenge = challenge_in(sandbox.ledger.secret.encode(), authorization)
+    issued = challenges.issued(sandbox.ledger, challenge.id)
+    if issued is None:
+        raise VerificationError("invalid-challenge")
     if challenge.digest is not None and not is_digest_of(challenge.digest, post.content):
         raise VerificationError("verification-failed")
     if earlier := challenges.earlier_settlement(sandbox.ledger, challenge.id, authorization):
@@ -163,7 +162,7 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
         raise VerificationError("verification-failed")
     if any(scenario_of(product["url"]).name == "insufficient_funds" for product in post.body["products"]):
         details = {"reason": "insufficient_funds"}
-        answer = answers.error(sandbox.dialect, 402, "payment_failed", "The payment failed.", details)
+        answer = checks.error(sandbox.dialect, 402, "payment_failed", "The payment failed.", details)
         raise AnsweredError(_with_challenges(sandbox, answer, post, method))
     reference = await _verify(sandbox, post, challenge, authorization)
     return challenges.settle(
@@ -172,48 +171,82 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
         issued,
         reference,
         authorization,
-        keep_duplicates=challenge.method != METHOD or sandbox.dialect.agent_duplicate == "kept_409",
+        keep_duplicates=challenge.method != PRACTICE_METHOD or sandbox.dialect.agent_duplicate == "kept_409",
         fails=fails or issued.body_sha256 != sha256(post.content).hexdigest(),
     )
 
 
-def _challenge_of(sandbox: Sandbox, authorization: str) -> tuple[Challenge, Issued]:
-    try:
-        challenge = Credential.from_authorization(authorization).challenge
-    except InvalidChallengeError:
-        raise VerificationError("malformed-credential") from None
-    slots = challenge.to_parameters()
-    given = slots.pop("id")
-    slots.pop("description", None)
-    issued = challenges.issued(sandbox.ledger, given)
-    if issued is None or not hmac.compare_digest(given, challenge_id(sandbox.ledger.secret.encode(), **slots)):
-        raise VerificationError("invalid-challenge")
-    return challenge, issued
-
-
 async def _verify(sandbox: Sandbox, post: Post, challenge: Challenge, authorization: str) -> str:
     """Verify a credential, settle it with `sandbox.settle` if its method is not ours, and return the reference."""
-    if challenge.method == METHOD:
-        return verify(sandbox.ledger.secret.encode(), authorization, body=post.content, now=post.at).reference
+    if challenge.method == PRACTICE_METHOD:
+        return verify(sandbox.ledger.secret.encode(), authorization, body=post.content, now=post.at)[1]
     if sandbox.settle is None:
         raise VerificationError("verification-failed")
-    try:
-        expired = challenge.expires is not None and expiry(challenge) <= post.at
-    except PaymentRefusedError:
-        raise VerificationError("invalid-challenge") from None
-    if expired:
-        raise VerificationError("payment-expired")
+    refuse_expired(challenge, post.at)
     # Checked before the settlement: the money of a real settlement cannot be refunded here.
     if sandbox.dialect.agent_duplicate != "kept_409" and (earlier := _earlier_order(sandbox, post)):
         raise AnsweredError(_conflict(sandbox, post, earlier))
     if not challenges.claim(sandbox.ledger, challenge.id):
-        raise AnsweredError(answers.error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
+        raise AnsweredError(checks.error(sandbox.dialect, 409, "bad_request", "This payment is being settled."))
     try:
         return await sandbox.settle(authorization, post.content)
     except Exception as refusal:
         _logger.info("the payment was refused: %s", type(refusal).__name__)
         challenges.release(sandbox.ledger, challenge.id)
         raise VerificationError("verification-failed") from None
+
+
+def challenge_in(secret: bytes, authorization: str) -> Challenge:
+    """Return the challenge that a credential answers; its id binds its other parameters.
+
+    Raises:
+        VerificationError: it is no credential, or its challenge was not made with this secret.
+    """
+    try:
+        challenge = Credential.from_authorization(authorization).challenge
+    except InvalidChallengeError:
+        raise VerificationError("malformed-credential") from None
+    given = challenge.id.encode("utf-8", "surrogatepass")
+    if not hmac.compare_digest(challenge_id(secret, challenge).encode(), given):
+        raise VerificationError("invalid-challenge")
+    return challenge
+
+
+def refuse_expired(challenge: Challenge, now: float) -> None:
+    """Refuse a challenge whose time is over.
+
+    Raises:
+        VerificationError: it has expired, or its end cannot be read.
+    """
+    try:
+        if challenge.expires is not None and expiry(challenge) <= now:
+            raise VerificationError("payment-expired")
+    except PaymentRefusedError:
+        raise VerificationError("invalid-challenge") from None
+
+
+def verify(secret: bytes, authorization: str, *, body: bytes, now: float) -> tuple[Challenge, str]:
+    """Verify a practice credential as a payee must: form, binding, expiry, body, proof. The caller checks for replay.
+
+    Return its challenge and the settlement's reference.
+
+    Raises:
+        VerificationError: with the problem.
+    """
+    challenge = challenge_in(secret, authorization)
+    refuse_expired(challenge, now)
+    if challenge.digest is not None and not is_digest_of(challenge.digest, body):
+        raise VerificationError("verification-failed")
+    payload = Credential.from_authorization(authorization).payload
+    proof = payload.get("proof")
+    if (
+        challenge.method != PRACTICE_METHOD
+        or payload.get("type") != "practice"
+        or not isinstance(proof, str)
+        or not hmac.compare_digest(practice_proof(challenge).encode(), proof.encode("utf-8", "surrogatepass"))
+    ):
+        raise VerificationError("verification-failed")
+    return challenge, practice_reference(proof)
 
 
 def _earlier_order(sandbox: Sandbox, post: Post) -> OrderRow | None:
@@ -238,7 +271,7 @@ def _created(sandbox: Sandbox, post: Post, row: OrderRow | None, paid: Settled |
     if row is None:
         raise LookupError("a settlement without its order")
     dialect = sandbox.dialect
-    answer = answers.as_json(order_at(row, post.at, sandbox.pace), 201)
+    answer = checks.as_json(order_at(row, post.at, sandbox.pace), 201)
     answer.headers["cache-control"] = "no-store, private"
     if dialect.order_key == "present":
         answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
@@ -255,7 +288,7 @@ def _conflict(sandbox: Sandbox, post: Post, row: OrderRow | None) -> Response:
     if row is None:
         raise LookupError("a duplicate of nothing")
     dialect = sandbox.dialect
-    answer = answers.conflict(dialect, post.key, row)
+    answer = checks.conflict(dialect, post.key, row)
     # The third-party client that reads `details.order_id` expects the order key beside it.
     if dialect.conflict_identifier == "details_order_id" and dialect.order_key == "present":
         answer.headers["x-api-key"] = challenges.order_key(sandbox.ledger.secret, row.order_id)
@@ -270,9 +303,9 @@ def _unverified(sandbox: Sandbox, post: Post, method: str | None, problem: Probl
 
 def _payment_refused(sandbox: Sandbox, status: int, problem: Problem, message: str) -> Response:
     if sandbox.dialect.payment_errors == "envelope":
-        return answers.error(sandbox.dialect, status, _CODES[problem], message, {"reason": problem})
+        return checks.error(sandbox.dialect, status, _CODES[problem], message, {"reason": problem})
     title = problem.replace("-", " ").capitalize()
-    answer = answers.as_json(
+    answer = checks.as_json(
         {"type": f"{_PROBLEMS}{problem}", "title": title, "status": status, "detail": message}, status
     )
     answer.headers["content-type"] = "application/problem+json"
@@ -280,7 +313,7 @@ def _payment_refused(sandbox: Sandbox, status: int, problem: Problem, message: s
 
 
 def _pay_first(sandbox: Sandbox, post: Post, method: str | None, *, lie: str | None = None) -> Response:
-    answer = answers.error(sandbox.dialect, 402, "payment_method_required", "Pay to place this order.")
+    answer = checks.error(sandbox.dialect, 402, "payment_method_required", "Pay to place this order.")
     return _with_challenges(sandbox, answer, post, method, lie=lie)
 
 

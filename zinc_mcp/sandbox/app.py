@@ -1,11 +1,14 @@
-"""The sandbox in process: its endpoints as an ASGI app, and an httpx transport that runs requests through the app.
+"""The sandbox as an ASGI app: its endpoints, an httpx transport in process, and serving it on a port.
 
 The paths are Orders, Wallet and Health of the OpenAPI in SDK 2026.10.16. An endpoint is a function that takes the
-sandbox and the request. The endpoints of orders are in `orders` and `agent_orders`.
+sandbox and the request. The endpoints of orders are in `orders` and `agent_orders`. A fault can cut a connection.
 """
 
+import asyncio
 import logging
+import socket
 import sqlite3
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -14,6 +17,7 @@ from typing import Any, cast
 
 import anyio
 import httpx
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,12 +25,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import agent_orders, answers, orders, products
-from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.outcome import ORDER_FEE
-from zinc_mcp.sandbox.sandbox import Sandbox
-from zinc_mcp.sandbox.spoilt_answers import CUT, HowToCut
+from zinc_mcp.sandbox import Sandbox, agent_orders, checks, orders, products
+from zinc_mcp.sandbox.checks import AnsweredError
+from zinc_mcp.sandbox.faults import CUT, HowToCut
+from zinc_mcp.sandbox.products import ORDER_FEE
 
 _WALLET_BALANCE = 1_000_000
 """Cents; no test order lowers it."""
@@ -66,14 +70,14 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
 async def list_test_products(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/test-products`."""
-    answers.authorised_caller(sandbox, request)
-    return answers.as_json(products.listed())
+    checks.authorised_caller(sandbox, request)
+    return checks.as_json(products.listed())
 
 
 async def get_wallet(sandbox: Sandbox, request: Request) -> Response:
     """`GET /wallet/me`."""
-    answers.authorised_caller(sandbox, request)
-    return answers.as_json(
+    checks.authorised_caller(sandbox, request)
+    return checks.as_json(
         {
             "id": "3c6e0b8a-9c15-4b5e-8f2e-6f1d0a7b2c11",
             "user_id": 1,
@@ -92,7 +96,7 @@ async def get_health(sandbox: Sandbox, request: Request) -> Response:
     """`GET /health`: public."""
     now = datetime.fromtimestamp(sandbox.clock(), UTC).isoformat()
     components = {"db": "up", "queue": "up", "ordering": "up"}
-    return answers.as_json({"status": "up", "components": components, "updated_at": now})
+    return checks.as_json({"status": "up", "components": components, "updated_at": now})
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -102,7 +106,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 async def _framework_error(request: Request, error: Exception) -> Response:
     # The web framework's own errors (no such path, no such method) keep their plain shape.
     known = error if isinstance(error, HTTPException) else HTTPException(500)
-    return answers.as_json({"detail": known.detail}, known.status_code)
+    return checks.as_json({"detail": known.detail}, known.status_code)
 
 
 async def _client_is_gone(request: Request, error: Exception) -> Response:
@@ -111,7 +115,7 @@ async def _client_is_gone(request: Request, error: Exception) -> Response:
 
 async def _broken_ledger(sandbox: Sandbox, request: Request, error: Exception) -> Response:
     _logger.error("the ledger is out of order: %s", error)
-    return answers.internal_error(sandbox.dialect)
+    return checks.internal_error(sandbox.dialect)
 
 
 class _Dated:
@@ -219,3 +223,77 @@ def _scope(request: httpx.Request, exchange: _Exchange) -> dict[str, Any]:
         "state": {},
         CUT: exchange.cut,
     }
+
+
+async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve a sandbox over HTTP until cancelled or interrupted; nothing is written to stdout.
+
+    Port 0 takes a free one. `ready` is called with the port once clients can connect.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.create_server(cast(Any, address)[:2], family=family, backlog=128) as listening:
+        listening.setblocking(False)
+        config = uvicorn.Config(
+            sandbox.app,
+            http=_CuttableProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,  # uvicorn's own goes to stdout
+            log_config=None,
+            server_header=False,
+            date_header=False,  # the sandbox has a clock of its own
+        )
+        server = _Server(config)
+        if ready:
+            # Clients that connect now wait until uvicorn has started.
+            ready(listening.getsockname()[1])
+        try:
+            await server.serve(sockets=[listening])
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await server.shutdown()
+            raise
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop at once. Every open connection is cut, so that a hanging request never gets an answer."""
+        for listener in getattr(self, "servers", []):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            cast(_CuttableProtocol, connection).transport.abort()
+        # Answers that wait until their client is gone now end by themselves.
+        await asyncio.sleep(0.01)
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _CuttableProtocol(H11Protocol):
+    """HTTP/1.1 that lets the app cut its connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = cast(asyncio.Transport, transport)
+        super().connection_made(connection)
+        app = cast(ASGIApp, self.app)
+
+        async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CUT: partial(_cut, connection)}, receive, send)
+
+        self.app = cast(Any, cuttable)
+
+
+def _cut(connection: asyncio.Transport, how: HowToCut) -> None:
+    if how == "drop":
+        connection.close()
+        return
+    if how == "reset":
+        # A linger time of zero makes the kernel send a reset instead of an orderly end.
+        held = connection.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # A connection that has sent a body cannot be refused any more, so it is aborted.
+    connection.abort()

@@ -1,5 +1,6 @@
 """The challenges of a 402 and their settlements.
 
+The header format is the real one. A challenge's id is the HMAC that the draft recommends ("Challenge Binding").
 Processes that share a ledger share its secret. Each of them can verify a challenge that another issued, and all of
 them together settle a challenge once.
 """
@@ -9,17 +10,16 @@ import secrets
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal, TypedDict
 
-from zinc_mcp.payments import practice
-from zinc_mcp.payments.encoding import digest_of, encoded_object
-from zinc_mcp.payments.practice import VerificationError
+from zinc_mcp.payments.headers import Challenge, base64url, digest_of, encoded_object
+from zinc_mcp.payments.wallet import PRACTICE_METHOD
+from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, order_row
-from zinc_mcp.sandbox.outcome import ORDER_FEE, age_of, charged_cents, outcome_of
-from zinc_mcp.sandbox.sandbox import Sandbox
+from zinc_mcp.sandbox.products import ORDER_FEE, age_of, charged_cents, outcome_of
 
 REALM = "api.zinc.com"
 
@@ -30,6 +30,17 @@ REFUND_AFTER_SECONDS = 5.0
 """The time from the end of an order until its refund, at pace 1."""
 
 Ending = Literal["ordered", "duplicate", "no_order"]
+
+Problem = Literal["malformed-credential", "invalid-challenge", "payment-expired", "verification-failed"]
+"""Slugs of the draft's problem types ("Error Codes")."""
+
+
+class VerificationError(Exception):
+    """The payee refuses the credential, with one of the draft's problems."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem: Problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ def _request(payee: Payee, cents: int) -> dict[str, Any]:
 def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str]:
     """Bind the challenges, store them, and return them as header lines."""
     made = [
-        practice.issue(
+        bound(
             sandbox.ledger.secret.encode(),
             realm=draft.realm,
             request=draft.request,
@@ -170,6 +181,27 @@ def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str
 
 def _rfc_3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def bound(secret: bytes, *, realm: str, request: Mapping[str, Any], **others: Any) -> Challenge:
+    """Return a challenge whose id binds its other parameters: a practice charge, unless `others` say otherwise."""
+    parameters = {"method": PRACTICE_METHOD, "intent": "charge", **others}
+    challenge = Challenge(id="unbound", realm=realm, request=encoded_object(request), **parameters)
+    return replace(challenge, id=challenge_id(secret, challenge))
+
+
+def challenge_id(secret: bytes, challenge: Challenge) -> str:
+    """Return the HMAC-SHA256 over the challenge's slots ("Recommended: HMAC-SHA256 Binding").
+
+    A header other than the default has a slot of its own before `opaque`, as the SDKs and the conformance vectors
+    have it (the draft's -01 puts it last).
+    """
+    slots = [challenge.realm, challenge.method, challenge.intent, challenge.request]
+    slots += [challenge.expires or "", challenge.digest or ""]
+    if challenge.header is not None and challenge.header.lower() != "authorization":
+        slots.append(challenge.header)
+    slots.append(challenge.opaque or "")
+    return base64url(hmac.digest(secret, "|".join(slots).encode("utf-8", "surrogatepass"), sha256))
 
 
 def issued(ledger: Ledger, challenge_id: str) -> Issued | None:

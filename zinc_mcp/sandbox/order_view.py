@@ -2,26 +2,35 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from zinc_mcp.sandbox.ledger import OrderRow
-from zinc_mcp.sandbox.outcome import (
+from zinc_mcp.sandbox.products import (
     BOUGHT,
     DELIVERED_SECONDS,
+    HOSTILE,
     ORDER_FEE,
     SHIPPED_SECONDS,
     TRACKED_SECONDS,
     WORKING_AGE_SECONDS,
+    Line,
     Outcome,
-    When,
+    Reason,
+    Scenario,
     age_of,
-    job_result,
+    charged_cents,
+    listed_total,
     outcome_of,
+    title_of,
+    unit_price,
 )
-from zinc_mcp.sandbox.products import HOSTILE, Scenario
 
+When = Callable[[float], str]
+"""Returns the date-time of an age."""
+
+_CENTS_PER_EURO = 115
 _Json = dict[str, Any]
 
 
@@ -43,7 +52,7 @@ def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> 
     if tracking:
         for item in items:
             item["tracking_number_ids"] = [tracking["id"]] if item["status"] != "skipped" else None
-    result = job_result(row, status, outcome, when)
+    result = _job_result(row, status, outcome, when)
     merchants: list[_Json] = (result["merchant_order_ids"] if result else None) or []
     notified: _Json | None = body.get("customer_notifications")
     wishes: _Json = body.get("fulfillment") or {}
@@ -265,4 +274,108 @@ def _connect(body: Mapping[str, Any], status: str, result: _Json | None) -> _Jso
         "stripe_fee": 0,
         "final_charge": cost + ours + ORDER_FEE,
         "transfer_amount": ours,
+    }
+
+
+def _price_components(lines: Sequence[Line], max_price: int, scenario: Scenario) -> _Json | None:
+    """Return `job_result.price_components` (PriceComponents), or None if the scenario records none.
+
+    The test product costs 4500 + 250 + 150 = 4900 as measured; we guess that the 250 are tax. If that is above
+    max_price, all amounts are scaled below it, as if the sandbox found a cheaper shop.
+    """
+    if not scenario.priced:
+        return None
+    natural, tax = listed_total(lines)
+    total = charged = charged_cents(lines, max_price)
+    if scenario.currency != "USD":
+        total = max(1, total * 100 // _CENTS_PER_EURO)
+    units = [unit_price(line.url) * total // natural for line in lines]
+    subtotal = sum(unit * line.quantity for unit, line in zip(units, lines, strict=True))
+    tax = tax * total // natural
+    recorded = scenario.breakdown_recorded
+    return {
+        "subtotal": subtotal if recorded else 0,
+        "tax": tax if recorded else 0,
+        "shipping": total - subtotal - tax if recorded else 0,
+        "discount": 0,
+        "fees": 0,
+        "total": total,
+        # SDK: the charged amount with the FX markup if billed in another currency, else equal to the total.
+        "converted_payment_total": charged if scenario.payment_currency != scenario.currency else total,
+        "currency": scenario.currency,
+        "payment_currency": scenario.payment_currency,
+        "cart_items": [
+            {
+                "name": title_of(line.url),
+                "product_id": line.url.partition("?")[0].rstrip("/").rpartition("/")[2],
+                "quantity": line.quantity,
+                "unit_price": unit,
+                "line_total": unit * line.quantity,
+                "buybox_rank": 1,
+            }
+            for unit, line in zip(units, lines, strict=True)
+        ]
+        if recorded
+        else None,
+        "line_items": [{"description": HOSTILE, "amount": 0, "category": "note"}] if scenario.hostile else [],
+        "breakdown_recorded": recorded,
+        "rounding_mode": "half_even",
+    }
+
+
+def _job_result(row: OrderRow, status: str, outcome: Outcome, when: When) -> _Json | None:
+    """Return JobResult; None while the order is processed, and if it was cancelled before that."""
+    blank: _Json = {
+        "success": None,
+        "error": None,
+        "error_type": None,
+        "error_details": None,
+        "price_components": None,
+        "estimated_delivery": None,
+        "merchant_order_ids": None,
+        # Internal keys may appear (SDK: open object). No client may show them.
+        "internal": {"worker": "must-not-leak", "proxy": "must-not-leak"},
+    }
+    scenario = outcome.scenario
+    if status == "order_failed" and (reason := outcome.failure):
+        failed = {"success": False, "error": reason.message, "error_type": reason.code}
+        return {**blank, **failed, "error_details": _error_details(reason, row.body, scenario)}
+    if status not in BOUGHT or scenario.decided_at is None:
+        return None
+    return {
+        **blank,
+        "success": True,
+        "price_components": _price_components(outcome.bought, row.body["max_price"], scenario),
+        "estimated_delivery": HOSTILE if scenario.hostile else when(scenario.decided_at + DELIVERED_SECONDS),
+        # The keys are not documented in v2: those of v1 (V1 Retrieve an order). The account may be an e-mail address.
+        "merchant_order_ids": [
+            {
+                "merchant_order_id": HOSTILE if scenario.hostile else f"ZINC-TEST-{row.order_id[:8]}",
+                "merchant": "zinc",
+                "account": "must-not-leak@sandbox.invalid",
+                "placed_at": when(scenario.decided_at),
+            }
+        ],
+    }
+
+
+def _error_details(reason: Reason, body: Mapping[str, Any], scenario: Scenario) -> _Json:
+    product = body["products"][0]
+    rejection = {
+        "url": product["url"],
+        "product_id": None,
+        "requested_quantity": product.get("quantity", 1),
+        "available_quantity": 0,
+        "codes": [reason.code],
+        "messages": [reason.message],
+    }
+    field_error = {"field": reason.message, "code": "invalid", "message": reason.message, "received": 1}
+    return {
+        "code": reason.code,
+        "message": reason.message,
+        "url": product["url"],
+        "address_validation_reasons": [reason.message] if reason.code == "shipping_unavailable" else [],
+        "field_errors": [{**field_error, "expected": None}] if scenario.hostile else [],
+        "line_rejections": [rejection] if scenario.unbuyable or scenario.hostile else [],
+        "screenshot": None,
     }

@@ -10,17 +10,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox import answers
-from zinc_mcp.sandbox.answers import AnsweredError
+from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
-from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in
+from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
+from zinc_mcp.sandbox.faults import Fault, due_fault, fault_for, faults_in, spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
-from zinc_mcp.sandbox.order_form import check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
-from zinc_mcp.sandbox.outcome import WORKING_AGE_SECONDS, age_of, outcome_of
-from zinc_mcp.sandbox.products import Reason
-from zinc_mcp.sandbox.sandbox import Sandbox
-from zinc_mcp.sandbox.spoilt_answers import due_fault, spoil
+from zinc_mcp.sandbox.products import WORKING_AGE_SECONDS, Reason, age_of, outcome_of
 
 PROCESSING_SECONDS = 0.2
 """The time that a POST takes, at pace 1, in dialects with concurrent POSTs."""
@@ -40,11 +36,11 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
     content = await request.body()
     body, problems = read_body(content)
     post = sandbox.ledger.record_post(
-        sandbox.clock(), fingerprint(answers.token_of(request)), key_in(body), content, body
+        sandbox.clock(), fingerprint(checks.token_of(request)), key_in(body), content, body
     )
     fault: Fault | None = None
     try:
-        answers.authorised_caller(sandbox, request)
+        checks.authorised_caller(sandbox, request)
         fault = due_fault(sandbox.dialect, post, "fault", "account")
         if fault and not fault.accepts:
             answer, outcome = Response(), f"not_accepted_{fault.name}"
@@ -53,7 +49,7 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
             payment: _Json = body.get("payment") or {}
             if payment.get("mode") == "card":
                 raise AnsweredError(
-                    answers.error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it.")
+                    checks.error(sandbox.dialect, 402, "payment_required", "Pay for this order to place it.")
                 )
             check_products(sandbox.dialect, body)
             answer, outcome = await _place(sandbox, post, fault)
@@ -80,54 +76,54 @@ async def _place(sandbox: Sandbox, post: Post, fault: Fault | None) -> tuple[Res
         if acceptance == "earlier" or concurrent == "serialised":
             answer = _repeat(sandbox, post, row)
         elif concurrent == "both_in_flight_409":
-            answer = answers.conflict(dialect, post.key, row)
+            answer = checks.conflict(dialect, post.key, row)
         else:
-            answer = answers.internal_error(dialect)
+            answer = checks.internal_error(dialect)
         return answer, f"replayed_{answer.status_code}"
     if processing:
         # The slow fault delays the processing here, so that a second POST arrives during the first.
         await anyio.sleep(processing + (delay if fault and fault.name == "slow" else 0.0))
     if concurrent == "both_in_flight_409" and sandbox.ledger.contested(post):
-        return answers.conflict(dialect, post.key, row), "created"
-    return answers.as_json(order_at(row, post.at, sandbox.pace), 201), "created"
+        return checks.conflict(dialect, post.key, row), "created"
+    return checks.as_json(order_at(row, post.at, sandbox.pace), 201), "created"
 
 
 def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
     dialect = sandbox.dialect
     match dialect.repeat:
         case "conflict_409":
-            return answers.conflict(dialect, post.key, row)
+            return checks.conflict(dialect, post.key, row)
         case "conflict_500":
-            return answers.internal_error(dialect)
+            return checks.internal_error(dialect)
         case "unauthorized_401":
-            return answers.error(dialect, 401, "token_expired", "The token has expired.")
+            return checks.error(dialect, 401, "token_expired", "The token has expired.")
         case "payment_402":
             too_low = Reason("insufficient_funds", "The balance is too low.")
-            return answers.refused(dialect, too_low, post.body["max_price"])
+            return checks.refused(dialect, too_low, post.body["max_price"])
 
 
 async def get_order(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}`: 404 if the order is unknown or belongs to another caller."""
     row = _row(sandbox, request, _reader(sandbox, request))
     fault = _read_fault(sandbox, row, "read_fault")
-    answer = answers.as_json(order_at(row, sandbox.clock(), sandbox.pace))
+    answer = checks.as_json(order_at(row, sandbox.clock(), sandbox.pace))
     return spoil(sandbox, fault, answer) if fault else answer
 
 
 async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}/timeline`."""
     row = _row(sandbox, request, _reader(sandbox, request))
-    return answers.as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
+    return checks.as_json(timeline_at(row, sandbox.clock(), sandbox.pace))
 
 
 async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
-    row, now = _row(sandbox, request, answers.authorised_caller(sandbox, request)), sandbox.clock()
+    row, now = _row(sandbox, request, checks.authorised_caller(sandbox, request)), sandbox.clock()
     pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AGE_SECONDS
     if pending and sandbox.ledger.cancel(row.order_id, now):
         return Response(status_code=204)
     status = int(sandbox.dialect.not_cancellable.removeprefix("status_"))
-    return answers.error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
+    return checks.error(sandbox.dialect, status, "order_not_cancellable", "Only a pending order can be cancelled.")
 
 
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
@@ -136,7 +132,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     try:
         query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
     except ValidationError as found:
-        return answers.invalid(sandbox.dialect, problems_in(found, "query"))
+        return checks.invalid(sandbox.dialect, problems_in(found, "query"))
     rows = sandbox.ledger.orders_of(caller)
     if query.metadata_key is not None and listing != "unfiltered":
         rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
@@ -150,16 +146,16 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     if listing != "unpaged":
         shown = orders[query.offset : query.offset + query.limit]
         page = {"orders": shown, "total": len(orders), "limit": query.limit, "offset": query.offset}
-    answer = answers.as_json(page)
+    answer = checks.as_json(page)
     return spoil(sandbox, fault, answer) if fault else answer
 
 
 def _reader(sandbox: Sandbox, request: Request) -> str:
     # The key of a paid order is for its status (MPP page), so it can read and list that one order.
-    token = answers.token_of(request)
+    token = checks.token_of(request)
     if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.orders_of(fingerprint(token)):
         return fingerprint(token)
-    return answers.authorised_caller(sandbox, request)
+    return checks.authorised_caller(sandbox, request)
 
 
 def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
@@ -167,7 +163,7 @@ def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
     row = sandbox.ledger.find(caller, order_id)
     if row is None:
         details = {"resource": "Order", "identifier": order_id}
-        raise AnsweredError(answers.error(sandbox.dialect, 404, "not_found", "Order not found.", details))
+        raise AnsweredError(checks.error(sandbox.dialect, 404, "not_found", "Order not found.", details))
     return row
 
 

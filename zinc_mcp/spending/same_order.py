@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError
 from zinc_mcp.journal.entry import Draft, Entry
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.places.same_place import place_of
+from zinc_mcp.zinc.orders import Address
+from zinc_mcp.zinc.places import place_of
 from zinc_mcp.zinc.product_urls.reading import comparable
 from zinc_mcp.zinc.responses import Order
 

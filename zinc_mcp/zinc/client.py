@@ -1,10 +1,12 @@
-"""Zinc's endpoints: each request, and the order or error that its answer proves."""
+"""The client of one Zinc: each request, and the order or error that its answer proves."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
@@ -12,21 +14,16 @@ from urllib.parse import quote, urlencode
 from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
-from zinc_mcp.errors import OrderAlreadyExistsError, OrderNotFoundError, OrderRejectedError
-from zinc_mcp.network import MAX_ANSWER_BYTES, Leaving, NetworkAnswer, OnHeaders
-from zinc_mcp.zinc.connection import (
-    MAX_LIST_BYTES,
-    READ_SECONDS,
-    WIRE_SECONDS,
-    Connection,
-    OnDate,
-    bearer_header,
-    check_origin,
-    read_date,
-    unanswered_error,
-    unreadable_error,
+from zinc_mcp.errors import (
+    OrderNotFoundError,
+    OrderOutcomeUnknownError,
+    SettingsError,
+    UnreadableAnswerError,
+    ZincUnreachableError,
 )
-from zinc_mcp.zinc.failures import Failure, read_failure
+from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, OnHeaders
+from zinc_mcp.proxies import is_loopback
+from zinc_mcp.zinc.failures import refused_order, refused_read
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
 
@@ -36,20 +33,49 @@ if TYPE_CHECKING:
     from zinc_mcp.proxies import Route
 
 
+MAX_LIST_BYTES = 512 * 1024
+"""A page of a list of orders."""
+WIRE_SECONDS = 60.0
+READ_SECONDS = 15.0
+
 MAX_PAGES = 10
 """Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
 """Orders asked for on each page: few enough for the bound of its bytes, whatever Zinc's default is."""
-
 MAX_LISTED = 500
 """Orders of one page that are read, if Zinc lists more than were asked for."""
+MAX_KEY = 500
+"""Characters of an order's own API key."""
+
+OnDate = Callable[[float | None], None]
+"""Called with the time of an answer (`Date`), in seconds since the epoch; None if the answer has none."""
+OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
+"""Awaited with the order's own API key and the raw receipt, as soon as the headers have arrived, and whether the order
+was accepted. If it was not, the answer is a 409 with a key: the order exists already."""
 
 _ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
+_HOW = {
+    "timeout": "no answer came in time",
+    "unreadable": "the answer was too large or packed, and was not read",
+    "connection_lost": "the connection was lost before the answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAsked:
+    """A 402 of Zinc: the values of its `WWW-Authenticate` headers, with one or more challenges in each."""
+
+    challenges: tuple[str, ...]
+    at: float | None = None
+    """The time of the answer by Zinc's clock (`Date`), in seconds since the epoch."""
 
 
 class ZincClient:
-    """Sends requests to one Zinc. It never retries, never follows a redirect, and reads only bounded answers."""
+    """Sends requests to one Zinc. It never retries, never follows a redirect, and reads only bounded answers.
+
+    Every read can end with a `ZincUnreachableError`, an `UnreadableAnswerError` or an `OrderRejectedError`.
+    """
 
     def __init__(
         self,
@@ -61,24 +87,28 @@ class ZincClient:
         read_seconds: float = READ_SECONDS,
         on_date: OnDate | None = None,
     ) -> None:
-        """Prepare a client for `origin`, as `check_origin` takes it; see `Wire` for the rest. Nothing is connected yet.
+        """Prepare a client; nothing is connected yet.
+
+        Args:
+            origin: scheme, host and port, as `check_origin` takes them.
+            route: see `Exchange`.
+            transport: replaces the network in tests and in the built-in sandbox.
+            wire_seconds: the most that one placing request may take, from connecting to the last byte.
+            read_seconds: the same for reads.
+            on_date: called with the time of each answer.
 
         Raises:
             SettingsError: if `origin` is neither https nor loopback.
         """
         self.origin = check_origin(origin)
-        self._connection = Connection(
-            self.origin,
-            route=route,
-            transport=transport,
-            wire_seconds=wire_seconds,
-            read_seconds=read_seconds,
-            on_date=on_date,
-        )
+        self._exchange = Exchange(self.origin, route, transport=transport)
+        self._wire_seconds = wire_seconds
+        self._read_seconds = read_seconds
+        self._on_date = on_date
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._connection.aclose()
+        await self._exchange.aclose()
 
     async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
         """Send `POST /orders` once with exactly these bytes.
@@ -89,36 +119,60 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self.post_order("/orders", body, bearer_header(api_key), leaving=leaving))
+        return placed_order(await self._post("/orders", body, _bearer_header(api_key), None, leaving))
 
-    async def post_order(
+    async def create_agent_order(
         self,
         path: str,
         body: bytes,
-        headers: Mapping[str, str],
-        on_headers: OnHeaders | None = None,
+        credential: tuple[str, SecretStr] | None,
+        on_headers: OnPaidHeaders,
         leaving: Leaving | None = None,
-    ) -> NetworkAnswer:
-        """Send one placing request with exactly these bytes; see `Wire.post`."""
-        return await self._connection.post(path, body, headers, on_headers, leaving)
+    ) -> Order | PaymentAsked:
+        """Send `POST /agent/orders` once, unpaid or with a credential (header name and value).
+
+        This is the same order without a Zinc account: Zinc answers with a 402, and places the order when it is paid.
+        The paid request must repeat bytes and URL (Create MPP Order, OpenAPI 2026-04-27; `?method=` since 2026-06-26).
+
+        `on_headers` is called for a 2xx, and for a 409 that has a key: the order exists already
+        (langchain-samples/restock-agent expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with
+        challenges; for a paid one it is a rejection like any other.
+
+        Raises:
+            ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
+                `create_order`.
+        """
+
+        async def keep(status: int, headers: httpx.Headers) -> None:
+            key = headers.get("x-api-key", "").strip()
+            order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
+            accepted = 200 <= status < 300
+            if accepted or (status == HTTPStatus.CONFLICT and order_key is not None):
+                await on_headers(order_key, headers.get("payment-receipt"), accepted)
+
+        sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
+        answer = await self._post(path, body, sent, keep, leaving)
+        if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
+            challenges = tuple(answer.headers.get_list("www-authenticate"))
+            return PaymentAsked(challenges, _read_date(answer.headers.get("date")))
+        return placed_order(answer)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.
 
         Raises:
             OrderNotFoundError: Zinc has no such order, or it belongs to another key.
-            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
         """
         if not _ID.fullmatch(order_id):
             raise OrderNotFoundError("No order has an id like this.")
-        answer = await self._read(f"/orders/{order_id}", api_key)
+        answer = await self._get(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise OrderNotFoundError("Zinc knows no such order for this account.")
         _raise_if_refused(answer)
         try:
             return order_in(answer.content)
         except ValueError as error:
-            raise unreadable_error() from error
+            raise _unreadable_error() from error
 
     async def find_orders(self, metadata_key: str, metadata_value: str, api_key: SecretStr) -> list[Order]:
         """List the orders whose metadata holds exactly this pair (`GET /orders`, since SDK 8.21).
@@ -131,60 +185,105 @@ class ZincClient:
         seen = 0
         for _ in range(MAX_PAGES):
             page = {"offset": str(seen)} if seen else {}
-            listed = _json_of(await self._read("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
+            listed = _json_of(await self._get("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
             rows = _rows(listed)
             seen += len(rows)
             for row in rows[:MAX_LISTED]:
                 # The server may have ignored the filter and listed other orders.
-                if not _has_metadata(row, metadata_key, metadata_value):
+                if _members(_members(row).get("metadata")).get(metadata_key) != metadata_value:
                     continue
                 await lowlevel.checkpoint()  # lets other tasks run between two orders
                 try:
                     found.append(Order.read(row))
                 except ValidationError:
                     continue
-            if found or not rows or seen >= _total(listed):
+            total = _members(listed).get("total")
+            if found or not rows or seen >= (total if type(total) is int else 0):
                 break
         return found
 
     async def get_product(self, retailer: str, product_id: str, api_key: SecretStr) -> Product:
-        """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key.
-
-        Raises:
-            ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: as for every read.
-        """
-        answer = await self._read(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
+        """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key."""
+        answer = await self._get(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
         try:
             return Product.read(_json_of(answer))
         except ValidationError as error:
-            raise unreadable_error() from error
+            raise _unreadable_error() from error
 
     async def get_wallet(self, api_key: SecretStr) -> Mapping[str, Any]:
         """Read `GET /wallet/me`: the Zinc balance and the order fee, in cents."""
-        wallet = _json_of(await self._read("/wallet/me", api_key))
-        return cast(Mapping[str, Any], wallet) if isinstance(wallet, Mapping) else {}
+        return _members(_json_of(await self._get("/wallet/me", api_key)))
 
     async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
         """Read what became of a practice payment. Only our sandbox has this endpoint."""
         if not _CHALLENGE_ID.fullmatch(challenge_id):
             return {}
-        settlement = _json_of(await self._read(f"/practice/settlements/{challenge_id}", None))
-        return cast(Mapping[str, Any], settlement) if isinstance(settlement, Mapping) else {}
+        return _members(_json_of(await self._get(f"/practice/settlements/{challenge_id}")))
 
     async def get_health(self) -> str:
         """Read `GET /health` (public) and return its `status`."""
-        health = _json_of(await self._read("/health", None))
-        status: object = cast(Mapping[str, Any], health).get("status") if isinstance(health, Mapping) else None
+        status = _members(_json_of(await self._get("/health"))).get("status")
         return status if isinstance(status, str) else "unknown"
 
-    async def _read(
+    async def _post(
+        self, path: str, body: bytes, headers: dict[str, str], on_headers: OnHeaders | None, leaving: Leaving | None
+    ) -> NetworkAnswer:
+        """Send one placing request with exactly these bytes and return the answer, whatever its status."""
+        try:
+            return await self._exchange.ask(
+                "POST",
+                path,
+                {"Content-Type": "application/json", **headers},
+                seconds=self._wire_seconds,
+                content=body,
+                on_headers=self._with_date(on_headers),
+                leaving=leaving,
+            )
+        except NotSentError as error:
+            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}, so nothing was sent.") from error
+        except NoAnswerError as error:
+            raise _unanswered_error(_HOW[error.reason], error.reason) from error
+
+    async def _get(
         self,
         path: str,
-        api_key: SecretStr | None,
+        api_key: SecretStr | None = None,
         parameters: Mapping[str, str] | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> NetworkAnswer:
-        return await self._connection.get(path, bearer_header(api_key) if api_key else {}, parameters, most_bytes)
+        """Send one GET request and return the answer, whatever its status."""
+        try:
+            return await self._exchange.ask(
+                "GET",
+                path,
+                _bearer_header(api_key) if api_key else {},
+                seconds=self._read_seconds,
+                parameters=parameters,
+                most_bytes=most_bytes,
+                on_headers=self._with_date(None),
+            )
+        except NotSentError as error:
+            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}.") from error
+        except NoAnswerError as error:
+            raise _unreadable_error() from error
+
+    def _with_date(self, on_headers: OnHeaders | None) -> OnHeaders | None:
+        """Return a function that tells the time of an answer before `on_headers` is awaited."""
+        on_date = self._on_date
+        if on_date is None:
+            return on_headers
+
+        async def arrived(status: int, headers: httpx.Headers) -> None:
+            on_date(_read_date(headers.get("date")))
+            if on_headers is not None:
+                await on_headers(status, headers)
+
+        return arrived
+
+
+def agent_path(method: str | None) -> str:
+    """Return the path of `POST /agent/orders`. Naming one payment method may narrow the challenges to that method."""
+    return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
 
 
 def placed_order(answer: NetworkAnswer) -> Order:
@@ -199,19 +298,43 @@ def placed_order(answer: NetworkAnswer) -> Order:
         try:
             return order_in(answer.content)
         except ValueError as error:
-            raise unanswered_error("the answer could not be read", "unreadable") from error
+            raise _unanswered_error("the answer could not be read", "unreadable") from error
     if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
-        failure = read_failure(answer.json())
-        if answer.status == HTTPStatus.CONFLICT and failure.code in ("already_exists", "other"):
-            raise OrderAlreadyExistsError(
-                "Zinc has had an order with this idempotency key before.",
-                status=answer.status,
-                zinc_code="already_exists",
-                identifiers=failure.identifiers,
-            )
-        raise _rejected(answer.status, failure)
+        raise refused_order(answer)
     # A redirect is not followed, and a 5xx may come after the order was accepted: neither proves anything.
-    raise unanswered_error(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
+    raise _unanswered_error(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
+
+
+def _unanswered_error(how: str, reason: str) -> OrderOutcomeUnknownError:
+    return OrderOutcomeUnknownError(f"The order was sent, but {how}.", facts={"reason": reason})
+
+
+def _unreadable_error() -> UnreadableAnswerError:
+    return UnreadableAnswerError("Zinc did not give a readable answer just now.")
+
+
+def _reason(error: NotSentError) -> str:
+    return f" ({error.because})" if error.because else ""
+
+
+def _json_of(answer: NetworkAnswer) -> object:
+    _raise_if_refused(answer)
+    content: object = answer.json()
+    if content is None:
+        raise _unreadable_error()
+    return content
+
+
+def _raise_if_refused(answer: NetworkAnswer) -> None:
+    if 400 <= answer.status < 500:
+        raise refused_read(answer)
+    if not 200 <= answer.status < 300:
+        raise _unreadable_error()
+
+
+def _members(value: object) -> Mapping[str, Any]:
+    """Return a JSON object; any other value is an empty one."""
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
 
 
 def _rows(listed: object) -> list[Any]:
@@ -219,103 +342,58 @@ def _rows(listed: object) -> list[Any]:
     return cast(list[Any], rows) if isinstance(rows, list) else []
 
 
-def _has_metadata(row: Any, metadata_key: str, metadata_value: str) -> bool:
-    metadata: Any = cast(Any, row).get("metadata") if isinstance(row, Mapping) else None
-    return isinstance(metadata, Mapping) and cast(Any, metadata).get(metadata_key) == metadata_value
-
-
-def _total(listed: object) -> int:
-    total: Any = cast(Any, listed).get("total") if isinstance(listed, Mapping) else None
-    return total if type(total) is int else 0
-
-
-def _json_of(answer: NetworkAnswer) -> object:
-    _raise_if_refused(answer)
-    decoded = answer.json()
-    if decoded is None:
-        raise unreadable_error()
-    return cast(object, decoded)
-
-
-def _raise_if_refused(answer: NetworkAnswer) -> None:
-    if 400 <= answer.status < 500:
-        failure = read_failure(answer.json())
-        raise OrderRejectedError(
-            failure.sentence_of_a_read(answer.status),
-            failure.next_step_of_a_read(answer.status),
-            status=answer.status,
-            zinc_code=failure.code,
-            facts=failure.facts,
-            problems=failure.problems,
-        )
-    if not 200 <= answer.status < 300:
-        raise unreadable_error()
-
-
-def _rejected(status: int, failure: Failure) -> OrderRejectedError:
-    return OrderRejectedError(
-        failure.sentence(status),
-        failure.next_step(status),
-        status=status,
-        zinc_code=failure.code,
-        facts=failure.facts,
-        problems=failure.problems,
-    )
-
-
-MAX_KEY = 500
-
-OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
-"""Called with `X-Api-Key` and `Payment-Receipt` as soon as they have arrived, and whether the order was accepted.
-
-If it was not, the answer is a 409 with a key: the order exists already."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentAsked:
-    """A 402 of Zinc: the values of its `WWW-Authenticate` headers, with one or more challenges in each."""
-
-    challenges: tuple[str, ...]
-    at: float | None = None
-    """The time of the answer by Zinc's clock (`Date`), in seconds since the epoch."""
-
-
-def agent_path(method: str | None) -> str:
-    """Return the path of `POST /agent/orders`. Naming one payment method may narrow the challenges to that method."""
-    return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
-
-
-async def post_agent_order(
-    client: ZincClient,
-    path: str,
-    body: bytes,
-    credential: tuple[str, SecretStr] | None,
-    on_headers: OnPaidHeaders,
-    leaving: Leaving | None = None,
-) -> Order | PaymentAsked:
-    """Send `POST /agent/orders` once, unpaid or with a credential (header name and value).
-
-    This is the same order without a Zinc account: Zinc answers with a 402, and places the order when it is paid. The
-    paid request must repeat bytes and URL (Create MPP Order, OpenAPI 2026-04-27; `?method=` since 2026-06-26).
-
-    A 409 that says that the order exists already may have the same headers as a 2xx (langchain-samples/restock-agent
-    expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with challenges; for a paid one it is a
-    rejection like any other.
+def _bearer_header(api_key: SecretStr) -> dict[str, str]:
+    """Return the header that carries an API key.
 
     Raises:
-        ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
-            `ZincClient.create_order`.
+        ZincUnreachableError: the key has characters that no header can carry.
     """
+    secret = api_key.get_secret_value()
+    if not secret or any(not 33 <= ord(character) <= 126 for character in secret):
+        # A line break would start a header of its own, and the HTTP library's objection would quote the key.
+        raise ZincUnreachableError(
+            "The API key holds characters that no API key has, so Zinc cannot be asked with it.",
+            "Tell the user to correct ZINC_API_KEY.",
+            owner_step="Correct ZINC_API_KEY.",
+        )
+    return {"Authorization": f"Bearer {secret}"}
 
-    async def keep(status: int, headers: httpx.Headers) -> None:
-        accepted = 200 <= status < 300
-        key = headers.get("x-api-key", "").strip()
-        order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
-        if accepted or (status == HTTPStatus.CONFLICT and order_key is not None):
-            await on_headers(order_key, headers.get("payment-receipt"), accepted)
 
-    sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
-    answer = await client.post_order(path, body, sent, keep, leaving)
-    if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
-        return PaymentAsked(tuple(answer.headers.get_list("www-authenticate")), read_date(answer.headers.get("date")))
-    return placed_order(answer)
+def _read_date(text: str | None) -> float | None:
+    """Read a `Date` header (RFC 9110, section 6.6.1); None if it is absent or unreadable."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
+)
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def check_origin(origin: str) -> str:
+    """Return `origin` in one spelling: scheme, host, port if it is not the default, and path if there is one.
+
+    Raises:
+        SettingsError: it is neither https, nor http to a loopback address.
+    """
+    scheme, _, rest = origin.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
+    if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
+        raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
+    if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
+        raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
+    port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
+    return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
+
+
+def _exists(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).version == 6
+    except ValueError:
+        return False

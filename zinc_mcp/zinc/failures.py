@@ -1,4 +1,4 @@
-"""Read Zinc's error bodies, in every known shape: a known code, the fields to change, and the numbers.
+"""Zinc's refusals: its error bodies in every known shape, and the errors that say them in our words.
 
 Shapes: nested `error` (the SDK's), flat (as the docs print it), FastAPI's `detail` list and `detail` string, and
 problem documents (RFC 9457). HTTP codes are those of the SDK 2026.10.16.
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
-from zinc_mcp.errors import Problem
+from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, Problem
+from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.answers import MAX_CENTS
 
@@ -78,28 +79,27 @@ class Failure:
 
     def sentence(self, status: int) -> str:
         """Return Zinc's answer to an order in our words."""
-        if known := self._known(status):
-            return known[0]
-        code = "" if self.code == "other" else f", code {self.code}"
-        return f"Zinc did not accept this (HTTP {status}{code})."
+        known = self._known(status)
+        return known[0] if known else f"Zinc did not accept this ({self.spelled(status)})."
 
     def next_step(self, status: int) -> str:
         """Return the next step for the model after a refused order."""
         known = self._known(status)
         return known[1] if known else "Tell the user what Zinc objects to."
 
-    def sentence_of_a_read(self, status: int) -> str:
-        """Return Zinc's answer to a read in our words."""
-        if self._of(status) in _ABOUT_THE_KEY:
-            return self.sentence(status)
-        code = "" if self.code == "other" else f", code {self.code}"
-        return f"Zinc would not show this (HTTP {status}{code})."
+    def is_about_the_key(self, status: int) -> bool:
+        """Say whether it means the same for a read as for an order."""
+        return self._of(status) in _ABOUT_THE_KEY
 
-    def next_step_of_a_read(self, status: int) -> str:
-        """Return the next step for the model after a refused read."""
-        if self._of(status) in _ABOUT_THE_KEY:
-            return self.next_step(status)
-        return "Call again in some minutes; if Zinc still refuses, tell the user."
+    def spelled(self, status: int) -> str:
+        """Return the status and a known code."""
+        return f"HTTP {status}" if self.code == "other" else f"HTTP {status}, code {self.code}"
+
+    def error(self, status: int, sentence: str, next_step: str) -> OrderRejectedError:
+        """Return the error with everything that the body said."""
+        return OrderRejectedError(
+            sentence, next_step, status=status, zinc_code=self.code, facts=self.facts, problems=self.problems
+        )
 
     def _of(self, status: int) -> str:
         return _BY_STATUS.get(status, "other") if self.code == "other" else self.code
@@ -109,6 +109,31 @@ class Failure:
         if code == "validation_error" and not self.problems:
             return "Zinc found the order invalid.", "Tell the user what Zinc objects to."
         return _SENTENCES.get(code)
+
+
+def refused_order(answer: NetworkAnswer) -> OrderRejectedError:
+    """Return the error for a placing request that Zinc refused."""
+    failure = read_failure(answer.json())
+    if answer.status == HTTPStatus.CONFLICT and failure.code in ("already_exists", "other"):
+        return OrderAlreadyExistsError(
+            "Zinc has had an order with this idempotency key before.",
+            status=answer.status,
+            zinc_code="already_exists",
+            identifiers=failure.identifiers,
+        )
+    return failure.error(answer.status, failure.sentence(answer.status), failure.next_step(answer.status))
+
+
+def refused_read(answer: NetworkAnswer) -> OrderRejectedError:
+    """Return the error for a read that Zinc refused."""
+    failure, status = read_failure(answer.json()), answer.status
+    if failure.is_about_the_key(status):
+        return failure.error(status, failure.sentence(status), failure.next_step(status))
+    return failure.error(
+        status,
+        f"Zinc would not show this ({failure.spelled(status)}).",
+        "Call again in some minutes; if Zinc still refuses, tell the user.",
+    )
 
 
 def read_failure(body: object) -> Failure:

@@ -1,4 +1,4 @@
-"""An order as we send it to Zinc: `OrderCreate` and its parts, with each rule that can be checked before sending.
+"""An order as we send it to Zinc: `OrderCreate`, `Address` and the other parts, with each rule that can be checked.
 
 Fields, bounds and enums are those of Zinc's OpenAPI 2026-04-27 and 2026-06-26 and of its SDK 2026.10.16. A rule that
 the OpenAPI does not state as a schema keyword is a validator here, so that the published schema stays Zinc's own.
@@ -7,19 +7,23 @@ Requests forbid unknown keys and write only fields that were set, so both API ve
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
+    BaseModel,
+    ConfigDict,
     Field,
     PlainSerializer,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
     model_validator,
 )
 
-from zinc_mcp.text import Cents
-from zinc_mcp.zinc.address import Address, Request, filled, printable, printable_or_none, unprintable
+from zinc_mcp.text import Cents, selects_a_variation
+from zinc_mcp.zinc.letters import filled, printable, printable_or_none, stray_joiner, unprintable
+from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 MAX_METADATA_BYTES = 8_192
@@ -28,6 +32,99 @@ MAX_PRODUCTS = 100
 MAX_OPTIONS = 50
 RESERVED_METADATA = "zinc_mcp_"
 """Metadata keys with this prefix are ours; a look-up finds an order by them."""
+
+_NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
+"""Words that some hosts and tables write for a missing value. Case counts, because `Null` is a family name."""
+
+
+def _all_seen(text: str | None) -> str | None:
+    # An invisible character could make two different addresses of one, so it is not sent.
+    if text is not None and (stray_joiner(text) or any(map(selects_a_variation, text))):
+        raise ValueError("contains invisible characters; send plain text")
+    return text
+
+
+class Request(BaseModel):
+    """The base of the models that we send. Unknown fields are refused; a checked model cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Address(Request):
+    """The shipping address of an order. It is sent and shown as it was given; invisible characters are refused."""
+
+    first_name: str
+    last_name: str
+    address_line1: str = Field(description="At most 60 characters")
+    address_line2: str | None = Field(None, description="At most 60 characters")
+    city: str
+    state: str | None = Field(None, description="Two letters in the US, e.g. NY")
+    postal_code: str
+    phone_number: str
+    country: str = Field("US", description="ISO 3166-1 alpha-2")
+
+    if TYPE_CHECKING:  # pydantic makes it, because the model is frozen
+
+        def __hash__(self) -> int: ...
+
+    _printable = field_validator("*")(printable_or_none)
+    _not_empty = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
+        filled
+    )
+    _all_seen = field_validator("*")(_all_seen)
+
+    @field_validator("address_line2", "state")
+    @classmethod
+    def _blank_is_none(cls, text: str | None) -> str | None:
+        return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
+
+    @field_validator("first_name", "last_name", "address_line1", "postal_code")
+    @classmethod
+    def _is_given(cls, text: str, info: ValidationInfo) -> str:
+        first = str(info.data.get("first_name", "")).strip()
+        in_capitals = info.field_name == "last_name" and text.strip() == "NULL" and len(first) > 1 and first.isupper()
+        if text.strip() in _NOT_GIVEN and not in_capitals:
+            raise ValueError(f'must be the real value, not the text "{text.strip()}"')
+        return text
+
+    @field_validator("address_line1", "address_line2")
+    @classmethod
+    def _short_line(cls, line: str | None) -> str | None:
+        # SDK 2026.9.30: a longer line is rejected, not truncated.
+        if line is not None and len(line) > 60:
+            raise ValueError("is longer than 60 characters; move the rest to address_line2 or shorten it")
+        return line
+
+    @field_validator("country")
+    @classmethod
+    def _alpha_2(cls, country: str) -> str:
+        if country.upper() not in ALPHA_2:
+            raise ValueError("must be an ISO 3166-1 alpha-2 code such as US, CA or GB (not USA, not UK)")
+        return country.upper()
+
+    @field_validator("phone_number")
+    @classmethod
+    def _has_digits(cls, phone: str) -> str:
+        if sum(character.isdigit() for character in phone) < 7:
+            raise ValueError("must be a phone number with at least 7 digits")
+        return phone
+
+    @model_validator(mode="after")
+    def _city_is_given(self) -> "Address":
+        # None is a town near Turin.
+        if self.city.strip() in _NOT_GIVEN and (self.city.strip().capitalize(), self.country) != ("None", "IT"):
+            raise ValueError(f'city: must be the real value, not the text "{self.city.strip()}"')
+        return self
+
+    @model_validator(mode="after")
+    def _zip_in_the_us(self) -> "Address":
+        # SDK 2026.9.18: US postal codes are 5 digits or 5+4.
+        if self.country == "US":
+            head, dash, tail = self.postal_code.partition("-")
+            digits = (head + tail).isascii() and (head + tail).isdigit()
+            if not (digits and len(head) == 5 and (len(tail) == 4 if dash else not tail)):
+                raise ValueError("postal_code: a US ZIP code is 5 digits, or 5+4 such as 10001-1234")
+        return self
 
 
 class ProductVariant(Request):

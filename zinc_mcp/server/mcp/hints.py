@@ -11,8 +11,7 @@ from functools import cache
 
 from pydantic import BaseModel
 
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.orders import OrderCreate, OrderProduct
+from zinc_mcp.zinc.orders import Address, OrderCreate, OrderProduct
 
 _NOTES = {
     "max_price": "US cents, 6000 for $60.00: the most for items, tax and shipping together",

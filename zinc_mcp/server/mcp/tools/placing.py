@@ -28,8 +28,7 @@ from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.facts import order_view
 from zinc_mcp.views.order import RefusalView
 from zinc_mcp.views.sentences import add_sentences
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.orders import Address, OrderCreate
 
 SHOWS = {**ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"}
 

@@ -1,4 +1,4 @@
-"""Fold text for comparing: the spellings of the same letters and digits become one.
+"""The letters of texts: fold a text for comparing, and refuse a text whose characters cannot be seen.
 
 Texts are sent and shown unfolded. The Unicode rules are those of UAX 15 (normal forms), UAX 44 (categories) and UTS 39
 (letters of two alphabets that look alike).
@@ -11,6 +11,8 @@ from itertools import pairwise
 
 from zinc_mcp.text import invisible, selects_a_variation
 
+MAX_TEXT = 500
+"""Characters of a text that is sent."""
 JOINERS = "\u200c\u200d"
 _APOSTROPHES = dict.fromkeys(
     map(ord, "'`\u00b4\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u02bd\u2032\u2035\uff07\ua78c")
@@ -235,6 +237,51 @@ def joined(words: list[tuple[str, str]]) -> str:
 
 def _is_class_name(word: str) -> bool:
     return word != word.casefold()  # not `isupper`: Cherokee folds to capitals
+
+
+_HIDING = re.compile("(?:^|[\\s\ufe0e\ufe0f\u200c\u200d])[\ufe0e\ufe0f]|[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+"""Variation selectors in a row, or of the 256 kinds that can encode bytes: they can hide a message."""
+
+
+def unprintable(text: str, *, lines: bool = False) -> bool:
+    """Say whether text holds control, bidirectional or other invisible characters.
+
+    Joiners are allowed, because several scripts need them, and so is the one selector that makes a sign an emoji. Line
+    breaks are allowed only with `lines`. Addresses are stricter.
+    """
+    if text.isascii() and text.isprintable():
+        return False  # most text: no single character needs a check
+    allowed = JOINERS + "\n\r" if lines else JOINERS
+    return bool(_HIDING.search(text)) or any(invisible(character) for character in text if character not in allowed)
+
+
+def printable(text: str) -> str:
+    """Return a text of at most `MAX_TEXT` visible characters.
+
+    Raises:
+        ValueError: it has invisible characters or is longer.
+    """
+    if unprintable(text):
+        raise ValueError("contains control or invisible characters; send plain text")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"is longer than {MAX_TEXT} characters")
+    return text
+
+
+def printable_or_none(text: str | None) -> str | None:
+    """Check a text as `printable` does; None stays None."""
+    return None if text is None else printable(text)
+
+
+def filled(text: str) -> str:
+    """Return a text that is not empty.
+
+    Raises:
+        ValueError: it is empty or blank.
+    """
+    if not "".join(text.split()).strip(JOINERS):
+        raise ValueError("must not be empty")
+    return text
 
 
 def stray_joiner(text: str) -> bool:

@@ -1,11 +1,19 @@
-"""Tables for streets that are not written in English, as plain data in folded characters for `same_place`.
+"""Tables for streets, as plain data in folded characters for `places`.
 
-Source: the street types and unit types of openvenues/libpostal; the rest is common knowledge of each language.
+Sources: USPS Publication 28 (appendices B, C1, C2), Canada Post's addressing guidelines, Australia's AS 4590, the
+street types and unit types of openvenues/libpostal; the rest is common knowledge of each language.
 """
 
 # ruff: noqa: RUF001 - Cyrillic words are meant
 
-from zinc_mcp.zinc.places.english_tables import word_classes
+
+def word_classes(text: str) -> dict[str, str]:
+    """Read one class of words from each line. All words of a line are the same; the first one names the class."""
+    lines = [line.split() for line in text.strip().splitlines()]
+    return {word: line[0].upper() for line in lines for word in line}
+
+
+# Streets that are not written in English
 
 WORDS: dict[str, dict[str, str]] = {
     "AE": word_classes("road rd\nstreet st\nbuilding bldg\nvilla"),
@@ -65,7 +73,7 @@ WORDS: dict[str, dict[str, str]] = {
         residence res
         lotissement lot"""),
     "HU": word_classes("utca u\nkorut krt\nemelet em\nfoldszint fsz fszt"),
-    "ID": word_classes("jalan jl jln"),
+    **dict.fromkeys(("ID", "MY"), word_classes("jalan jl jln")),
     "IT": word_classes("""viale vle
         piazza pza
         corso cso
@@ -86,7 +94,6 @@ WORDS: dict[str, dict[str, str]] = {
         manzana mz mza
         lote lt
         fraccionamiento fracc"""),
-    "MY": word_classes("jalan jl jln"),
     "NO": word_classes("gate gt"),
     "PH": word_classes("street st\navenue ave\nroad rd\nbarangay brgy"),
     "PL": word_classes("aleja al aleje\nplac pl\nosiedle os"),
@@ -131,13 +138,11 @@ WORDS: dict[str, dict[str, str]] = {
 }
 
 FIRST_WORDS: dict[str, dict[str, str]] = {
-    "AR": word_classes("calle c"),
-    "BR": word_classes("rua r"),
-    "CL": word_classes("calle c"),
+    **dict.fromkeys(("AR", "CL"), word_classes("calle c")),
+    **dict.fromkeys(("BR", "PT"), word_classes("rua r")),
     "ES": word_classes("calle c cl"),
     "FR": word_classes("rue r"),
     "IT": word_classes("via v"),
-    "PT": word_classes("rua r"),
 }
 """Abbreviations that count only at the start of a line, or right after the number there."""
 
@@ -174,8 +179,10 @@ SHORTER: dict[str, tuple[tuple[str, str], ...]] = {
 """Sounds of a street's name that can be written with two letters or one. Names of people are not rewritten so."""
 
 REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
-    "AE": (_AL,),
-    "AR": (_NUMBERED,),
+    **dict.fromkeys(("AE", "EG", "SA"), (_AL,)),
+    **dict.fromkeys(("AR", "CL", "CO", "ID", "MX"), (_NUMBERED,)),
+    **dict.fromkeys(("BR", "PT"), (_NUMBERED, _APART)),
+    **dict.fromkeys(("GB", "IE"), ((r"^\s*no\.?\s*(?=\d)", ""),)),
     "AT": (
         (r"(?:strasse|str)(?![^\W\d_])", "str"),
         (r"(\d[a-z]?)[\s,]*\b(?:stiege|stg)\.?\s*(\d+)[\s,]*\b(?:tuer|tur|top)\.?\s*(\d+)", r"\1/\2/\3"),
@@ -183,24 +190,14 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
         _NUMBERED,
     ),
     "BE": ((r"\bbus\b|\bbte\b|\bboite\b|(?<=\d)\s+b\s*(?=\d)", " bus "), _NUMBERED),
-    "BR": (_NUMBERED, _APART),
     "CH": ((r"(?:strasse|str)(?![^\W\d_])", "str"), _NUMBERED),
-    "CL": (_NUMBERED,),
     "CN": (
         (r"(\d+)\s*(?:号楼|栋|幢|座)\s*(\d+)\s*单元\s*(\d+)\s*[室号]?", r" \1-\2-\3 "),
         (r"(?<=\d)[号號](?!楼)", " "),
     ),
-    "CO": (_NUMBERED,),
     "DE": ((r"(?:strasse|str)(?![^\W\d_])", "str"), (r"pl\.(?=\s*\d)", "platz"), _NUMBERED),
-    "EG": (_AL,),
-    "ES": (
-        (r"\bc/", "c "),
-        (r"\bp[oº]\.?\s+de\b", "paseo de"),
-        _NUMBERED,
-        _APART,
-    ),
+    "ES": ((r"\bc/", "c "), (r"\bp[oº]\.?\s+de\b", "paseo de"), _NUMBERED, _APART),
     "FR": ((r"\bn[o°]\s*\.?\s*(?=\d)", " "),),
-    "GB": ((r"^\s*no\.?\s*(?=\d)", ""),),
     "HU": (
         (r"\biii\b\.?\s*em", "3 em"),
         (r"\bii\b\.?\s*em", "2 em"),
@@ -208,8 +205,6 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"\bv\b\.?\s*em", "5 em"),
         (r"\bi\b\.?\s*em", "1 em"),
     ),
-    "ID": (_NUMBERED,),
-    "IE": ((r"^\s*no\.?\s*(?=\d)", ""),),
     "IN": ((r"\bno\s*[.:]?\s*(?=\d)", " "),),
     "IT": (
         (r"\bp\.\s*z?za\b", "piazza "),
@@ -230,7 +225,6 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"(\d+-\d+-\d+)[\s,#]+(?=\d)", r"\1-"),
     ),
     "KR": ((r"(\d+)\s*동\s*(\d+)\s*호", r" \1-\2 "),),
-    "MX": (_NUMBERED,),
     "NL": (
         (r"(?:straat|str)(?![^\W\d_])", "str"),
         (r"(?<=\d)[\s/-]+iv\b", " 4"),
@@ -241,14 +235,12 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"\bnr\.?\s*(?=\d)", " "),
     ),
     "PL": (_NUMBERED, (r"(\d[a-z]?)\s*,?\s*\b(?:m|mieszk|mieszkanie)\.?\s*(\d)", r"\1/\2")),
-    "PT": (_NUMBERED, _APART),
     "RU": (
         (r"\bпр-(?:кт|т)\b", "пр"),
         (r"\bб-р\b", "бр"),
         (r"(?<=\d)\s*к\s*(?=\d)", " корп "),
         (r"(\d[а-я]?)\s*,?\s*\b(?:кв|квартира)\.?\s*(\d+)", r"\1-\2"),
     ),
-    "SA": (_AL,),
     "SG": ((r"#\s*0+(?=\d)", "#"), (r"#", " ")),
     "TR": (
         (r"\bno\s*[.:]*\s*(\d+[a-z]?)[\s,]*\b(?:d|daire)\b\s*[.:]*\s*(\d)", r" \1/\2"),
@@ -267,3 +259,132 @@ REWRITES: dict[str, tuple[tuple[str, str], ...]] = {
     "HK": ((r"(?<=\d)\s*/\s*f\b", "f"), (r"(\d+)(?:st|nd|rd|th)\s+floor\b", r"\1f")),
 }
 """Replacements by country, applied one after the other: a pattern and its replacement."""
+
+# Streets that are written in English
+
+ENGLISH = frozenset("US CA GB AU IE NZ ZA IM JE GG IN SG".split())
+
+ENGLISH_WORDS = word_classes("""
+    alley aly ally
+    avenue ave av aven avn avenu
+    beach bch
+    bend bnd
+    block blk
+    boulevard blvd boul bvd blv
+    bridge brg
+    broadway bdwy
+    bypass byp
+    causeway cswy
+    center ctr centre cntr
+    circle cir circ crcl
+    close
+    corner cor
+    court ct crt
+    cove cv
+    creek crk
+    crescent cres cresc crsnt
+    crossing xing crssng
+    drive dr drv doctor
+    expressway expy expwy
+    extension ext extn
+    field fld
+    fort ft
+    freeway fwy frwy
+    garden gdn
+    gardens gdns
+    glen gln
+    green grn
+    grove grv gro
+    harbor hbr harbour
+    heights hts
+    highway hwy hiway hway
+    hills hls
+    hollow holw
+    industrial ind
+    junction jct jctn
+    lake lk
+    landing lndg
+    lane ln
+    lower lwr lowr
+    manor mnr
+    meadow mdw
+    meadows mdws
+    mount mt mnt
+    mountain mtn
+    orchard orch
+    parade pde
+    park pk
+    parkway pkwy pky parkwy
+    place pl
+    plaza plz
+    point pt pnt
+    ranch rnch
+    ridge rdg
+    road rd
+    route rte
+    sainte ste suite
+    spring spg
+    springs spgs
+    square sq sqr
+    station stn sta
+    street st str saint strt
+    terrace ter terr tce
+    trace trce
+    track trk
+    trail trl
+    turnpike tpke trnpk
+    valley vly
+    view vw
+    village vlg
+    vista vis
+    walk wlk
+    way wy
+""")
+"""Words with several spellings. `St` may be Street or Saint, but no two places differ only in that."""
+
+_INSIDE = "\nbasement bsmt\nfront frnt\nlobby lbby\noffice ofc\npenthouse ph\nupper uppr"
+ENGLISH_WORDS_OF: dict[str, dict[str, str]] = {
+    **dict.fromkeys(("GB", "IE", "NZ"), word_classes("close cl")),
+    "AU": word_classes("circuit cct\nesplanade esp\nboulevarde boulevard blvd bvd boul"),
+    "CA": word_classes(f"chemin ch{_INSIDE}"),
+    "US": word_classes(_INSIDE),
+}
+
+DIRECTIONS = word_classes("n north\ns south\ne east\nw west\nne northeast\nnw northwest\nse southeast\nsw southwest")
+FRENCH_DIRECTIONS = word_classes("n nord north\ns sud south\ne est east\nw ouest o west")
+FRENCH_TYPES: dict[str, str] = {
+    "rue": "STREET",
+    **dict.fromkeys(("boul", "boulevard", "bd"), "BOULEVARD"),
+    **dict.fromkeys(("av", "ave", "avenue"), "AVENUE"),
+}
+"""Street types that French writes before the name, English after it."""
+
+ORDINALS: dict[str, str] = dict(
+    zip(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(),
+        "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th".split(),
+        strict=True,
+    )
+)
+
+_UNITS = word_classes("""
+    bldg building
+    dept department
+    fl floor flr
+    hngr hangar
+    lot
+    pmb
+    rm room
+    spc space
+    trlr trailer
+""")
+UNITS: dict[str, dict[str, str]] = {
+    "US": _UNITS | word_classes("unit apt apartment apmt ste suite #"),
+    "CA": _UNITS | word_classes("unit apt apartment app appartement ste suite bureau #"),
+    "AU": _UNITS | word_classes("unit apt apartment flat u #\nshop\nlevel lvl\nsuite ste\nvilla"),
+    "NZ": _UNITS | word_classes("unit apt apartment flat #\nshop\nlevel lvl\nsuite ste"),
+    **dict.fromkeys(
+        ("GB", "IE"), word_classes("flat flt apartment apt\nunit\nfl floor flr\nroom rm\nsuite ste\nstudio")
+    ),
+}
+"""Words before the number of a flat, floor or room (Publication 28, 213: `#` can replace any of them)."""

@@ -1,28 +1,16 @@
-"""The sandbox and its dialect: one object, opened as an ASGI app or as an httpx transport."""
+"""The dialect of the sandbox: its behaviour where Zinc's documents are silent or disagree. For the campaign.
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+A user practises on the default dialect. The campaign repeats its rounds in each other one.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
-
-from zinc_mcp.sandbox.ledger import Attempt, Ledger, Placed
-
-if TYPE_CHECKING:
-    import httpx
-    from starlette.applications import Starlette
-
-    from zinc_mcp.sandbox.agent_orders import Settle
-    from zinc_mcp.sandbox.challenges import Payee, Settlement
+from typing import Any, Literal, get_args, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The sandbox's behaviour where Zinc's documents are silent or disagree.
-
-    Each field is an open question, and its values are the possible answers. The defaults are the best supported ones.
-    """
+    """Each field is an open question, and its values are the possible answers. The defaults are the best supported."""
 
     listing: Literal["prompt", "lags", "unpaged", "unfiltered"] = "prompt"
     """`GET /orders`: up to date with `total`, `limit` and `offset` (SDK); new orders appear after 5 s; only `{orders}`
@@ -121,76 +109,3 @@ class Dialect:
         """Spell the departures from the default as `parse` reads them; `default` when there are none."""
         chosen = ((name, getattr(self, name), values[0]) for name, values in self.choices().items())
         return ",".join(f"{name}={value}" for name, value, usual in chosen if value != usual) or "default"
-
-
-class Sandbox:
-    """A practice Zinc. Orders advance with time, money is never real, and every `zn_test_` key is accepted."""
-
-    def __init__(
-        self,
-        ledger: Path | None = None,
-        *,
-        dialect: Dialect | None = None,
-        pace: float = 1.0,
-        clock: Callable[[], float] = time.time,
-        payees: "Sequence[Payee] | None" = None,
-        challenge_seconds: float = 300.0,
-        settle: "Settle | None" = None,
-    ) -> None:
-        """Open a sandbox.
-
-        Args:
-            ledger: the SQLite file that keeps the orders; several processes may share one. None keeps them in memory.
-            dialect: how it answers where the documents are silent.
-            pace: how many times faster than documented orders advance and faults wait.
-            clock: seconds since the epoch; every process that shares a ledger must read the same one.
-            payees: what a 402 offers instead of `challenges.PAYEES`.
-            challenge_seconds: how long a challenge can be paid; the pace does not shorten it.
-            settle: settles the payments of other wallets than the practice wallet; without it they do not verify.
-
-        Raises:
-            ValueError: if `pace` is not above zero.
-            SettingsError: if the file cannot be used.
-        """
-        if not pace > 0:
-            raise ValueError("pace must be above zero")
-        self.ledger = Ledger(ledger)
-        self.dialect = dialect or Dialect()
-        self.pace = pace
-        self.clock = clock
-        self.payees = payees
-        self.challenge_seconds = challenge_seconds
-        self.settle = settle
-
-    @cached_property
-    def app(self) -> "Starlette":
-        """The ASGI app. Some faults cut the connection, so serve it with `port.serve` or use `transport()`."""
-        # Starlette and the endpoints are loaded with the first use of the app.
-        from zinc_mcp.sandbox.app import build_app
-
-        return build_app(self)
-
-    def transport(self) -> "httpx.AsyncBaseTransport":
-        """Return an httpx transport to this sandbox, in process, which answers for every origin."""
-        from zinc_mcp.sandbox.app import SandboxTransport
-
-        return SandboxTransport(self.app)
-
-    def placed(self) -> list[Placed]:
-        """Return every order, oldest first, for benches and tests."""
-        return self.ledger.placed()
-
-    def attempts(self) -> list[Attempt]:
-        """Return every received `POST /orders` and `POST /agent/orders`, oldest first, with its outcome."""
-        return self.ledger.attempts()
-
-    def settlements(self) -> "list[Settlement]":
-        """Return every payment that was taken, oldest first, with the amount refunded by now."""
-        from zinc_mcp.sandbox.challenges import settlements
-
-        return settlements(self.ledger, self.clock(), self.pace)
-
-    @property
-    def payment_secret(self) -> str:
-        """The secret that binds the challenges, for a foreign verifier."""
-        return self.ledger.secret

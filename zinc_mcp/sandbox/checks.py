@@ -1,8 +1,8 @@
-"""The form of an order, and the checks before the order is accepted.
+"""The checks of a request, and the answers that refuse it, in the dialect's envelope.
 
-The form is written independently of our client's OrderCreate, so that a mistake there does not repeat here. It is as
-strict as the documents say of the live service; Zinc's own sandbox skips the address checks. Rules that only our client
-has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
+The form of an order is written independently of our client's OrderCreate, so that a mistake there does not repeat here.
+It is as strict as the documents say of the live service; Zinc's own sandbox skips the address checks. Rules that only
+our client has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
 """
 
 import json
@@ -11,15 +11,88 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
 
-from zinc_mcp.sandbox import answers
-from zinc_mcp.sandbox.answers import AnsweredError
-from zinc_mcp.sandbox.products import scenario_of
-from zinc_mcp.sandbox.sandbox import Dialect
-from zinc_mcp.zinc.address import ALPHA_2
+from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
+from zinc_mcp.sandbox.products import ORDER_FEE, Reason, scenario_of
+from zinc_mcp.zinc.place_tables import ALPHA_2
 
 Problem = dict[str, Any]
 """One entry of FastAPI's `detail` list: `{type, loc, msg}`."""
+
+
+class AnsweredError(Exception):
+    """Ends an endpoint early with this answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def as_json(content: object, status: int = 200) -> Response:
+    """Return a JSON answer in ASCII, which can hold every text of an order, even half a surrogate pair."""
+    return Response(json.dumps(content), status, media_type="application/json")
+
+
+def error(dialect: Dialect, status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
+    """Return an error in the envelope: nested as in the SDK, or flat as the docs pages print it."""
+    content = {"code": code, "message": message, "details": details}
+    return as_json({"error": content} if dialect.errors == "nested" else content, status)
+
+
+def internal_error(dialect: Dialect) -> Response:
+    """Return a 500."""
+    return error(dialect, 500, "internal_error", "An internal error occurred.")
+
+
+def invalid(dialect: Dialect, problems: list[dict[str, Any]]) -> Response:
+    """Return a 422: FastAPI's `detail` list, or `validation_error` in the envelope."""
+    if dialect.validation == "detail_list":
+        return as_json({"detail": problems}, 422)
+    return error(dialect, 422, "validation_error", "The request is invalid.", {"errors": problems})
+
+
+def refused(dialect: Dialect, reason: Reason, max_price: int) -> Response:
+    """Return the answer to an order that is refused at once."""
+    if reason.code != "insufficient_funds":
+        return error(dialect, reason.status, reason.code, reason.message)
+    required = max_price + ORDER_FEE
+    details = {"required": required, "available": min(250, required - 1), "fund_with": ["card", "ach", "wire"]}
+    status = 402 if dialect.insufficient_funds == "status_402" else 400
+    return error(dialect, status, reason.code, reason.message, details)
+
+
+def conflict(dialect: Dialect, key: str | None, row: OrderRow) -> Response:
+    """Return the answer to an idempotency key that was used before."""
+    names: dict[str, Any] = {"resource": "Order", "identifier": key}
+    details = {
+        "key": names,
+        "order_id": {**names, "identifier": row.order_id},
+        "details_order_id": {**names, "order_id": row.order_id},
+        "none": None,
+    }[dialect.conflict_identifier]
+    return error(dialect, 409, "already_exists", "Order already exists.", details)
+
+
+def token_of(request: Request) -> str:
+    """Return the token of a request's `Authorization`, of any scheme; empty without one."""
+    return request.headers.get("authorization", "").partition(" ")[2]
+
+
+def authorised_caller(sandbox: Sandbox, request: Request) -> str:
+    """Return the fingerprint of the caller's API key.
+
+    Raises:
+        AnsweredError: with a 401, unless it is a test key. A live key is always refused, even with X-Test-Mode.
+    """
+    scheme, token = request.headers.get("authorization", "").partition(" ")[0], token_of(request)
+    if scheme.lower() == "bearer" and token.startswith("zn_test_") and len(token) > len("zn_test_"):
+        return fingerprint(token)
+    code = "invalid_token" if token else "unauthorized"
+    raise AnsweredError(error(sandbox.dialect, 401, code, "Not authenticated."))
+
 
 _Count = Annotated[int, Field(strict=True)]
 _Flag = Annotated[bool, Field(strict=True)]
@@ -173,13 +246,13 @@ def check_form(dialect: Dialect, body: dict[str, Any], problems: list[Problem]) 
         AnsweredError: with the refusal.
     """
     if problems:
-        raise AnsweredError(answers.invalid(dialect, problems))
+        raise AnsweredError(invalid(dialect, problems))
     if wrong := _address_problem(body["shipping_address"]):
         field, message = wrong
         if dialect.address == "detail_422":
             located = {"type": "value_error", "loc": ["body", "shipping_address", field], "msg": message}
-            raise AnsweredError(answers.invalid(dialect, [located]))
-        raise AnsweredError(answers.error(dialect, 400, "invalid_shipping_address", message, {"field": field}))
+            raise AnsweredError(invalid(dialect, [located]))
+        raise AnsweredError(error(dialect, 400, "invalid_shipping_address", message, {"field": field}))
 
 
 def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | None = None) -> None:
@@ -191,7 +264,7 @@ def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | 
     for product in body["products"]:
         refusal = scenario_of(product["url"]).refusal
         if refusal and refusal.code != except_for:
-            raise AnsweredError(answers.refused(dialect, refusal, body["max_price"]))
+            raise AnsweredError(refused(dialect, refusal, body["max_price"]))
 
 
 def _address_problem(address: dict[str, Any]) -> tuple[str, str] | None:

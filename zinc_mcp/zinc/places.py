@@ -1,19 +1,17 @@
 """Compare two postal addresses: are they one person at one place? And print an address for a person.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
-are one place, they stay two: neighbours must never be confused. The tables are in `place_tables`, `street_tables` and
-`english_tables`.
+are one place, they stay two: neighbours must never be confused. The tables are in `place_tables` and `street_tables`.
 """
 
 import functools
 import re
 
-from zinc_mcp.zinc.address import Address
-from zinc_mcp.zinc.places import english_tables as english
-from zinc_mcp.zinc.places import place_tables as places
-from zinc_mcp.zinc.places import street_tables as streets
-from zinc_mcp.zinc.places.english_tables import ENGLISH, ENGLISH_WORDS
-from zinc_mcp.zinc.places.letters import fold, folded_characters, in_cyrillic, joined, words_of
+from zinc_mcp.zinc import place_tables as places
+from zinc_mcp.zinc import street_tables as streets
+from zinc_mcp.zinc.letters import fold, folded_characters, in_cyrillic, joined, words_of
+from zinc_mcp.zinc.orders import Address
+from zinc_mcp.zinc.street_tables import ENGLISH, ENGLISH_WORDS
 
 Words = list[tuple[str, str]]
 """Words, each with the separator before it. A word in capitals is our name for a class of spellings."""
@@ -79,8 +77,8 @@ def english_street_words(country: str, text: str, *, parts: bool = False) -> Wor
     text = _GLUED.sub(r"\1 ", _INITIALS.sub(r"\1", _PO_BOX.sub(" pobox ", text)))
     for road, name in _ROADS if country == "US" else ():
         text = road.sub(name, text)
-    units = english.UNITS.get(country, {})
-    words = [(gap, english.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
+    units = streets.UNITS.get(country, {})
+    words = [(gap, streets.ORDINALS.get(word, word)) for gap, word in words_of(text, marks="#")]
     rest, inside = _take_units_out(country, words, units)
     if country in _FLAT_FIRST and len(rest) > 2 and not any(kind == "UNIT" for kind, _ in inside):
         (_, flat), (gap, number) = rest[:2]
@@ -141,8 +139,8 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
     A word is a direction only right after the number, or at the end after a street type. `E Street` is not
     `East Street`: a letter is a direction only if a name is left without it.
     """
-    classes = english.ENGLISH_WORDS | english.ENGLISH_WORDS_OF.get(country, {})
-    directions = english.DIRECTIONS | (english.FRENCH_DIRECTIONS if country == "CA" else {})
+    classes = streets.ENGLISH_WORDS | streets.ENGLISH_WORDS_OF.get(country, {})
+    directions = streets.DIRECTIONS | (streets.FRENCH_DIRECTIONS if country == "CA" else {})
     named = [(gap, classes.get(word, word)) for gap, word in words]
     if len(words) < 3 or not words[0][1][0].isdigit():
         return named
@@ -152,7 +150,7 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
     turned = raw[last] in directions
     has_name = any(word not in directions for word in raw[first : last - 1])  # Avenue E has none
     grid = country == "US" and raw[last - 1].isdigit() and raw[last - 2] in directions  # 842 E 1700 S
-    french = country == "CA" and raw[1] in english.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
+    french = country == "CA" and raw[1] in streets.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
     if not french and raw[first] in directions and _is_name(raw, named, first + 1):
         named[first] = (" ", directions[raw[first]])
     ends = len(words)
@@ -160,7 +158,7 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
         named[last] = (" ", directions[raw[last]])
         ends = last
     if french and ends > 2:
-        named = [named[0], *named[2:ends], (" ", english.FRENCH_TYPES[raw[1]]), *named[ends:]]
+        named = [named[0], *named[2:ends], (" ", streets.FRENCH_TYPES[raw[1]]), *named[ends:]]
     return named
 
 

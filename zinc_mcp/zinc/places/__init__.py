@@ -1,1 +1,0 @@
-"""Postal addresses: compare two of them, and print one for a person."""
