@@ -44,7 +44,7 @@ LONG = 2000
 TRIES_MORE = 4
 """How often whoever was to die at a step and did not is tried again."""
 PROOF_SECONDS = 6.0
-"""Seconds after a payment's end in which nobody's word is taken that it never was (`journal.payment`)."""
+"""Seconds after a payment's end in which nobody's word is taken that it never was (`journal.money`)."""
 LEASES_OVER = 2.0
 """Seconds after which no process that died holds anything any more (`bench.victim.CLOCKS`)."""
 

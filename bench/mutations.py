@@ -2,7 +2,7 @@
 
     pip install cosmic-ray
     nice python -m bench.mutations --list
-    nice python -m bench.mutations journal/leases payments/terms --minutes 20
+    nice python -m bench.mutations journal/clocks payments/transaction --minutes 20
 
 Works on a copy of the tree. One operator, number or keyword is changed at a time, by cosmic-ray's operators, and the
 tests that are named here for that module must notice: each in a process forked from one that has the libraries loaded.
@@ -35,9 +35,8 @@ MODULES: Mapping[str, Sequence[str]] = {
     "payments/tempo_chain": ("tests/payments/test_payments_transaction.py", "tests/payments/test_payments_tempo.py"),
     "payments/terms": ("tests/payments/test_payments_terms.py", "tests/payments/test_payments_practice.py"),
     "payments/headers": ("tests/payments/test_payments_challenge.py",),
-    "journal/leases": ("tests/journal/test_lease.py", "tests/journal/test_journal.py"),
-    "journal/payment": _WALLET,
-    "journal/settlement": ("tests/spending/test_money_proved.py", "tests/spending/test_unclear_answers.py", _PROMISES),
+    "journal/clocks": ("tests/journal/test_lease.py", "tests/journal/test_journal.py"),
+    "journal/money": (*_WALLET, "tests/spending/test_money_proved.py", "tests/spending/test_unclear_answers.py"),
     "spending/same_order": ("tests/spending/test_same_order.py", _PROMISES, "tests/checkout/test_doubt.py"),
     "journal/questions": ("tests/consent/test_questions.py", "tests/consent/test_approval.py", _PROMISES),
     "journal/opening": ("tests/journal/test_journal.py", "tests/journal/test_times.py", *_ROAD),
@@ -139,7 +138,7 @@ def tried(module: str, tree: Path, deadline: float) -> None:
 def main() -> int:
     """Try the chosen modules and print what survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as journal/leases; all of them if none")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as journal/clocks; all of them if none")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so long (600)")
     parser.add_argument("--list", action="store_true", help="list the modules and their tests, and end")
     chosen = parser.parse_args()

@@ -53,7 +53,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored",
         "an entry is in the hands of one process at a time",
-        "zinc_mcp/journal/leases.py",
+        "zinc_mcp/journal/clocks.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _account("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
@@ -61,7 +61,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored-by-wallet",
         "an entry is in the hands of one process at a time, paid by wallet as well",
-        "zinc_mcp/journal/leases.py",
+        "zinc_mcp/journal/clocks.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _agent("slow", "hosts", red=("two owners within one lease", "POSTs of one key at once")),
@@ -117,7 +117,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "one-clock-alone",
         "a twin and a limit stand if either clock says so",
-        "zinc_mcp/journal/times.py",
+        "zinc_mcp/journal/clocks.py",
         "return min(self.clock(), self._second())",
         "return self.clock()",
         _account("clocks", red=("bought or spent by a wrong clock",)),
@@ -181,7 +181,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "failed-orders-give-back-what-was-paid",
         "what a wallet let go counts until its return is proved",
-        "zinc_mcp/journal/settlement.py",
+        "zinc_mcp/journal/money.py",
         "        return _unbought(let_go, refunded)\n",
         "        return Settlement(0, 0, refunded)\n",
         _agent("failing", red=("money told to come back, and not proved", "paid past a limit", "limit overruns")),
@@ -189,7 +189,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "order-key-not-kept",
         "the order's own key is on disk before its body is read",
-        "zinc_mcp/journal/payment.py",
+        "zinc_mcp/journal/money.py",
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
         _agent("hosts", red=("order keys lost",)),

@@ -7,13 +7,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.journal.admission import Admission
+from zinc_mcp.journal.clocks import LeaseClock, Times
+from zinc_mcp.journal.decision import Admission
 from zinc_mcp.journal.entry import Entry, RailName, State
-from zinc_mcp.journal.leases import LeaseClock
-from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.runner import Runner
-from zinc_mcp.journal.times import Times
-from zinc_mcp.journal.unwritten import Unwritten
+from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail

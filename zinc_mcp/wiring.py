@@ -20,12 +20,9 @@ from zinc_mcp.checkout.decide import send_all_approved
 from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.send import wait_until_sent
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.holder import this_process
-from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
-from zinc_mcp.journal.runner import Runner
-from zinc_mcp.journal.times import Times
-from zinc_mcp.journal.unwritten import Unwritten
+from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
+from zinc_mcp.journal.decision import Admission
+from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import admitted, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail

@@ -17,9 +17,9 @@ from bench.judge import AFTER_THE_PAUSE, NOT_NOTICED, apart, duplicates, unjourn
 from bench.plan import Intention, Round
 from bench.record import age_doubts, keep_record, read_record
 from bench.record_judge import AT_ONCE, BESIDE_A_DOUBT, TWO_OWNERS, UNCOUNTED, judge_record
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Entry, Limits
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.leases import FREE
 
 WISH = Intention(
     number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),

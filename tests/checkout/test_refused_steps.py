@@ -25,13 +25,11 @@ from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import Admission, QuestionRef
 from zinc_mcp.journal.entry import Entry, Limits, Mode
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.runner import Runner
-from zinc_mcp.journal.unwritten import Unwritten
+from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.process import Clocks, Process
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderRejectedError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.purge import SLICE
 from zinc_mcp.journal.tables import ENTRIES, PAYMENTS
 

@@ -20,7 +20,7 @@ from zinc_mcp.checkout.place_order import check_ready, place
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.database import SCHEMA_VERSION
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.money import Payment
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

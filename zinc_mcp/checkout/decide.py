@@ -14,8 +14,7 @@ from zinc_mcp.consent.approval import ago, is_approved, kept_question, question_
 from zinc_mcp.consent.question import Question, digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.find.details import look_up
-from zinc_mcp.journal.admission import noted
-from zinc_mcp.journal.decision import Decision, closed, new_question_id
+from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted
 from zinc_mcp.journal.entry import (
     DAY_SECONDS,
     MONTH_SECONDS,
@@ -24,7 +23,6 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.pin_tries import OWNER
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy

@@ -9,10 +9,10 @@ import anyio
 
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.decision import approved_too_long_ago, is_over
 from zinc_mcp.journal.entry import FOREVER, Entry, StaleEntryError, State
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.settlement import nothing_taken
+from zinc_mcp.journal.money import nothing_taken
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Ending, Rail

@@ -19,8 +19,8 @@ from zinc_mcp.checkout.repeats import (
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
-from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.owner.policy import Policy, limits_of, objection
 from zinc_mcp.process import Answer, Attempt, Process

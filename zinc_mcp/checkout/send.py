@@ -23,9 +23,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
+from zinc_mcp.journal.clocks import APART_SECONDS, FREE
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.times import APART_SECONDS
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import pay

@@ -13,7 +13,7 @@ from zinc_mcp.cli.screen import columns, show_command, show_line, wrapped
 from zinc_mcp.consent.question import Question, paid_by, quoted
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry, Event
-from zinc_mcp.journal.settlement import NOT_BOUGHT, OWNERS_WORD, told_of
+from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD, told_of
 from zinc_mcp.spending.outcome import why_in_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.ending import ending_of

@@ -8,8 +8,8 @@ import click
 from zinc_mcp.cli.screen import need_a_terminal, show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
+from zinc_mcp.journal.decision import FORGET_SECONDS, OWNER
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.pin_tries import FORGET_SECONDS, OWNER
 from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.pin import MIN_LENGTH, check_owner_pin, hashed, notice
 from zinc_mcp.owner.settings import Settings, load_settings

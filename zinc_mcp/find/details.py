@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError, ZincUnreachableError
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Draft, Entry, Limits, StaleEntryError, State
-from zinc_mcp.journal.leases import FREE
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail

@@ -1,15 +1,35 @@
-"""A decision is about a question: named by its entry, its own random id, and a digest over all that it stands for."""
+"""What a decision is made of: the question that it is about, the PIN of a yes, and the policy that is checked again.
+
+Between a question and its answer the owner may have lowered a limit, paused, or changed the policy, and another order
+for the same goods may have come. So the transaction that takes a yes, or marks an entry as being sent, checks again.
+"""
+
+from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.times import APART_SECONDS
+from zinc_mcp.journal.clocks import APART_SECONDS
+from zinc_mcp.journal.entry import Entry, Limits
 
 How = Literal["elicitation", "page", "terminal"]
+
+Place = Literal["page", "terminal"]
+PLACES: tuple[Place, ...] = ("page", "terminal")
+Noted = Mapping[str, str]
+"""Earlier orders that a question has named: entry id (as text, for JSON) to `waiting` or `sent`."""
+
+OWNER = "local"
+"""The caller whose PIN is the owner's."""
+FORGET_SECONDS = 86_400.0
+"""So long a PIN stays after somebody has said that it is forgotten: its owner can see that and object."""
+FREE_TRIES = 3
+"""So many wrong PINs in a row cost no time."""
+LONGEST_WAIT_SECONDS = 900.0
 
 _SEALED = re.compile(r"(\d{1,18})\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{64})")
 
@@ -37,7 +57,7 @@ class QuestionRef:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's answer to one question, on which road it came, and whose it was as far as that is known."""
+    """A person's answer to one question: how it came, and whose it was as far as that is known."""
 
     about: QuestionRef
     yes: bool
@@ -45,6 +65,60 @@ class Decision:
     who: str
     pin: str | None = field(default=None, repr=False)
     """The PIN as it was typed, where one is set; a no needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """The PIN that a caller's yes needs."""
+
+    kept: str = field(repr=False)
+    whose: str
+    counted_under: str
+    """Wrong ones are counted under this name, over all orders."""
+    ends: float | None
+    """When it ends, where somebody has said that it is forgotten."""
+    page_free_at: float | None
+    """When the next one is looked at on the page; None for at once."""
+    terminal_free_at: float | None
+
+    def free_at(self, place: Place) -> float | None:
+        """Return when the next one is looked at there; None for at once."""
+        return self.page_free_at if place == "page" else self.terminal_free_at
+
+
+@dataclass(frozen=True, slots=True)
+class PinTry:
+    """A try that was written down before anybody looks at it."""
+
+    asked: PinAsked
+    place: Place
+    free_at: float | None
+    """When the next try is looked at; None for at once."""
+    looked_at: bool
+    """False where this one came before its time, and does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The policy of the process that takes a decision or sends, as it stands when it is called."""
+
+    admit: Callable[[Entry], Limits]
+    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises whatever the
+    policy does not allow any more, and `policy_invalid`."""
+    takes_dialogues: Callable[[], bool]
+    """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
+    window_seconds: float
+    """How long an earlier order for the same stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a yes: approved, refused by the policy as it stands now, or to be asked anew."""
+
+    entry: Entry
+    refusal: RefusedError | None = None
+    unnoted: tuple[Entry, ...] = ()
+    """Orders like this one that have come, or have been sent, since the question was asked; nothing was taken then."""
 
 
 def reference_of(entry: Entry) -> QuestionRef | None:
@@ -83,6 +157,21 @@ def approved_too_long_ago() -> RefusedError:
         "Place the order again to be asked again.",
         code="approval_expired",
     )
+
+
+def wait_seconds(wrong: int) -> float:
+    """Return how long the next try has to wait after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
+
+
+def how_far(entry: Entry) -> str:
+    """Say of an earlier order whether it only waits or may have been sent: the first may still become the second."""
+    return "waiting" if entry.state == "waiting" else "sent"
+
+
+def noted(entries: list[Entry]) -> Noted:
+    """Return what a question notes about earlier orders that it names."""
+    return {str(each.id): how_far(each) for each in entries}
 
 
 def new_question_id() -> str:

@@ -96,7 +96,7 @@ class Entry:
     lease_taken: float | None
     lease_seconds: float | None
     sender: str | None
-    """The process that was going to send it and has not said since what came of that (`journal.holder`)."""
+    """The process that was going to send it and has not said since what came of that (`journal.clocks`)."""
     ceiling_cents: int
     fee_cents: int
     reserved_cents: int
@@ -120,7 +120,7 @@ class Entry:
     """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
     refunded_cents: int | None
     """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
-    owner's word. `journal.settlement` decides it."""
+    owner's word. `journal.money` decides it."""
     seen: str | None
     """Digest of what Zinc last showed, so that a look can tell news from no news."""
     consent: Mapping[str, Any] | None

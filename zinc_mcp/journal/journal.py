@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal import look_up_rows, opening, questions, rows, schema
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef, approved_too_long_ago, is_over, reference_of
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import Admission, QuestionRef, Taken, approved_too_long_ago, is_over, reference_of
 from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
@@ -28,10 +28,8 @@ from zinc_mcp.journal.entry import (
     State,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.owned_journal import OwnedJournal
-from zinc_mcp.journal.payment import Payment
-from zinc_mcp.journal.questions import Taken
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.records import entries_of, entry_of
 from zinc_mcp.journal.tables import ENTRIES
@@ -233,7 +231,8 @@ class Journal(ReadJournal, OwnedJournal):
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    admission.check(connection, entry, self._times.earliest())
+                    limits = admission.admit(entry)
+                    opening.check_limits_again(connection, entry, limits, self._times.earliest())
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)

@@ -9,14 +9,13 @@ from typing import Self
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime
 from zinc_mcp.journal.database import connect, connect_to_read, explained
 from zinc_mcp.journal.entry import Entry, State
 from zinc_mcp.journal.file import CannotWriteError, JournalFile
 from zinc_mcp.journal.glance import Glance
-from zinc_mcp.journal.leases import LeaseClock, Uptime, machine_uptime
 from zinc_mcp.journal.schema import check_now, check_readable, create
 from zinc_mcp.journal.statements import begin_writing
-from zinc_mcp.journal.times import Times
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,13 @@ import sqlalchemy as sa
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal import clock_rows, pins, purge, rows
+from zinc_mcp.journal.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
+from zinc_mcp.journal.decision import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
-from zinc_mcp.journal.holder import may_still_run
-from zinc_mcp.journal.leases import FREE
+from zinc_mcp.journal.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.open_journal import OpenJournal
-from zinc_mcp.journal.pin_tries import OWNER, PinAsked, PinTry, Place
 from zinc_mcp.journal.records import entry_of, rows_of
-from zinc_mcp.journal.settlement import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.tables import ADDRESSES, ENTRIES
-from zinc_mcp.journal.times import FUTURE_SECONDS, Clock
 
 
 class OwnedJournal(OpenJournal):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal import rows
-from zinc_mcp.journal.pin_tries import LONGEST_WAIT_SECONDS, OWNER, PLACES, PinAsked, PinTry, Place, wait_seconds
+from zinc_mcp.journal.decision import LONGEST_WAIT_SECONDS, OWNER, PLACES, PinAsked, PinTry, Place, wait_seconds
 from zinc_mcp.journal.records import number_or_none
 from zinc_mcp.journal.tables import PINS
 from zinc_mcp.text import plain

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal.settlement import OWNERS_WORD
+from zinc_mcp.journal.money import OWNERS_WORD
 from zinc_mcp.journal.tables import ENTRIES, EVENTS, FORGETTABLE, PAYMENTS
 
 SLICE = 200

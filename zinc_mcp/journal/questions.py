@@ -1,17 +1,15 @@
 """Questions in the journal: asked, answered, closed. Each function is one step inside a writing transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal import rows
-from zinc_mcp.journal.admission import Admission
-from zinc_mcp.journal.decision import QuestionRef, closed, reference_of
+from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import Admission, QuestionRef, Taken, closed, how_far, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.leases import FREE
 from zinc_mcp.journal.records import entries_of, entry_of
 from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, UNFINISHED
 
@@ -29,16 +27,6 @@ _ASKED = (
     .order_by(ENTRIES.c.id)
     .limit(_MOST_READ)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a yes: approved, refused by the policy as it stands now, or to be asked anew."""
-
-    entry: Entry
-    refusal: RefusedError | None = None
-    unnoted: tuple[Entry, ...] = ()
-    """Orders like this one that have come, or have been sent, since the question was asked; nothing was taken then."""
 
 
 def waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
@@ -129,9 +117,10 @@ def approve(
             code="approval_expired",
         )
     consent = entry.consent or {}
-    unnoted = admission.unnoted(connection, entry, consent.get("noted") or {}, earliest)
-    if unnoted:
-        return Taken(entry, unnoted=tuple(unnoted))
+    noted = consent.get("noted") or {}
+    near = opening.near_twins(connection, entry, earliest - admission.window_seconds)
+    if unnoted := tuple(each for each in near if noted.get(str(each.id)) not in (how_far(each), "sent")):
+        return Taken(entry, unnoted=unnoted)
     if said["how"] == "elicitation" and not admission.takes_dialogues():
         raise RefusedError(
             "The owner's policy takes answers on the page or in a terminal only, so this one was not taken.",
@@ -140,7 +129,7 @@ def approve(
         )
     try:
         rows.refuse_when_paused(rows.why_paused(connection, entry))
-        admission.check(connection, entry, earliest)
+        opening.check_limits_again(connection, entry, admission.admit(entry), earliest)
     except RefusedError as error:
         problem = {"code": error.code, "summary": error.summary}
         changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}

@@ -17,8 +17,8 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     Wanted,
 )
+from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.open_journal import OpenJournal
-from zinc_mcp.journal.payment import Payment
 from zinc_mcp.journal.records import entries_of, entry_of, page_of, rows_of
 from zinc_mcp.journal.standing import standing
 from zinc_mcp.journal.tables import ANY_MODE, COUNTING, ENTRIES, UNFINISHED

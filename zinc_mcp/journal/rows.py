@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import (
     Draft,
     Entry,
@@ -22,8 +23,7 @@ from zinc_mcp.journal.entry import (
     State,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.payment import Payment
+from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.records import MOST_SECONDS, entry_of, number_or_none, rows_of
 from zinc_mcp.journal.schema import IS_OF_THIS_VERSION, check_now
 from zinc_mcp.journal.statements import execute

@@ -1,31 +1,47 @@
-"""The one thread that uses the journal, opened when it is first needed."""
+"""How a process uses its journal: on one thread, opened when it is first needed; what it could not write is kept.
+
+`Runner` does work on that thread. `Unwritten` keeps what this process has learnt and could not write down: it is
+written again later, and look-ups find it meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio import lowlevel
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Draft, Entry, Mode, State
+from zinc_mcp.journal.decision import Admission
+from zinc_mcp.journal.entry import STANDING, Draft, Entry, Mode, State
+from zinc_mcp.journal.money import Payment
+from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.admission import Admission
     from zinc_mcp.journal.file import JournalFile
     from zinc_mcp.journal.glance import Glance
     from zinc_mcp.journal.journal import Journal
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 READ_ONLY_SECONDS = 5.0
 """For how long a journal that could only be read is taken for one that still is."""
+PaymentChange = Callable[[Payment | None], Payment | None]
+"""Changes a payment as it stands; None leaves it as it is. Doing it twice does no more than doing it once."""
+
+_PAUSES = (1.0, 2.0, 5.0, 15.0)
+"""Seconds between two tries to write; the last one again and again."""
 
 
 class Runner:
@@ -149,3 +165,128 @@ class Runner:
             self._journal.close()
             self._journal = None
         self._is_old = False  # another file may stand there when it is opened again
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """How an entry stands by what this process knows, and how that is written down."""
+
+    entry: Entry
+    order: Order | None
+    write: Callable[[], Awaitable[Entry]]
+
+
+class Unwritten:
+    """What one process has learnt and could not write down yet. What the journal says is older than what is in here."""
+
+    def __init__(self, writer: Runner) -> None:
+        self._writer = writer
+        self._learnt: dict[int, Learnt] = {}
+        self._payments: dict[int, list[PaymentChange]] = {}
+        self._something = anyio.Event()
+
+    # Payments
+
+    async def payment(self, entry_id: int) -> Payment | None:
+        """Return an entry's payment with all that came since it was written.
+
+        Raises:
+            JournalError: it cannot be read, and nothing of it is known here.
+        """
+        changes = self._payments.get(entry_id, ())
+        try:
+            payment = await self._writer.run(lambda journal: journal.payment(entry_id))
+        except JournalError:
+            if not changes:
+                raise
+            payment = None
+        for change in changes:
+            payment = change(payment) or payment
+        return payment
+
+    async def change_payment(self, entry_id: int, change: PaymentChange) -> bool:
+        """Change an entry's payment; say whether that is written down. If not, it is kept and written later."""
+        kept = self._payments.setdefault(entry_id, [])
+        kept.append(change)
+        try:
+            await self._write_payment(entry_id)
+        except JournalError as error:
+            logger.warning("a payment could not be written down yet: %s", error.summary)
+            self._something.set()
+            return False
+        return True
+
+    # Entries
+
+    def keep(self, entry: Entry, order: Order | None, write: Callable[[], Awaitable[Entry]]) -> None:
+        """Keep how an entry stands until `write` has written it down."""
+        self._learnt[entry.id] = Learnt(entry, order, write)
+        self._something.set()
+
+    def known(self, entry_id: int) -> Learnt | None:
+        """Return what is kept about an entry."""
+        return self._learnt.get(entry_id)
+
+    def drop(self, entry_id: int) -> None:
+        """Forget what was kept about an entry: something newer has been written."""
+        self._learnt.pop(entry_id, None)
+
+    def find(self, handle: str, caller: str | None) -> Learnt | None:
+        """Return what is kept about the entry with this key or order id."""
+        for learnt in self._learnt.values():
+            if handle in (learnt.entry.key, learnt.entry.order_id) and caller in (None, learnt.entry.caller):
+                return learnt
+        return None
+
+    def twin_of(self, draft: Draft) -> Learnt | None:
+        """Return what is kept about an entry for the same intention that stands."""
+        wanted = (draft.twin, draft.caller, draft.mode)
+        for learnt in self._learnt.values():
+            same = (learnt.entry.twin, learnt.entry.caller, learnt.entry.mode) == wanted
+            if same and learnt.entry.state in STANDING:
+                return learnt
+        return None
+
+    # Writing
+
+    async def written(self, entry_id: int) -> bool:
+        """Try to write down what is kept about an entry; say whether nothing is kept any more."""
+        try:
+            await self._write_payment(entry_id)
+            learnt = self._learnt.get(entry_id)
+            if learnt is not None:
+                await learnt.write()
+                if self._learnt.get(entry_id) is learnt:
+                    del self._learnt[entry_id]
+        except JournalError:
+            return False
+        return True
+
+    async def write_all(self) -> bool:
+        """Try to write down everything; say whether nothing is kept any more."""
+        done = [await self.written(entry_id) for entry_id in {*self._learnt, *self._payments}]
+        return all(done)
+
+    async def keep_writing(self) -> None:
+        """Write down what is kept as soon as the journal works again, for as long as the process runs."""
+        while True:
+            await self._something.wait()
+            self._something = anyio.Event()
+            for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+                await anyio.sleep(pause)
+                if await self.write_all():
+                    break
+
+    async def _write_payment(self, entry_id: int) -> None:
+        kept = self._payments.get(entry_id)
+        while kept:
+            change = kept[0]
+            await self._writer.run(partial(_change, entry_id, change))
+            if kept and kept[0] is change:  # somebody else may have written it meanwhile
+                kept.pop(0)
+        if not kept:
+            self._payments.pop(entry_id, None)
+
+
+def _change(entry_id: int, change: PaymentChange, journal: Journal) -> None:
+    journal.change_payment(entry_id, change)

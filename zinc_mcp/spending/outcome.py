@@ -11,6 +11,7 @@ from typing import Any, Literal
 import anyio
 
 from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
@@ -21,8 +22,7 @@ from zinc_mcp.journal.entry import (
     StaleEntryError,
     State,
 )
-from zinc_mcp.journal.leases import FREE
-from zinc_mcp.journal.settlement import doubt_of, nothing_taken, problem_of, settled
+from zinc_mcp.journal.money import doubt_of, nothing_taken, problem_of, settled
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail

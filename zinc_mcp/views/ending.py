@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.journal.entry import Entry, State
-from zinc_mcp.journal.settlement import problem_of, told_of
+from zinc_mcp.journal.money import problem_of, told_of
 from zinc_mcp.spending.outcome import Why, why_in_doubt
 from zinc_mcp.text import plain, printed
 

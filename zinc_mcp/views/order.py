@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.journal.entry import Entry, Mode, State
-from zinc_mcp.journal.settlement import Told, told_of
+from zinc_mcp.journal.money import Told, told_of
 from zinc_mcp.spending.outcome import Why
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.prices import PriceComponents

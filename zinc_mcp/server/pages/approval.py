@@ -21,9 +21,8 @@ from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.decision import Decision, PinAsked, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.pin_tries import PinAsked
 from zinc_mcp.owner.members import Members, name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.server.http.bodies import is_announced_over

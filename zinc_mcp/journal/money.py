@@ -1,18 +1,20 @@
-"""Money: what an entry takes from the limits, and what is told of it. The one place that decides either.
+"""The money of an entry: its payment by wallet, what it takes from the limits, and what is told of it.
 
-It goes by facts and by how each is known. On the account rail Zinc debits a balance that it holds, so its own read of
-our order is the proof of what was charged, or that nothing was. A wallet's credential lets the money go before
-anything is bought: what it authorised counts until it ages out of the windows, or until its return is proved by a
-credit that was observed, by the chain (the payment was never taken), or by the owner's word in a terminal. A price that
-contradicts itself settles nothing. Amounts are US cents.
+Only this module decides what an entry takes. It goes by facts, and by how each fact is known. On the account rail Zinc
+debits a balance that it holds, so Zinc's own read of our order proves what was charged, or that nothing was. A wallet's
+credential lets the money go before anything is bought: what it authorised counts until it is too old for the limits, or
+until a proof shows that it came back. A proof is a credit that was observed, the chain (the payment was never taken),
+or the owner's word in a terminal. A price that contradicts itself settles nothing. Amounts are US cents.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.journal.entry import WITHOUT_ORDER, Entry, State
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.responses import Order
 
@@ -21,10 +23,8 @@ Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
 OWNERS_WORD = "refunded_by_owner_cents"
 """In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
 
-NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
-_ENDED: frozenset[State] = frozenset(
-    {"placed", "paid_no_order", "failed", "cancelled", "rejected", "refused", "declined"}
-)
+NOT_BOUGHT: frozenset[State] = WITHOUT_ORDER | {"failed", "cancelled"}
+_ENDED: frozenset[State] = NOT_BOUGHT | {"placed", "paid_no_order"}
 
 _SENTENCES: Mapping[Doubt, str] = {
     "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",
@@ -32,10 +32,63 @@ _SENTENCES: Mapping[Doubt, str] = {
     "above_ceiling": "Zinc says that more was charged than the order's max_price allows.",
 }
 
+RESEND_MARGIN_SECONDS = 5.0
+"""For so long before a credential ends it is not sent again."""
+SETTLED_MARGIN_SECONDS = 5.0
+"""For so long after a credential ends, by our own clock, no proof counts that it was never taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is written down about one entry's payment by wallet. Times are seconds since the epoch.
+
+    A credential is opaque here. It is kept while it may have to be sent again, byte for byte, and forgotten once the
+    order is known or it can no longer settle. Payments have a table of their own, so that no list of entries carries a
+    secret.
+    """
+
+    entry_id: int
+    asked_at: float
+    """When the wallet was asked: it is asked once per entry."""
+    credential: SecretStr | None = None
+    settle_by: float | None = None
+    """After this the credential can no longer settle, and may not be sent again."""
+    recovery: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the wallet needs to tell what became of it; no secret."""
+    order_key: SecretStr | None = None
+    """The API key that came with the order and reads it."""
+
+    def with_headers(self, order_key: SecretStr | None, receipt: str | None, *, accepted: bool) -> Self:
+        """Return it with what an answer's headers held; a key that came with an accepted order is never replaced."""
+        recovery: dict[str, Any] = {**self.recovery, **({"receipt": receipt} if receipt else {})}
+        if order_key is None or (self.is_key_proof and not accepted):
+            return replace(self, recovery=recovery)
+        return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Ids under which a 409 said that the order is to be found."""
+        return tuple(str(order_id) for order_id in self.recovery.get("named") or ())
+
+    @property
+    def is_key_proof(self) -> bool:
+        """Whether the order's own key is here, which proves that Zinc has accepted the order."""
+        return self.order_key is not None and not self.recovery.get("key_of_conflict")
+
+    def may_settle(self, now: float) -> bool:
+        """Say whether the credential may still be taken, as far as this machine's clock can tell."""
+        return self.settle_by is not None and now <= self.settle_by + SETTLED_MARGIN_SECONDS
+
+    def may_go_again(self, now: float) -> bool:
+        """Say whether the credential may still be sent, byte for byte."""
+        return (
+            self.credential is not None and self.settle_by is not None and now < self.settle_by - RESEND_MARGIN_SECONDS
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What the journal writes down about an entry's money."""
+    """The money of an entry as the journal keeps it."""
 
     spent_cents: int | None
     """What it came to, Zinc's fee included; None while that is not known."""
@@ -46,11 +99,7 @@ class Settlement:
     @property
     def columns(self) -> dict[str, int | None]:
         """The journal's columns."""
-        return {
-            "spent_cents": self.spent_cents,
-            "counts_cents": self.counts_cents,
-            "refunded_cents": self.refunded_cents,
-        }
+        return {name: getattr(self, name) for name in ("spent_cents", "counts_cents", "refunded_cents")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +119,7 @@ class Told:
 
 
 def settled(entry: Entry, state: State, order: Order) -> Settlement:
-    """Return the money of an entry in `state`, where Zinc shows our order like this."""
+    """Return the money of an entry that is now in `state`, since Zinc shows our order like this."""
     refunded, let_go = _refunded(entry, order), entry.authorised_cents
     if order.ending_is_unclear:
         held = max(entry.reserved_cents, let_go or 0)
@@ -93,7 +142,7 @@ def settled(entry: Entry, state: State, order: Order) -> Settlement:
     most = spent if spent is not None else let_go if let_go is not None else entry.reserved_cents
     if order.credits_are_unclear or order.credited_cents > most:
         refunded, doubt = entry.refunded_cents, "price_unclear"
-        spent = None  # more has come back than was paid, or what cannot have: neither is believed
+        spent = None  # more came back than was paid, or an amount that cannot be: neither is believed
     held = entry.reserved_cents if let_go is None else max(let_go, spent or 0)
     counts = held if let_go is not None or spent is None else spent
     back = 0 if spent is None and let_go is None else refunded or 0
@@ -180,13 +229,11 @@ def _unbought(authorised: int, refunded: int | None) -> Settlement:
 
 
 def _refunded(entry: Entry, order: Order) -> int | None:
-    """Return what is proved to have come back: on the rail with a balance what Zinc shows, else the higher of two."""
+    """Return what is proved to have come back: what Zinc shows, or the owner's word where that is more."""
     word = entry.facts.get(OWNERS_WORD)
     credited = order.credited_cents
     return max(word, credited) if isinstance(word, int) else credited or None
 
 
 def _was_never_taken(entry: Entry) -> bool:
-    return (
-        entry.spent_cents == 0 and entry.state in ("rejected", "refused", "declined") and OWNERS_WORD not in entry.facts
-    )
+    return entry.spent_cents == 0 and entry.state in WITHOUT_ORDER and OWNERS_WORD not in entry.facts
