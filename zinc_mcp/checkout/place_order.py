@@ -150,7 +150,7 @@ async def _placed(
 
 async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
     """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
-    # Not one that says something about this intention itself, or that came after it was opened: a payment's.
+    # Other refusals are about this intention itself, or came after its entry was opened, as those of a payment.
     if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
         return None
     key = intent.order.idempotency_key
@@ -162,7 +162,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
     )
     rails = process.rails
     own = rails.get(intent.rail)
-    # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
+    # If the way to pay is not set up, the mode is not known: live comes first.
     modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
     if own is None:
         modes |= {rail.mode: None for rail in rails.values()}
@@ -233,7 +233,7 @@ async def _opened(
     consent: Mapping[str, Any] | None,
     again: Mapping[int, Entry],
 ) -> Attempt | Entry | Resembling | Standing:
-    """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
+    """Open an entry and send it, or leave it waiting without consent, or return an earlier one that stands."""
     limits = limits_of(policy)
     at_once = consent is not None and rail.paying is None
 
@@ -283,10 +283,9 @@ async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy)
 
 
 async def _hear_the_time(process: Process, rail: Rail) -> None:
-    """Have Zinc tell the time where this process has not heard it yet, or where it differs much from ours.
+    """Ask Zinc for the time if this process has not heard it yet, or if it differs much from ours.
 
-    Clocks that only run stand still while a machine sleeps: it is only believed that they differ once Zinc has
-    been asked just now.
+    A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
     """
     if not process.times.answered or abs(process.times.apart_seconds()) > APART_SECONDS:
         await rail.ask_the_time()
