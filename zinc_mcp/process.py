@@ -1,4 +1,4 @@
-"""What one process shares: its way to the journal, to Zinc, to the owner's policy, and to the time."""
+"""What one process shares: journal, rails, policy, clocks, and the orders that it is sending."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.rails.rail import Rail
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.responses import Order
 
 Checkpoint = Callable[[str], None]
@@ -23,30 +23,30 @@ Checkpoint = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """One place for every waiting time, so that a fault campaign can run the same code faster."""
+    """All waiting times in seconds, in one place, so that a fault campaign can run the same code faster."""
 
     answer: float = 25.0
-    """A placing tool answers within this: hosts stop listening after 60 s and progress does not extend it."""
+    """A placing tool answers within this time: hosts stop listening after 60 s, and progress does not extend that."""
     wire: float = 60.0
     """The most one request that may spend money takes."""
     sign: float = 60.0
     """How long a payment wallet that asks nobody may take to sign."""
     lease_margin: float = 15.0
-    """A sending lease outlives the wire by this much; nobody guesses before that whether a process is dead."""
+    """A sending lease is this much longer than a request; no other process takes the entry over before."""
     opening_lease: float = 30.0
-    """How long opening and deciding may take before somebody else may clear the entry away."""
+    """How long opening and deciding may take before another process may clear the entry away."""
     form: float = 20.0
-    """How long the older protocol's dialogue may stand: hosts give up after 60 s, and the page comes after it."""
+    """How long the older protocol's dialogue stays open: hosts give up after 60 s, and the page comes after it."""
     approval: float = 600.0
     """How long a person may take to decide, and how long a yes waits for a process that can send."""
     looking_lease: float = 30.0
     """How long one process looks an order in doubt up before another may."""
     refresh: float = 3.0
-    """How long a refusal waits for fresher news from Zinc about what is in its way."""
+    """How long a refusal waits for news from Zinc about the orders that cause it."""
     repeat: float = 600.0
-    """Within this a call for the same goods is a repeat, and identical bytes may be sent again."""
+    """Within this time a call for the same goods is a repeat, and the same bytes may be sent again."""
     twin: float = 86_400.0
-    """Within this an order for the same goods is the answer, or needs a yes."""
+    """Within this time an earlier order for the same goods is the answer, or a new one needs a yes."""
     sweep: float = 60.0
     """How often a running process looks up what is in doubt."""
     heed: float = 1.0
@@ -63,19 +63,19 @@ class Attempt:
 
     entry: Entry
     left: bool = False
-    """Whether the first byte of a purchase may have left, or a wallet may have been asked: now, or earlier."""
+    """Whether the first byte of a purchase may have left, or a wallet may have been asked, now or earlier."""
     payment: Payment | None = None
-    """What its wallet gave for it, as this process has it."""
+    """The wallet's payment for it, as this process knows it."""
     done: anyio.Event = field(default_factory=anyio.Event)
     order: Order | None = None
     error: ZincMcpError | None = None
     wanted: int = 0
-    """How many placing calls still wait: identical bytes go again only while one does."""
+    """How many placing calls still wait: the same bytes go again only while one does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of an intention, as far as is known now."""
+    """What became of an intention, as far as it is known now."""
 
     entry: Entry | None
     """None only for an order that was not placed through this journal."""
@@ -84,19 +84,19 @@ class Answer:
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
     refusal: RefusedError | None = None
-    """Why nothing new would be ordered just now, where an earlier order is the answer all the same."""
+    """Why a new order would be refused just now, if an earlier order is the answer."""
     unasked: ZincMcpError | None = None
-    """Why Zinc could not say how the order stands: the entry is as the journal last had it."""
+    """Why Zinc could not be asked, so that the entry is as the journal last had it."""
 
 
 class Wake:
-    """Ends a wait early, now and again."""
+    """An event that ends a wait early, and can be used again."""
 
     def __init__(self) -> None:
         self._set = anyio.Event()
 
     def set(self) -> None:
-        """End the wait that is under way, or the next one at once."""
+        """End the current wait, or the next one at once."""
         self._set.set()
 
     async def wait(self, seconds: float) -> None:
@@ -108,13 +108,13 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What every step of an order works with. It is built once, by the wiring, and has no behaviour of its own."""
+    """The values that every step of an order works with. The wiring builds it once; it has no behaviour of its own."""
 
     settings: Settings
     rails: Mapping[RailName, Rail]
     journal: Runner
     unwritten: Unwritten
-    """What this process has learnt and could not write down yet."""
+    """Facts that this process has learnt and could not write down yet."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
     clocks: Clocks
@@ -125,24 +125,24 @@ class Process:
     holder: str
     """Names this process for ever (`holder.this_process`)."""
     admission: Admission
-    """What is checked again before anything is sent."""
+    """The checks that are made again before anything is sent."""
     checkpoint: Checkpoint
     tasks: TaskGroup
-    """Where work runs that outlives the call which started it."""
+    """Its tasks outlive the calls that start them."""
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
-    """What this process is sending, by the id of the entry."""
+    """The entries that this process is sending, by id."""
     counted: set[int] = field(default_factory=set[int])
     """Entries sent more than once for whose keys this process has counted Zinc's orders."""
     told: set[object] = field(default_factory=set[object])
-    """Rows that cannot be read and were logged once."""
+    """Unreadable rows that were logged."""
     swept: dict[tuple[RailName, frozenset[State]], int] = field(
         default_factory=dict[tuple[RailName, frozenset[State]], int]
     )
-    """After which entry the next round of a sweep begins."""
+    """The id after which the next round of a sweep begins."""
     unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
     """Ways to buy that are set up and cannot be used for new orders, with the reason."""
     asked: Wake = field(default_factory=Wake)
-    """Is set when a person has been asked: from then on a decision may come from any process."""
+    """Set when a person has been asked, because a decision may then come from any process."""
 
     @property
     def practises(self) -> bool:

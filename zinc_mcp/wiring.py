@@ -1,4 +1,4 @@
-"""Opens everything one process needs, once. The only module that knows all rooms."""
+"""Opens everything that one process needs, once. The only module that knows all rooms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
@@ -23,7 +23,7 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.decision import Admission
 from zinc_mcp.journal.runner import Runner, Unwritten
-from zinc_mcp.owner.policy import Policy, admitted, read_policy
+from zinc_mcp.owner.policy import admitted, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.zinc.client import ZincClient
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
-    from zinc_mcp.rails.rail import Rail
+    from zinc_mcp.rails import Rail
 
 logger = logging.getLogger(__name__)
 
@@ -64,14 +64,14 @@ async def open_process(
         wallet_transport: stands for the network that a payment wallet talks to.
         clocks: how long things may take; the product's own times by default.
         clock: seconds since the epoch.
-        uptime: the machine's own clock, which leases go by; None where a test sets all clocks there are.
-        checkpoint: called at every step a crash could fall on.
+        uptime: the machine's own clock, for leases; None if a test sets all clocks.
+        checkpoint: called at each step where a crash matters.
 
     Raises:
         SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
         RefusedError: `policy_invalid`.
     """
-    read_policy(settings)  # a policy that cannot be read stops the start, not the first order
+    read_policy(settings)  # an unreadable policy must stop the start and not only the first order
     clocks = clocks or Clocks()
     owner = f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -81,7 +81,7 @@ async def open_process(
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
     runner = Runner(open_journal)
-    times = Times(clock, clock if uptime is None else lambda: uptime()[1])
+    times = Times(clock, _steady_clock(clock, uptime))
     client = _client(settings, transport, clocks, times)
     rails: dict[RailName, Rail] = {}
     unusable: dict[RailName, ZincMcpError] = {}
@@ -92,7 +92,7 @@ async def open_process(
     if wallet is not None:
         from zinc_mcp.rails.agent import AgentRail
 
-        # Two ways to practise are one: an order on one rail is the twin of the same order on the other.
+        # All practice has one mode, so that the same order on the other rail is found as its twin.
         practice = wallet.mode != "live" and settings.mode != "live"
         by_program = settings.wallet == "command" and not settings.sandbox
         rails["agent"] = AgentRail(
@@ -106,9 +106,7 @@ async def open_process(
             payer=_wallet_settings(settings).payer(),
         )
 
-    def policy() -> Policy:
-        return read_policy(settings)
-
+    policy = partial(read_policy, settings)
     try:
         async with anyio.create_task_group() as tasks:
             process = Process(
@@ -150,10 +148,17 @@ async def open_process(
                 await wallet.aclose()
 
 
-async def _sweep(process: Process) -> None:
-    """Look up what is in doubt and send what was approved, when the journal is first used and now and again.
+def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable[[], float]:
+    """Return a clock that nobody can set; the wall clock if a test sets all clocks."""
+    if uptime is None:
+        return clock
+    return time.monotonic if uptime is machine_uptime else lambda: uptime()[1]
 
-    While people have something to decide, which they may do in another process, it is looked for often.
+
+async def _sweep(process: Process) -> None:
+    """Look up entries in doubt and send approved ones: when the journal is first used, and then regularly.
+
+    While a question is open, which may be answered in another process, this looks for its answer often.
     """
     await process.journal.used.wait()
     clocks = process.clocks
@@ -167,10 +172,10 @@ async def _sweep(process: Process) -> None:
                     await sweep(process, rail)
             undecided = await send_all_approved(process)
         except RefusedError:
-            undecided = True  # one was; others may wait for a decision
+            undecided = True  # this one was refused; others may wait for a decision
         except ZincMcpError:
-            pass  # the journal is out of order: every call says so, and the next round may find it mended
-        except Exception as error:  # what nobody foresaw must not end the server, and again after each restart
+            pass  # the journal fails: every call says so, and it may work again in the next round
+        except Exception as error:  # an unforeseen error must not end the server, now and after each restart
             logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
@@ -183,7 +188,7 @@ def _usable_wallet(
     transport: httpx.AsyncBaseTransport | None,
     unusable: dict[RailName, ZincMcpError],
 ) -> PaymentWallet | None:
-    """Open the payment wallet; one that cannot be opened is told, and everything else works without it."""
+    """Open the payment wallet. If it cannot be opened, this is logged, and everything else works without it."""
     try:
         return payment_wallet(settings, client, transport)
     except Exception as error:
@@ -199,7 +204,7 @@ async def _warmed(wallet: PaymentWallet, unusable: dict[RailName, ZincMcpError])
 
 
 def _why_unusable(error: Exception) -> ZincMcpError:
-    if not isinstance(error, ZincMcpError):  # of a library, and it may quote what it was given
+    if not isinstance(error, ZincMcpError):  # a library's error may quote secrets
         what = type(error).__name__
         error = SettingsError(
             f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
@@ -210,10 +215,10 @@ def _why_unusable(error: Exception) -> ZincMcpError:
 
 @cache
 def _keep_what_is_loaded() -> None:
-    """Leave what the program consists of out of every later search for garbage, once.
+    """Exclude the loaded modules from the garbage collector's later searches, once.
 
-    By now all that is heavy is loaded. A large answer makes a search of everything likely, and that stops the loop for
-    longer than reading the answer does.
+    All large libraries are loaded by now. A large answer makes a full search likely, and that stops the event loop for
+    longer than reading the answer.
     """
     gc.freeze()
 

@@ -18,9 +18,9 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.runner import Runner
+from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.process import Clocks
-from zinc_mcp.spending.proof import forget_credential
+from zinc_mcp.spending.proof import without_credential
 
 
 async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_arrives_meanwhile(home: Path) -> None:
@@ -39,7 +39,7 @@ async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_ar
                 self.arrived = True
                 return found
 
-        await forget_credential(cast(Runner, Overtaken()), 1)
+        await Unwritten(cast(Runner, Overtaken())).change_payment(1, partial(without_credential, recovery={}))
         left = journal.payment(1)
     assert left is not None
     assert left.credential is None

@@ -15,8 +15,7 @@ from journals import entry_of, journal_of
 from wanted import BOOK, arguments, book, intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.ask import MOST_WAITING
-from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import question_of

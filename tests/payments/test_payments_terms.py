@@ -29,8 +29,8 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.payments.failures import InvalidChallengeError, PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, digest_of
 from zinc_mcp.payments.terms import Charge, MethodTerms, choose, refuse_other_origin
+from zinc_mcp.rails import Quote
 from zinc_mcp.rails.agent import AgentRail
-from zinc_mcp.rails.rail import Quote
 from zinc_mcp.zinc.client import ZincClient
 
 
@@ -161,7 +161,7 @@ class Zinc:
 async def _row(values: list[str], *, date: str | None = None, clock: float = NOW) -> tuple[Row, Exception | None]:
     """Send an order down the whole rail: unpaid, checked, signed, paid. `date` is when Zinc says that it asked."""
 
-    async def kept(key: SecretStr | None, receipt: str | None) -> None:
+    async def kept(key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
         pass
 
     zinc, wallet = Zinc(values, date), CountingWallet()

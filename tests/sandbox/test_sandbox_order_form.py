@@ -193,7 +193,7 @@ async def test_our_client_and_the_sandbox_understand_each_other() -> None:
 
     sandbox = Sandbox()
     zinc, key = ZincClient("https://api.zinc.com", transport=sandbox.transport()), SecretStr("zn_test_ada")
-    body = canonical(order(idempotency_key="k", metadata={"zinc_mcp_key": "k"}))
+    body = canonical(order(idempotency_key="k", metadata={"zinc_mcp_key": "k"})).encode()
     taken = await zinc.create_order(body, key)
     assert (await zinc.get_order(taken.id, key)).id == taken.id
     assert [found.id for found in await zinc.find_orders("zinc_mcp_key", "k", key)] == [taken.id]

@@ -430,7 +430,7 @@ def test_the_countries_are_alpha_2_codes() -> None:
 
 @pytest.mark.parametrize("kind", ["flat", "percent"])
 def test_a_whole_margin_is_sent_as_a_whole_number(kind: str) -> None:
-    assert b'"value":250}' in canonical(order(**margin(kind, 250)).to_wire())
+    assert '"value":250}' in canonical(order(**margin(kind, 250)).to_wire())
 
 
 def test_an_order_knows_its_retailer_and_cannot_be_changed() -> None:

@@ -1,25 +1,35 @@
-"""A person's decision about one question: taken once, and on a yes the order is sent."""
+"""Asking a person about an entry, and taking the decision: it is taken once, and on a yes the order is sent."""
 
 import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from zinc_mcp.checkout.ask import ask, is_what_was_shown, until
-from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
-from zinc_mcp.checkout.repeats import await_attempt, await_decided, await_move
-from zinc_mcp.checkout.send import start
-from zinc_mcp.consent.approval import is_approved, question_of
+from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
+from zinc_mcp.checkout.repeats import await_decided, await_move
+from zinc_mcp.checkout.send import await_attempt, start
+from zinc_mcp.consent.approval import ago, is_approved, kept_question, question_of
+from zinc_mcp.consent.question import Question, digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.decision import OWNER, Decision, closed
-from zinc_mcp.journal.entry import Entry, StaleEntryError, UnreadableEntryError, tell_unreadable
+from zinc_mcp.find.details import look_up
+from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted
+from zinc_mcp.journal.entry import (
+    DAY_SECONDS,
+    MONTH_SECONDS,
+    Entry,
+    StaleEntryError,
+    UnreadableEntryError,
+    tell_unreadable,
+)
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.owner.pin import check_pin
+from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
-from zinc_mcp.rails.rail import Rail
+from zinc_mcp.rails import Rail
+from zinc_mcp.text import printed
+from zinc_mcp.zinc.orders import OrderCreate
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
@@ -28,6 +38,88 @@ logger = logging.getLogger(__name__)
 
 _A_PAGE = 100
 """Entries that are read at once; all are read, page by page."""
+MOST_WAITING = 6
+"""Questions of one caller that may wait at once: few enough that a person can read them."""
+
+
+async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
+    """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
+
+    It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.
+
+    Raises:
+        RefusedError: `too_many_waiting`, `order_too_large`.
+    """
+    looked = await look_up(process, entry.caller, order, process.rails.get(entry.rail), policy)
+    held, orders = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
+    held_month, _ = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS))
+    now = process.times.clock()
+    before = await process.journal.run(lambda journal: journal.near_twins(entry, process.clocks.twin))
+    twin = next((each for each in before if each.twin == entry.twin), None)
+    question = question_about(
+        order,
+        looked.products,
+        rail=entry.rail,
+        mode=entry.mode,
+        fee_cents=entry.fee_cents,
+        left_day_cents=max(0, policy.max_day - held),
+        left_month_cents=None if policy.max_month is None else max(0, policy.max_month - held_month),
+        left_orders_day=None if policy.max_orders_day is None else max(0, policy.max_orders_day - orders),
+        saved_as=saved_as,
+        twin=None if twin is None else _how_it_stands(twin, now),
+        near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
+        look_up_cents=looked.cost_cents,
+    )
+    if doubt := entry.facts.get("clock_uncertain"):
+        clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
+        question = question.model_copy(update={"extras": (clock, *question.extras)})
+    consent = {
+        "how": "asked",
+        "id": new_question_id(),
+        "digest": _digest(question, entry, entry),
+        "question": question.model_dump(mode="json"),
+        "noted": noted(before),
+        **until(process),
+    }
+    asked = await process.journal.run(lambda journal: journal.ask(entry, consent, MOST_WAITING))
+    process.asked.set()
+    return asked
+
+
+def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
+    """Return the digest for sending an entry by its own columns, or by a rail of this process."""
+    return digest_of(
+        question,
+        entry.body or b"",
+        mode=by.mode,
+        rail=by.rail if isinstance(by, Entry) else by.name,
+        origin=by.origin,
+        payer=by.account,
+        most_cents=entry.ceiling_cents + entry.fee_cents,
+    )
+
+
+def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
+    """Say whether a rail of this process would send exactly what the entry's question showed."""
+    return (entry.consent or {}).get("digest") == _digest(kept_question(entry), entry, rail)
+
+
+def _how_it_stands(twin: Entry, now: float) -> str:
+    waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
+    return f"{ago(now - twin.opened_at)}, and {waits}"
+
+
+def _described(near: Entry, now: float) -> str:
+    items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
+    pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
+    goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
+    return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"
+
+
+def until(process: Process) -> dict[str, Any]:
+    """Return when a consent that begins now is over, by our clock and by Zinc's."""
+    seconds, zinc = process.clocks.approval, process.times.zinc()
+    return {"until": process.times.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}
 
 
 async def decide(
@@ -35,8 +127,8 @@ async def decide(
 ) -> Answer:
     """Take a person's decision about one question, send its order on a yes, and say how it stands.
 
-    A decision about a question that does not stand, or after the time to decide, buys nothing. What comes of a yes
-    is waited for as long as for any answer, or `wait_seconds`; sending goes on in any case.
+    A decision about a closed question, or after the time to decide, buys nothing. The outcome of a yes is awaited for
+    `wait_seconds`, or as long as any answer; sending goes on in any case.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
@@ -53,7 +145,7 @@ async def decide(
 
 
 async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
-    """Wait for a decision made elsewhere (a page, a terminal), and for what comes of it.
+    """Wait for a decision made elsewhere (a page, a terminal), and for its outcome.
 
     Args:
         entry: waits for the decision.
@@ -89,7 +181,7 @@ def _is_asked_here(process: Process, entry: Entry) -> bool:
 
 
 async def send_all_approved(process: Process) -> bool:
-    """Send what people have approved and no process has sent yet; say whether they have more to decide.
+    """Send the approved entries that no process has sent yet; say whether other questions are still open.
 
     Raises:
         RefusedError: one of them may not be sent any more; the others were looked at all the same.
@@ -116,7 +208,7 @@ def _waiting(journal: "Journal", *, by: Rail, after: int) -> list[Entry]:
 
 
 async def _sent_if_approved(process: Process, entry: Entry, refused: list[RefusedError]) -> bool:
-    """Send an entry that was approved; say whether its question still stands. One that fails stops no other."""
+    """Send an entry if it was approved; say whether its question still stands. A failure stops no other entry."""
     try:
         if question_of(entry) is not None:
             return True
@@ -201,10 +293,8 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     except StaleEntryError as stale:
         return stale.current
     except RefusedError as error:
-        try:
-            await _refuse(process, entry, error)
-        except StaleEntryError as stale:  # another process was faster, with a policy of its own
-            return stale.current
+        if moved := await refuse(process, entry, f"refused: {error.code}", error.code, error.summary):
+            return moved  # another process was faster, with a policy of its own
         raise
 
 
@@ -214,18 +304,11 @@ async def _asked_anew(process: Process, entry: Entry) -> None:
     try:
         await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
-        await _refuse(process, entry, error)
-
-
-async def _refuse(process: Process, entry: Entry, error: RefusedError) -> None:
-    problem = {"code": error.code, "summary": error.summary}
-    await process.journal.move(
-        entry, "refused", f"refused: {error.code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
-    )
+        await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
 
 
 async def _followed(process: Process, entry: Entry, deadline: float, *, earlier: bool) -> Answer:
-    """Say what became of an entry after a decision, as far as it comes out before the deadline."""
+    """Return how an entry stands after a decision, at the deadline or earlier."""
     attempt = process.attempts.get(entry.id)
     if attempt is not None:
         return await await_attempt(attempt, deadline, earlier=earlier)

@@ -1,4 +1,4 @@
-"""Looking up: what became of an order. Looking up never buys."""
+"""Looking up what became of an order. Looking up never buys."""
 
 import logging
 from collections.abc import Generator, Sequence
@@ -15,8 +15,8 @@ from zinc_mcp.journal.entry import FOREVER, Entry, StaleEntryError, State
 from zinc_mcp.journal.money import nothing_taken
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Process
-from zinc_mcp.rails.rail import Ending, Rail, is_paying
-from zinc_mcp.spending.news import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
+from zinc_mcp.rails import Ending, Rail
+from zinc_mcp.spending.outcome import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
 from zinc_mcp.spending.same_order import as_read, is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
@@ -24,7 +24,7 @@ from zinc_mcp.zinc.responses import Order
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 500
-"""Entries of one rail that one round of a sweep looks at; the next round goes on after them."""
+"""Entries of one rail that one round of a sweep looks at."""
 _TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
 _TO_COUNT: frozenset[State] = frozenset({"accepted"})
 
@@ -60,7 +60,7 @@ async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Or
 
 
 async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
-    """`refresh` that takes no longer than a refusal may wait, and leaves an entry as it is where Zinc cannot say."""
+    """Do as `refresh`, for no longer than a refusal may wait. If Zinc cannot say, the entry stays as it is."""
     with anyio.move_on_after(process.clocks.refresh):
         try:
             return await refresh(process, entry, rail)
@@ -72,7 +72,7 @@ async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, 
 async def apply(
     process: Process, entry: Entry, order: Order, rail: Rail, what: str | None = None, **more: Any
 ) -> Entry:
-    """Write down what Zinc shows, if it is news; settle the money on what really came."""
+    """Write down what Zinc shows, if it is news, and settle the money by it."""
     while True:
         changes = news(entry, order)
         if not changes:
@@ -93,7 +93,7 @@ async def apply(
 
 
 async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: Sequence[str] = ()) -> Order | None:
-    """Look for the order of an entry in doubt: by our key in its metadata, then by what a 409 named."""
+    """Look for the order of an entry in doubt: by our key in its metadata, then by the ids in a 409."""
     if entry.body is None:
         return None
     wish = wanted(entry)
@@ -113,9 +113,9 @@ async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: S
 
 
 async def sweep(process: Process, rail: Rail) -> None:
-    """Look up what is in doubt, clear away what was opened and never sent, and see whether keys are honoured.
+    """Look up entries in doubt, clear away those that were never sent, and check that Zinc honours our keys.
 
-    At most `MOST_SWEPT` of each in one round, which begins where the last one ended.
+    One round looks at `MOST_SWEPT` entries at most, and the next one begins after them.
     """
     for entry in await _next_to_sweep(process, rail, _TO_LOOK_UP):
         with _one_alone(entry):
@@ -123,7 +123,7 @@ async def sweep(process: Process, rail: Rail) -> None:
                 await clear_abandoned(process, entry)
             else:
                 await refresh(process, entry, rail)
-    # The process that sent twice looks for a second order at once, but may have been killed before, or not answered.
+    # The process that sent twice looks for a second order at once, but may have been killed, or got no answer.
     for entry in await _next_to_sweep(process, rail, _TO_COUNT):
         if entry.id not in process.counted:
             with _one_alone(entry):
@@ -144,7 +144,7 @@ async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State])
 
 @contextmanager
 def _one_alone(entry: Entry) -> Generator[None]:
-    """Keep a failure with one entry from the others, and from the process."""
+    """Log a failure with one entry, so that it stops no other entry."""
     try:
         yield
     except ZincMcpError as error:
@@ -154,10 +154,7 @@ def _one_alone(entry: Entry) -> Generator[None]:
 
 
 async def clear_abandoned(process: Process, entry: Entry) -> bool:
-    """Refuse a waiting entry whose process never came to send it, or that nobody decided about in time.
-
-    Nothing of it was sent, so its money is free again.
-    """
+    """Refuse a waiting entry if its process ended before sending, or if nobody decided in time; say whether it did."""
     if entry.state != "waiting":
         return False
     has_time = (entry.consent or {}).get("until") is not None
@@ -165,28 +162,23 @@ async def clear_abandoned(process: Process, entry: Entry) -> bool:
         return False
     if process.leases.is_held(entry):
         return False
+    what, code, summary = "nobody decided in time", "approval_expired", "Nobody approved it in time."
     if entry.consent is None:
-        what, code, summary = (
-            "abandoned before sending",
-            "internal_error",
-            "The process ended before anything was sent.",
-        )
+        what, code = "abandoned before sending", "internal_error"
+        summary = "The process ended before anything was sent."
     elif is_approved(entry):
-        what, code, summary = "approved, and not sent in time", "approval_expired", approved_too_long_ago().summary
-    else:
-        what, code, summary = "nobody decided in time", "approval_expired", "Nobody approved it in time."
+        what, summary = "approved, and not sent in time", approved_too_long_ago().summary
+    return await refuse(process, entry, what, code, summary) is None
+
+
+async def refuse(process: Process, entry: Entry, what: str, code: str, summary: str) -> Entry | None:
+    """End an entry that was never sent, and free its money; return how it stands if somebody else moved it first."""
     problem = {"code": code, "summary": summary}
     try:
         await process.journal.move(entry, "refused", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)
-    except StaleEntryError:
-        return False
-    return True
-
-
-async def claim(process: Process, entry: Entry) -> Entry | None:
-    """Take an entry in doubt into our hands, or None when somebody else has it."""
-    seconds = process.clocks.looking_lease
-    return await process.journal.run(lambda journal: journal.claim(entry, process.owner, seconds))
+    except StaleEntryError as stale:
+        return stale.current
+    return None
 
 
 async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
@@ -195,12 +187,14 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
     if entry.state in ("signing", "sending"):
         entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
     ending: Ending = "open"
-    if is_paying(rail):
-        ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    if rail.paying is not None:
+        ending, order = await proven(process, rail.paying, entry)
     else:
         order = await find_landed(process, entry, rail)
     if order is not None:
-        more = {"facts": with_reference(entry, await process.unwritten.payment(entry.id))} if is_paying(rail) else {}
+        more: dict[str, Any] = {}
+        if rail.paying is not None:
+            more["facts"] = with_reference(entry, await process.unwritten.payment(entry.id))
         entry = await apply(process, entry, order, rail, "found at Zinc", **more)
     elif entry.state == "unknown" and ending == "settled":
         what = "paid, and no order is known"
@@ -215,12 +209,12 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
 
 async def _read(process: Process, entry: Entry, order_id: str, rail: Rail) -> Order | None:
     """Read an order; one that was paid by wallet is read with its own key."""
-    if not is_paying(rail):
+    if rail.paying is None:
         return await rail.read(order_id)
     payment = await process.unwritten.payment(entry.id)
     if payment is None or payment.order_key is None:
         return None
-    return await rail.read_paid(order_id, payment.order_key)
+    return await rail.paying.read_paid(order_id, payment.order_key)
 
 
 async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:

@@ -7,27 +7,25 @@ from typing import Any
 
 import anyio
 
-from zinc_mcp.checkout.ask import ask
+from zinc_mcp.checkout.decide import ask
+from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
-    await_attempt,
     despite,
     despite_the_journal,
     make_room,
     possible_duplicate,
     take_for_answer,
 )
-from zinc_mcp.checkout.send import first_marks, send_marked, start
-from zinc_mcp.consent.approval import BELOW, consent_without_asking
+from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
-from zinc_mcp.journal.clocks import APART_SECONDS, FREE
+from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.owner.policy import Policy, limits_of, objection
 from zinc_mcp.process import Answer, Attempt, Process
-from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.places import place_of
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -42,6 +40,9 @@ _ABOUT_NEW_ORDERS = frozenset(
     }
 )
 """Codes of refusals that say nothing about an order that was placed before."""
+
+_BELOW = "below approve_above"
+"""The consent of small orders; it does not cover one that resembles an earlier order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ async def _placed(
 
 async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
     """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
-    # Not one that says something about this intention itself, or that came after it was opened: a payment's.
+    # Other refusals are about this intention itself, or came after its entry was opened, as those of a payment.
     if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
         return None
     key = intent.order.idempotency_key
@@ -161,7 +162,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
     )
     rails = process.rails
     own = rails.get(intent.rail)
-    # Whose money it would have been is not known where the way to pay is not set up: the owner's, if any.
+    # If the way to pay is not set up, the mode is not known: live comes first.
     modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
     if own is None:
         modes |= {rail.mode: None for rail in rails.values()}
@@ -173,8 +174,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 
 def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     order = intent.order
-    place = place_of(order.shipping_address)
-    twin = twin_digest(intent.caller, order, place)
+    twin = twin_digest(intent.caller, order)
     key = order.idempotency_key
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}
@@ -203,13 +203,22 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         ceiling_cents=order.max_price,
         fee_cents=fee_cents,
         facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
-        near=near_digests(intent.caller, rail.mode, order, place),
+        near=near_digests(intent.caller, rail.mode, order),
     )
 
 
 def _consent(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> Mapping[str, Any] | None:
-    repeat = bool(again) and policy.repeat != "allow"
-    return consent_without_asking(policy, draft.mode, draft.ceiling_cents + draft.fee_cents, again=repeat)
+    """Return the consent to write into the entry if nobody has to be asked now; None if a person must be asked.
+
+    `host` trusts the host's own prompt, `none` the limits. Practice (sandbox and test keys) asks nobody unless a mode
+    is set explicitly. If the same was bought before (`again`), only a person can allow it, or `repeat` of the policy.
+    """
+    if policy.approval in ("host", "none"):
+        return {"how": policy.approval}
+    if policy.approval is None and draft.mode != "live":
+        return {"how": "practice"}
+    is_small = policy.approve_above is not None and draft.ceiling_cents + draft.fee_cents <= policy.approve_above
+    return {"how": _BELOW} if is_small and (not again or policy.repeat == "allow") else None
 
 
 def _may_be_bought_again(draft: Draft, policy: Policy, again: Mapping[int, Entry]) -> bool:
@@ -224,9 +233,9 @@ async def _opened(
     consent: Mapping[str, Any] | None,
     again: Mapping[int, Entry],
 ) -> Attempt | Entry | Resembling | Standing:
-    """Open an entry and send it; without consent leave it waiting; or return the one that already stands."""
+    """Open an entry and send it, or leave it waiting without consent, or return an earlier one that stands."""
     limits = limits_of(policy)
-    at_once = consent is not None and not is_paying(rail)
+    at_once = consent is not None and rail.paying is None
 
     def marks() -> Mapping[str, Any]:
         return {**first_marks(process), "consent": dict(consent or {})}
@@ -240,7 +249,7 @@ async def _opened(
             window_seconds=process.clocks.twin,
             again=frozenset(again),
             sending=marks if at_once else None,
-            unless_resembling=consent is not None and consent["how"] == BELOW,
+            unless_resembling=consent is not None and consent["how"] == _BELOW,
             asks=consent is None or consent["how"] == "practice",
         )
     )
@@ -254,7 +263,7 @@ async def _opened(
     try:
         return await start(process, opened, rail, consent=dict(consent))
     except RefusedError as error:  # paused meanwhile: nothing was sent, so the money is free again
-        await _free(process, opened, error.code, error.summary)
+        await refuse(process, opened, f"refused: {error.code}", error.code, error.summary)
         raise
 
 
@@ -262,31 +271,21 @@ async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy)
     try:
         asked = await ask(process, entry, intent.order, policy, saved_as=intent.saved_as)
     except RefusedError as error:
-        await _free(process, entry, error.code, error.summary)
+        await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
         raise
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await _free(process, entry, "approval_expired", "The call ended before the question was asked.")
+            summary = "The call ended before the question was asked."
+            await refuse(process, entry, "refused: approval_expired", "approval_expired", summary)
         raise
     process.checkpoint("asked")
     return asked
 
 
-async def _free(process: Process, entry: Entry, code: str, summary: str) -> None:
-    problem = {"code": code, "summary": summary}
-    try:
-        await process.journal.move(
-            entry, "refused", f"refused: {code}", counts_cents=0, spent_cents=0, problem=problem, **FREE
-        )
-    except StaleEntryError:
-        pass  # somebody has cleared it away already
-
-
 async def _hear_the_time(process: Process, rail: Rail) -> None:
-    """Have Zinc tell the time where this process has not heard it yet, or where it differs much from ours.
+    """Ask Zinc for the time if this process has not heard it yet, or if it differs much from ours.
 
-    Clocks that only run stand still while a machine sleeps: it is only believed that they differ once Zinc has
-    been asked just now.
+    A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
     """
     if not process.times.answered or abs(process.times.apart_seconds()) > APART_SECONDS:
         await rail.ask_the_time()

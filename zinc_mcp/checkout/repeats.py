@@ -1,4 +1,4 @@
-"""An earlier order for the same intention: waited for, brought up to date, and taken for the answer while it stands."""
+"""An earlier order for the same intention: it is awaited, brought up to date, and is the answer while it stands."""
 
 import time
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from zinc_mcp.checkout.look_up import claim, clear_abandoned, refreshed
-from zinc_mcp.checkout.send import may_repeat, start
+from zinc_mcp.checkout.look_up import clear_abandoned, refreshed
+from zinc_mcp.checkout.send import await_attempt, may_repeat, start
 from zinc_mcp.consent.approval import ago, question_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import TWIN_FIELD
-from zinc_mcp.process import Answer, Attempt, Process
-from zinc_mcp.rails.rail import Rail
+from zinc_mcp.process import Answer, Process
+from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import must_be, told_key, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -36,7 +36,7 @@ class Repeat:
 async def take_for_answer(
     process: Process, standing: Standing, draft: Draft, deadline: float
 ) -> Answer | Repeat | None:
-    """Return the answer that an earlier order is, or None when it turns out not to stand: then open anew.
+    """Return an earlier order as the answer; None if it does not stand any more, so that an entry is opened anew.
 
     Raises:
         ZincMcpError: what an attempt of this process at it ended with.
@@ -82,10 +82,10 @@ async def _answer(process: Process, standing: Standing, draft: Draft, deadline: 
 
 
 async def despite(process: Process, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
-    """Return the earlier order that stands for what is refused now; None when there is none.
+    """Return the earlier order that stands for a refused intention; None if there is none.
 
-    Whatever refuses new orders (a pause, a limit, the policy, a way to pay that is missing) changes nothing about
-    one that was placed. Nothing is sent: a doubt is not ended by the same bytes while they are refused.
+    A refusal of new orders (a pause, a limit, the policy, no way to pay) changes nothing about an order that was
+    placed. Nothing is sent, not even the same bytes to end a doubt.
     """
     try:
         for mode in modes:
@@ -106,7 +106,7 @@ async def despite(process: Process, refusal: RefusedError, wanted: Wanted, modes
 
 
 async def despite_the_journal(process: Process, error: JournalError, draft: Draft) -> Answer:
-    """Return the earlier order for the same, as far as this process or a journal that can only be read knows it.
+    """Return the earlier order for the same intention, from this process's memory or a journal that only reads.
 
     Raises:
         JournalError: `error` with its consequence: nothing was sent, or the earlier order is in doubt.
@@ -127,7 +127,7 @@ async def despite_the_journal(process: Process, error: JournalError, draft: Draf
 
 
 def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool:
-    """Say whether the policy takes the intention for a new one, so that it is the refusal that counts."""
+    """Say whether the policy allows the intention as a new order; then the refusal is the answer."""
     age = process.times.earliest() - found.opened_at
     if found.body_digest == wanted.body_digest or age < process.clocks.repeat or found.state in FOREVER:
         return False
@@ -135,23 +135,6 @@ def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool
         return process.policy().repeat == "allow"
     except RefusedError:
         return False
-
-
-async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
-    """Wait for an attempt of this process until the deadline, and say how it stands.
-
-    Raises:
-        ZincMcpError: what the attempt ended with.
-    """
-    attempt.wanted += 1
-    try:
-        with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
-            await attempt.done.wait()
-    finally:
-        attempt.wanted -= 1
-    if attempt.error is not None:
-        raise attempt.error
-    return Answer(attempt.entry, attempt.order, earlier=earlier)
 
 
 async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
@@ -175,7 +158,7 @@ async def await_decided(process: Process, entry: Entry, deadline: float) -> Entr
 
 
 def possible_duplicate(process: Process, twin: Entry) -> RefusedError:
-    """Return the refusal of a second purchase that nobody is there to say yes to."""
+    """Return the refusal of a second purchase, where no person can be asked for a yes."""
     return RefusedError(
         f"The same goods were ordered for the same address {ago(process.times.clock() - twin.opened_at)}, so "
         "nothing new was sent.",
@@ -187,9 +170,9 @@ def possible_duplicate(process: Process, twin: Entry) -> RefusedError:
 
 
 async def make_room(process: Process, draft: Draft, full: LimitExceededError) -> None:
-    """Before a full limit refuses, ask Zinc what became of the orders that fill it, the newest first.
+    """Ask Zinc, before a full limit refuses, what became of the orders that fill it: first the open, then the newest.
 
-    Those that are still open come before the others, and all of it takes no longer than a refusal may wait.
+    All of it takes no longer than a refusal may wait.
     """
     seconds = full.period_seconds
     entries = await process.journal.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
@@ -212,22 +195,19 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
 
 
 async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
-    """While the journal is younger than the window, take over what Zinc lists for this twin.
+    """Take over the orders that Zinc lists for this twin, while the journal is younger than the window.
 
-    It may be young because the one before it was lost.
+    It may be young because an earlier journal was lost.
     """
-    if await process.journal.is_older_than(process.clocks.twin):
-        return
-    if await process.journal.run(lambda journal: journal.knows_twin(draft)):
+    if not await process.journal.may_be_listed(draft, process.clocks.twin):
         return
     try:
         with anyio.fail_after(process.clocks.refresh):
             listed = await rail.find(TWIN_FIELD, draft.twin)
     except (ZincMcpError, TimeoutError):
-        return  # a derived key still meets its first use at Zinc
-    wish = wanted(draft)
+        return  # Zinc still answers 409 to a derived key that was used before
     for order in listed:
-        if must_be(order, wish):
+        if must_be(order, wanted(draft)):
             await _adopt(process, draft, order)
 
 
@@ -245,7 +225,8 @@ async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, dead
     """Send an unanswered order's own bytes again if that is still allowed; None when somebody else moved it."""
     if rail is None or not await may_repeat(process, twin, rail):
         return Answer(twin, earlier=True)
-    claimed = await claim(process, twin)
+    lease_seconds = process.clocks.looking_lease
+    claimed = await process.journal.run(lambda journal: journal.claim(twin, process.owner, lease_seconds))
     if claimed is None:
         return None
     try:

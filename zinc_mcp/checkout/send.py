@@ -1,13 +1,14 @@
-"""Sending: what is written before the wire, what goes on it, what each answer proves, what is looked up after it.
+"""Sending an order: the writing before the wire, the request, the meaning of each answer, and the look-up after it.
 
-The same for both rails, in a task of the process, which outlives the call that started it. What differs is how an
-order is paid: from a balance that Zinc holds, or by a wallet, whose credential `pay` gets before anything is sent.
+It is the same for both rails, and runs in a task of the process, which outlives the call that started it. The rails
+differ in how an order is paid: from a balance at Zinc, or by a wallet, whose credential `pay` gets before the sending.
 """
 
 import logging
+import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import SecretStr
@@ -24,14 +25,29 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.journal.clocks import APART_SECONDS, FREE
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
-from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import LeaseOverError, PayingRail, Rail, is_paying
+from zinc_mcp.process import Answer, Attempt, Process
+from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import pay
-from zinc_mcp.spending.doubts import UNSENT_PROBLEM, is_unsent
-from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, leaving, never_left, settle
+from zinc_mcp.spending.outcome import (
+    UNSENT_PROBLEM,
+    about_to_send,
+    accept,
+    check_answer,
+    doubt,
+    doubt_lost_answer,
+    end,
+    hold,
+    is_answered_wrongly,
+    is_unsent,
+    leaving,
+    never_left,
+    settle,
+)
 from zinc_mcp.spending.proof import with_reference
-from zinc_mcp.spending.same_order import is_answered_wrongly, told_loudly
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.agent import AgentRail
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +65,8 @@ async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "send
     """
     attempt = Attempt(entry, left=entry.state in DOUBTFUL)
     with anyio.CancelScope(shield=True):
-        if is_paying(rail) and entry.state == "waiting":
-            attempt.entry = await pay.mark(process, entry, rail, **changes)
+        if rail.paying is not None and entry.state == "waiting":
+            attempt.entry = await pay.mark(process, entry, rail.paying, **changes)
         else:
             attempt.entry = await _marked(process, entry, what, **changes)
         _begin(process, attempt, rail)
@@ -58,7 +74,7 @@ async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "send
 
 
 def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
-    """Send an entry whose first sending was made durable with its opening, in a task of the process."""
+    """Send an entry in a task of the process; opening it has already made its first sending durable."""
     process.checkpoint("sending")
     attempt = Attempt(entry)
     _begin(process, attempt, rail)
@@ -100,29 +116,29 @@ def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    """Pay where that comes first, send, and send the same bytes once more where no answer came and a call waits."""
+    """Pay if a wallet does that, send, and send the same bytes once more if no answer came and a call still waits."""
     try:
         with anyio.CancelScope(shield=True):
-            if is_paying(rail) and not await pay.pay(process, attempt, rail):
+            if rail.paying is not None and not await pay.pay(process, attempt, rail.paying):
                 return
             await _send(process, attempt, rail)
             if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):
                 await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and is_paying(rail):
-                await pay.prove(process, attempt, rail)
+            if attempt.entry.state == "unknown" and rail.paying is not None:
+                await pay.prove(process, attempt, rail.paying)
             if attempt.entry.state == "unknown":
                 await settle(process, attempt, "unknown", "left in doubt", **FREE)
     except JournalError as error:
         attempt.error = await _told(process, attempt, error)
-        with suppress(JournalError):  # whatever was marked and never sent is freed with the next work that succeeds
+        with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
             await process.journal.run(lambda journal: None)
     except ZincMcpError as error:
         attempt.error = error
     except StaleEntryError as stale:
         attempt.entry = stale.current
     except Exception:
-        # A crash of ours after the wire must not take the process down with other orders in flight; the entry
-        # stays as the journal has it, in doubt, and every waiting call is told so.
+        # Our crash must not end the process with other orders in flight. The entry stays in doubt, as the journal has
+        # it, and each waiting call is told so.
         logger.exception("sending %s crashed", attempt.entry.key)
         attempt.error = OrderOutcomeUnknownError(
             "Something failed while the order was being sent; it may have been placed.",
@@ -134,7 +150,7 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
-    """Return what is told about a journal that failed on the road; where nothing has left, the entry ends as that."""
+    """Return the error to tell after the journal failed here; if nothing has left, the entry ends as refused."""
     if attempt.left or error.is_told:
         return error.in_doubt("The order was sent", attempt.entry.key)
     try:
@@ -146,11 +162,11 @@ async def _told(process: Process, attempt: Attempt, error: JournalError) -> Zinc
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
-    """Send once, while the entry is ours for long enough; where the first byte would be late, claim it and try anew."""
+    """Send once, while the entry is ours for long enough. If the first byte would be late, claim the entry again."""
     attempt.error = None
     first = attempt.entry.attempts == 1
     credential: SecretStr | None = None
-    if is_paying(rail):
+    if rail.paying is not None:
         if attempt.payment is None or not first:
             first, attempt.payment = False, await process.unwritten.payment(attempt.entry.id)
         credential = None if attempt.payment is None else attempt.payment.credential
@@ -161,22 +177,22 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     while await _is_held(process, attempt, rail, first=first):
         with suppress(LeaseOverError):
-            if is_paying(rail) and credential is not None:
-                await _send_with_credential(process, attempt, rail, attempt.entry.body, credential, first=first)
+            if rail.paying is not None and credential is not None:
+                await _send_with_credential(process, attempt, rail.paying, attempt.entry.body, credential, first=first)
             else:
                 await _send_on_balance(process, attempt, rail, attempt.entry.body, first=first)
             return
 
 
 async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: bool) -> bool:
-    """Say whether an entry is in our hands for one more request; if not, what became of it is written down."""
+    """Say whether an entry is ours for one more request; if not, write down how it ended."""
     try:
         await hold(process, attempt, process.clocks.wire)
     except StaleEntryError as stale:
         if not first:
             raise
-        if is_paying(rail):
-            await pay.let_go(process, attempt, rail, stale.current)
+        if rail.paying is not None:
+            await pay.let_go(process, attempt, rail.paying, stale.current)
         else:
             await never_left(process, attempt, stale.current)
         return False
@@ -184,9 +200,9 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
         await _not_sent(process, attempt, rail, error.code, error, first=first)
         return False
     except JournalError as error:
-        if not (first and is_paying(rail)):
+        if not first or rail.paying is None:
             raise
-        await pay.end_unsent(process, attempt, rail, f"not sent: {error.code}", error)
+        await pay.end_unsent(process, attempt, rail.paying, f"not sent: {error.code}", error)
         return False
     if first and _is_old(process, attempt.entry):
         too_late = RefusedError(
@@ -205,15 +221,15 @@ async def _not_sent(
     if not first:
         await doubt(process, attempt, f"{why} before the repeat")
         return
-    if not is_paying(rail):
+    if rail.paying is None:
         await end(process, attempt, "refused", f"{why}: nothing was sent", error)
-    elif rail.signs_only or not isinstance(error, ZincUnreachableError):
-        await pay.end_unsent(process, attempt, rail, f"{why}: nothing was sent", error)
-    else:  # its wallet may have paid by itself, so that the same credential goes again while it can
+    elif rail.paying.signs_only or not isinstance(error, ZincUnreachableError):
+        await pay.end_unsent(process, attempt, rail.paying, f"{why}: nothing was sent", error)
+    else:  # the wallet may have paid by itself, so the same credential goes again while it can settle
         await doubt(process, attempt, f"{why}: nothing was sent", problem=UNSENT_PROBLEM)
 
 
-# From a balance that Zinc holds: a first no is an end, since only this request can have caused it
+# Paid from a balance at Zinc: Zinc's no to the first request is an end, since no other request can have caused it
 
 
 async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body: bytes, *, first: bool) -> None:
@@ -232,11 +248,11 @@ async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body:
             error.facts["key"] = attempt.entry.key
             await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
         else:
-            # The first attempt may be the reason for it (a used key, a drained balance): it proves nothing.
+            # The first attempt may be its reason (a used key, an empty balance), so it proves nothing.
             await doubt(process, attempt, f"a repeat was rejected: {error.zinc_code}")
     except OrderOutcomeUnknownError as error:
         process.checkpoint("answered")
-        await doubt(process, attempt, f"no answer: {error.facts.get('reason')}", **told_loudly(error))
+        await doubt_lost_answer(process, attempt, f"no answer: {error.facts.get('reason')}", error)
         await _find_landed(process, attempt, rail)
     else:
         process.checkpoint("answered")
@@ -255,11 +271,11 @@ async def _find_landed(
         await accept(process, attempt, rail, order, "found at Zinc")
 
 
-# By a wallet: no answer without the order ends anything, since the credential has left
+# Paid by a wallet: only an order ends the doubt, since the credential has left
 
 
 async def _send_with_credential(
-    process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr, *, first: bool
+    process: Process, attempt: Attempt, rail: "AgentRail", body: bytes, credential: SecretStr, *, first: bool
 ) -> None:
     try:
         answer = await _answered(process, attempt, rail, body, credential)
@@ -270,7 +286,7 @@ async def _send_with_credential(
     except (OrderRejectedError, OrderOutcomeUnknownError) as error:
         process.checkpoint("answered")
         reason = error.facts.get("zinc_code") or error.facts.get("reason")
-        await doubt(process, attempt, f"no order for the payment: {reason}", **told_loudly(error))
+        await doubt_lost_answer(process, attempt, f"no order for the payment: {reason}", error)
         if isinstance(error, OrderAlreadyExistsError):
             await pay.keep_identifiers(process, attempt, error.identifiers)
         await pay.reopen(process, attempt)
@@ -284,19 +300,14 @@ async def _send_with_credential(
     await accept(process, attempt, rail, order, what, facts=with_reference(attempt.entry, attempt.payment))
 
 
-async def _answered(process: Process, attempt: Attempt, rail: PayingRail, body: bytes, credential: SecretStr) -> Order:
-    """Send once. What came with the head of the answer is written down while its body is read, and kept if not."""
+async def _answered(process: Process, attempt: Attempt, rail: "AgentRail", body: bytes, credential: SecretStr) -> Order:
+    """Send once. The answer's headers are written down while its body is read; if that fails, they are kept."""
     answer: Order | None = None
     failure: Exception | None = None
     async with anyio.create_task_group() as writing:
         try:
-            answer = await rail.send_paid(
-                body,
-                credential,
-                pay.keep_headers(process, attempt, writing),
-                partial(leaving, process, attempt),
-                pay.keep_headers(process, attempt, writing, accepted=False),
-            )
+            keep = pay.keep_headers(process, attempt, writing)
+            answer = await rail.send_paid(body, credential, keep, partial(leaving, process, attempt))
         except Exception as error:  # raised below: out of here it would come in a group
             failure = error
     if failure is not None:
@@ -310,13 +321,13 @@ async def _answered(process: Process, attempt: Attempt, rail: PayingRail, body: 
 
 
 async def may_repeat(process: Process, entry: Entry, rail: Rail) -> bool:
-    """Say whether identical bytes may go again: same origin and key, soon after the first time, body still here."""
+    """Say whether the same bytes may be sent again: same origin and key, soon after the first time, body still here."""
     return (
         is_ours(entry, rail)
         and entry.body is not None
         and not is_answered_wrongly(entry)
         and _is_recent(process, entry)
-        and (not is_paying(rail) or await pay.may_repeat(process, entry))
+        and (rail.paying is None or await pay.may_repeat(process, entry))
     )
 
 
@@ -329,7 +340,7 @@ def _is_recent(process: Process, entry: Entry) -> bool:
 
 
 def _is_old(process: Process, entry: Entry) -> bool:
-    """Say whether an entry was marked for sending so long ago that nobody waits for it, by our clock or by Zinc's."""
+    """Say whether an entry was marked for sending too long ago to be sent now, by our clock or by Zinc's."""
     return max(_seconds_since_marked(process, entry)) > process.clocks.repeat
 
 
@@ -340,7 +351,7 @@ def _seconds_since_marked(process: Process, entry: Entry) -> tuple[float, float]
 
 
 async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
-    """Mark an unanswered entry for one more sending of the same bytes, if that is still wanted and allowed."""
+    """Mark an unanswered entry for sending the same bytes again, if a call still waits and it is allowed."""
     try:
         if not attempt.wanted or not await may_repeat(process, attempt.entry, rail):
             return False
@@ -348,6 +359,23 @@ async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
     except (RefusedError, JournalError):
         return False  # the first attempt's doubt stands
     return True
+
+
+async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
+    """Wait for an attempt of this process until the deadline, and say how it stands.
+
+    Raises:
+        ZincMcpError: what the attempt ended with.
+    """
+    attempt.wanted += 1
+    try:
+        with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+            await attempt.done.wait()
+    finally:
+        attempt.wanted -= 1
+    if attempt.error is not None:
+        raise attempt.error
+    return Answer(attempt.entry, attempt.order, earlier=earlier)
 
 
 async def wait_until_sent(process: Process) -> None:

@@ -1,4 +1,4 @@
-"""Looking an order up for its caller, and waiting a while for news of it. Looking up never buys."""
+"""Looking an order up for its caller, and waiting a while for news. Looking up never buys."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerEr
 from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Answer, Process
-from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import as_read, must_be, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -73,7 +73,7 @@ async def look(
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
-    """Say whether nothing more is to be expected of an order."""
+    """Say whether no more news of an order is expected."""
     if entry.state in _FINAL:
         return True
     if entry.state != "placed" or order is None:
@@ -93,7 +93,7 @@ async def entry_of(process: Process, entry_id: int, *, caller: str | None = None
 
 
 async def entry_with_key(process: Process, key: str, *, caller: str | None = None) -> Entry | None:
-    """Return the entry with this key, and no other that is only found by it.
+    """Return the entry with exactly this key, and no entry whose order id it is.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -108,7 +108,7 @@ async def _known(process: Process, caller: str, handle: str) -> Entry | None:
     modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
         return entry
-    # The newest with this key is of another mode: practice hides no order that is real, nor the other way about.
+    # The newest with this key is of another mode: practice does not hide a real order, nor a real order practice.
     for mode in modes:
         own = await process.journal.find(handle, caller=caller, mode=mode)
         if own is not None:
@@ -117,7 +117,7 @@ async def _known(process: Process, caller: str, handle: str) -> Entry | None:
 
 
 async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
-    """Say why an order that Zinc has was not read, where nothing failed; None where there is nothing to ask about."""
+    """Return why an order at Zinc was not read although nothing failed; None if there is no order to read."""
     if entry.order_id is None and entry.state not in FOREVER:
         return None
     if rail is None or not is_ours(entry, rail):
@@ -126,8 +126,8 @@ async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> Z
             "Tell the user to look it up where it was ordered.",
         )
     if entry.order_id is None:
-        return None  # in doubt: Zinc was asked, and showed nothing
-    if is_paying(rail):
+        return None  # in doubt: Zinc was asked and showed no order
+    if rail.paying is not None:
         try:
             payment = await process.journal.run(lambda journal: journal.payment(entry.id))
         except JournalError as error:
@@ -146,7 +146,7 @@ async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> Z
 async def _look_elsewhere(
     process: Process, caller: str, handle: str, deadline: float, progress: Progress | None
 ) -> Answer:
-    """Read an order this journal does not know, for the local caller: it was placed elsewhere with the same key."""
+    """Read an order that this journal does not know, for the local caller: the same API key placed it elsewhere."""
     rail = process.rails.get("account")
     if caller != "local" or rail is None:
         raise OrderNotFoundError("No order with this id or key is known here.")
@@ -174,9 +174,9 @@ async def _named_in(process: Process, caller: str, order: Order) -> Entry | None
 
 
 async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -> Entry | None:
-    """Write down what Zinc has just shown of an entry that had no order until now; None where it is not its order.
+    """Write down an order that Zinc shows for an entry without one; None if it is not the entry's order.
 
-    Whatever was taken for its end (the owner's word, a no, a list at Zinc that lags) is not true then.
+    The entry's end (by the owner's word, a no, or a list at Zinc that lags) was wrong then.
     """
     if not is_ours(entry, rail) or entry.state not in FOREVER | WITHOUT_ORDER or not must_be(order, wanted(entry)):
         return None

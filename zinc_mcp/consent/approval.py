@@ -1,35 +1,10 @@
-"""A person's yes: when one is due, what it is asked about, and what a decision does. Single use, bounded in time."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The question that an entry keeps, and the decision about it: until when it can be made, and whether it was a yes."""
 
 from pydantic import ValidationError
 
 from zinc_mcp.consent.question import Question
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry, Mode, UnreadableEntryError
-from zinc_mcp.owner.policy import Policy
-
-
-def consent_without_asking(
-    policy: Policy, mode: Mode, most_cents: int, *, again: bool = False
-) -> Mapping[str, Any] | None:
-    """Return the consent to write into the entry when nobody has to be asked now; None when a person must be.
-
-    `host` trusts the host's own prompt, `none` the limits; practising (sandbox and test keys) asks nobody unless a
-    mode is set explicitly. `again`: the same was bought before, which only a person can wave through.
-    """
-    if policy.approval in ("host", "none"):
-        return {"how": policy.approval}
-    if policy.approval is None and mode != "live":
-        return {"how": "practice"}
-    if policy.approve_above is not None and most_cents <= policy.approve_above and not again:
-        return {"how": BELOW}
-    return None
-
-
-BELOW = "below approve_above"
-"""The consent of small orders; it does not cover one that resembles an earlier order."""
+from zinc_mcp.journal.entry import Entry, UnreadableEntryError
 
 
 def question_of(entry: Entry) -> Question | None:

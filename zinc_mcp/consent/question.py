@@ -349,4 +349,4 @@ def digest_of(
     """
     shown = question.model_dump(mode="json")
     whole = [shown, hashlib.sha256(body).hexdigest(), mode, rail, origin, payer, most_cents]
-    return hashlib.sha256(canonical(whole)).hexdigest()
+    return hashlib.sha256(canonical(whole).encode()).hexdigest()

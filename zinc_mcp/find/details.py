@@ -18,7 +18,7 @@ from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Draft, Entry, Limits, StaleEntryError, State
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
-from zinc_mcp.rails.rail import Rail, is_paying
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.orders import OrderCreate, canonical
 from zinc_mcp.zinc.prices import LOOK_UP_CENTS, Product
 from zinc_mcp.zinc.product_urls.reading import read_product_url, shop_product
@@ -49,7 +49,7 @@ async def look_up(process: Process, caller: str, order: OrderCreate, rail: Rail 
     wanted = list(dict.fromkeys(each for each in named if each is not None))
     found: Mapping[_Named, Product] = {}
     cost_cents = 0
-    if is_paying(rail) or rail.mode != "live":
+    if rail.paying is not None or rail.mode != "live":
         found = await _for_nothing(rail, wanted)
     elif wanted:
         try:
@@ -162,7 +162,7 @@ def _bounded(product: Product) -> Mapping[str, Any]:
 
 def _draft(caller: str, rail: Rail, named: _Named) -> Draft:
     retailer, product_id = named
-    asked = canonical(["look_up", rail.origin, retailer, product_id])
+    asked = canonical(["look_up", rail.origin, retailer, product_id]).encode()
     digest = hashlib.sha256(asked).hexdigest()[:40]
     return Draft(
         caller=caller,

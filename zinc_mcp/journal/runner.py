@@ -6,9 +6,11 @@ written again later, and look-ups find it meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import anyio.to_thread
+from anyio import lowlevel
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.decision import Admission
@@ -51,7 +53,8 @@ class Runner:
         self._journal: Journal | None = None
         self._second: SecondReader | None = None
         self._look_again = 0.0
-        self._one = anyio.CapacityLimiter(1)
+        self._one = anyio.Lock(fast_acquire=True)
+        self._thread = ThreadPoolExecutor(1, "journal")
         self._is_old = False
         self._file: JournalFile | None = None
         self._created: str | None = None
@@ -65,7 +68,7 @@ class Runner:
         Raises:
             JournalError: the journal cannot be opened or used.
         """
-        done = await anyio.to_thread.run_sync(self._run, work, limiter=self._one)
+        done = await self._on_thread(partial(self._run, work))
         self.used.set()
         return done
 
@@ -96,20 +99,33 @@ class Runner:
         """
         return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
 
-    async def is_older_than(self, seconds: float) -> bool:
-        """Say whether the journal was made longer ago than that; asked again only while it was not.
+    async def may_be_listed(self, draft: Draft, window_seconds: float) -> bool:
+        """Say whether only Zinc may know a twin of this draft: the journal is younger than that, and knows none.
 
         Raises:
             JournalError: as `run`.
         """
-        if not self._is_old:
-            self._is_old = await self.run(lambda journal: journal.age_seconds()) > seconds
-        return self._is_old
+
+        def look(journal: Journal) -> bool:
+            self._is_old = journal.age_seconds() > window_seconds
+            return not self._is_old and not journal.knows_twin(draft)
+
+        return not self._is_old and await self.run(look)
 
     async def aclose(self) -> None:
         """Close the journal if it was opened."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._close, limiter=self._one)
+            await self._on_thread(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
+        await lowlevel.checkpoint_if_cancelled()
+        async with self._one:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            with anyio.CancelScope(shield=True):
+                await running
+            return running.result()
 
     async def _seen(self, look: Callable[[SecondReader | Journal], T]) -> T:
         if self._second is not None:

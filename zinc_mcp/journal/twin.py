@@ -21,26 +21,25 @@ _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
 
 
-def twin_digest(caller: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> str:
+def twin_digest(caller: str, order: OrderCreate) -> str:
     """Return the digest that is equal for the same intention: who, where to, and what.
 
     Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number.
-    `place` is `place_of` the shipping address, where that is known.
     """
     wanted: dict[str, int] = {}
     for product in order.products:
-        line = canonical([read_product_url(product.url).canonical, _variant(product)]).decode()
+        line = canonical([read_product_url(product.url).canonical, _variant(product)])
         wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, place or place_of(order.shipping_address), sorted(wanted.items())])
+    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
 
 
-def near_digests(caller: str, mode: str, order: OrderCreate, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
+def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
     Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
     what is only likely to be another spelling of the place.
     """
-    ship_to = near_place_of(order.shipping_address, place)
+    ship_to = near_place_of(order.shipping_address)
     products = sorted({_product(line) for line in order.products})
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
 
@@ -97,7 +96,7 @@ def body_digest(order: OrderCreate) -> str:
 
 def derived_key(caller: str, mode: str, twin: str, earlier: int) -> str:
     """Return the idempotency key of the `earlier`+1st entry with this twin digest (a UUIDv5, 36 characters)."""
-    return str(uuid.uuid5(_NAMESPACE, canonical([caller, mode, twin, earlier]).decode()))
+    return str(uuid.uuid5(_NAMESPACE, canonical([caller, mode, twin, earlier])))
 
 
 def given_key(caller: str, key: str) -> str:
@@ -105,7 +104,7 @@ def given_key(caller: str, key: str) -> str:
 
     Members share one Zinc account: without this, two members who both say `order-1` would collide.
     """
-    return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key]).decode()))
+    return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key])))
 
 
 def to_bytes(order: OrderCreate, key: str, twin: str) -> bytes:
@@ -113,7 +112,7 @@ def to_bytes(order: OrderCreate, key: str, twin: str) -> bytes:
     body: dict[str, Any] = order.to_wire()
     body["idempotency_key"] = key
     body["metadata"] = {**(order.metadata or {}), KEY_FIELD: key, TWIN_FIELD: twin}
-    return canonical(body)
+    return canonical(body).encode()
 
 
 def _essence(value: Any) -> Any:
@@ -136,4 +135,4 @@ def _variant(product: OrderProduct) -> list[tuple[str, str]]:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value)).hexdigest()[:40]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:40]

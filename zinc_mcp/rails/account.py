@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import Mode, RailName
-from zinc_mcp.rails.rail import Leaving
+from zinc_mcp.network import Leaving
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.prices import Product
@@ -31,6 +31,7 @@ class AccountRail:
     """Buys with one API key at one origin."""
 
     name: RailName = "account"
+    paying: None = None
 
     def __init__(
         self, client: ZincClient, api_key: SecretStr, mode: Mode, clock: Callable[[], float] = time.monotonic

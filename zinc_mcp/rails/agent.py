@@ -4,20 +4,21 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.network import Leaving
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
 from zinc_mcp.payments.headers import Challenge, Receipt
 from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
+from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
-from zinc_mcp.rails.rail import Ending, Leaving, OnHeaders, Quote, Signed, WalletSilentError
-from zinc_mcp.zinc.client import PaymentAsked, ZincClient, agent_path
+from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -49,14 +50,16 @@ class AgentRail:
             mode: whether real money moves.
             clock: returns seconds since the epoch.
             fees_cents: the least and the most that a 402 may ask for above the ceiling.
-            sign_seconds: how long the wallet may take.
-            signs_only: whether the wallet moves no money by itself.
+            sign_seconds: how long the wallet may take. Some wallets ask a person.
+            signs_only: whether the wallet moves no money by itself, so that a credential that was never sent can never
+                settle.
             payer: the digest that identifies the wallet; see `WalletSettings.payer`.
         """
         self._client = client
         self._wallet = wallet
         self._clock = clock
         self._fees_cents = fees_cents
+        self.paying = self
         self.mode: Mode = mode
         self.sign_seconds = sign_seconds
         self.signs_only = signs_only
@@ -70,19 +73,17 @@ class AgentRail:
         """Return the most that a 402 may ask for above the price ceiling."""
         return self._fees_cents[1]
 
-    async def quote(
-        self,
-        body: bytes,
-        ceiling_cents: int,
-        fee_cents: int,
-        on_headers: OnHeaders,
-        on_conflict: OnHeaders | None = None,
-    ) -> Quote | Order:
-        """Send the order unpaid, and check the one challenge that this wallet would pay."""
-        conflict = None if on_conflict is None else _with_reference_only(on_conflict)
-        asked = await self._client.create_agent_order(
-            self._path, body, None, _with_reference_only(on_headers), on_conflict=conflict
-        )
+    async def quote(self, body: bytes, ceiling_cents: int, fee_cents: int, on_headers: OnPaidHeaders) -> Quote | Order:
+        """Send the order unpaid, and check the one challenge that this wallet would pay.
+
+        An order means that Zinc asked for no payment.
+
+        Raises:
+            RefusedError: the payment asked for is not the expected one; nothing was signed.
+            OrderAlreadyExistsError: there is an order with this key already; nothing was paid for it this time.
+            ZincUnreachableError, OrderRejectedError, OrderOutcomeUnknownError: as `Rail.send`; nothing was paid.
+        """
+        asked = await self._client.create_agent_order(self._path, body, None, _with_reference(on_headers))
         if not isinstance(asked, PaymentAsked):
             return asked
         terms = Terms(
@@ -106,7 +107,12 @@ class AgentRail:
         )
 
     async def sign(self, quote: Quote) -> Signed:
-        """Check the challenge once more, and ask the wallet for its one credential."""
+        """Check the challenge once more, and ask the wallet for its one credential.
+
+        Raises:
+            RefusedError: nothing was authorised.
+            WalletSilentError: something may have been authorised.
+        """
         challenge, charge, terms = _checked_parts(quote)
         check(challenge, terms, self._clock())
         try:
@@ -120,32 +126,22 @@ class AgentRail:
         recovery = {**quote.recovery, **paid.recovery, "reference": paid.reference}
         return Signed(SecretStr(value), paid.settle_by, recovery)
 
-    async def send_paid(
-        self,
-        body: bytes,
-        credential: SecretStr,
-        on_headers: OnHeaders,
-        leaving: Leaving,
-        on_conflict: OnHeaders | None = None,
-    ) -> Order:
-        """Send the same bytes to the same URL, with the credential."""
+    async def send_paid(self, body: bytes, credential: SecretStr, on_headers: OnPaidHeaders, leaving: Leaving) -> Order:
+        """Send the same bytes to the same URL, with the credential; raises as `Rail.send`."""
         header, value = json.loads(credential.get_secret_value())
         paid = (str(header), SecretStr(str(value)))
-        conflict = None if on_conflict is None else _with_reference_only(on_conflict)
-        order = await self._client.create_agent_order(
-            self._path, body, paid, _with_reference_only(on_headers), leaving, conflict
-        )
+        order = await self._client.create_agent_order(self._path, body, paid, _with_reference(on_headers), leaving)
         if isinstance(order, PaymentAsked):  # only an unpaid request has this answer
             raise AssertionError
         return order
 
     async def fate(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Ask the wallet what can be proved about the payment."""
+        """Ask the wallet what can be proved about the payment. Nothing is changed."""
         kept = _authorization(credential)
         return (await self._wallet.fate(recovery, now=self._clock(), credential=kept)).ending
 
     async def release(self, recovery: Mapping[str, Any], credential: SecretStr | None) -> Ending:
-        """Ask the wallet to take back an authorisation that will not be used."""
+        """Ask the wallet to take back an authorisation that will not be used, if it can; return as `fate`."""
         kept = _authorization(credential)
         return (await self._wallet.release(recovery, now=self._clock(), credential=kept)).ending
 
@@ -164,7 +160,7 @@ class AgentRail:
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Refuse: this rail sends nothing without a payment."""
-        _not_without_payment()
+        raise OrderRejectedError("This rail sends nothing without a payment.", status=402, zinc_code="payment_required")
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
         """Return no orders: none can be listed without an order's own key."""
@@ -179,12 +175,14 @@ class AgentRail:
         raise UnreadableAnswerError("Product pages are not looked up on this rail.")
 
 
-def _with_reference_only(on_headers: OnHeaders) -> OnHeaders:
-    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
-        read = Receipt.from_payment_receipt(receipt)
-        await on_headers(order_key, None if read is None else read.reference)
+def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:
+    """Return a call that passes on, of a receipt, only the payment's reference."""
 
-    return keep
+    async def read(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
+        known = Receipt.from_payment_receipt(receipt)
+        await on_headers(order_key, None if known is None else known.reference, accepted)
+
+    return read
 
 
 def _checked_parts(quote: Quote) -> tuple[Challenge, Charge, Terms]:
@@ -193,7 +191,3 @@ def _checked_parts(quote: Quote) -> tuple[Challenge, Charge, Terms]:
 
 def _authorization(credential: SecretStr | None) -> SecretStr | None:
     return None if credential is None else SecretStr(str(json.loads(credential.get_secret_value())[1]))
-
-
-def _not_without_payment() -> NoReturn:
-    raise OrderRejectedError("This rail sends nothing without a payment.", status=402, zinc_code="payment_required")

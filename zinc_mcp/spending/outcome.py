@@ -1,21 +1,80 @@
-"""What an answer proves, written down: accepted, ended, in doubt. Used by whatever sends."""
+"""What became of an order, written down: accepted, ended, or in doubt and why. The sender and the look-up use it.
 
-from collections.abc import Mapping
+What Zinc shows of an order is its news; some of it stops further orders.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import DOUBTFUL, LANDED, Entry, StaleEntryError, State
-from zinc_mcp.journal.money import nothing_taken
+from zinc_mcp.journal.entry import (
+    DOUBTFUL,
+    FOREVER,
+    LANDED,
+    PLACED_BEFORE,
+    WITHOUT_ORDER,
+    Entry,
+    StaleEntryError,
+    State,
+)
+from zinc_mcp.journal.money import doubt_of, nothing_taken, problem_of, settled
+from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import LeaseOverError, Rail
+from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import same_order
-from zinc_mcp.spending.doubts import is_placed_before, is_unsent
-from zinc_mcp.spending.news import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.zinc.responses import Order
+
+logger = logging.getLogger(__name__)
+
+
+# Why an entry is in doubt, where that is not a request without an answer. Its problem says so.
+
+
+Why = Literal["placed_before", "not_sent"]
+
+_UNSENT = "not_sent"
+
+UNSENT_PROBLEM: Mapping[str, Any] = {
+    "code": _UNSENT,
+    "summary": "The order was not sent, and its payment wallet may have moved money all the same.",
+}
+"""The problem of an entry whose wallet was asked, and whose credential never left this process."""
+
+
+def placed_before(identifiers: Sequence[str]) -> Mapping[str, Any]:
+    """Return the problem of an entry whose order was there already, as Zinc said before anything was paid for it."""
+    summary = "Zinc says that an order with this key was placed before. Nothing was paid for it this time."
+    return {"code": PLACED_BEFORE, "summary": summary, "facts": {"named": list(identifiers)}}
+
+
+def is_placed_before(entry: Entry) -> bool:
+    """Say whether Zinc had the order before, so that this entry has not paid for it."""
+    return (entry.problem or {}).get("code") == PLACED_BEFORE
+
+
+def is_unsent(entry: Entry) -> bool:
+    """Say whether an entry is in doubt although nothing of it was sent."""
+    return (entry.problem or {}).get("code") == _UNSENT
+
+
+def is_answered_wrongly(entry: Entry) -> bool:
+    """Say whether Zinc answered an entry in doubt with another order: then the same bytes do not go again."""
+    return (entry.problem or {}).get("code") == same_order.ANOTHER_ORDER
+
+
+def why_in_doubt(entry: Entry) -> Why | None:
+    """Return why an entry is in doubt; None if a request was not answered, or if the entry is not in doubt."""
+    if entry.state != "unknown":
+        return None
+    return "placed_before" if is_placed_before(entry) else "not_sent" if is_unsent(entry) else None
+
+
+# Before something leaves
 
 
 def about_to_send(process: Process, seconds: float) -> dict[str, Any]:
@@ -24,7 +83,7 @@ def about_to_send(process: Process, seconds: float) -> dict[str, Any]:
 
 
 async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
-    """Look, just before something leaves, whether the entry is still in our hands for that long.
+    """Check, just before something leaves, that the entry is still in our hands for that long.
 
     If its lease is over or nearly, it is claimed again, which only succeeds on the entry as we left it.
 
@@ -40,7 +99,7 @@ async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
 
 
 def leaving(process: Process, attempt: Attempt) -> None:
-    """Look once more at the first byte itself.
+    """Check the lease once more at the first byte itself.
 
     Raises:
         LeaseOverError: the entry is not in our hands any more; not a byte has left.
@@ -51,32 +110,20 @@ def leaving(process: Process, attempt: Attempt) -> None:
     process.checkpoint("leaving")
 
 
-async def never_left(process: Process, attempt: Attempt, current: Entry) -> None:
-    """End an entry that somebody took over while we stood still, and that we know was never sent.
-
-    Only while nobody else has it: whoever sends it again knows more than we do.
-    """
-    attempt.entry = current
-    if current.state != "unknown" or current.attempts > 1 or process.leases.is_held(current):
-        return
-    summary = "The process stood still until its time to send was over, so nothing was sent."
-    problem = {"code": "internal_error", "summary": summary}
-    nothing: Mapping[str, Any] = nothing_taken(current)
-    await settle(process, attempt, "refused", "never sent", unsent=True, **nothing, problem=problem, **FREE)
+# What Zinc shows
 
 
 async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
     """Return the order that a placing request was answered with, if it is the one that was sent.
 
     Raises:
-        OrderOutcomeUnknownError: it is not, or its id is another entry's, so that it is not known what became of
-            ours.
+        OrderOutcomeUnknownError: it is not, or its id is another entry's. So the outcome of our order is not known.
     """
     order = same_order.as_answer(order, entry)
     try:
         known = await process.journal.find(order.id)
     except JournalError:
-        return order  # what was answered is written down as soon as the journal works
+        return order  # the answer is written down as soon as the journal works
     if known is None or known.id == entry.id or known.order_id is None:
         return order
     if same_order.is_named(order, known.order_id) and (known.mode, known.origin) == (entry.mode, entry.origin):
@@ -84,8 +131,70 @@ async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
     return order
 
 
+def news(entry: Entry, order: Order) -> dict[str, Any]:
+    """Return what an order's state changes in its entry (with `state`), or nothing when all of it is known."""
+    state: State = order.stage
+    if order.ending_is_unclear:
+        state = "placed" if "placed" in (state, entry.state) else "accepted"  # it stands until that is clear
+    elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
+        state = entry.state  # a lagging read does not undo an ending
+    found: dict[str, Any] = {"order_id": order.id, "status": order.status, "seen": order.digest}
+    money = settled(entry, state, order)
+    found |= money.columns
+    problem = problem_of(money.doubt)
+    was_doubtful = doubt_of(entry) is not None or (entry.state in FOREVER and not is_answered_wrongly(entry))
+    if problem is not None or was_doubtful or entry.state in WITHOUT_ORDER:
+        found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
+    if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
+        return {}
+    return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
+
+
+def landed(process: Process, entry: Entry, order: Order) -> dict[str, Any]:
+    """Return what changes in an entry when its order is first seen: when it came to be, by Zinc's own clock."""
+    if entry.order_id is not None:
+        return {}
+    at = order.created_at.timestamp() if order.created_at is not None else process.times.zinc()
+    if at is None:
+        return {}
+    at = min(at, process.times.latest())
+    return {"zinc_at": at, "counted_at": max(entry.counted_at, at)}
+
+
+async def stop_if_above_ceiling(process: Process, entry: Entry, changes: Mapping[str, Any]) -> None:
+    """Pause an entry's caller on its rail when Zinc has charged more than the order allowed, the first time."""
+    problem: Mapping[str, Any] = changes.get("problem") or {}
+    if problem.get("code") != "above_ceiling" or doubt_of(entry) == "above_ceiling":
+        return
+    reason = f"Zinc charged more than an order's max_price allows ({entry.key})"
+    logger.error("%s; its caller's orders on this rail are paused", reason)
+    await _pause(process, reason, entry)
+
+
+async def stop_if_keys_are_ignored(process: Process, entry: Entry, rail: Rail) -> None:
+    """Pause everything when Zinc shows two orders for one key, since then no key protects anybody any more."""
+    try:
+        orders = {order.id for order in await rail.find(KEY_FIELD, entry.key)}
+    except ZincMcpError:
+        return
+    process.counted.add(entry.id)
+    if len(orders) > 1:
+        logger.error("Zinc shows %d orders for one idempotency key; ordering is paused", len(orders))
+        await _pause(process, f"Zinc placed {len(orders)} orders for one idempotency key ({entry.key})")
+
+
+async def _pause(process: Process, reason: str, of: Entry | None = None) -> None:
+    try:
+        await process.journal.run(lambda journal: journal.pause(reason, of))
+    except JournalError as error:
+        logger.error("the pause could not be written down: %s", error.summary)
+
+
+# What is written down
+
+
 async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:
-    """Write down that Zinc has the order, and settle the money on what it shows."""
+    """Write down that Zinc has the order, and settle the money by what Zinc shows."""
     changes = {**news(attempt.entry, order), **landed(process, attempt.entry, order)}
     await stop_if_above_ceiling(process, attempt.entry, changes)
     state = changes.pop("state", attempt.entry.state)  # no change: somebody else has written all of it down
@@ -106,9 +215,23 @@ async def end(
     problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
     nothing: Mapping[str, Any] = nothing_taken(attempt.entry)
     await settle(process, attempt, state, what, unsent=unsent, **nothing, problem=problem, **FREE)
-    if attempt.entry.state == state:  # else it was taken over, and what became of it is not ours to tell
+    if attempt.entry.state == state:  # else it was taken over, and its outcome is not ours to tell
         attempt.error = error
     process.checkpoint("ended")
+
+
+async def never_left(process: Process, attempt: Attempt, current: Entry) -> None:
+    """End an entry that somebody took over while we stood still, and that we know was never sent.
+
+    Only while nobody else has it: a process that sends it again knows more than we do.
+    """
+    attempt.entry = current
+    if current.state != "unknown" or current.attempts > 1 or process.leases.is_held(current):
+        return
+    summary = "The process stood still until its time to send was over, so nothing was sent."
+    problem = {"code": "internal_error", "summary": summary}
+    nothing: Mapping[str, Any] = nothing_taken(current)
+    await settle(process, attempt, "refused", "never sent", unsent=True, **nothing, problem=problem, **FREE)
 
 
 async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> None:
@@ -116,6 +239,13 @@ async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> N
     lease = process.leases.lease(process.owner, process.clocks.looking_lease)
     await settle(process, attempt, "unknown", what, **lease, **more)
     process.checkpoint("unknown")
+
+
+async def doubt_lost_answer(process: Process, attempt: Attempt, what: str, error: ZincMcpError) -> None:
+    """Write down a doubt after an error of a sent request; the problem says so if Zinc answered with another order."""
+    wrong = {"code": same_order.ANOTHER_ORDER, "summary": "Zinc answered with an order that is not the one sent."}
+    more = {"problem": wrong} if error.facts.get("reason") == same_order.ANOTHER_ORDER else {}
+    await doubt(process, attempt, what, **more)
 
 
 async def settle(
@@ -128,16 +258,16 @@ async def settle(
     unsent: bool = False,
     **changes: Any,
 ) -> None:
-    """Write down what was learnt, even if somebody took the entry over meanwhile; try hard before giving up.
+    """Write down what was learnt, even if somebody took the entry over meanwhile; try several times.
 
     Args:
         process: what this process shares.
         attempt: the entry that is being sent.
-        state: where it is going.
+        state: its new state.
         what: for the event.
-        order: the order that it came to, for whoever asks before this is written down.
-        unsent: this process has sent nothing of it, and nobody else has tried: that ends a doubt which somebody wrote
-            down who only saw that its time was over.
+        order: the order that it came to, for a look-up before this is written down.
+        unsent: this process has sent nothing of it, and no other has tried. That ends a doubt of a process which only
+            saw that the time was over.
         **changes: columns that change.
 
     Raises:
@@ -164,14 +294,14 @@ async def _moved_on(
     changes, sender = dict(changes), entry.sender
     while True:
         if state not in LANDED and entry.lease_owner != process.owner and process.leases.is_held(entry):
-            return entry  # taken over, and perhaps on the wire just now: only a found order is news to whoever has it
+            return entry  # taken over, and perhaps on the wire just now: only a found order is news to its new owner
         try:
             return await process.journal.move(entry, state, what, **changes)
         except StaleEntryError as stale:
             entry = stale.current
-            settled = entry.state not in DOUBTFUL
+            is_settled = entry.state not in DOUBTFUL
             landed_after_all = state in LANDED and entry.state in ("rejected", "refused", "paid_no_order")
-            if settled and not landed_after_all:
+            if is_settled and not landed_after_all:
                 return entry
             if landed_after_all:
                 changes.setdefault("problem", None)

@@ -1,14 +1,14 @@
-"""Paying by wallet: asked once, one credential for ever, and what proves whether money moved.
+"""Paying by wallet: the wallet is asked once, and makes one credential for ever.
 
-Once a credential has left this process, only the same credential, body and URL may go again, while it can settle; a
-second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
+After a credential has left this process, only the same credential, body and URL may be sent again, while it can settle.
+A second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
 """
 
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,17 +27,31 @@ from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Entry, StaleEntryError
 from zinc_mcp.journal.money import Payment
 from zinc_mcp.process import Attempt, Process
-from zinc_mcp.rails.rail import Ending, OnHeaders, PayingRail, Quote, Signed, WalletSilentError
-from zinc_mcp.spending.doubts import UNSENT_PROBLEM, placed_before
-from zinc_mcp.spending.outcome import about_to_send, accept, check_answer, doubt, end, hold, never_left, settle
+from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
+from zinc_mcp.spending.outcome import (
+    UNSENT_PROBLEM,
+    about_to_send,
+    accept,
+    check_answer,
+    doubt,
+    end,
+    hold,
+    never_left,
+    placed_before,
+    settle,
+)
 from zinc_mcp.spending.proof import find_paid, paid_no_order, proven, with_reference, without_credential
+from zinc_mcp.zinc.client import OnPaidHeaders
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.agent import AgentRail
 
 logger = logging.getLogger(__name__)
 
 
-async def mark(process: Process, entry: Entry, rail: PayingRail, **changes: Any) -> Entry:
-    """Make it durable that the order is going to be priced and paid for.
+async def mark(process: Process, entry: Entry, rail: "AgentRail", **changes: Any) -> Entry:
+    """Write down that the price is asked for and the order is going to be paid.
 
     Raises:
         StaleEntryError, RefusedError: as `Journal.move`.
@@ -57,10 +71,10 @@ async def may_repeat(process: Process, entry: Entry) -> bool:
     return payment is not None and payment.may_go_again(process.times.latest())
 
 
-async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
-    """Get the price, check it, and have the wallet sign once; say whether there is something to send.
+async def pay(process: Process, attempt: Attempt, rail: "AgentRail") -> bool:
+    """Get the price, check it, and have the wallet sign once; say whether there is a credential to send.
 
-    An entry whose wallet has been asked before is never quoted or signed again.
+    If the wallet was asked before, nothing is quoted or signed again.
     """
     if attempt.entry.state == "sending":
         return True
@@ -86,10 +100,10 @@ async def pay(process: Process, attempt: Attempt, rail: PayingRail) -> bool:
     return True
 
 
-async def prove(process: Process, attempt: Attempt, rail: PayingRail) -> None:
-    """Find out what became of a payment without an order, and settle the entry if that can be told."""
+async def prove(process: Process, attempt: Attempt, rail: "AgentRail") -> None:
+    """Find out what became of a payment without an order, and settle the entry if that is proved."""
     entry = attempt.entry
-    ending, order = await proven(process.unwritten, rail, entry, process.times.clock())
+    ending, order = await proven(process, rail, entry)
     if order is not None:
         facts = with_reference(entry, await process.unwritten.payment(entry.id))
         await accept(process, attempt, rail, order, "found at Zinc", facts=facts)
@@ -109,22 +123,16 @@ async def prove(process: Process, attempt: Attempt, rail: PayingRail) -> None:
         await end(process, attempt, "rejected", "the payment was not taken", error)
 
 
-async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -> Quote | None:
+async def _ask_the_price(process: Process, attempt: Attempt, rail: "AgentRail") -> Quote | None:
     entry = attempt.entry
     if entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
     try:
-        quote = await rail.quote(
-            entry.body,
-            entry.ceiling_cents,
-            entry.fee_cents,
-            keep_headers(process, attempt),
-            keep_headers(process, attempt, accepted=False),
-        )
+        quote = await rail.quote(entry.body, entry.ceiling_cents, entry.fee_cents, keep_headers(process, attempt))
         if isinstance(quote, Order):
             quote = await check_answer(process, quote, entry)
     except OrderAlreadyExistsError as error:
-        # Not a no: the order is there already. Whether this intention bought it only itself, or the owner, can say.
+        # This is no rejection: the order exists already. Only the order itself, or the owner, can say who bought it.
         await _leave_in_doubt(process, attempt, rail, "Zinc has had this key before", error.identifiers)
         return None
     except OrderRejectedError as error:
@@ -152,8 +160,11 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: PayingRail) -
     return quote
 
 
-async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingRail, reason: str) -> bool:
-    """Keep an order that was given for nothing, or was there before: its own key came although the answer was lost."""
+async def _keep_what_was_given(process: Process, attempt: Attempt, rail: "AgentRail", reason: str) -> bool:
+    """Keep in doubt an order whose own key came although the answer was lost; say whether one came.
+
+    Zinc gave the order without a payment, or it existed before.
+    """
     if attempt.payment is None or attempt.payment.order_key is None:
         return False
     if attempt.payment.is_key_proof:
@@ -164,11 +175,11 @@ async def _keep_what_was_given(process: Process, attempt: Attempt, rail: PayingR
 
 
 async def _leave_in_doubt(
-    process: Process, attempt: Attempt, rail: PayingRail, what: str, before: Sequence[str] | None = None
+    process: Process, attempt: Attempt, rail: "AgentRail", what: str, before: Sequence[str] | None = None
 ) -> None:
-    """Keep an entry standing whose order there is at Zinc although nothing was paid, and look for that order.
+    """Keep an entry in doubt whose order exists at Zinc although nothing was paid, and look for that order.
 
-    `before`: it was there before, and is to be found under these ids.
+    `before`: the order existed before, and may be found by these ids.
     """
     attempt.left = True
     known = {} if before is None else {"problem": placed_before(before)}
@@ -181,11 +192,11 @@ async def _leave_in_doubt(
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
 
 
-async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quote) -> Signed | None:
-    """Have the wallet make its one credential; None where there is none, which is written down then.
+async def _sign(process: Process, attempt: Attempt, rail: "AgentRail", quote: Quote) -> Signed | None:
+    """Have the wallet make its one credential; if it makes none, write that down and return None.
 
-    That it is being asked is durable before it starts, and only whoever makes it so on the entry as they left it
-    asks it: another process, or this one after it stood still, finds the entry moved.
+    The asking is durable first, on the entry as this process left it. So neither another process, nor this one after it
+    stood still, asks a second time: it finds the entry moved.
     """
     entry = attempt.entry
     payment = Payment(entry.id, process.times.clock(), recovery=quote.recovery)
@@ -204,7 +215,7 @@ async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quo
         await never_left(process, attempt, stale.current)
     except WalletSilentError as silent:
         await _keep_recovery(process, attempt, silent.recovery)
-        # Whatever it may have made lets as much go, and nobody can take it back here.
+        # A credential may exist that is good for this amount, and it cannot be taken back here.
         authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
         what = "the wallet gave no clear answer"
         await doubt(process, attempt, what, problem=UNSENT_PROBLEM, **authorised)
@@ -219,9 +230,9 @@ async def _sign(process: Process, attempt: Attempt, rail: PayingRail, quote: Quo
 
 
 async def _mark_sending(process: Process, entry: Entry, quote: Quote, payment: Payment) -> Entry:
-    """Write the credential down and mark its entry for sending, both or neither: it leaves us after that.
+    """Write the credential down and mark its entry for sending, in one commit, before the credential leaves.
 
-    A journal that fails just then is tried again for a while.
+    If the journal fails, this is tried again for a while.
 
     Raises:
         StaleEntryError, RefusedError, JournalError: as `Journal.move`.
@@ -258,14 +269,14 @@ async def _mark_sending(process: Process, entry: Entry, quote: Quote, payment: P
     raise AssertionError
 
 
-def keep_headers(
-    process: Process, attempt: Attempt, writing: TaskGroup | None = None, *, accepted: bool = True
-) -> OnHeaders:
+def keep_headers(process: Process, attempt: Attempt, writing: TaskGroup | None = None) -> OnPaidHeaders:
+    """Return a call that saves an answer's headers: without them a lost body would lose the order.
+
+    With `writing`, they are saved while the body is read.
+    """
     entry = attempt.entry
 
-    async def keep(order_key: SecretStr | None, receipt: str | None) -> None:
-        """Save what came with the headers: without it a lost body would lose the order."""
-
+    async def keep(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
         def kept(payment: Payment | None) -> Payment:
             payment = payment or Payment(entry.id, process.times.clock())
             return payment.with_headers(order_key, receipt, accepted=accepted)
@@ -284,7 +295,7 @@ def keep_headers(
 
 
 async def keep_identifiers(process: Process, attempt: Attempt, order_ids: Sequence[str]) -> None:
-    """Keep the ids under which a 409 said that the order is to be found."""
+    """Keep the order's ids that a 409 named."""
     found = [order_id for order_id in order_ids if order_id != attempt.entry.key]
     if found and attempt.payment is not None:
         await _keep_recovery(process, attempt, {"named": found})
@@ -300,7 +311,7 @@ async def _keep_recovery(process: Process, attempt: Attempt, recovery: Mapping[s
 
 
 async def reopen(process: Process, attempt: Attempt) -> None:
-    """Put an entry in doubt again whose payment somebody took for lost before its order's key came."""
+    """Put an entry in doubt again if another process took its payment for lost before the order's key came."""
     if attempt.entry.state == "paid_no_order" and attempt.payment is not None and attempt.payment.order_key:
         try:
             attempt.entry = await process.journal.move(
@@ -310,35 +321,35 @@ async def reopen(process: Process, attempt: Attempt) -> None:
             attempt.entry = stale.current
 
 
-async def find(process: Process, entry: Entry, rail: PayingRail) -> Order | None:
-    """Look for the order of an unanswered entry with the key that came with it; None also where Zinc cannot say."""
+async def find(process: Process, entry: Entry, rail: "AgentRail") -> Order | None:
+    """Look for the order of an unanswered entry with the order's own key; None if it is not found or Zinc fails."""
     try:
-        return await find_paid(process.unwritten, rail, entry)
+        return await find_paid(process, rail, entry)
     except ZincMcpError as trouble:
         logger.info("the look-up after a lost answer failed: %s", trouble.code)
         return None
 
 
-async def let_go(process: Process, attempt: Attempt, rail: PayingRail, current: Entry) -> None:
-    """Let go of a credential that never left us, whose entry somebody else has moved on while we stood still."""
+async def let_go(process: Process, attempt: Attempt, rail: "AgentRail", current: Entry) -> None:
+    """Take back a credential that never left us, because another process moved the entry while we stood still."""
     ending: Ending = "open"
     if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it
         ending = await take_back(process, attempt, rail)
     if _moved_nothing(rail, ending):
         await never_left(process, attempt, current)
     else:
-        attempt.entry = current  # its wallet may have moved money by itself: that is looked up
+        attempt.entry = current  # the wallet may have moved money by itself: a look-up finds that out
 
 
 async def end_unsent(
     process: Process,
     attempt: Attempt,
-    rail: PayingRail,
+    rail: "AgentRail",
     what: str,
     error: ZincMcpError,
     authorised_cents: int | None = None,
 ) -> None:
-    """End an entry whose credential never left us, and never will; where its wallet may have paid, it is in doubt.
+    """End an entry whose credential never left us and never will; if its wallet may have paid, put it in doubt.
 
     Raises:
         JournalError: it could not be written down yet; see `settle`.
@@ -352,15 +363,15 @@ async def end_unsent(
     await settle(process, attempt, "unknown", what, problem=UNSENT_PROBLEM, **authorised, **FREE)
 
 
-def _moved_nothing(rail: PayingRail, ending: Ending) -> bool:
-    """Say whether a wallet can have moved nothing for a credential that never left us and was taken back."""
+def _moved_nothing(rail: "AgentRail", ending: Ending) -> bool:
+    """Say whether the wallet has surely moved no money for a credential that never left us and was taken back."""
     return ending == "unpaid" or (rail.signs_only and ending == "open")
 
 
-async def take_back(process: Process, attempt: Attempt, rail: PayingRail) -> Ending:
-    """Take back an authorisation whose credential never left this process, forget the credential, say what is proved.
+async def take_back(process: Process, attempt: Attempt, rail: "AgentRail") -> Ending:
+    """Take back an authorisation whose credential never left, forget the credential, and return what is proved.
 
-    One that was taken all the same keeps its end, so that looking it up goes on.
+    A payment that was taken all the same keeps its `settle_by`, so that look-ups go on.
     """
     payment = attempt.payment
     if payment is None:

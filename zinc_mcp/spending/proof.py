@@ -1,44 +1,39 @@
 """What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks.
 
-An order's own key that came with a 201 says that the order exists, found or not; one that came with a 409 says so only
-once it has shown the order. Money that moved is not given up while the same credential may still bring its order, and
-nobody's clock alone proves that it can never be taken: ours must be past the credential's end as well.
+An order's own key that came with a 201 proves that the order exists, found or not; a key that came with a 409 proves it
+only after it has shown the order. Money that moved is not given up while the same credential may still bring its order.
+No clock of others proves alone that it can never be taken: our clock must be past the credential's end as well.
 """
 
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.runner import Runner
 from zinc_mcp.journal.twin import KEY_FIELD
-from zinc_mcp.rails.rail import Ending, PayingRail
-from zinc_mcp.spending.doubts import is_placed_before
+from zinc_mcp.process import Process
+from zinc_mcp.rails import Ending
+from zinc_mcp.spending.outcome import is_placed_before
 from zinc_mcp.spending.same_order import is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.agent import AgentRail
 
 logger = logging.getLogger(__name__)
 
 
-class Payments(Protocol):
-    """Payments as this process knows them."""
-
-    async def payment(self, entry_id: int) -> Payment | None:
-        """Return an entry's payment, or None when its wallet was never asked."""
-        ...
-
-
-async def find_paid(payments: Payments, rail: PayingRail, entry: Entry) -> Order | None:
+async def find_paid(process: Process, rail: "AgentRail", entry: Entry) -> Order | None:
     """Look for an entry's order with the API key that came with it, if one came.
 
     Raises:
         ZincMcpError: Zinc could not be asked just now.
     """
-    payment = await payments.payment(entry.id)
+    payment = await process.unwritten.payment(entry.id)
     if payment is None or payment.order_key is None or entry.body is None:
         return None
     wish = wanted(entry)
@@ -58,15 +53,16 @@ async def find_paid(payments: Payments, rail: PayingRail, entry: Entry) -> Order
     return next((order for order in listed if must_be(order, wish)), None)
 
 
-async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float) -> tuple[Ending, Order | None]:
+async def proven(process: Process, rail: "AgentRail", entry: Entry) -> tuple[Ending, Order | None]:
     """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
+    now = process.times.clock()
     try:
-        order = await find_paid(payments, rail, entry)
+        order = await find_paid(process, rail, entry)
         if order is not None:
             return "settled", order
-        payment = await payments.payment(entry.id)
+        payment = await process.unwritten.payment(entry.id)
         if is_placed_before(entry):
-            return "open", None  # it is there, whoever paid for it: that nothing was paid this time proves nothing
+            return "open", None  # the order is there: that nothing was paid for it this time proves nothing
         if payment is None:
             return "unpaid", None  # the wallet was never asked
         if payment.is_key_proof:
@@ -83,25 +79,12 @@ async def proven(payments: Payments, rail: PayingRail, entry: Entry, now: float)
         return "open", None
 
 
-async def forget_credential(writer: Runner, entry_id: int) -> None:
-    """Forget an entry's credential, which is of no use any more."""
-
-    await writer.run(lambda journal: journal.change_payment(entry_id, forgotten))
-
-
-def forgotten(payment: Payment | None) -> Payment | None:
-    """Return a payment without its credential; None where it has none."""
-    if payment is None or payment.credential is None:
-        return None
-    return dataclasses.replace(payment, credential=None)
-
-
 def without_credential(
     payment: Payment | None, recovery: Mapping[str, Any], settle_by: float | None = None
 ) -> Payment | None:
-    """Return a payment whose credential never left and never will, with what the wallet needs to tell its fate.
+    """Return a payment without its credential, which never left, and with the facts for looking up its fate.
 
-    `settle_by`: its end, where the wallet says that it was taken all the same.
+    `settle_by` is kept if the wallet says that the payment was taken all the same.
     """
     if payment is None:
         return None
@@ -116,7 +99,7 @@ def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
 
 
 def paid_no_order(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
-    """Return what an entry whose money moved without a known order keeps for whoever asks Zinc about it."""
+    """Return what changes in an entry whose money moved without a known order: facts for a request to Zinc."""
     recovery = _recovery(payment)
     reference = recovery.get("receipt") or recovery.get("reference")
     facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))

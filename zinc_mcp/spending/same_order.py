@@ -1,8 +1,8 @@
-"""Whether what Zinc shows is about our order. Whatever is not changes nothing.
+"""Whether an order that Zinc shows is ours. Any other order changes nothing.
 
-Our own metadata settles it where Zinc shows it: the key is one order's, and the twin digest covers ship-to and lines.
-Without it whatever is shown must agree: the price ceiling, the products and the place. What Zinc reports as a
-concession is no difference (SDK 2026.9.18, "fulfillment").
+Our own metadata settles it, if Zinc shows it: a key belongs to one order, and the twin digest covers ship-to and lines.
+Without metadata, all that is shown must agree: the price ceiling, the products and the place. A concession that Zinc
+reports is no difference (SDK 2026.9.18, "fulfillment").
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError
 from zinc_mcp.journal.entry import Draft, Entry
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.zinc.orders import Address
@@ -32,26 +32,26 @@ ANOTHER_ORDER = "another_order"
 
 _KEY = re.compile("[!-~]{1,36}")
 _ANY = "*"
-"""A concession that names no product may be about any."""
+"""The mark of a concession that names no product, and so may be about any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an answer is held against."""
+    """The parts of our order that an answer is compared with."""
 
     key: str | None
-    """None: of whatever key, where an order is looked for that another journal placed."""
+    """None for any key: an order of another journal is looked for."""
     twin: str | None
-    """As it was sent, by the rules of that day; None after a purge: the key is enough then."""
+    """As it was sent, by the rules of that day; None after a purge, when the key is enough."""
     ceiling_cents: int | None
     content: bytes | None
     """What was sent; None after a purge."""
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """Products and ship-to as they were sent; only read where our metadata is not shown.
+        """Products and ship-to as they were sent, for answers that do not show our metadata.
 
-        Empty after a purge, and where the bytes are no order: then nothing can be held against them.
+        Empty after a purge, and if the bytes are no order: then nothing is compared.
         """
         body = _read(self.content)
         return body if _is_order(body) else {}
@@ -79,10 +79,7 @@ def _is_order(parts: Mapping[str, object]) -> bool:
 
 
 def wanted(of: Entry | Draft) -> Wanted:
-    """Return what an answer about this entry must agree with.
-
-    For a draft: what an order must agree with that was placed for the same intention, at whatever price.
-    """
+    """Return what an answer about this entry must agree with; for a draft, at any price."""
     if isinstance(of, Draft):
         return Wanted(None, of.twin, None, of.to_bytes(""))
     return Wanted(of.key, _sent_twin(of), of.ceiling_cents, of.body)
@@ -103,7 +100,7 @@ def is_named(order: Order, order_id: str) -> bool:
 
 
 def may_be(order: Order, wish: Wanted) -> bool:
-    """Say whether nothing that an order shows speaks against its being ours: enough for an answer to our request."""
+    """Say whether nothing in an order contradicts that it is ours: enough for an answer to our request."""
     if wish.ceiling_cents is not None and order.max_price is not None and order.max_price != wish.ceiling_cents:
         return False
     shown = order.metadata
@@ -116,12 +113,16 @@ def may_be(order: Order, wish: Wanted) -> bool:
 
 
 def must_be(order: Order, wish: Wanted) -> bool:
-    """Say whether an order that was found somewhere is ours: nothing speaks against it, and something for it."""
-    return may_be(order, wish) and (KEY_FIELD in order.metadata or bool(order.items and wish.content))
+    """Say whether an order that was found is ours: nothing contradicts it, and something shows it."""
+    return may_be(order, wish) and _shows_ours(order, wish)
+
+
+def _shows_ours(order: Order, wish: Wanted) -> bool:
+    return KEY_FIELD in order.metadata or bool(order.items and wish.content)
 
 
 def told_key(order: Order) -> str:
-    """Return the key a listed order was placed with, or one for it: what a person could not type is no key."""
+    """Return the key that a listed order was placed with, or another one if a person could not type that."""
     for told in (order.metadata.get(KEY_FIELD), order.id):
         if isinstance(told, str) and _KEY.fullmatch(told):
             return told
@@ -136,14 +137,14 @@ def as_answer(order: Order, entry: Entry) -> Order:
     """
     wish = wanted(entry)
     # An end is not believed of an answer that shows nothing of ours: it would free the money.
-    is_ours = must_be(order, wish) if order.stage in ("failed", "cancelled") else may_be(order, wish)
+    is_ours = may_be(order, wish) and (order.stage not in ("failed", "cancelled") or _shows_ours(order, wish))
     if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
         return order
     raise another_order(entry)
 
 
 def another_order(entry: Entry) -> OrderOutcomeUnknownError:
-    """Return the failure of a request that was answered with an order that is not the one sent."""
+    """Return the error of a request that Zinc answered with another order than the one sent."""
     logger.error("Zinc answered %s with another order", entry.key)
     return OrderOutcomeUnknownError(
         "The order was sent, and Zinc answered with another one.", facts={"reason": ANOTHER_ORDER}
@@ -162,18 +163,6 @@ def as_read(order: Order, order_id: str, entry: Entry | None = None) -> Order:
     raise UnreadableAnswerError(
         "Zinc answered with another order than the one that was asked for.", facts={"reason": ANOTHER_ORDER}
     )
-
-
-def told_loudly(error: ZincMcpError) -> dict[str, Any]:
-    """Return what changes in an entry in doubt because Zinc answered with another order; otherwise nothing."""
-    if error.facts.get("reason") != ANOTHER_ORDER:
-        return {}
-    return {"problem": {"code": ANOTHER_ORDER, "summary": "Zinc answered with an order that is not the one sent."}}
-
-
-def is_answered_wrongly(entry: Entry) -> bool:
-    """Say whether Zinc answered an entry in doubt with another order: then the same bytes do not go again."""
-    return (entry.problem or {}).get("code") == ANOTHER_ORDER
 
 
 def _same_products(order: Order, body: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.entry import OPEN, Entry, Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
-from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import parts
 from zinc_mcp.views.parts import View, short

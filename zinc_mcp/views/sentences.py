@@ -16,8 +16,7 @@ from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, OPEN, Entry, Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
-from zinc_mcp.spending.doubts import Why, why_in_doubt
-from zinc_mcp.spending.same_order import is_answered_wrongly
+from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
 from zinc_mcp.zinc.responses import Order

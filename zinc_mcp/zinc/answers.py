@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args, get_origin
 
@@ -98,10 +98,8 @@ class Answer(BaseModel):
     json_types: ClassVar[tuple[type, ...]] = (dict,)
     """The JSON types that this model can be read from."""
 
-    @cached_property
-    def rows_cut(self) -> Mapping[str, int]:
-        """The number of unread rows beyond `MAX_ROWS` by the name of their list."""
-        return {}  # nothing was cut; this is no field, because an answer could then set it
+    rows_cut: ClassVar[Mapping[str, int]] = {}  # no field, because an answer could then set it
+    """The number of unread rows beyond `MAX_ROWS` by the name of their list. An instance may have one of its own."""
 
     @classmethod
     def read(cls, value: object) -> Self:

@@ -49,8 +49,9 @@ MAX_KEY = 500
 
 OnDate = Callable[[float | None], None]
 """Called with the time of an answer (`Date`), in seconds since the epoch; None if the answer has none."""
-OnPaidHeaders = Callable[[SecretStr | None, str | None], Awaitable[None]]
-"""Awaited with the order's own API key and the raw receipt, as soon as the headers have arrived."""
+OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
+"""Awaited with the order's own API key and the raw receipt, as soon as the headers have arrived, and whether the order
+was accepted. If it was not, the answer is a 409 with a key: the order exists already."""
 
 _ID = re.compile(ORDER_ID)
 _CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
@@ -127,16 +128,15 @@ class ZincClient:
         credential: tuple[str, SecretStr] | None,
         on_headers: OnPaidHeaders,
         leaving: Leaving | None = None,
-        on_conflict: OnPaidHeaders | None = None,
     ) -> Order | PaymentAsked:
         """Send `POST /agent/orders` once, unpaid or with a credential (header name and value).
 
         This is the same order without a Zinc account: Zinc answers with a 402, and places the order when it is paid.
         The paid request must repeat bytes and URL (Create MPP Order, OpenAPI 2026-04-27; `?method=` since 2026-06-26).
 
-        `on_headers` is called for a 2xx. `on_conflict` is called for a 409 that says that the order exists already, if
-        it has a key (langchain-samples/restock-agent expects an order id and an `X-Api-Key`). A 402 answers an unpaid
-        request with challenges; for a paid one it is a rejection like any other.
+        `on_headers` is called for a 2xx, and for a 409 that has a key: the order exists already
+        (langchain-samples/restock-agent expects an order id and an `X-Api-Key`). A 402 answers an unpaid request with
+        challenges; for a paid one it is a rejection like any other.
 
         Raises:
             ZincUnreachableError, OrderRejectedError, OrderAlreadyExistsError, OrderOutcomeUnknownError: see
@@ -146,10 +146,9 @@ class ZincClient:
         async def keep(status: int, headers: httpx.Headers) -> None:
             key = headers.get("x-api-key", "").strip()
             order_key = SecretStr(key) if 0 < len(key) <= MAX_KEY else None
-            if 200 <= status < 300:
-                await on_headers(order_key, headers.get("payment-receipt"))
-            elif status == HTTPStatus.CONFLICT and on_conflict is not None and order_key is not None:
-                await on_conflict(order_key, headers.get("payment-receipt"))
+            accepted = 200 <= status < 300
+            if accepted or (status == HTTPStatus.CONFLICT and order_key is not None):
+                await on_headers(order_key, headers.get("payment-receipt"), accepted)
 
         sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
         answer = await self._post(path, body, sent, keep, leaving)

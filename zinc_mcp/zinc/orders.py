@@ -7,7 +7,7 @@ Requests forbid unknown keys and write only fields that were set, so both API ve
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -62,6 +62,10 @@ class Address(Request):
     postal_code: str
     phone_number: str
     country: str = Field("US", description="ISO 3166-1 alpha-2")
+
+    if TYPE_CHECKING:  # pydantic makes it, because the model is frozen
+
+        def __hash__(self) -> int: ...
 
     _printable = field_validator("*")(printable_or_none)
     _not_empty = field_validator("first_name", "last_name", "address_line1", "city", "postal_code", "phone_number")(
@@ -345,9 +349,8 @@ class OrderCreate(Request):
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
-def canonical(value: Any) -> bytes:
-    """Return JSON in one spelling (sorted keys, no spaces, UTF-8), so that equal content is equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""Returns JSON in one spelling (sorted keys, no spaces), so that equal content is equal text. It is sent as UTF-8."""
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -183,6 +183,7 @@ _NUMBERS = re.compile(r"\d+")
 _BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{1,4}?区")
 
 
+@functools.lru_cache(maxsize=64)  # each order asks several times, and most orders go to a few addresses
 def place_of(address: Address) -> tuple[str, ...]:
     """Return name, street, city, state, code and country in a form that is equal for the same person and place.
 
@@ -209,12 +210,13 @@ def place_of(address: Address) -> tuple[str, ...]:
     )
 
 
-def near_place_of(address: Address, place: tuple[str, ...] | None = None) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=64)
+def near_place_of(address: Address) -> tuple[str, ...]:
     """Return name, numbers, code and country in a form that is equal if two addresses are likely the same.
 
-    It is for asking a person, never for treating two orders as one. `place` is the address's `place_of`, if known.
+    It is for asking a person, never for treating two orders as one.
     """
-    name, *_, code, country = place or place_of(address)
+    name, *_, code, country = place_of(address)
     lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
     return (_DIGRAPH.sub(r"\1", name), *sorted(_NUMBERS.findall(lines)), code, country)
 

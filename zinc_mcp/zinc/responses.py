@@ -294,7 +294,7 @@ class Order(Answer):
             self.merchant_order_ids,
             self.job_result.model_dump(mode="json") if self.job_result else None,
         ]
-        return hashlib.sha256(canonical(changing)).hexdigest()[:16]
+        return hashlib.sha256(canonical(changing).encode()).hexdigest()[:16]
 
     @property
     def _given_back(self) -> "list[ReturnSummary | CaseSummary]":
