@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from zinc_mcp.payments.headers import Challenge, base64url, digest_of, encoded_object
 from zinc_mcp.payments.wallet import PRACTICE_METHOD
@@ -330,18 +330,9 @@ def settlements(ledger: Ledger, now: float, pace: float) -> list[Settlement]:
         "SELECT settlements.*, caller, body, created_at, cancelled_at FROM settlements "
         "LEFT JOIN orders USING (order_id) ORDER BY settlements.seq"
     )
+    kept = [name for name in Settlement.__annotations__ if name != "refunded_cents"]
     return [
-        Settlement(
-            challenge_id=row["challenge_id"],
-            method=row["method"],
-            reference=row["reference"],
-            amount_cents=row["amount_cents"],
-            refunded_cents=_refunded_cents(row, now, pace),
-            idempotency_key=row["idempotency_key"],
-            outcome=row["outcome"],
-            order_id=row["order_id"],
-            at=row["at"],
-        )
+        cast(Settlement, {**{name: row[name] for name in kept}, "refunded_cents": _refunded_cents(row, now, pace)})
         for row in rows
     ]
 
