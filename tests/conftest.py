@@ -1,5 +1,6 @@
 """Fixtures for every test: a fake Zinc, a clock that the test moves, and one process of ours."""
 
+import itertools
 import json
 import logging
 import sys
@@ -51,6 +52,7 @@ LONGEST = (
 """The files that take longest begin first, so that no process still works on one of them when the others are done."""
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
+_DATABASES = itertools.count()
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -93,6 +95,14 @@ def usual_depth() -> Generator[None]:
     sys.setrecursionlimit(USUAL_DEPTH)
 
 
+@pytest.fixture(scope="module")
+def quiet_failures() -> Generator[None]:
+    """Leave out the log of a module whose tests cause thousands of failures."""
+    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
@@ -109,6 +119,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
     yield server
     server.cleanup()
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Make an empty database of a real PostgreSQL, with settings of its own, and return its address."""
+    server = request.getfixturevalue("postgres")
+
+    def make(**settings: str) -> str:
+        name = f"test_{next(_DATABASES)}"
+        server.psql(f"CREATE DATABASE {name};")
+        for setting, value in settings.items():
+            server.psql(f"ALTER DATABASE {name} SET {setting} = '{value}';")
+        return str(server.get_uri(name))
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return an address for a journal, on SQLite and then on a real PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'journal.db'}"
+    return str(request.getfixturevalue("make_database")())
 
 
 @pytest.fixture(scope="session", autouse=True)

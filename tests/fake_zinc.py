@@ -134,14 +134,19 @@ class FakeZinc:
             return failure(404, "not_found")
         return httpx.Response(200, json=self.shown_when_read(order))
 
-    async def _post(self, request: httpx.Request) -> httpx.Response:
+    def _next_step(self, request: httpx.Request) -> str | httpx.Response:
+        """Take the next step of the script; fail or give its response if nothing is to be accepted."""
         step = self.script.pop(0) if self.script else "ok"
         if step == "refuse":
             raise httpx.ConnectError("refused", request=request)
         if step == "lose_before":
             raise httpx.ReadError("lost", request=request)
-        if not isinstance(step, str):
-            return _given(step)
+        return step if isinstance(step, str) else _given(step)
+
+    async def _post(self, request: httpx.Request) -> httpx.Response:
+        step = self._next_step(request)
+        if isinstance(step, httpx.Response):
+            return step
         body = json.loads(request.content)
         key = body["idempotency_key"]
         if self.keys_honoured and any(order["idempotency_key"] == key for order in self.orders.values()):
@@ -162,13 +167,9 @@ class FakeZinc:
         authorization = request.headers.get("authorization")
         if authorization is None:
             return await self._quote(request.content, body)
-        step = self.script.pop(0) if self.script else "ok"
-        if step == "refuse":
-            raise httpx.ConnectError("refused", request=request)
-        if step == "lose_before":
-            raise httpx.ReadError("lost", request=request)
-        if not isinstance(step, str):
-            return _given(step)
+        step = self._next_step(request)
+        if isinstance(step, httpx.Response):
+            return step
         reference = await self._reference(request.content, authorization, body)
         if reference is None or reference in self.settlements:
             return self._replayed(body) if self.replays else failure(403, "forbidden")

@@ -1,11 +1,13 @@
 """Commands pasted into a bare terminal, what each of them does, and a home with orders to try them on."""
 
+import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 from keyboard import at_a_terminal
 from wanted import ADDRESS, order
 
@@ -65,6 +67,12 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
 
 PLACEHOLDERS = {"NAME": "ada", "CENTS": "5", "ID": "ord-1"}
 """What stands in a printed command for what only its reader knows, besides KEY."""
+
+
+def furnish(home: Path) -> None:
+    """Make such a home and let go of it."""
+    anyio.run(home_with_orders, home)
+    gc.collect()  # the sandbox's ledger is closed with the last that knows it
 
 
 async def home_with_orders(home: Path) -> None:

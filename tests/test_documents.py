@@ -26,7 +26,8 @@ import pytest
 from documents import Block, blocks, commands_in_lines
 from keyboard import at_a_terminal
 from mcp import Client, StdioServerParameters
-from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, home_with_orders
+from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish
+from server.on_a_port import until_healthy
 from started import ROOT
 
 from zinc_mcp.owner.addresses import saved_addresses
@@ -259,16 +260,6 @@ async def token_from_its_file(place: Place, text: str) -> None:
 SERVE_ALONE = "zinc-mcp serve --http 127.0.0.1:8765"
 
 
-async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
-    with anyio.fail_after(20):
-        while True:
-            try:
-                if (await client.get(f"{origin}/healthz")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                await anyio.sleep(0.05)
-
-
 async def is_let_in(client: httpx2.AsyncClient, origin: str, token: str) -> bool:
     params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
@@ -440,11 +431,8 @@ def test_a_bench_that_is_named_takes_the_options_that_are_named(command: str) ->
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import gc
-
     home = tmp_path_factory.mktemp("home") / ".zinc-mcp"
-    anyio.run(home_with_orders, home)
-    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    furnish(home)
     return home
 
 

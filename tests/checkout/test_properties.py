@@ -6,11 +6,10 @@ lost, orders go on at Zinc and time passes.
 
 import itertools
 import json
-import logging
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,14 +34,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Answer, Clocks, Process
 from zinc_mcp.wiring import open_process
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Generator[None]:
-    """Leave out what thousands of failures would log."""
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
-
+pytestmark = pytest.mark.usefixtures("quiet_failures")
 
 MAX_DAY = 11_000
 DAY = 86_400.0

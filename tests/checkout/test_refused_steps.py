@@ -224,12 +224,9 @@ async def test_only_our_own_true_errors_leave_a_call_when_the_journal_fails_or_c
 
 @pytest.mark.parametrize("what", ["approve", "decline", "resolve"])
 def test_a_decision_is_about_the_entry_as_another_process_has_just_left_it(
-    postgres: Any, clock: HandClock, what: str
+    make_database: Callable[..., str], clock: HandClock, what: str
 ) -> None:
-    name = f"deciding_{what}"
-    postgres.psql(f"DROP DATABASE IF EXISTS {name};")
-    postgres.psql(f"CREATE DATABASE {name};")
-    url = str(postgres.get_uri(name))
+    url = make_database()
     admission = Admission(admit=lambda entry: Limits(), takes_dialogues=lambda: True, window_seconds=60.0)
     with Journal.open(url, clock=clock) as journal:
         entry = opened(journal, draft())

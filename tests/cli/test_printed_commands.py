@@ -1,7 +1,6 @@
 """Every command that the program prints works in a bare terminal and in another folder."""
 
 import ast
-import gc
 import re
 import shlex
 import shutil
@@ -9,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from keyboard import at_a_terminal
-from pasting import COMMANDS, PLACEHOLDERS, home_with_orders, pasted
+from pasting import COMMANDS, PLACEHOLDERS, furnish, pasted
 from started import ROOT, Started
 
 from zinc_mcp.invocation import command_line
@@ -65,8 +63,7 @@ PRINTED = [*in_the_source(), *on_the_pages()]
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("a person's") / "it's a home"
-    anyio.run(home_with_orders, place)
-    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    furnish(place)
     return place
 
 

@@ -4,9 +4,8 @@ Practice and live, two rails, two payers, two callers, given and derived keys, p
 new and old questions, twice, late, with a no, and from places that pay with something else.
 """
 
-import logging
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,14 +30,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Generator[None]:
-    """Leave out what thousands of failures would log."""
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
-
+pytestmark = pytest.mark.usefixtures("quiet_failures")
 
 CLOCKS = Clocks(answer=0.4, wire=5.0, refresh=0.3, poll=0.02, peek=0.01, sweep=3600.0, heed=3600.0)
 

@@ -178,14 +178,11 @@ async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table
     zinc: FakeZinc,
     clock: HandClock,
     clocks: Clocks,
-    postgres: Any,
-    tmp_path: Path,
+    make_database: Callable[..., str],
     executed: Executed,
     write_config: Callable[[str], Path],
 ) -> None:
-    name = f"p{abs(hash(str(tmp_path)))}"
-    postgres.psql(f"CREATE DATABASE {name};")
-    url = str(postgres.get_uri(name))
+    url = make_database()
     fill(url, 8_000, clock.now)
     executed.clear()
     await travel(open_test_process, zinc, clock, clocks, url, write_config)
