@@ -20,7 +20,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 
-# How long an example takes says more about what else the machine does than about us.
+# The time of an example depends more on the machine's other work than on our code.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -90,7 +90,7 @@ def quiet_logs() -> None:
 
 @pytest.fixture(autouse=True)
 def usual_depth() -> Generator[None]:
-    """Undo what a test's own import of the chain's libraries does to every later one (see `payments.tempo.load`)."""
+    """Undo the deeper recursion that the chain's libraries set when a test imports them (see `payments.tempo.load`)."""
     yield
     sys.setrecursionlimit(USUAL_DEPTH)
 
@@ -176,7 +176,7 @@ def clocks() -> Clocks:
 def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenProcess:
     """Open one process of ours over the fake Zinc, with a test key unless told otherwise.
 
-    It has no clock but the hand's: leases end when the test says so.
+    It has no clock but the test's: leases end when the test says so.
     """
 
     @asynccontextmanager

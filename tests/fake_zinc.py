@@ -45,12 +45,12 @@ class FakeZinc:
     reads: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     lists: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     wallets: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
-    """What `GET /wallet/me` gives next, instead of balance and fee."""
+    """The next answer of `GET /wallet/me`, instead of balance and fee."""
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
     quotes: list[Quoted] = field(default_factory=list[Quoted])
-    """What the next unpaid agent orders are answered with, instead of an honest 402."""
+    """The next answers to unpaid agent orders, instead of an honest 402."""
     settled: dict[str, str] = field(default_factory=dict[str, str])
     payments_over: bool = False
     """Whether an unsettled challenge is proved never to settle."""
@@ -65,9 +65,9 @@ class FakeZinc:
     """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
     shown_when_placed: Changed = dict
-    """What a 201 shows of the order that was placed."""
+    """Returns the part of a placed order that a 201 shows."""
     shown_when_read: Changed = dict
-    """What a read of one order shows of it."""
+    """Returns the part of an order that a read shows."""
     dated: bool = False
     """Whether answers carry the time, by `clock`."""
 

@@ -41,7 +41,7 @@ QUICK = Clocks(answer=0.5, wire=2.0, refresh=0.3, poll=0.02, peek=0.01, sweep=36
 
 
 class Refusing(Runner):
-    """A journal whose next steps go on as `how` says, from the `nth` on."""
+    """A journal whose next steps fail, or are changed by another process, as `how` says."""
 
     def __init__(self, opener: Callable[[], Journal], path: Path) -> None:
         super().__init__(opener)
@@ -72,7 +72,7 @@ class Refusing(Runner):
 
 @dataclasses.dataclass
 class World:
-    """One process over a journal that may fail, and what there was before it does."""
+    """One process over a journal that may fail, and the entry that it had before."""
 
     process: Process
     zinc: FakeZinc

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX s
 PACKAGE = ROOT / "zinc_mcp"
 MAKERS = {"command", "command_line", "show_command", "Finding"}
 BESIDE = {"invocation.py", "screen.py"}
-"""Where the makers themselves are."""
+"""The modules that define the functions that make commands."""
 
 Words = tuple[str, ...]
 
 
 def in_the_source() -> Iterator[tuple[str, Words]]:
-    """Find every place that makes a command, and which."""
+    """Find every place that makes a command, and the command that it makes."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name in BESIDE:
             continue
@@ -84,7 +84,7 @@ def test_a_printed_command_works_in_a_bare_terminal(own_home: Path, tmp_path: Pa
     expected = COMMANDS[words]
     filled = [PLACEHOLDERS.get(word, word) for word in words]
     plain = [word for word in filled if word != "KEY"]
-    if words[:2] == ("orders", "refunded"):  # the one whose key does not stand last
+    if words[:2] == ("orders", "refunded"):  # the only command whose key does not stand last
         plain, given = filled[:2], [expected.about, filled[3]]
     else:
         given = [expected.about] if "KEY" in words else []
@@ -131,7 +131,7 @@ def test_commands_work_as_they_are_shown_on_the_screen(own_home: Path, tmp_path:
 
 
 def commands_in(screen: str) -> list[str]:
-    """Return the commands of ours on a screen, each with all that stands before it; none may be broken in two."""
+    """Return our commands on a screen, each with its variables; none may be broken in two."""
     return [found.strip(" `") for found in re.findall(r"(?:[A-Z_]+=(?:\S|\\ )[^`\n]*)?-m zinc_mcp [^`\n]*", screen)]
 
 

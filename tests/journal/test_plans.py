@@ -30,7 +30,7 @@ from zinc_mcp.process import Clocks
 Executed = dict[str, Any]
 """Each statement with the values that it was last given."""
 BIG = ("zinc_entries", "zinc_events", "zinc_payments", "zinc_near_twins")
-"""The tables that grow with every order. The others are the owner's few words, each with a bound of its own."""
+"""The tables that grow with every order. The others hold a few rows, and each has its own bound."""
 
 POLICY = '[policy]\napproval = "page"\nmax_order = 900000\nmax_day = 900000\nmax_month = 900000\nmax_lookups_day = 50\n'
 
@@ -89,7 +89,7 @@ async def travel(
     url: str,
     write_config: Callable[[str], Path],
 ) -> None:
-    """Go every road that a placing call, a look-up, a sweep, a decision or the owner takes every day."""
+    """Do everything that placing calls, look-ups, sweeps, decisions and the owner do every day."""
     write_config(POLICY)
     zinc.dated = True
     async with open_process(journal=url, wallet="sandbox") as process:

@@ -24,7 +24,7 @@ from zinc_mcp.journal.payment import Payment
 
 
 def run(url: str, *statements: str) -> None:
-    """Do what a newer version, another program or a broken disk does."""
+    """Change the database as a newer version, another program or a broken disk would."""
     engine = sa.create_engine(driven(url))
     with engine.begin() as connection:
         for statement in statements:

@@ -232,7 +232,7 @@ def test_no_message_within_the_bound_stops_the_others_or_stays_in_memory(
 
 
 def spent_seconds(team: TeamServer) -> float:
-    """Return what a server has had of the processor: what others take of a busy machine does not count."""
+    """Return the processor time of the server, so that other work of a busy machine does not count."""
     fields = Path(f"/proc/{team.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
@@ -426,7 +426,7 @@ def test_head_of_a_stream_is_answered_once_and_logs_nothing(team: TeamServer) ->
         opened = team.bare(head("HEAD", path, token, "Accept: text/event-stream\r\nConnection: close\r\n"))
         assert status_of(opened) > 0
         opened.close()
-    # What the server logged is looked through at its end.
+    # The fixture searches the server's log when it ends.
 
 
 @pytest.mark.parametrize("chunked", [True, False])

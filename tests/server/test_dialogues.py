@@ -61,7 +61,7 @@ class Person:
 
 
 def short(clocks: Clocks) -> Clocks:
-    """Return clocks by which a tool answers before a slow person does."""
+    """Return clocks with which a tool answers before a slow person does."""
     return replace(clocks, answer=0.6, form=0.3)
 
 
