@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 Answering = Callable[[str, bytes], Awaitable[bytes | None]]
-"""Takes head and body of a request and gives the whole answer; None hangs up."""
+"""A function from a request's head and body to the whole answer; None closes the connection."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Fixtures for every test: a fake Zinc, a clock that the test moves, and one process of ours."""
 
+import itertools
 import json
 import logging
 import sys
@@ -19,7 +20,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 
-# How long an example takes says more about what else the machine does than about us.
+# The time of an example depends more on the machine's other work than on our code.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -51,6 +52,7 @@ LONGEST = (
 """The files that take longest begin first, so that no process still works on one of them when the others are done."""
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
+_DATABASES = itertools.count()
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -88,9 +90,17 @@ def quiet_logs() -> None:
 
 @pytest.fixture(autouse=True)
 def usual_depth() -> Generator[None]:
-    """Undo what a test's own import of the chain's libraries does to every later one (see `payments.tempo.load`)."""
+    """Undo the deeper recursion that the chain's libraries set when a test imports them (see `payments.tempo.load`)."""
     yield
     sys.setrecursionlimit(USUAL_DEPTH)
+
+
+@pytest.fixture(scope="module")
+def quiet_failures() -> Generator[None]:
+    """Leave out the log of a module whose tests cause thousands of failures."""
+    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -109,6 +119,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
     yield server
     server.cleanup()
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Make an empty database of a real PostgreSQL, with settings of its own, and return its address."""
+    server = request.getfixturevalue("postgres")
+
+    def make(**settings: str) -> str:
+        name = f"test_{next(_DATABASES)}"
+        server.psql(f"CREATE DATABASE {name};")
+        for setting, value in settings.items():
+            server.psql(f"ALTER DATABASE {name} SET {setting} = '{value}';")
+        return str(server.get_uri(name))
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return an address for a journal, on SQLite and then on a real PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'journal.db'}"
+    return str(request.getfixturevalue("make_database")())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,7 +176,7 @@ def clocks() -> Clocks:
 def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenProcess:
     """Open one process of ours over the fake Zinc, with a test key unless told otherwise.
 
-    It has no clock but the hand's: leases end when the test says so.
+    It has no clock but the test's: leases end when the test says so.
     """
 
     @asynccontextmanager

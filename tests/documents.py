@@ -23,7 +23,7 @@ _PROGRAMS = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block, without what its fence is indented by."""
+    """One fenced block, without the indent of its fence."""
 
     document: str
     line: int
@@ -33,7 +33,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """What a test calls it."""
+        """Its name in a test's id."""
         return f"{self.document}:{self.line} {self.text.splitlines()[0][:40]}"
 
 

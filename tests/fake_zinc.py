@@ -46,12 +46,12 @@ class FakeZinc:
     reads: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     lists: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     wallets: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
-    """What `GET /wallet/me` gives next, instead of balance and fee."""
+    """The next answer of `GET /wallet/me`, instead of balance and fee."""
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
     quotes: list[Quoted] = field(default_factory=list[Quoted])
-    """What the next unpaid agent orders are answered with, instead of an honest 402."""
+    """The next answers to unpaid agent orders, instead of an honest 402."""
     settled: dict[str, str] = field(default_factory=dict[str, str])
     payments_over: bool = False
     """Whether an unsettled challenge is proved never to settle."""
@@ -66,9 +66,9 @@ class FakeZinc:
     """Whether a payment's first answer comes again for it (the draft's "SHOULD"), or 403."""
     on_post: Callable[[], Awaitable[None]] | None = None
     shown_when_placed: Changed = dict
-    """What a 201 shows of the order that was placed."""
+    """Returns the part of a placed order that a 201 shows."""
     shown_when_read: Changed = dict
-    """What a read of one order shows of it."""
+    """Returns the part of an order that a read shows."""
     dated: bool = False
     """Whether answers carry the time, by `clock`."""
 
@@ -135,14 +135,19 @@ class FakeZinc:
             return failure(404, "not_found")
         return httpx.Response(200, json=self.shown_when_read(order))
 
-    async def _post(self, request: httpx.Request) -> httpx.Response:
+    def _next_step(self, request: httpx.Request) -> str | httpx.Response:
+        """Take the next step of the script; fail or give its response if nothing is to be accepted."""
         step = self.script.pop(0) if self.script else "ok"
         if step == "refuse":
             raise httpx.ConnectError("refused", request=request)
         if step == "lose_before":
             raise httpx.ReadError("lost", request=request)
-        if not isinstance(step, str):
-            return _given(step)
+        return step if isinstance(step, str) else _given(step)
+
+    async def _post(self, request: httpx.Request) -> httpx.Response:
+        step = self._next_step(request)
+        if isinstance(step, httpx.Response):
+            return step
         body = json.loads(request.content)
         key = body["idempotency_key"]
         if self.keys_honoured and any(order["idempotency_key"] == key for order in self.orders.values()):
@@ -163,13 +168,9 @@ class FakeZinc:
         authorization = request.headers.get("authorization")
         if authorization is None:
             return await self._quote(request.content, body)
-        step = self.script.pop(0) if self.script else "ok"
-        if step == "refuse":
-            raise httpx.ConnectError("refused", request=request)
-        if step == "lose_before":
-            raise httpx.ReadError("lost", request=request)
-        if not isinstance(step, str):
-            return _given(step)
+        step = self._next_step(request)
+        if isinstance(step, httpx.Response):
+            return step
         reference = await self._reference(request.content, authorization, body)
         if reference is None or reference in self.settlements:
             return self._replayed(body) if self.replays else failure(403, "forbidden")

@@ -1,11 +1,13 @@
 """Commands pasted into a bare terminal, what each of them does, and a home with orders to try them on."""
 
+import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 from keyboard import at_a_terminal
 from wanted import ADDRESS, order
 
@@ -32,13 +34,13 @@ def pasted(
 
 @dataclass(frozen=True)
 class Expected:
-    """What a command does where it is pasted."""
+    """The expected result of a pasted command."""
 
     shows: str
     typed: Typed = ()
     code: int = 0
     about: str = ""
-    """Which order of the home `KEY` stands for."""
+    """The order of the home that `KEY` stands for."""
 
 
 _ASKED = ("First name", "Last name", "Street", "More of it", "City", "State", "Postal", "Country", "Telephone")
@@ -64,7 +66,13 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
 """Every command of ours that a running program prints, with what it does in `home_with_orders`."""
 
 PLACEHOLDERS = {"NAME": "ada", "CENTS": "5", "ID": "ord-1"}
-"""What stands in a printed command for what only its reader knows, besides KEY."""
+"""Values for the placeholders of printed commands, besides KEY."""
+
+
+def furnish(home: Path) -> None:
+    """Make such a home and let go of it."""
+    anyio.run(home_with_orders, home)
+    gc.collect()  # the sandbox's ledger is closed with the last that knows it
 
 
 async def home_with_orders(home: Path) -> None:

@@ -22,7 +22,7 @@ PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 WORDS = frozenset(
     {*get_args(State), *get_args(ErrorCode), *get_args(RailName), *TOOLS, *HTTP_CODES, *MAY_IMPORT, PACKAGE.name}
 )
-"""What stands in backticks and is defined by more than one module, or by Zinc."""
+"""Words in backticks that more than one module defines, or Zinc."""
 METHODS = frozenset({"tools/call"})
 """Of the protocol: they look like files."""
 
@@ -41,7 +41,7 @@ class Part:
 
     @property
     def names(self) -> list[str]:
-        """What stands in it in backticks."""
+        """The names in backticks."""
         return re.findall(r"`([^`\n]+)`", self.text)
 
     @property

@@ -64,7 +64,7 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Import:
-    """One import: who, whom, and whether it happens when the module is loaded, in a function, or for types only."""
+    """One import: its module, the imported one, and when: on loading, in a function, or for types only."""
 
     by: str
     of: str

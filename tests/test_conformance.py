@@ -25,7 +25,7 @@ HELLO = json.dumps(initialize()).encode()
 
 @asynccontextmanager
 async def behind_the_relay(open_test_process: OpenProcess, home: Path) -> AsyncGenerator[tuple[int, int]]:
-    """Serve a shop behind the relay; give the server's port and the relay's."""
+    """Serve a process behind the relay; give the server's port and the relay's."""
     async with open_test_process() as process, served(process) as origin:
         port = int(origin.rpartition(":")[2])
         async with relayed(port, token_in(home)) as relay:

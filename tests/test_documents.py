@@ -26,7 +26,8 @@ import pytest
 from documents import Block, blocks, commands_in_lines
 from keyboard import at_a_terminal
 from mcp import Client, StdioServerParameters
-from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, home_with_orders
+from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish
+from server.on_a_port import until_healthy
 from started import ROOT
 
 from zinc_mcp.owner.addresses import saved_addresses
@@ -36,7 +37,7 @@ from zinc_mcp.owner.settings import load_settings
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
 FULL_PATH = "/full/path/of/zinc-mcp"
-"""What the documents say has to be replaced by what `command -v zinc-mcp` prints."""
+"""The placeholder in the documents for the output of `command -v zinc-mcp`."""
 
 
 class Place:
@@ -117,7 +118,7 @@ Run = Callable[[Place, str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class NotRun:
-    """Why a block or a command is not run here."""
+    """The reason why a block or a command is not run here."""
 
     reason: str
 
@@ -126,7 +127,7 @@ async def tools_of(client: Client) -> list[str]:
     return [tool.name for tool in (await client.list_tools()).tools]
 
 
-# What blocks do
+# The blocks
 
 
 async def start_as_an_app(place: Place, text: str) -> None:
@@ -180,7 +181,7 @@ async def as_the_file(place: Place, text: str) -> None:
 
 
 async def exchange(place: Place, text: str) -> None:
-    """What the model says and is told, against the sandbox; ids, and what follows from when it is, are of their own."""
+    """A model's calls and answers, compared with the sandbox's; ids and times may differ."""
     said: list[dict[str, Any]] = [json.loads(block.text) for block in EXCHANGE]
     asked, accepted, placed = said
     place.sh(ADDRESS)
@@ -210,7 +211,7 @@ async def told(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str
 
 
 def like(printed: object, real: object, way: str = "") -> list[str]:
-    """Return where what is printed is not what really came; ids differ, and “…” stands for what was left out."""
+    """Return the places where the printed and the real answer differ, apart from ids and from parts left out by “…”."""
     if isinstance(printed, dict):
         known = cast(dict[str, Any], real) if isinstance(real, dict) else {}
         parts = cast(dict[str, Any], printed)
@@ -257,16 +258,6 @@ async def token_from_its_file(place: Place, text: str) -> None:
 
 
 SERVE_ALONE = "zinc-mcp serve --http 127.0.0.1:8765"
-
-
-async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
-    with anyio.fail_after(20):
-        while True:
-            try:
-                if (await client.get(f"{origin}/healthz")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                await anyio.sleep(0.05)
 
 
 async def is_let_in(client: httpx2.AsyncClient, origin: str, token: str) -> bool:
@@ -336,7 +327,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/wallets.md", r"# access_key\.py|# link_wallet\.py"): NotRun(IN_OTHER_TESTS),
     ("docs/wallets.md", r'\{"challenge"|\{"payload"'): NotRun(IN_OTHER_TESTS),
 }
-"""What each block does, by its document and how it begins."""
+"""The function that runs each block, by document and first words."""
 
 PRINTED = list(blocks())
 EXCHANGE = [each for each in PRINTED if each.heading == "A real exchange"]
@@ -414,7 +405,7 @@ LINES: Mapping[str, Expected | NotRun] = {
         )
     },
 }
-"""What each command does in a home with orders, or why it is not run."""
+"""The expected result of each command in a home with orders, or the reason why it is not run."""
 
 BENCHES = r"python -m (bench\.\w+)(?: .*)?"
 NAMED = list(dict.fromkeys(command for _, command in commands_in_lines()))
@@ -440,11 +431,8 @@ def test_a_bench_that_is_named_takes_the_options_that_are_named(command: str) ->
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import gc
-
     home = tmp_path_factory.mktemp("home") / ".zinc-mcp"
-    anyio.run(home_with_orders, home)
-    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    furnish(home)
     return home
 
 

@@ -270,7 +270,7 @@ def test_a_journal_that_others_could_read_is_closed_to_them(home: Path) -> None:
     assert stat.S_IMODE((home / "journal.db").stat().st_mode) == 0o600
 
 
-# What the program makes
+# Files that the program makes
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])

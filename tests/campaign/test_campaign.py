@@ -32,7 +32,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
-    """Run one that keeps every promise, and return its figures."""
+    """Run a campaign that must keep every promise, and return its figures."""
     figures = folder / "figures.json"
     ended = run("bench.faults", "--dialect", "default", "--turns", "4", "--brief", "--json", str(figures), *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -48,7 +48,7 @@ def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_rac
     assert found["counts"]["orders placed"] > 26
     assert {cell.split()[0] for cell in found["reached"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
     assert len([cell for cell in found["reached"] if ":" in cell]) >= 10
-    assert found["missed"] == {}, "each process that was to die died, at the first try or at a later one"
+    assert found["missed"] == {}, "every planned kill happened, at the first try or a later one"
     assert found["unforeseen"] == []
     assert found["racing"] >= 8
 

@@ -26,7 +26,7 @@ from zinc_mcp.process import Answer, Clocks
 async def test_a_refusal_of_an_order_that_another_process_took_over_is_not_final(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, answer: Step
 ) -> None:
-    """Another process, whose clock is ahead, takes the lease to be over; it may send the same bytes, and buy."""
+    """Another process, whose clock runs ahead, takes over; it may send the same bytes, and buy."""
 
     async def taken_over() -> None:
         zinc.on_post = None
@@ -145,7 +145,7 @@ async def test_while_the_last_pin_is_looked_at_no_further_one_is(
         waiting = entry_of(await place_order.place(process, intent()))
         with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
             journal.set_pin(hashed("2468"))
-            # As another process leaves it that has written the last free try down and is still comparing it.
+            # Another process has written down the last free try and still compares the PIN.
             while (tried := journal.count_pin_try()) is not None and tried.free_at is None:
                 pass
         with pytest.raises(RefusedError) as refused:

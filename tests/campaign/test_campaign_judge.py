@@ -139,7 +139,7 @@ def test_an_owner_may_resolve_an_order_that_is_only_looked_up(recorded: Recorded
     assert recorded.judged() == {}
 
 
-# A Zinc that ignores keys, and POSTs that are not in the journal
+# A Zinc that ignores keys, and requests that were never in a journal
 
 
 def order_of(key: str, number: int) -> dict[str, Any]:

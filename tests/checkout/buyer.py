@@ -30,12 +30,12 @@ CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3
 
 
 def ahead(path: Path) -> float:
-    """Return how many seconds the clocks have gone on while nobody waited."""
+    """Return how many seconds the machine's clocks were moved forward."""
     return float(path.read_text(encoding="ascii") or 0)
 
 
 def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Process]:
-    """Open a shop on the machine of a request."""
+    """Open a process on the machine of a request."""
     gone = Path(request["ahead"])
     boot, _ = machine_uptime()
     command = request["wallet_command"]

@@ -158,7 +158,7 @@ async def test_a_second_402_is_never_paid(open_test_process: OpenProcess, zinc: 
         zinc.payments_over = True
         clock.pass_seconds(290)
         early = entry_of(await look(process, "local", entry.key))
-        assert early.state == "unknown", "nobody's clock but ours says that the payment's time is over"
+        assert early.state == "unknown", "only our own clock says that the payment's time is over"
         clock.pass_seconds(20)
         proved = entry_of(await look(process, "local", entry.key))
         again = await place(process, intent())

@@ -47,7 +47,7 @@ async def test_a_look_up_that_forgets_the_credential_does_not_lose_a_key_that_ar
 
 
 def taken_for_lost(home: Path, step: str) -> None:
-    """Do what another process may do that took this one for dead."""
+    """Act as another process that believes this one is dead."""
     if step != "answered":
         return
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:

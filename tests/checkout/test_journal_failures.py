@@ -158,7 +158,7 @@ async def test_a_journal_that_fails_while_a_program_pays_is_a_doubt(
 async def test_a_journal_that_fails_just_before_the_first_byte_leaves_no_doubt(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, disk: Disk, wallet: str | None
 ) -> None:
-    """The process stood still, so that it has to claim the entry anew, and the journal fails just then."""
+    """The process stood still, so it must claim the entry again, and the journal fails at that moment."""
 
     def at(passed: str) -> None:
         if passed == "sending":

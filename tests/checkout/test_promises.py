@@ -158,7 +158,7 @@ async def test_an_answer_that_a_busy_disk_did_not_take_at_once_is_written_and_to
 
         async with open_test_process(wallet=wallet, checkpoint=at) as process:
             answer = await place(process, BY_WALLET if wallet else intent())
-            assert entry_of(answer).state == "accepted", "nobody is told of a doubt that a moment ended"
+            assert entry_of(answer).state == "accepted", "a doubt that ended after a moment is not told"
             assert entry_of(answer).order_id in zinc.orders
 
 
@@ -226,7 +226,7 @@ async def test_a_commit_is_on_the_disk_before_it_returns(
             assert how == [2, 1, "wal"]
 
 
-# Nobody waits, or nobody wants it any more
+# The call has ended, or the host has cancelled it
 
 
 @pytest.mark.parametrize("step", ["hang", "lose_before"])
@@ -392,7 +392,7 @@ async def test_an_answer_that_shows_no_key_is_ours_only_at_our_price_and_with_ou
 async def test_an_outside_reader_of_the_file_sees_every_committed_entry(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
-    """An outside reader sees a reservation while its order is open: what the campaign's judge stands on."""
+    """An outside reader sees a reservation while its order is open. The campaign's judge relies on this."""
     zinc.script = ["slow"]
     seen: list[tuple[str, int, int]] = []
 

@@ -6,11 +6,10 @@ lost, orders go on at Zinc and time passes.
 
 import itertools
 import json
-import logging
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,14 +34,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Answer, Clocks, Process
 from zinc_mcp.wiring import open_process
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Generator[None]:
-    """Leave out what thousands of failures would log."""
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
-
+pytestmark = pytest.mark.usefixtures("quiet_failures")
 
 MAX_DAY = 11_000
 DAY = 86_400.0
@@ -51,12 +43,12 @@ STAGES = {"pending": "accepted", "in_progress": "accepted", "order_placed": "pla
 ENDED = ("failed", "cancelled")
 
 
-# What can happen
+# Events
 
 
 @dataclass(frozen=True)
 class Place:
-    """Somebody wants a product, and says so in some words; `by` both processes at once if it is 2."""
+    """A caller orders a product in some words; by both processes at once if `by` is 2."""
 
     product: int
     words: str
@@ -132,7 +124,7 @@ _happenings: st.SearchStrategy[Happening] = st.one_of(
 
 
 class KilledError(BaseException):
-    """A `kill -9` as far as one process can play it: nothing of ours runs any more."""
+    """A `kill -9` within one process: none of our code runs after it."""
 
 
 @dataclass
@@ -165,7 +157,7 @@ class Server:
             raise KilledError
 
     async def do(self, work: Callable[[Process], Awaitable[Any]]) -> Any:
-        """Have the process do something; None when it was killed over it."""
+        """Have the process do something; return None if it was killed meanwhile."""
         result: list[Any] = []
         done = anyio.Event()
 
@@ -192,7 +184,7 @@ class Server:
 
 @dataclass
 class World:
-    """Zinc, the journal, two processes, and what has been seen so far."""
+    """Zinc, the journal, two processes, and the facts seen so far."""
 
     home: Path
     tasks: Any
@@ -209,7 +201,7 @@ class World:
         (self.home / "zinc.toml").write_text(f"[policy]\nmax_day = {MAX_DAY}\n", encoding="utf-8")
 
     def opened(self, checkpoint: Callable[[str], None]) -> Any:
-        """Open a shop of one process."""
+        """Open one process."""
         configured = Settings(home=self.home, config=self.home / "zinc.toml", api_key=SecretStr("zn_test_planted"))
         return open_process(
             configured,
@@ -233,7 +225,7 @@ class World:
             return database.execute(query).fetchall()
 
     async def happen(self, what: Happening) -> None:
-        """Let one thing happen, and check what must hold."""
+        """Let one event happen, and check every rule."""
         match what:
             case Place():
                 await self._place(what)
@@ -296,10 +288,10 @@ class World:
             self.zinc.advance(order_id, status)
         self.history[order_id].append(STAGES.get(status, "cancelled"))
 
-    # What must hold
+    # Rules
 
     def check(self) -> None:
-        """Check everything that must hold now."""
+        """Check every rule."""
         entries = self.rows("select * from zinc_entries order by id")
         self._one_order_each(entries)
         self._nothing_beside_a_doubt(entries)
@@ -432,7 +424,7 @@ async def _looked_up(world: World, key: str) -> None:
 
 
 async def _well_again(world: World) -> None:
-    """Zinc answers again and the leases are over: whoever asks is told an order, and that is the only one."""
+    """Once Zinc answers and the leases are over, every look-up tells one and the same order."""
     world.zinc.script, world.zinc.lists = [], []
     for process in world.processes:
         process.dies_at = None

@@ -39,7 +39,7 @@ QUICK = Clocks(answer=0.5, wire=2.0, refresh=0.3, poll=0.02, peek=0.01, sweep=36
 
 
 class Refusing(Runner):
-    """A journal whose next steps go on as `how` says, from the `nth` on."""
+    """A journal whose next steps fail, or are changed by another process, as `how` says."""
 
     def __init__(self, opener: Callable[[], Journal], path: Path) -> None:
         super().__init__(opener)
@@ -70,7 +70,7 @@ class Refusing(Runner):
 
 @dataclasses.dataclass
 class World:
-    """One process over a journal that may fail, and what there was before it does."""
+    """One process over a journal that may fail, and the entry that it had before."""
 
     process: Process
     zinc: FakeZinc
@@ -222,12 +222,9 @@ async def test_only_our_own_true_errors_leave_a_call_when_the_journal_fails_or_c
 
 @pytest.mark.parametrize("what", ["approve", "decline", "resolve"])
 def test_a_decision_is_about_the_entry_as_another_process_has_just_left_it(
-    postgres: Any, clock: HandClock, what: str
+    make_database: Callable[..., str], clock: HandClock, what: str
 ) -> None:
-    name = f"deciding_{what}"
-    postgres.psql(f"DROP DATABASE IF EXISTS {name};")
-    postgres.psql(f"CREATE DATABASE {name};")
-    url = str(postgres.get_uri(name))
+    url = make_database()
     admission = Admission(admit=lambda entry: Limits(), takes_dialogues=lambda: True, window_seconds=60.0)
     with Journal.open(url, clock=clock) as journal:
         entry = opened(journal, draft())

@@ -33,7 +33,7 @@ BY_WALLET = Intent("local", "agent", order())
 async def test_a_process_that_stood_still_writes_no_doubt_over_another_process_s_request(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, clock: HandClock
 ) -> None:
-    """A stands still in its request, B sends the same bytes again, A goes on unanswered while B is on the wire."""
+    """A stops in its request, B sends the same bytes again, and A continues unanswered while B waits for Zinc."""
     quick = replace(clocks, answer=1.0, wire=60.0)
     zinc.listing = False
     posts = 0
@@ -151,7 +151,7 @@ async def test_a_yes_is_not_used_long_after_its_time(
     rail: str,
     step: str,
 ) -> None:
-    """The yes is written down, and then the machine sleeps for hours."""
+    """The yes is written to the journal, and then the machine sleeps for hours."""
     write_config('[policy]\napproval = "page"\n')
 
     def at(passed: str) -> None:
@@ -197,7 +197,7 @@ async def test_an_order_that_was_approved_and_not_sent_in_time_is_told_as_that(
 async def test_an_order_from_before_the_rules_of_sameness_changed_is_still_ours(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, how: str, *, purged: bool
 ) -> None:
-    """The journal's digests are renewed; what was sent, and stands in Zinc's metadata, is not."""
+    """The journal's digests are renewed; the digest that was sent to Zinc is not."""
     if how == "in doubt":
         zinc.script, zinc.listing = ["lose_after", "lose_before"], False
     async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
@@ -247,7 +247,7 @@ async def test_a_repeat_that_is_paused_by_then_says_so(
         doubted = entry_of(await place(process, intent()))
 
         class Pausing(list[httpx.Response | Exception]):
-            """What Zinc's list gives next; somebody pauses ordering while it is read."""
+            """The next answers of Zinc's list; the owner pauses ordering while one is read."""
 
             def pop(self, index: Any = -1) -> httpx.Response | Exception:
                 nonlocal paused

@@ -249,7 +249,7 @@ async def test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bough
 async def test_only_a_stop_between_the_last_look_and_the_first_byte_can_buy_what_the_owner_said_was_not_bought(
     machine: Machine, step: str, orders: int
 ) -> None:
-    """What stays open, as SECURITY.md says: counted here, so that it does not grow."""
+    """SECURITY.md names this gap; it is counted here, so that it does not grow."""
     process = await machine.stopped("account", step)
     machine.pass_seconds(700)
     async with buyer.opened(machine.request("account"), lambda step: None) as ours:

@@ -35,7 +35,7 @@ ASK = '[policy]\napproval = "auto"\n'
 
 
 class Server:
-    """A server of the person's, with the rail, in this process; the terminal is another process on its journal."""
+    """The person's server, with the rail, in this process; the terminal is another process on its journal."""
 
     def __init__(self, ours: Process, started: Started) -> None:
         self.shop = ours
@@ -322,5 +322,5 @@ def columns(row: str) -> int:
 
 
 def beginnings(screen: str) -> list[str]:
-    """Return what stands at the beginning of each line that is not the rest of another."""
+    """Return the first words of each line that does not continue another line."""
     return [re.split(r"\s", row)[0] for row in screen.splitlines() if not row.startswith("  ")]

@@ -296,7 +296,7 @@ def test_a_placeholder_is_wrong_and_named_at_start_and_by_doctor(tmp_path: Path)
     assert served.stdout == ""
 
 
-# What the owner reads in a terminal is written for the owner
+# Sentences in a terminal are written for the owner
 
 
 MODELS_WORDS = re.compile(r"(?i)get_order|place_order|place_agent_order|(tell|ask) the user|the user |\bcall again")

@@ -39,7 +39,7 @@ def _executable(folder: Path, name: str) -> str:
     return str(program)
 
 
-# What it says
+# The printed command
 
 
 @pytest.mark.parametrize("folder", ["bin", "my tools", "cache/uv/archive-v0/3xYz/bin", "it's mine/bin"])
@@ -95,7 +95,7 @@ def test_windows_is_given_what_powershell_reads() -> None:
     assert said == "$env:ZINC_MCP_HOME='/a''b'; & '/opt/my tools/zinc-mcp'"
 
 
-# What it does
+# The command at work
 
 
 @posix
@@ -190,7 +190,7 @@ def test_a_long_command_is_one_line_of_a_narrow_terminal(tmp_path: Path) -> None
 
 
 def test_no_sentence_names_the_program_by_a_name_that_a_terminal_may_not_know() -> None:
-    # Backticks and a bare name are for the documents; what a running program prints is made by `command`.
+    # Backticks and a bare name are for the documents. A running program prints commands made by `command`.
     package = ROOT / "zinc_mcp"
     bare = [
         f"{path.relative_to(package)}: {line.strip()}"

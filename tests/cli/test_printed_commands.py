@@ -1,7 +1,6 @@
 """Every command that the program prints works in a bare terminal and in another folder."""
 
 import ast
-import gc
 import re
 import shlex
 import shutil
@@ -9,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from keyboard import at_a_terminal
-from pasting import COMMANDS, PLACEHOLDERS, home_with_orders, pasted
+from pasting import COMMANDS, PLACEHOLDERS, furnish, pasted
 from started import ROOT, Started
 
 from zinc_mcp.invocation import command_line
@@ -22,13 +20,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX s
 PACKAGE = ROOT / "zinc_mcp"
 MAKERS = {"command", "command_line", "show_command", "Finding"}
 BESIDE = {"invocation.py", "screen.py"}
-"""Where the makers themselves are."""
+"""The modules that define the functions that make commands."""
 
 Words = tuple[str, ...]
 
 
 def in_the_source() -> Iterator[tuple[str, Words]]:
-    """Find every place that makes a command, and which."""
+    """Find every place that makes a command, and the command that it makes."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name in BESIDE:
             continue
@@ -65,8 +63,7 @@ PRINTED = [*in_the_source(), *on_the_pages()]
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("a person's") / "it's a home"
-    anyio.run(home_with_orders, place)
-    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    furnish(place)
     return place
 
 
@@ -87,7 +84,7 @@ def test_a_printed_command_works_in_a_bare_terminal(own_home: Path, tmp_path: Pa
     expected = COMMANDS[words]
     filled = [PLACEHOLDERS.get(word, word) for word in words]
     plain = [word for word in filled if word != "KEY"]
-    if words[:2] == ("orders", "refunded"):  # the one whose key does not stand last
+    if words[:2] == ("orders", "refunded"):  # the only command whose key does not stand last
         plain, given = filled[:2], [expected.about, filled[3]]
     else:
         given = [expected.about] if "KEY" in words else []
@@ -134,7 +131,7 @@ def test_commands_work_as_they_are_shown_on_the_screen(own_home: Path, tmp_path:
 
 
 def commands_in(screen: str) -> list[str]:
-    """Return the commands of ours on a screen, each with all that stands before it; none may be broken in two."""
+    """Return our commands on a screen, each with its variables; none may be broken in two."""
     return [found.strip(" `") for found in re.findall(r"(?:[A-Z_]+=(?:\S|\\ )[^`\n]*)?-m zinc_mcp [^`\n]*", screen)]
 
 

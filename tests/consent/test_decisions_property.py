@@ -4,9 +4,8 @@ Practice and live, two rails, two payers, two callers, given and derived keys, p
 new and old questions, twice, late, with a no, and from places that pay with something else.
 """
 
-import logging
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,14 +30,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Generator[None]:
-    """Leave out what thousands of failures would log."""
-    logging.getLogger("zinc_mcp").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("zinc_mcp").setLevel(logging.NOTSET)
-
+pytestmark = pytest.mark.usefixtures("quiet_failures")
 
 CLOCKS = Clocks(answer=0.4, wire=5.0, refresh=0.3, poll=0.02, peek=0.01, sweep=3600.0, heed=3600.0)
 
@@ -72,7 +64,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """Somebody answers a question that they once saw, the newest or an older one, wherever they are now."""
+    """A person answers a question that they once saw, the newest or an older one, in any process."""
 
     which: int
     process: str
@@ -119,7 +111,7 @@ _happenings: st.SearchStrategy[Happening] = st.one_of(
 
 @dataclass
 class World:
-    """One journal, one Zinc, and what people were shown."""
+    """One journal, one Zinc, and the questions that people were shown."""
 
     home: Path
     clock: HandClock = field(default_factory=HandClock)
@@ -136,7 +128,7 @@ class World:
         (self.home / "zinc.toml").write_text(policy, encoding="utf-8")
 
     async def happen(self, what: Happening) -> None:
-        """Let one thing happen, refused or not."""
+        """Let one event happen, refused or not."""
         try:
             await self._happen(what)
         except ZincMcpError:
@@ -170,7 +162,7 @@ class World:
                 await send_all_approved(self.processes[what.process])
 
     def check(self) -> None:
-        """Hold everything that was sent against what people said yes to."""
+        """Check that people said yes to everything that was sent."""
         sent: list[tuple[bytes, str, str]] = []
         for request in self.zinc.posts:
             authorization = request.headers.get("authorization", "")
@@ -183,7 +175,7 @@ class World:
         allowed = [self.shown[reference] for reference in self.agreed]
         for content, rail, payer in sent:
             own = [each for each in allowed if each.body == content and each.rail == rail]
-            assert own, "it was sent, and nobody said yes to these bytes on this rail"
+            assert own, "somebody must have said yes to these bytes on this rail"
             assert any((each.mode == "live") == (payer != "practice") for each in own), (
                 "practice and live were mixed up"
             )

@@ -59,7 +59,7 @@ Path = tuple[str, ...]
 
 
 def fields(model: type[BaseModel], way: Path = ()) -> Iterator[Path]:
-    """Walk a model down to the fields that hold something themselves."""
+    """Walk a model down to the fields that hold values and no further models."""
     for name, field in model.model_fields.items():
         inner = [part for part in parts(field.annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
         for nested in inner:
@@ -82,7 +82,7 @@ FIELDS = list(fields(OrderCreate))
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what stands at a path; of a list, in its first row."""
+    """Return the value at a path; of a list, the one in its first row."""
     for name in path:
         row = cast(Any, value)[0] if isinstance(value, list) else value
         value = row[name]
@@ -90,7 +90,7 @@ def at(value: Any, path: Path) -> Any:
 
 
 def replaced(value: Any, path: Path, new: object) -> Any:
-    """Return a copy with something else at a path."""
+    """Return a copy with another value at a path."""
     if not path:
         return new
     if isinstance(value, list):
@@ -155,7 +155,7 @@ def longest(path: Path) -> dict[str, Any]:
 
 
 def leaves(value: object, path: str = "") -> Iterator[str]:
-    """Return every text and number of JSON as a person reads it; what only Zinc knows has words of its own."""
+    """Return every text and number of JSON as a person reads it; Zinc's own names are replaced by words."""
     if isinstance(value, Mapping):
         for name, part in cast(Mapping[str, object], value).items():
             yield from leaves(part, "" if name == "products" else f"{path}.{name}" if path else name)
@@ -167,7 +167,7 @@ def leaves(value: object, path: str = "") -> Iterator[str]:
 
 
 def missing(order: OrderCreate, text: str, *, saved: bool = False) -> list[str]:
-    """Return what would be sent and is not in a text."""
+    """Return the values that would be sent and are missing in a text."""
     wire = order.to_wire()
     wire.pop("max_price")  # as money
     found = "".join(text.split())

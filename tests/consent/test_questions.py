@@ -138,7 +138,7 @@ async def test_an_answer_is_used_once(
     assert len(zinc.posts) == (answer is yes)
 
 
-# What it is bound to
+# Bindings of a question
 
 
 @pytest.mark.parametrize("tampered", ["body", "fee_cents", "origin"])
@@ -163,7 +163,7 @@ async def test_an_order_that_differs_from_the_shown_one_is_not_sent(
     assert zinc.posts == []
 
 
-class _nothing:  # reads as `pytest.raises` does
+class _nothing:  # used like `pytest.raises`
     def __enter__(self) -> None:
         return None
 
@@ -192,7 +192,7 @@ async def test_a_yes_is_not_carried_out_by_another_payer(
     assert zinc.posts == []
 
 
-# What has changed since it was asked
+# Changes since the question was asked
 
 
 @pytest.mark.parametrize("decider", [{}, {"api_key": None}], ids=["the server", "a terminal that cannot send"])

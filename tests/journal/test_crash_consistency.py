@@ -149,7 +149,7 @@ async def test_a_journal_from_before_the_sending_still_leads_to_one_order(
     assert len(zinc.orders) == 1
 
 
-# A disk that fails
+# A failing disk
 
 
 class Disk:

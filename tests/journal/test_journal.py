@@ -19,16 +19,6 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import body_digest, to_bytes, twin_digest
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'journal.db'}"
-    server = request.getfixturevalue("postgres")
-    name = f"j{abs(hash(str(tmp_path)))}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(name))
-
-
 @pytest.fixture
 def journal(url: str, clock: HandClock) -> Iterator[Journal]:
     with Journal.open(url, clock=clock, uptime=None) as journal:

@@ -31,21 +31,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("make_database")())
 
 
-@pytest.fixture
-def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
-    """Make a database of a real PostgreSQL, with settings of its own."""
-    server = request.getfixturevalue("postgres")
-
-    def make(**settings: str) -> str:
-        name = f"l{abs(hash(str(tmp_path)))}"
-        server.psql(f"CREATE DATABASE {name};")
-        for setting, value in settings.items():
-            server.psql(f"ALTER DATABASE {name} SET {setting} = '{value}';")
-        return str(server.get_uri(name))
-
-    return make
-
-
 _HOLDER = """
 import os, signal, sys
 from journal.test_journal import draft, entry

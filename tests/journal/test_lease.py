@@ -19,7 +19,7 @@ LEASE = 30.0
 
 
 class Machine:
-    """A machine: what its processes take for the time, and for the time since it was started."""
+    """A machine: the wall clock of its processes, and the time since it was started."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +28,7 @@ class Machine:
         self.opened: list[Journal] = []
 
     def process(self, clock: Callable[[], float]) -> Journal:
-        """Open the journal as a process does whose wall clock shows that."""
+        """Open the journal as a process with this wall clock."""
         journal = Journal.open(f"sqlite:///{self.path}", clock=clock, uptime=lambda: (self.boot, self.steady))
         self.opened.append(journal)
         return journal

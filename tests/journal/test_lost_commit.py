@@ -3,9 +3,8 @@
 import re
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -70,13 +69,11 @@ class Cutting:
 
 
 @pytest.fixture
-def behind(postgres: Any) -> Generator[tuple[Cutting, str, str]]:
+def behind(make_database: Callable[..., str]) -> Generator[tuple[Cutting, str, str]]:
     """Give the proxy, the journal's address through it, and the address around it."""
-    name = "lost_commits"
-    postgres.psql(f"DROP DATABASE IF EXISTS {name};")
-    postgres.psql(f"CREATE DATABASE {name};")
-    straight = str(postgres.get_uri(name))
+    straight = make_database()
     split = urlsplit(straight)
+    name = split.path.removeprefix("/")
     folder = parse_qs(split.query).get("host", [None])[0]
     where: str | tuple[str, int]
     if folder is not None:

@@ -58,10 +58,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         script = TABLES.replace("BIGSERIAL NOT NULL", "INTEGER NOT NULL").replace("BYTEA", "BLOB")
         engine = sa.create_engine(address)
     else:
-        server = request.getfixturevalue("postgres")
-        name = f"v{abs(hash(str(tmp_path)))}"
-        server.psql(f"CREATE DATABASE {name};")
-        address = str(server.get_uri(name))
+        address = request.getfixturevalue("make_database")()
         script = TABLES
         engine = sa.create_engine(sa.make_url(address).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:

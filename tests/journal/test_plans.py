@@ -30,7 +30,7 @@ from zinc_mcp.process import Clocks
 Executed = dict[str, Any]
 """Each statement with the values that it was last given."""
 BIG = ("zinc_entries", "zinc_events", "zinc_payments", "zinc_near_twins")
-"""The tables that grow with every order. The others are the owner's few words, each with a bound of its own."""
+"""The tables that grow with every order. The others hold a few rows, and each has its own bound."""
 
 POLICY = '[policy]\napproval = "page"\nmax_order = 900000\nmax_day = 900000\nmax_month = 900000\nmax_lookups_day = 50\n'
 
@@ -89,7 +89,7 @@ async def travel(
     url: str,
     write_config: Callable[[str], Path],
 ) -> None:
-    """Go every road that a placing call, a look-up, a sweep, a decision or the owner takes every day."""
+    """Do everything that placing calls, look-ups, sweeps, decisions and the owner do every day."""
     write_config(POLICY)
     zinc.dated = True
     async with open_process(journal=url, wallet="sandbox") as process:
@@ -178,14 +178,11 @@ async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table
     zinc: FakeZinc,
     clock: HandClock,
     clocks: Clocks,
-    postgres: Any,
-    tmp_path: Path,
+    make_database: Callable[..., str],
     executed: Executed,
     write_config: Callable[[str], Path],
 ) -> None:
-    name = f"p{abs(hash(str(tmp_path)))}"
-    postgres.psql(f"CREATE DATABASE {name};")
-    url = str(postgres.get_uri(name))
+    url = make_database()
     fill(url, 8_000, clock.now)
     executed.clear()
     await travel(open_test_process, zinc, clock, clocks, url, write_config)

@@ -40,16 +40,6 @@ SECRETS = (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'journal.db'}"
-    server = request.getfixturevalue("postgres")
-    name = f"g{abs(hash(str(tmp_path)))}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(name))
-
-
 def on_disk(home: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(home.glob("journal.db*")))
 

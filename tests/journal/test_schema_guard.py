@@ -23,18 +23,8 @@ from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.tables import SCHEMA_VERSION
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'journal.db'}"
-    server = request.getfixturevalue("postgres")
-    name = f"s{abs(hash(str(tmp_path)))}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(name))
-
-
 def run(url: str, *statements: str) -> None:
-    """Do what a newer version, another program or a broken disk does."""
+    """Change the database as a newer version, another program or a broken disk would."""
     engine = sa.create_engine(driven(url))
     with engine.begin() as connection:
         for statement in statements:

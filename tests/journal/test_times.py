@@ -43,7 +43,7 @@ Machine = Callable[..., AsyncGenerator[Process]]
 
 @pytest.fixture
 def machine(open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path) -> Callable[..., object]:
-    """Open a process on a machine whose clock is wrong; what only runs is right."""
+    """Open a process on a machine whose wall clock is wrong and whose steady clock is right."""
     zinc.dated = True
 
     @asynccontextmanager
@@ -182,7 +182,7 @@ async def test_an_entry_from_the_future_makes_the_clock_uncertain_until_the_owne
 async def test_an_idle_month_with_a_right_clock_asks_nobody_anything(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, slept: bool
 ) -> None:
-    """A machine that sleeps stops the clock that only runs, and Zinc is asked again before that is held against it."""
+    """The steady clock stops while a machine sleeps; Zinc is asked again before this makes the clock uncertain."""
     zinc.dated = True
     home.mkdir(parents=True)
     (home / "zinc.toml").write_text('[policy]\napproval = "none"\n', encoding="utf-8")

@@ -31,7 +31,7 @@ ASKING = '[policy]\napproval = "page"\n'
 
 
 def spoil(home: Path, key: str, column: str, value: object) -> None:
-    """Write into one entry's row what this program never writes there."""
+    """Write a value into one entry's row that this program never writes there."""
     with closing(sqlite3.connect(home / "journal.db")) as database:
         tables = {"order_key": "zinc_payments", "recovery": "zinc_payments", "settle_by": "zinc_payments"}
         # As a hand or a broken disk does it, constraints or not.

@@ -5,21 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wanted import ADDRESS
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.policy import Policy, objection, policy_sources, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.zinc.orders import OrderCreate
-
-ADDRESS = {
-    "first_name": "Ada",
-    "last_name": "Lovelace",
-    "address_line1": "1 Main St",
-    "city": "New York",
-    "state": "NY",
-    "postal_code": "10001",
-    "phone_number": "2125550100",
-}
 
 
 def _settings(home: Path, toml: str | None = None) -> Settings:

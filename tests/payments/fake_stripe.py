@@ -19,7 +19,7 @@ class FakeStripe:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, tuple[str, str]] = {}
         self.faults: list[str] = []
-        """What goes wrong with the next requests, one each."""
+        """The faults of the next requests, one each."""
         self.changes: dict[str, Any] = {}
         """Replaces members of the next tokens."""
 

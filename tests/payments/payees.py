@@ -13,7 +13,7 @@ from zinc_mcp.text import printed
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a payee says of one request: a status, challenges where it asks, a reference where it was paid."""
+    """A payee's answer to one request: a status, and challenges or the reference of a payment."""
 
     status: int
     challenges: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class Verdict:
 
 
 class Payee(Protocol):
-    """Whoever is paid."""
+    """A payee."""
 
     async def ask(self, headers: list[tuple[str, str]], body: bytes = BODY, cents: int = 2600) -> Verdict:
         """Judge one request for so many cents."""

@@ -135,7 +135,7 @@ _LIES: dict[str, tuple[list[str], str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one order whose 402 said this."""
+    """The result of one order with this 402."""
 
     wallet_asked: int
     credentials_created: int

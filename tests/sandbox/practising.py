@@ -6,20 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.app import serve
 
 SHOP = "https://zinc.com/shop/products/test-"
-ADDRESS = {
-    "first_name": "Ada",
-    "last_name": "Lovelace",
-    "address_line1": "1 Main St",
-    "city": "New York",
-    "state": "NY",
-    "postal_code": "10001",
-    "phone_number": "2125550100",
-}
 
 
 class Clock:

@@ -341,7 +341,7 @@ async def test_a_body_may_be_named_in_two_ways_or_not_at_all() -> None:
         assert (await Agent(sandbox).pay()).status_code == 201
         changed = Agent(sandbox, idempotency_key="other")
         answer = await changed.send(await changed.sign(), changed.content + b" ")
-        # Without it nothing can be checked any more, and nothing undone (SDK).
+        # Without a body digest nothing can be checked or undone (SDK).
         assert (answer.status_code, endings(sandbox)[1:]) == ((402, []) if starts else (500, ["no_order"]))
         assert len(sandbox.placed()) == 1
 

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp.client.context import ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.server import build_server
@@ -17,6 +18,15 @@ both_eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 def host(process: Process, mode: str) -> Client:
     """Return a client of a server for this process, in memory."""
     return Client(build_server(process), mode=mode)
+
+
+def by_hand(process: Process) -> Client:
+    """Return a client of the newer protocol whose test brings the answers to questions itself."""
+
+    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        raise AssertionError("the test answers by a second call")
+
+    return Client(build_server(process), mode="auto", elicitation_callback=never)
 
 
 async def call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 PARSE, INVALID, PARAMS = -32700, -32600, -32602
 
 Owed = list[tuple[int, Any]]
-"""Code and id of each error that is owed."""
+"""Code and id of each expected error."""
 
 
 def request(name: str = "5", **fields: str) -> str:
@@ -97,7 +97,7 @@ SERVED: dict[str, tuple[bytes, Any]] = {
     "an escaped emoji": (request('"\\ud83d\\ude00"').encode(), "\U0001f600"),
     "almost too large": (request(params='{"x":"' + "y" * 1_000_000 + '"}').encode(), 5),
 }
-"""What is a message, however unusual, and the id that its answer carries."""
+"""Unusual messages that are valid, and the id of each one's answer."""
 
 UNANSWERED = {
     "a stray answer": b'{"jsonrpc":"2.0","id":5,"result":{}}',

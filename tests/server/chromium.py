@@ -43,15 +43,15 @@ class Person:
 
     @property
     def text(self) -> str:
-        """What stands on the page."""
+        """The text of the page."""
         return " ".join(str(self.driver.find_element("tag name", "body").text).split())
 
     def sees(self, part: str, seconds: float = 15.0) -> str:
-        """Wait until something stands on the page, and return the whole of it."""
+        """Wait until the page shows a text, and return the page's whole text."""
         return self._until(lambda: self.text if part in self.text else None, seconds, part)
 
     def press(self, button: str) -> None:
-        """Press a button by what stands on it."""
+        """Press a button by its label."""
         self.driver.find_element("xpath", f"//button[starts-with(normalize-space(), '{button}')]").click()
 
     def keys(self, *keys: str) -> None:
@@ -60,7 +60,7 @@ class Person:
             self._selenium.webdriver.ActionChains(self.driver).send_keys(key).perform()
 
     def focused(self) -> str:
-        """Return what the keyboard would act on."""
+        """Return the focused element."""
         found: str = self.driver.execute_script(
             "const e = document.activeElement; return e.innerText || e.id || e.tagName"
         )
@@ -98,7 +98,7 @@ class Person:
         ]
 
     def complaints(self) -> list[str]:
-        """Return what the browser complains of (a policy that was violated, a resource that is missing)."""
+        """Return the browser's complaints (a violated policy, a missing resource)."""
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]
 
     def hidden(self, name: str) -> str:

@@ -43,7 +43,7 @@ class ClockInAFile(HandClock):
 
 
 class Desktop:
-    """Where a host runs: its browser, a program as good as any, writes down what it was told to open."""
+    """A host's desktop. Its browser is a script that writes down the files it was told to open."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class Desktop:
 
     @asynccontextmanager
     async def started(self, environ: dict[str, str], clocks: Clocks, clock: ClockInAFile) -> AsyncGenerator[Any]:
-        """Start a server, and give what a client connects with; once that leaves, the server ends by itself."""
+        """Start a server and give the streams for a client; when the client leaves, the server ends by itself."""
         log, ended = self.folder / "server.log", self.folder / "server.ended"
         ended.unlink(missing_ok=True)
         program = [*preloaded.command("server.timed_server"), json.dumps(asdict(clocks)), str(clock.path)]

@@ -108,6 +108,17 @@ async def connected(
         yield client
 
 
+async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
+    """Wait until a server that was just started answers."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                if (await client.get(f"{origin}/healthz")).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                await anyio.sleep(0.05)
+
+
 def initialize() -> dict[str, Any]:
     """Return the message that opens a session of the handshake era."""
     return {

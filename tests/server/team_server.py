@@ -22,7 +22,7 @@ HOST = b"Host: mcp.example.com\r\n"
 
 
 class TeamServer:
-    """Where it listens, and its members' tokens."""
+    """A running team server: its port, its process and its members."""
 
     def __init__(self, home: Path, port: int, pid: int, tls: tuple[Path, Path] | None = None) -> None:
         self.home = home
@@ -61,7 +61,7 @@ class TeamServer:
             self._opened.pop().close()
 
     def stream(self, token: str, session: str | None = None) -> socket.socket:
-        """Open a stream: of a session, or without one an SSE connection. Its head has come when this returns."""
+        """Open a stream of a session, or an SSE connection without one."""
         path, kept = ("/sse", "") if session is None else ("/mcp", f"Mcp-Session-Id: {session}\r\n")
         opened = self.bare(head("GET", path, token, kept + "Accept: text/event-stream\r\n"))
         return opened
@@ -103,10 +103,10 @@ def calling(tool: str, arguments: dict[str, Any], number: int = 2) -> dict[str, 
 
 
 def answered(opened: socket.socket, seconds: float = 10.0) -> bytes:
-    """Return what comes until the server ends the connection.
+    """Return all bytes until the server ends the connection.
 
     Raises:
-        TimeoutError: it does not within so many seconds.
+        TimeoutError: the server does not end it within so many seconds.
     """
     until, got = time.monotonic() + seconds, b""
     while True:
@@ -130,7 +130,7 @@ def status_of(opened: socket.socket, seconds: float = 10.0) -> int:
 
 
 def is_open(opened: socket.socket) -> bool:
-    """Say whether the server has left a connection open; what has come on it is dropped."""
+    """Say whether the server has left a connection open; received bytes are dropped."""
     opened.setblocking(False)
     try:
         while opened.recv(65_536):
@@ -179,4 +179,4 @@ def team_server(home: Path, *, files: int = 256, tls: tuple[Path, Path] | None =
             assert process.wait(30) == 0
     noise = log.read_text(encoding="utf-8")
     assert "Traceback" not in noise, noise
-    assert json.dumps(noise).count("\\n") < 50, "who is refused fills the log"
+    assert json.dumps(noise).count("\\n") < 50, "refused clients fill the log"

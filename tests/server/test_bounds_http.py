@@ -23,6 +23,7 @@ from server.team_server import (
     status_of,
     team_server,
 )
+from wanted import arguments
 
 from zinc_mcp.owner.members import remove_member
 from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS, MAX_LATE_BYTES, MAX_LATE_CHUNKED_BYTES
@@ -231,7 +232,7 @@ def test_no_message_within_the_bound_stops_the_others_or_stays_in_memory(
 
 
 def spent_seconds(team: TeamServer) -> float:
-    """Return what a server has had of the processor: what others take of a busy machine does not count."""
+    """Return the processor time of the server, so that other work of a busy machine does not count."""
     fields = Path(f"/proc/{team.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
@@ -320,19 +321,7 @@ def test_a_removed_member_loses_streams_and_sessions_within_two_seconds(team: Te
 
 
 def test_a_name_that_is_given_again_gives_no_order_of_its_last_holder(team: TeamServer) -> None:
-    wanted = {
-        "products": [{"url": "https://www.amazon.com/dp/B07JGBW826"}],
-        "max_price": 2500,
-        "shipping_address": {
-            "first_name": "Ada",
-            "last_name": "Lovelace",
-            "address_line1": "1 Main St",
-            "city": "New York",
-            "state": "NY",
-            "postal_code": "10001",
-            "phone_number": "2125550100",
-        },
-    }
+    wanted = arguments(max_price=2500)
     first = team.member("ada")
     placed = told(team, first, "place_order", wanted)
     assert placed["new_order"] is True, placed
@@ -437,7 +426,7 @@ def test_head_of_a_stream_is_answered_once_and_logs_nothing(team: TeamServer) ->
         opened = team.bare(head("HEAD", path, token, "Accept: text/event-stream\r\nConnection: close\r\n"))
         assert status_of(opened) > 0
         opened.close()
-    # What the server logged is looked through at its end.
+    # The fixture searches the server's log when it ends.
 
 
 @pytest.mark.parametrize("chunked", [True, False])

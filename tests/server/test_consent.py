@@ -34,7 +34,7 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 from pydantic import SecretStr
-from server.as_a_host import both_eras, call, host, said
+from server.as_a_host import both_eras, by_hand, call, host, said
 from server.in_a_process import ClockInAFile, Desktop
 from server.on_a_port import initialize, zinc_on_a_port
 from server.visitor import Shown, forms, visitor, words
@@ -280,13 +280,7 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
     zinc.script = ["slow"]
     states: list[str | None] = []
 
-    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        raise AssertionError("the second leg is driven by hand")
-
-    async with (
-        open_test_process() as ours,
-        Client(build_server(ours), mode="auto", elicitation_callback=never) as client,
-    ):
+    async with open_test_process() as ours, by_hand(ours) as client:
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         yes: dict[str, Any] = {"consent": ElicitResult(action="accept", content={"approve": True})}
@@ -326,13 +320,7 @@ async def test_an_answer_that_is_replayed_or_given_many_times_at_once_is_one_ord
 async def test_an_answer_after_the_order_changed_buys_nothing(
     started: Started, zinc: FakeZinc, open_test_process: OpenProcess, changes: dict[str, Any]
 ) -> None:
-    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        raise AssertionError("the second leg is driven by hand")
-
-    async with (
-        open_test_process() as ours,
-        Client(build_server(ours), mode="auto", elicitation_callback=never) as client,
-    ):
+    async with open_test_process() as ours, by_hand(ours) as client:
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         with pytest.raises(MCPError, match="requestState"):  # the SDK seals it with the arguments it was asked about

@@ -51,7 +51,7 @@ PERSONS: tuple[Person, ...] = ("elicits", "cannot", "declines", "cancels", "answ
 
 @dataclass(frozen=True)
 class Row:
-    """One cell: how many orders were sent, what the model was told, what the person saw."""
+    """One cell: the number of orders sent, the outcome told to the model, and the things that the person saw."""
 
     sent: int
     told: str
@@ -95,7 +95,7 @@ class Somebody:
     era: str
     clock: HandClock
     pages: Callable[[], int]
-    """How many pages were put before whoever sits there."""
+    """Returns how many pages were shown to the person."""
     read: list[str] = field(default_factory=list[str])
     modes: list[str] = field(default_factory=list[str])
     """How each dialogue asked: by a form, or by offering the page's address."""
@@ -147,7 +147,7 @@ Connect = Callable[[Somebody, Clocks], AbstractAsyncContextManager[Client]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where people sit before their hosts: what connects a host to a server, and how many pages were put up there."""
+    """A place with hosts: it connects a host to a server, and counts the pages shown."""
 
     connect: Connect
     pages: Callable[[], int]
@@ -186,7 +186,7 @@ async def on_the_wire(transport: str, open_test_process: OpenProcess) -> AsyncGe
                     async with hosted(wire, person) as client:
                         yield client
             if person.gone.is_set():
-                # What is asked after that, a dialogue's end if it still stood, and whatever that sets going.
+                # Wait for later questions, and for the end of an open dialogue with its consequences.
                 await anyio.sleep(0.5 + (clocks.form if person.era == "legacy" else 0.0))
 
     yield Place(connect, lambda: len(shown.paths))
@@ -300,7 +300,7 @@ def declaring(kind: Kind) -> Generator[None]:
 
 
 def goods(number: int, why_not_a_form: str) -> list[dict[str, Any]]:
-    """Return products, in a question that no form can hold where that is what is wrong with a form."""
+    """Return products; so many that no form can hold the question if that is the reason against a form."""
     if why_not_a_form != "its length":
         return book(number)
     return [{"url": f"https://www.amazon.com/{'x' * 1_900}/dp/B{number:04d}{each:05d}"} for each in range(20)]

@@ -14,7 +14,7 @@ from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
-from server.as_a_host import both_eras, call, said
+from server.as_a_host import both_eras, by_hand, call, said
 from server.on_a_port import TRANSPORTS, connected, served, token_in
 from wanted import BOOK, arguments, intent
 
@@ -61,7 +61,7 @@ class Person:
 
 
 def short(clocks: Clocks) -> Clocks:
-    """Return clocks by which a tool answers before a slow person does."""
+    """Return clocks with which a tool answers before a slow person does."""
     return replace(clocks, answer=0.6, form=0.3)
 
 
@@ -197,13 +197,7 @@ async def test_a_yes_to_a_question_that_another_order_has_overtaken_is_asked_ane
 
 
 async def test_sealed_state_of_one_question_is_none_for_another(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
-    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        raise AssertionError("the second leg is driven by hand")
-
-    async with (
-        open_test_process() as process,
-        Client(build_server(process), mode="auto", elicitation_callback=never) as client,
-    ):
+    async with open_test_process() as process, by_hand(process) as client:
         first = await client.session.call_tool("place_order", arguments(), allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         [question] = await questions_for(process, "local")

@@ -85,7 +85,7 @@ def quick(clocks: Clocks, seconds: float = 0.3) -> Clocks:
 
 
 any_way = pytest.mark.parametrize("approval", ["page", "auto"])
-"""Where only the page may decide, and where a form might: for a host that shows none, the page has to do as well."""
+"""Only the page may decide, or a form might. A host that shows no forms gets the page in both cases."""
 
 
 @any_way

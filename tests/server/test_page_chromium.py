@@ -48,7 +48,7 @@ def ask_always(write_config: Callable[[str], Path]) -> None:
 
 
 class Before:
-    """A person before an open page, and what stands behind it."""
+    """A person before an open page, and the process behind it."""
 
     def __init__(self, person: Person, shown: Shown, process: Process, page: Page, entry: Entry) -> None:
         self._person = person
@@ -60,7 +60,7 @@ class Before:
         self.entry_id = entry.id
 
     async def does(self, what: Callable[[Person], T]) -> T:
-        """Do something at the browser, which blocks, while the page is served."""
+        """Use the browser, which blocks, while the page is served."""
         return await anyio.to_thread.run_sync(what, self._person)
 
     async def sees(self, part: str) -> str:

@@ -44,7 +44,7 @@ LONG = "long " * 2_000
 
 @dataclass(frozen=True)
 class Message:
-    """A message, and what a reader may see of it before it is cut."""
+    """A message, and the part of it that a reader may see before it is cut."""
 
     text: str
     visible: str
@@ -239,7 +239,7 @@ class Bought:
         return (await person.view("/approve/")).text
 
     def searched(self, result: CallToolResult) -> dict[str, Any]:
-        """Return what a result says, having looked for secrets in it, and for anything that is not plain text."""
+        """Return the facts of a result, after a search for secrets and for anything but plain text."""
         whole = result.model_dump_json()
         assert not [secret for secret in self._secrets if secret in whole]
         facts = said(result)
@@ -280,7 +280,7 @@ def assert_only_text(facts: dict[str, Any]) -> None:
 
 
 def field_in(text: str, harmless: str) -> str | None:
-    """Return what stands where the harmless word does; None when nothing differs. Anything else differing fails."""
+    """Return the text in the place of the harmless word; None when nothing differs. Any other difference fails."""
     if text == harmless:
         return None
     assert harmless.count(HARMLESS) == 1, f"the page differs, and not in the field: {words(text)}"

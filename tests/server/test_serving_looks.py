@@ -199,7 +199,7 @@ def test_every_error_is_told_for_both_calls(kind: type[ZincMcpError]) -> None:
     assert not SENT.search(said(crashed("r", "look", reached_checkout=False, key=None))["summary"])
 
 
-# An earlier order, whatever refuses new ones
+# An earlier order while new ones are refused
 
 
 def pause(shop_home: Path) -> None:

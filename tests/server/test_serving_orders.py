@@ -548,7 +548,7 @@ async def test_an_order_placed_elsewhere_is_shown_with_its_known_parts_only(
 
 
 class BrokenRunner:
-    """Fails in a way nobody foresaw."""
+    """Fails with an unforeseen exception."""
 
     def __getattr__(self, name: str) -> object:
         raise RuntimeError("planted-secret")

@@ -24,7 +24,7 @@ from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from server.as_a_host import both_eras, call
-from server.on_a_port import JSON, initialize, token_in, zinc_on_a_port
+from server.on_a_port import JSON, initialize, token_in, until_healthy, zinc_on_a_port
 from started import ROOT
 from wanted import arguments
 
@@ -209,16 +209,6 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def until_it_answers(origin: str, client: httpx2.AsyncClient) -> None:
-    with anyio.fail_after(15):
-        while True:
-            try:
-                if (await client.get(f"{origin}/healthz")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                await anyio.sleep(0.05)
-
-
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT"])
 async def test_serve_finishes_an_order_on_the_wire_before_it_ends(
     environment: dict[str, str], zinc: FakeZinc, ending: str
@@ -235,7 +225,7 @@ async def test_serve_finishes_an_order_on_the_wire_before_it_ends(
     async with zinc_on_a_port(zinc) as zinc_origin, httpx2.AsyncClient(timeout=20) as client:
         own = with_zinc(environment, zinc_origin)
         async with program(own, "serve", "--http", origin.removeprefix("http://")) as process:
-            await until_it_answers(origin, client)
+            await until_healthy(client, origin)
             client.headers["Authorization"] = f"Bearer {token_in(Path(own['ZINC_MCP_HOME']))}"
             opened = await client.post(f"{origin}/mcp", headers=JSON, json=initialize())
             session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
@@ -306,7 +296,7 @@ async def test_a_team_server_speaks_tls_to_members_who_name_it(
         httpx2.AsyncClient(verify=trusted, timeout=20) as client,
     ):
         origin = f"https://localhost:{port}"
-        await until_it_answers(origin, client)
+        await until_healthy(client, origin)
         named = {**JSON, "Host": "mcp.example.com"}
         assert (await client.post(f"{origin}/mcp", headers=named, json=initialize())).status_code == 401
         bearer = {"Authorization": f"Bearer {token}"}

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 
 WINDOW = "0123456789abcdef" * 4
-"""What the opening document's script would make up."""
+"""The value that the opening document's script would make."""
 
 
 class Shown:
-    """Stands for the desktop: remembers which files were put before the person, as they were then."""
+    """A desktop that keeps the files shown to the person, with their content at that moment."""
 
     def __init__(self, works: bool = True) -> None:
         self.works = works
@@ -33,18 +33,18 @@ class Shown:
 
     @property
     def address(self) -> str:
-        """Where the last page is."""
+        """The address of the last page."""
         return html.unescape(re.findall(r'<form[^>]* action="([^"]+)"', self.documents[-1])[0])
 
     @property
     def secret(self) -> str:
-        """What opens the last page."""
+        """The secret that opens the last page."""
         return fields(self.documents[-1])["secret"]
 
 
 @dataclass
 class Form:
-    """One form of a page: where it goes, and what is hidden in it."""
+    """One form of a page: its target and its hidden fields."""
 
     action: str | None
     fields: dict[str, str]
@@ -91,7 +91,7 @@ class Visitor:
         return self._shows(await self.send(to=to, visit=self.visit))
 
     async def look(self, to: str | None = None) -> str:
-        """Return what the page shows now, which must be there."""
+        """Return the text of the page, which must answer 200."""
         answer = await self.view(to)
         assert answer.status_code == 200, answer.text
         return words(answer.text)
@@ -115,7 +115,7 @@ async def visitor(address: str) -> AsyncGenerator[Visitor]:
 
 
 def words(page: str) -> str:
-    """Return what a person reads of a page, in one line."""
+    """Return the visible text of a page in one line."""
     body = re.sub(r"<(style|script|head)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 

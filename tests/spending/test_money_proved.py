@@ -176,7 +176,7 @@ async def test_a_credential_that_never_left_counts_nothing(
         assert entry_of(await place(process, by_wallet())).state == "accepted"
 
 
-# What the price says
+# Prices
 
 
 UNCLEAR: dict[str, dict[str, Any]] = {

@@ -183,7 +183,7 @@ async def test_a_dialogue_s_yes_counts_no_more_once_the_owner_wants_the_page(
 async def test_an_order_is_told_by_its_own_id_only_once_the_journal_finds_it_by_that_id(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, script: list[Step]
 ) -> None:
-    """Another process would else read whatever Zinc shows under that id, and could hold it against nothing."""
+    """Otherwise another process would accept any order that Zinc shows under that id."""
     zinc.script = list(script)
     async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
         await look(process, "local", (entry_of(await place(process, intent(products=book(2))))).key)

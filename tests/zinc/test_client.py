@@ -82,7 +82,7 @@ class Mock:
 
 
 async def outcome(answer: httpx.Response | Exception, call: Call = place) -> Any:
-    """Return what a call gives or raises; the request went out once, and no text of an error holds the key."""
+    """Return the result or exception of a call, after checking that one request went out and no error holds the key."""
     mock = Mock(answer)
     client = mock.client()
     try:
@@ -104,7 +104,7 @@ def _hides_the_key(error: BaseException) -> None:
         chained = chained.__cause__ or chained.__context__
 
 
-# What goes out
+# Requests
 
 
 async def test_a_placing_request_is_these_bytes_and_these_headers() -> None:
@@ -221,7 +221,7 @@ async def test_a_key_that_is_no_header_value_is_not_sent(secret: str) -> None:
     _hides_the_key(caught.value)
 
 
-# What an answer to a placing request proves
+# Answers to placing requests
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])

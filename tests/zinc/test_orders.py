@@ -156,7 +156,7 @@ def test_no_model_is_published_that_the_table_does_not_know() -> None:
     assert {"OrderCreate", *OrderCreate.model_json_schema()["$defs"]} == set(SCHEMAS)
 
 
-# What is refused
+# Refused orders
 
 REFUSED: dict[str, tuple[Changes, str, str]] = {
     "no product": ({"products": []}, "products", "at least one product"),
@@ -344,7 +344,7 @@ def test_a_mistake_is_reported_once(what: str) -> None:
     assert len(refusals(REFUSED[what][0])) == 1
 
 
-# What is taken
+# Accepted orders
 
 TAKEN: dict[str, Changes] = {
     "bounds of the quantity": {"products": [{"url": BOOK, "quantity": 1}, {"url": BOOK, "quantity": 100}]},

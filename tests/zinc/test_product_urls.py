@@ -19,7 +19,7 @@ CORPUS = Path(__file__).parent / "twin_corpus"
 
 
 def refusal(url: str) -> str | None:
-    """Return why an address is refused, or None."""
+    """Return the reason why an address is refused, or None."""
     try:
         read_product_url(url)
     except ProductUrlError as error:
@@ -541,7 +541,7 @@ def pairs() -> list[dict[str, str]]:
 
 
 def verdict_of(one: str, other: str) -> str:
-    """Say what our reading makes of two addresses, in the corpus's words."""
+    """Return our verdict on two addresses, in the corpus's words."""
     if refusal(one) is not None or refusal(other) is not None:
         return "refused"
     return "same" if canonical(one) == canonical(other) else "different"

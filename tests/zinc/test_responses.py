@@ -357,7 +357,7 @@ def test_free_content_can_always_be_written_again() -> None:
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """Yield what a field's annotation consists of; what our own aliases stand for is not looked into."""
+    """Yield the types of a field's annotation; our own aliases are not resolved."""
     if annotation in (Text, Currency, Flat):
         return
     yield annotation
