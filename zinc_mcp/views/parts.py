@@ -17,7 +17,8 @@ from zinc_mcp.journal.money import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
 from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents
-from zinc_mcp.zinc.product_urls.reading import ProductUrlError, read_product_url
+from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 from zinc_mcp.zinc.responses import CaseSummary, ErrorDetails, Order, OrderItem, ReturnSummary, Tracking
 
 MAX_ITEMS = 10

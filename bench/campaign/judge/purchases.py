@@ -299,8 +299,9 @@ def _counts(state: str, entry: Row) -> int:
     if state in _GIVEN_BACK:
         return 0
     reserved: int = entry["reserved_cents"]
-    if state == "placed" and entry["spent_cents"] is not None:
-        return min(entry["spent_cents"], reserved)
+    spent: int | None = entry["spent_cents"]
+    if state == "placed" and spent is not None:
+        return min(spent, reserved)
     return reserved
 
 
