@@ -298,9 +298,9 @@ def _counts(state: str, entry: Row) -> int:
         return int(authorised)  # a wallet paid before: nothing proves that the money came back
     if state in _GIVEN_BACK:
         return 0
-    reserved: int = entry["reserved_cents"]
+    reserved = int(entry["reserved_cents"])
     if state == "placed" and entry["spent_cents"] is not None:
-        return min(entry["spent_cents"], reserved)
+        return min(int(entry["spent_cents"]), reserved)
     return reserved
 
 
