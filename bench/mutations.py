@@ -158,12 +158,11 @@ _tree: Path
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
-    sys.exit(1)  # by an exception, so that the tests under way end as well
+    sys.exit(1)  # an exception also ends the workers and their tests, and removes the copies
 
 
 def _begin(folder: str) -> None:
     global _tree
-    signal.signal(signal.SIGTERM, _end)
     own = Path(folder) / str(os.getpid())
     own.mkdir()
     _tree = copied(own)
@@ -250,6 +249,7 @@ def main() -> int:
     assert "zinc_mcp" not in sys.modules, "each process must load the program from its copy"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
+    signal.signal(signal.SIGTERM, _end)
     return 0 if run(found, chosen.at_once, chosen.minutes) else 1
 
 

@@ -118,7 +118,6 @@ def fork_for_ever(line: socket.socket) -> None:
     """Fork a process for each request on `line` until its other end is closed, and end all of them then."""
     for module in (
         "zinc_mcp.cli.serve",
-        "zinc_mcp.sandbox.port",
         "zinc_mcp.sandbox.app",
         "zinc_mcp.server.http.app",
         "zinc_mcp.server.stdio",

@@ -293,9 +293,9 @@ def limits(
 
 def _counts(state: str, entry: Row) -> int:
     """Return how many cents an entry counts in this state."""
-    authorised: int | None = entry["authorised_cents"]
+    authorised = entry["authorised_cents"]
     if authorised is not None and (state == "placed" or state in _ENDED_BY_ZINC):
-        return authorised  # a wallet paid before: nothing proves that the money came back
+        return int(authorised)  # a wallet paid before: nothing proves that the money came back
     if state in _GIVEN_BACK:
         return 0
     reserved: int = entry["reserved_cents"]
