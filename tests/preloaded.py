@@ -145,7 +145,8 @@ def fork(listener: socket.socket) -> None:
     running: dict[int, socket.socket] = {}
     while True:
         waited = WAIT_SECONDS if running else None
-        ready, _, _ = select.select([0, listener, *running.values()], [], [], waited)
+        sources: list[int | socket.socket] = [0, listener, *running.values()]
+        ready, _, _ = select.select(sources, [], [], waited)
         if 0 in ready:
             return
         for child, line in list(running.items()):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox.practising import ADDRESS, Clock, customer, order, placed, product, read
+from sandbox.practising import Clock, customer, order, placed, product, read
+from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.products import SCENARIOS

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from sandbox.practising import ADDRESS, Clock, customer, order, placed, product, read
+from sandbox.practising import Clock, customer, order, placed, product, read
+from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.order_view import order_at
