@@ -145,8 +145,8 @@ def fork(listener: socket.socket) -> None:
     running: dict[int, socket.socket] = {}
     while True:
         waited = WAIT_SECONDS if running else None
-        watched: list[Any] = [0, listener, *running.values()]
-        ready, _, _ = select.select(watched, [], [], waited)
+        sources: list[int | socket.socket] = [0, listener, *running.values()]
+        ready, _, _ = select.select(sources, [], [], waited)
         if 0 in ready:
             return
         for child, line in list(running.items()):

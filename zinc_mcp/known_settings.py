@@ -109,7 +109,7 @@ def _switch(given: object, place: str) -> bool:
 
 
 def _number(given: object, place: str, wanted: str) -> int:
-    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 12:
+    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 12:
         return int(given)
     if type(given) is int and given >= 0:
         return given

@@ -161,7 +161,7 @@ async def test_a_short_balance_may_be_a_400() -> None:
         ({"has_tracking": "true"}, 1),
         ({"has_tracking": "false"}, 1),
         ({"tracking_status": "in_transit"}, 1),
-        ({"shipping_name": "ada LOVE"}, 2),
+        ({"shipping_name": "ada BUY"}, 2),
         ({"created_after": "2026-01-01T00:00:00Z"}, 2),
         ({"created_before": "2026-01-01T00:00:00Z"}, 0),
         ({"limit": 1}, 1),
