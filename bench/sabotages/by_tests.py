@@ -9,6 +9,7 @@ def _tests(*tests: str) -> ByTests:
 
 _ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
+_CONDITIONS, _STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -275,5 +276,54 @@ BY_TESTS = (
         "    if not isinstance(fields, list) or len(fields) != _FIELDS:",
         "    if not isinstance(fields, list) or len(fields) < _FIELDS:",
         _tests(_TRANSACTION),
+    ),
+    # The last six were chosen by somebody who had seen neither the tests nor the campaign.
+    Sabotage(
+        "old-orders-leave-the-limits",
+        "an order counts from when it was sent, however long ago Zinc says that it was",
+        "zinc_mcp/spending/outcome.py",
+        'return {"zinc_at": at, "counted_at": max(entry.counted_at, at)}',
+        'return {"zinc_at": at, "counted_at": at}',
+        _tests(f"{_CONDITIONS}::test_an_order_that_zinc_dates_long_ago_counts_from_when_it_was_sent"),
+    ),
+    Sabotage(
+        "own-order-on-the-wire-told-as-not-sent",
+        "a call is told of the same order that this process has on the wire",
+        "zinc_mcp/checkout/repeats.py",
+        'own = twin is not None and twin.state == "waiting" and twin.lease_owner == process.owner',
+        "own = twin is not None and twin.lease_owner == process.owner",
+        _tests(f"{_CONDITIONS}::test_an_order_on_the_wire_is_told_as_sent_to_a_call_that_cannot_write"),
+    ),
+    Sabotage(
+        "an-old-yes-pays",
+        "a yes is for ten minutes, also while the price is asked for",
+        "zinc_mcp/journal/journal.py",
+        "(entry.state == state and entry.attempts <= 1)",
+        "(entry.state == state and entry.attempts == 1)",
+        _tests(f"{_CONDITIONS}::test_a_yes_that_is_over_before_the_wallet_is_asked_pays_nothing"),
+    ),
+    Sabotage(
+        "the-fee-of-today-is-paid",
+        "a payment request may ask for the fee that was shown, and no more",
+        "zinc_mcp/rails/agent.py",
+        "fee_range_cents=(min(self._fees_cents[0], fee_cents), fee_cents),",
+        "fee_range_cents=self._fees_cents,",
+        _tests(f"{_CONDITIONS}::test_a_402_may_ask_for_the_fee_that_was_shown_whatever_is_configured_by_then"),
+    ),
+    Sabotage(
+        "a-stopped-repeat-ends-the-doubt",
+        "a repeat that was not sent leaves the doubt of the first request",
+        "zinc_mcp/checkout/send.py",
+        "attempt = Attempt(entry, left=entry.state in DOUBTFUL)",
+        "attempt = Attempt(entry, left=entry.state in DOUBTFUL and entry.attempts > 1)",
+        _tests(f"{_CONDITIONS}::test_a_repeat_that_the_journal_stopped_leaves_the_doubt_of_the_first_request"),
+    ),
+    Sabotage(
+        "a-look-forgets-the-sender",
+        "an order is not resolved as not bought while its process may still send it",
+        "zinc_mcp/checkout/look_up.py",
+        'entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)',
+        'entry = await _moved(process, entry, "unknown", "the sending process did not come back", sender=None, **FREE)',
+        _tests(f"{_STOPPED}::test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bought"),
     ),
 )
