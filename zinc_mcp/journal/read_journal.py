@@ -31,7 +31,6 @@ from zinc_mcp.journal.tables import (
     UNPROVED,
     entries_of,
     entry_of,
-    page_of,
     rows_of,
 )
 
@@ -119,7 +118,7 @@ class ReadJournal(Database):
         with self._reading() as connection:
             while len(found) < limit:
                 query = sa.select(ENTRIES).where(*is_one, UNFINISHED, _ID > after).order_by(_ID)
-                page, last = page_of(connection, query, {}, limit)
+                page, last = _page_of(connection, query, limit)
                 found += page[: limit - len(found)]
                 if last is None:
                     break
@@ -285,3 +284,18 @@ class SecondReader:
         if row is None:
             raise NothingSeenError
         return entry_of(row)
+
+
+def _page_of(connection: sa.Connection, query: sa.Select[Any], limit: int) -> tuple[list[Entry], int | None]:
+    """Return the first `limit` rows' entries, and the id of the last row; None where there is no further row.
+
+    A row that cannot be read counts as one, so that it never stands in the way of those after it.
+    """
+    ids: list[int] = []
+
+    def read(row: Sequence[Any]) -> Entry:
+        ids.append(row[0])
+        return entry_of(row)
+
+    entries = rows_of(connection, query.limit(limit), None, (ENTRIES.c.id,), read, lambda name: ids.append(name[0]))
+    return entries, max(ids) if len(ids) == limit else None

@@ -149,34 +149,22 @@ FORGETTABLE = sa.text(
 
 
 def _index(
-    name: str,
-    *columns: sa.Column[Any],
-    where: sa.ColumnElement[Any] | sa.TextClause | None = None,
-    unique: bool = False,
+    name: str, *columns: str, where: sa.ColumnElement[Any] | sa.TextClause | None = None, unique: bool = False
 ) -> sa.Index:
-    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    indexed = [ENTRIES.c[column] for column in columns]
+    return sa.Index(name, *indexed, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 # A key that was refused before anything was sent may be used again: nobody but us has seen it.
-_index("zinc_entries_key", ENTRIES.c.key, ENTRIES.c.caller, ENTRIES.c.mode, where=_SENT, unique=True)
-_index("zinc_entries_handle", ENTRIES.c.key)
-_index("zinc_entries_order", ENTRIES.c.order_id)
-_index("zinc_entries_twin", ENTRIES.c.twin, ENTRIES.c.caller, ENTRIES.c.mode)
-UNPROVED_INDEX = _index(
-    "zinc_entries_unproved", ENTRIES.c.mode, ENTRIES.c.caller, ENTRIES.c.counts_cents, where=UNPROVED
-)
-UNFINISHED_INDEX = _index("zinc_entries_unfinished", ENTRIES.c.mode, ENTRIES.c.state, where=UNFINISHED)
-_index(
-    "zinc_entries_counting",
-    ENTRIES.c.mode,
-    ENTRIES.c.caller,
-    ENTRIES.c.counted_at,
-    ENTRIES.c.counts_cents,
-    where=COUNTING,
-)
-LISTED_INDEX = _index("zinc_entries_listed", ENTRIES.c.mode, ENTRIES.c.id, where=IS_ORDER)
-FORGETTABLE_INDEX = _index("zinc_entries_forgettable", ENTRIES.c.updated_at, where=FORGETTABLE)
-
+_index("zinc_entries_key", "key", "caller", "mode", where=_SENT, unique=True)
+_index("zinc_entries_handle", "key")
+_index("zinc_entries_order", "order_id")
+_index("zinc_entries_twin", "twin", "caller", "mode")
+UNPROVED_INDEX = _index("zinc_entries_unproved", "mode", "caller", "counts_cents", where=UNPROVED)
+UNFINISHED_INDEX = _index("zinc_entries_unfinished", "mode", "state", where=UNFINISHED)
+_index("zinc_entries_counting", "mode", "caller", "counted_at", "counts_cents", where=COUNTING)
+LISTED_INDEX = _index("zinc_entries_listed", "mode", "id", where=IS_ORDER)
+FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGETTABLE)
 
 KEPT_VERSION = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
 KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
@@ -300,23 +288,6 @@ def entries_of(connection: sa.Connection, query: sa.Select[Any], given: Mapping[
     The query must be bounded: its rows are read at once.
     """
     return rows_of(connection, query, given, (ENTRIES.c.id,), entry_of)
-
-
-def page_of(
-    connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any], limit: int
-) -> tuple[list[Entry], int | None]:
-    """Return the first `limit` rows' entries, and the id of the last row; None where there is no further row.
-
-    A row that cannot be read counts as one, so that it never stands in the way of those after it.
-    """
-    ids: list[int] = []
-
-    def read(row: Sequence[Any]) -> Entry:
-        ids.append(row[0])
-        return entry_of(row)
-
-    entries = rows_of(connection, query.limit(limit), given, (ENTRIES.c.id,), read, lambda name: ids.append(name[0]))
-    return entries, max(ids) if len(ids) == limit else None
 
 
 def rows_of(
