@@ -137,26 +137,31 @@ async def _memory(
     *,
     quick: bool,
 ) -> list[Figure]:
-    before = resident_kib(team.pid)
-    number = await begin()
-    first = last = resident_kib(team.pid)
-    for _ in range(1 if quick else 4):
+    async def again() -> int:
         await end()
         await asyncio.sleep(_SETTLE_SECONDS)
         await begin()
-        last = resident_kib(team.pid)
+        return resident_kib(team.pid)
+
+    before = resident_kib(team.pid)
+    number = await begin()
+    first = resident_kib(team.pid)
+    # The second round still takes memory, since what the first one left lies in pieces. A leak takes as much each time.
+    settled = last = await again()
+    for _ in range(1 if quick else 4):
+        last = await again()
     await end()
     each = (first - before) / number
-    more = max(last - first, 0) / max(first - before, 1)
+    more = max(last - settled, 0) / max(first - before, 1)
     return [
         Figure(f"an idle {name}", f"{each:.0f} KiB", "", target=f"≤ {most_kib} KiB", holds=each <= most_kib),
         Figure(
-            f"memory that {number} more of them add after as many ended",
-            f"{max(last - first, 0)} KiB",
+            f"memory that four more rounds of {number} add, each after the end of the one before",
+            f"{max(last - settled, 0)} KiB",
             f"{first - before} KiB",
             more,
-            target="≤ 0.25",
-            holds=more <= 0.25,
+            target="≤ 0.15",
+            holds=more <= 0.15,
         ),
     ]
 

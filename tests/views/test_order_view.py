@@ -79,3 +79,18 @@ def test_the_price_is_broken_down_once_its_total_is_known() -> None:
         ("Zinc's fee", "$1.00"),
         ("Paid in all", "$50.00"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("order_rejected", "Zinc did not accept the order"),
+        ("resolved_not_bought", "The owner stated that nothing was bought."),
+        ("payment_not_taken", "The payment was not taken"),
+    ],
+)
+@pytest.mark.parametrize("reader", get_args(Reader))
+def test_an_order_that_was_not_bought_is_told_with_what_ended_it(code: str, said: str, reader: Reader) -> None:
+    summary = told(Answer(entry("rejected", problem={"code": code, "summary": "Ours."})), reader).summary
+    assert said in summary
+    assert ("Zinc did not accept" in summary) == (code == "order_rejected")

@@ -206,13 +206,20 @@ async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, w
 
 
 async def end(
-    process: Process, attempt: Attempt, state: State, what: str, error: ZincMcpError, *, unsent: bool = False
+    process: Process,
+    attempt: Attempt,
+    state: State,
+    what: str,
+    error: ZincMcpError,
+    *,
+    unsent: bool = False,
+    code: str | None = None,
 ) -> None:
     """Write down that nothing was bought, give the money back, and have `error` told to the waiting calls.
 
-    `unsent`: not a byte of it has left this process; see `settle`.
+    `unsent`: not a byte of it has left this process; see `settle`. `code` is the problem's code, if not the error's.
     """
-    problem = {"code": error.code, "summary": error.summary, "facts": error.facts}
+    problem = {"code": code or error.code, "summary": error.summary, "facts": error.facts}
     nothing: Mapping[str, Any] = nothing_taken(attempt.entry)
     await settle(process, attempt, state, what, unsent=unsent, **nothing, problem=problem, **FREE)
     if attempt.entry.state == state:  # else it was taken over, and its outcome is not ours to tell

@@ -120,7 +120,7 @@ async def prove(process: Process, attempt: Attempt, rail: "AgentRail") -> None:
             zinc_code="payment_failed",
             facts={"key": entry.key},
         )
-        await end(process, attempt, "rejected", "the payment was not taken", error)
+        await end(process, attempt, "rejected", "the payment was not taken", error, code="payment_not_taken")
 
 
 async def _ask_the_price(process: Process, attempt: Attempt, rail: "AgentRail") -> Quote | None:

@@ -18,6 +18,7 @@ from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.failures import ALSO_CALLED, FAILURES
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
 from zinc_mcp.zinc.responses import Order
 
@@ -51,48 +52,14 @@ _TITLES: Mapping[State, str] = {
 }
 _DELIVERED = frozenset({"delivered"})
 
-_LATER = "It may work later; ask the user first."
-_FEWER = "Ask the user whether fewer are all right."
-_FAILURES: dict[str, tuple[str, str]] = {
-    "max_price_exceeded": (
-        "the total came out above max_price",
-        "Ask the user whether a higher max_price is all right; then place a new order.",
+_REJECTED: Mapping[object, tuple[str, str]] = {
+    "resolved_not_bought": ("The owner stated that nothing was bought.", "Order again only if the user asks."),
+    "payment_not_taken": (
+        "The payment was not taken, and cannot be taken any more: nothing was bought.",
+        "Ask the user whether to order again with a new payment.",
     ),
-    "product_out_of_stock": ("a product is out of stock", "Offer the user another product or seller."),
-    "product_unavailable": ("a product cannot be bought just now", "Offer the user another product or seller."),
-    "product_not_found": ("the product page does not lead to a product", "Find the right product page."),
-    "invalid_product_url": ("the product page does not lead to a product", "Find the right product page."),
-    "product_variant_required": (
-        "the page asks for a variant",
-        "Give the variant with labels and values exactly as on the page.",
-    ),
-    "product_variant_unavailable": ("that variant is not to be had", "Ask the user for another variant."),
-    "product_quantity_unavailable": ("there are not enough pieces", _FEWER),
-    "quantity_limit_exceeded": ("the retailer sells fewer pieces per order", _FEWER),
-    "shipping_address_invalid": ("the address was not accepted", "Ask the user to check the address."),
-    "shipping_unavailable": ("it cannot be shipped to that address", "Ask the user for another address or product."),
-    "gift_option_unavailable": (
-        "the retailer has no free gift option",
-        'Ask the user whether to order without it, or set fulfillment {"gift": "best_effort"}.',
-    ),
-    "payment_declined": ("the payment was declined", "Tell the user to check how the order is paid."),
-    "retailer_unavailable": ("the retailer could not be reached", _LATER),
-    "retailer_rate_limited": ("the retailer was too busy", _LATER),
-    "checkout_failed": ("the retailer's checkout did not go through", _LATER),
-    "checkout_blocked": ("the retailer's checkout did not go through", _LATER),
-    "add_to_cart_failed": ("the product could not be put in the cart", _LATER),
-    "retailer_not_supported": ("Zinc does not support this retailer", "Find the product at another retailer."),
 }
-"""The reason and the next step for each of Zinc's job error types (SDK 2026.10.16, "Error handling")."""
-
-_ALSO_CALLED = {
-    "out_of_stock": "product_out_of_stock",
-    "product_quantity_not_available": "product_quantity_unavailable",
-    "invalid_variant": "product_variant_unavailable",
-    "invalid_shipping_address": "shipping_address_invalid",
-    "unsupported_retailer": "retailer_not_supported",
-}
-"""The names of Zinc's HTTP errors, which its sandbox uses for failed orders as well."""
+"""What ended an order, where it was no answer of Zinc's, and the next step, by the code of the entry's problem."""
 
 _STEPS: Mapping[str, str] = {
     "unknown": "It is looked up again and again, and never sent as a second order.",
@@ -253,8 +220,12 @@ def _for_a_model(known: Known) -> tuple[str, str]:
                 f"{known.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
             )
         case "rejected":
-            next_step = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
-            return f"Zinc did not accept the order: nothing was bought.{_given_back(known)}", next_step
+            problem = (known.answer.entry and known.answer.entry.problem) or {}
+            by_zinc = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
+            summary, next_step = _REJECTED.get(
+                problem.get("code"), ("Zinc did not accept the order: nothing was bought.", by_zinc)
+            )
+            return f"{summary}{_given_back(known)}", next_step
         case "refused":
             next_step = "See failure for the reason." if _says_why(known) else "Tell the user."
             return "The order was not sent: nothing was bought.", next_step
@@ -390,5 +361,5 @@ def _failure(known: Known) -> tuple[str, str]:
     code = (known.failure.code if known.failure else None) or ""
     what = "what failure says" if _says_why(known) else "that no reason was given"
     unknown = ("the retailer or Zinc could not carry it out", f"Tell the user {what}.")
-    reason, next_step = _FAILURES.get(_ALSO_CALLED.get(code, code), unknown)
+    reason, next_step = FAILURES.get(ALSO_CALLED.get(code, code), unknown)
     return reason, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."
