@@ -1,4 +1,4 @@
-"""How long other calls wait while the server reads the largest answers, and whether the memory for them comes back.
+"""The waits of other calls while the server reads the largest answers, and the memory that stays afterwards.
 
 Measured: a server over stdio gets a ping every millisecond, while `get_order` reads an order whose answer has the
 largest size that is read (256 KB) and takes the most work: many rows, long texts, wrong types at every depth, rows

@@ -1,4 +1,4 @@
-"""How much memory silent clients over HTTP take, whether it comes back, and how fast `/healthz` is meanwhile.
+"""The memory that silent clients over HTTP take and give back, and the time of `/healthz` meanwhile.
 
 Measured on servers with ten members, on Linux only:
 

@@ -1,4 +1,4 @@
-"""How much time `get_order` takes beyond asking Zinc, compared with a trivial tool that returns the same JSON.
+"""The time of `get_order` beyond the request to Zinc, compared with a trivial tool that returns the same JSON.
 
 Measured: `get_order` of an order placed before through the same server, without news, over stdio, Streamable HTTP and
 SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose only tool makes the same

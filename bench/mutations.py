@@ -53,7 +53,7 @@ LIBRARIES = ("anyio", "httpx", "hypothesis", "mcp", "mpp", "pydantic", "pytest",
 """Loaded once, before any process is forked; nothing of ours."""
 
 _GREEN_SECONDS = 1800.0
-"""How long the tests of one folder may take without any change."""
+"""The longest time for the tests of one folder without any change."""
 _LEAST_SECONDS, _TIMES = 60.0, 3
 """A change has this many times as long as the tests take without it, and at least so many seconds."""
 

@@ -1,4 +1,4 @@
-"""How much time `place_order` takes beyond asking Zinc and writing it down, and whether a full journal slows it.
+"""The time of `place_order` beyond the request to Zinc and the commits, with an empty journal and with a full one.
 
 Measured: `place_order` with approval `none` and a test key, over stdio, each call for another product, one at a time;
 the upstream is a local process that accepts at once. Such a call makes two durable commits: it opens the entry with its

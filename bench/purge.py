@@ -1,4 +1,4 @@
-"""How much a purge of 300,000 old entries slows orders that are placed meanwhile, and how much memory it takes.
+"""The delay of orders that are placed during a purge of 300,000 old entries, and the memory of that purge.
 
 Measured: a server over stdio places one order after the other, with approval `none` and a test key, on a journal with
 that many finished entries. `zinc-mcp orders purge` runs in another process on the same SQLite file. No order may be

@@ -1,4 +1,4 @@
-"""How many of our files one order enters, and how often it goes from one to another, on each rail.
+"""The number of our files that one order enters, and of its changes from one file to another, on each rail.
 
     python -m bench.road            # the figures
     python -m bench.road --files    # and every file, with how many calls went into it

@@ -50,7 +50,7 @@ class Result:
     """The rows of the campaign, or the test, that turned red; or the reason why none did."""
     seed: int | None = None
     intentions: int | None = None
-    """How many the campaign had judged when it noticed."""
+    """The number that the campaign had judged when it noticed."""
     seconds: float = 0.0
 
 

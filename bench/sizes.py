@@ -1,4 +1,4 @@
-"""How much of a model's context the tools and a result take, in bytes of compact JSON (UTF-8).
+"""The size of the tools and of a result in a model's context, in bytes of compact JSON (UTF-8).
 
 Measured: each tool as `tools/list` gives it, with its output schema, and all of them (budget 9 KB); the server's
 instructions (budget 2,000 bytes); the structure of `get_order` for a typical order that is on its way, compared with

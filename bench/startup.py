@@ -1,4 +1,4 @@
-"""How soon a host has the tools, and how much memory that takes, compared with the least server of this SDK.
+"""The time until a host has the tools, and the memory of the server, compared with the least server of this SDK.
 
 Measured: `python -m zinc_mcp` with an API key, over stdio. Time (ms) from starting the process to the answer to
 `tools/list`, in the era of the handshake and in the one without; resident memory (MiB, VmRSS) after that answer, and

@@ -26,9 +26,9 @@ class Company:
     hosts: dict[str, Answering] = field(default_factory=dict[str, Answering])
     events: list[str] = field(default_factory=list[str])
     heads: list[str] = field(default_factory=list[str])
-    """What the proxy itself was asked."""
+    """The heads of the requests to the proxy itself."""
     refusal: bytes | None = None
-    """What the proxy answers to a CONNECT instead of connecting; empty: it hangs up; `silence`: nothing at all."""
+    """The proxy's answer to a CONNECT instead of a connection. Empty: it hangs up; `silence`: it says nothing."""
     address: str = ""
 
     @property

@@ -59,7 +59,7 @@ class FakeZinc:
     """References of the payments taken."""
     order_keys: dict[str, str] = field(default_factory=dict[str, str])
     payee: Payee | None = None
-    """Whoever asks for the money and verifies the payments, instead of the practice wallet's."""
+    """The payee that asks for the money and verifies the payments, instead of the practice wallet's payee."""
     meanwhile: Callable[[], object] | None = None
     """Happens once, when the next order is accepted and before its answer."""
     replays: bool = False

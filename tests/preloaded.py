@@ -25,7 +25,7 @@ from typing import Any
 
 TESTS = Path(__file__).parent
 WAIT_SECONDS = 0.02
-"""How often the forking process looks whether a program has ended."""
+"""The interval at which the forking process checks whether a program has ended."""
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def started(
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run left behind."""
+    """The results of a run that has ended."""
 
     returncode: int
     stdout: str

@@ -17,7 +17,7 @@ PACKAGE = Path(zinc_mcp.__file__).parent
 LEAVES = frozenset({"errors", "invocation", "known_settings", "network", "private_files", "proxies", "text"})
 ANYTHING = None
 
-# What each room may import of ours besides itself; the leaves are everybody's.
+# The rooms that each room may import besides itself. Every room may import the leaves.
 _JOURNAL = frozenset({"zinc"})
 _OWNER = _JOURNAL | {"journal"}
 _RAILS = _JOURNAL | {"journal", "payments"}

@@ -26,9 +26,9 @@ class Setting:
 
     variable: str
     kind: _Kind
-    """How it is read, and whether it is a secret."""
+    """It decides the way to read the value, and whether the value is a secret."""
     meaning: str
-    """What the README says of it, or docs/wallets.md."""
+    """The meaning that the README or docs/wallets.md states."""
     part: Literal["place", "general", "wallet", "policy"] = "general"
     """A place has no key in `zinc.toml`. What is wrong with the wallet alone stops nothing else. The policy is a table
     of its own, read anew for each decision."""

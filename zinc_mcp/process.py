@@ -1,4 +1,4 @@
-"""What one process shares: journal, rails, policy, clocks, and the orders that it is sending."""
+"""The values that all steps in one process share: journal, rails, policy, clocks, and the orders being sent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,31 +30,31 @@ class Clocks:
     wire: float = 60.0
     """The most one request that may spend money takes."""
     sign: float = 60.0
-    """How long a payment wallet that asks nobody may take to sign."""
+    """The longest time for a payment wallet to sign, if it asks nobody."""
     lease_margin: float = 15.0
     """A sending lease is this much longer than a request; no other process takes the entry over before."""
     opening_lease: float = 30.0
-    """How long opening and deciding may take before another process may clear the entry away."""
+    """The longest time to open an entry and decide about it; after that another process may clear it away."""
     form: float = 20.0
-    """How long the older protocol's dialogue stays open: hosts give up after 60 s, and the page comes after it."""
+    """The older protocol's dialogue closes after this time: hosts give up after 60 s, and the page comes after it."""
     approval: float = 600.0
-    """How long a person may take to decide, and how long a yes waits for a process that can send."""
+    """The longest time for a person to decide, and for a yes to wait until a process can send."""
     looking_lease: float = 30.0
-    """How long one process looks an order in doubt up before another may."""
+    """For this time one process alone looks up an order in doubt; then another may."""
     refresh: float = 3.0
-    """How long a refusal waits for news from Zinc about the orders that cause it."""
+    """The longest time for a refusal to wait for news from Zinc about the orders that cause it."""
     repeat: float = 600.0
     """Within this time a call for the same goods is a repeat, and the same bytes may be sent again."""
     twin: float = 86_400.0
     """Within this time an earlier order for the same goods is the answer, or a new one needs a yes."""
     sweep: float = 60.0
-    """How often a running process looks up what is in doubt."""
+    """The interval at which a running process looks up orders in doubt."""
     heed: float = 1.0
-    """How often a running process looks for a decision made elsewhere, while people have something to decide."""
+    """The interval at which a running process looks for a decision made elsewhere, while a question is open."""
     poll: float = 2.0
-    """How often a waiting look asks Zinc."""
+    """The interval at which a waiting look-up asks Zinc."""
     peek: float = 0.2
-    """How often a call looks whether another process has moved an entry on."""
+    """The interval at which a call checks whether another process has moved an entry on."""
 
 
 @dataclass(slots=True)
@@ -70,12 +70,12 @@ class Attempt:
     order: Order | None = None
     error: ZincMcpError | None = None
     wanted: int = 0
-    """How many placing calls still wait: the same bytes go again only while one does."""
+    """The number of placing calls that still wait. The same bytes are sent again only while at least one call waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of an intention, as far as it is known now."""
+    """The outcome of an intention, as far as it is known now."""
 
     entry: Entry | None
     """None only for an order that was not placed through this journal."""

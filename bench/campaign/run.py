@@ -25,7 +25,7 @@ from zinc_mcp.journal.journal import Journal
 AT_ONCE = 8
 """Intentions at the same time in one round."""
 TRIES_MORE = 4
-"""How often a step is tried again at which a process was to die and did not."""
+"""The number of further tries of a step at which a process was to die and did not."""
 PROOF_SECONDS = 6.0
 """Seconds after a payment's end in which no answer proves that it was never taken (`journal.payment`)."""
 LEASES_OVER_SECONDS = 2.0

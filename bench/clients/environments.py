@@ -68,7 +68,7 @@ ONE_A_TRANSPORT = {"stdio": "AI SDK", "http": "TypeScript SDK", "sse": "LangChai
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a client is installed."""
+    """The folder and the version of an installed client."""
 
     folder: Path
     version: str

@@ -32,9 +32,9 @@ class Seen:
     lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """By converter: the statements that its schema lost."""
     half: str = ""
-    """Which half of a result the model sees."""
+    """The half of a result that the model sees."""
     mark: str = ""
-    """How the client marks an error besides its text."""
+    """The client's mark of an error, besides the text."""
     asked: bool = False
 
 

@@ -74,7 +74,7 @@ class Advance:
 
 @dataclass(frozen=True)
 class Answers:
-    """What happens to the next placing requests."""
+    """The steps of the fake network for the next placing requests."""
 
     steps: tuple[str, ...]
 

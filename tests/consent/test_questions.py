@@ -340,7 +340,7 @@ async def test_an_order_that_failed_or_is_a_day_old_is_no_reason_to_ask(
     assert third.state == "accepted"
 
 
-# How much is put before a person
+# The number of questions before a person
 
 
 async def test_few_questions_of_one_caller_wait_at_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:

@@ -305,7 +305,7 @@ def test_no_failure_of_the_journal_shows_an_address(journal: Journal) -> None:
     assert "Planted" not in repr(made)
 
 
-# What only a file can have
+# Journals in a file
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ class Cutting:
     def __init__(self, where: str | tuple[str, int]) -> None:
         self._where = where
         self.cuts = 0
-        """How many of the next commits are cut."""
+        """The number of the next commits that are cut."""
         self.passes = 0
-        """How many go through before that."""
+        """The number of commits that go through before the cuts."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()

@@ -194,8 +194,8 @@ async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table
         whole = postgres_plan(connection, "SELECT count(state) FROM zinc_entries", None)["Total Cost"]
         for text, given in statements.items():
             plan = postgres_plan(connection, text, given)
-            # What reads an index from one end to the other costs as much as reading the table. What a statement is
-            # about it may read, as that of a purge's slice.
+            # Reading an index from one end to the other costs as much as reading the table. A statement may read the
+            # rows that it is about, such as the rows of a purge's slice.
             if scanned(plan) & set(BIG) or plan["Total Cost"] > whole / 2 + 3 * plan["Plan Rows"]:
                 scanning[text] = plan
     engine.dispose()

@@ -30,7 +30,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 
-# Whoever runs the tests as the administrator may write anywhere, unless that right is given up.
+# An administrator may write anywhere, so these tests give up that right.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.name == "posix" else []
 NEEDED = os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None)
 

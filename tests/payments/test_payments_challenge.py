@@ -187,7 +187,7 @@ def test_a_damaged_header_is_refused_or_says_the_same(position: int, damage: str
         (challenge, *_) = Challenge.from_www_authenticate([damaged])
     except InvalidChallengeError:
         return
-    # Whatever still reads echoes what stood there: the payee's binding catches it, not our guess.
+    # A header that can still be read echoes its own text. The payee's binding finds the damage; we do not guess.
     said = damaged.replace("\\", "")
     assert all(value.replace("\\", "") in said for value in challenge.to_parameters().values())
 

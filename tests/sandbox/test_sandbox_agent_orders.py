@@ -194,7 +194,7 @@ async def test_a_credential_that_does_not_hold_is_answered_with_fresh_challenges
             "verification-failed",
         ),
         (authorization, agent.content + b" ", "verification-failed"),
-        # Nobody here settles a card.
+        # The sandbox settles no card.
         (Credential(stripe, {"spt": "spt_1"}).to_authorization(), agent.content, "verification-failed"),
     ]
     for value, content, problem in rows:

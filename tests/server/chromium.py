@@ -26,7 +26,7 @@ TAB, ENTER, SPACE = "\ue004", "\ue007", "\ue00d"
 
 
 class Person:
-    """Somebody at a browser. Blocking: call it in a thread of its own."""
+    """A person at a browser. Blocking: call it in a thread of its own."""
 
     def __init__(self, driver: Any, selenium: Any) -> None:
         self.driver = driver

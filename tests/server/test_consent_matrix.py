@@ -98,7 +98,7 @@ class Somebody:
     """Returns how many pages were shown to the person."""
     read: list[str] = field(default_factory=list[str])
     modes: list[str] = field(default_factory=list[str])
-    """How each dialogue asked: by a form, or by offering the page's address."""
+    """The way in which each dialogue asked: by a form, or with the page's address."""
     addresses: list[str] = field(default_factory=list[str])
     gone: anyio.Event = field(default_factory=anyio.Event)
 

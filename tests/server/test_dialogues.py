@@ -45,7 +45,7 @@ class Person:
     may_answer: anyio.Event = field(default_factory=anyio.Event)
     asked: anyio.Event = field(default_factory=anyio.Event)
     times: int = 0
-    """How often they were asked."""
+    """The number of times that they were asked."""
     closed: anyio.Event = field(default_factory=anyio.Event)
     """The dialogue was taken from the screen."""
 

@@ -1,7 +1,7 @@
 """The README's lines for hosts work as printed with the hosts' own command lines, in an empty home.
 
 They come from npm, so this runs where `ZINC_MCP_CLIENTS` names a folder to install them into, as `.ci/full` does.
-Nobody logs in and no model is called: each host only starts the server and says whether it answered.
+The tests neither log in nor call a model: each host only starts the server and says whether it answered.
 """
 
 import json

@@ -122,7 +122,7 @@ async def test_an_accepted_order_whose_answer_is_too_large_is_in_doubt_and_then_
     assert len(zinc.posts) == 1
 
 
-# What is left out is told
+# A result tells that parts were left out
 
 
 @both_eras

@@ -165,7 +165,7 @@ LATER: dict[str, Callable[[str], Mapping[str, Any]]] = {
 LOOK_AGAIN = json.dumps(", and to press “Look again” if they do not see this order")[1:-1]
 """Said from the second order on, whatever its words are."""
 OF_ONE_PAGE = r'name="(?:visit|about)" value="[^"]*"|/approve/\d+|(?<=-)\d+(?=")'
-"""What differs between the pages of any two orders, whatever their words are."""
+"""The parts that differ between the pages of any two orders, even with the same words."""
 
 
 @dataclass

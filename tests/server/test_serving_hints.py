@@ -166,7 +166,7 @@ async def test_a_look_up_with_another_name_is_told_ours(open_test_process: OpenP
         assert "sent" not in facts["summary"]
 
 
-# What hosts write
+# Values as hosts write them
 
 
 @both_eras

@@ -160,7 +160,7 @@ def test_no_next_step_that_an_error_has_by_itself_speaks_of_sending() -> None:
 
 
 READ = ["zinc", "rails", "journal/database.py", "checkout/watch.py", "journal/read_journal.py", "journal/runner.py"]
-"""Where an error may begin that a look-up ends with."""
+"""The rooms and modules in which an error may begin that ends a look-up."""
 
 
 def written_sentences() -> Iterator[tuple[str, str]]:

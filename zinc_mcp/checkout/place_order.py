@@ -47,7 +47,7 @@ _BELOW = "below approve_above"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a caller wants bought: the order with its address resolved, and how to pay for it."""
+    """A caller's wish to buy: the order with its address resolved, and the way to pay for it."""
 
     caller: str
     rail: RailName

@@ -180,7 +180,7 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
 
     async def bring_up_to_date(entry: Entry) -> None:
         rail = process.rails.get(entry.rail)
-        # A journal that fails makes no room; whoever opens next is told so. Out of here it would come in a group.
+        # A journal that fails frees nothing, and the next call to it says so. Raised here, it would come in a group.
         with suppress(JournalError):
             async with some_at_once:
                 if entry.state == "waiting":

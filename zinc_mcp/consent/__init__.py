@@ -1,1 +1,1 @@
-"""What a person is asked, and when a yes is due."""
+"""The questions that a person is asked, and the cases that need a yes."""

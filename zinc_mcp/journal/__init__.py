@@ -1,1 +1,1 @@
-"""What happened: every entry, its money and its events. The only room that knows SQL."""
+"""The record of every entry, its money and its events. The only room that knows SQL."""

@@ -1,10 +1,10 @@
-"""Clocks: what time it is, how long a process holds an entry, and which process that is.
+"""Clocks: the present time, the time for which a process holds an entry, and the identity of that process.
 
-Two witnesses say what time it is: this machine's clock, which anybody can set, and Zinc's answers. Zinc's time is what
-its last answer said (`Date`: RFC 9110, section 6.6.1) plus what a steady clock has counted since. Until an answer
-carries a time, the time at which this process began, plus what the steady clock has counted since, stands in for it: so
-at least a clock that is set meanwhile is noticed. Whatever guards money goes by the witness that says that less time
-has gone by.
+Two witnesses give the present time: this machine's clock, which anybody can set, and Zinc's answers. Zinc's time is the
+time of its last answer (`Date`: RFC 9110, section 6.6.1) plus the seconds that a steady clock has counted since. Until
+an answer carries a time, the start of this process takes its place, plus the seconds that the steady clock has counted
+since. So at least a clock that is set meanwhile is noticed. Everything that guards money goes by the witness that says
+that less time has gone by.
 
 A lease says for how long one process holds an entry, and when another may take it over. The processes of one boot of
 one machine share a steady clock, and leases go by that. Processes of different machines, or from before a restart,

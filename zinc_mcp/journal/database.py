@@ -43,7 +43,7 @@ _KEPT_ALIVE: Mapping[str, int] = {
     "tcp_user_timeout": 60_000,
 }
 """Settings of libpq: a connection whose other end is gone then ends within a minute."""
-# These hold whatever the defaults of the database, or of its user, are.
+# These override the defaults of the database and of its user.
 _SESSION = (
     f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -264,8 +264,8 @@ def _path_in(url: sa.URL) -> Path:
 def _postgresql(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
-        # Each statement sees what others have committed before it, so that whoever got the journal's lock sees
-        # everything that was opened under it.
+        # Each statement sees all that others have committed before it. So the holder of the journal's lock sees
+        # everything that was opened under the lock.
         isolation_level="READ COMMITTED",
         pool_size=2,
         pool_pre_ping=True,

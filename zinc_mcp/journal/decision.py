@@ -1,4 +1,4 @@
-"""What a decision is made of: the question that it is about, the PIN of a yes, and the policy that is checked again.
+"""The parts of a decision: the question that it answers, the PIN of a yes, and the policy that is checked again.
 
 Between a question and its answer the owner may have lowered a limit, paused, or changed the policy, and another order
 for the same goods may have come. So the transaction that takes a yes, or marks an entry as being sent, checks again.
@@ -111,12 +111,12 @@ class Admission:
     takes_dialogues: Callable[[], bool]
     """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
     window_seconds: float
-    """How long an earlier order for the same stands."""
+    """An earlier order for the same goods stands for this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a yes: approved, refused by the policy as it stands now, or to be asked anew."""
+    """The result of a yes: approved, refused by the present policy, or to be asked anew."""
 
     entry: Entry
     refusal: RefusedError | None = None

@@ -24,7 +24,7 @@ MONTH_SECONDS = 30 * DAY_SECONDS
 Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
 Kind = Literal["order", "look_up"]
-"""What an entry is about. All kinds follow the same rules; a twin, and a list, is of one kind only."""
+"""The subject of an entry. All kinds follow the same rules. A twin is of the same kind, and a list holds one kind."""
 State = Literal[
     "waiting",
     "signing",
@@ -100,9 +100,9 @@ class Entry:
     ceiling_cents: int
     fee_cents: int
     reserved_cents: int
-    """What counts against the limits while it is not settled: ceiling plus fee."""
+    """The cents that count against the limits until the entry is settled: ceiling plus fee."""
     spent_cents: int | None
-    """What was really paid, once it is known (fee included)."""
+    """The cents really paid, fee included; None while unknown."""
     order_id: str | None
     status: str | None
     """The last status Zinc gave, in Zinc's word."""
@@ -115,19 +115,20 @@ class Entry:
     zinc_at: float | None
     """When the order was created by Zinc's own clock, where Zinc has said so."""
     counts_cents: int
-    """What this entry takes from the limits now."""
+    """The cents that this entry takes from the limits now."""
     authorised_cents: int | None
-    """What a wallet's credential allows to be taken, once that credential may have left; None on the account rail."""
+    """The cents that a wallet's credential allows Zinc to take. None on the account rail, and until that credential may
+    have left."""
     refunded_cents: int | None
-    """What is proved to have come back, or never to have been taken: a credit that was observed, the chain, or the
-    owner's word. `journal.money` decides it."""
+    """The cents that are proved to have come back, or never to have been taken: by a credit that was observed, by the
+    chain, or by the owner's word. `journal.money` decides it."""
     seen: str | None
     """Digest of what Zinc last showed: a look-up compares it to see whether anything is new."""
     consent: Mapping[str, Any] | None
     problem: Mapping[str, Any] | None
     """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
     facts: Mapping[str, Any]
-    """What was ordered, to show without the body: retailer, items, ship-to name and city."""
+    """A summary of the order that is shown without the body: retailer, items, ship-to name and city."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +155,13 @@ class Draft:
 
     @property
     def reserved_cents(self) -> int:
-        """What counts against the limits while it is not settled: ceiling plus fee."""
+        """The cents that count against the limits until the entry is settled: ceiling plus fee."""
         return self.ceiling_cents + self.fee_cents
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What identifies an intention."""
+    """The identity of an intention."""
 
     caller: str
     twin: str
@@ -189,7 +190,7 @@ class Limits:
     month_cents: int | None = None
     orders_day: int | None = None
     unproved_cents: int | None = None
-    """What may have been paid up front by wallet, ended without an order, and not be proved to have come back."""
+    """The most that may be paid up front by wallet for orders that came to nothing, until it is proved to be back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class UnreadableEntryError(JournalError):
 
 
 class RailIdentity(Protocol):
-    """What an entry keeps of its rail: only a rail with the same identity may act on it."""
+    """The identity of a rail. An entry keeps it, and only a rail with the same identity may act on the entry."""
 
     @property
     def name(self) -> RailName:
@@ -262,7 +263,7 @@ def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why:
 
 
 class StaleEntryError(Exception):
-    """Somebody else moved the entry first; `current` is how it stands now. Never leaves `checkout`."""
+    """Another process moved the entry first; `current` is the entry as it stands now. Never leaves `checkout`."""
 
     def __init__(self, current: Entry) -> None:
         super().__init__("the entry has moved on")

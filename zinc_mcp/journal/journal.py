@@ -117,8 +117,8 @@ class Journal(ReadJournal, Questions, OwnedJournal):
     ) -> list[tuple[Entry | None, bool]]:
         """Return for each draft the entry of its look-up, and whether that is a new one.
 
-        A look-up of the same product, whoever wanted it, is remembered. A new one has its cost reserved and is marked
-        as being asked; None: it is not remembered, and may not cost now.
+        A look-up of the same product is remembered for all callers. A new one has its cost reserved and is marked as
+        being asked; None: it is not remembered, and may not cost now.
         """
         self.file.check(self.file.newest)
         lease, now = self._leases.lease(owner, lease_seconds), self._times.earliest()
@@ -274,7 +274,7 @@ class Journal(ReadJournal, Questions, OwnedJournal):
 
 
 def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
-    """Return a draft that says what is uncertain about the time it was opened at, for whoever is asked about it.
+    """Return a draft with the doubt about the time at which it was opened, for the person who is asked about it.
 
     Raises:
         RefusedError: `clock_uncertain`, and nobody would be asked.
@@ -292,7 +292,7 @@ def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
 
 
 def _remembered(connection: sa.Connection, draft: Draft, since: float) -> Entry | None:
-    """Return the newest look-up of the same product, whoever wanted it."""
+    """Return the newest look-up of the same product, of any caller."""
     query = (
         sa.select(ENTRIES)
         .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, _IS_LOOK_UP)

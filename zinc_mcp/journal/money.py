@@ -40,7 +40,7 @@ SETTLED_MARGIN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What is written down about one entry's payment by wallet. Times are seconds since the epoch.
+    """The journal's record of one entry's payment by wallet. Times are seconds since the epoch.
 
     A credential is opaque here. It is kept while it may have to be sent again, byte for byte, and forgotten once the
     order is known or it can no longer settle. Payments have a table of their own, so that no list of entries carries a
@@ -54,7 +54,7 @@ class Payment:
     settle_by: float | None = None
     """After this the credential can no longer settle, and may not be sent again."""
     recovery: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the wallet needs to tell what became of it; no secret."""
+    """Facts with which the wallet can look up the fate of the payment; no secret."""
     order_key: SecretStr | None = None
     """The API key that came with the order and reads it."""
 
@@ -91,7 +91,7 @@ class Settlement:
     """The money of an entry as the journal keeps it."""
 
     spent_cents: int | None
-    """What was paid, Zinc's fee included; None while that is not known."""
+    """The cents really paid, Zinc's fee included; None while unknown."""
     counts_cents: int
     refunded_cents: int | None
     doubt: Doubt | None = None
@@ -104,17 +104,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is told about an entry's money; None: it is not known, or does not apply."""
+    """The facts about an entry's money that people are told. None: unknown, or it does not apply."""
 
     held_cents: int
     """The most that it could have cost."""
     up_front_cents: int | None = None
-    """What a wallet's credential authorised, before anything was bought."""
+    """The cents that a wallet's credential authorised before anything was bought."""
     paid_cents: int | None = None
     refunded_cents: int | None = None
-    """What is proved to have come back."""
+    """The cents that are proved to have come back."""
     expected_back_cents: int | None = None
-    """What still has to come back. For money that was paid up front, that is not proved."""
+    """The cents that still have to come back. For money that was paid up front, their return is not proved yet."""
     doubt: Doubt | None = None
 
 

@@ -154,7 +154,7 @@ _BEFORE = sa.select(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What counts against a caller's limits."""
+    """The money and the orders that count against a caller's limits."""
 
     day_cents: int
     day_orders: int
@@ -162,19 +162,19 @@ class Counted:
     month_cents: int
     """Over 30 days, where they are limited."""
     unproved_cents: int
-    """What was paid up front by wallet, ended without an order, and is not proved to have come back."""
+    """Money that was paid up front by wallet, bought nothing, and is not proved to have come back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What stands in a journal before an entry is opened."""
+    """The content of a journal that decides whether an entry is opened."""
 
     paused: str | None
-    """Why nothing may be opened."""
+    """The reason of a pause; None while nothing is paused."""
     schema: str | None
     """The version of the journal's schema."""
     clock: str | None
-    """What the owner has accepted about the clocks."""
+    """The doubt about the clocks that the owner has accepted."""
     newest: float
     """The latest time of an order that counts."""
     newest_id: int
@@ -202,8 +202,8 @@ def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
-        RefusedError: `key_conflict`, the key belongs to another order or is an order's id, whoever's; `key_used`, Zinc
-            has seen it and it ended.
+        RefusedError: `key_conflict`, the key belongs to another order or is the id of any order; `key_used`, Zinc has
+            seen it and it ended.
     """
     if draft.given_key is None:
         return None

@@ -1,4 +1,4 @@
-"""What only the owner changes in a journal: pauses, its clock, addresses, what is forgotten, how a doubt ends."""
+"""The changes to a journal that only the owner makes: pauses, the clock, addresses, purges, and the ends of doubts."""
 
 import json
 import time

@@ -265,7 +265,7 @@ def _pin(connection: sa.Connection, caller: str, now: float) -> tuple[str | None
     row = _kept(connection, caller)
     kept, ends = row["kept"], row["ends"]
     if kept is None and caller == OWNER:
-        # Where versions before the fifth of the schema kept the one PIN there was.
+        # Before version 5 of the schema there was only one PIN. It was kept here.
         kept, text = rows.meta(connection, "pin"), rows.meta(connection, "pin_ends")
         try:
             ends = None if text is None else float(text)

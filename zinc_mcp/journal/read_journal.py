@@ -1,4 +1,4 @@
-"""What can be read in a journal; and payments, since the same callers read and change them."""
+"""The reads of a journal; and the changes of payments, since the same callers read and change them."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args
@@ -251,7 +251,7 @@ class ReadJournal(Database):
             rows.write_payment(connection, payment)
 
     def change_payment(self, entry_id: int, change: Callable[[Payment | None], Payment | None]) -> None:
-        """Change an entry's payment as it stands now, whoever else changes it too; None leaves it as it is."""
+        """Change an entry's payment as it stands now, even if others change it too; None leaves it as it is."""
         with self._writing(serial=False) as connection:
             changed = change(rows.read_payment(connection, entry_id, to_change=True))
             if changed is not None:

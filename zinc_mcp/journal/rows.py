@@ -4,7 +4,7 @@ Each function is one step inside a transaction.
 
 A purge forgets what was ordered and where it went, once an order is over and old enough. Digests, money, states (ours
 and Zinc's), times, ids, the retailer, a payment's method and reference, and who answered a question, where and when,
-stay. The names of what stays are listed here, so that whatever is written down later is forgotten as well.
+stay. A purge keeps only the names that are listed here, so it also forgets everything that later versions add.
 """
 
 import json
@@ -41,16 +41,16 @@ from zinc_mcp.journal.tables import (
 SLICE = 200
 """Entries that one transaction of a purge forgets: others wait for it. A question is at most 256 KB of each."""
 PAUSE_SECONDS = 0.12
-"""Between two slices. Longer than SQLite lets pass between two looks at a lock: whoever waits gets it first."""
+"""The pause between two slices. SQLite looks at a lock more often than that, so a process that waits gets it first."""
 
 _KEPT: Mapping[str, frozenset[str]] = {
     "facts": frozenset({"retailer", OWNERS_WORD}),
     "consent": frozenset({"how", "id", "digest", "decision", "until", "zinc_until"}),
     "problem": frozenset({"code", "summary"}),
 }
-"""What stays of the columns of JSON. A `summary` is always a sentence of ours."""
+"""By column of JSON: the members that a purge keeps. A `summary` is always a sentence of ours."""
 _KEPT_OF_RECOVERY = ("method", "reference")
-"""What proves a payment to whoever took it. The reference is the receipt's, otherwise the wallet's own."""
+"""The proof of a payment towards its recipient. The reference is the receipt's, otherwise the wallet's own."""
 _KEPT_OF_EVENTS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
 _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
@@ -299,7 +299,7 @@ def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
         .limit(SLICE)
     )
     if connection.dialect.name != "sqlite":
-        query = query.with_for_update(skip_locked=True)  # whoever holds one moves it on just now
+        query = query.with_for_update(skip_locked=True)  # a process that holds one is moving it on
     found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(query)]
     if not found:
         return 0

@@ -1,7 +1,7 @@
-"""How a process uses its journal: on one thread, opened when it is first needed; what it could not write is kept.
+"""The access of a process to its journal: on one thread, opened at the first need.
 
-`Runner` does work on that thread. `Unwritten` keeps what this process has learnt and could not write down: it is
-written again later, and look-ups find it meanwhile.
+`Runner` does work on that thread. `Unwritten` keeps facts that this process has learnt and could not write down. It
+tries again later to write them, and look-ups find them meanwhile.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Runner:
         return work(self._journal)
 
     def _close(self) -> None:
-        if self._second is not None:  # first: whoever closes the file last takes the log into it
+        if self._second is not None:  # first: the last one to close the file takes the log into it
             self._second.close()
             self._second = None
         if self._journal is not None:
@@ -166,7 +166,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """How an entry stands by what this process knows, and how that is written down."""
+    """An entry with the facts that this process has learnt, and the call that writes them down."""
 
     entry: Entry
     order: Order | None
@@ -174,7 +174,7 @@ class Learnt:
 
 
 class Unwritten:
-    """What one process has learnt and could not write down yet. What the journal says is older than what is in here."""
+    """Facts that one process has learnt and could not write down yet. They are newer than the journal."""
 
     def __init__(self, writer: Runner) -> None:
         self._writer = writer

@@ -15,7 +15,7 @@ from zinc_mcp.journal.sqlite import begin_writing
 from zinc_mcp.journal.tables import ENTRIES, META, NEAR_TWINS, SCHEMA_VERSION, TABLES, half_made, newer, version_in
 
 RENEWED = 2000
-"""How many of the newest entries get a new digest: far more than one window holds."""
+"""The number of the newest entries that get a new digest: far more than one window holds."""
 _SLICE = 1000
 
 

@@ -31,7 +31,7 @@ BUSY_SECONDS = 15
 """For so long a process waits until another one's change is written."""
 
 Values = Mapping[str, Any]
-"""What a statement is given, by the names of its parameters."""
+"""The values of a statement's parameters, by name."""
 
 # Names of file systems that other machines can write to: SQLite's locks do not hold there (SQLite, "How To Corrupt").
 _NETWORK = frozenset("nfs nfs4 cifs smb smb2 smb3 smbfs afs ncpfs 9p ceph glusterfs fuse.sshfs webdav davfs".split())
@@ -143,11 +143,11 @@ class SecondConnection:
 
 
 class Done(Protocol):
-    """What a statement has done: an open cursor."""
+    """The open cursor of a statement."""
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed."""
+        """The number of changed rows."""
         ...
 
     def fetchone(self) -> Any:
@@ -267,9 +267,9 @@ def execute(connection: sa.Connection, statement: ExecutableReturnsRows, given: 
 
 @cache
 def spelled(statement: ExecutableReturnsRows, columns: frozenset[str] | None = None) -> tuple[str, Values]:
-    """Return a statement in SQLite's words, and the values that belong to it whoever runs it.
+    """Return a statement in SQLite's words, and the values that are the same in each run of it.
 
-    `columns` are those that an insertion has values for.
+    `columns` are the columns for which an insertion has values.
     """
     names = None if columns is None else sorted(columns)
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=names)

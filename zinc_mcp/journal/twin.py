@@ -130,7 +130,7 @@ def _product(line: OrderProduct) -> str:
 
 
 def _variant(product: OrderProduct) -> list[tuple[str, str]]:
-    # What is chosen twice is chosen once.
+    # An option that is given twice counts once.
     return sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
 
 

@@ -1,1 +1,1 @@
-"""What the owner configured and allows."""
+"""The owner's settings and policy."""

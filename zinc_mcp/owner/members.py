@@ -27,7 +27,7 @@ LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
 
 _BUSY_SECONDS = 15.0
-"""How long a change waits for another change, as in the journal."""
+"""The longest time for which a change waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -191,7 +191,7 @@ def _policy_table(config: Path) -> Mapping[str, Any]:
         known = _read_files.get(config)
         if stamp is None:
             if known is not None:
-                # Falling back to the defaults would lift whatever limits stood in it.
+                # Falling back to the defaults would lift the limits that stood in it.
                 raise _invalid(f"{config} was there when this process started and is gone.")
             return _NO_TABLE
         if known is not None and known[0] == stamp:

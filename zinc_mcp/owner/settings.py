@@ -1,4 +1,4 @@
-"""What the owner configured: environment variables, and one file, `zinc.toml`, which they override."""
+"""The owner's settings: one file, `zinc.toml`, and environment variables, which override the file."""
 
 import os
 import re

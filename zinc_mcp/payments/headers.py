@@ -278,7 +278,7 @@ class Receipt:
     method: str | None = None
     timestamp: str | None = None
     reference: str | None = None
-    """Where the payment settled: a transaction hash, a PaymentIntent."""
+    """The name of the payment where it settled: a transaction hash, a PaymentIntent."""
 
     @classmethod
     def from_payment_receipt(cls, value: str | None) -> Self | None:

@@ -56,7 +56,7 @@ class Rail(RailIdentity, Protocol):
 
 
 Ending = Literal["settled", "unpaid", "open"]
-"""What is proved about a payment: money moved, money can never move any more, or neither."""
+"""The proof about a payment: money moved, money can never move any more, or neither is proved."""
 
 
 class LeaseOverError(Exception):

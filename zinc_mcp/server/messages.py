@@ -42,12 +42,12 @@ MOST_AT_ONCE = 100
 MOST_ID_CHARACTERS = 1000
 """The longest id that is sent back with an error."""
 SEARCHED_BYTES = 16 * 1024
-"""How much of either end of a broken message is searched for its id."""
+"""The part of each end of a broken message that is searched for its id."""
 
 TOO_LARGE = f"A message may have {MOST_MESSAGE_BYTES:,} bytes."
 
 _QUICKLY_READ_BYTES = 16 * 1024
-"""A message of this size is read within milliseconds, whatever it is made of."""
+"""A message of this size is read within milliseconds, with any content."""
 _BOM = b"\xef\xbb\xbf"
 _WHOLE_FLOATS = 2**53
 _TOO_LARGE_AN_ID = 10**MOST_ID_CHARACTERS

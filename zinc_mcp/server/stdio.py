@@ -129,14 +129,14 @@ Outgoing = ObjectSendStream[SessionMessage]
 
 
 class Source(Protocol):
-    """Where messages of a host come from."""
+    """A stream of messages from a host."""
 
     async def receive(self) -> SessionMessage | Exception: ...
     async def aclose(self) -> None: ...
 
 
 class Target(Protocol):
-    """Where messages to a host go."""
+    """A stream of messages to a host."""
 
     async def send(self, item: SessionMessage, /) -> None: ...
     async def aclose(self) -> None: ...

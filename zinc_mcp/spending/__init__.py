@@ -1,1 +1,1 @@
-"""What an answer and a payment prove, and the one place from which a credential leaves."""
+"""The proofs that an answer and a payment give, and the one place from which a credential leaves."""

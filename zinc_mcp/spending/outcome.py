@@ -1,6 +1,6 @@
-"""What became of an order, written down: accepted, ended, or in doubt and why. The sender and the look-up use it.
+"""Writing down the outcome of an order: accepted, ended, or in doubt with the reason. Sending and look-ups use it.
 
-What Zinc shows of an order is its news; some of it stops further orders.
+The news of an order is what Zinc shows of it. Some news stops further orders.
 """
 
 import logging
@@ -32,7 +32,7 @@ from zinc_mcp.zinc.responses import Order
 logger = logging.getLogger(__name__)
 
 
-# Why an entry is in doubt, where that is not a request without an answer. Its problem says so.
+# The reasons of a doubt other than a request without an answer. The entry's problem holds the reason.
 
 
 Why = Literal["placed_before", "not_sent"]
@@ -110,7 +110,7 @@ def leaving(process: Process, attempt: Attempt) -> None:
     process.checkpoint("leaving")
 
 
-# What Zinc shows
+# Answers of Zinc
 
 
 async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
@@ -190,7 +190,7 @@ async def _pause(process: Process, reason: str, of: Entry | None = None) -> None
         logger.error("the pause could not be written down: %s", error.summary)
 
 
-# What is written down
+# Writing down
 
 
 async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, what: str, **more: Any) -> None:

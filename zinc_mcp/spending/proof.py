@@ -1,8 +1,9 @@
-"""What can be proved about a payment by wallet: by the order's own key, then by the wallet. Only looks.
+"""The proofs about a payment by wallet: first by the order's own key, then by the wallet. Nothing is sent or changed.
 
-An order's own key that came with a 201 proves that the order exists, found or not; a key that came with a 409 proves it
-only after it has shown the order. Money that moved is not given up while the same credential may still bring its order.
-No clock of others proves alone that it can never be taken: our clock must be past the credential's end as well.
+An order's own key that came with a 201 proves that the order exists, even if the order is not found. A key that came
+with a 409 proves it only after that key has read the order. After money has moved, the order is not given up while the
+same credential may still bring it. A foreign clock alone never proves that a payment can no longer be taken: our clock
+must be past the credential's end as well.
 """
 
 import dataclasses

@@ -45,7 +45,7 @@ class Wanted:
     """As it was sent, by the rules of that day; None after a purge, when the key is enough."""
     ceiling_cents: int | None
     content: bytes | None
-    """What was sent; None after a purge."""
+    """The bytes that were sent; None after a purge."""
 
     @property
     def body(self) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ class OrderView(View):
     """For a placing call that an earlier order answers: why a new one would be refused just now."""
     unasked: UnaskedView | None
     decide_at: str | None
-    """How the user can decide about a waiting order."""
+    """The way for the user to decide about a waiting order."""
     order_id: str | None
     key: str | None
     status: str | None

@@ -59,7 +59,8 @@ _REJECTED: Mapping[object, tuple[str, str]] = {
         "Ask the user whether to order again with a new payment.",
     ),
 }
-"""What ended an order, where it was no answer of Zinc's, and the next step, by the code of the entry's problem."""
+"""By the code of an entry's problem: the cause that ended the order, if it was no answer of Zinc's, and the next
+step."""
 
 _STEPS: Mapping[str, str] = {
     "unknown": "It is looked up again and again, and never sent as a second order.",
@@ -73,7 +74,7 @@ _STEPS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the sentences are made from."""
+    """The facts from which the sentences are made."""
 
     reader: Reader
     answer: Answer

@@ -41,7 +41,7 @@ READ_SECONDS = 15.0
 MAX_PAGES = 10
 """Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
-"""Orders asked for on each page: few enough for the bound of its bytes, whatever Zinc's default is."""
+"""Orders asked for on each page: few enough for the bound of its bytes. Zinc's default may be another number."""
 MAX_LISTED = 500
 """Orders of one page that are read, if Zinc lists more than were asked for."""
 MAX_KEY = 500

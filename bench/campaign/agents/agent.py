@@ -21,7 +21,7 @@ from bench.campaign.agents.hosts import Server, Starter, StdioServer, Structure,
 from bench.campaign.plan.intentions import WORDS, Intention, Racer, Tool, Words
 
 TURNS = 9
-"""How often an agent asks before it leaves its order to the late look."""
+"""The number of times that an agent asks before it leaves its order to the late look."""
 PATIENCE = 12.0
 """Seconds after which a host gives up a call by itself; the server answers within two."""
 
@@ -39,7 +39,7 @@ _LATE = 1.5
 _TWO_DAYS = 2 * 86_400.0
 _AGED = ("opened_at", "counted_at", "first_sent_at", "zinc_at", "updated_at")
 _STOPPED_TURNS = 5
-"""How often the others ask while a process is stopped."""
+"""The number of times that the others ask while a process is stopped."""
 
 OWN = "own"
 """The name of a server that one intention has for itself."""
@@ -119,7 +119,7 @@ class Agent:
         last = self._last()
         if last is None or self._tries_once_more(last):
             return False
-        # Where two intentions share a key, the question of the other one may hold it for a while.
+        # If two intentions share a key, the question of the other one may hold the key for a while.
         stops = _STOPS - {"key_conflict"} if self.intention.given else _STOPS
         return last["outcome"] in _KNOWN or last.get("code") in stops or self._was_refused_often(last)
 

@@ -34,7 +34,7 @@ _CONNECTION_CLOSED = -32000
 """The SDK's answer to a host that has closed the server's stdin in the middle of a call."""
 _LINE = 4 * 1024 * 1024
 _MOST_SECONDS = 120.0
-"""How long the start of a process, or the end of all, may take on a busy machine."""
+"""The longest time for the start of a process, or for the end of all, on a busy machine."""
 
 
 class Starter:

@@ -28,7 +28,7 @@ from bench.campaign.plan.intentions import Round
 from zinc_mcp.sandbox.faults import STRANGER
 
 _MANY = 6
-"""Where so many questions are asked, three people answer at least one."""
+"""Of so many questions, three people answer at least one."""
 _TWICE = (DUPLICATED, PAID_TWICE, SECOND_CREDENTIAL, OVER_LIMIT)
 _ENDED = frozenset({"refused", "rejected", "declined", "failed", "cancelled"})
 _IN_HAND = frozenset({"signing", "sending", "unknown"})

@@ -46,11 +46,11 @@ _SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
 FAR = {"an hour": HOUR, "a day": DAY, "25 hours": 25 * HOUR, "a month": 30 * DAY, "six years": 6 * YEAR}
-"""How far a clock is off, either way."""
+"""The error of a clock, either way, in seconds."""
 LOCKED_SECONDS, FULL_SECONDS = 4.0, 2.5
-"""How long another process keeps the journal locked, or the disk is full: longer than all attempts to write."""
+"""The time for which another process locks the journal, or the disk is full: longer than all attempts to write."""
 BUSY_SECONDS = 0.5
-"""How long a process of such a round waits for the lock of another one."""
+"""The time for which a process of such a round waits for the lock of another one."""
 
 STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
     "account": {
@@ -62,7 +62,7 @@ STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
         "stops": ("signing:1", "asking:1", "signed:1", "sending:1", "leaving:2", "headers:1", "answered:1"),
     },
 }
-"""Where the journal fails or the process stops. On the agent rail the unpaid request leaves first."""
+"""The steps at which the journal fails or the process stops. On the agent rail the unpaid request leaves first."""
 
 _RESOLVING: Sequence[How] = ("others", "owner")
 _FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")

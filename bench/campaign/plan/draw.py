@@ -79,7 +79,7 @@ class Draw:
         self._cell = 0
         self._lists_lag = False
         self._looks_fail = 0.0
-        """How often look-ups fail too: nearly always where keys are ignored, or nothing would be left to notice."""
+        """The share of look-ups that fail too: nearly all if keys are ignored, or nothing would be left to notice."""
 
     def cells(self) -> list[tuple[str, str]]:
         """Return every fault with every step at which a process can die."""

@@ -30,7 +30,7 @@ FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-"""What a host does to its server: nothing, or it breaks off, ends it, or starts it with a clock that jumps."""
+"""The behaviour of a host: it does nothing, breaks off, ends its server, or starts it with a clock that jumps."""
 Kind = Literal[
     "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow",
     "doubt",
@@ -39,7 +39,7 @@ How = Literal["", "full", "locked", "others", "owner"]
 Rail = Literal["account", "agent"]
 Tool = Literal["place_order", "place_agent_order"]
 Words = Literal["same", "key", "price", "tracking", "all"]
-"""In which words a call asks for the same: unchanged, or with another key, price, tracking parameter, or all three."""
+"""The words of a call for the same goods: unchanged, or with another key, price, tracking parameter, or all three."""
 WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 SERVERS = 4
@@ -104,7 +104,7 @@ class Intention:
     step: str = ""
     """`STEP:N` at which its journal fails or its process is stopped."""
     how: How = ""
-    """How the journal fails, or who goes on while the process is stopped: the others, or first its owner."""
+    """The failure of the journal; or, while the process is stopped, the first to go on: the others, or its owner."""
     far_after: bool = False
     """Whether a process with a wrong clock asks for it once more after it was placed."""
     ages: bool = False

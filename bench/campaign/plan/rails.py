@@ -29,7 +29,7 @@ class Plan:
     parts: Callable[[str], Parts]
     """The parts of a dialect."""
     shares: Callable[[int, Sequence[str]], list[int]]
-    """How many of all intentions each dialect has."""
+    """Returns the number of intentions of each dialect."""
     every_cell_in_each_dialect: bool = False
     """Whether each dialect begins anew with all faults and steps."""
     passes: Callable[[str, str], bool] | None = None
@@ -130,9 +130,9 @@ ACCOUNT = Plan(
 # The agent rail
 
 _CHALLENGE_SECONDS = 18.0
-"""How long a 402 can be paid here: a wallet signs only while fifteen seconds are left."""
+"""The life of a 402 here: a wallet signs only while fifteen seconds are left."""
 _LONGER = 45.0
-"""The same where a process is stopped meanwhile: paying is then still possible, although it may not pay any more."""
+"""The same where a process is stopped meanwhile: the 402 can still be paid then, although the process may not pay."""
 
 _UNPAID_MARK = "402:"
 _HARMLESS = frozenset({"other_realm", "wrong_chain", "no_chain"})

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from zinc_mcp.server.stdio import Opener
 
 GRACE_SECONDS = 5
-"""How long open streams may stand in the way of stopping. An order on the wire is waited for in any case."""
+"""The longest time for which open streams may delay a stop. The stop always waits for an order on the wire."""
 
 MOST_ASKING = 16
 """Requests for `/readyz` that wait for one look at the journal."""

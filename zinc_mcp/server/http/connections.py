@@ -38,13 +38,13 @@ HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
 """From there until the last byte of its body."""
 KEEP_ALIVE_SECONDS = 5
-"""How long a connection may say nothing at all after an answer."""
+"""The longest silence of a connection after an answer."""
 UNREAD_SECONDS = 30.0
-"""How long a client may leave an answer unread."""
+"""The longest time for which a client may leave an answer unread."""
 MAX_LATE_BYTES = 32 * 1024 * 1024
-"""How much of a body may come after the answer to it: a client that sends first and reads later gets its answer."""
+"""The most of a body that may come after its answer: a client that sends first and reads later gets its answer."""
 MAX_LATE_CHUNKED_BYTES = 1024 * 1024
-"""The same of a body in chunks, which may be a byte long each and take long to be counted."""
+"""The same for a body in chunks. A chunk may be one byte long, so that counting the chunks takes long."""
 
 _CONNECTION = "zinc_mcp.connection"
 _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
@@ -69,7 +69,7 @@ class Connections(ServerState):
         self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
         self.most_waiting = most_waiting or self.most // WAITING_PART
         self.most_of_one = self.most // WAITING_PART
-        """How many connections one member may have requests on."""
+        """The most connections on which one member may have requests."""
         self._open: dict[Connection, None] = {}
         self._taken = 0
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}

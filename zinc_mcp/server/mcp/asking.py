@@ -4,7 +4,7 @@ A host may show a form, or offer to open the approval page by its address (MCP, 
 where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
 was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
 
-Only a yes sends anything. Whatever is neither a yes nor a no leads to the page or the terminal, as long as the question
+Only a yes sends anything. Any answer but a yes or a no leads to the page or the terminal, as long as the question
 stands.
 """
 

@@ -37,7 +37,7 @@ _PROGRESS_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
 """A call that answered at once would end the stream that its dialogue goes out on, and nobody would be asked."""
 _LOOK_SECONDS = 1.0
-"""How often an open dialogue looks whether its question was answered elsewhere."""
+"""The interval at which an open dialogue checks whether its question was answered elsewhere."""
 
 
 class Approve(BaseModel):

@@ -25,7 +25,7 @@ _NOTES = {
     "is_gift": "true or false",
     "wait_seconds": "whole seconds, at most 25",
 }
-"""What a hint adds about the field that it names."""
+"""By field: the note that a hint adds when it names that field."""
 
 _ALIASES: Mapping[str, Mapping[str, str]] = {
     "OrderCreate": {
@@ -107,7 +107,8 @@ _SPECIAL = {
 """By the squeezed name: hints for wishes that no field can express."""
 
 _PLACES: Mapping[type[BaseModel], str] = {OrderCreate: "", OrderProduct: "products[].", Address: "shipping_address."}
-"""Where a field may be that was given in the wrong place. Not those that spend outside the limits."""
+"""The models in which a misplaced field is looked for, with their paths. Models that spend outside the limits are left
+out."""
 
 _LEAST = frozenset("min minimum least".split())
 _ONLY = frozenset("include included includes only allow allowed preferred want wanted".split())

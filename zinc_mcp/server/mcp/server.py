@@ -88,7 +88,7 @@ def log_to_stderr() -> None:
     # These two show a message that could not be parsed, or a header as it came.
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
-    # This one logs the ids of sessions, and whoever has an id and a token can speak in that session.
+    # This one logs the ids of sessions. A program that has an id and a token can speak in that session.
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.ERROR)
 
 

@@ -47,7 +47,7 @@ MAX_FORM_BYTES = 8192
 MOST_VIEWS = 4
 """Requests of one visitor at once; a view may wait for the journal and for Zinc."""
 SOON_SECONDS = 3.0
-"""How long a decision waits for the order to be sent and answered before the page is shown again."""
+"""After a decision, the page waits at most this long for the order to be sent and answered. Then it is shown again."""
 
 Form = Mapping[str, str]
 
@@ -194,7 +194,7 @@ class _View:
         others = [each for each in waiting if each.id != entry.id]
         followed = None
         if question_of(entry) is None:
-            # How it ended says why.
+            # The ending of the order gives the reason.
             followed, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
             return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)

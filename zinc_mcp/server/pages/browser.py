@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from zinc_mcp.process import Process
 
 SHOW_SECONDS = 3.0
-"""How long a browser may take to be started; one that is still busy then is taken for open."""
+"""The longest time to start a browser; one that is still busy then is taken for open."""
 AGAIN_SECONDS = 60.0
 """A window that was opened and shows nothing after this is taken for lost."""
 OPEN_SECONDS = 120.0
@@ -39,7 +39,7 @@ OPEN_SECONDS = 120.0
 model that asks much opens a window every two minutes at most."""
 
 END_SECONDS = 5.0
-"""How long the page may take to end with its process; then it is cut off."""
+"""The longest time for the page to end with its process; then it is cut off."""
 
 Show = Callable[[Path], bool]
 """Opens a file in the person's browser; False when that did not work."""

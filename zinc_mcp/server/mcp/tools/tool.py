@@ -66,7 +66,7 @@ class Service:
 
     process: "Process"
     page: Page
-    """Where people decide when the host cannot ask them."""
+    """The page on which people decide when the host cannot ask them."""
     dialogues: Dialogues
     """The dialogues that are open in hosts."""
     host_asks: bool = False
