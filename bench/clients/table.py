@@ -43,7 +43,7 @@ not pass the mark on. Where a client cannot ask, or has no person, the answer sa
 
 ## Nested objects: inlined, not in `$defs`
 
-The same arguments were published in both forms. What each converter lost of {len(statements(ours))} statements:
+The same arguments were published in both forms. Each converter lost so many of {len(statements(ours))} statements:
 
 | converter | inlined | in `$defs`, with `$ref` |
 |---|---|---|
