@@ -67,13 +67,13 @@ class Problem:
 class ZincMcpError(Exception):
     """An error that we foresee.
 
-    `summary` says what happened, `next_step` what the model can do. We write both. A placing call and a look-up can end
-    with the same error, so a `summary` says "nothing was sent" only if no look-up can end with it; the tool result says
-    what the error means for a placing call. A terminal shows `owner_step` instead of `next_step`, or the advice of
-    `cli.screen` for the code.
+    `summary` says what happened. `next_step` says what the model can do. We write both. A placing call and a look-up
+    can end with the same error. So a `summary` says "nothing was sent" only if no look-up can end with that error, and
+    the tool result says what the error means for a placing call. A terminal shows `owner_step` instead of `next_step`,
+    or the advice of `cli.screen` for the code.
 
     `facts` holds codes and numbers. Foreign words stand only in `zinc_message`, cleaned and bounded.
-    `money_may_have_moved` is about this call.
+    `money_may_have_moved` is about this call only.
     """
 
     default_code: ClassVar[ErrorCode] = "internal_error"
@@ -129,7 +129,7 @@ class LimitExceededError(RefusedError):
     default_code: ClassVar[ErrorCode] = "limit_exceeded"
     default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
     period_seconds: float | None = 86_400.0
-    """The period of the limit; None for a limit without one."""
+    """The period of the limit; None for a limit without a period."""
 
 
 class JournalError(ZincMcpError):
@@ -163,7 +163,7 @@ class JournalError(ZincMcpError):
 
         Args:
             happened: the last known event as a clause, such as `The order was sent`.
-            key: the key to find the order with.
+            key: the key with which the order can be found.
             facts: further facts, such as the order's id.
         """
         if self.is_told:
@@ -179,7 +179,7 @@ class JournalError(ZincMcpError):
         return told
 
     def after_a_no(self, answered: str, key: str) -> "JournalError":
-        """Return this error with the consequence that nothing was bought, whatever the journal says."""
+        """Return this error with the consequence that nothing was bought, although the journal does not show it."""
         if self.is_told:
             return self
         told = JournalError(f"{answered}, but the journal could not write it down. {self.summary}", facts={"key": key})
@@ -230,7 +230,7 @@ class OrderRejectedError(ZincMcpError):
 
 
 class OrderAlreadyExistsError(OrderRejectedError):
-    """409 `already_exists`: the key was used before. An order exists; how it ended is not said."""
+    """409 `already_exists`: the key was used before. An order exists; the answer does not say how it ended."""
 
     default_code: ClassVar[ErrorCode] = "order_exists"
 

@@ -1,7 +1,7 @@
 """Print commands that work when a person pastes them into a terminal.
 
 The terminal may have another PATH, another folder, and none of the variables that the host set. So a printed command
-names the running program by its full path, and adds home, configuration and journal where a terminal would find others.
+names the running program by its full path, and adds home, configuration and journal if a terminal would find others.
 """
 
 import os
@@ -58,7 +58,7 @@ def started_with(argv: Sequence[str] | None = None) -> list[str]:
 def invocation(
     argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None, *, windows: bool = os.name == "nt"
 ) -> str:
-    """Return the beginning of each of our commands: the variables that hold, then the program, quoted for the shell.
+    """Return the beginning of each of our commands: first the variables, then the program, quoted for the shell.
 
     The shell is a POSIX shell, or PowerShell on Windows, where a plain path works in cmd as well. A journal's address
     that may hold a password is left out; `command` adds a remark about it.
@@ -94,8 +94,8 @@ def command_line(*words: str, given: Sequence[str] = (), environ: Mapping[str, s
 def install_command(extra: str) -> str:
     """Return the command that installs the libraries of one of our extras, in backticks.
 
-    It never names our own package: no index has it yet, and a stranger who takes the name there first would get to run
-    code with people's keys.
+    It never names our own package. No index has it yet, and a stranger who takes the name there first could run code
+    with people's keys.
     """
     from importlib.metadata import requires
     from importlib.util import find_spec
@@ -109,7 +109,7 @@ def install_command(extra: str) -> str:
 
 
 def setting_to_repeat(environ: Mapping[str, str] | None = None) -> str:
-    """Return a remark about the variable that a printed command leaves out for its password, or an empty text."""
+    """Return a remark about the variable that a printed command omits because of a password, or an empty text."""
     url = environment_value(os.environ if environ is None else environ, _JOURNAL)
     return f" (with {_JOURNAL} set as it is for the server)" if url and _may_hold_a_password(url) else ""
 
@@ -144,7 +144,7 @@ def _import_path(environ: Mapping[str, str]) -> str | None:
     given = [os.path.abspath(place) for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     if folder in (os.path.realpath(place) for place in given):
         return os.pathsep.join(given)
-    # `python -m` puts the folder it was started in first.
+    # `python -m` puts its starting folder first in the path.
     return folder if sys.path and os.path.realpath(sys.path[0] or os.curdir) == folder else None
 
 

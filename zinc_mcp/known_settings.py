@@ -1,4 +1,4 @@
-"""The table of all settings, and how a value of each kind is read. All that reads or shows settings looks here."""
+"""The table of all settings, and the readers of each kind of value. Everything that shows or reads settings uses it."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ _Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. Its default is that of the field of `Settings` or `Policy` that bears its name."""
+    """One setting. Its default is the default of the field of the same name in `Settings` or `Policy`."""
 
     variable: str
     kind: _Kind
@@ -30,11 +30,11 @@ class Setting:
     meaning: str
     """The meaning that the README or docs/wallets.md states."""
     part: Literal["place", "general", "wallet", "policy"] = "general"
-    """A place has no key in `zinc.toml`. What is wrong with the wallet alone stops nothing else. The policy is a table
+    """A place has no key in `zinc.toml`. A fault in the wallet's settings stops only the wallet. The policy is a table
     of its own, read anew for each decision."""
     choices: tuple[str, ...] = ()
     shown: tuple[str, str] = ("", "")
-    """What `doctor` says where it is on or given, and where it is not; it says nothing where that is empty."""
+    """The words of `doctor`: first if the setting is on or given, then if it is not. An empty text is not shown."""
     repeated: bool = False
     """Whether a printed command repeats it, because it decides which orders the command sees."""
 
@@ -45,25 +45,25 @@ class Setting:
 
     @property
     def is_secret(self) -> bool:
-        """Whether it may hold what nobody else should see. It can then be given in a file of its own as well."""
+        """Whether its value may be a secret. Such a value can also be given in a file of its own."""
         return self.kind in get_args(_SecretKind)
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Every variable that gives it: its own, and that which names a secret's file."""
+        """Every variable that can set it: its own, and for a secret also the variable that names the secret's file."""
         return (self.variable, f"{self.variable}_FILE") if self.is_secret else (self.variable,)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key that gives it in `zinc.toml`."""
+        """Every key of `zinc.toml` that can set it."""
         return (self.name, f"{self.name}_file") if self.is_secret else (self.name,)
 
     def value_of(self, given: object, place: str) -> object:
         """Return a given value with the type of this setting's kind.
 
         Raises:
-            SettingsError: it is no such value. The sentence names the place, never the value: a private key may have
-                been pasted into the wrong field.
+            SettingsError: the value is not of this kind. The sentence names the place, never the value: a private key
+                may have been pasted into the wrong field.
         """
         match self.kind:
             case "switch":
@@ -91,10 +91,10 @@ class Setting:
 
 
 def text_in(given: object, place: str) -> str:
-    """Return a text.
+    """Return a given value that is a text.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not a text.
     """
     if not isinstance(given, str):
         raise SettingsError(f"{place} must be text in quotes.")
@@ -126,7 +126,7 @@ def _cents_range(given: object, place: str) -> tuple[int, int]:
 
 
 def _listed(given: object, place: str, wanted: str) -> list[str]:
-    """Return the words of a list, or those that commas separate."""
+    """Return the words of a list, or of a text with commas between the words."""
     listed = given.split(",") if isinstance(given, str) else given
     if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
         raise SettingsError(f"{place} must be {wanted}.")
@@ -134,7 +134,7 @@ def _listed(given: object, place: str, wanted: str) -> list[str]:
 
 
 def _names(given: object, place: str, known: tuple[str, ...]) -> frozenset[str]:
-    """Return some of the known names, at least one."""
+    """Return the given names. There is at least one, and all of them are known."""
     chosen = frozenset(_listed(given, place, f"names, such as {known[-1]}")) - {""}
     if not chosen:
         raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")

@@ -34,7 +34,7 @@ MAX_PARTS = 30_000
 """Values in a JSON answer, counted by its commas and brackets; a parser reads so many in milliseconds."""
 
 _PIECE_BYTES = 32
-"""The least that a received piece counts against the bound: reading single bytes costs a thousand times the work."""
+"""Each received piece counts as at least so many bytes: reading single bytes costs a thousand times the work."""
 _PIECES_A_TURN = 64
 """Pieces that are read before other tasks run."""
 
@@ -47,7 +47,7 @@ _ALWAYS_SENT = {
 }
 _SECRET_HEADERS = ("Authorization", "Payment-Authorization")
 _LEAST_SECRET = 5
-"""Characters: shorter ones stand in answers by chance."""
+"""In characters. Shorter secrets are not removed, since such short texts stand in answers by chance."""
 _BRACKETS = b"[]{}"
 _SIGNS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
@@ -104,7 +104,7 @@ class Exchange:
         """Prepare; nothing is connected yet.
 
         Args:
-            origin: scheme, host and port, and a path if all requests have that in common.
+            origin: scheme, host and port, and the path that all requests have in common, if there is one.
             route: the proxy and the trusted certificates; by default those of the environment.
             transport: replaces the network in tests and in the built-in sandbox.
         """
@@ -127,13 +127,13 @@ class Exchange:
         on_headers: OnHeaders | None = None,
         leaving: Leaving | None = None,
     ) -> NetworkAnswer:
-        """Send one request with exactly this content and return the answer, whatever its status.
+        """Send one request with exactly this content and return the answer, of any status.
 
         Args:
             verb: the HTTP method.
             path: the part of the URL after the origin.
             headers: additional headers.
-            seconds: the most that the whole request may take, from connecting to the last byte.
+            seconds: the longest time for the whole request, from connecting to the last byte.
             content: the body.
             parameters: the parameters of the query.
             most_bytes: the bound of the answer's body.
@@ -188,7 +188,7 @@ class Exchange:
         """Return the connections, opened on first use.
 
         They are a bare transport. `httpx.AsyncClient` would add redirects, cookies, keys from the environment and
-        decompression, none of which may happen here, and a third of the time of a request.
+        decompression, and none of these may happen here. It would also add a third of the time of a request.
 
         Raises:
             NotSentError: they cannot be opened, for example without usable certificates.
@@ -214,7 +214,7 @@ def decoded(content: bytes, **options: Any) -> Any:
     opened = content.count(b"[") + content.count(b"{")
     if opened + content.count(b",") > MAX_PARTS:
         raise ValueError("too many parts")
-    # The interpreter has a bound of its own, but any library may raise that.
+    # The interpreter has a bound of its own, but any library may raise that bound.
     if opened > MAX_DEPTH and _depth(content) > MAX_DEPTH:
         raise ValueError("too deep")
     try:
@@ -226,7 +226,7 @@ def decoded(content: bytes, **options: Any) -> Any:
 def silence_transports() -> None:
     """Keep HTTP libraries from logging requests and answers, even if the rest is logged at `DEBUG`.
 
-    An address may hold a token or a node's key, and a header of an answer the key of an order.
+    An address may hold a token or a node's key. A header of an answer may hold the key of an order.
     """
     for name in ("httpx", "httpcore"):
         logger = logging.getLogger(name)
@@ -236,8 +236,8 @@ def silence_transports() -> None:
 def _skip_searches() -> None:
     """Make the import of `sniffio` fail at once where it is not installed.
 
-    httpcore imports it four times a request, and each search through the path costs a fiftieth of a tool call. The
-    value is the documented one for this (Python, "The import system", 5.3.1).
+    httpcore imports it four times in each request, and each search through the path costs a fiftieth of a tool call.
+    None is the documented value for this (Python, "The import system", 5.3.1).
     """
     if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
         sys.modules["sniffio"] = cast(ModuleType, None)
@@ -252,7 +252,7 @@ def _depth(content: bytes) -> int:
 
 @lru_cache(maxsize=64)
 def _url(address: str) -> httpx.URL:
-    """Return a parsed address. Parsing takes a third of making a request, and most requests go to a few addresses."""
+    """Return a parsed address. Parsing takes a third of the time to make a request, and a few addresses are usual."""
     import httpx
 
     return httpx.URL(address)
@@ -323,13 +323,13 @@ def _because(error: Exception) -> str:
 def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
     """Remove credentials from an answer that quotes them, because answers are shown to models as data."""
     secrets = {form for name in _SECRET_HEADERS for form in _forms(headers.get(name, ""))}
-    for secret in sorted(secrets, key=len, reverse=True):  # a whole before its parts
+    for secret in sorted(secrets, key=len, reverse=True):  # the whole before its parts
         content = content.replace(secret.encode(), b"[redacted]")
     return content
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Return what stands after the scheme of a header, and what can be read from it, as an answer may quote them."""
+    """Return the credential of a header and the secrets inside it, in each form in which an answer may quote them."""
     credential = value.strip().partition(" ")[2].strip()
     for secret in (credential, *_parts(credential)):
         if len(secret) >= _LEAST_SECRET:
@@ -340,7 +340,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _parts(credential: str) -> Iterator[str]:
-    """Return what base64 hides: the password (RFC 7617), or the proof in a payment's credential."""
+    """Return the secrets inside base64: the password (RFC 7617), or the proof in a payment's credential."""
     spelled = credential.rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
         text = base64.b64decode(spelled + "=" * (-len(spelled) % 4), validate=True).decode()
@@ -351,11 +351,11 @@ def _parts(credential: str) -> Iterator[str]:
         members = decoded(text.encode())
     except ValueError:
         user, _, password = text.partition(":")
-        yield password or user  # where there is no password, the user is the key
+        yield password or user  # without a password, the user name is the key
         return
     payload = cast("dict[str, object]", members).get("payload") if isinstance(members, dict) else None
     if isinstance(payload, dict):
-        # Its own name for the payment is no secret, and an answer needs it.
+        # The credential's name for the payment is no secret, and an answer needs it.
         yield from (
             each
             for name, each in cast("dict[str, object]", payload).items()

@@ -16,7 +16,7 @@ _ACCESS_LIST = "system.posix_acl_access"
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for their owner alone.
+    """Make a folder and the missing folders above it, for their owner alone.
 
     Raises:
         OSError: it cannot be made.
@@ -34,7 +34,7 @@ def make_folder(path: Path) -> None:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open one of our files, make it private to its owner, new or not, and return its descriptor.
+    """Open one of our files, new or old, make it private to its owner, and return its descriptor.
 
     Raises:
         OSError: it cannot be opened, or it is a link.
@@ -50,7 +50,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def writable_by_others(path: Path) -> Path | None:
-    """Return the file, or the folder above it, that others could write to in order to change this path; None if none.
+    """Return the first folder or file on this path that another user could write to; None if there is none.
 
     A folder with the sticky bit, such as `/tmp`, does not count: others cannot remove our entries from it (chmod(1)).
     An entry in it that belongs to somebody else does count.
@@ -98,7 +98,7 @@ def _steps(path: Path) -> Iterator[Path]:
             continue
         at = at / name
         yield at
-        if os.path.islink(at) and links < _MOST_LINKS:  # False too where nobody may look
+        if os.path.islink(at) and links < _MOST_LINKS:  # False too if this user may not look
             links += 1
             target = Path(os.readlink(at))
             at = Path(target.parts[0]) if target.is_absolute() else at.parent
@@ -137,7 +137,7 @@ def _is_foreign(uid: int) -> bool:
 
 @cache
 def _is_shared(gid: int) -> bool:
-    """Say whether a group may have other members than this user. Only a user's private group may not."""
+    """Say whether a group may have members besides this user. Only a user's private group has none."""
     if gid == 0:
         return False
     import grp

@@ -28,11 +28,11 @@ class Clocks:
     answer: float = 25.0
     """A placing tool answers within this time: hosts stop listening after 60 s, and progress does not extend that."""
     wire: float = 60.0
-    """The most one request that may spend money takes."""
+    """The longest time for one request that may spend money."""
     sign: float = 60.0
     """The longest time for a payment wallet to sign, if it asks nobody."""
     lease_margin: float = 15.0
-    """A sending lease is this much longer than a request; no other process takes the entry over before."""
+    """A sending lease is this much longer than a request. No other process takes over the entry before its end."""
     opening_lease: float = 30.0
     """The longest time to open an entry and decide about it; after that another process may clear it away."""
     form: float = 20.0
@@ -84,9 +84,9 @@ class Answer:
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
     refusal: RefusedError | None = None
-    """Why a new order would be refused just now, if an earlier order is the answer."""
+    """The refusal that a new order would get now, if an earlier order is the answer."""
     unasked: ZincMcpError | None = None
-    """Why Zinc could not be asked, so that the entry is as the journal last had it."""
+    """The error if Zinc could not be asked; the entry is then as the journal last had it."""
 
 
 class Wake:
@@ -123,7 +123,7 @@ class Process:
     owner: str
     """Names this process in leases."""
     holder: str
-    """Names this process for ever (`holder.this_process`)."""
+    """Names this process, also after its end (`clocks.this_process`)."""
     admission: Admission
     """The checks that are made again before anything is sent."""
     checkpoint: Checkpoint
@@ -132,7 +132,7 @@ class Process:
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
     """The entries that this process is sending, by id."""
     counted: set[int] = field(default_factory=set[int])
-    """Entries sent more than once for whose keys this process has counted Zinc's orders."""
+    """Entries that were sent more than once. For the key of each, this process has counted the orders at Zinc."""
     told: set[object] = field(default_factory=set[object])
     """Unreadable rows that were logged."""
     swept: dict[tuple[RailName, frozenset[State]], int] = field(
@@ -140,7 +140,7 @@ class Process:
     )
     """The id after which the next round of a sweep begins."""
     unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
-    """Ways to buy that are set up and cannot be used for new orders, with the reason."""
+    """Rails that are set up but cannot be used for new orders, with the reason."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
 
@@ -151,5 +151,5 @@ class Process:
 
     @property
     def can_buy(self) -> bool:
-        """Whether there is a way to buy that can be used."""
+        """Whether there is a rail that can be used."""
         return bool(self.rails.keys() - self.unusable.keys())

@@ -41,7 +41,7 @@ class Route:
         """Return the address of the proxy for a URL, or None. It may hold a password.
 
         Raises:
-            UnusableRouteError: the configured address is not one of a proxy.
+            UnusableRouteError: the configured address is not the address of a proxy.
         """
         from urllib.request import getproxies  # slow to load, and needed with the first request only
 

@@ -19,8 +19,8 @@ _THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 def printed(cents: int, currency: str = "USD") -> str:
     """Return an amount as a person reads it: `$1,234.50`, `-$3.00`, `CHF 12.00`.
 
-    `cents` are minor units of `currency` (ISO 4217). A text that is not a currency code is not printed: it may be
-    anybody's prose.
+    `cents` are minor units of `currency` (ISO 4217). A text that is not a currency code is not printed: it may be any
+    foreign text.
     """
     code = currency.upper() if len(currency) == 3 and currency.isascii() and currency.isalpha() else "XXX"
     sign = "-" if cents < 0 else ""
@@ -81,7 +81,7 @@ def selects_a_variation(character: str) -> bool:
 
 
 def blotted(text: str, private: Sequence[str]) -> str:
-    """Return a text without the private parts, in any case. No foreign text is used as a regular expression."""
+    """Return a text without the private parts, in upper or lower case. No foreign text becomes a regular expression."""
     for part in map(_folded, private):
         folded, start, kept = _folded(text), 0, list[str]()
         while (found := folded.find(part, start)) >= 0:
@@ -92,7 +92,7 @@ def blotted(text: str, private: Sequence[str]) -> str:
 
 
 def _folded(text: str) -> str:
-    """Return a text in lower case and of the same length, so that places in both texts agree."""
+    """Return a text in lower case and of the same length, so that positions in both texts agree."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower

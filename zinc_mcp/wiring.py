@@ -56,13 +56,13 @@ async def open_process(
 ) -> AsyncGenerator[Process]:
     """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
 
-    Leaving waits until nothing is on the wire any more, cancelled or not.
+    Leaving this context waits until nothing is on the wire any more, even if the task is cancelled.
 
     Args:
-        settings: what the owner configured.
-        transport: stands for the network in tests.
-        wallet_transport: stands for the network that a payment wallet talks to.
-        clocks: how long things may take; the product's own times by default.
+        settings: the owner's settings.
+        transport: replaces the network in tests.
+        wallet_transport: replaces the network that a payment wallet talks to.
+        clocks: the waiting times; by default the product's own.
         clock: seconds since the epoch.
         uptime: the machine's own clock, for leases; None if a test sets all clocks.
         checkpoint: called at each step where a crash matters.
@@ -158,7 +158,7 @@ def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable
 async def _sweep(process: Process) -> None:
     """Look up entries in doubt and send approved ones: when the journal is first used, and then regularly.
 
-    While a question is open, which may be answered in another process, this looks for its answer often.
+    While a question is open, this looks for its answer often, because another process may take the answer.
     """
     await process.journal.used.wait()
     clocks = process.clocks
@@ -217,8 +217,8 @@ def _why_unusable(error: Exception) -> ZincMcpError:
 def _keep_what_is_loaded() -> None:
     """Exclude the loaded modules from the garbage collector's later searches, once.
 
-    All large libraries are loaded by now. A large answer makes a full search likely, and that stops the event loop for
-    longer than reading the answer.
+    All large libraries are loaded by now. A large answer makes a full search likely, and such a search stops the event
+    loop for a longer time than reading the answer does.
     """
     gc.freeze()
 

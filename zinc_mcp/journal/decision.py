@@ -24,14 +24,14 @@ How = Literal["elicitation", "page", "terminal"]
 Place = Literal["page", "terminal"]
 PLACES: tuple[Place, ...] = ("page", "terminal")
 Noted = Mapping[str, str]
-"""Earlier orders that a question has named: entry id (as text, for JSON) to `waiting` or `sent`."""
+"""The earlier orders that a question has named: from the entry's id (as text, for JSON) to `waiting` or `sent`."""
 
 OWNER = "local"
 """The caller whose PIN is the owner's."""
 FORGET_SECONDS = 86_400.0
-"""So long a PIN stays after somebody has said that it is forgotten: its owner can see that and object."""
+"""A PIN stays valid for this time after somebody has said that it is forgotten. Its owner can see this and object."""
 FREE_TRIES = 3
-"""So many wrong PINs in a row cost no time."""
+"""The number of wrong PINs in a row that cost no time."""
 LONGEST_WAIT_SECONDS = 900.0
 
 _SEALED = re.compile(r"(\d{1,18})\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{64})")
@@ -45,7 +45,7 @@ class QuestionRef:
     id: str
     """Random, never seen by the model."""
     digest: str
-    """Over all that the question shows and all that would be sent; see `consent.question.digest_of`."""
+    """It covers all that the question shows and all that would be sent; see `consent.question.digest_of`."""
 
     def sealed(self) -> str:
         """Return the reference as one word, for a form's hidden field or a protocol's sealed state."""
@@ -53,21 +53,21 @@ class QuestionRef:
 
     @classmethod
     def unsealed(cls, text: str) -> Self | None:
-        """Read what `sealed` wrote; None when it is nothing of the kind."""
+        """Read a reference that `sealed` wrote; None if the text is no such reference."""
         found = _SEALED.fullmatch(text)
         return None if found is None else cls(int(found[1]), found[2], found[3])
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's answer to one question: how it came, and whose it was as far as that is known."""
+    """A person's answer to one question, with the way in which it came and, as far as known, the person."""
 
     about: QuestionRef
     yes: bool
     how: How
     who: str
     pin: str | None = field(default=None, repr=False)
-    """The PIN as it was typed, where one is set; a no needs none."""
+    """The PIN as it was typed, if one is set; a no needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +77,37 @@ class PinAsked:
     kept: str = field(repr=False)
     whose: str
     counted_under: str
-    """Wrong ones are counted under this name, over all orders."""
+    """Wrong PINs are counted under this name, over all orders."""
     ends: float | None
-    """When it ends, where somebody has said that it is forgotten."""
+    """The end of this PIN, if somebody has said that it is forgotten."""
     page_free_at: float | None
-    """When the next PIN is looked at on the page; None for at once."""
+    """The time from which the page checks the next PIN; None: at once."""
     terminal_free_at: float | None
 
     def free_at(self, place: Place) -> float | None:
-        """Return when the next PIN is looked at there; None for at once."""
+        """Return the time from which the next PIN is checked in a place; None: at once."""
         return self.page_free_at if place == "page" else self.terminal_free_at
 
 
 @dataclass(frozen=True, slots=True)
 class PinTry:
-    """A try at a PIN, written down before it is looked at."""
+    """A try at a PIN, written down before it is checked."""
 
     asked: PinAsked
     place: Place
     free_at: float | None
-    """When the next try is looked at; None for at once."""
+    """The time from which the next try is checked; None: at once."""
     looked_at: bool
-    """False where this try came too early, and so does not count."""
+    """Whether this try is checked. A try that came too early is not checked, and does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The policy of the process that takes a decision or sends, as it stands when it is called."""
+    """The policy of the process that takes a decision or sends an order. Each call reads the present policy."""
 
     admit: Callable[[Entry], Limits]
-    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises whatever the
-    policy does not allow any more, and `policy_invalid`."""
+    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises a refusal if
+    the policy does not allow the entry any more, and `policy_invalid`."""
     takes_dialogues: Callable[[], bool]
     """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
     window_seconds: float
@@ -121,7 +121,7 @@ class Taken:
     entry: Entry
     refusal: RefusedError | None = None
     unnoted: tuple[Entry, ...] = ()
-    """Orders like this one that have come, or have been sent, since the question was asked; nothing was taken then."""
+    """Similar orders that were opened or sent after the question was asked. If there are any, the yes was not taken."""
 
 
 def reference_of(entry: Entry) -> QuestionRef | None:
@@ -133,7 +133,7 @@ def reference_of(entry: Entry) -> QuestionRef | None:
 
 
 def closed() -> RefusedError:
-    """Return the refusal of an answer to a question that does not stand."""
+    """Return the refusal of an answer to a question that is closed."""
     return RefusedError(
         "This question is closed: it was answered, withdrawn or asked anew. The answer changed nothing.",
         "Call get_order to see how the order stands, or place it again to be asked again.",
@@ -142,7 +142,7 @@ def closed() -> RefusedError:
 
 
 def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
-    """Say whether the time to decide about an entry, or to send what was approved, is over by our clock or by Zinc's.
+    """Say whether the time to decide about an entry, or to send an approved one, is over by our clock or by Zinc's.
 
     An entry without a question has no such time.
     """
@@ -163,12 +163,12 @@ def approved_too_long_ago() -> RefusedError:
 
 
 def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
-    """Return under which name a pause of one caller on one rail is kept."""
+    """Return the name under which a pause of one caller on one rail is kept."""
     return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
 
 
 def refuse_when_paused(why: str | None) -> None:
-    """Raise the refusal of a paused journal; None is one that is not.
+    """Refuse if the journal is paused. `why` is the reason of the pause, or None if there is no pause.
 
     Raises:
         RefusedError: `paused`.
@@ -182,7 +182,7 @@ def refuse_when_paused(why: str | None) -> None:
 
 
 def wait_seconds(wrong: int) -> float:
-    """Return how long the next try has to wait after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    """Return the wait before the next try, after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
     return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
 
 
@@ -192,7 +192,7 @@ def how_far(entry: Entry) -> str:
 
 
 def noted(entries: list[Entry]) -> Noted:
-    """Return what a question notes about earlier orders that it names."""
+    """Return the notes of a question about the earlier orders that it names."""
     return {str(each.id): how_far(each) for each in entries}
 
 

@@ -1,6 +1,6 @@
 """One intention as the journal holds it, and the states it goes through.
 
-waiting → sending → accepted → placed / failed / cancelled        the usual road
+waiting → sending → accepted → placed / failed / cancelled        the usual way
 waiting → refused / declined                                      nothing was sent
 sending → rejected                                                Zinc said no to the first attempt
 sending → unknown → accepted ...                                  sent and unanswered, then found again
@@ -49,19 +49,20 @@ DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
 """Signed or sent, and not yet known to have landed."""
 
 FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
-"""Such an entry stands in the way of its twin for ever: money may have moved, and no order is known for it."""
+"""An entry in one of these states blocks its twin for ever: money may have moved, and no order is known for it."""
 
 NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
-"""Ended before anything left: nobody but us has seen its key."""
+"""Ended before anything left this process, so only we have seen its key."""
 
 WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
-"""Ended without an order, as far as we knew: the owner may have been wrong, or a backup may have been put back."""
+"""Ended without an order, as far as we knew. An order may exist all the same: the owner may have been wrong, or a
+backup may have been put back."""
 
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
-"""Zinc has it."""
+"""Zinc has the order."""
 
 OPEN: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
 """A process or a person still has to move it on."""
@@ -78,7 +79,7 @@ class Entry:
     mode: Mode
     origin: str
     account: str
-    """Fingerprint of the API key, so that an entry is only ever sent again with the key it was first sent with."""
+    """Fingerprint of the API key. An entry is sent again only with the API key of its first sending."""
     rail: RailName
     kind: Kind
     twin: str
@@ -91,7 +92,8 @@ class Entry:
     version: int
     lease_owner: str | None
     lease_until: float | None
-    """When the lease ends, by the wall clock of the process that took it. The next three say it by a steady clock."""
+    """The end of the lease, by the wall clock of the process that took it. The next three fields say the same by a
+    steady clock."""
     lease_boot: str | None
     lease_taken: float | None
     lease_seconds: float | None
@@ -110,10 +112,10 @@ class Entry:
     first_sent_at: float | None
     opened_at: float
     counted_at: float
-    """When the money counts for rolling limits: when it was opened, later when it was sent."""
+    """The time by which rolling limits count the money: first that of the opening, later that of the sending."""
     updated_at: float
     zinc_at: float | None
-    """When the order was created by Zinc's own clock, where Zinc has said so."""
+    """The time at which the order was created, by Zinc's own clock; None until Zinc has told it."""
     counts_cents: int
     """The cents that this entry takes from the limits now."""
     authorised_cents: int | None
@@ -143,7 +145,7 @@ class Draft:
     twin: str
     body_digest: str
     given_key: str | None
-    """The key to use on the wire when the caller gave one; else it is derived."""
+    """The key to use on the wire, if the caller gave one; None: it is derived."""
     to_bytes: Callable[[str], bytes] = field(repr=False)
     """Makes the exact body for a key: the key is known only inside the transaction."""
     ceiling_cents: int
@@ -166,7 +168,7 @@ class Wanted:
     caller: str
     twin: str
     given_key: str | None
-    """The key as it would go on the wire, when the caller gave one."""
+    """The key as it would go on the wire, if the caller gave one."""
     body_digest: str
 
 
@@ -209,7 +211,7 @@ class Resembling:
 
 
 class UnreadableEntryError(JournalError):
-    """The journal's row of one entry holds what no version of this program writes. Other entries go on without it."""
+    """The row of one entry holds a value that no version of this program writes. Other entries are not affected."""
 
     def __init__(self, entry_id: int, column: str) -> None:
         super().__init__(
@@ -237,7 +239,7 @@ class RailIdentity(Protocol):
 
     @property
     def origin(self) -> str:
-        """Zinc's origin: what was sent to one is never sent to another."""
+        """Zinc's origin. An order that was sent to one origin is never sent to another."""
         ...
 
     @property
@@ -247,7 +249,7 @@ class RailIdentity(Protocol):
 
     @property
     def former_account(self) -> str:
-        """The name of the same payer before version 5 of the schema: such entries are looked up, and not decided."""
+        """The name of the same payer before version 5 of the schema. Entries with it are looked up, and not decided."""
         ...
 
 
@@ -255,7 +257,7 @@ _MOST_TOLD = 1000
 
 
 def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why: str) -> None:
-    """Log once that a row cannot be read, and never what it holds; `told` holds the rows that were logged before."""
+    """Log once that a row cannot be read, and never its content; `told` holds the rows that were logged before."""
     if (table, row) not in told and len(told) < _MOST_TOLD:
         told.add((table, row))
         named = ", ".join(str(part)[:40] for part in row)

@@ -1,10 +1,11 @@
-"""The money of an entry: its payment by wallet, what it takes from the limits, and what is told of it.
+"""The money of an entry: its payment by wallet, its part of the limits, and the amounts that people are told.
 
-Only this module decides what an entry takes. It goes by facts, and by how each fact is known. On the account rail Zinc
-debits a balance that it holds, so Zinc's own read of our order proves what was charged, or that nothing was. A wallet's
-credential lets the money go before anything is bought: what it authorised counts until it is too old for the limits, or
-until a proof shows that it came back. A proof is a credit that was observed, the chain (the payment was never taken),
-or the owner's word in a terminal. A price that contradicts itself settles nothing. Amounts are US cents.
+Only this module decides the part of the limits that an entry takes. It goes by facts, and by the source of each fact.
+On the account rail Zinc debits a balance that it holds. So Zinc's own record of our order proves the charge, or proves
+that there was none. On the agent rail the wallet's credential gives the money away before anything is bought. The
+authorised amount counts until it is too old for the limits, or until a proof shows that it came back. A proof is a
+credit that was observed, the chain (the payment was never taken), or the owner's word in a terminal. A price that
+contradicts itself settles nothing. Amounts are US cents.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from zinc_mcp.zinc.responses import Order
 Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
 
 OWNERS_WORD = "refunded_by_owner_cents"
-"""In an entry's facts: how much the owner says has come back in all. A purge keeps it."""
+"""The name of one of an entry's facts: the cents that have come back in all, by the owner's word. A purge keeps it."""
 
 NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
 _ENDED: frozenset[State] = frozenset(get_args(State)) - OPEN
@@ -33,9 +34,9 @@ _SENTENCES: Mapping[Doubt, str] = {
 }
 
 RESEND_MARGIN_SECONDS = 5.0
-"""For so long before a credential ends it is not sent again."""
+"""A credential is not sent again in so many seconds before its end."""
 SETTLED_MARGIN_SECONDS = 5.0
-"""For so long after a credential ends, by our own clock, no proof counts that it was never taken."""
+"""A proof that a credential was never taken counts only from so many seconds after its end, by our own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,17 @@ class Payment:
 
     entry_id: int
     asked_at: float
-    """When the wallet was asked: it is asked once per entry."""
+    """The time at which the wallet was asked. It is asked once per entry."""
     credential: SecretStr | None = None
     settle_by: float | None = None
-    """After this the credential can no longer settle, and may not be sent again."""
+    """The credential's end: after it the credential can no longer settle, and may not be sent again."""
     recovery: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Facts with which the wallet can look up the fate of the payment; no secret."""
     order_key: SecretStr | None = None
     """The API key that came with the order and reads it."""
 
     def with_headers(self, order_key: SecretStr | None, receipt: str | None, *, accepted: bool) -> Self:
-        """Return it with what an answer's headers held; a key that came with an accepted order is never replaced."""
+        """Return the payment with an answer's headers; a key that came with an accepted order is never replaced."""
         recovery: dict[str, Any] = {**self.recovery, **({"receipt": receipt} if receipt else {})}
         if order_key is None or (self.is_key_proof and not accepted):
             return replace(self, recovery=recovery)
@@ -67,7 +68,7 @@ class Payment:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Ids under which a 409 said that the order is to be found."""
+        """The ids of the order that a 409 named."""
         return tuple(str(order_id) for order_id in self.recovery.get("named") or ())
 
     @property
@@ -119,7 +120,7 @@ class Told:
 
 
 def settled(entry: Entry, state: State, order: Order) -> Settlement:
-    """Return the money of an entry that is now in `state`, since Zinc shows our order like this."""
+    """Return the money of an entry that is now in `state`, by the order as Zinc shows it."""
     refunded, let_go = _refunded(entry, order), entry.authorised_cents
     if order.ending_is_unclear:
         held = max(entry.reserved_cents, let_go or 0)
@@ -142,7 +143,7 @@ def settled(entry: Entry, state: State, order: Order) -> Settlement:
     most = spent if spent is not None else let_go if let_go is not None else entry.reserved_cents
     if order.credits_are_unclear or order.credited_cents > most:
         refunded, doubt = entry.refunded_cents, "price_unclear"
-        spent = None  # more came back than was paid, or an amount that cannot be: neither is believed
+        spent = None  # more came back than was paid, or an amount is impossible: such figures are not believed
     held = entry.reserved_cents if let_go is None else max(let_go, spent or 0)
     counts = held if let_go is not None or spent is None else spent
     back = 0 if spent is None and let_go is None else refunded or 0
@@ -155,7 +156,7 @@ def nothing_taken(entry: Entry) -> Mapping[str, int | None]:
 
 
 def without_order(entry: Entry, *, wallet_was_asked: bool) -> Mapping[str, int | None]:
-    """Return the columns of an entry that the owner says bought nothing. That is no proof that money came back."""
+    """Return the columns of an entry that, by the owner's word, bought nothing. It proves no return of money."""
     authorised = entry.authorised_cents
     if authorised is None and wallet_was_asked:
         authorised = entry.reserved_cents
@@ -165,20 +166,20 @@ def without_order(entry: Entry, *, wallet_was_asked: bool) -> Mapping[str, int |
 
 
 def was_paid_up_front(entry: Entry) -> bool:
-    """Say whether a wallet paid for an order that is over, so that the owner can say what has come back of it."""
+    """Say whether a wallet paid for an order that is over. Then the owner can say how much has come back."""
     return entry.authorised_cents is not None and entry.state in _ENDED
 
 
 def is_unproved(entry: Entry) -> bool:
-    """Say whether money that was paid up front for nothing still counts, since it is not proved to have come back."""
+    """Say whether money that was paid up front and bought nothing still counts, because its return is not proved."""
     return was_paid_up_front(entry) and entry.state != "placed" and entry.counts_cents > 0
 
 
 def refunded_by_owner(entry: Entry, cents: int) -> Mapping[str, Any]:
-    """Return what changes when the owner says that `cents` in all have come back of what was paid up front.
+    """Return the columns that change when the owner says that `cents` in all have come back of a payment up front.
 
     Raises:
-        RefusedError: nothing was paid up front, it is not over, or more is said to have come back than was paid.
+        RefusedError: nothing was paid up front, the order is not over, or `cents` are more than the payment.
     """
     authorised = entry.authorised_cents
     if authorised is None:
@@ -198,7 +199,7 @@ def refunded_by_owner(entry: Entry, cents: int) -> Mapping[str, Any]:
 
 
 def told_of(entry: Entry) -> Told:
-    """Return what is told about an entry's money, as the journal has it."""
+    """Return the facts about an entry's money that people are told, as the journal has them."""
     let_go, spent, refunded = entry.authorised_cents, entry.spent_cents, entry.refunded_cents
     held, doubt = entry.reserved_cents, doubt_of(entry)
     if let_go is None or _was_never_taken(entry):
@@ -213,13 +214,13 @@ def told_of(entry: Entry) -> Told:
 
 
 def doubt_of(entry: Entry) -> Doubt | None:
-    """Return what is doubtful about the money of an entry."""
+    """Return the doubt about the money of an entry."""
     code = (entry.problem or {}).get("code")
     return code if code in _SENTENCES else None
 
 
 def problem_of(doubt: Doubt | None) -> Mapping[str, Any] | None:
-    """Return what an entry keeps about a doubt."""
+    """Return the problem that an entry keeps for a doubt."""
     return None if doubt is None else {"code": doubt, "summary": _SENTENCES[doubt]}
 
 
@@ -229,7 +230,7 @@ def _unbought(authorised: int, refunded: int | None) -> Settlement:
 
 
 def _refunded(entry: Entry, order: Order) -> int | None:
-    """Return what is proved to have come back: what Zinc shows, or the owner's word where that is more."""
+    """Return the cents that are proved to have come back: Zinc's credits, or the owner's word if that is more."""
     word = entry.facts.get(OWNERS_WORD)
     credited = order.credited_cents
     return max(word, credited) if isinstance(word, int) else credited or None

@@ -47,7 +47,7 @@ UNSENT_PROBLEM: Mapping[str, Any] = {
 
 
 def placed_before(identifiers: Sequence[str]) -> Mapping[str, Any]:
-    """Return the problem of an entry whose order was there already, as Zinc said before anything was paid for it."""
+    """Return the problem of an entry whose order exists already. Zinc said so before anything was paid for it."""
     summary = "Zinc says that an order with this key was placed before. Nothing was paid for it this time."
     return {"code": PLACED_BEFORE, "summary": summary, "facts": {"named": list(identifiers)}}
 
@@ -63,7 +63,7 @@ def is_unsent(entry: Entry) -> bool:
 
 
 def is_answered_wrongly(entry: Entry) -> bool:
-    """Say whether Zinc answered an entry in doubt with another order: then the same bytes do not go again."""
+    """Say whether Zinc answered an entry in doubt with another order. Then the same bytes are not sent again."""
     return (entry.problem or {}).get("code") == same_order.ANOTHER_ORDER
 
 
@@ -78,17 +78,17 @@ def why_in_doubt(entry: Entry) -> Why | None:
 
 
 def about_to_send(process: Process, seconds: float) -> dict[str, Any]:
-    """Return what changes in an entry that this process is going to send within so many seconds."""
+    """Return the columns that change in an entry that this process is going to send within so many seconds."""
     return {**process.leases.lease(process.owner, seconds), "sender": process.holder}
 
 
 async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
-    """Check, just before something leaves, that the entry is still in our hands for that long.
+    """Check, just before something leaves, that this process holds the entry for so many seconds more.
 
-    If its lease is over or nearly, it is claimed again, which only succeeds on the entry as we left it.
+    If the lease ends earlier, the entry is claimed again. That succeeds only if no other process has moved the entry.
 
     Raises:
-        StaleEntryError: somebody else has moved it.
+        StaleEntryError: another process has moved it.
         RefusedError: `paused`.
     """
     if process.leases.left(attempt.entry) < seconds:
@@ -99,10 +99,10 @@ async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
 
 
 def leaving(process: Process, attempt: Attempt) -> None:
-    """Check the lease once more at the first byte itself.
+    """Check the lease once more, right before the first byte leaves.
 
     Raises:
-        LeaseOverError: the entry is not in our hands any more; not a byte has left.
+        LeaseOverError: this process does not hold the entry any more; not a byte has left.
     """
     if process.leases.left(attempt.entry) <= 0.0:
         raise LeaseOverError
@@ -114,10 +114,11 @@ def leaving(process: Process, attempt: Attempt) -> None:
 
 
 async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
-    """Return the order that a placing request was answered with, if it is the one that was sent.
+    """Return the order in the answer to a placing request, if it is the order that was sent.
 
     Raises:
-        OrderOutcomeUnknownError: it is not, or its id is another entry's. So the outcome of our order is not known.
+        OrderOutcomeUnknownError: it is another order, or its id belongs to another entry. So the outcome of our order
+            is not known.
     """
     order = same_order.as_answer(order, entry)
     try:
@@ -132,26 +133,26 @@ async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
 
 
 def news(entry: Entry, order: Order) -> dict[str, Any]:
-    """Return what an order's state changes in its entry (with `state`), or nothing when all of it is known."""
+    """Return the columns of an entry that its order changes (with `state`), or nothing if all of it is known."""
     state: State = order.stage
     if order.ending_is_unclear:
-        state = "placed" if "placed" in (state, entry.state) else "accepted"  # it stands until that is clear
+        state = "placed" if "placed" in (state, entry.state) else "accepted"  # the order stands until that is clear
     elif state == "accepted" and entry.state in ("placed", "failed", "cancelled"):
-        state = entry.state  # a lagging read does not undo an ending
+        state = entry.state  # an outdated answer does not undo an ending
     found: dict[str, Any] = {"order_id": order.id, "status": order.status, "seen": order.digest}
     money = settled(entry, state, order)
     found |= money.columns
     problem = problem_of(money.doubt)
     was_doubtful = doubt_of(entry) is not None or (entry.state in FOREVER and not is_answered_wrongly(entry))
     if problem is not None or was_doubtful or entry.state in WITHOUT_ORDER:
-        found["problem"] = problem  # what was doubtful before is known now; a wrong answer stays told
+        found["problem"] = problem  # an earlier doubt is over now; a wrong answer stays in the entry
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
 
 
 def landed(process: Process, entry: Entry, order: Order) -> dict[str, Any]:
-    """Return what changes in an entry when its order is first seen: when it came to be, by Zinc's own clock."""
+    """Return the columns that change when an entry's order is first seen: its creation, by Zinc's own clock."""
     if entry.order_id is not None:
         return {}
     at = order.created_at.timestamp() if order.created_at is not None else process.times.zinc()
@@ -197,9 +198,9 @@ async def accept(process: Process, attempt: Attempt, rail: Rail, order: Order, w
     """Write down that Zinc has the order, and settle the money by what Zinc shows."""
     changes = {**news(attempt.entry, order), **landed(process, attempt.entry, order)}
     await stop_if_above_ceiling(process, attempt.entry, changes)
-    state = changes.pop("state", attempt.entry.state)  # no change: somebody else has written all of it down
+    state = changes.pop("state", attempt.entry.state)  # no change: another process has written all of it down
     await settle(process, attempt, state, what, order, **changes, **more)
-    attempt.order = order  # not before: what is told by its id must be found by it, in every process
+    attempt.order = order  # not before: an order that is told by its id must be found by that id, in every process
     process.checkpoint("accepted")
     if attempt.entry.attempts > 1:
         await stop_if_keys_are_ignored(process, attempt.entry, rail)
@@ -215,22 +216,22 @@ async def end(
     unsent: bool = False,
     code: str | None = None,
 ) -> None:
-    """Write down that nothing was bought, give the money back, and have `error` told to the waiting calls.
+    """Write down that nothing was bought, give the money back, and pass `error` to the waiting calls.
 
     `unsent`: not a byte of it has left this process; see `settle`. `code` is the problem's code, if not the error's.
     """
     problem = {"code": code or error.code, "summary": error.summary, "facts": error.facts}
     nothing: Mapping[str, Any] = nothing_taken(attempt.entry)
     await settle(process, attempt, state, what, unsent=unsent, **nothing, problem=problem, **FREE)
-    if attempt.entry.state == state:  # else it was taken over, and its outcome is not ours to tell
+    if attempt.entry.state == state:  # else another process took the entry over, and tells its outcome
         attempt.error = error
     process.checkpoint("ended")
 
 
 async def never_left(process: Process, attempt: Attempt, current: Entry) -> None:
-    """End an entry that somebody took over while we stood still, and that we know was never sent.
+    """End an entry that another process took over while this one stood still, and that was surely never sent.
 
-    Only while nobody else has it: a process that sends it again knows more than we do.
+    It ends only if no other process holds it: a process that sends the entry again knows more than this one.
     """
     attempt.entry = current
     if current.state != "unknown" or current.attempts > 1 or process.leases.is_held(current):
@@ -242,7 +243,7 @@ async def never_left(process: Process, attempt: Attempt, current: Entry) -> None
 
 
 async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> None:
-    """Write down that the order may or may not have landed; the entry stays in our hands while we look."""
+    """Write down that Zinc may or may not have the order. This process holds the entry while it looks the order up."""
     lease = process.leases.lease(process.owner, process.clocks.looking_lease)
     await settle(process, attempt, "unknown", what, **lease, **more)
     process.checkpoint("unknown")
@@ -265,20 +266,20 @@ async def settle(
     unsent: bool = False,
     **changes: Any,
 ) -> None:
-    """Write down what was learnt, even if somebody took the entry over meanwhile; try several times.
+    """Write down the outcome, even if another process took the entry over meanwhile; try several times.
 
     Args:
         process: what this process shares.
         attempt: the entry that is being sent.
         state: its new state.
         what: for the event.
-        order: the order that it came to, for a look-up before this is written down.
-        unsent: this process has sent nothing of it, and no other has tried. That ends a doubt of a process which only
-            saw that the time was over.
+        order: the order at Zinc, for look-ups until the outcome is written down.
+        unsent: this process has sent nothing of the entry, and no other process has tried. This ends the doubt of a
+            process that only saw that the time to send was over.
         **changes: columns that change.
 
     Raises:
-        JournalError: it could not be written down yet; it is kept, and written as soon as that works.
+        JournalError: the outcome could not be written down yet. It is kept, and written as soon as that works.
     """
     entry, changes = attempt.entry, {"sender": None, **changes}
     for pause in (0.05, 0.2, 1.0, None):
@@ -301,7 +302,7 @@ async def _moved_on(
     changes, sender = dict(changes), entry.sender
     while True:
         if state not in LANDED and entry.lease_owner != process.owner and process.leases.is_held(entry):
-            return entry  # taken over, and perhaps on the wire just now: only a found order is news to its new owner
+            return entry  # its new holder may be sending it just now: only a found order is news to that process
         try:
             return await process.journal.move(entry, state, what, **changes)
         except StaleEntryError as stale:
@@ -313,9 +314,9 @@ async def _moved_on(
             if landed_after_all:
                 changes.setdefault("problem", None)
             if entry.sender != sender:
-                changes.pop("sender", None)  # another process sends it, and may still be at it
+                changes.pop("sender", None)  # another process may still be sending it
             if state in ("rejected", "refused") and not (unsent and entry.attempts <= 1):
-                return entry  # taken over: the other one's doubt stands, our answer was for an attempt before it
+                return entry  # its new holder's doubt stands, since our answer is about an earlier attempt
 
 
 def _untold(error: JournalError, entry: Entry) -> JournalError:

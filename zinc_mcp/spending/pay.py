@@ -1,7 +1,7 @@
-"""Paying by wallet: the wallet is asked once, and makes one credential for ever.
+"""Paying by wallet: the wallet is asked once for each entry, and makes one credential, never a second.
 
-After a credential has left this process, only the same credential, body and URL may be sent again, while it can settle.
-A second 402 is never paid. A 402 or any other no after the credential proves nothing by itself.
+After a credential has left this process, only the same credential, body and URL may be sent again, and only while the
+credential can settle. A second 402 is never paid. A 402 or another no after the credential proves nothing by itself.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ async def mark(process: Process, entry: Entry, rail: "AgentRail", **changes: Any
 
 
 async def may_repeat(process: Process, entry: Entry) -> bool:
-    """Say whether the credential may still go again."""
+    """Say whether the credential may still be sent again."""
     payment = await process.unwritten.payment(entry.id)
     return payment is not None and payment.may_go_again(process.times.latest())
 
@@ -101,7 +101,7 @@ async def pay(process: Process, attempt: Attempt, rail: "AgentRail") -> bool:
 
 
 async def prove(process: Process, attempt: Attempt, rail: "AgentRail") -> None:
-    """Find out what became of a payment without an order, and settle the entry if that is proved."""
+    """Look for a proof about a payment without an order, and settle the entry if there is one."""
     entry = attempt.entry
     ending, order = await proven(process, rail, entry)
     if order is not None:
@@ -161,9 +161,9 @@ async def _ask_the_price(process: Process, attempt: Attempt, rail: "AgentRail") 
 
 
 async def _keep_what_was_given(process: Process, attempt: Attempt, rail: "AgentRail", reason: str) -> bool:
-    """Keep in doubt an order whose own key came although the answer was lost; say whether one came.
+    """Say whether the order's own key came although the answer was lost. If it came, keep the entry in doubt.
 
-    Zinc gave the order without a payment, or it existed before.
+    Either Zinc gave the order without a payment, or the order existed before.
     """
     if attempt.payment is None or attempt.payment.order_key is None:
         return False
@@ -195,8 +195,8 @@ async def _leave_in_doubt(
 async def _sign(process: Process, attempt: Attempt, rail: "AgentRail", quote: Quote) -> Signed | None:
     """Have the wallet make its one credential; if it makes none, write that down and return None.
 
-    The asking is durable first, on the entry as this process left it. So neither another process, nor this one after it
-    stood still, asks a second time: it finds the entry moved.
+    Before the wallet is asked, a commit marks the entry as asking. The commit succeeds only if nobody has moved the
+    entry. So no process asks a second time, not even this one after it stood still: it finds the entry moved.
     """
     entry = attempt.entry
     payment = Payment(entry.id, process.times.clock(), recovery=quote.recovery)
@@ -215,7 +215,7 @@ async def _sign(process: Process, attempt: Attempt, rail: "AgentRail", quote: Qu
         await never_left(process, attempt, stale.current)
     except WalletSilentError as silent:
         await _keep_recovery(process, attempt, silent.recovery)
-        # A credential may exist that is good for this amount, and it cannot be taken back here.
+        # There may be a credential for this amount, and it cannot be taken back here.
         authorised = {} if rail.signs_only else {"authorised_cents": quote.amount_cents}
         what = "the wallet gave no clear answer"
         await doubt(process, attempt, what, problem=UNSENT_PROBLEM, **authorised)
@@ -295,7 +295,7 @@ def keep_headers(process: Process, attempt: Attempt, writing: TaskGroup | None =
 
 
 async def keep_identifiers(process: Process, attempt: Attempt, order_ids: Sequence[str]) -> None:
-    """Keep the order's ids that a 409 named."""
+    """Keep the ids of the order that a 409 named."""
     found = [order_id for order_id in order_ids if order_id != attempt.entry.key]
     if found and attempt.payment is not None:
         await _keep_recovery(process, attempt, {"named": found})
@@ -331,7 +331,7 @@ async def find(process: Process, entry: Entry, rail: "AgentRail") -> Order | Non
 
 
 async def let_go(process: Process, attempt: Attempt, rail: "AgentRail", current: Entry) -> None:
-    """Take back a credential that never left us, because another process moved the entry while we stood still."""
+    """Take back a credential that never left, because another process moved the entry while this one stood still."""
     ending: Ending = "open"
     if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it
         ending = await take_back(process, attempt, rail)

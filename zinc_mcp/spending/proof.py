@@ -1,4 +1,4 @@
-"""The proofs about a payment by wallet: first by the order's own key, then by the wallet. Nothing is sent or changed.
+"""The proofs about a payment by wallet: first by the order's own key, then by the wallet. This module only reads.
 
 An order's own key that came with a 201 proves that the order exists, even if the order is not found. A key that came
 with a 409 proves it only after that key has read the order. After money has moved, the order is not given up while the
@@ -50,12 +50,12 @@ async def find_paid(process: Process, rail: "AgentRail", entry: Entry) -> Order 
     except OrderRejectedError:
         if payment.is_key_proof:
             raise
-        return None  # a key that came with a 409 and that Zinc does not know is no key
+        return None  # the key came with a 409, and Zinc does not know it: it proves nothing
     return next((order for order in listed if must_be(order, wish)), None)
 
 
 async def proven(process: Process, rail: "AgentRail", entry: Entry) -> tuple[Ending, Order | None]:
-    """Say what can be proved about an entry's payment, and return its order if that is found. Only looks."""
+    """Return the proof about an entry's payment, and its order if that is found. This only reads."""
     now = process.times.clock()
     try:
         order = await find_paid(process, rail, entry)
@@ -63,13 +63,13 @@ async def proven(process: Process, rail: "AgentRail", entry: Entry) -> tuple[End
             return "settled", order
         payment = await process.unwritten.payment(entry.id)
         if is_placed_before(entry):
-            return "open", None  # the order is there: that nothing was paid for it this time proves nothing
+            return "open", None  # the order exists, so a missing payment proves nothing
         if payment is None:
             return "unpaid", None  # the wallet was never asked
         if payment.is_key_proof:
             return "open", None
         if payment.settle_by is None and rail.signs_only:
-            return "unpaid", None  # a credential is on disk before it leaves us, and this one never was
+            return "unpaid", None  # a credential is on disk before it leaves, and no credential of this entry was
         ending = await rail.fate(payment.recovery, payment.credential)
         too_early = (ending == "settled" and payment.may_go_again(now)) or (
             ending == "unpaid" and payment.may_settle(now)
@@ -100,7 +100,7 @@ def with_reference(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
 
 
 def paid_no_order(entry: Entry, payment: Payment | None) -> Mapping[str, Any]:
-    """Return what changes in an entry whose money moved without a known order: facts for a request to Zinc."""
+    """Return the columns that change in an entry whose money moved without a known order, with facts to ask Zinc."""
     recovery = _recovery(payment)
     reference = recovery.get("receipt") or recovery.get("reference")
     facts = _with_payment(entry, reference=reference, challenge_id=recovery.get("challenge_id"))

@@ -1,8 +1,8 @@
 """Whether an order that Zinc shows is ours. Any other order changes nothing.
 
-Our own metadata settles it, if Zinc shows it: a key belongs to one order, and the twin digest covers ship-to and lines.
-Without metadata, all that is shown must agree: the price ceiling, the products and the place. A concession that Zinc
-reports is no difference (SDK 2026.9.18, "fulfillment").
+If Zinc shows our own metadata, the metadata decides: a key belongs to one order, and the twin digest covers ship-to and
+lines. Without metadata, everything that Zinc shows must agree: the price ceiling, the products and the place. A
+concession that Zinc reports is no difference (SDK 2026.9.18, "fulfillment").
 """
 
 import hashlib
@@ -40,9 +40,9 @@ class Wanted:
     """The parts of our order that an answer is compared with."""
 
     key: str | None
-    """None for any key: an order of another journal is looked for."""
+    """None for any key: then an order of another journal is looked for."""
     twin: str | None
-    """As it was sent, by the rules of that day; None after a purge, when the key is enough."""
+    """The twin digest as it was sent, by the rules of that time. None after a purge: then the key is enough."""
     ceiling_cents: int | None
     content: bytes | None
     """The bytes that were sent; None after a purge."""
@@ -79,14 +79,14 @@ def _is_order(parts: Mapping[str, object]) -> bool:
 
 
 def wanted(of: Entry | Draft) -> Wanted:
-    """Return what an answer about this entry must agree with; for a draft, at any price."""
+    """Return the parts that an answer about this entry must agree with. For a draft, any price agrees."""
     if isinstance(of, Draft):
         return Wanted(None, of.twin, None, of.to_bytes(""))
     return Wanted(of.key, _sent_twin(of), of.ceiling_cents, of.body)
 
 
 def _sent_twin(entry: Entry) -> str | None:
-    """Return the twin digest that Zinc was told. The entry's own may be of newer rules (`schema`, version 6)."""
+    """Return the twin digest that Zinc was told. The entry's own may follow newer rules (`schema`, version 6)."""
     if entry.body is None:
         return None
     metadata: object = _read(entry.body).get("metadata")
@@ -100,7 +100,7 @@ def is_named(order: Order, order_id: str) -> bool:
 
 
 def may_be(order: Order, wish: Wanted) -> bool:
-    """Say whether nothing in an order contradicts that it is ours: enough for an answer to our request."""
+    """Say whether an order may be ours: nothing in it contradicts that. An answer to our request needs no more."""
     if wish.ceiling_cents is not None and order.max_price is not None and order.max_price != wish.ceiling_cents:
         return False
     shown = order.metadata
@@ -113,7 +113,7 @@ def may_be(order: Order, wish: Wanted) -> bool:
 
 
 def must_be(order: Order, wish: Wanted) -> bool:
-    """Say whether an order that was found is ours: nothing contradicts it, and something shows it."""
+    """Say whether an order that was found is ours: it may be ours, and something in it shows that it is."""
     return may_be(order, wish) and _shows_ours(order, wish)
 
 
@@ -122,7 +122,7 @@ def _shows_ours(order: Order, wish: Wanted) -> bool:
 
 
 def told_key(order: Order) -> str:
-    """Return the key that a listed order was placed with, or another one if a person could not type that."""
+    """Return the key of a listed order, or another name for the order if a person could not type the key."""
     for told in (order.metadata.get(KEY_FIELD), order.id):
         if isinstance(told, str) and _KEY.fullmatch(told):
             return told
@@ -130,13 +130,13 @@ def told_key(order: Order) -> str:
 
 
 def as_answer(order: Order, entry: Entry) -> Order:
-    """Return the order that a placing request was answered with, if it is the one that was sent.
+    """Return the order in the answer to a placing request, if it is the order that was sent.
 
     Raises:
-        OrderOutcomeUnknownError: it is not, so that it is not known what became of ours.
+        OrderOutcomeUnknownError: it is another order, so the outcome of ours is not known.
     """
     wish = wanted(entry)
-    # An end is not believed of an answer that shows nothing of ours: it would free the money.
+    # If an answer shows nothing of ours, its word that the order ended is not believed: an end would free the money.
     is_ours = may_be(order, wish) and (order.stage not in ("failed", "cancelled") or _shows_ours(order, wish))
     if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
         return order
@@ -144,7 +144,7 @@ def as_answer(order: Order, entry: Entry) -> Order:
 
 
 def another_order(entry: Entry) -> OrderOutcomeUnknownError:
-    """Return the error of a request that Zinc answered with another order than the one sent."""
+    """Return the error of a request that Zinc answered with another order."""
     logger.error("Zinc answered %s with another order", entry.key)
     return OrderOutcomeUnknownError(
         "The order was sent, and Zinc answered with another one.", facts={"reason": ANOTHER_ORDER}
@@ -152,10 +152,10 @@ def another_order(entry: Entry) -> OrderOutcomeUnknownError:
 
 
 def as_read(order: Order, order_id: str, entry: Entry | None = None) -> Order:
-    """Return the order that a read by this id was answered with, if it is that one and, with an entry, ours.
+    """Return the order in the answer to a read, if it has the id that was asked for. With an entry, it must be ours.
 
     Raises:
-        UnreadableAnswerError: it is not.
+        UnreadableAnswerError: it is another order.
     """
     if is_named(order, order_id) and (entry is None or may_be(order, wanted(entry))):
         return order
@@ -170,7 +170,7 @@ def _same_products(order: Order, body: Mapping[str, Any]) -> bool:
     if not order.items or not products:
         return True
     if "items" in order.rows_cut:
-        return False  # what was not read may be anything
+        return False  # the rows that were not read may hold anything
     asked: Counter[str] = Counter()
     for product in products:
         asked[comparable(str(product.get("url")))] += int(product.get("quantity", 1))
@@ -191,7 +191,7 @@ def _same_products(order: Order, body: Mapping[str, Any]) -> bool:
 
 
 def _conceded(order: Order) -> tuple[set[str], set[str]]:
-    """Return the products of which Zinc reports that some were left out, and those of which it bought fewer."""
+    """Return the products that Zinc reports as left out, and those of which it reports fewer pieces."""
     left_out: set[str] = set()
     fewer: set[str] = set()
     urls = {item.id: item.url for item in order.items if item.id}

@@ -228,7 +228,7 @@ class ZincClient:
     async def _post(
         self, path: str, body: bytes, headers: dict[str, str], on_headers: OnHeaders | None, leaving: Leaving | None
     ) -> NetworkAnswer:
-        """Send one placing request with exactly these bytes and return the answer, whatever its status."""
+        """Send one placing request with exactly these bytes and return the answer, of any status."""
         try:
             return await self._exchange.ask(
                 "POST",
@@ -251,7 +251,7 @@ class ZincClient:
         parameters: Mapping[str, str] | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> NetworkAnswer:
-        """Send one GET request and return the answer, whatever its status."""
+        """Send one GET request and return the answer, of any status."""
         try:
             return await self._exchange.ask(
                 "GET",
