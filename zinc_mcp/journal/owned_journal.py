@@ -177,7 +177,7 @@ class OwnedJournal(Database):
                 bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
-            # Where Zinc had the order before anything was paid, what stands there is the order's own key at most.
+            # If Zinc had the order before anything was paid, its payment's row holds at most the order's own key.
             had_before = (entry.problem or {}).get("code") == PLACED_BEFORE
             was_asked = not had_before and rows.read_payment(connection, entry.id) is not None
             money = without_order(entry, wallet_was_asked=was_asked)

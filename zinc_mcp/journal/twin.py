@@ -89,7 +89,7 @@ def _order_in(sent: bytes) -> OrderCreate:
 def body_digest(order: OrderCreate) -> str:
     """Return the digest of everything the caller asked for, but the idempotency key.
 
-    What is left out and what is given as its default are one wish.
+    A field that is left out and a field with its default are one wish.
     """
     return _digest(_essence(order.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})))
 

@@ -170,7 +170,7 @@ def _calls_of(wish: Intention, calls: Mapping[int, Sequence[Call]]) -> Sequence[
     ]
 
 
-# What Zinc's ledger says of a POST
+# A POST in Zinc's ledger
 
 
 def could_buy(post: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ There is one row for each shop. The sources are public lists of link-cleaning ru
 and public programs that read these shops. A page is written as a form: `<id>` is the shop's number,
 `<slug>` one segment of words, `<any>` one or more segments, `<language>` a folder such as `en` or `en-ca`, `<_:...>` a
 regular expression, and `[...]` may be missing. `<store>` names a shop within the shop, `<suffix>` belongs to the
-number, `<beside>` is a number of another series, `<offer>` chooses another offer. What follows `?` must stand in the
+number, `<beside>` is a number of another series, `<offer>` chooses another offer. The part after `?` must stand in the
 query. Forms fit the whole path; the case of their words does not matter.
 """
 
