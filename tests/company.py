@@ -18,6 +18,19 @@ Answering = Callable[[str, bytes], Awaitable[bytes | None]]
 """A function from a request's head and body to the whole answer; None closes the connection."""
 
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 @dataclass
 class Company:
     """Hosts by name; each CONNECT and each request is an event, in the order in which they came."""
@@ -107,11 +120,15 @@ def _certify(folder: Path, hosts: list[str]) -> ssl.SSLContext:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
+            # Python 3.13 verifies strictly: each names its own key and its issuer's (RFC 5280, 4.2.1.1 and 4.2.1.2).
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
         )
 
     authority = (
         base(issuer, root.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(root, hashes.SHA256())
     )
     names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])

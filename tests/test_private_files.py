@@ -322,8 +322,7 @@ def test_a_journal_beside_a_database_url_is_looked_at_as_well(tmp_path: Path, ho
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     elsewhere.chmod(0o777)
-    with sqlite3.connect(elsewhere / "own.db"):
-        pass
+    sqlite3.connect(elsewhere / "own.db").close()
     ended = Started(tmp_path).run("orders", ZINC_MCP_HOME=str(home), ZINC_MCP_JOURNAL=f"sqlite:///{elsewhere}/own.db")
     assert ended.returncode == 1
     assert "can write" in ended.stderr

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import cast
 
@@ -333,7 +333,7 @@ async def test_strangers_who_ask_for_readiness_at_once_share_one_look(
 ) -> None:
     answers: list[int] = []
     async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
-        with sqlite3.connect(home / "journal.db", isolation_level=None) as other:
+        with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
 
             async def ask() -> None:
