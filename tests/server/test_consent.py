@@ -446,7 +446,10 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
         async with Client(build_server(ours), mode=mode, elicitation_callback=agree) as client:
             placed = await call(client, "place_order", arguments(shipping_address={"saved": "Home"}))
             seen.append(json.dumps(placed))
-            zinc.settle(placed["order_id"], 4_000)
+            while not zinc.orders or ours.attempts:  # on a busy machine the call was answered before Zinc
+                await anyio.sleep(0.01)
+            [order_id] = zinc.orders
+            zinc.settle(order_id, 4_000)
             seen.append(json.dumps(await call(client, "get_order", {"order_id": placed["key"]})))
         async with host(ours, mode) as client:
             other = arguments(shipping_address={"saved": "home"}, products=book(2))
