@@ -30,6 +30,7 @@ from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish
 from server.on_a_port import until_healthy
 from started import ROOT
 
+from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import load_settings
@@ -140,7 +141,7 @@ async def start_as_an_app(place: Place, text: str) -> None:
     environ = {name: asked.get(value, value) for name, value in given.items()}
     full_path = place.sh("command -v zinc-mcp").strip()
     async with place.server(full_path, server.get("args", []), environ) as client:
-        assert await tools_of(client) == ["place_order", "place_agent_order", "get_order"]
+        assert await tools_of(client) == list(TOOLS)
 
 
 async def install_and_try(place: Place, text: str) -> None:
@@ -165,7 +166,7 @@ async def add_to_a_host(place: Place, text: str) -> None:
     environ = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.startswith("ZINC_")}
     assert environ == {"ZINC_MCP_SANDBOX": "1"}
     async with place.server(words[-1], [], environ) as client:
-        assert len(await tools_of(client)) == 3
+        assert await tools_of(client) == list(TOOLS)
 
 
 async def as_the_file(place: Place, text: str) -> None:

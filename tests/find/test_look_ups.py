@@ -84,10 +84,11 @@ async def test_a_budget_of_nothing_asks_without_a_title(
     assert (titles, cost, paid(zinc)) == ([None], 0, [])
 
 
+@pytest.mark.parametrize("limit", ["max_day", "max_month"])
 async def test_a_look_up_counts_under_the_limits_and_is_left_out_where_they_are_full(
-    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, write_config: Config, limit: str
 ) -> None:
-    write_config("[policy]\nmax_day = 5101\n")
+    write_config(f"[policy]\n{limit} = 5101\nmax_orders_day = 1\n")
     sold(zinc, 1, 2)
     async with open_test_process(api_key=LIVE) as process:
         _, titles, cost = await asked(process, wish(1, 2))

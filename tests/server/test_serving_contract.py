@@ -15,6 +15,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from server.as_a_host import both_eras, host, size
 
+from bench.sizes import TOOLS_BUDGET
+from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version
 from zinc_mcp.zinc.orders import OrderCreate
 
@@ -136,8 +138,8 @@ async def test_the_tools_are_those_of_the_committed_contract(open_test_process: 
 @both_eras
 async def test_the_tools_come_in_one_order_and_fit_the_budget(open_test_process: OpenProcess, mode: str) -> None:
     tools = await listed(open_test_process, mode)
-    assert list(tools) == ["place_order", "place_agent_order", "get_order"]
-    assert size(list(tools.values())) <= 9 * 1024
+    assert list(tools) == list(TOOLS)
+    assert size(list(tools.values())) <= TOOLS_BUDGET
 
 
 @both_eras

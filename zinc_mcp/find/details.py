@@ -7,7 +7,7 @@ for, or Zinc does not know the product, the question has no title.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,8 @@ import anyio
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError, ZincUnreachableError
 from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Draft, Entry, Limits, StaleEntryError, State
-from zinc_mcp.owner.policy import Policy
+from zinc_mcp.journal.entry import Draft, Entry, StaleEntryError, State
+from zinc_mcp.owner.policy import Policy, limits_of
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.orders import OrderCreate, canonical
@@ -77,7 +77,7 @@ async def _for_money(
     process: Process, caller: str, rail: Rail, policy: Policy, wanted: Sequence[_Named]
 ) -> tuple[Mapping[_Named, Product], int]:
     drafts = [_draft(caller, rail, named) for named in wanted]
-    limits = Limits(policy.max_day, policy.max_month)
+    limits = replace(limits_of(policy), orders_day=None, unproved_cents=None)  # a look-up is no order
     opened = await process.journal.run(
         lambda journal: journal.open_look_ups(
             drafts,

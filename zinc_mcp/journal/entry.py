@@ -184,7 +184,7 @@ class Event:
     detail: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Rolling limits for one caller in one mode, in cents; None does not limit."""
 

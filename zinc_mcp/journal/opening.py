@@ -152,7 +152,7 @@ _BEFORE = sa.select(
 ).where(*_COUNTING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
     """The money and the orders that count against a caller's limits."""
 
@@ -194,7 +194,7 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = _unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
-    counted = Counted(day_cents, day_orders, month_cents, unproved)
+    counted = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
     return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
 
 
@@ -290,7 +290,7 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     day_cents, day_orders = counted(connection, entry.caller, entry.mode, now - DAY_SECONDS, entry.id)
     month_cents, _ = counted(connection, entry.caller, entry.mode, now - MONTH_SECONDS, entry.id)
     unproved = _unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    others = Counted(day_cents, day_orders, month_cents, unproved)
+    others = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
     check_limits(entry.rail, entry.reserved_cents, limits, others)
 
 

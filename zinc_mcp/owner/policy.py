@@ -120,7 +120,12 @@ def objection(
 
 def limits_of(policy: Policy) -> Limits:
     """Return the rolling limits of a policy."""
-    return Limits(policy.max_day, policy.max_month, policy.max_orders_day, policy.most_unproved)
+    return Limits(
+        day_cents=policy.max_day,
+        month_cents=policy.max_month,
+        orders_day=policy.max_orders_day,
+        unproved_cents=policy.most_unproved,
+    )
 
 
 def admitted(policy: Policy, entry: Entry) -> Limits:

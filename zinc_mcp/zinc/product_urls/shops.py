@@ -19,7 +19,7 @@ class Series:
     number: str
     """A regular expression for the number, as it is spelled after `case`."""
     plain: str
-    """The shortest address of a page; it is itself one of the forms."""
+    """The shortest address of a page, with `{id}` for the number; it is itself one of the forms."""
     forms: tuple[str, ...] = ()
     case: Literal["upper", "lower", "kept"] = "upper"
     certain: str = ""
