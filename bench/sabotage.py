@@ -115,7 +115,8 @@ def _campaign(by: ByCampaign, tree: Path, folder: Path, seed: int, most: int | N
     figures = folder / "figures.json"
     command = [
         "-m", "bench.faults", "--seed", str(seed), "--intentions", str(INTENTIONS), "--dialect", "default", "--brief",
-        "--rail", by.rail, "--first", ",".join(by.first), "--at-once", "3", "--turns", "5", "--evenings", "0",
+        "--rail", by.rail, "--first", ",".join(by.first), "--kinds", ",".join(by.kinds), "--at-once", "3",
+        "--turns", "5", "--evenings", "0",
         "--until", ";".join(by.rows), "--most", str(INTENTIONS if most is None else most), "--json", str(figures),
     ]  # fmt: skip
     figures.unlink(missing_ok=True)

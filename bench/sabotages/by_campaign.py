@@ -120,7 +120,7 @@ BY_CAMPAIGN = (
         "zinc_mcp/spending/outcome.py",
         "    return error.in_doubt(happened, entry.key, order_id=entry.order_id)",
         "    return error.before_sending()",
-        _account("journal", red=(SAID_NOTHING_SENT,)),
+        ByCampaign("account", (SAID_NOTHING_SENT,), (), kinds=("journal",)),
     ),
     Sabotage(
         "attempts-not-counted",

@@ -12,6 +12,8 @@ class ByCampaign:
     rows: tuple[str, ...]
     """The rows of `bench.campaign.judge.verdict` about this promise: one of them must turn red, no other one counts."""
     first: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    """If any, there are rounds of these classes alone: a class has few rounds among 300 intentions."""
 
 
 @dataclass(frozen=True, slots=True)

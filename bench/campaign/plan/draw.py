@@ -47,6 +47,9 @@ _SCENARIOS = {
 }
 _LOOK_FAULTS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_limited", "none")
 
+_REJECTED_REPEATS = (("rate_limited",), ("unauthorized_once",))
+"""What a repeat meets after an order whose answer was lost: a no, which proves nothing about the order."""
+
 _SMALL, _FEWER = 300, 30
 """In a dialect with so few intentions a round has no more than this: a broken promise is seen sooner."""
 _FEW = 3
@@ -169,6 +172,7 @@ class Draw:
         if behaviour == "jumps":
             by = source.choice([3600, 700, 30, -30, -700, -3600])
             clock = source.choice([f"0:{by}", f"{source.uniform(0, 1.2):.2f}:{by}", f"0:{by},0.6:0"])
+        more = self._more_faults(fault, kill)
         self._number += 1
         return self.finished(
             Intention(
@@ -178,8 +182,8 @@ class Draw:
                 line2="",
                 scenario=self._scenario(kind, fault, kill),
                 fault=fault,
-                faults=(fault, *self._more_faults(fault, kill)),
-                look_faults=self._look_faults(fault, kill),
+                faults=(fault, *more),
+                look_faults=self._look_faults(fault, kill, more),
                 kill=kill,
                 behaviour=behaviour,
                 delay=round(source.uniform(0.0, 0.6), 3),
@@ -205,10 +209,11 @@ class Draw:
             return self.source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
         return self.source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
 
-    def _look_faults(self, fault: str, kill: str) -> tuple[str, ...]:
+    def _look_faults(self, fault: str, kill: str, more: Sequence[str]) -> tuple[str, ...]:
         source = self.source
         found = tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
-        if kill.endswith(":2") and fault in (*AFTER, "too_slow"):
+        repeats = kill.endswith(":2") or more[:1] in _REJECTED_REPEATS
+        if repeats and fault in (*AFTER, "too_slow"):
             # Otherwise a look-up finds it at once, and nothing is sent again. Others' look-ups may use up some.
             return (*source.choices(_LOOK_FAULTS[:-1], k=3), *found)
         return found if source.random() < self._looks_fail else ()
@@ -217,6 +222,8 @@ class Draw:
         source = self.source
         if self._lists_lag and kill == "accepted:1" and fault in AFTER:
             return ("slow_8",)  # before the repeat is answered, the order is in the list and is found there
+        if not kill and fault in AFTER and source.random() < 0.25:
+            return source.choice(_REJECTED_REPEATS)
         if kill.endswith(":2") or source.random() < 0.3:
             return tuple(source.choices(["none", *sorted(BEFORE), *sorted(AFTER - {"hang", "huge"})], k=2))
         return ()
