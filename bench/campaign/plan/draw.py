@@ -48,7 +48,7 @@ _SCENARIOS = {
 _LOOK_FAULTS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_limited", "none")
 
 _REJECTED_REPEATS = (("rate_limited",), ("unauthorized_once",))
-"""What a repeat meets after an order whose answer was lost: a no, which proves nothing about the order."""
+"""The answer to a repeat, after an order whose answer was lost: a no, which proves nothing about the order."""
 
 _SMALL, _FEWER = 300, 30
 """In a dialect with so few intentions a round has no more than this: a broken promise is seen sooner."""
