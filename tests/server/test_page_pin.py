@@ -246,20 +246,20 @@ async def test_a_pin_that_was_kept_by_an_older_version_works_until_it_is_changed
     Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock).close()
     with sqlite3.connect(home / "journal.db") as database:
         ends = repr(clock() + 3700)
-        database.execute("INSERT INTO zinc_meta VALUES ('pin', ?), ('pin_ends', ?)", (hashed("0087"), ends))
+        database.execute("INSERT INTO zinc_meta VALUES ('pin', ?), ('pin_ends', ?)", (hashed("00878787"), ends))
     database.close()
     async with opened(open_test_process) as (process, person):
         assert "Somebody said that the PIN is forgotten, so it ends in 2 hours." in words(person.page)
         for wrong in ("0000", "0001", "0002", "0003"):
             await person.decide("yes", pin=wrong)
-        assert "was not looked at" in (await person.decide("yes", pin="0087")).text
+        assert "was not looked at" in (await person.decide("yes", pin="00878787")).text
         clock.pass_seconds(61)
-        assert "Ordered" in words((await person.decide("yes", pin="0087")).text)
+        assert "Ordered" in words((await person.decide("yes", pin="00878787")).text)
         second = await placed(process, 1)
         assert "forgotten" not in await person.look(f"/approve/{second.id}"), "the right one keeps it"
         set_pin(home, clock, RIGHT)
-        assert "not the PIN" in (await person.decide("yes", pin="0087")).text
+        assert "not the PIN" in (await person.decide("yes", pin="00878787")).text
         assert "Ordered" in words((await person.decide("yes", pin=RIGHT)).text)
     assert len(zinc.posts) == 2
-    assert b"0087" not in (home / "journal.db").read_bytes()
+    assert b"00878787" not in (home / "journal.db").read_bytes()
     assert all("PIN" not in event.what for event in journal_of(home)[1])
