@@ -11,6 +11,7 @@ ZincMcpError
 ├── OrderRejectedError           Zinc answered no: nothing was bought by this attempt
 │   └── OrderAlreadyExistsError  the idempotency key was used before: the earlier order stands
 ├── OrderOutcomeUnknownError     the order was sent and not answered: only a look-up may end the doubt
+├── ChangeOutcomeUnknownError    a request that changes something, and buys nothing, was sent and not answered
 └── UnreadableAnswerError        Zinc's answer to a read cannot be read
 
 Any other exception is a crash: it is logged, and the model is told no details.
@@ -246,6 +247,13 @@ class OrderOutcomeUnknownError(ZincMcpError):
     default_code: ClassVar[ErrorCode] = "outcome_unknown"
     default_next_step = "Do not order again. Call get_order with the key to find out what happened."
     money_may_have_moved = True
+
+
+class ChangeOutcomeUnknownError(ZincMcpError):
+    """A request that buys nothing was sent and no usable answer came, so it may or may not have taken effect."""
+
+    default_code: ClassVar[ErrorCode] = "outcome_unknown"
+    default_next_step = "Call get_order to see whether it took effect; do not send it again before."
 
 
 class UnreadableAnswerError(ZincMcpError):

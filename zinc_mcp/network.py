@@ -55,6 +55,8 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 Leaving = Callable[[], None]
 """Called right before the first byte of a request leaves. An error that it raises stops the request."""
 
+Parameters = Mapping[str, str | list[str]]
+"""The parameters of a query; a list repeats its parameter."""
 OnHeaders = Callable[[int, "httpx.Headers"], Awaitable[None]]
 """Awaited with status and headers as soon as they have arrived, before the body is read."""
 
@@ -122,7 +124,7 @@ class Exchange:
         *,
         seconds: float,
         content: bytes | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Parameters | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
         on_headers: OnHeaders | None = None,
         leaving: Leaving | None = None,

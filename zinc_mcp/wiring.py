@@ -26,6 +26,7 @@ from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import admitted, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
+from zinc_mcp.zinc.account import get_practice_settlement
 from zinc_mcp.zinc.client import ZincClient
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def payment_wallet(
         if client is None:
             return OPEN
         try:
-            settlement = await client.get_practice_settlement(challenge_id)
+            settlement = await get_practice_settlement(client, challenge_id)
         except ZincMcpError:
             return OPEN
         ending = settlement.get("ending")

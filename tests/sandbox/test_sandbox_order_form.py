@@ -11,8 +11,10 @@ from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.products import SCENARIOS
+from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.failures import read_failure
+from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.orders import OrderCreate, canonical
 from zinc_mcp.zinc.responses import Order
 
@@ -197,9 +199,9 @@ async def test_our_client_and_the_sandbox_understand_each_other() -> None:
     body = canonical(order(idempotency_key="k", metadata={"zinc_mcp_key": "k"})).encode()
     taken = await zinc.create_order(body, key)
     assert (await zinc.get_order(taken.id, key)).id == taken.id
-    assert [found.id for found in await zinc.find_orders("zinc_mcp_key", "k", key)] == [taken.id]
-    assert (await zinc.get_wallet(key))["order_fee_cents"] == 100
-    assert await zinc.get_health() == "up"
+    assert [found.id for found in await find_orders(zinc, "zinc_mcp_key", "k", key)] == [taken.id]
+    assert (await get_wallet(zinc, key))["order_fee_cents"] == 100
+    assert await get_health(zinc) == "up"
     await zinc.aclose()
 
 

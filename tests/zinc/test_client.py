@@ -29,7 +29,9 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES
+from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient, check_origin
+from zinc_mcp.zinc.order_list import find_orders
 
 PLANTED = "zn_test_planted5a1e"
 KEY = SecretStr(PLANTED)
@@ -49,15 +51,15 @@ async def read(client: ZincClient) -> Any:
 
 
 async def find(client: ZincClient) -> Any:
-    return await client.find_orders("zinc_mcp_key", "k", KEY)
+    return await find_orders(client, "zinc_mcp_key", "k", KEY)
 
 
 async def wallet(client: ZincClient) -> Any:
-    return await client.get_wallet(KEY)
+    return await get_wallet(client, KEY)
 
 
 async def health(client: ZincClient) -> Any:
-    return await client.get_health()
+    return await get_health(client)
 
 
 READS: dict[str, Call] = {"read": read, "find": find, "wallet": wallet, "health": health}
@@ -161,7 +163,7 @@ async def test_a_text_that_is_no_order_id_never_becomes_a_path(order_id: str) ->
 @pytest.mark.parametrize("metadata_value", ["a&metadata_key=b", "a#b", "a\r\nX: y", "\u00e9 +"])
 async def test_a_filter_stays_one_parameter(metadata_value: str) -> None:
     mock = Mock(httpx.Response(200, json={"orders": []}))
-    await mock.client().find_orders("zinc_mcp_key", metadata_value, KEY)
+    await find_orders(mock.client(), "zinc_mcp_key", metadata_value, KEY)
     assert mock.requests[0].url.params.multi_items() == [
         ("metadata_key", "zinc_mcp_key"),
         ("metadata_value", metadata_value),
@@ -186,7 +188,7 @@ class EveryOrder:
 
     async def find(self, value: str) -> list[str]:
         client = ZincClient("https://zinc.example", transport=httpx.MockTransport(self))
-        return [order.id for order in await client.find_orders("zinc_mcp_key", value, KEY)]
+        return [order.id for order in await find_orders(client, "zinc_mcp_key", value, KEY)]
 
 
 async def test_where_lists_are_not_filtered_an_order_is_found_on_a_later_page() -> None:

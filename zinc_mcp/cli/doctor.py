@@ -29,6 +29,7 @@ from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.text import plain, printed
 from zinc_mcp.wiring import payment_wallet
+from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient, check_origin
 
 _ZINC_SECONDS = 5.0
@@ -336,11 +337,11 @@ def _zinc(settings: Settings) -> Iterator[Finding]:
 async def _ask_zinc(settings: Settings) -> tuple[str, Mapping[str, Any] | ZincMcpError | None]:
     client = ZincClient(settings.api_url, route=settings.route, read_seconds=_ZINC_SECONDS)
     try:
-        health = await client.get_health()
+        health = await get_health(client)
         if settings.api_key is None:
             return health, None
         try:
-            return health, await client.get_wallet(settings.api_key)
+            return health, await get_wallet(client, settings.api_key)
         except ZincMcpError as error:
             return health, error
     finally:

@@ -12,8 +12,10 @@ from pydantic import SecretStr
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.network import Leaving
+from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -56,7 +58,7 @@ class AccountRail:
         self._fee_until = now + _FEE_ASKED_AGAIN_SECONDS  # set first: this call may be cancelled, and others must wait
         try:
             with anyio.fail_after(_FEE_SECONDS):
-                told = (await self._client.get_wallet(self._api_key)).get("order_fee_cents")
+                told = (await get_wallet(self._client, self._api_key)).get("order_fee_cents")
         except (ZincMcpError, TimeoutError):
             return self._fee_cents
         if type(told) is int and 0 <= told <= MAX_CENTS:
@@ -67,7 +69,7 @@ class AccountRail:
     async def ask_the_time(self) -> None:
         """Ask `GET /health`, which is public and free."""
         with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
-            await self._client.get_health()
+            await get_health(self._client)
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Place the order; see `ZincClient.create_order` for what it raises."""
@@ -75,7 +77,7 @@ class AccountRail:
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
         """List this account's orders with one metadata pair."""
-        return await self._client.find_orders(metadata_key, value, self._api_key)
+        return await find_orders(self._client, metadata_key, value, self._api_key)
 
     async def read(self, order_id: str) -> Order:
         """Read one order of this account."""

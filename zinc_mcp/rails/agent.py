@@ -18,7 +18,9 @@ from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
+from zinc_mcp.zinc.account import get_health
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
+from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -151,12 +153,12 @@ class AgentRail:
 
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
         """List the orders that the order's own key can read."""
-        return await self._client.find_orders(metadata_key, value, order_key)
+        return await find_orders(self._client, metadata_key, value, order_key)
 
     async def ask_the_time(self) -> None:
         """Ask `GET /health`, which is public and free."""
         with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
-            await self._client.get_health()
+            await get_health(self._client)
 
     async def send(self, body: bytes, leaving: Leaving) -> Order:
         """Refuse: this rail sends nothing without a payment."""

@@ -11,17 +11,26 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
-from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
     OrderNotFoundError,
     OrderOutcomeUnknownError,
     SettingsError,
     UnreadableAnswerError,
     ZincUnreachableError,
 )
-from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, OnHeaders
+from zinc_mcp.network import (
+    MAX_ANSWER_BYTES,
+    Exchange,
+    Leaving,
+    NetworkAnswer,
+    NoAnswerError,
+    NotSentError,
+    OnHeaders,
+    Parameters,
+)
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.zinc.failures import refused_order, refused_read
 from zinc_mcp.zinc.prices import Product
@@ -33,17 +42,9 @@ if TYPE_CHECKING:
     from zinc_mcp.proxies import Route
 
 
-MAX_LIST_BYTES = 512 * 1024
-"""A page of a list of orders."""
 WIRE_SECONDS = 60.0
 READ_SECONDS = 15.0
 
-MAX_PAGES = 10
-"""Pages of a list that are read if Zinc does not filter it."""
-PAGE = 50
-"""Orders asked for on each page: few enough for the bound of its bytes. Zinc's default may be another number."""
-MAX_LISTED = 500
-"""Orders of one page that are read, if Zinc lists more than were asked for."""
 MAX_KEY = 500
 """Characters of an order's own API key."""
 
@@ -54,7 +55,6 @@ OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
 was accepted. If it was not, the answer is a 409 with a key: the order exists already."""
 
 _ID = re.compile(ORDER_ID)
-_CHALLENGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # base64url, which may begin with any of its letters
 _HOW = {
     "timeout": "no answer came in time",
     "unreadable": "the answer was too large or packed, and was not read",
@@ -119,7 +119,7 @@ class ZincClient:
             OrderAlreadyExistsError: the key was used before.
             OrderOutcomeUnknownError: sent, and no usable answer came.
         """
-        return placed_order(await self._post("/orders", body, _bearer_header(api_key), None, leaving))
+        return placed_order(await self.post("/orders", body, _bearer_header(api_key), None, leaving))
 
     async def create_agent_order(
         self,
@@ -151,7 +151,7 @@ class ZincClient:
                 await on_headers(order_key, headers.get("payment-receipt"), accepted)
 
         sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
-        answer = await self._post(path, body, sent, keep, leaving)
+        answer = await self.post(path, body, sent, keep, leaving)
         if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
             challenges = tuple(answer.headers.get_list("www-authenticate"))
             return PaymentAsked(challenges, _read_date(answer.headers.get("date")))
@@ -165,7 +165,7 @@ class ZincClient:
         """
         if not _ID.fullmatch(order_id):
             raise OrderNotFoundError("No order has an id like this.")
-        answer = await self._get(f"/orders/{order_id}", api_key)
+        answer = await self.get(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise OrderNotFoundError("Zinc knows no such order for this account.")
         _raise_if_refused(answer)
@@ -174,58 +174,15 @@ class ZincClient:
         except ValueError as error:
             raise _unreadable_error() from error
 
-    async def find_orders(self, metadata_key: str, metadata_value: str, api_key: SecretStr) -> list[Order]:
-        """List the orders whose metadata holds exactly this pair (`GET /orders`, since SDK 8.21).
-
-        An empty list proves nothing, because listings may lag. Malformed rows are skipped. Releases before 8.21 had no
-        such filter and list all orders; then more pages are read.
-        """
-        parameters = {"metadata_key": metadata_key, "metadata_value": metadata_value, "limit": str(PAGE)}
-        found: list[Order] = []
-        seen = 0
-        for _ in range(MAX_PAGES):
-            page = {"offset": str(seen)} if seen else {}
-            listed = _json_of(await self._get("/orders", api_key, {**parameters, **page}, MAX_LIST_BYTES))
-            rows = _rows(listed)
-            seen += len(rows)
-            for row in rows[:MAX_LISTED]:
-                # The server may have ignored the filter and listed other orders.
-                if _members(_members(row).get("metadata")).get(metadata_key) != metadata_value:
-                    continue
-                await lowlevel.checkpoint()  # lets other tasks run between two orders
-                try:
-                    found.append(Order.read(row))
-                except ValidationError:
-                    continue
-            total = _members(listed).get("total")
-            if found or not rows or seen >= (total if type(total) is int else 0):
-                break
-        return found
-
     async def get_product(self, retailer: str, product_id: str, api_key: SecretStr) -> Product:
         """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key."""
-        answer = await self._get(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
+        answer = await self.get(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
         try:
-            return Product.read(_json_of(answer))
+            return Product.read(json_of(answer))
         except ValidationError as error:
             raise _unreadable_error() from error
 
-    async def get_wallet(self, api_key: SecretStr) -> Mapping[str, Any]:
-        """Read `GET /wallet/me`: the Zinc balance and the order fee, in cents."""
-        return _members(_json_of(await self._get("/wallet/me", api_key)))
-
-    async def get_practice_settlement(self, challenge_id: str) -> Mapping[str, Any]:
-        """Read the ending of a practice payment. Only our sandbox has this endpoint."""
-        if not _CHALLENGE_ID.fullmatch(challenge_id):
-            return {}
-        return _members(_json_of(await self._get(f"/practice/settlements/{challenge_id}")))
-
-    async def get_health(self) -> str:
-        """Read `GET /health` (public) and return its `status`."""
-        status = _members(_json_of(await self._get("/health"))).get("status")
-        return status if isinstance(status, str) else "unknown"
-
-    async def _post(
+    async def post(
         self, path: str, body: bytes, headers: dict[str, str], on_headers: OnHeaders | None, leaving: Leaving | None
     ) -> NetworkAnswer:
         """Send one placing request with exactly these bytes and return the answer, of any status."""
@@ -244,11 +201,36 @@ class ZincClient:
         except NoAnswerError as error:
             raise _unanswered_error(_HOW[error.reason], error.reason) from error
 
-    async def _get(
+    async def change(
+        self, path: str, body: bytes, api_key: SecretStr, content_type: str = "application/json"
+    ) -> NetworkAnswer:
+        """Send one POST request that changes something other than a purchase, and return the answer, of any status.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            ChangeOutcomeUnknownError: sent, and no whole answer came.
+        """
+        headers = {"Content-Type": content_type, **_bearer_header(api_key)}
+        try:
+            return await self._exchange.ask(
+                "POST",
+                path,
+                headers,
+                seconds=self._wire_seconds,
+                content=body,
+                on_headers=self._with_date(None),
+            )
+        except NotSentError as error:
+            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}, so nothing was sent.") from error
+        except NoAnswerError as error:
+            how = f"The request was sent, but {_HOW[error.reason]}."
+            raise ChangeOutcomeUnknownError(how, facts={"reason": error.reason}) from error
+
+    async def get(
         self,
         path: str,
         api_key: SecretStr | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Parameters | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> NetworkAnswer:
         """Send one GET request and return the answer, of any status."""
@@ -266,6 +248,16 @@ class ZincClient:
             raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}.") from error
         except NoAnswerError as error:
             raise _unreadable_error() from error
+
+    async def get_json(
+        self,
+        path: str,
+        api_key: SecretStr | None = None,
+        parameters: Parameters | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> object:
+        """Send one GET request and return the content of a successful answer."""
+        return json_of(await self.get(path, api_key, parameters, most_bytes))
 
     def _with_date(self, on_headers: OnHeaders | None) -> OnHeaders | None:
         """Return a function that tells the time of an answer before `on_headers` is awaited."""
@@ -317,7 +309,13 @@ def _reason(error: NotSentError) -> str:
     return f" ({error.because})" if error.because else ""
 
 
-def _json_of(answer: NetworkAnswer) -> object:
+def json_of(answer: NetworkAnswer) -> object:
+    """Return the content of a successful answer.
+
+    Raises:
+        OrderRejectedError: Zinc answered no.
+        UnreadableAnswerError: the answer cannot be used.
+    """
     _raise_if_refused(answer)
     content: object = answer.json()
     if content is None:
@@ -332,14 +330,9 @@ def _raise_if_refused(answer: NetworkAnswer) -> None:
         raise _unreadable_error()
 
 
-def _members(value: object) -> Mapping[str, Any]:
+def members(value: object) -> Mapping[str, Any]:
     """Return a JSON object; any other value is an empty one."""
     return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
-
-
-def _rows(listed: object) -> list[Any]:
-    rows: Any = cast(Any, listed).get("orders") if isinstance(listed, Mapping) else listed
-    return cast(list[Any], rows) if isinstance(rows, list) else []
 
 
 def _bearer_header(api_key: SecretStr) -> dict[str, str]:
