@@ -76,7 +76,6 @@ ANSWERS = (
     Bound("a link in a result", "views.delivery.MAX_LINK", "characters", "not shown"),
     Bound("Zinc's list for `list_orders`", "checkout.order_list.LIST_SECONDS", "seconds", "told: some may be missing"),
     Bound("entries that `list_orders` looks at", "checkout.order_list.MOST_ENTRIES", "", "told: some may be missing"),
-    Bound("looking for a cancellation's proof", "aftercare.cancel.PROOF_SECONDS", "seconds", "told as not known"),
     Bound("Zinc and the wallet in `get_balance`", "server.mcp.tools.get_balance.BALANCE_SECONDS", "seconds", "told"),
     Bound("payments that `get_balance` adds up", "server.mcp.tools.get_balance.MOST_PAID", "", "the oldest are told"),
     Bound("orders that `get_balance` shows waiting", "views.balance.MAX_WAITING", "", "counted"),

@@ -26,8 +26,6 @@ from zinc_mcp.spending.same_order import as_read
 from zinc_mcp.zinc.cancellation import CancelAnswer
 from zinc_mcp.zinc.responses import Order
 
-PROOF_SECONDS = 8.0
-"""For so long an order is read again until it shows what became of its cancellation."""
 ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
@@ -178,7 +176,7 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
 async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, deadline: float) -> Answer:
     """Read an order until it shows what became of its cancellation, or the time is over."""
     order: Order | None = None
-    until = min(deadline, time.monotonic() + PROOF_SECONDS)
+    until = min(deadline, time.monotonic() + process.clocks.proof)
     while True:
         unasked: ZincMcpError | None = None
         try:
@@ -223,7 +221,7 @@ async def _read_stranger(
 ) -> Order | None:
     """Do as `_read_again` with an order that has no entry; None if it could not be read."""
     seen: Order | None = None
-    until = min(deadline, time.monotonic() + PROOF_SECONDS)
+    until = min(deadline, time.monotonic() + process.clocks.proof)
     while True:
         with suppress(ZincMcpError):
             seen = as_read(await rail.read(order.id), order.id)

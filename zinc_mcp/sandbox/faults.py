@@ -20,8 +20,7 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     drop_after       the connection is closed without a byte; `drop` is the same
     reset_after      the same with a TCP reset
     http_500_after   500 in the error envelope
-    html_502_after   an edge's HTML
-    html_200         200 with HTML
+    html_502_after, html_200  an edge's HTML, as 502 or as 200
     redirect_after   a redirect to another host
     slow_N           the answer comes after N seconds (divided by the pace); `slow_0.5` works too
     hang             no answer ever comes
