@@ -1,4 +1,4 @@
-"""A cancellation whose process is killed or stopped at any step is found out by the next one, and is filed once."""
+"""A cancellation whose process is killed or stopped at any step is found out by the next one, and filed once."""
 
 import json
 import os

@@ -27,6 +27,8 @@ class RowView(View):
     status: State
     tracking: str | None
     paid_cents: int | None
+    charged_cents: int | None
+    """By the retailer, without Zinc's fee, of an order that was placed elsewhere."""
     held_cents: int | None
     elsewhere: bool | None
     """Whether it was not placed through this journal."""
@@ -118,9 +120,7 @@ def _row(at: float, answer: Answer) -> RowView:
     state: State = entry.state if entry else order.stage if order else "unknown"
     told = told_of(entry) if entry else None
     paid = told.paid_cents if told else None
-    charged = order.job_result.price_components if order and order.job_result else None
-    if entry is None and order is not None and order.stage == "placed" and charged is not None:
-        paid = charged.charged_cents
+    priced = order.job_result.price_components if order and order.job_result else None
     may_cost = told is not None and state not in NOT_BOUGHT and state != "waiting" and paid is None
     pieces = sum(item.quantity for item in items)
     return RowView(
@@ -132,6 +132,7 @@ def _row(at: float, answer: Answer) -> RowView:
         status=state,
         tracking=order.tracking_state if order and state == "placed" else None,
         paid_cents=paid if state not in NOT_BOUGHT or paid else None,
+        charged_cents=priced.charged_cents if entry is None and priced is not None and state == "placed" else None,
         held_cents=told.held_cents if told is not None and may_cost else None,
         elsewhere=True if entry is None else None,
         as_of=_moment(entry.updated_at) if entry and order is None and state not in _WITHOUT_NEWS else None,
