@@ -86,14 +86,15 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
     listed = frozenset(KNOWN_TOOLS) if process.settings.tools is None else process.settings.tools
     host_asks = _approval(process) == "host"
     service = Service(process, page or Terminal(), Dialogues(process), host_asks=host_asks, tools=listed)
-    tools = [each.tool(service) for each in TOOLS]
+    tools = [tool for each in TOOLS if (tool := each.tool(service)).name in listed]
+    names = {tool.name for tool in tools}
     server = Server(
         "zinc",
         title="Zinc",
         instructions=INSTRUCTIONS,
         version=own_version(),
-        tools=[tool for tool in tools if tool.name in listed],
-        resources=[orders_resource()] if "list_orders" in listed else [],
+        tools=tools,
+        resources=[orders_resource()] if "list_orders" in names else [],
         log_level="WARNING",
         subscriptions=False,
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
@@ -101,9 +102,9 @@ def build_server(process: "Process", page: Page | None = None) -> Server:
         request_state_security=RequestStateSecurity(keys=[os.urandom(32)], bind_principal=_principal),
     )
     server.service = service
-    if "get_order" in listed:
+    if "get_order" in names:
         add_order(server, service)
-    for prompt in prompts(listed):
+    for prompt in prompts(names):
         server.add_prompt(prompt)
     server.middleware.append(_only_what_there_is(server))
     return server
