@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import pytest
 from checkout import buyer
 from checkout.test_stopped_processes import Buyer, Machine, state_of

@@ -89,6 +89,36 @@ async def test_all_that_the_journal_and_zinc_know_is_listed_newest_first(
 
 
 @both_eras
+async def test_the_total_is_what_was_spent_is_held_and_should_come_back(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+) -> None:
+    endings: list[tuple[str, int | None]] = [
+        ("place_order", 4_000),
+        ("place_order", 0),
+        ("place_order", None),
+        ("place_agent_order", 3_000),
+        ("place_agent_order", 0),
+        ("place_agent_order", None),
+    ]
+    async with open_test_process(wallet="sandbox") as process, host(process, mode) as client:
+        for number, (tool, total) in enumerate(endings):
+            order = await call(client, tool, arguments(products=book(number)))
+            if total:
+                zinc.settle(order["order_id"], total)
+            elif total == 0:
+                zinc.advance(order["order_id"], "order_failed", job_result={"error_type": "checkout_failed"})
+            await call(client, "get_order", {"order_id": order["key"]})
+        told = await call(client, "list_orders", {"limit": 1})
+    [total_view] = told["totals"]
+    assert (total_view["mode"], total_view["orders"]) == ("test", 6)
+    assert total_view["spent_cents"] == 4_100 + 3_100
+    assert total_view["held_cents"] == 5_100 + 5_100
+    assert total_view["expected_back_cents"] == 2_000 + 5_100, "only what a wallet paid up front"
+    assert total_view["printed"] == {"spent": "$72.00", "held": "$102.00", "expected_back": "$71.00"}
+    assert "not only those shown here" in told["totals_cover"]
+
+
+@both_eras
 async def test_pages_hold_every_order_once(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, mode: str
 ) -> None:
@@ -268,8 +298,12 @@ async def test_another_order_under_the_id_of_ours_is_not_shown_for_it(
 ) -> None:
     async with open_test_process() as process, host(process, "auto") as client:
         order = await call(client, "place_order", arguments())
-        shown = {**zinc.orders[order["order_id"]], "status": "cancelled", "metadata": {"zinc_mcp_key": "stranger"}}
-        twice = [shown, {**shown, "id": shown["id"].upper()}]
+        shown: dict[str, Any] = {
+            **zinc.orders[order["order_id"]],
+            "status": "cancelled",
+            "metadata": {"zinc_mcp_key": "stranger"},
+        }
+        twice: list[dict[str, Any]] = [shown, {**shown, "id": str(shown["id"]).upper()}]
         zinc.lists = [httpx.Response(200, json={"orders": twice, "total": 2})]
         told = await call(client, "list_orders", {})
     [row] = told["orders"]

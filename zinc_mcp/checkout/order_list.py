@@ -157,10 +157,10 @@ async def _joined(
     for entry in entries:
         if entry.order_id is None or rail is None:
             continue
-        order = left.pop(entry.order_id.casefold(), None)
+        own: Order | None = left.pop(entry.order_id.casefold(), None)
         await lowlevel.checkpoint()  # lets other tasks run between two orders
-        if order is not None and is_ours(entry, rail) and may_be(order, wanted(entry)):
-            found[entry.id] = order
+        if own is not None and is_ours(entry, rail) and may_be(own, wanted(entry)):
+            found[entry.id] = own
     for entry in entries:
         if rail is None or entry.order_id is not None or entry.state not in FOREVER | WITHOUT_ORDER:
             continue
