@@ -12,7 +12,10 @@ import pytest
 from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step, failure
-from server.as_a_host import both_eras, call, host, refused
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent
 
 from zinc_mcp.aftercare.cancel import ASKED, cancel
@@ -22,6 +25,7 @@ from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.entry import DAY_SECONDS, Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks, Process
+from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.zinc.orders import OrderCreate
 
 WriteConfig = Callable[[str], Path]
@@ -265,6 +269,40 @@ async def test_a_question_that_waits_is_withdrawn_and_a_late_yes_finds_it_closed
         again = await call(client, "cancel_order", {"order_id": waiting.key})
     assert "There is nothing to cancel." in again["summary"]
     assert zinc.requests == [each for each in zinc.requests if each.method == "GET"]
+
+
+async def test_a_dialogue_and_a_call_that_wait_for_a_withdrawn_question_end(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "auto"\n')
+    closed = anyio.Event()
+
+    async def nobody(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+        raise AssertionError
+
+    told: list[dict[str, Any]] = []
+    async with open_test_process() as process:
+        client = Client(build_server(process), mode="legacy", elicitation_callback=nobody)
+        async with client, anyio.create_task_group() as tasks:
+
+            async def order() -> None:
+                told.append(said(await client.call_tool("place_order", arguments())))
+
+            tasks.start_soon(order)
+            with anyio.fail_after(10):
+                while not (waiting := (await call(client, "get_balance", {"limits_only": True})).get("waiting")):
+                    await anyio.sleep(0.02)
+                withdrawn = await call(client, "cancel_order", {"order_id": waiting[0]["key"]})
+                while not told:
+                    await anyio.sleep(0.02)
+                await closed.wait()
+    assert withdrawn["cancellation"] == "withdrawn"
+    assert told[0]["outcome"] == "refused"
+    assert zinc.orders == {}
 
 
 async def test_a_yes_that_came_first_wins_and_then_the_order_is_cancelled_at_zinc(

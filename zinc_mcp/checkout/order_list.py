@@ -87,9 +87,11 @@ async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
     rows = await _joined(entries, list(listed.orders.values()), rail, with_others=caller == LOCAL)
     if caller == LOCAL:
         rows = await _with_entries(process, rows, rail, caller)
-    listing.matched = sorted(
-        (row for row in rows if _matches(row, wish, listing)), key=lambda row: (-made_at(row), name_of(row))
-    )
+    for row in rows:
+        await lowlevel.checkpoint()
+        if _matches(row, wish, listing):
+            listing.matched.append(row)
+    listing.matched.sort(key=_place)
     left = [row for row in listing.matched if wish.after is None or _place(row) > (-wish.after[0], wish.after[1])]
     listing.shown = left[: wish.limit]
     if len(left) > wish.limit:
