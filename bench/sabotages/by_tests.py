@@ -9,7 +9,8 @@ def _tests(*tests: str) -> ByTests:
 
 _ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
-_CONDITIONS, _STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
+_CONDITIONS, _CANCEL = "tests/aftercare/test_cancel.py"
+_STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -325,5 +326,37 @@ BY_TESTS = (
         'entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)',
         'entry = await _moved(process, entry, "unknown", "the sending process did not come back", sender=None, **FREE)',
         _tests(f"{_STOPPED}::test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bought"),
+    ),
+    Sabotage(
+        "a-204-is-a-cancellation",
+        "what became of a cancellation is told by the order, never by the answer alone",
+        "zinc_mcp/aftercare/cancel.py",
+        'return "not_proved"',
+        'return "cancelled"',
+        _tests(f"{_CANCEL}::test_a_204_for_an_order_that_goes_on_is_not_believed"),
+    ),
+    Sabotage(
+        "a-yes-is-withdrawn",
+        "a yes that came before a cancellation wins",
+        "zinc_mcp/aftercare/cancel.py",
+        "if reference_of(entry) is not None:",
+        'if entry.state == "waiting":',
+        _tests(f"{_CANCEL}::test_a_yes_that_no_process_has_sent_yet_is_not_withdrawn"),
+    ),
+    Sabotage(
+        "the-owner-cancels-for-a-member",
+        "an order is cancelled only by the caller who placed it",
+        "zinc_mcp/aftercare/cancel.py",
+        "if known is not None and known.caller != caller:",
+        "if known is not None and known.caller == caller:",
+        _tests(f"{_CANCEL}::test_a_caller_cancels_only_their_own"),
+    ),
+    Sabotage(
+        "a-member-lists-the-account",
+        "a member is shown their own orders, and never the account's others",
+        "zinc_mcp/checkout/order_list.py",
+        "with_others=caller == LOCAL",
+        "with_others=True",
+        _tests("tests/server/test_list_orders.py::test_a_member_sees_their_own_orders_only"),
     ),
 )

@@ -22,8 +22,9 @@ from zinc_mcp.views.failures import ALSO_CALLED, FAILURES
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
 from zinc_mcp.zinc.responses import Order
 
-Call = Literal["place", "look"]
-Reader = Literal[Call, "person"]
+Call = Literal["place", "look", "change"]
+"""A call that buys, one that changes nothing, or one that changes what was placed and buys nothing."""
+Reader = Literal["place", "look", "person"]
 """A model after a placing call or a look-up, or a person."""
 
 # Zinc's ids are UUIDs, or 32 hexadecimal digits (v1). Any other id could hold words, so it is shown in its field only.
@@ -190,7 +191,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
             )
         case "placed":
-            parts = (_not_coming(known), _cost(known), _shipping(known), _warning(known))
+            parts = (_not_coming(known), _conceded(known), _cost(known), _shipping(known), _warning(known))
             return f"The retailer has {order}.{''.join(parts)}", _after_placing(known, look)
         case "failed":
             reason, next_step = _failure(known)
@@ -313,6 +314,11 @@ def _not_coming(known: Known) -> str:
     left_out = sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in known.not_coming.values())
     more = f", and {left_out} more" if left_out else ""
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
+
+
+def _conceded(known: Known) -> str:
+    fulfillment = known.order.fulfillment if known.order is not None else None
+    return " Not all of it is as it was asked for: see concessions." if fulfillment and fulfillment.concessions else ""
 
 
 def _item_numbers(numbers: Sequence[int]) -> str:
