@@ -24,6 +24,16 @@ Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given", "given_t
 """Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
 that nobody asked to pay for, its body cut short."""
 
+NOTHING_FOUND = {"status": "completed", "query": "", "results": []}
+ORDERABLE = {
+    "orderable": True,
+    "support": "verified",
+    "support_detail": "Daily test orders pass.",
+    "how_to_order": "Send it to POST /orders.",
+    "ships_to": None,
+    "checkout": {"guest_checkout": True, "use_your_account": True},
+}
+
 PAYEE = b"a payee's secret of 32 bytes or more"
 
 
@@ -50,6 +60,10 @@ class FakeZinc:
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
+    """By the path after `/products/`: an id, or an id and `/offers`."""
+    searches: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
+    check: dict[str, Any] | httpx.Response | Exception = field(default_factory=lambda: dict(ORDERABLE))
+    """The answer to `GET /retailers/check`."""
     quotes: list[Quoted] = field(default_factory=list[Quoted])
     """The next answers to unpaid agent orders, instead of an honest 402."""
     settled: dict[str, str] = field(default_factory=dict[str, str])
@@ -116,8 +130,14 @@ class FakeZinc:
             if self.wallets:
                 return _given(self.wallets.pop(0))
             return httpx.Response(200, json={"balance": 10_000_000, "order_fee_cents": self.fee_cents})
+        if request.url.path == "/retailers/check":
+            if isinstance(self.check, Exception):
+                raise self.check
+            return self.check if isinstance(self.check, httpx.Response) else httpx.Response(200, json=self.check)
+        if request.url.path == "/search":
+            return _given(self.searches.pop(0)) if self.searches else httpx.Response(200, json=NOTHING_FOUND)
         if request.url.path.startswith("/products/"):
-            product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))
+            product = self.products.get(request.url.path.removeprefix("/products/"), failure(404, "not_found"))
             return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)
         if request.url.path == "/orders":
             if self.lists:

@@ -16,7 +16,7 @@ from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.order_list import find_orders
-from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.products import A, DataCall, ask
 from zinc_mcp.zinc.responses import Order
 
 ORDER_FEE_CENTS = 100
@@ -83,9 +83,9 @@ class AccountRail:
         """Read one order of this account."""
         return await self._client.get_order(order_id, self._api_key)
 
-    async def product(self, retailer: str, product_id: str) -> Product:
-        """Read a product's title and price; costs a cent with a live key."""
-        return await self._client.get_product(retailer, product_id, self._api_key)
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Ask about products; costs a cent with a live key."""
+        return await ask(self._client, call, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:

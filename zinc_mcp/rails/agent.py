@@ -21,7 +21,7 @@ from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.zinc.account import get_health
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.order_list import find_orders
-from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
 
 _TIME_SECONDS = 3.0
@@ -172,9 +172,9 @@ class AgentRail:
         """Refuse: no order can be read without its own key."""
         raise OrderNotFoundError("An order paid by wallet is read with its own key.")
 
-    async def product(self, retailer: str, product_id: str) -> Product:
-        """Refuse: a product look-up would need a separate payment on this rail."""
-        raise UnreadableAnswerError("Product pages are not looked up on this rail.")
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Refuse: a question about products would need a separate payment on this rail."""
+        raise UnreadableAnswerError("Products are not looked up on this rail.")
 
 
 def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:
