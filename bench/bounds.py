@@ -73,6 +73,17 @@ ANSWERS = (
     Bound("items that a result shows", "views.parts.MAX_ITEMS", "", "counted in `left_out`"),
     Bound("parcels that a result shows", "views.parts.MAX_PARCELS", "", "counted in `left_out`"),
     Bound("checkpoints of a parcel that a result shows", "views.parts.MAX_CHECKPOINTS", "", "counted"),
+    Bound("results of a search that are shown", "views.search.MAX_RESULTS", "", "`invalid_arguments`"),
+    Bound("the address of a result", "views.search.MAX_URL", "characters", "counted in `left_out`: a cut one is none"),
+    Bound("the title of a result", "views.search.MAX_TITLE", "characters", "cut"),
+    Bound("the description of a product", "views.product.MAX_DESCRIPTION", "characters", "cut"),
+    Bound("features of a product that are shown", "views.product.MAX_FEATURES", "", "left out"),
+    Bound("variants of a product that are shown", "views.product.MAX_VARIANTS", "", "counted in `variants_left_out`"),
+    Bound(
+        "a label or a value of an option", "views.product.MAX_OPTION", "characters", "counted in `variants_left_out`"
+    ),
+    Bound("offers of a product that are shown", "views.product.MAX_OFFERS", "", "counted in `offers_left_out`"),
+    Bound("countries that a shop ships to", "views.product.MAX_COUNTRIES", "", "left out"),
     Bound("returns, and cases, that a result shows", "views.parts.MAX_RETURNS", "", "counted in `left_out`"),
     Bound(
         "a placing request, from connecting to the last byte",
@@ -180,7 +191,19 @@ ORDERS = (
     Bound("any question", "consent.question.MOST_BYTES", "bytes", "`order_too_large`"),
     Bound("questions of one caller that wait", "checkout.decide.MOST_WAITING", "", "`too_many_waiting`"),
     Bound("products that a question looks up", "find.details.MOST_PRODUCTS", "", "they have no title"),
-    Bound("the look-ups for a question", "find.details.LOOK_UP_SECONDS", "seconds", "there are no titles"),
+    Bound("the look-ups for a question", "find.details.QUESTION_SECONDS", "seconds", "there are no titles"),
+    Bound("the check of a shop before a question", "find.check.BEFORE_ASKING_SECONDS", "seconds", "it is asked"),
+    Bound("the words of a search", "server.mcp.tools.search_products.MAX_QUERY", "characters", "`invalid_arguments`"),
+    Bound("retailers of a search", "server.mcp.tools.search_products.MAX_RETAILERS", "", "`invalid_arguments`"),
+    Bound("a question about products", "find.look_up.LOOK_UP_SECONDS", "seconds", "no answer; it counts as paid"),
+    Bound(
+        "time for which an answer about products is remembered",
+        "find.look_up.REMEMBERED_SECONDS",
+        "seconds",
+        "it is asked, and paid for, again",
+    ),
+    Bound("an answer about products that is remembered", "find.look_up.MOST_KEPT_BYTES", "bytes", "not remembered"),
+    Bound("the free check of a product", "find.check.CHECK_SECONDS", "seconds", "it is not known"),
     Bound(
         "a wait for news in `get_order`",
         "server.mcp.tools.get_order.MAX_WAIT_SECONDS",

@@ -50,6 +50,22 @@ class Found(Generic[A]):
     """How long ago it was asked, if the answer was remembered."""
 
 
+def rail_to_ask(process: Process) -> Rail:
+    """Return the way to ask questions about products.
+
+    Raises:
+        RefusedError: `account_not_configured`.
+    """
+    rail = process.rails.get("account")
+    if rail is None:
+        raise RefusedError(
+            "No Zinc API key is configured, so Zinc cannot be asked about products.",
+            "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+            code="account_not_configured",
+        )
+    return rail
+
+
 async def look_up(
     process: Process,
     caller: str,

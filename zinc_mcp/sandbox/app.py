@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import Sandbox, agent_orders, checks, orders, products
+from zinc_mcp.sandbox import Sandbox, agent_orders, checks, details, orders, products, retailers, search
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
 from zinc_mcp.sandbox.products import ORDER_FEE
@@ -55,6 +55,12 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("POST", "/orders/{order_id}/cancel", orders.cancel_order),
             route("POST", "/agent/orders", agent_orders.create_agent_order),
             route("GET", "/practice/settlements/{challenge_id}", agent_orders.get_settlement),
+            route("GET", "/search", search.search),
+            route("GET", "/products/search", search.search_one),
+            route("GET", "/products/{product_id}", details.get_details),
+            route("GET", "/products/{product_id}/offers", details.get_offers),
+            route("GET", "/retailers", retailers.list_retailers),
+            route("GET", "/retailers/check", retailers.check_retailer),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
         ],

@@ -91,6 +91,7 @@ def published(
     arguments: Mapping[str, Any],
     shows: Mapping[str, str],
     reads: bool = False,
+    destroys: bool | None = None,
     meta: dict[str, Any] | None = None,
 ) -> Tool:
     """Return a tool with our own schemas instead of those that the SDK derives from the signature of its body.
@@ -103,6 +104,7 @@ def published(
         arguments: the input schema.
         shows: the fields that its result promises, with their JSON types.
         reads: whether it changes nothing.
+        destroys: whether it may change what cannot be undone; None: it does unless it only reads.
         meta: for hosts, under `_meta`.
     """
     tool = Tool.from_function(
@@ -113,7 +115,7 @@ def published(
         annotations=ToolAnnotations(
             title=title,
             read_only_hint=reads,
-            destructive_hint=not reads,
+            destructive_hint=not reads if destroys is None else destroys,
             idempotent_hint=reads,
             open_world_hint=True,
         ),
