@@ -24,8 +24,8 @@ Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given", "given_t
 """Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
 that nobody asked to pay for, its body cut short."""
 
-NOTHING_FOUND = {"status": "completed", "query": "", "results": []}
-ORDERABLE = {
+NOTHING_FOUND: dict[str, Any] = {"status": "completed", "query": "", "results": []}
+ORDERABLE: dict[str, Any] = {
     "orderable": True,
     "support": "verified",
     "support_detail": "Daily test orders pass.",

@@ -91,7 +91,7 @@ def _matching(query: str) -> list[_Json]:
         if item.retailer not in ("amazon-de",) and (score := _score(query, _words_of(item)))
     ]
     rows += [
-        (score, _test_row(scenario.url, scenario.title))
+        (score, _test_row(scenario.url, title_of(scenario.url)))
         for scenario in SCENARIOS.values()
         if scenario.refusal is None and (score := _score(query, scenario.title))
     ]

@@ -39,7 +39,7 @@ class Looked(Answer):
 class SearchResult(Answer):
     """One product that was found. The price is in minor units, and Zinc does not state its currency."""
 
-    url: Text
+    url: Text = ""
     retailer: Text | None = None
     title: Text | None = None
     brand: Text | None = None
@@ -63,8 +63,8 @@ class SearchResults(Looked):
 class Specific(Answer):
     """One option of a variant, as Amazon, Walmart and Best Buy name it."""
 
-    dimension: Text
-    value: Text
+    dimension: Text = ""
+    value: Text = ""
 
 
 class Sibling(Answer):
@@ -77,8 +77,8 @@ class Sibling(Answer):
 class Property(Answer):
     """One option of a variant, as Shopify and Etsy name it."""
 
-    name: Text
-    value: Text
+    name: Text = ""
+    value: Text = ""
 
 
 class Variant(Answer):
