@@ -304,6 +304,17 @@ async def as_variables(place: Place, text: str) -> None:
         assert getattr(settings, field), name
 
 
+async def shopping(place: Place, text: str) -> None:
+    """The calls and answers of docs/shopping.md, one after the other, compared with the sandbox's."""
+    said: list[dict[str, Any]] = [json.loads(each.text) for each in PRINTED if each.document == "docs/shopping.md"]
+    assert json.loads(text) == said[0]
+    place.sh(ADDRESS)
+    async with place.server(str(place.script), [], {"ZINC_MCP_SANDBOX": "1"}) as client:
+        for asked, answered in zip(said[::2], said[1::2], strict=True):
+            tool = {"query": "search_products", "url": "check_product", "products": "place_order"}[next(iter(asked))]
+            assert like(answered, await told(client, tool, asked)) == []
+
+
 IN_OTHER_TESTS = "tests/payments/test_payments_docs.py runs it against a stand-in"
 
 BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
@@ -322,6 +333,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("CONTRIBUTING.md", r"pip install \. && zinc-mcp demo\n"): install_and_try,
     ("CONTRIBUTING.md", r"ruff check \. && "): NotRun("checks this very tree, for hours: `.ci/run` does so"),
     ("docs/policy.md", r'api_key_file = "key"'): as_the_file,
+    ("docs/shopping.md", r'\{"query"'): shopping,
+    ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,
