@@ -31,7 +31,7 @@ async def look_up_order(
     process: Process, caller: str, order: OrderCreate, rail: Rail | None, policy: Policy
 ) -> LookedUp:
     """Ask Zinc for titles and prices, all at once and for at most `QUESTION_SECONDS`. Never fails."""
-    if rail is None:
+    if rail is None or rail.paying is not None:  # a wallet pays for what the caller asks, and for no question of ours
         return LookedUp([None] * len(order.products), 0)
     named = [shop_product(read_product_url(line.url)) for line in order.products[:MOST_PRODUCTS]]
     wanted = list(dict.fromkeys(each for each in named if each is not None))

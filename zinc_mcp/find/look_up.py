@@ -7,6 +7,7 @@ is written down for them.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,9 +28,12 @@ from zinc_mcp.journal.entry import Draft, Entry, StaleEntryError, State
 from zinc_mcp.owner.policy import Policy, limits_of
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
+from zinc_mcp.spending.pay_for_answer import pay_for_answer, seconds_to_pay
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
+
+logger = logging.getLogger(__name__)
 
 LOOK_UP_SECONDS = 15.0
 """The longest time for questions that a caller waits for."""
@@ -50,20 +54,26 @@ class Found(Generic[A]):
     """How long ago it was asked, if the answer was remembered."""
 
 
-def rail_to_ask(process: Process) -> Rail:
-    """Return the way to ask questions about products.
+def rail_to_ask(process: Process, policy: Policy) -> Rail:
+    """Return the way to ask questions about products: by the API key, else by the payment wallet.
 
     Raises:
-        RefusedError: `account_not_configured`.
+        RefusedError: `account_not_configured`, `not_allowed`.
     """
-    rail = process.rails.get("account")
-    if rail is None:
+    usable = [rail for name, rail in process.rails.items() if name not in process.unusable]
+    if not usable:
         raise RefusedError(
-            "No Zinc API key is configured, so Zinc cannot be asked about products.",
+            "Neither a Zinc API key nor a usable payment wallet is configured, so Zinc cannot be asked about products.",
             "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
             code="account_not_configured",
         )
-    return rail
+    allowed = [rail for rail in usable if policy.rails is None or rail.name in policy.rails]
+    if not allowed:
+        raise RefusedError(
+            "The owner's policy allows no way to pay for questions about products.",
+            "Tell the user (`rails` in zinc.toml).",
+        )
+    return min(allowed, key=lambda rail: rail.paying is not None)
 
 
 async def look_up(
@@ -87,20 +97,26 @@ async def look_up(
         seconds: the longest time for all of them.
         forgets_refusals: whether a question that Zinc refused, which cost nothing, may be asked again at once.
     """
-    if rail.mode != "live" or rail.paying is not None:
-        return await _all_at_once([partial(_asked_for_nothing, rail, call) for call in calls], seconds)
+    if rail.mode != "live" and rail.paying is None:
+        slow = UnreadableAnswerError("Zinc did not answer in time.", "Call again in a minute.")
+        return await _all_at_once([partial(_asked_for_nothing, rail, call) for call in calls], seconds, slow)
     try:
         opened = await _opened(process, caller, rail, policy, calls, seconds, forgets_refusals)
     except ZincMcpError as error:
         return [error] * len(calls)
+    slow = _unanswered("Zinc did not answer in time.", REMEMBERED_SECONDS)
+    if rail.paying is not None:
+        again = "Call again in a minute with the same arguments: it is not paid for twice."
+        slow = UnreadableAnswerError("The payment, or Zinc's answer to it, takes longer.", again)
     return await _all_at_once(
         [
             partial(_failing, entry)
             if isinstance(entry, RefusedError)
-            else partial(_asked if is_new else _remembered, process, rail, call, entry)
+            else partial(_begun if is_new else _remembered, process, rail, call, entry)
             for call, (entry, is_new) in zip(calls, opened, strict=True)
         ],
         seconds,
+        slow,
     )
 
 
@@ -137,7 +153,7 @@ async def _opened(
             drafts,
             limits,
             owner=process.owner,
-            lease_seconds=seconds,
+            lease_seconds=seconds if rail.paying is None else seconds_to_pay(process, rail.paying),
             budget_cents=policy.max_lookups_day,
             remembered_seconds=REMEMBERED_SECONDS,
             forgotten=forgotten,
@@ -154,16 +170,48 @@ async def _asked_for_nothing(rail: Rail, call: DataCall[Any]) -> Found[Any]:
         raise UnreadableAnswerError(error.summary, "Call again in a minute.") from error
 
 
+async def _begun(process: Process, rail: Rail, call: DataCall[Any], entry: Entry) -> Found[Any]:
+    """Ask Zinc. A question that a wallet pays for goes on in a task of the process when the caller stops waiting."""
+    if rail.paying is None:
+        return await _asked(process, rail, call, entry)
+    ended, outcome = anyio.Event(), list[Found[Any] | ZincMcpError]()
+
+    async def run() -> None:
+        try:
+            outcome.append(await _asked(process, rail, call, entry))
+        except ZincMcpError as error:
+            outcome.append(error)
+        except Exception as error:  # it must not end the process
+            logger.error("a question that a wallet pays for failed (%s)", type(error).__name__)
+            outcome.append(_unanswered("Something unexpected went wrong.", REMEMBERED_SECONDS))
+        finally:
+            ended.set()
+
+    process.tasks.start_soon(run)
+    await ended.wait()
+    [found] = outcome
+    if isinstance(found, ZincMcpError):
+        raise found
+    return found
+
+
 async def _asked(process: Process, rail: Rail, call: DataCall[Any], entry: Entry) -> Found[Any]:
     """Ask Zinc, and settle what it cost."""
-    state: State = "failed"
+    # A wallet may have paid for nothing: that is in doubt, and no proof of it is looked for.
+    state: State = "failed" if rail.paying is None else "unknown"
     what, cost, known = "no answer: it may have cost", LOOK_UP_CENTS, dict[str, Any]()
     try:
-        answer = await rail.look_up(call)
-        state, what, known = "placed", "looked up", _kept(answer)
-        return Found(answer, LOOK_UP_CENTS)
+        if rail.paying is None:
+            answer, paid_cents = await rail.look_up(call), LOOK_UP_CENTS
+        else:
+            answer, paid_cents = await pay_for_answer(process, rail.paying, entry, call)
+        state, what, cost, known = "placed", "looked up", paid_cents, _kept(answer)
+        return Found(answer, paid_cents)
     except ZincUnreachableError:
         state, what, cost = "refused", "no connection: nothing was asked", 0
+        raise
+    except RefusedError as error:
+        state, what, cost = "refused", f"not paid: {error.code}", 0
         raise
     except OrderRejectedError as error:  # only a successful call costs (SDK 2026.9.18)
         state, what, cost = "rejected", f"Zinc says no: {error.zinc_code}", 0
@@ -178,7 +226,11 @@ async def _asked(process: Process, rail: Rail, call: DataCall[Any], entry: Entry
                 "facts": {**entry.facts, **known},
                 **FREE,
             }
+            if rail.paying is not None and cost:
+                changes["authorised_cents"] = cost
             try:
+                if rail.paying is not None:
+                    entry = await process.journal.read(entry.id)  # paying has moved it on
                 await process.journal.move(entry, state, what, **changes)
             except (JournalError, StaleEntryError):
                 pass  # its reservation stands, so it counts as paid and is not asked again
@@ -205,7 +257,7 @@ async def _failing(entry: RefusedError) -> Found[Any]:
 
 
 async def _all_at_once(
-    jobs: Sequence[Callable[[], Coroutine[Any, Any, Found[Any]]]], seconds: float
+    jobs: Sequence[Callable[[], Coroutine[Any, Any, Found[Any]]]], seconds: float, slow: ZincMcpError
 ) -> list[Found[Any] | ZincMcpError]:
     found: dict[int, Found[Any] | ZincMcpError] = {}
 
@@ -219,8 +271,7 @@ async def _all_at_once(
         async with anyio.create_task_group() as tasks:
             for number, job in enumerate(jobs):
                 tasks.start_soon(run, number, job)
-    silence = _unanswered("Zinc did not answer in time.", REMEMBERED_SECONDS)
-    return [found.get(number, silence) for number in range(len(jobs))]
+    return [found.get(number, slow) for number in range(len(jobs))]
 
 
 def _unanswered(happened: str, left_seconds: float) -> UnreadableAnswerError:

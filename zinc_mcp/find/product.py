@@ -38,8 +38,8 @@ async def look_at(
         RefusedError: details or offers are wanted, and cannot be asked for at all; nothing was asked.
         ZincMcpError: only the free question was asked, and not answered.
     """
-    rail = rail_to_ask(process) if details or offers else None
-    policy = process.policy() if rail is not None else None
+    policy = process.policy() if details or offers else None
+    rail = None if policy is None else rail_to_ask(process, policy)
     try:
         shop: ShopCheck | ZincMcpError = await check(process, address.url, country)
     except ZincMcpError as error:

@@ -63,6 +63,15 @@ def search_content(sandbox: Sandbox, request: Request) -> _Json:
 async def search_one(sandbox: Sandbox, request: Request) -> Response:
     """`GET /products/search`: one retailer."""
     checks.authorised_caller(sandbox, request)
+    return checks.as_json(search_one_content(sandbox, request))
+
+
+def search_one_content(sandbox: Sandbox, request: Request) -> _Json:
+    """Return the content of a search at one retailer.
+
+    Raises:
+        AnsweredError: with a 422.
+    """
     query, retailer = required(sandbox, request, "query"), retailer_in_query(sandbox, request)
     items = [(score, item) for item in ITEMS if item.retailer == retailer and (score := _score(query, _words_of(item)))]
     rows = [
@@ -80,7 +89,7 @@ async def search_one(sandbox: Sandbox, request: Request) -> Response:
         }
         for _, item in sorted(items, key=lambda each: -each[0])
     ]
-    return checks.as_json({"status": "completed", "results": rows, "next_page": None})
+    return {"status": "completed", "results": rows, "next_page": None}
 
 
 def _matching(query: str) -> list[_Json]:

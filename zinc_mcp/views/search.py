@@ -90,7 +90,7 @@ def cost_told(cost_cents: int, age_seconds: float | None, mode: Mode) -> str:
         ago = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "less than a minute ago"
         return f"This cost nothing: it was asked {ago}, and the answer is from then."
     if cost_cents:
-        return f"This cost {printed(cost_cents)}."
+        return f"This cost {printed(cost_cents)}{'' if mode == 'live' else ' of practice money'}."
     return "This cost nothing." if mode == "live" else "This cost nothing, as it is practice."
 
 

@@ -7,11 +7,12 @@ or is not finished. An answer that names another product than the one asked for 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from pydantic import Field, SecretStr, ValidationError
 
 from zinc_mcp.errors import UnreadableAnswerError
+from zinc_mcp.network import Leaving, NetworkAnswer
 from zinc_mcp.zinc.answers import Answer, Count, Credit, Rows, Text
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.orders import ProductCondition
@@ -206,6 +207,8 @@ class DataCall(Generic[A]):
 
     path: str
     parameters: Mapping[str, str | list[str]]
+    agent_path: str
+    """The same question without an account, paid by wallet: a POST without a body (SDK 2026.8.21)."""
     kind: type[A]
     is_about: Callable[[A], bool] = field(default=lambda answer: True, compare=False, repr=False)
 
@@ -222,6 +225,23 @@ class DataCall(Generic[A]):
         if not self.is_about(answer):
             raise UnreadableAnswerError("Zinc answered about another product, so its answer was not used.")
         return answer
+
+
+def _by_agent(name: str, parameters: Mapping[str, str | list[str]]) -> str:
+    return f"/agent/{name}?{urlencode(parameters, doseq=True)}"
+
+
+async def ask_as_agent(
+    client: ZincClient, path: str, credential: tuple[str, SecretStr] | None = None, leaving: Leaving | None = None
+) -> NetworkAnswer:
+    """Send a question once, unpaid or with a credential (header name and value); return the answer, of any status.
+
+    Raises:
+        ZincUnreachableError: nothing was sent.
+        OrderOutcomeUnknownError: it was sent, and no whole answer came.
+    """
+    sent = {credential[0]: credential[1].get_secret_value()} if credential is not None else {}
+    return await client.post(path, b"", sent, None, leaving)
 
 
 async def ask(client: ZincClient, call: DataCall[A], api_key: SecretStr) -> A:
@@ -252,7 +272,7 @@ def search_call(
         parameters["max_price"] = str(max_price)
     if retailers:
         parameters["retailer"] = sorted(set(retailers))
-    return DataCall("/search", parameters, SearchResults)
+    return DataCall("/search", parameters, _by_agent("search", parameters), SearchResults)
 
 
 def details_call(retailer: str, product_id: str) -> DataCall[Product]:
@@ -261,7 +281,8 @@ def details_call(retailer: str, product_id: str) -> DataCall[Product]:
     def is_about(product: Product) -> bool:
         return _is_it(product_id, product.product_id, product.asin)
 
-    return DataCall(f"/products/{quote(product_id, safe='')}", {"retailer": retailer}, Product, is_about)
+    path, where = f"/products/{quote(product_id, safe='')}", {"retailer": retailer}
+    return DataCall(path, where, _by_agent("products/details", {"product_id": product_id, **where}), Product, is_about)
 
 
 def offers_call(retailer: str, product_id: str) -> DataCall[Offers]:
@@ -270,7 +291,8 @@ def offers_call(retailer: str, product_id: str) -> DataCall[Offers]:
     def is_about(offers: Offers) -> bool:
         return _is_it(product_id, offers.asin)
 
-    return DataCall(f"/products/{quote(product_id, safe='')}/offers", {"retailer": retailer}, Offers, is_about)
+    path, where = f"/products/{quote(product_id, safe='')}/offers", {"retailer": retailer}
+    return DataCall(path, where, _by_agent("products/offers", {"product_id": product_id, **where}), Offers, is_about)
 
 
 def _is_it(wanted: str, *named: str | None) -> bool:

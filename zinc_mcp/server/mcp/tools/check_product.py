@@ -20,7 +20,7 @@ from zinc_mcp.zinc.product_urls.reading import read_product_url
 SHOWS = {**ALWAYS, "cost_cents": "integer", "details": "object", "offers": "array"}
 _DESCRIPTION = (
     "Say whether a product can be ordered and shipped to a country: free. With details (title, price, variants) or "
-    "offers each costs $0.01 with a live key, nothing when repeated within ten minutes. Orders nothing."
+    "offers each costs $0.01 (live key or wallet), nothing when repeated within ten minutes. Orders nothing."
 )
 _UNCHANGED = "nothing was bought, and a look-up may have been paid for"
 

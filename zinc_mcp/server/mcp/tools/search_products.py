@@ -22,8 +22,8 @@ MAX_RETAILERS = 20
 
 SHOWS = {**ALWAYS, "cost_cents": "integer", "results": "array", "excluded_by_price": "integer"}
 _DESCRIPTION = (
-    "Search products at many retailers; results have the url that an order takes. Costs $0.01 with a live key, nothing "
-    "when repeated within ten minutes. Orders nothing."
+    "Search products at many retailers; results have the url that an order takes. Costs $0.01 (live key or wallet), "
+    "nothing when repeated within ten minutes. Orders nothing."
 )
 _UNCHANGED = "nothing was bought, and a search may have been paid for"
 
@@ -68,7 +68,7 @@ class Search(BaseModel):
 def tool(service: Service) -> Tool | None:
     """Return the tool; None where Zinc cannot be asked."""
     process = service.process
-    if "account" not in process.rails:
+    if not process.rails:
         return None
 
     async def search(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
@@ -84,8 +84,9 @@ def tool(service: Service) -> Tool | None:
                 limit=wanted.limit,
             )
             with service.calls.one_more(caller):
-                rail = rail_to_ask(process)
-                found = await look_up_one(process, caller, rail, process.policy(), call)
+                policy = process.policy()
+                rail = rail_to_ask(process, policy)
+                found = await look_up_one(process, caller, rail, policy, call)
             return shown(
                 search_view(
                     found.answer,
