@@ -197,12 +197,12 @@ class AgentRail:
         try:
             answer = await ask_as_agent(self._client, call.agent_path)
         except OrderOutcomeUnknownError as error:  # without a payment it cannot have cost anything
-            raise ZincUnreachableError("Zinc told no price, so nothing was asked and nothing was paid.") from error
+            raise ZincUnreachableError("Zinc told no price for the question.") from error
         if answer.status != HTTPStatus.PAYMENT_REQUIRED:
             try:
                 return call.read(json_of(answer))
             except UnreadableAnswerError as error:
-                raise ZincUnreachableError("Zinc told no price, so nothing was asked and nothing was paid.") from error
+                raise ZincUnreachableError("Zinc told no price for the question.") from error
         terms = Terms(
             origin=self.origin,
             url=self.origin + call.agent_path,

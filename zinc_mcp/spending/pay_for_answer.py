@@ -34,7 +34,10 @@ async def pay_for_answer(process: Process, rail: "AgentRail", entry: Entry, call
         OrderRejectedError: Zinc refused to answer, and nothing was paid.
         UnreadableAnswerError: it may have been paid, and no answer came.
     """
-    quote = await rail.quote_answer(call, LOOK_UP_CENTS)
+    try:
+        quote = await rail.quote_answer(call, LOOK_UP_CENTS)
+    except ZincUnreachableError as error:
+        raise _nothing_paid(error) from error
     if not isinstance(quote, Quote):
         return quote, 0
     entry = await _marked(process, entry, rail, quote)
@@ -58,7 +61,11 @@ async def pay_for_answer(process: Process, rail: "AgentRail", entry: Entry, call
         raise RefusedError("The question was not sent in time, so it was not paid for.", "Call again.") from late
     except ZincUnreachableError as error:
         await _take_back(rail, signed, error)
-        raise
+        raise _nothing_paid(error) from error
+
+
+def _nothing_paid(error: ZincUnreachableError) -> ZincUnreachableError:
+    return ZincUnreachableError(f"{error.summary} Nothing was asked, and nothing was paid.", error.next_step)
 
 
 async def _marked(process: Process, entry: Entry, rail: "AgentRail", quote: Quote) -> Entry:
