@@ -262,7 +262,7 @@ async def test_a_member_connects_with_what_members_add_prints(open_test_process:
         for part in ("Authorization: Bearer TOKEN", f"{origin}/sse", f"{origin}/approve/"):
             assert part in added.stderr
         headers = {name: value.replace("TOKEN", token) for name, value in server["headers"].items()}
-        assert len(await _tools(server["url"], headers)) == 3
+        assert await _tools(server["url"], headers) == list(TOOLS)
 
 
 async def _tools(url: str, headers: Mapping[str, str]) -> list[str]:
