@@ -333,6 +333,17 @@ async def after_the_order(place: Place, text: str) -> None:
             assert wrong == []
 
 
+async def shopping(place: Place, text: str) -> None:
+    """The calls and answers of docs/shopping.md, one after the other, compared with the sandbox's."""
+    said: list[dict[str, Any]] = [json.loads(each.text) for each in PRINTED if each.document == "docs/shopping.md"]
+    assert json.loads(text) == said[0]
+    place.sh(ADDRESS)
+    async with place.server(str(place.script), [], {"ZINC_MCP_SANDBOX": "1"}) as client:
+        for asked, answered in zip(said[::2], said[1::2], strict=True):
+            tool = {"query": "search_products", "url": "check_product", "products": "place_order"}[next(iter(asked))]
+            assert like(answered, await told(client, tool, asked)) == []
+
+
 IN_OTHER_TESTS = "tests/payments/test_payments_docs.py runs it against a stand-in"
 
 BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
@@ -355,6 +366,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/after-the-order.md", r'\{"(?:order_id": "[0-9a-f-]+"\}|status|limits_only)|\{\n'): NotRun(
         "a part of the exchange that the first look begins"
     ),
+    ("docs/shopping.md", r'\{"query"'): shopping,
+    ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,

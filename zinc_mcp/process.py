@@ -15,6 +15,7 @@ from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail
+from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.responses import Order
 
 Checkpoint = Callable[[str], None]
@@ -117,6 +118,8 @@ class Process:
     journal: Runner
     unwritten: Unwritten
     """Facts that this process has learnt and could not write down yet."""
+    client: ZincClient
+    """For what Zinc tells everybody. It has no key."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
     clocks: Clocks
