@@ -22,8 +22,8 @@ PROFILES: Mapping[str, tuple[Profile, ...]] = {
 }
 """Each tool, in the order of the list, with the profiles of `ZINC_MCP_TOOLS` that hold it.
 
-`read`: it spends nothing, not even a cent, and changes nothing. `order`: whoever orders needs it, to order, to follow or to stop. Every
-tool is in the profile `all`. A new tool is one line here.
+`read`: it spends nothing, not even a cent, and changes nothing. `order`: it is needed to order, to follow or to stop.
+Every tool is in the profile `all`. A new tool is one line here.
 """
 TOOLS = tuple(PROFILES)
 ALL = "all"
