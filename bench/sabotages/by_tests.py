@@ -9,8 +9,8 @@ def _tests(*tests: str) -> ByTests:
 
 _ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
-_CONDITIONS, _CANCEL = "tests/aftercare/test_cancel.py"
-_STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
+_CONDITIONS, _STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
+_CANCEL = "tests/aftercare/test_cancel.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
