@@ -46,8 +46,8 @@ returns the earlier order and says that nothing new was bought. So a call that t
 
 place_order pays from the owner's Zinc balance, place_agent_order from a payment wallet. An order can be cancelled \
 only while it is pending. max_price is the most for items, tax and shipping together; Zinc's fee comes on top and the \
-rest is given back. \
-An address the owner saved is given as {"saved": "home"}. The owner's limits cannot be changed from here.
+rest is given back. An address the owner saved is given as {"saved": "home"}. The owner's limits cannot be changed \
+from here.
 
 Placing takes minutes. While is_final is false, get_order with wait_seconds 25 waits for news; call it again until it \
 is true. When an outcome is unknown, money may have moved: look it up by its key and do not order again.
