@@ -69,6 +69,7 @@ ANSWERS = (
     Bound("fields of metadata or of an address", "zinc.answers.MAX_FLAT_MEMBERS", "", "left out"),
     Bound("orders on a page of a list", "zinc.order_list.PAGE", "", "the next page is asked for"),
     Bound("pages of a list", "zinc.order_list.MAX_PAGES", "", "not asked for; an unread list proves nothing"),
+    Bound("the same, of a page that cannot be read", "zinc.order_list.SMALL_PAGE", "", "the list was not read"),
     Bound("orders looked at in a list", "zinc.order_list.MAX_LISTED", "", "not looked at; that proves nothing"),
     Bound("a timeline", "zinc.timeline.MAX_TIMELINE_BYTES", "bytes", "the order is shown without it, and told"),
     Bound("reading a timeline", "checkout.milestones.TIMELINE_SECONDS", "seconds", "as above"),

@@ -240,6 +240,43 @@ async def test_an_order_in_doubt_is_not_cancelled_and_says_why(open_test_process
     assert zinc.cancellations == []
 
 
+async def test_an_order_that_is_on_its_way_is_awaited_and_then_cancelled(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    zinc.script = ["slow"]
+    async with open_test_process() as process, open_test_process() as other:
+        how: list[str] = []
+
+        async def order() -> None:
+            await place(process, intent(idempotency_key="mine"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(order)
+            while not zinc.posts:
+                await anyio.sleep(0.01)
+            how.append((await cancel(other, "local", "mine")).how)
+    assert how == ["cancelled"]
+
+
+@pytest.mark.parametrize("status", ["order_failed", "order_placed"])
+@pytest.mark.parametrize(
+    "step", ["lie", "lose_before", failure(422, "order_not_cancellable"), failure(403, "forbidden")]
+)
+async def test_no_next_step_is_about_another_ending_than_the_order_s(
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str, step: Step
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        order = await call(client, "place_order", arguments())
+        zinc.cancels = [step]
+        zinc.advance(order["order_id"], status, job_result={"error_type": "product_out_of_stock"})
+        told = await call(client, "cancel_order", {"order_id": order["key"]})
+    if status == "order_failed":
+        assert "Offer the user another product" in told["next_step"]
+    else:
+        assert "call cancel_order" not in told["next_step"]
+        assert "Offer" not in told["next_step"]
+
+
 async def test_an_order_whose_doubt_ends_now_is_cancelled(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = ["lose_after"]
     zinc.listing = False

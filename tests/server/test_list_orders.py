@@ -205,7 +205,7 @@ async def test_if_zinc_cannot_be_asked_the_journal_s_part_is_shown_and_told(
 ) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         order = await call(client, "place_order", arguments())
-        zinc.lists = [answer]
+        zinc.lists = [answer] * 2  # an unreadable page is asked for once more, in a smaller size
         told = await call(client, "list_orders", {})
     assert (told["outcome"], told["unasked"]["code"]) == ("listed_as_last_known", code)
     [row] = told["orders"]

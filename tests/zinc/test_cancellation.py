@@ -139,6 +139,30 @@ async def test_a_list_is_read_page_by_page_within_its_bound(
     assert (len(into.orders), len(asked), into.is_whole) == (read, requests, is_whole)
 
 
+async def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones() -> None:
+    asked, give = pages(25)
+
+    def large(request: httpx.Request) -> httpx.Response:
+        answer = give(request)
+        return answer if request.url.params["limit"] == "10" else httpx.Response(200, text=answer.text + " " * 600_000)
+
+    into = OrderList()
+    await read_list(client_of(large), KEY, into, None, None)
+    assert [(url.params["limit"], url.params.get("offset")) for url in (each.url for each in asked)] == [
+        ("50", None),
+        ("10", None),
+        ("10", "10"),
+        ("10", "20"),
+    ]
+    assert (len(into.orders), into.is_whole) == (25, True)
+
+
+async def test_a_day_before_all_clocks_is_asked_for_as_it_is() -> None:
+    asked, give = pages(1)
+    await read_list(client_of(give), KEY, OrderList(), -62_135_596_800.0, None)
+    assert asked[0].url.params["created_after"] == "0001-01-01T00:00:00Z"
+
+
 async def test_the_time_is_asked_for_and_a_zinc_without_that_filter_is_asked_again() -> None:
     asked: list[httpx.URL] = []
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from zinc_mcp.errors import OrderRejectedError, ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, Entry, Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT, told_of
 from zinc_mcp.process import Answer
@@ -225,7 +225,9 @@ def _next_step(is_any: bool, next_page: str | None, missing: Missing) -> str:
         steps.append("Call list_orders again with the same filters and page set to next_page for more.")
     if missing.zinc_cut or missing.journal_cut:
         steps.append("Narrow since and until to see the others.")
-    if missing.unasked is not None:
+    if isinstance(missing.unasked, UnreadableAnswerError):
+        steps.append("Call list_orders again in a minute; since and until make Zinc's list shorter.")
+    elif missing.unasked is not None:
         steps.append(missing.unasked.next_step)
     elif is_any:
         steps.append("get_order with an id shows one order.")

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
-from zinc_mcp.errors import OrderRejectedError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError
 from zinc_mcp.zinc.client import ZincClient, members
 from zinc_mcp.zinc.responses import Order
 
@@ -18,6 +18,8 @@ MAX_PAGES = 10
 """Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
 """Orders asked for on each page: few enough for the bound of its bytes. Zinc's default may be another number."""
+SMALL_PAGE = 10
+"""Orders asked for on a page if a usual one could not be read."""
 MAX_LISTED = 500
 """Orders of one page that are read, if Zinc lists more than were asked for."""
 
@@ -72,15 +74,20 @@ async def read_list(
     """
     wanted = {"created_after": since, "created_before": until}
     filters = {name: _instant(at) for name, at in wanted.items() if at is not None}
-    seen = 0
+    seen, size = 0, PAGE
     for _ in range(MAX_PAGES):
-        paging = {"limit": str(PAGE), **({"offset": str(seen)} if seen else {})}
+        paging = {"limit": str(size), **({"offset": str(seen)} if seen else {})}
         try:
             listed = await client.get_json("/orders", api_key, {**filters, **paging}, MAX_LIST_BYTES)
         except OrderRejectedError as refused:
             if not filters or refused.status not in (400, 422):
                 raise
             filters = {}
+            continue
+        except UnreadableAnswerError:
+            if size <= SMALL_PAGE:
+                raise
+            size = SMALL_PAGE  # the page may have been larger than what is read
             continue
         rows = _rows(listed)
         seen += len(rows)
@@ -101,7 +108,8 @@ async def read_list(
 
 
 def _instant(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)  # also before 1970, on every system
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _rows(listed: object) -> list[Any]:

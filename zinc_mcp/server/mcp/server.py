@@ -48,8 +48,8 @@ returns the earlier order and says that nothing new was bought. So a call that t
 
 place_order pays from the owner's Zinc balance, place_agent_order from a payment wallet. An order can be cancelled \
 only while it is pending. max_price is the most for items, tax and shipping together; Zinc's fee comes on top and the \
-rest is given back. \
-An address the owner saved is given as {"saved": "home"}. The owner's limits cannot be changed from here.
+rest is given back. An address the owner saved is given as {"saved": "home"}. The owner's limits cannot be changed \
+from here.
 
 search_products finds products with the addresses that an order takes; check_product says whether one can be ordered. \
 Give url and variant exactly as they say.
