@@ -7,11 +7,13 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from server.as_a_host import call, host, refused
 
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.tables import ENTRIES
 from zinc_mcp.process import Clocks, Process
 
 LIVE = "zn_live_planted"
@@ -162,17 +164,10 @@ async def test_while_ordering_is_paused_nothing_is_searched_that_costs(
 async def test_a_killed_search_is_not_paid_for_again(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, clocks: Clocks
 ) -> None:
-    class Killed(BaseException):
-        pass
-
     zinc.searches = [answer(1), answer(2)]
     async with open_test_process(api_key=LIVE) as process:
         await search(process)
         # As a kill leaves it: marked as being asked, and nothing else.
-        import sqlalchemy as sa
-
-        from zinc_mcp.journal.tables import ENTRIES
-
         engine = sa.create_engine(f"sqlite:///{home / 'journal.db'}")
         with engine.begin() as connection:
             facts = '{"path": "/search"}'

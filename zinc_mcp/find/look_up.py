@@ -8,7 +8,7 @@ is written down for them.
 
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
@@ -304,7 +304,7 @@ def _refused(error: OrderRejectedError) -> OrderRejectedError:
     )
 
 
-def _kept(answer: Looked) -> Mapping[str, Any]:
+def _kept(answer: Looked) -> dict[str, Any]:
     content = kept(answer)
     return {"answer": content} if len(canonical(content).encode()) <= MOST_KEPT_BYTES else {}
 

@@ -263,10 +263,10 @@ def _variants(product: Product) -> tuple[list[dict[str, Any]], int]:
         currency = _currency(each.currency_code) or _currency(product.currency_code)
         price = {} if each.price is None else {"price_cents": each.price, "price": _printed(each.price, currency)}
         rows.append({"variant": options, **price, "available": each.available})
-    for each in product.all_variants:
-        options = _options([(option.dimension, option.value) for option in each.variant_specifics])
+    for sibling in product.all_variants:
+        options = _options([(option.dimension, option.value) for option in sibling.variant_specifics])
         if options:
-            rows.append({"variant": options, "product_id": short(each.product_id, 60)})
+            rows.append({"variant": options, "product_id": short(sibling.product_id, 60)})
         else:
             hidden += 1
     return rows[:MAX_VARIANTS], hidden + max(0, len(rows) - MAX_VARIANTS)
