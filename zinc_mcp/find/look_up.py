@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 LOOK_UP_SECONDS = 15.0
 """The longest time for questions that a caller waits for."""
 REMEMBERED_SECONDS = 600.0
-MOST_KEPT_BYTES = 256 * 1024
-"""The largest answer that is remembered."""
+MOST_KEPT_BYTES = 512 * 1024
+"""The largest answer that is remembered: more than any that is read."""
 
 _EMPTY_BALANCE = "insufficient_funds"
 
@@ -247,7 +247,7 @@ async def _remembered(process: Process, rail: Rail, call: DataCall[Any], entry: 
         if entry.state == "rejected":
             raise UnreadableAnswerError("Zinc refused the same question some minutes ago.", "Ask something else.")
         if entry.state == "refused":
-            raise ZincUnreachableError("Zinc could not be reached.")
+            raise ZincUnreachableError("The same question was being asked by another call, and was not sent.")
         raise _unanswered("Zinc did not answer the same question some minutes ago.", REMEMBERED_SECONDS - age)
     return Found(call.read(content), 0, age)
 
