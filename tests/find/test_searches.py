@@ -1,6 +1,6 @@
 """A search that costs is paid once, within the limits, and its result says what it cost."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +196,20 @@ async def test_without_an_api_key_the_tool_is_not_listed(open_test_process: Open
     async with open_test_process(api_key=None) as process, host(process, "auto") as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert "search_products" not in names and "check_product" in names
+
+
+async def test_an_answer_that_comes_after_the_caller_has_gone_is_kept_for_the_next(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await anyio.sleep(0.4)
+            yield answer(1).content
+
+    zinc.searches = [httpx.Response(200, stream=Slow())]
+    async with open_test_process(api_key=LIVE) as process:
+        with anyio.move_on_after(0.2):  # the host hangs up
+            await search(process)
+        told = await search(process)
+        assert (told["cost_cents"], told["remembered"], len(told["results"])) == (0, True, 1)
+    assert (searched(zinc), counted(home, clock)) == (1, 1)
