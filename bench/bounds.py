@@ -89,6 +89,7 @@ ANSWERS = (
     Bound("the description of a product", "views.product.MAX_DESCRIPTION", "characters", "cut"),
     Bound("features of a product that are shown", "views.product.MAX_FEATURES", "", "left out"),
     Bound("variants of a product that are shown", "views.product.MAX_VARIANTS", "", "counted in `variants_left_out`"),
+    Bound("options of one variant", "views.product.MAX_OPTIONS", "", "counted in `variants_left_out`"),
     Bound(
         "a label or a value of an option", "views.product.MAX_OPTION", "characters", "counted in `variants_left_out`"
     ),

@@ -120,6 +120,7 @@ async def test_a_payment_other_than_the_cent_is_refused_before_anything_is_signe
     async with open_test_process(**WALLET) as process:
         told = await not_searched(process)
         assert (told["outcome"], told["money_may_have_moved"], paid(zinc)) == ("refused", False, [])
+        assert "order" not in told["summary"] + told["next_step"] and "ceiling" not in told["summary"]
         assert counted(home, clock) == (0, 0)
         assert (await search(process))["cost_cents"] == 1, "nothing was paid, so it may be asked again"
 

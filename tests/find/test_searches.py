@@ -1,17 +1,19 @@
 """A search that costs is paid once, within the limits, and its result says what it cost."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from server.as_a_host import call, host, refused
 
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.tables import ENTRIES
 from zinc_mcp.process import Clocks, Process
 
 LIVE = "zn_live_planted"
@@ -162,17 +164,10 @@ async def test_while_ordering_is_paused_nothing_is_searched_that_costs(
 async def test_a_killed_search_is_not_paid_for_again(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, clocks: Clocks
 ) -> None:
-    class Killed(BaseException):
-        pass
-
     zinc.searches = [answer(1), answer(2)]
     async with open_test_process(api_key=LIVE) as process:
         await search(process)
         # As a kill leaves it: marked as being asked, and nothing else.
-        import sqlalchemy as sa
-
-        from zinc_mcp.journal.tables import ENTRIES
-
         engine = sa.create_engine(f"sqlite:///{home / 'journal.db'}")
         with engine.begin() as connection:
             facts = '{"path": "/search"}'
@@ -201,3 +196,20 @@ async def test_without_an_api_key_the_tool_is_not_listed(open_test_process: Open
     async with open_test_process(api_key=None) as process, host(process, "auto") as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert "search_products" not in names and "check_product" in names
+
+
+async def test_an_answer_that_comes_after_the_caller_has_gone_is_kept_for_the_next(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await anyio.sleep(0.4)
+            yield answer(1).content
+
+    zinc.searches = [httpx.Response(200, stream=Slow())]
+    async with open_test_process(api_key=LIVE) as process:
+        with anyio.move_on_after(0.2):  # the host hangs up
+            await search(process)
+        told = await search(process)
+        assert (told["cost_cents"], told["remembered"], len(told["results"])) == (0, True, 1)
+    assert (searched(zinc), counted(home, clock)) == (1, 1)

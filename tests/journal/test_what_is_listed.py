@@ -104,11 +104,10 @@ def test_entries_are_found_by_ids_of_zinc_in_any_case(journal: Journal) -> None:
 def test_a_pause_is_seen_by_those_it_stops(journal: Journal) -> None:
     entry = opened(journal, 1, rail="agent")
 
+    asked: list[tuple[str, RailName]] = [("local", "agent"), ("local", "account"), ("ada", "agent")]
+
     def stopped() -> list[bool]:
-        return [
-            journal.is_paused(caller, "test", rail)
-            for caller, rail in (("local", "agent"), ("local", "account"), ("ada", "agent"))  # type: ignore[misc]
-        ]
+        return [journal.is_paused(caller, "test", rail) for caller, rail in asked]
 
     assert stopped() == [False, False, False]
     journal.pause("x", entry)
@@ -121,7 +120,8 @@ def test_a_pause_is_seen_by_those_it_stops(journal: Journal) -> None:
 
 def test_a_row_that_cannot_be_read_hides_no_other(journal: Journal) -> None:
     good, bad = opened(journal, 1), opened(journal, 2)
+    modes: tuple[Mode, ...] = ("test",)
     with journal._writing() as connection:  # what no version of the program writes
         connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == bad.id).values(facts="{"))
-    assert [entry.id for entry in journal.listed("local", ("test",), None, None, 9)] == [good.id]
+    assert [entry.id for entry in journal.listed("local", modes, None, None, 9)] == [good.id]
     assert len(journal.freed("local", "test", DAY_SECONDS, 9)) == 2

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import HandClock
-from sandbox.practising import ADDRESS
+from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.catalogue import ITEMS
@@ -26,7 +26,7 @@ async def http(clock: HandClock) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def get(http: httpx.AsyncClient, path: str, status: int = 200, **parameters: Any) -> Any:
+async def get(http: httpx.AsyncClient, path: str, status: int = 200, /, **parameters: Any) -> Any:
     answer = await http.get(path, params=parameters, headers=KEY)
     assert answer.status_code == status, answer.text
     return answer.json()

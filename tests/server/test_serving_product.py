@@ -6,7 +6,7 @@ import httpx
 import pytest
 from conftest import OpenProcess, as_json
 from fake_zinc import ORDERABLE, FakeZinc
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, size
 from wanted import ADDRESS
 
 from zinc_mcp.sandbox.products import HOSTILE
@@ -109,7 +109,8 @@ async def test_details_and_offers_cost_a_cent_each_once(open_test_process: OpenP
         both = await call(client, "check_product", {"url": f"{BOOK}?ref=x", "details": True, "offers": True})
         again = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
     assert [first["cost_cents"], both["cost_cents"], again["cost_cents"]] == [1, 1, 0]
-    assert again["remembered"] is True and again["details"] == first["details"]
+    assert [each.get("remembered") for each in (first, both, again)] == [None, ["details"], ["details", "offers"]]
+    assert again["details"] == first["details"]
     assert sorted(paths(zinc)).count(f"/products/{ASIN}") == 1
 
 
@@ -236,6 +237,21 @@ async def test_foreign_words_are_cut_to_what_a_buyer_needs(open_test_process: Op
     assert len(details["features"]) == 5
     assert not any(map(invisible, as_json(details)))
     assert "IGNORE" not in told["summary"] + told["next_step"]
+
+
+async def test_a_product_of_huge_lists_stays_small(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    many = [sibling(str(number), **{f"Option {n}": "x" * 90 for n in range(9)}) for number in range(150)]
+    zinc.products[ASIN] = {"status": "completed", "all_variants": many, "feature_bullets": ["y" * 2000] * 20}
+    zinc.products[f"{ASIN}/offers"] = {
+        "status": "completed",
+        "offers": [{"price": 1, "seller": {"name": "z" * 900}}] * 190,
+    }
+    zinc.check = {**ORDERABLE, "ships_to": ["CA", "GB"] * 90, "support_detail": "w" * 2000}
+    told = await checked(open_test_process, details=True, offers=True)
+    assert (told["details"]["variants_left_out"], told["offers_left_out"]) == (130, 180)
+    assert size(told) < 45_000
+    zinc.products[ASIN] = {"status": "completed", "all_variants": [sibling("1", **{f"O{n}": "x" for n in range(11)})]}
+    assert (await checked(open_test_process, details=True))["details"]["variants_left_out"] == 1
 
 
 async def test_offers_say_what_to_put_into_an_order_and_no_more(open_test_process: OpenProcess, zinc: FakeZinc) -> None:

@@ -8,7 +8,7 @@ is written down for them.
 
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
@@ -30,6 +30,7 @@ from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.pay_for_answer import pay_for_answer, seconds_to_pay
 from zinc_mcp.text import printed
+from zinc_mcp.zinc.client import READ_SECONDS
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
 
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 LOOK_UP_SECONDS = 15.0
 """The longest time for questions that a caller waits for."""
 REMEMBERED_SECONDS = 600.0
-MOST_KEPT_BYTES = 256 * 1024
-"""The largest answer that is remembered."""
+MOST_KEPT_BYTES = 512 * 1024
+"""The largest answer that is remembered: more than any that is read."""
 
 _EMPTY_BALANCE = "insufficient_funds"
 
@@ -94,20 +95,18 @@ async def look_up(
         rail: the way to ask.
         policy: the owner's policy.
         calls: the questions.
-        seconds: the longest time for all of them.
+        seconds: the longest time to wait for all of them.
         forgets_refusals: whether a question that Zinc refused, which cost nothing, may be asked again at once.
     """
     if rail.mode != "live" and rail.paying is None:
         slow = UnreadableAnswerError("Zinc did not answer in time.", "Call again in a minute.")
         return await _all_at_once([partial(_asked_for_nothing, rail, call) for call in calls], seconds, slow)
     try:
-        opened = await _opened(process, caller, rail, policy, calls, seconds, forgets_refusals)
+        opened = await _opened(process, caller, rail, policy, calls, forgets_refusals)
     except ZincMcpError as error:
         return [error] * len(calls)
-    slow = _unanswered("Zinc did not answer in time.", REMEMBERED_SECONDS)
-    if rail.paying is not None:
-        again = "Call again in a minute with the same arguments: it is not paid for twice."
-        slow = UnreadableAnswerError("The payment, or Zinc's answer to it, takes longer.", again)
+    again = "Call again in a minute with the same arguments: it is not paid for twice."
+    slow = UnreadableAnswerError("Zinc's answer takes longer.", again)
     return await _all_at_once(
         [
             partial(_failing, entry)
@@ -142,7 +141,6 @@ async def _opened(
     rail: Rail,
     policy: Policy,
     calls: Sequence[DataCall[Any]],
-    seconds: float,
     forgets_refusals: bool,
 ) -> list[tuple[Entry | RefusedError, bool]]:
     drafts = [_draft(caller, rail, call) for call in calls]
@@ -153,7 +151,9 @@ async def _opened(
             drafts,
             limits,
             owner=process.owner,
-            lease_seconds=seconds if rail.paying is None else seconds_to_pay(process, rail.paying),
+            lease_seconds=READ_SECONDS + process.clocks.lease_margin
+            if rail.paying is None
+            else seconds_to_pay(process, rail.paying),
             budget_cents=policy.max_lookups_day,
             remembered_seconds=REMEMBERED_SECONDS,
             forgotten=forgotten,
@@ -171,9 +171,7 @@ async def _asked_for_nothing(rail: Rail, call: DataCall[Any]) -> Found[Any]:
 
 
 async def _begun(process: Process, rail: Rail, call: DataCall[Any], entry: Entry) -> Found[Any]:
-    """Ask Zinc. A question that a wallet pays for goes on in a task of the process when the caller stops waiting."""
-    if rail.paying is None:
-        return await _asked(process, rail, call, entry)
+    """Ask Zinc in a task of the process: what is paid for is not lost when the caller stops waiting."""
     ended, outcome = anyio.Event(), list[Found[Any] | ZincMcpError]()
 
     async def run() -> None:
@@ -182,7 +180,7 @@ async def _begun(process: Process, rail: Rail, call: DataCall[Any], entry: Entry
         except ZincMcpError as error:
             outcome.append(error)
         except Exception as error:  # it must not end the process
-            logger.error("a question that a wallet pays for failed (%s)", type(error).__name__)
+            logger.error("a question about products failed (%s)", type(error).__name__)
             outcome.append(_unanswered("Something unexpected went wrong.", REMEMBERED_SECONDS))
         finally:
             ended.set()
@@ -247,7 +245,7 @@ async def _remembered(process: Process, rail: Rail, call: DataCall[Any], entry: 
         if entry.state == "rejected":
             raise UnreadableAnswerError("Zinc refused the same question some minutes ago.", "Ask something else.")
         if entry.state == "refused":
-            raise ZincUnreachableError("Zinc could not be reached.")
+            raise ZincUnreachableError("The same question was being asked by another call, and was not sent.")
         raise _unanswered("Zinc did not answer the same question some minutes ago.", REMEMBERED_SECONDS - age)
     return Found(call.read(content), 0, age)
 
@@ -304,7 +302,7 @@ def _refused(error: OrderRejectedError) -> OrderRejectedError:
     )
 
 
-def _kept(answer: Looked) -> Mapping[str, Any]:
+def _kept(answer: Looked) -> dict[str, Any]:
     content = kept(answer)
     return {"answer": content} if len(canonical(content).encode()) <= MOST_KEPT_BYTES else {}
 

@@ -25,6 +25,7 @@ class Known:
     details: Product | ZincMcpError | None = None
     offers: Offers | ZincMcpError | None = None
     cost_cents: int = 0
+    remembered: tuple[str, ...] = ()
     age_seconds: float | None = None
     mode: Mode | None = None
 
@@ -67,14 +68,15 @@ async def look_at(
     )
     if offers and not own_offers:
         answers["offers"] = _offers_of_details(answers.get("details") if retailer == "bestbuy" else None)
-    found = [answers[name] for name in calls]
-    ages = [each.age_seconds for each in found if isinstance(each, Found) and each.age_seconds is not None]
+    found = {name: answer for name in calls if isinstance(answer := answers[name], Found)}
+    ages = {name: answer.age_seconds for name, answer in found.items() if answer.age_seconds is not None}
     return Known(
         shop,
         _answer(answers.get("details")) if details else None,
         _answer(answers.get("offers")) if offers else None,
-        sum(each.cost_cents for each in found if isinstance(each, Found)),
-        max(ages, default=None),
+        sum(answer.cost_cents for answer in found.values()),
+        tuple(ages),
+        max(ages.values(), default=None),
         rail.mode,
     )
 

@@ -40,6 +40,7 @@ from zinc_mcp.journal.tables import COUNTING, ENTRIES, check, entries_of, entry_
 from zinc_mcp.journal.twin import derived_key
 from zinc_mcp.text import printed
 
+_NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 _IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
 
@@ -115,7 +116,7 @@ class Journal(ReadJournal, Questions, OwnedJournal):
         lease_seconds: float,
         budget_cents: int,
         remembered_seconds: float,
-        forgotten: Collection[State] = ("refused",),
+        forgotten: frozenset[State] = _NEVER_ASKED,
     ) -> list[tuple[Entry | RefusedError, bool]]:
         """Return for each draft the entry of its look-up, and whether that is a new one.
 
@@ -296,7 +297,7 @@ def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
     return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
 
 
-def _remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: Collection[State]) -> Entry | None:
+def _remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
     """Return the newest same look-up, of any caller."""
     query = (
         sa.select(ENTRIES)

@@ -12,6 +12,7 @@ from zinc_mcp.journal.money import Payment
 from zinc_mcp.process import Process
 from zinc_mcp.rails import LeaseOverError, Quote, Signed, WalletSilentError
 from zinc_mcp.spending.outcome import about_to_send
+from zinc_mcp.text import printed
 from zinc_mcp.zinc.products import LOOK_UP_CENTS, A, DataCall
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ async def pay_for_answer(process: Process, rail: "AgentRail", entry: Entry, call
         quote = await rail.quote_answer(call, LOOK_UP_CENTS)
     except ZincUnreachableError as error:
         raise _nothing_paid(error) from error
+    except RefusedError as refusal:
+        raise _about_a_question(refusal) from refusal
     if not isinstance(quote, Quote):
         return quote, 0
     entry = await _marked(process, entry, rail, quote)
@@ -47,6 +50,8 @@ async def pay_for_answer(process: Process, rail: "AgentRail", entry: Entry, call
         raise UnreadableAnswerError(
             "The payment wallet was asked to pay for the question and gave no clear answer."
         ) from silent
+    except RefusedError as refusal:
+        raise _about_a_question(refusal) from refusal
     process.checkpoint("signed")
 
     def leaving() -> None:
@@ -84,6 +89,24 @@ async def _marked(process: Process, entry: Entry, rail: "AgentRail", quote: Quot
         raise RefusedError("The question was taken over, so it was not paid for.", "Call again.") from stale
     process.checkpoint("asking")
     return marked
+
+
+def _about_a_question(refusal: RefusedError) -> RefusedError:
+    """Return the refusal of a payment in words about a question: those of a payment are about an order."""
+    return RefusedError(
+        _SENTENCES.get(str(refusal.facts.get("reason")), refusal.summary),
+        "Nothing was paid. Tell the user, or go on without it.",
+        code=refusal.code,
+        facts=refusal.facts,
+    )
+
+
+_SENTENCES = {
+    "amount": f"Zinc asked for another price than {printed(LOOK_UP_CENTS)} for the question. Nothing was paid.",
+    "digest": "The payment was asked for something else than the question. Nothing was paid.",
+    "funds": "The payment wallet does not hold enough for the question. Nothing was paid.",
+}
+"""By the reason of a refusal: the sentences that speak of an order otherwise."""
 
 
 async def _take_back(rail: "AgentRail", signed: Signed, why: Exception) -> None:

@@ -24,6 +24,8 @@ from zinc_mcp.zinc.retailers import ShopCheck
 MAX_DESCRIPTION = 400
 MAX_FEATURES = 5
 MAX_VARIANTS = 20
+MAX_OPTIONS = 10
+"""Options of one variant. A variant with more is left out."""
 MAX_OPTION = 100
 """Characters of the label or the value of an option. A variant with a longer one is left out."""
 MAX_OFFERS = 10
@@ -46,6 +48,8 @@ class ProductFacts:
     details: Product | ZincMcpError | None = None
     offers: Offers | ZincMcpError | None = None
     cost_cents: int = 0
+    remembered: tuple[str, ...] = ()
+    """Which of details and offers were remembered."""
     age_seconds: float | None = None
     mode: Mode | None = None
     """Of the way that details and offers were asked; None if they were not."""
@@ -92,7 +96,8 @@ class ProductView(View):
     not_read: dict[str, str]
     """Why details or offers are missing."""
     cost_cents: int
-    remembered: bool | None
+    remembered: list[str]
+    """Which of details and offers Zinc was not asked for this time."""
 
 
 @dataclass(slots=True)
@@ -148,7 +153,7 @@ def product_view(facts: ProductFacts) -> ProductView:
         offers_left_out=(len(offers.offers) - len(rows) + offers.rows_cut.get("offers", 0)) or None if offers else None,
         not_read=not_read,
         cost_cents=facts.cost_cents,
-        remembered=True if facts.age_seconds is not None else None,
+        remembered=list(facts.remembered),
     )
 
 
@@ -206,6 +211,7 @@ def _about_details(details: DetailsView | None, address: ProductAddress, told: _
         return
     if details.available is False:
         told.said.append("Zinc says that it is not available now.")
+        told.steps = ["Offer the user another product, or ask whether to try it all the same."]
     if details.price_cents is None:
         told.said.append("Zinc states no price.")
     elif details.currency is None:
@@ -263,10 +269,10 @@ def _variants(product: Product) -> tuple[list[dict[str, Any]], int]:
         currency = _currency(each.currency_code) or _currency(product.currency_code)
         price = {} if each.price is None else {"price_cents": each.price, "price": _printed(each.price, currency)}
         rows.append({"variant": options, **price, "available": each.available})
-    for each in product.all_variants:
-        options = _options([(option.dimension, option.value) for option in each.variant_specifics])
+    for sibling in product.all_variants:
+        options = _options([(option.dimension, option.value) for option in sibling.variant_specifics])
         if options:
-            rows.append({"variant": options, "product_id": short(each.product_id, 60)})
+            rows.append({"variant": options, "product_id": short(sibling.product_id, 60)})
         else:
             hidden += 1
     return rows[:MAX_VARIANTS], hidden + max(0, len(rows) - MAX_VARIANTS)
@@ -274,7 +280,9 @@ def _variants(product: Product) -> tuple[list[dict[str, Any]], int]:
 
 def _options(named: Sequence[tuple[str, str]]) -> list[dict[str, str]] | None:
     """Return options word by word; None if one of them cannot be shown so."""
-    whole = all(0 < len(text) <= MAX_OPTION and plain(text, MAX_OPTION) == text for each in named for text in each)
+    whole = len(named) <= MAX_OPTIONS and all(
+        0 < len(text) <= MAX_OPTION and plain(text, MAX_OPTION) == text for each in named for text in each
+    )
     return [{"label": label, "value": value} for label, value in named] if whole else None
 
 

@@ -72,6 +72,7 @@ def tool(service: Service) -> Tool:
                         details=known.details,
                         offers=known.offers,
                         cost_cents=known.cost_cents,
+                        remembered=known.remembered,
                         age_seconds=known.age_seconds,
                         mode=known.mode,
                     )
