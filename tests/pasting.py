@@ -55,6 +55,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("doctor",): Expected("Nothing is wrong."),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
+    ("notify", "test"): Expected("There is no [notify] in zinc.toml", code=2),
     ("orders",): Expected("doubtful"),
     ("orders", "refunded", "KEY", "CENTS"): Expected("$0.05 has come back", about="failed"),
     ("orders", "resolve", "--bought", "ID", "KEY"): Expected("doubtful is now accepted.", about="doubtful"),

@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "checkout": _CHECKOUT,
     "aftercare": _AFTERCARE,
     "views": _VIEWS,
+    "notify": _CHECKOUT | {"checkout"},
     "server": _AFTERCARE | {"aftercare", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,

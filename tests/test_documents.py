@@ -181,6 +181,14 @@ async def as_the_file(place: Place, text: str) -> None:
     assert list(saved_addresses(settings)) == ["home"]
 
 
+async def as_the_table(place: Place, text: str) -> None:
+    """A table of `zinc.toml`, alone in the file."""
+    home = place.home / ".zinc-mcp"
+    home.mkdir()
+    (home / "zinc.toml").write_text(text, encoding="utf-8")
+    assert load_settings({"ZINC_MCP_HOME": str(home)}).notify is not None
+
+
 async def exchange(place: Place, text: str) -> None:
     """A model's calls and answers, compared with the sandbox's; ids and times may differ."""
     said: list[dict[str, Any]] = [json.loads(block.text) for block in EXCHANGE]
@@ -366,6 +374,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/after-the-order.md", r'\{"(?:order_id": "[0-9a-f-]+"\}|status|limits_only)|\{\n'): NotRun(
         "a part of the exchange that the first look begins"
     ),
+    ("docs/notify.md", r"\[notify\]\n"): as_the_table,
+    ("docs/notify.md", r'\{\n  "text"|import hashlib'): NotRun("tests/notify/test_page.py runs it"),
     ("docs/shopping.md", r'\{"query"'): shopping,
     ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
@@ -414,6 +424,7 @@ _LINK = NotRun("a stand-in for it is run with the program beside it (tests/payme
 _PIN = [("New PIN", "246810"), ("The same again", "246810")]
 
 LINES: Mapping[str, Expected | NotRun] = {
+    "zinc-mcp notify test": NotRun("tests/cli/test_notify_command.py runs it against a real address"),
     "pip install .": _REGISTRY,
     "pip install '.[tempo]'": _REGISTRY,
     "npm i -g @stripe/link-cli": _REGISTRY,

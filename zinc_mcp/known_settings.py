@@ -210,6 +210,11 @@ SETTINGS = (
         shown=(VALUE, VALUE),
     ),
     Setting(
+        "ZINC_MCP_NOTIFY_SECRET", "key",
+        "signs the messages to the address in `[notify]` of `zinc.toml`; see [docs/notify.md](docs/notify.md)",
+        shown=("set", ""),
+    ),
+    Setting(
         "ZINC_TEMPO_PRIVATE_KEY", "key", "`tempo`: the key that signs, best an access key", "wallet", (), ("set", "")
     ),
     Setting("ZINC_TEMPO_ROOT_ACCOUNT", "text", "`tempo`: the account that an access key signs for", "wallet"),

@@ -56,6 +56,12 @@ class Clocks:
     """The interval at which a running process looks for a decision made elsewhere, while a question is open."""
     poll: float = 2.0
     """The interval at which a waiting look-up asks Zinc."""
+    notices: float = 2.0
+    """The interval at which a running process looks for something to tell the owner (`notify.notifier`)."""
+    follow: float = 60.0
+    """The interval at which the same process looks at orders that were told about before, and asks Zinc about them."""
+    telling: float = 10.0
+    """The longest time for one message to the owner."""
     peek: float = 0.2
     """The interval at which a call checks whether another process has moved an entry on."""
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from zinc_mcp.journal.entry import RailName
     from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.owner.notify import Notify
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.rails import Rail
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 SANDBOX_ORIGIN = "https://sandbox.invalid"
 """Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
+
+_TELLING_STARTS_SECONDS = 15.0
 
 
 @asynccontextmanager
@@ -133,6 +136,8 @@ async def open_process(
             )
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
+            if settings.notify is not None:
+                tasks.start_soon(_tell_the_owner, process, settings.notify)
             if wallet is not None:
                 tasks.start_soon(_warmed, wallet, unusable)
             try:
@@ -182,6 +187,18 @@ async def _sweep(process: Process) -> None:
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
         await process.asked.wait(min(clocks.heed, left) if undecided else left)
+
+
+async def _tell_the_owner(process: Process, notify: Notify) -> None:
+    """Tell the owner what happens to orders, from the first use of the journal on, or from soon after the start.
+
+    The second is for what a process that was killed has left untold.
+    """
+    with anyio.move_on_after(_TELLING_STARTS_SECONDS):
+        await process.journal.used.wait()
+    from zinc_mcp.notify.notifier import keep_telling  # SQLAlchemy: `tools/list` does not wait for it
+
+    await keep_telling(process, notify)
 
 
 def _usable_wallet(

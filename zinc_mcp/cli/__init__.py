@@ -11,6 +11,7 @@ _COMMANDS = {
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
     "members": ("serve", "Add, list and remove the members of a team server."),
+    "notify": ("notify", "Try the place where you are told about orders."),
     "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),
     "pause": ("policy", "Stop all placing and sending, in every process on this journal."),
     "pin": ("policy", "Set, remove or forget the PIN that every yes needs."),

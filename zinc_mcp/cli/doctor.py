@@ -1,6 +1,7 @@
 """`zinc-mcp doctor`: print the configuration, what works, and what is wrong with a next step. It prints no secret."""
 
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.known_settings import SETTINGS, VALUE, Setting
 from zinc_mcp.owner.addresses import Kept, saved_addresses
+from zinc_mcp.owner.notify import EVENTS
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
@@ -100,6 +102,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
     yield from _route(settings)
     yield from _journal(settings)
+    yield from _notify(settings)
     yield from _ways_to_buy(settings, policy)
     yield from _zinc(settings)
 
@@ -176,6 +179,8 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"
+    if settings.notify is not None and settings.notify.url is not None:
+        yield "your messages", settings.notify.url.get_secret_value()
 
 
 def _limits(policy: Policy) -> str:
@@ -227,6 +232,28 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             ("orders", "show"),
             (doubtful[0].key,),
         )
+
+
+def _notify(settings: Settings) -> Iterator[Finding]:
+    """Yield where the owner is told about orders, and what came of the latest message; nothing is sent."""
+    notify = settings.notify
+    if notify is None:
+        return
+    subject, place = "notify", plain(notify.place, 200)
+    if notify.url is None and shutil.which(notify.command[0]) is None:
+        yield Finding("wrong", subject, f"the command {place} cannot be found or started.", "Correct [notify].")
+        return
+    by = f"messages to {place}{'' if notify.secret else ', not signed'}" if notify.url else f"the command {place}"
+    named = "everything" if len(notify.events) == len(EVENTS) else ", ".join(sorted(notify.events))
+    yield Finding("ok", subject, f"{by}; about {named}", "This tries it:", ("notify", "test"))
+    try:
+        with Journal.open(settings.journal_url) as journal:
+            last = journal.last_notice()
+    except ZincMcpError:
+        return  # `_journal` reports it
+    if last:
+        level: Literal["ok", "note"] = "ok" if last.get("ending") == "taken" else "note"
+        yield Finding(level, subject, f"the latest message: {plain(last.get('said'), 200)}")
 
 
 def _why_unwritable(journal: Journal) -> JournalError | None:

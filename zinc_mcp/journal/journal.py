@@ -33,6 +33,7 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
 )
 from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
@@ -44,11 +45,12 @@ _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 _IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
 
-class Journal(ReadJournal, Questions, OwnedJournal):
+class Journal(ReadJournal, Questions, Notices, OwnedJournal):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
-    Here entries are opened and moved on. `ReadJournal` finds them, `Questions` asks about them, and `OwnedJournal`
-    changes what only the owner may change. All of them work on one `Database`.
+    Here entries are opened and moved on. `ReadJournal` finds them, `Questions` asks about them, `Notices` remembers
+    what the owner was told of them, and `OwnedJournal` changes what only the owner may change. All of them work on one
+    `Database`.
     """
 
     # Opening

@@ -15,12 +15,15 @@ from pydantic import SecretStr
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
 from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of, text_in
+from zinc_mcp.owner.notify import Notify, names_url, read_notify
 from zinc_mcp.private_files import readable_by_others, writable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
 
 DEFAULT_API_URL = "https://api.zinc.com"
 
-_TOP_LEVEL = frozenset({"policy", "addresses"}.union(*(each.keys for each in settings_of("general", "wallet"))))
+_TOP_LEVEL = frozenset(
+    {"policy", "addresses", "notify"}.union(*(each.keys for each in settings_of("general", "wallet")))
+)
 _OWN_VARIABLES = frozenset(name for each in SETTINGS for name in each.variables if name.startswith("ZINC_MCP_"))
 _OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
 """The placeholder that a bundle's host leaves for an optional setting (MCPB, "user_config"). It is no mistake."""
@@ -63,6 +66,10 @@ class Settings:
     """Whether the approval page may be opened in a browser of this desktop."""
     proxy: SecretStr | None = None
     """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
+    notify_secret: SecretStr | None = None
+    """Signs the messages to the owner's address; it is in `notify` too."""
+    notify: Notify | None = None
+    """Where the owner is told about orders, by `[notify]`; None for nowhere."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The place that each setting was read from, in words; never its value."""
     unfilled: tuple[str, ...] = ()
@@ -126,12 +133,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise
     except SettingsError as error:
         trouble = (error.summary, error.next_step)
+    general = reader.values("general")
     return Settings(
         home=home,
         config=config,
         **wallet,
         wallet_trouble=trouble,
-        **reader.values("general"),
+        **general,
+        notify=read_notify(document.get("notify"), general.get("notify_secret"), str(config)),
         sources=MappingProxyType(reader.sources),
         unfilled=_unfilled(environment, document, config.name),
         readable=tuple(path for path in dict.fromkeys(reader.secret_files) if readable_by_others(path)),
@@ -216,7 +225,9 @@ class Reader:
         self._document = document
         self.sources: dict[str, str] = {}
         holds_secrets = any(isinstance(document.get(each.name), str) for each in SETTINGS if each.is_secret)
-        self.secret_files: list[Path] = [config] if holds_secrets or "addresses" in document else []
+        self.secret_files: list[Path] = (
+            [config] if holds_secrets or "addresses" in document or names_url(document) else []
+        )
         """The files that nobody else should read."""
 
     def values(self, part: str) -> dict[str, Any]:
