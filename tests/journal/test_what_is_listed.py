@@ -127,5 +127,6 @@ def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path, clock: HandClo
         with closing(sqlite3.connect(path)) as database:
             database.execute("update zinc_entries set facts = '{', counts_cents = 'many' where id = ?", (bad.id,))
             database.commit()
-        assert [entry.id for entry in journal.listed("local", ("test",), None, None, 9)] == [good.id]
+        modes: list[Mode] = ["test"]
+        assert [entry.id for entry in journal.listed("local", modes, None, None, 9)] == [good.id]
         assert [cents for _, cents in journal.freed("local", "test", DAY_SECONDS, 9)] == [1_100]
