@@ -114,6 +114,17 @@ async def test_details_and_offers_cost_a_cent_each_once(open_test_process: OpenP
     assert sorted(paths(zinc)).count(f"/products/{ASIN}") == 1
 
 
+async def test_a_lost_answer_is_told_with_what_it_cost(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    zinc.products[ASIN] = httpx.Response(500)
+    zinc.products[f"{ASIN}/offers"] = {"status": "completed", "offers": [{"price": 999}]}
+    async with open_test_process(api_key="zn_live_planted") as process, host(process, "auto") as client:
+        told = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+        again = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+    assert (told["cost_cents"], "This cost $0.02." in told["summary"]) == (2, True)
+    assert "counts as paid ($0.01)" in told["not_read"]["details"]
+    assert (again["cost_cents"], again["remembered"]) == (0, ["offers"])
+
+
 def sibling(number: str, **options: str) -> dict[str, Any]:
     specifics = [{"dimension": name, "value": value} for name, value in options.items()]
     return {"product_id": number, "variant_specifics": specifics}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.process import ProductFacts
 from zinc_mcp.text import plain, printed, without_currency
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.search import cost_told
@@ -36,23 +36,6 @@ _DEFAULT = [{"label": "Title", "value": "Default Title"}]
 """What Shopify calls the only variant of a product without variants."""
 
 Outcome = Literal["orderable", "not_orderable", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProductFacts:
-    """What Zinc answered about one product. An error says why there is no answer."""
-
-    address: ProductAddress
-    country: str
-    shop: ShopCheck | ZincMcpError
-    details: Product | ZincMcpError | None = None
-    offers: Offers | ZincMcpError | None = None
-    cost_cents: int = 0
-    remembered: tuple[str, ...] = ()
-    """Which of details and offers were remembered."""
-    age_seconds: float | None = None
-    mode: Mode | None = None
-    """Of the way that details and offers were asked; None if they were not."""
 
 
 class DetailsView(View):
