@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """What Zinc answered about one product. An error stands where it gave no answer, and None where it was not asked."""
+    """What Zinc answered about a product. An error stands where it gave no answer, None where it was not asked."""
 
     address: ProductAddress
     country: str
