@@ -60,6 +60,22 @@ async def test_only_a_list_of_countries_is_a_claim_about_shipping(
     assert told.get("ships_to") == (ships_to if ships is False else None)
 
 
+@pytest.mark.parametrize(
+    ("support", "said"),
+    [
+        ("verified", "can order"),
+        ("untested", "never ordered"),
+        ("observed", "would try again"),
+        ("new word", "can order"),
+    ],
+)
+async def test_what_zinc_says_of_a_shop_is_not_overstated(
+    open_test_process: OpenProcess, zinc: FakeZinc, support: str, said: str
+) -> None:
+    zinc.check = {**ORDERABLE, "support": support}
+    assert said in (await checked(open_test_process))["summary"]
+
+
 async def test_a_shop_for_its_own_customers_needs_an_account_in_the_order(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:

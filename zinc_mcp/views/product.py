@@ -140,6 +140,12 @@ def product_view(facts: ProductFacts) -> ProductView:
     )
 
 
+_BY_SUPPORT: Mapping[str, str] = {
+    "observed": "Zinc has tried to order from this shop and would try again",
+    "untested": "Zinc has never ordered from this shop and would try",
+}
+
+
 def _ships(shop: ShopCheck | None, country: str) -> tuple[bool | None, list[str]]:
     """Return whether the shop ships to a country, and to which it does. No list, or one in other words, is no claim."""
     named = [each.upper() for each in (shop.ships_to or [] if shop else [])]
@@ -178,7 +184,8 @@ def _judged(
         told.steps.append("Call again in a minute, or order it and see.")
         return "unknown"
     there = f"the shop ships to {facts.country}" if ships else f"Zinc makes no claim about shipping to {facts.country}"
-    told.said.append(f"Zinc can order from this shop, and {there}. Whether it is in stock only an order shows.")
+    can = _BY_SUPPORT.get(shop.support or "", "Zinc can order from this shop")
+    told.said.append(f"{can}, and {there}. Whether it is in stock only an order shows.")
     if shop.needs_account:
         told.said.append("The shop sells to its own customers only.")
         told.steps.append(
