@@ -17,7 +17,7 @@ from bench.callers import HELLO, Stdio, started, succeeded, upstream
 from bench.figures import Figure, run_bench
 from bench.wanted import configured, order
 
-TOOLS_BUDGET = 9 * 1024
+TOOLS_BUDGET = 20 * 1024
 INSTRUCTIONS_BUDGET = 2_000
 TOKENS_BUDGET = 600
 

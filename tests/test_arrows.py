@@ -26,6 +26,7 @@ _CONSENT = _OWNER | {"owner"}
 _SPENDING = _PROCESS | {"process", "consent"}
 _FIND = _SPENDING | {"spending"}
 _CHECKOUT = _FIND | {"find"}
+_AFTERCARE = _CHECKOUT | {"checkout"}
 _VIEWS = _SPENDING | {"spending"}
 MAY_IMPORT: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(LEAVES, frozenset[str]()),
@@ -39,8 +40,10 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "spending": _SPENDING,
     "find": _FIND,
     "checkout": _CHECKOUT,
+    "aftercare": _AFTERCARE,
+    "decisions": _AFTERCARE | {"aftercare"},
     "views": _VIEWS,
-    "server": _CHECKOUT | {"checkout", "views", "wiring"},  # `wiring` only to run: see below
+    "server": _CHECKOUT | {"checkout", "aftercare", "decisions", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,
     "cli": ANYTHING,
@@ -134,6 +137,19 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
         for each in IMPORTS
         if each.of.split(".")[0] == library and each.room not in LIBRARIES[library] and each.when != "types"
     ] == []
+
+
+def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:
+    names = {
+        alias.name
+        for path in (PACKAGE / "aftercare").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zinc_mcp.checkout")
+        for alias in node.names
+    }
+    looking = {"clear_abandoned", "is_ours", "refuse", "entry_of", "look", "watch", "Progress"}
+    deciding = {"digest_for", "freeze", "is_what_was_shown", "until", "await_attempt", "await_move"}
+    assert names <= looking | deciding
 
 
 def test_code_that_signs_cannot_send() -> None:

@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from zinc_mcp.errors import SettingsError
 
 Approval = Literal["auto", "host", "page", "none"]
-TOOLS = ("place_order", "place_agent_order", "get_order")
+TOOLS = ("place_order", "place_agent_order", "get_order", "return_order", "report_problem")
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
 _CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")

@@ -181,11 +181,12 @@ async def test_every_tool_declares_its_effects(open_test_process: OpenProcess, m
     tools = await listed(open_test_process, mode)
     for name, tool in tools.items():
         spends = name.startswith("place_")
+        changes = spends or name in ("return_order", "report_problem")
         assert tool["annotations"] == {
             "title": tool["title"],
-            "readOnlyHint": not spends,
-            "destructiveHint": spends,
-            "idempotentHint": not spends,
+            "readOnlyHint": not changes,
+            "destructiveHint": changes,
+            "idempotentHint": not changes,
             "openWorldHint": True,
         }
         assert ("real money" in tool["description"]) is spends

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.journal.entry import RailIdentity
 from zinc_mcp.network import Leaving
+from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
@@ -52,6 +53,13 @@ class Rail(RailIdentity, Protocol):
 
     async def product(self, retailer: str, product_id: str) -> Product:
         """Read a product's title and price; may cost a cent."""
+        ...
+
+    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
+        """Return what can be done about an order after its purchase, with the account's key or the order's own.
+
+        None: that key is not there.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.network import Leaving
+from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.client import ZincClient
@@ -86,6 +87,10 @@ class AccountRail:
     async def product(self, retailer: str, product_id: str) -> Product:
         """Read a product's title and price; costs a cent with a live key."""
         return await self._client.get_product(retailer, product_id, self._api_key)
+
+    def after_sale(self, order_key: SecretStr | None) -> AfterSale:
+        """Return what this account's key can do about its orders."""
+        return AfterSale(self._client, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:

@@ -18,6 +18,7 @@ from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
+from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.account import get_health
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.order_list import find_orders
@@ -175,6 +176,10 @@ class AgentRail:
     async def product(self, retailer: str, product_id: str) -> Product:
         """Refuse: a product look-up would need a separate payment on this rail."""
         raise UnreadableAnswerError("Product pages are not looked up on this rail.")
+
+    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
+        """Return what an order's own key can do about it, as far as Zinc lets it."""
+        return None if order_key is None else AfterSale(self._client, order_key)
 
 
 def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:

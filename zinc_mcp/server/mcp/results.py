@@ -11,6 +11,8 @@ from typing import Any, Literal
 from mcp.types import CallToolResult, TextContent
 
 from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
+    ChangeRejectedError,
     InvalidArgumentsError,
     OrderNotFoundError,
     OrderOutcomeUnknownError,
@@ -76,7 +78,7 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
     return shown(
         ErrorView(
             # A read that Zinc refuses is not an order that Zinc rejected.
-            code="zinc_unavailable" if call == "look" and isinstance(error, OrderRejectedError) else error.code,
+            code="zinc_unavailable" if call != "place" and isinstance(error, OrderRejectedError) else error.code,
             outcome=_ending(error, call),
             summary=_summary(error, call),
             next_step=error.next_step,
@@ -112,6 +114,18 @@ def in_doubt(view: OrderView) -> CallToolResult:
 
 def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
     """Return the result for an unforeseen failure; `reference` finds it in the log."""
+    if call == "change" and reached_checkout:
+        return shown(
+            ErrorView(
+                code="internal_error",
+                outcome="unknown",
+                summary="Something unexpected went wrong; the request may or may not have reached Zinc.",
+                next_step=f"Do not send it again. Call get_order, and tell the user the reference {reference}.",
+                money_may_have_moved=False,
+                reference=reference,
+            ),
+            failed=True,
+        )
     moved = call == "place" and reached_checkout
     if moved:
         summary = "Something unexpected went wrong after the order was handed on: money may have moved."
@@ -128,7 +142,7 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
     return shown(
         ErrorView(
             code="internal_error",
-            outcome="unknown" if moved else "not_sent" if call == "place" else "not_read",
+            outcome="unknown" if moved else "not_read" if call == "look" else "not_sent",
             summary=summary,
             next_step=next_step,
             money_may_have_moved=moved,
@@ -147,17 +161,20 @@ def _summary(error: ZincMcpError, call: Call) -> str:
 
     Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
     """
-    sent = (
-        error.money_may_have_moved or isinstance(error, OrderRejectedError | OrderNotFoundError) or "key" in error.facts
-    )
+    answered = OrderNotFoundError | ChangeRejectedError | ChangeOutcomeUnknownError
+    sent = error.money_may_have_moved or isinstance(error, answered) or "key" in error.facts
+    sent = sent or (call == "place" and isinstance(error, OrderRejectedError))
     if call == "look" or sent or _SAID.search(error.summary):
         return error.summary
     return f"{error.summary} Nothing was sent."
 
 
 def _ending(error: ZincMcpError, call: Call) -> Ending:
-    if isinstance(error, OrderOutcomeUnknownError) or error.money_may_have_moved:
+    in_doubt = isinstance(error, OrderOutcomeUnknownError | ChangeOutcomeUnknownError)
+    if in_doubt or error.money_may_have_moved or error.code == "outcome_unknown":
         return "unknown"
+    if isinstance(error, ChangeRejectedError):
+        return "rejected"
     if isinstance(error, OrderNotFoundError):
         return "not_found"
     if isinstance(error, InvalidArgumentsError):
@@ -165,7 +182,7 @@ def _ending(error: ZincMcpError, call: Call) -> Ending:
     if call == "look":
         return "refused" if isinstance(error, RefusedError) else "not_read"
     if isinstance(error, OrderRejectedError):
-        return "rejected"
+        return "rejected" if call == "place" else "not_sent"
     if isinstance(error, RefusedError):
         return "declined" if error.code == "declined" else "refused"
     return "not_sent"

@@ -8,7 +8,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from zinc_mcp.checkout import watch
+from zinc_mcp.aftercare import followed
 from zinc_mcp.errors import Problem, ZincMcpError
 from zinc_mcp.server.mcp.arguments import input_schema, must_change, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
@@ -25,10 +25,13 @@ SHOWS = {
     "price": "object",
     "tracking": "array",
     "failure": "object",
+    "returns": "array",
+    "cases": "array",
+    "requests": "array",
 }
 _DESCRIPTION = (
-    "Look up one order: status, items, price, tracking. Changes nothing and costs nothing; can wait for news. "
-    "Not for ordering again."
+    "Look up one order: status, items, price, tracking, returns, cases. Changes nothing and costs nothing; can wait "
+    "for news. Not for ordering again."
 )
 
 
@@ -37,7 +40,7 @@ class OrderLookup(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
+    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of an earlier call")
     wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
         0, description="Wait this long for news"
     )
@@ -59,10 +62,16 @@ def tool(service: Service) -> Tool:
             lookup = _read(given)
             caller = caller_of(ctx)
             with service.calls.one_more(caller):
-                answer = await watch.look(
-                    process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
-                )
-            return shown(order_view(answer, "look", mode=process.settings.mode, now=process.times.clock()))
+                known = await followed.look(process, caller, lookup.order_id, lookup.wait_seconds, progress)
+            view = order_view(
+                known.answer,
+                "look",
+                mode=process.settings.mode,
+                now=process.times.clock(),
+                changes=known.changes,
+                thread=known.thread,
+            )
+            return shown(view)
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
