@@ -61,7 +61,7 @@ async def report_problem(process: Process, report: Report) -> Answer:
             )
         return await request(process, _closing(report, placed, standing))
     if standing is not None:
-        return await request(process, await _message(report, placed, standing))
+        return await request(process, await _message(report, placed, standing, listed))
     return await request(process, _opening(report, placed, listed))
 
 
@@ -94,12 +94,12 @@ def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary])
         placed,
         "open",
         change=case_change(placed.order.id, reason, message),
-        same=["open", reason, message],
+        same=_same_words(message, listed),
         facts={"reason": reason, "before": [case.id for case in listed]},
     )
 
 
-async def _message(report: Report, placed: PlacedOrder, standing: _Standing) -> Wish:
+async def _message(report: Report, placed: PlacedOrder, standing: _Standing, listed: Sequence[CaseSummary]) -> Wish:
     message = report.message or ""
     before: list[str] = []
     try:
@@ -112,10 +112,19 @@ async def _message(report: Report, placed: PlacedOrder, standing: _Standing) -> 
         placed,
         "message",
         change=message_change(standing.id, message),
-        same=["message", standing.id, message],
+        same=_same_words(message, listed),
         facts={"reason": standing.reason, "case_id": standing.id, "before": before},
         standing=standing,
     )
+
+
+def _same_words(message: str, listed: Sequence[CaseSummary]) -> Sequence[object]:
+    """Return what is equal for the same words about an order, whether they open a case or go to one that is open.
+
+    A call that is repeated may find the case that its first try has opened. After a case was closed, the same words are
+    another report.
+    """
+    return ["said", message, sum(1 for case in listed if case.status.casefold() == CLOSED)]
 
 
 def _closing(report: Report, placed: PlacedOrder, standing: _Standing) -> Wish:

@@ -51,13 +51,17 @@ def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
         ChangeRejectedError: Zinc answered no.
         ChangeOutcomeUnknownError: the answer proves nothing about this change.
     """
-    wanted = _sent(change)
+    wanted, before = _sent(change), entry.facts.get("before") or ()
     if entry.kind == "return":
         filed = filed_return(answer, wanted)
+        if filed.id in before:
+            raise unproved("Zinc answered with an earlier return", "another_return")
         return Filed(filed.id, filed.status)
     action, case_id = entry.facts.get("action"), _case_id(entry)
     reason = wanted.get("reason") if action == "open" else None
     case = answered_case(answer, entry.order_id or "", None if action == "open" else case_id, reason)
+    if action == "open" and case.id in before:
+        raise unproved("Zinc answered with an earlier case", "another_case")
     if action == "close" and case.status != CLOSED:
         raise unproved("Zinc still shows the case as open", "still_open")
     return Filed(case.id, case.status)
