@@ -1,4 +1,4 @@
-"""An order that a wallet paid is changed with its own key; where Zinc does not take that key, the answer is: ask Zinc."""
+"""An order that a wallet paid is changed with its own key; where Zinc does not take that key, the user asks Zinc."""
 
 from pathlib import Path
 
