@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zinc_mcp.aftercare.look_up import changes_of
+from zinc_mcp.aftercare.look_up import changes_of, kept_id
 from zinc_mcp.aftercare.placed import PlacedOrder, read_placed
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import Action, ChangeQuestion, fields_of, label
@@ -95,7 +95,7 @@ def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary])
         "open",
         change=case_change(placed.order.id, reason, message),
         same=_same_words(message, listed),
-        facts={"reason": reason, "before": [case.id for case in listed]},
+        facts={"reason": reason, "before": [kept_id(case.id) for case in listed]},
     )
 
 
@@ -104,7 +104,7 @@ async def _message(report: Report, placed: PlacedOrder, standing: _Standing, lis
     before: list[str] = []
     try:
         case: Case = await placed.after_sale.case(standing.id)
-        before = [each.id for each in case.messages]
+        before = [kept_id(each.id) for each in case.messages]
     except ZincMcpError:
         pass  # then only the time tells an earlier message with these words from this one
     return _wish(

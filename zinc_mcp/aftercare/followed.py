@@ -9,7 +9,7 @@ from zinc_mcp.aftercare.look_up import await_news, changes_about, refreshed, thr
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.watch import Progress
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.entry import OPEN, Entry, Mode
+from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.zinc.cases import Case
 
@@ -73,7 +73,7 @@ async def _unsettled(process: Process, caller: str, handle: str) -> list[Entry]:
             found += await process.journal.run(partial(_changes_of, order_id=order_id, caller=caller, mode=mode))
     except JournalError:
         return []
-    return [each for each in found if each.state in OPEN]
+    return [each for each in found if each.state in ("waiting", "sending")]
 
 
 def _changes_of(journal: "Journal", *, order_id: str, caller: str, mode: Mode) -> list[Entry]:

@@ -40,8 +40,13 @@ class Filed:
 
     def changes(self, entry: Entry) -> dict[str, Any]:
         """Return the columns that change in the entry of the change that it came from."""
-        facts = {**entry.facts, "zinc_id": self.zinc_id[:100]}
+        facts = {**entry.facts, "zinc_id": kept_id(self.zinc_id)}
         return {"status": self.status[:60], "facts": facts, "problem": None}
+
+
+def kept_id(zinc_id: str) -> str:
+    """Return an id of Zinc's as the journal keeps and compares it. Zinc's ids are UUIDs."""
+    return zinc_id[:100]
 
 
 def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
@@ -54,13 +59,13 @@ def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
     wanted, before = _sent(change), entry.facts.get("before") or ()
     if entry.kind == "return":
         filed = filed_return(answer, wanted)
-        if filed.id in before:
+        if kept_id(filed.id) in before:
             raise unproved("Zinc answered with an earlier return", "another_return")
         return Filed(filed.id, filed.status)
     action, case_id = entry.facts.get("action"), _case_id(entry)
     reason = wanted.get("reason") if action == "open" else None
     case = answered_case(answer, entry.order_id or "", None if action == "open" else case_id, reason)
-    if action == "open" and case.id in before:
+    if action == "open" and kept_id(case.id) in before:
         raise unproved("Zinc answered with an earlier case", "another_case")
     if action == "close" and case.status != CLOSED:
         raise unproved("Zinc still shows the case as open", "still_open")
@@ -89,7 +94,7 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
         return Filed(case.id, case.status) if case.status == CLOSED else None
     known = set(map(str, entry.facts.get("before") or ()))
     for message in case.messages:
-        theirs = message.author == "zinc" or message.id in known
+        theirs = message.author == "zinc" or kept_id(message.id) in known
         if not theirs and _same_text(message.body, wanted["body"]) and _is_since(entry, message.created_at):
             return Filed(case.id, case.status)
     return None
@@ -114,7 +119,7 @@ def _new_return(
 ) -> Filed | None:
     known = taken | set(map(str, entry.facts.get("before") or ()))
     for row in rows:
-        if row.id and row.id not in known and is_return(row, wanted) and _is_since(entry, row.created_at):
+        if row.id and kept_id(row.id) not in known and is_return(row, wanted) and _is_since(entry, row.created_at):
             return Filed(row.id, row.status)
     return None
 
@@ -122,7 +127,7 @@ def _new_return(
 async def _find_case(entry: Entry, after_sale: AfterSale, wanted: Mapping[str, Any], taken: set[str]) -> Filed | None:
     known = taken | set(map(str, entry.facts.get("before") or ()))
     for row in await after_sale.cases(entry.order_id or ""):
-        if row.id in known or row.reason != wanted["reason"] or not _is_since(entry, row.created_at):
+        if kept_id(row.id) in known or row.reason != wanted["reason"] or not _is_since(entry, row.created_at):
             continue
         case: Case = row if row.messages else await after_sale.case(row.id)
         if any(message.author != "zinc" and _same_text(message.body, wanted["body"]) for message in case.messages):
@@ -264,7 +269,7 @@ async def sweep(process: Process, rail: Rail) -> None:
 async def _with_news(process: Process, entry: Entry, order: Order) -> Entry:
     """Write down the status that an order shows for a change that is at Zinc."""
     shown: Sequence[ReturnSummary | CaseSummary] = order.returns if entry.kind == "return" else order.cases
-    status = next((each.status for each in shown if each.id and each.id == entry.facts.get("zinc_id")), None)
+    status = next((each.status for each in shown if each.id and kept_id(each.id) == entry.facts.get("zinc_id")), None)
     if status is None or entry.state not in ("placed", "failed"):
         return entry
     denied = entry.kind == "return" and status.casefold() in DENIED

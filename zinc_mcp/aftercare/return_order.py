@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zinc_mcp.aftercare.look_up import changes_of
+from zinc_mcp.aftercare.look_up import changes_of, kept_id
 from zinc_mcp.aftercare.placed import PlacedOrder, read_placed
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, fields_of
@@ -130,7 +130,7 @@ def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], chan
                 }
                 for line in lines
             ],
-            "before": [each.id for each in order.returns],
+            "before": [kept_id(each.id) for each in order.returns],
         },
         kind="return",
         order_id=order.id,
@@ -190,15 +190,16 @@ def _admit(order: Order, lines: Sequence[_Line], others: Sequence[Entry]) -> Non
         RefusedError: more would.
     """
     gone: Counter[str] = Counter()
+    denied = {kept_id(each.id) for each in order.returns if each.status.casefold() in DENIED}
     for each in order.returns:
         if each.status.casefold() not in DENIED:
             for row in each.items:
                 gone[row.order_item_id.lower()] += row.quantity
-    shown = {each.id for each in order.returns}
+    shown = {kept_id(each.id) for each in order.returns if each.items}
     for other in others:
-        # Those at Zinc are in the order already, unless its list lags.
+        # Those at Zinc are in the order already, unless its list lags or does not name their items.
         if other.kind == "return" and (
-            other.state in OPEN or (other.state == "placed" and other.facts.get("zinc_id") not in shown)
+            other.state in OPEN or (other.state == "placed" and other.facts.get("zinc_id") not in shown | denied)
         ):
             for row in other.facts.get("items") or ():
                 gone[str(row.get("order_item_id")).lower()] += int(row.get("quantity") or 0)

@@ -161,9 +161,8 @@ def _summary(error: ZincMcpError, call: Call) -> str:
 
     Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
     """
-    answered = OrderNotFoundError | ChangeRejectedError | ChangeOutcomeUnknownError
-    sent = error.money_may_have_moved or isinstance(error, answered) or "key" in error.facts
-    sent = sent or (call == "place" and isinstance(error, OrderRejectedError))
+    answered = ChangeRejectedError | ChangeOutcomeUnknownError if call == "change" else OrderRejectedError
+    sent = error.money_may_have_moved or isinstance(error, answered | OrderNotFoundError) or "key" in error.facts
     if call == "look" or sent or _SAID.search(error.summary):
         return error.summary
     return f"{error.summary} Nothing was sent."
