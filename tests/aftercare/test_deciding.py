@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio.to_thread
 import pytest
@@ -72,10 +72,10 @@ def leaves(change: Change) -> Iterator[str]:
 
         def walk(value: Any) -> Iterator[str]:
             if isinstance(value, dict):
-                for part in value.values():
+                for part in cast(dict[str, Any], value).values():
                     yield from walk(part)
             elif isinstance(value, list):
-                for part in value:
+                for part in cast(list[Any], value):
                     yield from walk(part)
             else:
                 yield str(value)

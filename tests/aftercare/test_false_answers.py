@@ -112,8 +112,8 @@ async def test_other_returns_in_zincs_list_end_no_doubt(
     async with open_test_process() as process, host(process, "auto") as client:
         order_id = await delivered(client, clock)
         known = (await call(client, "get_order", {"order_id": order_id}))["order_id"]
-        row = {"id": STRANGER, "status": "open", "items": [], "created_at": "2026-11-01T00:00:00+00:00"}
-        wrong = [
+        row: dict[str, Any] = {"id": STRANGER, "status": "open", "items": [], "created_at": "2026-11-01T00:00:00+00:00"}
+        wrong: list[Any] = [
             {**row, "order_id": STRANGER, "reason": "defective"},
             {**row, "order_id": known, "reason": "damaged"},
             {**row, "order_id": known, "reason": "defective", "created_at": "2020-01-01T00:00:00+00:00"},

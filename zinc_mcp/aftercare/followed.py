@@ -67,7 +67,7 @@ async def _unsettled(process: Process, caller: str, handle: str) -> list[Entry]:
         if entry is not None and entry.order_id is None:
             return []
         order_id = handle if entry is None or entry.order_id is None else entry.order_id
-        modes = {rail.mode for rail in process.rails.values()} if entry is None else {entry.mode}
+        modes: set[Mode] = {rail.mode for rail in process.rails.values()} if entry is None else {entry.mode}
         found: list[Entry] = []
         for mode in modes:
             found += await process.journal.run(partial(_changes_of, order_id=order_id, caller=caller, mode=mode))

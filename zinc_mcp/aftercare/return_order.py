@@ -14,7 +14,7 @@ from zinc_mcp.journal.entry import OPEN, Draft, Entry
 from zinc_mcp.journal.twin import change_digest
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.text import plain
-from zinc_mcp.zinc.product_urls.reading import host_in
+from zinc_mcp.zinc.product_urls.url_parts import host_in
 from zinc_mcp.zinc.responses import Order, OrderItem
 from zinc_mcp.zinc.returns import DENIED, return_change
 

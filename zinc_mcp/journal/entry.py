@@ -58,6 +58,7 @@ WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
 """Ended without an order, as far as we knew. An order may exist all the same: the owner may have been wrong, or a
 backup may have been put back."""
 
+ORDERS: frozenset[Kind] = frozenset({"order"})
 CHANGES: frozenset[Kind] = frozenset({"return", "case"})
 """The kinds that change a placed order, buy nothing and cost nothing. One of them that is `placed` is at Zinc."""
 

@@ -10,6 +10,7 @@ from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.entry import (
     FOREVER,
     OPEN,
+    ORDERS,
     STANDING,
     Draft,
     Entry,
@@ -97,7 +98,7 @@ class ReadJournal(Database):
         *,
         mode: Mode,
         by: RailIdentity | None = None,
-        kinds: Collection[Kind] = ("order",),
+        kinds: Collection[Kind] = ORDERS,
         sent_again: bool = False,
         after: int = 0,
         limit: int = 100,

@@ -206,7 +206,8 @@ def _return(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> _Json:
 def _credit(sandbox: Sandbox, row: OrderRow, body: _Json) -> int:
     """Return the price of what goes back: its share of the total, without Zinc's fee."""
     order = order_at(row, sandbox.clock(), sandbox.pace)
-    price: _Json | None = (order["job_result"] or {}).get("price_components")
+    result: _Json = order["job_result"] or {}
+    price: _Json | None = result.get("price_components")
     pieces = sum(item["quantity"] for item in order["items"])
     back = sum(item["quantity"] for item in body["items"])
     return 0 if price is None else int(price["converted_payment_total"]) * back // pieces

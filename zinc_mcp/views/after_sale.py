@@ -12,7 +12,7 @@ from zinc_mcp.text import plain
 from zinc_mcp.views.change import row_of
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
 from zinc_mcp.zinc.cases import Case
-from zinc_mcp.zinc.responses import Order, ReturnSummary
+from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary
 
 MAX_LABELS = 3
 MAX_LABEL = 1_000
@@ -66,7 +66,8 @@ def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, cl
 
 def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seconds: float) -> list[dict[str, Any]]:
     """Return our requests that Zinc's own rows do not show: those that are open, and those of the last day."""
-    shown = {each.id for each in [*order.returns, *order.cases]} if order is not None else set[str]()
+    there: list[ReturnSummary | CaseSummary] = [] if order is None else [*order.returns, *order.cases]
+    shown = {each.id[:100] for each in there}
     rows = [
         row_of(entry)
         for entry in changes

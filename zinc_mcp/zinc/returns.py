@@ -74,12 +74,12 @@ def is_return(found: ReturnRequest | ReturnSummary, body: Mapping[str, Any]) -> 
     if not found.rows_cut.keys().isdisjoint(("items",)):
         return False
     if not found.items:  # neither the answer nor the list need have them (ReturnResponse)
-        return found.reason == body["reason"]
+        return bool(found.reason == body["reason"])
     wanted = {str(each["order_item_id"]).lower(): int(each["quantity"]) for each in body["items"]}
     shown: dict[str, int] = {}
     for each in found.items:
         shown[each.order_item_id.lower()] = shown.get(each.order_item_id.lower(), 0) + each.quantity
-    return shown == wanted and found.reason == body["reason"]
+    return shown == wanted and bool(found.reason == body["reason"])
 
 
 async def list_returns(client: ZincClient, order_id: str, api_key: SecretStr) -> list[ReturnRequest]:
