@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import Sandbox, after_sale, agent_orders, checks, orders, products
+from zinc_mcp.sandbox import Sandbox, agent_orders, cases, checks, orders, products, returns
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
 from zinc_mcp.sandbox.products import ORDER_FEE
@@ -55,14 +55,14 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("POST", "/orders/{order_id}/cancel", orders.cancel_order),
             route("POST", "/agent/orders", agent_orders.create_agent_order),
             route("GET", "/practice/settlements/{challenge_id}", agent_orders.get_settlement),
-            route("POST", "/returns", after_sale.create_return),
-            route("GET", "/returns", after_sale.list_returns),
-            route("GET", "/returns/{return_id}", after_sale.get_return),
-            route("POST", "/cases", after_sale.create_case),
-            route("GET", "/cases", after_sale.list_cases),
-            route("GET", "/cases/{case_id}", after_sale.get_case),
-            route("POST", "/cases/{case_id}/messages", after_sale.add_message),
-            route("POST", "/cases/{case_id}/close", after_sale.close_case),
+            route("POST", "/returns", returns.create_return),
+            route("GET", "/returns", returns.list_returns),
+            route("GET", "/returns/{return_id}", returns.get_return),
+            route("POST", "/cases", cases.create_case),
+            route("GET", "/cases", cases.list_cases),
+            route("GET", "/cases/{case_id}", cases.get_case),
+            route("POST", "/cases/{case_id}/messages", cases.add_message),
+            route("POST", "/cases/{case_id}/close", cases.close_case),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
         ],

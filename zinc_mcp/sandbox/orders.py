@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
-from zinc_mcp.sandbox.after_sale import with_after_sale
+from zinc_mcp.sandbox.cases import with_after_sale
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.faults import Fault, due_fault, fault_for, faults_in, spoil
