@@ -73,6 +73,18 @@ async def test_the_same_report_and_the_same_message_are_sent_once(
     assert len(created(sandbox)) == 2
 
 
+@both_eras
+async def test_a_case_that_its_first_call_has_opened_gets_no_second_message(
+    open_test_process: OpenProcess, sandbox: Sandbox, clock: HandClock, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        order_id = await delivered(client, clock)
+        first = await call(client, "report_problem", problem(order_id))
+        again = await call(client, "report_problem", problem(order_id))
+    assert (again["key"], again["new_request"]) == (first["key"], False)
+    assert len(created(sandbox)) == 1
+
+
 @pytest.mark.parametrize("case_list", ["threads", "summaries"])
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_report_whose_answer_is_lost_is_found_and_filed_once(
