@@ -33,6 +33,7 @@ from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.decision import QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry
+from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.products import HOSTILE, PREFIX
@@ -175,6 +176,31 @@ async def test_an_answer_on_the_page_counts_once(
         assert [each["outcome"] for each in known["requests"]] == ["declined"]
     else:
         assert [each["key"] for each in known["returns" if tool == "return_order" else "cases"]] == [told["key"]]
+
+
+async def test_a_pin_that_is_set_is_asked_for_a_return_as_well(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig
+) -> None:
+    shown = Shown()
+    async with open_test_process(clocks=Clocks(answer=1.5)) as process, page_beside(process, show=shown) as page:
+        order_id = await ordered(process, clock, write_config)
+        await process.journal.run(lambda journal: journal.set_pin(hashed("2468")))
+        asked: list[str] = []
+
+        async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+            asked.append(params.message)
+            return ElicitResult(action="accept", content={"approve": True})
+
+        async with Client(build_server(process), mode="auto", elicitation_callback=never) as client:
+            told = await call(client, "return_order", back(order_id))
+        assert (told["outcome"], asked) == ("waiting", []), "a dialogue takes no PIN, so the page asks"
+        await page.offer(await waiting(process))
+        async with visitor(shown.address) as person:
+            await person.open(shown.secret)
+            without = await person.decide("yes", pin="1357")
+            assert (without.status_code, created(zinc)) == (403, [])
+            await person.decide("yes", pin="2468")
+    assert len(created(zinc)) == 1
 
 
 @both_eras
