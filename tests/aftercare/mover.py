@@ -1,6 +1,7 @@
 """A process that asks for one change of an order and kills itself at a step.
 
-Its one word is JSON with `home`, `origin`, `step` (empty: none), `tool`, and `arguments`.
+Its one word is JSON with `home`, `origin`, `step` (empty: none), `tool`, `arguments`, and `yes`, whether a person then
+says yes to the question that waits.
 """
 
 import json
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from deciding import yes
 from mcp import Client
 from pydantic import SecretStr
 
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.decisions import decide
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.mcp.server import build_server
@@ -58,6 +62,9 @@ async def _ask(request: dict[str, Any]) -> None:
 
     async with opened(request, at) as process:
         told = await asked(process, request["tool"], request["arguments"])
+        if request["yes"]:
+            [entry] = await questions_for(process, "local")
+            await decide(process, yes(entry))
     sys.stdout.write(json.dumps(told))
 
 

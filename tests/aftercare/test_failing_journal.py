@@ -8,6 +8,7 @@ from conftest import HandClock, OpenProcess
 from journal.test_crash_consistency import Disk
 from journal.test_crash_consistency import disk as disk  # a fixture
 from server.as_a_host import call, host, refused
+from wanted import arguments
 
 from zinc_mcp.sandbox import Sandbox
 
@@ -45,3 +46,18 @@ async def test_a_return_sent_while_the_journal_fails_is_told_as_it_is(
     assert len(created(zinc)) == filed
     if again is not None:
         assert (again["outcome"], again["new_request"]) == ("placed", False)
+
+
+async def test_an_order_that_only_this_process_knows_is_told_while_the_journal_fails(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, disk: Disk, home: Path
+) -> None:
+    def at(passed: str) -> None:
+        if passed == "answered":
+            disk.breaks("failing")
+
+    async with open_test_process(checkpoint=at) as process, host(process, "auto") as client:
+        told = await refused(client, "place_order", arguments())
+        assert told["code"] == "outcome_unknown"
+        known = await call(client, "get_order", {"order_id": told["key"]})
+        assert known["outcome"] == "accepted"
+        disk.is_well()

@@ -14,9 +14,12 @@ import anyio.to_thread
 import pytest
 from aftercare import mover
 from aftercare.after import SUCCESS, back, created, problem
+from deciding import yes
 from started import ROOT
 from wanted import arguments
 
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.decisions import decide
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.sandbox import Sandbox
@@ -35,8 +38,9 @@ class Machine:
         self.home, self.sandbox, self.origin = home, sandbox, origin
         self.order_id = ""
 
-    def request(self, tool: str, given: dict[str, Any], step: str = "") -> dict[str, Any]:
-        return {"home": str(self.home), "origin": self.origin, "step": step, "tool": tool, "arguments": given}
+    def request(self, tool: str, given: dict[str, Any], step: str = "", *, yes: bool = False) -> dict[str, Any]:
+        asked = {"tool": tool, "arguments": given, "yes": yes}
+        return {"home": str(self.home), "origin": self.origin, "step": step, **asked}
 
     async def ordered(self, url: str = SUCCESS) -> str:
         async with mover.opened(self.request("", {}), lambda step: None) as process:
@@ -48,8 +52,8 @@ class Machine:
                 if known["outcome"] == "placed":
                     return self.order_id
 
-    async def in_a_process(self, tool: str, given: dict[str, Any], step: str = "") -> int:
-        word = json.dumps(self.request(tool, given, step))
+    async def in_a_process(self, tool: str, given: dict[str, Any], step: str = "", *, yes: bool = False) -> int:
+        word = json.dumps(self.request(tool, given, step, yes=yes))
         environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
         return await anyio.to_thread.run_sync(
             lambda: (
@@ -109,6 +113,29 @@ async def test_a_process_killed_at_any_step_files_once_and_loses_nothing(
     assert older == []
     assert newest.state == told["outcome"]
     assert len(created(machine.sandbox)) == filed
+
+
+@pytest.mark.parametrize("step", ["asked", "approved", "sending", "leaving", "answered", "accepted"])
+async def test_a_yes_is_carried_out_once_whatever_step_its_process_is_killed_at(machine: Machine, step: str) -> None:
+    given = back(await machine.ordered())
+    (machine.home / "zinc.toml").write_text('[policy]\napproval = "auto"\n', encoding="utf-8")
+    assert await machine.in_a_process("return_order", given, step, yes=True) == -signal.SIGKILL
+    filed = len(created(machine.sandbox))
+    assert filed == (step in ("answered", "accepted"))
+    await anyio.sleep(2.6)  # its lease ends
+    async with mover.opened(machine.request("", {}), lambda step: None) as process:
+        if step == "asked":
+            [entry] = await questions_for(process, "local")
+            await decide(process, yes(entry))
+        await mover.asked(process, "get_order", {"order_id": machine.order_id})
+        with anyio.move_on_after(5):
+            while [entry.state for entry in machine.changes()] not in (["placed"], ["unknown"]):
+                await anyio.sleep(0.1)
+    [entry] = machine.changes()
+    # Once it was going to be sent, only Zinc's list says whether it was.
+    assert entry.state == ("unknown" if step in ("sending", "leaving") else "placed")
+    assert len(created(machine.sandbox)) == (step not in ("sending", "leaving"))
+    assert entry.attempts == 1
 
 
 @pytest.mark.parametrize("tool", ["return_order", "report_problem"])

@@ -55,9 +55,14 @@ async def current(process: Process, entry: Entry) -> Entry:
 
 async def _order_named(process: Process, caller: str, handle: str) -> str:
     """Return the order that a handle names: that of the change, if it is the key of one."""
-    if await process.journal.find(handle, caller=caller) is not None or process.unwritten.find(handle, caller):
+    if process.unwritten.find(handle, caller) is not None:
         return handle
-    change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+    try:
+        if await process.journal.find(handle, caller=caller) is not None:
+            return handle
+        change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+    except JournalError:
+        return handle  # the look-up of the order says so
     return handle if change is None or change.order_id is None else change.order_id
 
 
