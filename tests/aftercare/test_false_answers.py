@@ -1,17 +1,19 @@
 """What Zinc answers is believed only if it is about our change; what it adds or leaves out does not matter."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
 import httpx
 import pytest
-from aftercare.after import back, created, delivered, problem
+from aftercare.after import SUCCESS, back, created, delivered, problem
 from conftest import HandClock, OpenProcess
 from hypothesis import given
 from hypothesis import strategies as st
 from server.as_a_host import call, host, refused, said
 
+from zinc_mcp.process import Clocks
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.zinc.changes import Change, form, json_change
 
@@ -174,3 +176,16 @@ def test_bytes_that_are_no_change_are_not_read(kept: bytes) -> None:
 def test_a_change_is_kept_whole() -> None:
     change = json_change("/returns", {"notes": "ä\n“x”"})
     assert Change.from_bytes(change.to_bytes()) == change
+
+
+@pytest.mark.parametrize("tool", ["return_order", "report_problem"])
+async def test_a_zinc_that_is_slow_to_show_the_order_is_not_waited_for(
+    open_test_process: OpenProcess, zinc: Liar, clock: HandClock, tool: str
+) -> None:
+    async with open_test_process(clocks=Clocks(answer=1.0)) as process, host(process, "auto") as client:
+        order_id = await delivered(client, clock, f"{SUCCESS}?read_fault=none,hang,hang")
+        began = time.monotonic()
+        told = await refused(client, tool, back(order_id) if tool == "return_order" else problem(order_id))
+        assert time.monotonic() - began < 5
+    assert told["summary"] == "Error: Zinc took too long to show the order. Nothing was sent."
+    assert created(zinc.sandbox) == []

@@ -1,11 +1,12 @@
 """A case with Zinc's support about an order: opened, given a message, or closed. An order has one open case at most."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zinc_mcp.aftercare.look_up import changes_of, kept_id
-from zinc_mcp.aftercare.placed import PlacedOrder, read_placed
+from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import Action, ChangeQuestion, fields_of, label
 from zinc_mcp.errors import OrderRejectedError, RefusedError, ZincMcpError
@@ -50,19 +51,24 @@ async def report_problem(process: Process, report: Report) -> Answer:
         RefusedError: nothing was sent, and why.
         ZincMcpError: as `read_placed` and `request`.
     """
+    deadline = time.monotonic() + process.clocks.answer
+    with reading(process):
+        wish = await _wished(process, report)
+    return await request(process, wish, deadline)
+
+
+async def _wished(process: Process, report: Report) -> Wish:
     placed = await read_placed(process, report.caller, report.order)
     changes = await changes_of(process, placed)
     listed = await _listed(placed)
     standing = _standing(placed, listed, changes)
-    if report.close:
-        if standing is None:
-            raise RefusedError(
-                "No case about this order is open, so nothing was sent.", "Call get_order to see the order's cases."
-            )
-        return await request(process, _closing(report, placed, standing))
-    if standing is not None:
-        return await request(process, await _message(report, placed, standing, listed))
-    return await request(process, _opening(report, placed, listed))
+    if not report.close:
+        return await _message(report, placed, standing, listed) if standing else _opening(report, placed, listed)
+    if standing is None:
+        raise RefusedError(
+            "No case about this order is open, so nothing was sent.", "Call get_order to see the order's cases."
+        )
+    return _closing(report, placed, standing)
 
 
 async def _listed(placed: PlacedOrder) -> list[CaseSummary]:

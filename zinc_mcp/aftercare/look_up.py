@@ -248,7 +248,10 @@ async def changes_of(process: Process, placed: PlacedOrder) -> list[Entry]:
 async def changes_about(process: Process, order: Order, caller: str, mode: Mode) -> list[Entry]:
     """Return a caller's changes of an order, brought up to date, the newest first."""
     entries = await process.journal.run(lambda journal: journal.changes_of(order.id, caller, mode))
-    return [await refreshed(process, entry, order) for entry in entries]
+    with anyio.move_on_after(process.clocks.refresh):  # all of it takes no longer than one may
+        for place, entry in enumerate(entries):
+            entries[place] = await refreshed(process, entry, order)
+    return entries
 
 
 async def sweep(process: Process, rail: Rail) -> None:

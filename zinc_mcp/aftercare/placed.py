@@ -1,9 +1,13 @@
 """The order that a change is about: the caller's own, as Zinc shows it now, with the key that may change it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import anyio
+
 from zinc_mcp.checkout.watch import look
-from zinc_mcp.errors import OrderNotFoundError, RefusedError
+from zinc_mcp.errors import OrderNotFoundError, RefusedError, UnreadableAnswerError
 from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
@@ -11,6 +15,8 @@ from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
+_READING = 0.6
+"""The part of the time to answer that may pass with reading."""
 _ASK_ZINC = "Tell the user to ask Zinc about it, with the order's id."
 
 
@@ -31,6 +37,20 @@ class PlacedOrder:
         known = self.entry.facts.get("retailer") if self.entry is not None else None
         named = known or (retailer_in(self.order.items[0].url) if self.order.items else None)
         return named if isinstance(named, str) and named else "the retailer"
+
+
+@contextmanager
+def reading(process: Process) -> Generator[None]:
+    """Bound what is read before something is asked for: a tool has to answer in time.
+
+    Raises:
+        UnreadableAnswerError: it took too long.
+    """
+    try:
+        with anyio.fail_after(process.clocks.answer * _READING):
+            yield
+    except TimeoutError:
+        raise UnreadableAnswerError("Zinc took too long to show the order.") from None
 
 
 async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder:

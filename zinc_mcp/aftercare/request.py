@@ -1,6 +1,5 @@
 """The road of a change: open, ask, send, answer. It is the same for a return and for each step of a case."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +34,8 @@ class Wish:
     """With a live key a person is asked in every mode of approval."""
 
 
-async def request(process: Process, wish: Wish) -> Answer:
-    """Do what is wanted, unless it was done already; answers within `Clocks.answer` seconds.
+async def request(process: Process, wish: Wish, deadline: float) -> Answer:
+    """Do what is wanted, unless it was done already; answers at the deadline (`time.monotonic`).
 
     Where a person must be asked first, the answer's entry is `waiting` with its question.
 
@@ -46,7 +45,6 @@ async def request(process: Process, wish: Wish) -> Answer:
         ChangeRejectedError: Zinc said no, and nothing was changed.
         JournalError: the journal failed.
     """
-    deadline = time.monotonic() + process.clocks.answer
     consent = _consent(wish, process.policy())
     while True:
         opened: Entry | Standing | None = None

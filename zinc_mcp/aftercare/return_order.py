@@ -1,12 +1,13 @@
 """Sending something back: what is asked for is checked against the order, and then filed at Zinc, once."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zinc_mcp.aftercare.look_up import changes_of, kept_id
-from zinc_mcp.aftercare.placed import PlacedOrder, read_placed
+from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, fields_of
 from zinc_mcp.errors import RefusedError
@@ -58,11 +59,13 @@ async def return_order(process: Process, wish: ReturnWish) -> Answer:
         RefusedError: nothing was sent, and why.
         ZincMcpError: as `read_placed` and `request`.
     """
-    placed = await read_placed(process, wish.caller, wish.order)
-    _check_placed(placed.order)
-    lines = _lines(placed.order, wish.items)
-    changes = await changes_of(process, placed)
-    return await request(process, _checked(wish, placed, lines, changes))
+    deadline = time.monotonic() + process.clocks.answer
+    with reading(process):
+        placed = await read_placed(process, wish.caller, wish.order)
+        _check_placed(placed.order)
+        lines = _lines(placed.order, wish.items)
+        changes = await changes_of(process, placed)
+    return await request(process, _checked(wish, placed, lines, changes), deadline)
 
 
 def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], changes: Sequence[Entry]) -> Wish:
