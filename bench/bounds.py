@@ -88,6 +88,7 @@ ANSWERS = (
     Bound("requests of ours that a result shows beside an order", "views.after_sale.MAX_REQUESTS", "", "the newest"),
     Bound("the notes of a return", "aftercare.return_order.MAX_NOTES", "characters", "refused, and told"),
     Bound("a message to Zinc's support", "aftercare.case.MAX_MESSAGE", "characters", "refused, and told"),
+    Bound("items that the question about a case shows", "aftercare.case.MAX_ITEMS", "", "left out"),
     Bound("returns on a page of a list", "zinc.returns.PAGE", "", "the next page is asked for"),
     Bound("pages of a list of returns", "zinc.returns.MAX_PAGES", "", "not asked for; an unread list proves nothing"),
     Bound("cases of an order that are asked for", "zinc.cases.PAGE", "", "not looked at; that proves nothing"),

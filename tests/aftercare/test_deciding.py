@@ -312,6 +312,7 @@ async def test_hostile_words_reach_a_model_and_a_person_only_as_data(
     assert in_question.startswith("  Zinc says: titled “")
     assert in_question.endswith("”")
     assert told_words not in asked[1]
+    assert f"  Item 1: “2 of {PREFIX}test-hostile-text”" in asked[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -25,12 +25,15 @@ def journal(url: str, clock: HandClock) -> Generator[Journal]:
 
 
 def draft(word: str = "one", caller: str = "local", kind: Any = "return", order_id: str = ORDER) -> Draft:
+    def body(key: str) -> bytes:
+        return f"planted {word}".encode()
+
     return replace(
         order_draft(caller=caller),
         twin=change_digest([kind, caller, order_id, word]),
         body_digest=word,
         given_key=None,
-        to_bytes=lambda key: f"planted {word}".encode(),
+        to_bytes=body,
         ceiling_cents=0,
         fee_cents=0,
         facts={"action": "return", "retailer": "amazon.com", "reason": "other", "note": "planted note"},

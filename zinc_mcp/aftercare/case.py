@@ -18,6 +18,8 @@ from zinc_mcp.zinc.cases import CLOSED, Case, case_change, closing_change, messa
 from zinc_mcp.zinc.changes import Change
 from zinc_mcp.zinc.responses import CaseSummary, is_a_segment
 
+MAX_ITEMS = 10
+"""Items that the question about a case shows, so that a person knows the order again."""
 MAX_MESSAGE = 2_000
 """Characters of a message to Zinc's support (the documents name no limit)."""
 
@@ -168,6 +170,10 @@ def _wish(
         rail=rail.name,
         order_id=order.id,
         fields=fields,
+        about=[
+            (f"Item {number}", f"{item.quantity} of {plain(item.url, 300)}")
+            for number, item in enumerate(order.items[:MAX_ITEMS], start=1)
+        ],
         warnings=_warnings(report, action),
     )
     draft = Draft(

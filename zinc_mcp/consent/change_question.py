@@ -47,6 +47,8 @@ class ChangeQuestion(BaseModel):
     lines: Sequence[ReturnLine] = ()
     fields: Sequence[Labelled] = ()
     """All other fields that would be sent, and the case that they go to."""
+    about: Sequence[Labelled] = ()
+    """What was ordered, as Zinc shows it, where the change itself names no items."""
     warnings: Sequence[str] = ()
     """Other things that a person should know before they decide."""
 
@@ -109,6 +111,7 @@ class ChangeQuestion(BaseModel):
         for place, line in enumerate(self.lines, start=1):
             said += _described(line, line.number or place)
         said.append(f"Order: {quoted(self.order_id)}")
+        said += [f"  {label}: {quoted(value)}" for label, value in self.about]
         said += [f"{label}: {quoted(value)}" for label, value in self.fields]
         return "\n".join([*said, self.consequence])
 
