@@ -27,7 +27,7 @@ from zinc_mcp.checkout import decide as checkout
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
-from zinc_mcp.consent.change_question import fields_of
+from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, check_length, fields_of
 from zinc_mcp.consent.question import quoted
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
@@ -201,6 +201,17 @@ async def test_a_pin_that_is_set_is_asked_for_a_return_as_well(
             assert (without.status_code, created(zinc)) == (403, [])
             await person.decide("yes", pin="2468")
     assert len(created(zinc)) == 1
+
+
+def test_a_question_that_is_too_long_for_a_person_is_not_asked() -> None:
+    line = ReturnLine(order_item_id="x" * 100, quantity=1, url="https://x.example/" + "ü" * 2000)
+    whole = ChangeQuestion(
+        action="return", retailer="x.example", mode="live", rail="account", order_id="1", lines=[line] * 40
+    )
+    check_length(whole)
+    with pytest.raises(RefusedError) as refusal:
+        check_length(whole.model_copy(update={"lines": [line] * 100}))
+    assert refusal.value.code == "order_too_large"
 
 
 @both_eras

@@ -194,6 +194,7 @@ async def test_a_denied_return_does_not_stand(open_test_process: OpenProcess, zi
         known = await call(client, "get_order", {"order_id": order_id})
         assert known["returns"][0]["status"] == "denied"
         assert known["returns"][0]["zinc_says"] == "Denied: outside the return window."
+        assert "requests" not in known
         again = await call(client, "return_order", back(order_id))
     assert again["key"] != told["key"]
     assert len(created(zinc)) == 2

@@ -12,7 +12,7 @@ from zinc_mcp.checkout.decide import digest_for, freeze, until
 from zinc_mcp.checkout.look_up import clear_abandoned, refuse
 from zinc_mcp.checkout.repeats import await_move
 from zinc_mcp.checkout.send import await_attempt
-from zinc_mcp.consent.change_question import ChangeQuestion
+from zinc_mcp.consent.change_question import ChangeQuestion, check_length
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.journal.decision import new_question_id
 from zinc_mcp.journal.entry import NAMES, STANDING, Admits, Draft, Entry, StaleEntryError, Standing
@@ -46,6 +46,8 @@ async def request(process: Process, wish: Wish, deadline: float) -> Answer:
         JournalError: the journal failed.
     """
     consent = _consent(wish, process.policy())
+    if consent is None:
+        check_length(wish.question)
     while True:
         opened: Entry | Standing | None = None
         attempt: Attempt | None = None

@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zinc_mcp.consent.question import PRACTICE, Labelled, leaves, quoted
+from zinc_mcp.consent.question import MOST_BYTES, PRACTICE, Labelled, leaves, quoted
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.zinc.changes import JSON_TYPE, Change
 
@@ -122,6 +123,20 @@ def _described(line: ReturnLine, number: int) -> list[str]:
     said += [f"  {quoted(line.url)}"] if line.url else []
     said += [f"  Zinc says: titled {quoted(line.title)}"] if line.title else []
     return [*said, f"  Its number at Zinc: {quoted(line.order_item_id)}"]
+
+
+def check_length(question: ChangeQuestion) -> None:
+    """Refuse a question that is longer than the longest that is asked.
+
+    Raises:
+        RefusedError: `order_too_large`.
+    """
+    if len(question.text().encode()) > MOST_BYTES:
+        raise RefusedError(
+            f"This is longer than a person is ever asked about ({MOST_BYTES // 1024} KB), so nothing was sent.",
+            "Ask for fewer items at once.",
+            code="order_too_large",
+        )
 
 
 _LABELS = {

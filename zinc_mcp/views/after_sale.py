@@ -71,8 +71,7 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
     rows = [
         row_of(entry)
         for entry in changes
-        if (entry.state in OPEN or now - entry.updated_at < day_seconds)
-        and not (entry.state == "placed" and entry.facts.get("zinc_id") in shown)
+        if (entry.state in OPEN or now - entry.updated_at < day_seconds) and entry.facts.get("zinc_id") not in shown
     ]
     return rows[:MAX_REQUESTS]
 
