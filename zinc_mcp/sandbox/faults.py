@@ -1,12 +1,10 @@
 """Faults on demand, for the campaign: lost, late, cut and false answers, and lies in the challenges of a 402.
 
-A test writes them into the product URL of an order, so they work across processes and transports.
-
+A test writes them into the first product's URL of an order, so they work across processes and transports.
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
-its body, if it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it;
-`?return_fault=` and `?case_fault=` on POSTs about its returns and cases, `?returns_fault=` and `?cases_fault=` on the
-lists of these. After the end of the list there are no more faults. Only the first product's URL is read.
-`?cancel_fault=` acts on cancellations, and has one more: `false_204` cancels nothing.
+its body, if it has no key), and then no more; `?read_fault=` on reads of the order; `?list_fault=` on lists that would
+show it; `?return_fault=`, `?case_fault=` on POSTs about its returns and cases, `?returns_fault=`, `?cases_fault=` on
+their lists; `?cancel_fault=` on cancellations, where `false_204` cancels nothing.
 
 Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
