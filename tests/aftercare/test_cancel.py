@@ -322,6 +322,7 @@ async def test_a_dialogue_and_a_call_that_wait_for_a_withdrawn_question_end(
         raise AssertionError
 
     told: list[dict[str, Any]] = []
+    withdrawn: list[dict[str, Any]] = []
     async with open_test_process() as process:
         client = Client(build_server(process), mode="legacy", elicitation_callback=nobody)
         async with client, anyio.create_task_group() as tasks:
@@ -333,11 +334,11 @@ async def test_a_dialogue_and_a_call_that_wait_for_a_withdrawn_question_end(
             with anyio.fail_after(10):
                 while not (waiting := (await call(client, "get_balance", {"limits_only": True})).get("waiting")):
                     await anyio.sleep(0.02)
-                withdrawn = await call(client, "cancel_order", {"order_id": waiting[0]["key"]})
+                withdrawn.append(await call(client, "cancel_order", {"order_id": waiting[0]["key"]}))
                 while not told:
                     await anyio.sleep(0.02)
                 await closed.wait()
-    assert withdrawn["cancellation"] == "withdrawn"
+    assert withdrawn[0]["cancellation"] == "withdrawn"
     assert told[0]["outcome"] == "refused"
     assert zinc.orders == {}
 

@@ -95,9 +95,9 @@ async def test_a_search_without_an_answer_counts_as_paid_and_is_not_asked_again(
         told = await not_searched(process)
         assert (told["code"], told["outcome"], told["money_may_have_moved"]) == ("zinc_unavailable", "not_read", False)
         assert "counts as paid ($0.01)" in told["next_step"]
-        assert "get_order" not in told["next_step"]
+        assert "get_order" not in told["next_step"] and told["facts"]["cost_cents"] == 1
         again = await not_searched(process)
-        assert "counts as paid" in again["next_step"]
+        assert "counts as paid" in again["next_step"] and again["facts"]["cost_cents"] == 0
         assert (searched(zinc), counted(home, clock)) == (1, 1)
         clock.pass_seconds(601)
         assert (await search(process))["cost_cents"] == 1

@@ -1,14 +1,15 @@
 """What a journal lists for `list_orders` and `get_balance`, on SQLite and on PostgreSQL."""
 
+import sqlite3
 from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from conftest import HandClock
 
-from zinc_mcp.journal.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, RailName
+from zinc_mcp.journal.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, RailName, State
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.tables import ENTRIES
 
 
 @pytest.fixture
@@ -86,8 +87,9 @@ def test_what_a_wallet_paid_is_listed_once_it_is_over(journal: Journal, clock: H
     placed = opened(journal, 2, rail="agent")
     waiting = opened(journal, 3, rail="agent")
     account = opened(journal, 4)
-    for entry, state in ((failed, "failed"), (placed, "placed"), (account, "failed")):
-        journal.move(entry, state, "x", authorised_cents=1_100)  # type: ignore[arg-type]
+    ended: list[tuple[Entry, State]] = [(failed, "failed"), (placed, "placed"), (account, "failed")]
+    for entry, state in ended:
+        journal.move(entry, state, "x", authorised_cents=1_100)
     assert [entry.id for entry in journal.paid_up_front("local", "test", 9)] == [failed.id, placed.id]
     assert waiting.id not in {entry.id for entry in journal.paid_up_front("local", "test", 9)}
     assert journal.unproved_cents("local", "test") == 1_100
@@ -118,10 +120,13 @@ def test_a_pause_is_seen_by_those_it_stops(journal: Journal) -> None:
     assert stopped() == [False, False, False]
 
 
-def test_a_row_that_cannot_be_read_hides_no_other(journal: Journal) -> None:
-    good, bad = opened(journal, 1), opened(journal, 2)
-    modes: tuple[Mode, ...] = ("test",)
-    with journal._writing() as connection:  # what no version of the program writes
-        connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == bad.id).values(facts="{"))
-    assert [entry.id for entry in journal.listed("local", modes, None, None, 9)] == [good.id]
-    assert len(journal.freed("local", "test", DAY_SECONDS, 9)) == 2
+def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path, clock: HandClock) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(f"sqlite:///{path}", clock=clock) as journal:
+        good, bad = opened(journal, 1), opened(journal, 2)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("update zinc_entries set facts = '{', counts_cents = 'many' where id = ?", (bad.id,))
+            database.commit()
+        modes: list[Mode] = ["test"]
+        assert [entry.id for entry in journal.listed("local", modes, None, None, 9)] == [good.id]
+        assert [cents for _, cents in journal.freed("local", "test", DAY_SECONDS, 9)] == [1_100]

@@ -60,6 +60,22 @@ async def test_only_a_list_of_countries_is_a_claim_about_shipping(
     assert told.get("ships_to") == (ships_to if ships is False else None)
 
 
+@pytest.mark.parametrize(
+    ("support", "said"),
+    [
+        ("verified", "can order"),
+        ("untested", "never ordered"),
+        ("observed", "would try again"),
+        ("new word", "can order"),
+    ],
+)
+async def test_what_zinc_says_of_a_shop_is_not_overstated(
+    open_test_process: OpenProcess, zinc: FakeZinc, support: str, said: str
+) -> None:
+    zinc.check = {**ORDERABLE, "support": support}
+    assert said in (await checked(open_test_process))["summary"]
+
+
 async def test_a_shop_for_its_own_customers_needs_an_account_in_the_order(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
@@ -112,6 +128,17 @@ async def test_details_and_offers_cost_a_cent_each_once(open_test_process: OpenP
     assert [each.get("remembered") for each in (first, both, again)] == [None, ["details"], ["details", "offers"]]
     assert again["details"] == first["details"]
     assert sorted(paths(zinc)).count(f"/products/{ASIN}") == 1
+
+
+async def test_a_lost_answer_is_told_with_what_it_cost(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    zinc.products[ASIN] = httpx.Response(500)
+    zinc.products[f"{ASIN}/offers"] = {"status": "completed", "offers": [{"price": 999}]}
+    async with open_test_process(api_key="zn_live_planted") as process, host(process, "auto") as client:
+        told = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+        again = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+    assert (told["cost_cents"], "This cost $0.02." in told["summary"]) == (2, True)
+    assert "counts as paid ($0.01)" in told["not_read"]["details"]
+    assert (again["cost_cents"], again["remembered"]) == (0, ["offers"])
 
 
 def sibling(number: str, **options: str) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any, get_args
 
 import click
 
+from zinc_mcp.cli.changes_on_screen import show_all, show_unsettled
 from zinc_mcp.cli.orders_on_screen import show_list, show_order
 from zinc_mcp.cli.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import Entry, Event, Mode
+from zinc_mcp.journal.entry import CHANGES, Entry, Event, Mode
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
@@ -34,6 +35,7 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         return
     with _journal() as journal:
         entries, pauses = journal.entries(limit, mode=mode), journal.pauses()
+        unsettled = journal.unsettled_changes(mode)
     if as_json:
         click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
         return
@@ -41,6 +43,7 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         show_list(entries)
     if not entries:
         click.echo("No orders yet.")
+    show_unsettled(unsettled)
     for why in pauses:
         click.echo("")
         show_line(f"Paused: {plain(why)}. This ends it:")
@@ -57,6 +60,7 @@ def show(key_or_id: str, as_json: bool) -> None:
     """
     with _journal() as journal:
         entries = journal.all_under(key_or_id)
+        changes = [each for entry in entries if entry.order_id for each in _changes(journal, entry)]
         events = {entry.id: journal.events(entry.id) for entry in entries}
     if not entries:
         raise OrderNotFoundError(
@@ -73,6 +77,7 @@ def show(key_or_id: str, as_json: bool) -> None:
             of = f"{number} of {len(entries)} with this key or id, newest first"
             click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
         show_order(entry, events[entry.id], shares_its_key=len(entries) > 1)
+    show_all(changes)
 
 
 @orders.command()
@@ -120,6 +125,12 @@ def refunded(key: str, cents: int, mode: Mode | None, caller: str | None) -> Non
         entry = journal.refunded(key, cents, mode=mode, caller=caller)
     left = f"{printed(entry.counts_cents)} counts against the limits"
     show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
+
+
+def _changes(journal: Journal, entry: Entry) -> list[Entry]:
+    if entry.kind in CHANGES or entry.order_id is None:
+        return []
+    return journal.changes_of(entry.order_id, entry.caller, entry.mode)
 
 
 def _journal() -> Journal:

@@ -9,14 +9,16 @@ from typing import Any, cast
 
 import click
 
+from zinc_mcp.cli.changes_on_screen import facts_of, show_last_word
 from zinc_mcp.cli.screen import columns, show_command, show_line, wrapped
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.consent.question import paid_by
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry, Event
+from zinc_mcp.journal.entry import CHANGES, Entry, Event
 from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD
 from zinc_mcp.process import Answer
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, order_view
 
 _HEADER = ("Opened (UTC offset)", "Money", "State", "Amount", "Items", "Key", "Order")
@@ -36,12 +38,17 @@ def show_list(entries: Sequence[Entry]) -> None:
         _show_how_to_answer(entry)
 
 
-def view_of(entry: Entry) -> OrderView:
+def view_of(entry: Entry) -> OrderView | ChangeView:
+    """Return the view of an order, or of a change of one, as the journal has it."""
+    return change_view(Answer(entry), "person") if entry.kind in CHANGES else order_of(entry)
+
+
+def order_of(entry: Entry) -> OrderView:
     """Return the view of an order as the journal has it."""
     return order_view(Answer(entry), "person", mode=entry.mode, now=time.time())
 
 
-def show_view(view: OrderView) -> None:
+def show_view(view: OrderView | ChangeView) -> None:
     """Print how an order stands and what its owner can do."""
     show_line(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])), "")
 
@@ -61,7 +68,7 @@ def _show_for_a_person(entries: Sequence[Entry]) -> None:
     opened, state = len(when(0)), max(len(entry.state) for entry in entries)
     click.echo(f"{_HEADER[0].ljust(opened)}  {'State'.ljust(state)}  Amount")
     for entry in entries:
-        view = view_of(entry)
+        view = order_of(entry)
         practice = "" if view.mode == "live" else f" ({view.mode})"
         first = f"{when(entry.opened_at)}  {view.outcome.ljust(state)}  {_amount(view)}{practice}"
         named = [item.words for item in view.items]
@@ -94,7 +101,7 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    view = view_of(entry)
+    view = order_of(entry)
     return (
         when(entry.opened_at),
         view.mode,
@@ -134,7 +141,8 @@ def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = 
     show_view(view)
     show_waiting(entry)
     click.echo("")
-    for label, value in _facts(entry, view):
+    facts = _facts(entry, view) if isinstance(view, OrderView) else _change_facts(entry)
+    for label, value in facts:
         _show_fact(label, value)
     click.echo("\nWhat happened")
     for event in events:
@@ -148,11 +156,26 @@ def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = 
 def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
     key = [plain(entry.key, 64)]
     whose = ["--mode", entry.mode, "--caller", plain(entry.caller, 64)] if shares_its_key else []
+    if entry.kind in CHANGES:
+        show_last_word(entry, whose)
+        return
     click.echo("")
     show_line("If you know that it was bought (ID is Zinc's order id):")
     show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)
     show_line("If you know that it was not:")
     show_command("orders", "resolve", "--not-bought", options=whose, given=key)
+
+
+def _change_facts(entry: Entry) -> Iterator[tuple[str, str]]:
+    yield from facts_of(entry)
+    yield "Asked", _consent(entry)
+    yield "Caller", plain(entry.caller, 60)
+    yield "Opened", when(entry.opened_at)
+    yield "Sent", when(entry.first_sent_at, exact=True) if entry.first_sent_at else "never"
+    if entry.problem:
+        yield "Problem", _readable(entry.problem.get("summary") or entry.problem)
+    if entry.body is None:
+        yield "Forgotten", "what was sent (purge)"
 
 
 def _facts(entry: Entry, view: OrderView) -> Iterator[tuple[str, str]]:

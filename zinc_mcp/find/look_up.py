@@ -105,8 +105,11 @@ async def look_up(
         opened = await _opened(process, caller, rail, policy, calls, forgets_refusals)
     except ZincMcpError as error:
         return [error] * len(calls)
-    again = "Call again in a minute with the same arguments: it is not paid for twice."
-    slow = UnreadableAnswerError("Zinc's answer takes longer.", again)
+    slow = UnreadableAnswerError(
+        f"Zinc's answer takes longer. It counts as paid ({printed(LOOK_UP_CENTS)}).",
+        "Call again in a minute with the same arguments: it is not paid for twice.",
+        facts={"cost_cents": LOOK_UP_CENTS},
+    )
     return await _all_at_once(
         [
             partial(_failing, entry)
@@ -181,13 +184,13 @@ async def _begun(process: Process, rail: Rail, call: DataCall[Any], entry: Entry
             outcome.append(error)
         except Exception as error:  # it must not end the process
             logger.error("a question about products failed (%s)", type(error).__name__)
-            outcome.append(_unanswered("Something unexpected went wrong.", REMEMBERED_SECONDS))
+            outcome.append(_unanswered("Something unexpected went wrong.", REMEMBERED_SECONDS, LOOK_UP_CENTS))
         finally:
             ended.set()
 
     process.tasks.start_soon(run)
     await ended.wait()
-    [found] = outcome
+    found = outcome[0] if outcome else _unanswered("This process is ending.", REMEMBERED_SECONDS, LOOK_UP_CENTS)
     if isinstance(found, ZincMcpError):
         raise found
     return found
@@ -215,7 +218,7 @@ async def _asked(process: Process, rail: Rail, call: DataCall[Any], entry: Entry
         state, what, cost = "rejected", f"Zinc says no: {error.zinc_code}", 0
         raise _refused(error) from error
     except UnreadableAnswerError as error:
-        raise _unanswered(error.summary, REMEMBERED_SECONDS) from error
+        raise _unanswered(error.summary, REMEMBERED_SECONDS, LOOK_UP_CENTS) from error
     finally:
         with anyio.CancelScope(shield=True):
             changes: dict[str, Any] = {
@@ -246,7 +249,7 @@ async def _remembered(process: Process, rail: Rail, call: DataCall[Any], entry: 
             raise UnreadableAnswerError("Zinc refused the same question some minutes ago.", "Ask something else.")
         if entry.state == "refused":
             raise ZincUnreachableError("The same question was being asked by another call, and was not sent.")
-        raise _unanswered("Zinc did not answer the same question some minutes ago.", REMEMBERED_SECONDS - age)
+        raise _unanswered("Zinc did not answer the same question some minutes ago.", REMEMBERED_SECONDS - age, 0)
     return Found(call.read(content), 0, age)
 
 
@@ -272,12 +275,14 @@ async def _all_at_once(
     return [found.get(number, slow) for number in range(len(jobs))]
 
 
-def _unanswered(happened: str, left_seconds: float) -> UnreadableAnswerError:
+def _unanswered(happened: str, left_seconds: float, cost_cents: int) -> UnreadableAnswerError:
+    """Return the error for a question that was asked and not answered; `cost_cents` is what it cost this time."""
     minutes = max(1, round(left_seconds / 60))
     return UnreadableAnswerError(
         happened,
-        f"With a live key it counts as paid ({printed(LOOK_UP_CENTS)}) and is not asked again for {minutes} "
+        f"It counts as paid ({printed(LOOK_UP_CENTS)}) and is not asked again for {minutes} "
         f"minute{'' if minutes == 1 else 's'}; go on without it, or ask again after that.",
+        facts={"cost_cents": cost_cents},
     )
 
 

@@ -1,14 +1,12 @@
 """One product: whether Zinc can order it, which is free, and its details and offers, which cost a cent each."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.find.check import check
 from zinc_mcp.find.look_up import Found, look_up, rail_to_ask
-from zinc_mcp.journal.entry import Mode
-from zinc_mcp.process import Process
+from zinc_mcp.process import Process, ProductFacts
 from zinc_mcp.zinc.product_urls.reading import shop_product
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import NO_OFFERS, DataCall, Offer, Offers, Product, Seller, details_call, offers_call
@@ -17,22 +15,9 @@ from zinc_mcp.zinc.retailers import ShopCheck
 _HANDLE = re.compile(r"[^/?#]+(?:/[^/?#]+){0,3}?/products/([A-Za-z0-9._%-]{1,200})(?:[?#].*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What Zinc answered. An error stands where it gave no answer, and None where it was not asked."""
-
-    shop: ShopCheck | ZincMcpError
-    details: Product | ZincMcpError | None = None
-    offers: Offers | ZincMcpError | None = None
-    cost_cents: int = 0
-    remembered: tuple[str, ...] = ()
-    age_seconds: float | None = None
-    mode: Mode | None = None
-
-
 async def look_at(
     process: Process, caller: str, address: ProductAddress, country: str, *, details: bool, offers: bool
-) -> Known:
+) -> ProductFacts:
     """Ask whether Zinc can order a product and ship it to a country and, if wanted, for its details and offers.
 
     Raises:
@@ -48,14 +33,16 @@ async def look_at(
             raise
         shop = error
     if rail is None or policy is None:
-        return Known(shop)
+        return ProductFacts(address, country, shop)
     named = _named(address, shop)
     if named is None:
         silent = UnreadableAnswerError(
             "Zinc has none for this shop, or the address does not name the product's number. Nothing was asked.",
             "Read the page itself, or ask the user.",
         )
-        return Known(shop, silent if details else None, silent if offers else None, mode=rail.mode)
+        return ProductFacts(
+            address, country, shop, silent if details else None, silent if offers else None, mode=rail.mode
+        )
     retailer, _ = named
     own_offers = retailer not in NO_OFFERS and "." not in retailer  # a shop with a domain for a name is Shopify's
     calls: dict[str, DataCall[Any]] = {}
@@ -70,11 +57,13 @@ async def look_at(
         answers["offers"] = _offers_of_details(answers.get("details") if retailer == "bestbuy" else None)
     found = {name: answer for name in calls if isinstance(answer := answers[name], Found)}
     ages = {name: answer.age_seconds for name, answer in found.items() if answer.age_seconds is not None}
-    return Known(
+    return ProductFacts(
+        address,
+        country,
         shop,
         _answer(answers.get("details")) if details else None,
         _answer(answers.get("offers")) if offers else None,
-        sum(answer.cost_cents for answer in found.values()),
+        sum(_cost_cents(answers[name]) for name in calls),
         tuple(ages),
         max(ages.values(), default=None),
         rail.mode,
@@ -102,6 +91,10 @@ def _offers_of_details(details: Found[Any] | ZincMcpError | None) -> Found[Any] 
         for each in product.offers
     ]
     return Found(Offers(status=product.status, code=product.code, offers=rows), 0)
+
+
+def _cost_cents(found: Found[Any] | ZincMcpError) -> int:
+    return found.cost_cents if isinstance(found, Found) else int(found.facts.get("cost_cents", 0))
 
 
 def _answer(found: Found[Any] | ZincMcpError | None) -> Any:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from zinc_mcp.journal import rows
 from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, META, UNFINISHED, entries_of
+from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, IS_LOOK_UP, META, UNFINISHED, entries_of
 
 MOST_NEW = 100
 MOST_OPEN = 500
@@ -26,8 +26,7 @@ _CURSOR = "notices"
 _LAST = "notices_last"
 PAUSES = "notices_paused"
 """The row about pauses."""
-_IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
-_OPEN = sa.select(ENTRIES).where(UNFINISHED, ANY_MODE, ~_IS_LOOK_UP).order_by(ENTRIES.c.id.desc()).limit(MOST_OPEN)
+_OPEN = sa.select(ENTRIES).where(UNFINISHED, ANY_MODE, ~IS_LOOK_UP).order_by(ENTRIES.c.id.desc()).limit(MOST_OPEN)
 _FOLLOWED = (
     sa.select(META.c.name)
     # Letters alone decide this range: some databases pass over other signs when they compare.
@@ -85,7 +84,7 @@ class Notices(Database):
             ids = sorted(wanted - found.keys())
             for first in range(0, len(ids), MOST_NEW):
                 some = ENTRIES.c.id.in_(ids[first : first + MOST_NEW])
-                read = entries_of(connection, sa.select(ENTRIES).where(some, ~_IS_LOOK_UP))
+                read = entries_of(connection, sa.select(ENTRIES).where(some, ~IS_LOOK_UP))
                 found |= {each.id: each for each in read}
             kept = _kept(connection, sorted(found))
         return Looked(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.process import ProductFacts
 from zinc_mcp.text import plain, printed, without_currency
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.search import cost_told
@@ -36,23 +36,6 @@ _DEFAULT = [{"label": "Title", "value": "Default Title"}]
 """What Shopify calls the only variant of a product without variants."""
 
 Outcome = Literal["orderable", "not_orderable", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProductFacts:
-    """What Zinc answered about one product. An error says why there is no answer."""
-
-    address: ProductAddress
-    country: str
-    shop: ShopCheck | ZincMcpError
-    details: Product | ZincMcpError | None = None
-    offers: Offers | ZincMcpError | None = None
-    cost_cents: int = 0
-    remembered: tuple[str, ...] = ()
-    """Which of details and offers were remembered."""
-    age_seconds: float | None = None
-    mode: Mode | None = None
-    """Of the way that details and offers were asked; None if they were not."""
 
 
 class DetailsView(View):
@@ -157,6 +140,12 @@ def product_view(facts: ProductFacts) -> ProductView:
     )
 
 
+_BY_SUPPORT: Mapping[str, str] = {
+    "observed": "Zinc has tried to order from this shop and would try again",
+    "untested": "Zinc has never ordered from this shop and would try",
+}
+
+
 def _ships(shop: ShopCheck | None, country: str) -> tuple[bool | None, list[str]]:
     """Return whether the shop ships to a country, and to which it does. No list, or one in other words, is no claim."""
     named = [each.upper() for each in (shop.ships_to or [] if shop else [])]
@@ -195,7 +184,8 @@ def _judged(
         told.steps.append("Call again in a minute, or order it and see.")
         return "unknown"
     there = f"the shop ships to {facts.country}" if ships else f"Zinc makes no claim about shipping to {facts.country}"
-    told.said.append(f"Zinc can order from this shop, and {there}. Whether it is in stock only an order shows.")
+    can = _BY_SUPPORT.get(shop.support or "", "Zinc can order from this shop")
+    told.said.append(f"{can}, and {there}. Only an order shows whether it is in stock.")
     if shop.needs_account:
         told.said.append("The shop sells to its own customers only.")
         told.steps.append(

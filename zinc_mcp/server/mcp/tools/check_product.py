@@ -13,7 +13,7 @@ from zinc_mcp.find.product import look_at
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
-from zinc_mcp.views.product import ProductFacts, product_view
+from zinc_mcp.views.product import product_view
 from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
@@ -60,24 +60,10 @@ def tool(service: Service) -> Tool:
             wanted = validated(Check, normalized(Check, given))
             address, caller = read_product_url(wanted.url), caller_of(ctx)
             with service.calls.one_more(caller):
-                known = await look_at(
+                facts = await look_at(
                     process, caller, address, wanted.country, details=wanted.details, offers=wanted.offers
                 )
-            return shown(
-                product_view(
-                    ProductFacts(
-                        address=address,
-                        country=wanted.country,
-                        shop=known.shop,
-                        details=known.details,
-                        offers=known.offers,
-                        cost_cents=known.cost_cents,
-                        remembered=known.remembered,
-                        age_seconds=known.age_seconds,
-                        mode=known.mode,
-                    )
-                )
-            )
+            return shown(product_view(facts))
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
