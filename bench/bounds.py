@@ -277,6 +277,8 @@ STORED = (
         "seconds",
         "`journal_unavailable`: nothing was sent",
     ),
+    Bound("an evidence file that is checked", "views.evidence_check.MAX_FILE_BYTES", "bytes", "it is no evidence file"),
+    Bound("events in an evidence file", "views.evidence.MAX_EVENTS", "", "told as a number of events left out"),
     Bound("new entries of one look for something to tell", "journal.notices.MOST_NEW", "", "the next look"),
     Bound("followed entries of one look", "journal.notices.MOST_FOLLOWED", "", "the next look, after these"),
     Bound("messages to the owner in one round", "notify.notifier.MOST_SENT", "", "the next round"),

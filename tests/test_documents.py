@@ -374,6 +374,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/after-the-order.md", r'\{"(?:order_id": "[0-9a-f-]+"\}|status|limits_only)|\{\n'): NotRun(
         "a part of the exchange that the first look begins"
     ),
+    ("docs/evidence-file.md", r"zinc-mcp orders evidence KEY"): NotRun("tests/cli/test_evidence_command.py runs both"),
     ("docs/notify.md", r"\[notify\]\n"): as_the_table,
     ("docs/notify.md", r'\{\n  "text"|import hashlib'): NotRun("tests/notify/test_page.py runs it"),
     ("docs/shopping.md", r'\{"query"'): shopping,
@@ -425,6 +426,8 @@ _LINK = NotRun("a stand-in for it is run with the program beside it (tests/payme
 _PIN = [("New PIN", "246810"), ("The same again", "246810")]
 
 LINES: Mapping[str, Expected | NotRun] = {
+    "zinc-mcp orders evidence KEY": Expected('"format": "zinc-mcp evidence 1"', about="doubtful"),
+    "zinc-mcp evidence verify FILE": NotRun("tests/cli/test_evidence_command.py runs it on real and on forged files"),
     "zinc-mcp notify test": NotRun("tests/cli/test_notify_command.py runs it against a real address"),
     "pip install .": _REGISTRY,
     "pip install '.[tempo]'": _REGISTRY,

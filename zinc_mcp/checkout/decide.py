@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.repeats import await_decided, await_move
 from zinc_mcp.checkout.send import await_attempt, start
+from zinc_mcp.consent.anchor import anchored
 from zinc_mcp.consent.approval import AnyQuestion, ago, is_approved, kept_question, question_of
 from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
@@ -81,24 +83,26 @@ async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy
     if doubt := entry.facts.get("clock_uncertain"):
         clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
         question = question.model_copy(update={"extras": (clock, *question.extras)})
+    shown = question.model_dump(mode="json")
+    body = anchored(entry, shown)
     consent = {
         "how": "asked",
         "id": new_question_id(),
-        "digest": digest_for(question, entry, entry),
-        "question": question.model_dump(mode="json"),
+        "digest": digest_for(question, replace(entry, body=body), entry),
+        "question": shown,
         "noted": noted(before),
         **until(process),
     }
-    return await freeze(process, entry, consent)
+    return await freeze(process, entry, consent, body)
 
 
-async def freeze(process: Process, entry: Entry, consent: Mapping[str, Any]) -> Entry:
-    """Write a question down in its entry.
+async def freeze(process: Process, entry: Entry, consent: Mapping[str, Any], body: bytes | None = None) -> Entry:
+    """Write a question down in its entry, with the bytes that a yes would send, where the question changes them.
 
     Raises:
         RefusedError: `too_many_waiting`.
     """
-    asked = await process.journal.run(lambda journal: journal.ask(entry, consent, MOST_WAITING))
+    asked = await process.journal.run(lambda journal: journal.ask(entry, consent, MOST_WAITING, body=body))
     process.asked.set()
     return asked
 

@@ -18,6 +18,7 @@ from zinc_mcp.checkout.repeats import (
     take_for_answer,
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
+from zinc_mcp.consent.anchor import SALT, anchor_of, new_salt
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
@@ -175,7 +176,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     order = intent.order
     twin = twin_digest(intent.caller, order)
-    key = order.idempotency_key
+    key, salt = order.idempotency_key, new_salt()
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}
     if intent.saved_as is not None:
@@ -199,10 +200,10 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         twin=twin,
         body_digest=body_digest(order),
         given_key=None if key is None else given_key(intent.caller, key),
-        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin),
+        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, lambda body: anchor_of(body, None, salt)),
         ceiling_cents=order.max_price,
         fee_cents=fee_cents,
-        facts={"retailer": order.retailer, "items": items, "ship_to": ship_to},
+        facts={"retailer": order.retailer, "items": items, "ship_to": ship_to, SALT: salt},
         near=near_digests(intent.caller, rail.mode, order),
     )
 

@@ -10,6 +10,7 @@ _COMMANDS = {
     "decline": ("decide", "Say no to an order that waits for an answer."),
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
+    "evidence": ("evidence", "Check an evidence file: what it proves, and by whose word."),
     "members": ("serve", "Add, list and remove the members of a team server."),
     "notify": ("notify", "Try the place where you are told about orders."),
     "orders": ("orders", "List orders, show one, forget old ones, settle a doubtful one."),

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 
 from zinc_mcp.cli.changes_on_screen import show_all, show_unsettled
+from zinc_mcp.cli.evidence import make_evidence
 from zinc_mcp.cli.orders_on_screen import show_list, show_order
 from zinc_mcp.cli.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
@@ -48,6 +49,9 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool)
         click.echo("")
         show_line(f"Paused: {plain(why)}. This ends it:")
         show_command("resume")
+
+
+orders.add_command(make_evidence)
 
 
 @orders.command()

@@ -56,8 +56,8 @@ be called so."""
 class Questions(Database):
     """The part of a journal that keeps questions, takes answers, and keeps PINs."""
 
-    def ask(self, entry: Entry, consent: Mapping[str, Any], most: int) -> Entry:
-        """Freeze a question in its entry.
+    def ask(self, entry: Entry, consent: Mapping[str, Any], most: int, *, body: bytes | None = None) -> Entry:
+        """Freeze a question in its entry, and the bytes that a yes would send, where the question changes them.
 
         Raises:
             StaleEntryError: somebody else moved the entry first.
@@ -74,7 +74,8 @@ class Questions(Database):
                     code="too_many_waiting",
                     facts={"waiting": [each.key for each in others]},
                 )
-            return rows.change(connection, entry, "waiting", "asked", {}, {"consent": dict(consent), **FREE}, now)
+            changes: dict[str, Any] = {"consent": dict(consent), **FREE, **({} if body is None else {"body": body})}
+            return rows.change(connection, entry, "waiting", "asked", {}, changes, now)
 
     def asked_about(self, about: QuestionRef, caller: str | None) -> Entry | None:
         """Return the entry that waits for an answer to exactly this question, or None."""

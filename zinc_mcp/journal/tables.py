@@ -190,7 +190,15 @@ _TYPES = {
     for column in ENTRIES.c
 }
 _NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "facts": {"ship_to": dict, "items": list, "payment": dict, "product": dict, "zinc_id": str, "before": list},
+    "facts": {
+        "ship_to": dict,
+        "items": list,
+        "payment": dict,
+        "product": dict,
+        "anchor_salt": str,
+        "zinc_id": str,
+        "before": list,
+    },
     "consent": {
         "how": str,
         "id": str,

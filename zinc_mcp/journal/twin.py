@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -17,6 +17,8 @@ from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
 TWIN_FIELD = f"{RESERVED_METADATA}twin"
+ANCHOR_FIELD = f"{RESERVED_METADATA}anchor"
+"""Holds the anchor of the order (`consent.anchor`)."""
 
 _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
@@ -113,11 +115,18 @@ def given_key(caller: str, key: str) -> str:
     return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key])))
 
 
-def to_bytes(order: OrderCreate, key: str, twin: str) -> bytes:
-    """Return the exact bytes to send: the order, its key, and the metadata by which it can be found again."""
+def to_bytes(
+    order: OrderCreate, key: str, twin: str, anchor: Callable[[Mapping[str, Any]], str] | None = None
+) -> bytes:
+    """Return the exact bytes to send: the order, its key, and the metadata by which it can be found again.
+
+    `anchor` makes the anchor that stands beside that metadata, of the order with its key.
+    """
     body: dict[str, Any] = order.to_wire()
     body["idempotency_key"] = key
     body["metadata"] = {**(order.metadata or {}), KEY_FIELD: key, TWIN_FIELD: twin}
+    if anchor is not None:
+        body["metadata"][ANCHOR_FIELD] = anchor(body)
     return canonical(body).encode()
 
 
