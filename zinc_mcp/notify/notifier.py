@@ -10,6 +10,7 @@ was placed" would look like a second order.
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,10 @@ MOST_SENT = 20
 """Messages of one round; the rest waits in the journal for the next."""
 MOST_LOOKS = 10
 """Orders of one round that Zinc is asked about."""
+LOOKS_SECONDS = 5.0
+"""After this time no further order is asked about in a round: a slow Zinc must not keep messages waiting."""
 QUIET_SECONDS = 30.0
+"""The pause after a message without an answer."""
 _SETTLING_TRIES = 3
 _BY_LOOKING: frozenset[Notable] = frozenset({"placed", "failed", "delivered", "refund_proved", "refund_overdue"})
 
@@ -233,10 +237,14 @@ def _settled(
 
 async def _ask_zinc(process: Process, notify: Notify, rounds: _Rounds, looked: Looked) -> None:
     """Ask Zinc about orders that are on their way and that nobody has asked about for long enough."""
-    asked = 0
+    asked, ends = 0, time.monotonic() + LOOKS_SECONDS
     for followed in looked.followed:
         rail = process.rails.get(followed.entry.rail)
-        if asked < MOST_LOOKS and rail is not None and is_ours(followed.entry, rail):
+        if asked >= MOST_LOOKS or time.monotonic() > ends:
+            return
+        if rail is None or not is_ours(followed.entry, rail):
+            continue
+        if looks_due(followed.entry, followed.told, process.times.clock()):
             asked += await _ask_about(process, notify, rounds, followed.entry, rail)
 
 
