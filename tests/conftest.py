@@ -169,7 +169,7 @@ def write_config(home: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def clocks() -> Clocks:
-    return Clocks(answer=5.0, wire=5.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+    return Clocks(answer=5.0, wire=5.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
 
 
 @pytest.fixture

@@ -69,6 +69,12 @@ class FakeZinc:
     """Returns the part of a placed order that a 201 shows."""
     shown_when_read: Changed = dict
     """Returns the part of an order that a read shows."""
+    cancels: list[Step] = field(default_factory=list[Step])
+    """What happens to the next cancellations: `lose_after`, `lose_before`, `500_after`, `refuse`, `lie` (204, and
+    nothing is cancelled), `hang`, or an answer to give instead."""
+    unpaged: bool = False
+    """Whether lists have no `total`, as before SDK 2026.7.17."""
+    timelines: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
     dated: bool = False
     """Whether answers carry the time, by `clock`."""
 
@@ -79,7 +85,16 @@ class FakeZinc:
     @property
     def posts(self) -> list[httpx.Request]:
         """The placing requests seen."""
-        return [request for request in self.requests if request.method == "POST"]
+        return [
+            request
+            for request in self.requests
+            if request.method == "POST" and not request.url.path.endswith("/cancel")
+        ]
+
+    @property
+    def cancellations(self) -> list[str]:
+        """The ids of the orders that Zinc was asked to cancel."""
+        return [request.url.path.split("/")[-2] for request in self.requests if request.url.path.endswith("/cancel")]
 
     def bodies(self) -> list[dict[str, Any]]:
         """The bodies of the placing requests."""
@@ -106,6 +121,8 @@ class FakeZinc:
             await self.on_post()
         if request.url.path == "/agent/orders":
             return await self._agent(request)
+        if request.url.path.endswith("/cancel"):
+            return await self._cancel(request)
         if request.method == "POST":
             return await self._post(request)
         if request.url.path.startswith("/practice/settlements/"):
@@ -122,9 +139,9 @@ class FakeZinc:
         if request.url.path == "/orders":
             if self.lists:
                 return _given(self.lists.pop(0))
-            name, value = request.url.params["metadata_key"], request.url.params["metadata_value"]
-            found = [order for order in self.orders.values() if order["metadata"].get(name) == value]
-            return httpx.Response(200, json={"orders": found if self.listing else [], "total": len(found)})
+            return self._listed(request.url.params)
+        if request.url.path.endswith("/timeline"):
+            return self._timeline(request.url.path.split("/")[-2])
         if self.reads:
             return _given(self.reads.pop(0))
         order = self.orders.get(request.url.path.rsplit("/", 1)[-1])
@@ -134,6 +151,52 @@ class FakeZinc:
         if order is None:
             return failure(404, "not_found")
         return httpx.Response(200, json=self.shown_when_read(order))
+
+    def _listed(self, asked: httpx.QueryParams) -> httpx.Response:
+        found = list(self.orders.values()) if self.listing else []
+        if "metadata_key" in asked:
+            name, value = asked["metadata_key"], asked["metadata_value"]
+            found = [order for order in found if order["metadata"].get(name) == value]
+        if self.unpaged:
+            return httpx.Response(200, json={"orders": found})
+        start, most = int(asked.get("offset", 0)), int(asked.get("limit", 50))
+        return httpx.Response(200, json={"orders": found[start : start + most], "total": len(found)})
+
+    def _timeline(self, order_id: str) -> httpx.Response:
+        if self.timelines:
+            return _given(self.timelines.pop(0))
+        order = self.orders.get(order_id)
+        if order is None:
+            return failure(404, "not_found")
+        step = {"type": "order_created", "label": "Created", "occurred_at": order["created_at"], "source": "system"}
+        shown = {"order_id": order_id, "current_status": order["status"], "milestones": [step]}
+        return httpx.Response(200, json=shown)
+
+    async def _cancel(self, request: httpx.Request) -> httpx.Response:
+        step = self.cancels.pop(0) if self.cancels else "ok"
+        if step == "refuse":
+            raise httpx.ConnectError("refused", request=request)
+        if step == "lose_before":
+            raise httpx.ReadError("lost", request=request)
+        if not isinstance(step, str):
+            return _given(step)
+        order = self.orders.get(request.url.path.split("/")[-2])
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if order is None or self.order_keys.get(key, order["id"]) != order["id"]:
+            return failure(404, "not_found")
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        if step == "lie":
+            return httpx.Response(204)
+        if order["status"] != "pending":
+            return failure(422, "order_not_cancellable")
+        self.advance(order["id"], "cancelled")
+        if step == "hang":
+            await anyio.sleep_forever()
+        if step == "lose_after":
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+        return failure(500, "internal_error") if step == "500_after" else httpx.Response(204)
 
     def _next_step(self, request: httpx.Request) -> str | httpx.Response:
         """Take the next step of the script; fail or give its response if nothing is to be accepted."""

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ _CONSENT = _OWNER | {"owner"}
 _SPENDING = _PROCESS | {"process", "consent"}
 _FIND = _SPENDING | {"spending"}
 _CHECKOUT = _FIND | {"find"}
+_AFTERCARE = _CHECKOUT | {"checkout"}
 _VIEWS = _SPENDING | {"spending"}
 MAY_IMPORT: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(LEAVES, frozenset[str]()),
@@ -39,8 +41,9 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "spending": _SPENDING,
     "find": _FIND,
     "checkout": _CHECKOUT,
+    "aftercare": _AFTERCARE,
     "views": _VIEWS,
-    "server": _CHECKOUT | {"checkout", "views", "wiring"},  # `wiring` only to run: see below
+    "server": _AFTERCARE | {"aftercare", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,
     "cli": ANYTHING,
@@ -134,6 +137,16 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
         for each in IMPORTS
         if each.of.split(".")[0] == library and each.room not in LIBRARIES[library] and each.when != "types"
     ] == []
+
+
+def test_only_aftercare_changes_a_placed_order() -> None:
+    changing = re.compile(r"\.(?:cancel_order|cancel_paid_order)\(")
+    rooms = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if changing.search(path.read_text(encoding="utf-8"))
+    }
+    assert rooms == {"aftercare"}
 
 
 def test_code_that_signs_cannot_send() -> None:

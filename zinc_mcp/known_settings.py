@@ -2,14 +2,29 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from zinc_mcp.errors import SettingsError
 
 Approval = Literal["auto", "host", "page", "none"]
-TOOLS = ("place_order", "place_agent_order", "get_order")
+Profile = Literal["read", "order"]
+PROFILES: Mapping[str, tuple[Profile, ...]] = {
+    "place_order": ("order",),
+    "place_agent_order": ("order",),
+    "get_order": ("read", "order"),
+    "list_orders": ("read",),
+    "cancel_order": ("order",),
+    "get_balance": ("read",),
+}
+"""Each tool, in the order of the list, with the profiles of `ZINC_MCP_TOOLS` that hold it.
+
+`read`: it spends nothing and changes nothing. `order`: whoever orders needs it, to order, to follow or to stop. Every
+tool is in the profile `all`. A new tool is one line here.
+"""
+TOOLS = tuple(PROFILES)
+ALL = "all"
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
 _CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
@@ -77,7 +92,7 @@ class Setting:
             case "words":
                 return tuple(filter(None, _listed(given, place, "words, separated by commas")))
             case "names":
-                return _names(given, place, self.choices)
+                return _names(given, place)
             case "address":
                 if "@" in (url := text_in(given, place)):
                     raise SettingsError(f"{place} must not carry a user name or a password.")
@@ -133,17 +148,23 @@ def _listed(given: object, place: str, wanted: str) -> list[str]:
     return [word.strip() for word in cast(list[str], listed)]
 
 
-def _names(given: object, place: str, known: tuple[str, ...]) -> frozenset[str]:
-    """Return the given names. There is at least one, and all of them are known."""
-    chosen = frozenset(_listed(given, place, f"names, such as {known[-1]}")) - {""}
+def _names(given: object, place: str) -> frozenset[str]:
+    """Return the tools that names and profiles name. There is at least one, and all of them are known."""
+    profiles = {name: frozenset(tool for tool in TOOLS if name in PROFILES[tool]) for name in get_args(Profile)}
+    known: Mapping[str, frozenset[str]] = {
+        **profiles,
+        ALL: frozenset(TOOLS),
+        **{tool: frozenset({tool}) for tool in TOOLS},
+    }
+    chosen = frozenset(_listed(given, place, "names, such as get_order")) - {""}
+    there_are = f"The tools are {', '.join(TOOLS)}; the profiles are {', '.join((*profiles, ALL))}."
     if not chosen:
-        raise SettingsError(f"{place} names no tool.", f"Name some of {', '.join(known)}, or leave it out.")
-    for name in sorted(chosen - set(known)):
+        raise SettingsError(f"{place} names no tool.", f"{there_are} Name some of them, or leave it out.")
+    for name in sorted(chosen - known.keys()):
         raise SettingsError(
-            f"{place} names a tool that does not exist: {name[:60]!r}.{did_you_mean(name, known)}",
-            f"The tools are {', '.join(known)}.",
+            f"{place} names a tool that does not exist: {name[:60]!r}.{did_you_mean(name, known)}", there_are
         )
-    return chosen
+    return frozenset[str]().union(*(known[name] for name in chosen))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -166,7 +187,10 @@ SETTINGS = (
         shown=(VALUE, VALUE), repeated=True,
     ),
     Setting(
-        "ZINC_MCP_TOOLS", "names", "only these tools, such as `get_order`", choices=TOOLS, shown=(VALUE, "all")
+        "ZINC_MCP_TOOLS", "names",
+        "only these tools: names such as `get_order`, and the profiles `read` (nothing that spends or changes), "
+        "`order` (ordering, and what it needs) and `all`",
+        choices=TOOLS, shown=(VALUE, "all"),
     ),
     Setting(
         "ZINC_WALLET", "choice",

@@ -43,6 +43,8 @@ class Clocks:
     """For this time one process alone looks up an order in doubt; then another may."""
     refresh: float = 3.0
     """The longest time for a refusal to wait for news from Zinc about the orders that cause it."""
+    proof: float = 8.0
+    """For this time an order is read again and again after a cancellation, until it shows what became of it."""
     repeat: float = 600.0
     """Within this time a call for the same goods is a repeat, and the same bytes may be sent again."""
     twin: float = 86_400.0

@@ -67,7 +67,7 @@ class Machine:
         process = Buyer(self.request(way, step, nth))
         self.processes.append(process)
         with anyio.fail_after(60):
-            while (state := _state(process.program.pid)) != "T":
+            while (state := state_of(process.program.pid)) != "T":
                 assert state not in ("", "Z"), f"it never stood still at {step}"
                 await anyio.sleep(0.02)
         return process
@@ -102,13 +102,13 @@ class Machine:
 
 
 class Buyer:
-    """A process that buys (`checkout.buyer`)."""
+    """A process that buys (`checkout.buyer`), or does something else with an order."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any], module: str = "checkout.buyer") -> None:
         self._told, told = os.pipe()
         with open(os.devnull, "rb") as nothing:
             streams = [nothing.fileno(), told, 2]
-            self.program = preloaded.started("checkout.buyer", [json.dumps(request)], os.environ, ROOT, streams)
+            self.program = preloaded.started(module, [json.dumps(request)], os.environ, ROOT, streams)
         os.close(told)
 
     async def go_on(self) -> str:
@@ -133,7 +133,7 @@ class Buyer:
         self.program.close()
 
 
-def _state(pid: int) -> str:
+def state_of(pid: int) -> str:
     """Return the state of a process as /proc has it, empty if there is none."""
     with suppress(FileNotFoundError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]

@@ -95,7 +95,7 @@ def test_a_wrong_setting_stops_every_command_with_a_sentence_and_a_next_step(tmp
     assert ended.stderr.splitlines() == [
         "zinc-mcp: environment ZINC_MCP_TOOLS names a tool that does not exist: 'place_ordr'. "
         "Did you mean place_order?",
-        f"The tools are {', '.join(TOOLS)}.",
+        f"The tools are {', '.join(TOOLS)}; the profiles are read, order, all.",
     ]
 
 

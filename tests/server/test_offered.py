@@ -23,7 +23,9 @@ async def opening(client: Client, mode: str) -> dict[str, Any]:
 async def test_the_opening_answer_names_only_existing_features(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         told = await opening(client, mode)
-    assert told.pop("capabilities") == {"tools": {"listChanged": False}}
+    capabilities = told.pop("capabilities")
+    assert set(capabilities) == {"tools", "prompts", "resources"}
+    assert not capabilities["resources"].get("subscribe")
     assert told.pop("instructions") == INSTRUCTIONS
     if mode == "legacy":
         assert told == {
@@ -83,7 +85,9 @@ async def test_a_missing_feature_is_an_error_as_the_specification_says(
 async def test_a_host_that_asks_for_lists_all_the_same_gets_empty_ones(
     open_test_process: OpenProcess, mode: str
 ) -> None:
-    async with open_test_process() as process, host(process, mode) as client:
+    only = frozenset({"cancel_order"})
+    async with open_test_process(tools=only) as process, host(process, mode) as client:
+        assert set((await opening(client, mode))["capabilities"]) == {"tools"}
         assert (await client.session.list_prompts()).prompts == []
         assert (await client.session.list_resources()).resources == []
         assert (await client.session.list_resource_templates()).resource_templates == []
@@ -94,7 +98,7 @@ async def test_a_feature_is_named_as_soon_as_it_exists(open_test_process: OpenPr
     def greeting() -> str:
         return "Hello"
 
-    async with open_test_process() as process:
+    async with open_test_process(tools=frozenset({"cancel_order"})) as process:
         server = build_server(process)
         server.prompt()(greeting)
         async with Client(server, mode=mode) as client:

@@ -16,7 +16,7 @@ from mcp.types import INVALID_PARAMS
 from server.as_a_host import both_eras, host, size
 
 from bench.sizes import TOOLS_BUDGET
-from zinc_mcp.known_settings import TOOLS
+from zinc_mcp.known_settings import PROFILES, TOOLS
 from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version
 from zinc_mcp.zinc.orders import OrderCreate
 
@@ -180,12 +180,12 @@ async def test_the_schemas_of_results_stay_open(open_test_process: OpenProcess, 
 async def test_every_tool_declares_its_effects(open_test_process: OpenProcess, mode: str) -> None:
     tools = await listed(open_test_process, mode)
     for name, tool in tools.items():
-        spends = name.startswith("place_")
+        spends, reads = name.startswith("place_"), "read" in PROFILES[name]
         assert tool["annotations"] == {
             "title": tool["title"],
-            "readOnlyHint": not spends,
-            "destructiveHint": spends,
-            "idempotentHint": not spends,
+            "readOnlyHint": reads,
+            "destructiveHint": not reads,
+            "idempotentHint": reads or name == "cancel_order",
             "openWorldHint": True,
         }
         assert ("real money" in tool["description"]) is spends

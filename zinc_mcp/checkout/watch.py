@@ -37,7 +37,7 @@ async def look(
     deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
     kept = process.unwritten.find(handle, caller)
     try:
-        entry = await _known(process, caller, handle)
+        entry = await known_entry(process, caller, handle)
     except JournalError:
         if kept is None:
             raise
@@ -64,12 +64,12 @@ async def look(
         if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
                 return Answer(entry, order)
-            return Answer(entry, unasked=unasked or await _why_not_asked(process, entry, rail))
+            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail))
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
             await progress(status)
-        await _pause(process, entry, min(process.clocks.poll, left))
+        await pause(process, entry, min(process.clocks.poll, left))
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -102,8 +102,12 @@ async def entry_with_key(process: Process, key: str, *, caller: str | None = Non
     return entry if entry is not None and entry.key == key else None
 
 
-async def _known(process: Process, caller: str, handle: str) -> Entry | None:
-    """Return the entry that a handle names: by Zinc's id, then by a key of this process's own kind of money."""
+async def known_entry(process: Process, caller: str, handle: str) -> Entry | None:
+    """Return a caller's entry that a handle names: by Zinc's id, then by a key of this process's own kind of money.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
     entry = await process.journal.find(handle, caller=caller)
     modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
@@ -116,7 +120,7 @@ async def _known(process: Process, caller: str, handle: str) -> Entry | None:
     return entry
 
 
-async def _why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
+async def why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
     """Return why an order at Zinc was not read although nothing failed; None if there is no order to read."""
     if entry.order_id is None and entry.state not in FOREVER:
         return None
@@ -187,7 +191,8 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
         return None
 
 
-async def _pause(process: Process, entry: Entry, seconds: float) -> None:
+async def pause(process: Process, entry: Entry, seconds: float) -> None:
+    """Wait for these seconds, or until this process has sent the entry."""
     attempt = process.attempts.get(entry.id)
     if attempt is None:
         await anyio.sleep(seconds)

@@ -192,7 +192,7 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     given = {**intention(draft), "day": day, "since": since, "own_pause": own_pause}
     paused, schema, clock, newest, newest_id, twins, *cents = execute(connection, _BEFORE, given).fetchone()
     limited = draft.rail == "agent" and limits.unproved_cents is not None
-    unproved = _unproved_cents(connection, draft.caller, draft.mode) if limited else 0
+    unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
     counted = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
     return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
@@ -289,7 +289,7 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
     """
     day_cents, day_orders = counted(connection, entry.caller, entry.mode, now - DAY_SECONDS, entry.id)
     month_cents, _ = counted(connection, entry.caller, entry.mode, now - MONTH_SECONDS, entry.id)
-    unproved = _unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
+    unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
     others = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
     check_limits(entry.rail, entry.reserved_cents, limits, others)
 
@@ -337,5 +337,6 @@ def intention(draft: Draft) -> dict[str, str]:
     return {"twin": draft.twin, "caller": draft.caller, "mode": draft.mode}
 
 
-def _unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
+    """Return what was paid up front by wallet, bought nothing, and is not proved to have come back."""
     return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])

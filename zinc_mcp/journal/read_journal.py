@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.journal import opening, rows
 from zinc_mcp.journal.database import Database
+from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import (
     FOREVER,
     OPEN,
@@ -16,6 +17,7 @@ from zinc_mcp.journal.entry import (
     Event,
     Mode,
     RailIdentity,
+    RailName,
     State,
     UnreadableEntryError,
     Wanted,
@@ -31,6 +33,7 @@ from zinc_mcp.journal.tables import (
     UNPROVED,
     entries_of,
     entry_of,
+    number,
     rows_of,
 )
 
@@ -87,6 +90,25 @@ class ReadJournal(Database):
                 query = query if caller is None else query.where(ENTRIES.c.caller == caller)
                 found += entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
         return sorted(found, key=lambda entry: -entry.id)[:limit]
+
+    def listed(
+        self, caller: str, modes: Collection[Mode], since: float | None, until: float | None, limit: int
+    ) -> list[Entry]:
+        """List a caller's orders from `since` to before `until`, by our clock or by Zinc's, newest first."""
+        query = sa.select(ENTRIES).where(ENTRIES.c.caller == caller, ENTRIES.c.mode.in_(modes), IS_ORDER)
+        if since is not None:
+            query = query.where(sa.or_(ENTRIES.c.opened_at >= since, ENTRIES.c.zinc_at >= since))
+        if until is not None:
+            query = query.where(sa.or_(ENTRIES.c.opened_at < until, ENTRIES.c.zinc_at < until))
+        with self._reading() as connection:
+            return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(limit))
+
+    def of_orders(self, order_ids: Collection[str]) -> list[Entry]:
+        """List the entries of all callers with one of these ids of Zinc's."""
+        folded = {each.lower() for each in order_ids} | set(order_ids)
+        query = sa.select(ENTRIES).where(ENTRIES.c.order_id.in_(folded), IS_ORDER).limit(2 * len(folded) + 1)
+        with self._reading() as connection:
+            return entries_of(connection, query)
 
     def unfinished(
         self,
@@ -176,6 +198,40 @@ class ReadJournal(Database):
         query = sa.select(ENTRIES).where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
         with self._reading() as connection:
             return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
+
+    def freed(self, caller: str, mode: Mode, seconds: float, limit: int) -> list[tuple[float, int]]:
+        """List when the money that counts against a caller's limit leaves it by age, and the cents, the next first."""
+        since = self._times.earliest() - seconds
+        query = sa.select(ENTRIES.c.counted_at, ENTRIES.c.counts_cents).where(
+            ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, COUNTING, ENTRIES.c.counted_at > since
+        )
+        with self._reading() as connection:
+            rows_found = connection.execute(query.order_by(ENTRIES.c.counted_at).limit(limit)).all()
+        return [(number(at) + seconds, int(cents)) for at, cents in rows_found]
+
+    def paid_up_front(self, caller: str, mode: Mode, limit: int) -> list[Entry]:
+        """List a caller's orders that a wallet paid up front, that are over, and that still count, oldest first."""
+        query = sa.select(ENTRIES).where(
+            ENTRIES.c.mode == mode,
+            ENTRIES.c.caller == caller,
+            ENTRIES.c.rail == "agent",
+            COUNTING,
+            ENTRIES.c.state.not_in(OPEN),
+            IS_ORDER,
+        )
+        with self._reading() as connection:
+            return entries_of(connection, query.order_by(ENTRIES.c.counted_at).limit(limit))
+
+    def unproved_cents(self, caller: str, mode: Mode) -> int:
+        """Return the cents that count against `max_unproved`."""
+        with self._reading() as connection:
+            return opening.unproved_cents(connection, caller, mode)
+
+    def is_paused(self, caller: str, mode: Mode, rail: RailName) -> bool:
+        """Say whether a caller may order nothing on a rail: everything is paused, or that alone."""
+        names = ("paused", pause_of(caller, mode, rail))
+        with self._reading() as connection:
+            return any(rows.meta(connection, name) is not None for name in names)
 
     def callers(self, mode: Mode) -> list[str]:
         """List the callers whose orders count against their limits, or once did."""

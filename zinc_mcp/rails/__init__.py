@@ -13,6 +13,7 @@ from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
+    from zinc_mcp.rails.account import AccountRail
     from zinc_mcp.rails.agent import AgentRail
 
 
@@ -22,6 +23,11 @@ class Rail(RailIdentity, Protocol):
     @property
     def paying(self) -> "AgentRail | None":
         """This rail, if a wallet pays each order; None if a balance at Zinc does. The kinds are told apart by it."""
+        ...
+
+    @property
+    def on_balance(self) -> "AccountRail | None":
+        """This rail, if a balance at Zinc pays each order; None if a wallet does."""
         ...
 
     async def fee_cents(self) -> int:

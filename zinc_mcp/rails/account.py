@@ -3,8 +3,9 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import anyio
 from pydantic import SecretStr
@@ -14,10 +15,12 @@ from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
+from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.order_list import find_orders
+from zinc_mcp.zinc.order_list import OrderList, find_orders, read_list
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
 ORDER_FEE_CENTS = 100
 """Zinc's fee for an order, as its documents say. Zinc may set another fee, so the account is asked (GET /wallet/me)."""
@@ -43,6 +46,7 @@ class AccountRail:
         self._fee_cents = ORDER_FEE_CENTS
         self._fee_until = -math.inf
         self._clock = clock
+        self.on_balance = self
         self.mode: Mode = mode
         self.origin = client.origin
         self.account = self.former_account = fingerprint(api_key)
@@ -86,6 +90,22 @@ class AccountRail:
     async def product(self, retailer: str, product_id: str) -> Product:
         """Read a product's title and price; costs a cent with a live key."""
         return await self._client.get_product(retailer, product_id, self._api_key)
+
+    async def wallet(self) -> Mapping[str, Any]:
+        """Read the Zinc balance and the order fee."""
+        return await get_wallet(self._client, self._api_key)
+
+    async def read_list(self, into: OrderList, since: float | None, until: float | None) -> None:
+        """Read the orders of this account; see `order_list.read_list`."""
+        await read_list(self._client, self._api_key, into, since, until)
+
+    async def timeline(self, order_id: str) -> Timeline:
+        """Read the milestones of one order of this account."""
+        return await get_timeline(self._client, order_id, self._api_key)
+
+    async def cancel_order(self, order_id: str) -> CancelAnswer:
+        """Ask Zinc once to cancel an order of this account; see `cancellation.cancel_order`. For `aftercare` only."""
+        return await cancel_order(self._client, order_id, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:

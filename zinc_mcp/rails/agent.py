@@ -19,10 +19,12 @@ from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.zinc.account import get_health
+from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
 from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
 _TIME_SECONDS = 3.0
 
@@ -31,6 +33,7 @@ class AgentRail:
     """Buys with one payment wallet at one origin."""
 
     name: RailName = "agent"
+    on_balance: None = None
 
     def __init__(
         self,
@@ -70,6 +73,14 @@ class AgentRail:
         self.account = f"{self.former_account[:47]} {payer}" if payer else self.former_account
         # Many HTTP servers and clients fold repeated headers. With one method there is only one challenge to read.
         self._path = agent_path(wallet.methods[0] if len(wallet.methods) == 1 else None)
+
+    @property
+    def pays_by(self) -> list[str]:
+        """The payment methods of the wallet, each with its chain if it has one."""
+        return [
+            method if terms.chain_id is None else f"{method} (chain {terms.chain_id})"
+            for method, terms in self._wallet.terms.items()
+        ]
 
     async def fee_cents(self) -> int:
         """Return the most that a 402 may ask for above the price ceiling."""
@@ -154,6 +165,18 @@ class AgentRail:
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
         """List the orders that the order's own key can read."""
         return await find_orders(self._client, metadata_key, value, order_key)
+
+    async def timeline_paid(self, order_id: str, order_key: SecretStr) -> Timeline:
+        """Read the milestones of one order with the key that came with it."""
+        return await get_timeline(self._client, order_id, order_key)
+
+    async def cancel_paid_order(self, order_id: str, order_key: SecretStr) -> CancelAnswer:
+        """Ask Zinc once to cancel an order, with the key that came with it. For `aftercare` only."""
+        return await cancel_order(self._client, order_id, order_key)
+
+    async def check_wallet(self) -> None:
+        """Check that the wallet could pay, as far as that can be told without paying; see `PaymentWallet.check`."""
+        await self._wallet.check()
 
     async def ask_the_time(self) -> None:
         """Ask `GET /health`, which is public and free."""

@@ -4,7 +4,8 @@ A test writes them into the product URL of an order, so they work across process
 
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
 its body, if it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After the
-end of the list there are no more faults. Only the first product's URL is read.
+end of the list there are no more. Only the first product's URL is read. `?cancel_fault=` acts on cancellations, and has
+one more: `false_204` cancels nothing.
 
 Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
@@ -19,8 +20,7 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     drop_after       the connection is closed without a byte; `drop` is the same
     reset_after      the same with a TCP reset
     http_500_after   500 in the error envelope
-    html_502_after   an edge's HTML
-    html_200         200 with HTML
+    html_502_after, html_200  an edge's HTML, as 502 or as 200
     redirect_after   a redirect to another host
     slow_N           the answer comes after N seconds (divided by the pace); `slow_0.5` works too
     hang             no answer ever comes
@@ -125,7 +125,7 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
         AnsweredError: with a 400: one does not exist.
     """
     try:
-        for other in ("fault", "read_fault", "list_fault", *(["pay_fault"] if rail == "agent" else [])):
+        for other in ("fault", "read_fault", "list_fault", "cancel_fault", *(["pay_fault"] if rail == "agent" else [])):
             for name in faults_in(post.body, other):
                 _fault(name, other, rail)
         return fault_for(post.body, parameter, post.nth, rail)
@@ -161,7 +161,7 @@ def _fault(name: str, parameter: str, rail: str) -> Fault | None:
         return Fault(name, _HANG_SECONDS)
     if name in BEFORE or name in AFTER or name in _MORE.get((parameter, rail), ()):
         return Fault(name)
-    if name in OTHERS and parameter != "pay_fault":
+    if (name in OTHERS and parameter != "pay_fault") or (name, parameter) == ("false_204", "cancel_fault"):
         return Fault(name)
     if slow := _SLOW.fullmatch(name):
         return Fault("slow", float(slow[1]))

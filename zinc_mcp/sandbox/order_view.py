@@ -202,11 +202,16 @@ def _tracking(
         "estimated_delivery_date": when(steps[-1][0])[:10],
         "zinc_tracking_number": alias,
         "zinc_tracking_url": "javascript:alert(1)" if hostile else f"https://t.17track.net/en#nums={alias}",
-        "delivery_proof_url": None,
+        "delivery_proof_url": _proof(order_id, hostile) if done[-1][1] == "delivered" else None,
         "order_item_ids": item_ids,
         "item_mapping": "exact",
         "service_level": "ground",
     }
+
+
+def _proof(order_id: str, hostile: bool) -> str:
+    """Return the address of a photo, of which the sandbox has none."""
+    return HOSTILE if hostile else f"https://sandbox.invalid/proof/{order_id}.jpg"
 
 
 def _concessions(outcome: Outcome, status: str, items: list[_Json]) -> list[_Json]:

@@ -119,6 +119,16 @@ async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
 async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
     row, now = _row(sandbox, request, checks.authorised_caller(sandbox, request)), sandbox.clock()
+    fault = _read_fault(sandbox, row, "cancel_fault")
+    if fault is not None and fault.name == "false_204":
+        return Response(status_code=204)
+    if fault is not None and not fault.accepts:
+        return spoil(sandbox, fault, Response())
+    answer = _cancelled(sandbox, row, now)
+    return spoil(sandbox, fault, answer) if fault else answer
+
+
+def _cancelled(sandbox: Sandbox, row: OrderRow, now: float) -> Response:
     pending = row.cancelled_at is None and age_of(row, now, sandbox.pace) < WORKING_AGE_SECONDS
     if pending and sandbox.ledger.cancel(row.order_id, now):
         return Response(status_code=204)
@@ -192,6 +202,7 @@ class _Query(BaseModel):
     return_status: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    user_email: str = ""
     include: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -225,6 +236,7 @@ def _matches(query: _Query, order: _Json) -> bool:
         and (query.tracking_status is None or query.tracking_status in [each["status"] for each in tracking])
         and query.has_tracking in (None, bool(tracking))
         and (query.return_status is None or query.return_status in returns)
+        and query.user_email.casefold() in (order["created_by"] or "").casefold()
         and (query.created_after is None or created >= _in_utc(query.created_after))
         and (query.created_before is None or created < _in_utc(query.created_before))
     )

@@ -3,7 +3,7 @@
 `order_view` builds it with its sentences, from the journal's entry and Zinc's last answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,11 +15,12 @@ from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
-from zinc_mcp.views import parts
+from zinc_mcp.views import delivery, parts
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.timeline import Milestone
 
 PRICE_LABELS = {
     "subtotal": "Subtotal",
@@ -84,6 +85,10 @@ class OrderView(View):
     payment: dict[str, Any] | None
     """For an order paid by wallet: method, what was authorised up front, the receipt's reference."""
     tracking: list[dict[str, Any]]
+    timeline: list[dict[str, str]]
+    """The steps of the order with their times, oldest first, where they were asked for."""
+    timeline_unread: str | None
+    """Why they could not be read."""
     estimated_delivery: str | None
     merchant_order_ids: list[str]
     failure: parts.FailureView | None
@@ -101,7 +106,15 @@ class OrderView(View):
         return [(label, amounts[name]) for name, label in PRICE_LABELS.items() if name in amounts]
 
 
-def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide_at: str | None = None) -> OrderView:
+def order_view(
+    answer: Answer,
+    reader: Reader,
+    *,
+    mode: Mode,
+    now: float,
+    decide_at: str | None = None,
+    steps: Sequence[Milestone] | ZincMcpError | None = None,
+) -> OrderView:
     """Return the view of an order.
 
     Args:
@@ -110,6 +123,7 @@ def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide
         mode: the mode of this process, for an order without an entry.
         now: seconds since the epoch.
         decide_at: where the user can decide about a waiting order.
+        steps: the order's milestones, or why they could not be read, where they were asked for.
     """
     entry, order = answer.entry, answer.order
     outcome = entry.state if entry else order.stage if order else "unknown"
@@ -119,6 +133,7 @@ def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide
     if reader == "person" and entry is not None and (whole := parts.whole_items(entry)):
         items, items_left_out = whole, 0
     not_coming = parts.not_coming(order)
+    milestones: Sequence[Milestone] = () if steps is None or isinstance(steps, ZincMcpError) else steps
     price = parts.price(entry, order)
     failure = parts.failure(entry, order, clean) if outcome in NOT_BOUGHT else None
     unasked = None if entry is None or answer.unasked is None else _unasked_view(entry, answer.unasked, now)
@@ -145,14 +160,18 @@ def order_view(answer: Answer, reader: Reader, *, mode: Mode, now: float, decide
         retailer=short(facts.get("retailer") or _retailer(order), 100),
         items=items,
         items_left_out=items_left_out or None,
-        left_out=parts.left_out(order, not_coming),
+        left_out=parts.left_out(order, not_coming, len(milestones) - delivery.MAX_STEPS),
         not_coming={status: numbers[: parts.MAX_NUMBERS] for status, numbers in not_coming.items()},
         ship_to=parts.ship_to(facts, order),
         price=price,
         money_may_have_moved=may_have_paid(entry, outcome),
         payment=bounded_facts(facts.get("payment") or {}) or None,
-        tracking=[parts.parcel(each, clean) for each in order.tracking_numbers[: parts.MAX_PARCELS]] if order else [],
-        estimated_delivery=short(order.job_result.estimated_delivery, 40) if order and order.job_result else None,
+        tracking=[delivery.parcel(each, clean) for each in order.tracking_numbers[: parts.MAX_PARCELS]]
+        if order
+        else [],
+        timeline=delivery.timeline(milestones, clean),
+        timeline_unread=steps.summary if isinstance(steps, ZincMcpError) else None,
+        estimated_delivery=delivery.estimated_day(order),
         merchant_order_ids=[plain(each, 60) for each in order.merchant_order_ids[: parts.MAX_MERCHANT_IDS]]
         if order
         else [],

@@ -19,11 +19,10 @@ from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
-from zinc_mcp.zinc.responses import CaseSummary, ErrorDetails, Order, OrderItem, ReturnSummary, Tracking
+from zinc_mcp.zinc.responses import CaseSummary, ErrorDetails, Order, OrderItem, ReturnSummary
 
 MAX_ITEMS = 10
 MAX_PARCELS = 5
-MAX_CHECKPOINTS = 3
 MAX_URL = 300
 MAX_NUMBERS = 30
 MAX_RETURNS = 5
@@ -151,7 +150,7 @@ def items(entry: Entry | None, order: Order | None, clean: Cleaner) -> tuple[lis
     if order and order.items:
         priced = order.job_result.price_components if order.job_result else None
         shown = [_item(item, order, priced, clean) for item in order.items[:MAX_ITEMS]]
-        return shown, _count_hidden(order, "items", MAX_ITEMS)
+        return shown, count_hidden(order, "items", MAX_ITEMS)
     rows = _rows(entry)
     return [_kept_item(row, MAX_URL) for row in rows[:MAX_ITEMS]], max(0, len(rows) - MAX_ITEMS)
 
@@ -224,21 +223,22 @@ def not_coming(order: Order | None) -> dict[str, list[int]]:
     return found
 
 
-def left_out(order: Order | None, missing: Mapping[str, Sequence[int]]) -> dict[str, int]:
+def left_out(order: Order | None, missing: Mapping[str, Sequence[int]], hidden_steps: int = 0) -> dict[str, int]:
     """Return the number of rows that are not shown, by the name of their list in the view."""
+    counted = {"timeline": hidden_steps}
     if order is None:
-        return {}
-    counted = {
+        return {name: count for name, count in counted.items() if count > 0}
+    counted |= {
         "not_coming": sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in missing.values()),
-        "tracking": _count_hidden(order, "tracking_numbers", MAX_PARCELS),
-        "merchant_order_ids": _count_hidden(order, "merchant_order_ids", MAX_MERCHANT_IDS),
-        "returns": _count_hidden(order, "returns", MAX_RETURNS) + _count_hidden(order, "cases", MAX_RETURNS),
-        "concessions": _count_hidden(order.fulfillment, "concessions", MAX_ITEMS) if order.fulfillment else 0,
+        "tracking": count_hidden(order, "tracking_numbers", MAX_PARCELS),
+        "merchant_order_ids": count_hidden(order, "merchant_order_ids", MAX_MERCHANT_IDS),
+        "returns": count_hidden(order, "returns", MAX_RETURNS) + count_hidden(order, "cases", MAX_RETURNS),
+        "concessions": count_hidden(order.fulfillment, "concessions", MAX_ITEMS) if order.fulfillment else 0,
     }
     return {name: count for name, count in counted.items() if count > 0}
 
 
-def _count_hidden(answer: Answer, name: str, most: int) -> int:
+def count_hidden(answer: Answer, name: str, most: int) -> int:
     """Return the number of rows of a list that are not shown: those beyond `most`, and those that were not read."""
     return max(0, len(getattr(answer, name)) - most) + answer.rows_cut.get(name, 0)
 
@@ -296,33 +296,6 @@ def _retailer_cents(components: PriceComponents) -> dict[str, int | None]:
         "fees_cents": components.fees or None,
         "discount_cents": components.discount or None,
         "total_cents": components.total,
-    }
-
-
-def parcel(tracking: Tracking, clean: Cleaner) -> dict[str, Any]:
-    """Return a parcel with its latest checkpoints."""
-    # Zinc documents newest first. Sorting is stable, so rows without a time keep their order.
-    newest = sorted(
-        tracking.checkpoints,
-        key=lambda each: each.checkpoint_time.timestamp() if each.checkpoint_time else 0.0,
-        reverse=True,
-    )
-    return {
-        "carrier": short(tracking.carrier, 60),
-        "number": short(tracking.tracking_number, 60),
-        "status": short(tracking.status, 40),
-        "estimated_delivery": short(tracking.estimated_delivery_date, 40),
-        "url": short(tracking.zinc_tracking_url, MAX_URL),
-        "checkpoints": [
-            {
-                "time": each.checkpoint_time.isoformat(timespec="minutes") if each.checkpoint_time else None,
-                "status": short(each.status, 40),
-                "message": clean(each.message, 120),
-                "place": clean(each.location or ", ".join(part for part in (each.city, each.state) if part), 80),
-            }
-            for each in newest[:MAX_CHECKPOINTS]
-        ],
-        "checkpoints_left_out": _count_hidden(tracking, "checkpoints", MAX_CHECKPOINTS) or None,
     }
 
 

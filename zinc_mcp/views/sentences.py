@@ -22,8 +22,9 @@ from zinc_mcp.views.failures import ALSO_CALLED, FAILURES
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
 from zinc_mcp.zinc.responses import Order
 
-Call = Literal["place", "look"]
-Reader = Literal[Call, "person"]
+Call = Literal["place", "look", "change"]
+"""A call that buys, one that changes nothing, or one that changes what was placed and buys nothing."""
+Reader = Literal["place", "look", "person"]
 """A model after a placing call or a look-up, or a person."""
 
 # Zinc's ids are UUIDs, or 32 hexadecimal digits (v1). Any other id could hold words, so it is shown in its field only.

@@ -163,7 +163,7 @@ class ZincClient:
         Raises:
             OrderNotFoundError: Zinc has no such order, or it belongs to another key.
         """
-        if not _ID.fullmatch(order_id):
+        if not is_order_id(order_id):
             raise OrderNotFoundError("No order has an id like this.")
         answer = await self.get(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -328,6 +328,11 @@ def _raise_if_refused(answer: NetworkAnswer) -> None:
         raise refused_read(answer)
     if not 200 <= answer.status < 300:
         raise _unreadable_error()
+
+
+def is_order_id(text: str) -> bool:
+    """Say whether a text is safe as the id of an order in a path."""
+    return _ID.fullmatch(text) is not None
 
 
 def members(value: object) -> Mapping[str, Any]:

@@ -1,11 +1,14 @@
 """Lists of orders at Zinc (`GET /orders`)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
+from zinc_mcp.errors import OrderRejectedError
 from zinc_mcp.zinc.client import ZincClient, members
 from zinc_mcp.zinc.responses import Order
 
@@ -46,6 +49,59 @@ async def find_orders(client: ZincClient, metadata_key: str, metadata_value: str
         if found or not rows or seen >= (total if type(total) is int else 0):
             break
     return found
+
+
+@dataclass(slots=True)
+class OrderList:
+    """The orders of an account that were read so far, by their ids in lower case, as Zinc lists them."""
+
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    is_whole: bool = False
+    """Whether Zinc's whole list was read."""
+    unreadable: int = 0
+    """Rows that are no orders."""
+
+
+async def read_list(
+    client: ZincClient, api_key: SecretStr, into: OrderList, since: float | None, until: float | None
+) -> None:
+    """Read the orders of an account page by page (`GET /orders`), into a list that stays if this is cancelled.
+
+    Zinc is asked for those that were created from `since` to before `until` (seconds since the epoch), and may list
+    others: old releases have no filters and no pages, and refuse or ignore both. At most `MAX_PAGES` pages are read.
+    """
+    wanted = {"created_after": since, "created_before": until}
+    filters = {name: _instant(at) for name, at in wanted.items() if at is not None}
+    seen = 0
+    for _ in range(MAX_PAGES):
+        paging = {"limit": str(PAGE), **({"offset": str(seen)} if seen else {})}
+        try:
+            listed = await client.get_json("/orders", api_key, {**filters, **paging}, MAX_LIST_BYTES)
+        except OrderRejectedError as refused:
+            if not filters or refused.status not in (400, 422):
+                raise
+            filters = {}
+            continue
+        rows = _rows(listed)
+        seen += len(rows)
+        before = len(into.orders)
+        for row in rows[:MAX_LISTED]:
+            await lowlevel.checkpoint()  # lets other tasks run between two orders
+            try:
+                order = Order.read(row)
+            except ValidationError:
+                into.unreadable += 1
+                continue
+            into.orders.setdefault(order.id.casefold(), order)
+        total = members(listed).get("total")
+        is_last = not rows or (seen >= total if type(total) is int else True)
+        if is_last or len(into.orders) == before:  # a list that ignores the offset would be read again and again
+            into.is_whole = is_last and len(rows) <= MAX_LISTED
+            return
+
+
+def _instant(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _rows(listed: object) -> list[Any]:

@@ -33,6 +33,10 @@ _STAGES: dict[str, Stage] = {
 }
 
 
+_PARCELS = ("undeliverable", "available_for_pickup", "in_transit", "pending", "delivered")
+"""Tracking.status (SDK 2026.10.9), the one that needs most attention first."""
+
+
 class Variant(Answer):
     label: Text = ""
     value: Text = ""
@@ -278,6 +282,19 @@ class Order(Answer):
     def stage(self) -> Stage:
         """The order's stage in our words. An unknown status counts as `accepted`."""
         return _STAGES.get(self.status, "accepted")
+
+    @property
+    def tracking_state(self) -> str:
+        """How far the parcels are, in one word: that of the parcel that needs most attention.
+
+        `none` if there is no parcel yet, `unknown` if the parcels were not read or have no known status.
+        """
+        if "tracking_numbers" in self.rows_cut:
+            return "unknown"
+        statuses = {(tracking.status or "").casefold() for tracking in self.tracking_numbers}
+        if not statuses:
+            return "none"
+        return next((state for state in _PARCELS if state in statuses), "unknown")
 
     @cached_property
     def digest(self) -> str:

@@ -24,6 +24,9 @@ _NOTES = {
     "metadata": "your own notes: the retailer does not see them",
     "is_gift": "true or false",
     "wait_seconds": "whole seconds, at most 25",
+    "since": "a day such as 2026-11-21, or a moment such as 2026-11-21T08:00:00Z",
+    "until": "the day or moment before which an order was made",
+    "page": "next_page of the result before",
 }
 """By field: the note that a hint adds when it names that field."""
 
@@ -75,6 +78,18 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
     "OrderLookup": {
         "order_id": "id order key idempotency_key order_key reference",
         "wait_seconds": "wait timeout seconds wait_time wait_sec max_wait",
+        "timeline": "history milestones steps events",
+    },
+    "OrderCancel": {"order_id": "id order key idempotency_key order_key reference"},
+    "OrdersWanted": {
+        "since": "from after start start_date created_after from_date newer_than",
+        "until": "to before end end_date created_before to_date older_than",
+        "status": "state outcome",
+        "retailer": "store shop merchant site",
+        "text": "query q search product title name item",
+        "tracking": "tracking_status delivery shipping shipment",
+        "limit": "count max size page_size per_page",
+        "page": "cursor next_page offset",
     },
 }
 """By the model's name: other names of its fields."""

@@ -76,7 +76,7 @@ def failed(error: ZincMcpError, call: Call) -> CallToolResult:
     return shown(
         ErrorView(
             # A read that Zinc refuses is not an order that Zinc rejected.
-            code="zinc_unavailable" if call == "look" and isinstance(error, OrderRejectedError) else error.code,
+            code="zinc_unavailable" if call != "place" and isinstance(error, OrderRejectedError) else error.code,
             outcome=_ending(error, call),
             summary=_summary(error, call),
             next_step=error.next_step,
@@ -113,7 +113,10 @@ def in_doubt(view: OrderView) -> CallToolResult:
 def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
     """Return the result for an unforeseen failure; `reference` finds it in the log."""
     moved = call == "place" and reached_checkout
-    if moved:
+    if call == "change" and reached_checkout:
+        summary = "Something unexpected went wrong; what was asked for may or may not have taken effect."
+        next_step = f"Look with get_order before you call again; tell the user the reference {reference}."
+    elif moved:
         summary = "Something unexpected went wrong after the order was handed on: money may have moved."
         next_step = (
             f"Do not order again. Call get_order with order_id {key}, and tell the user the reference {reference}."
@@ -122,17 +125,17 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
             "what was sent."
         )
     else:
-        unchanged = "the order is not changed by that" if call == "look" else "nothing was bought by this call"
+        unchanged = "nothing was bought by this call" if call == "place" else "the order is not changed by that"
         summary = f"Something unexpected went wrong; {unchanged}."
         next_step = f"Tell the user the reference {reference}, which finds it in the server's log."
     return shown(
         ErrorView(
             code="internal_error",
-            outcome="unknown" if moved else "not_sent" if call == "place" else "not_read",
+            outcome="not_read" if call == "look" else "unknown" if reached_checkout else "not_sent",
             summary=summary,
             next_step=next_step,
             money_may_have_moved=moved,
-            key=key if moved else None,
+            key=key if reached_checkout else None,
             reference=reference,
         ),
         failed=True,
@@ -150,7 +153,7 @@ def _summary(error: ZincMcpError, call: Call) -> str:
     sent = (
         error.money_may_have_moved or isinstance(error, OrderRejectedError | OrderNotFoundError) or "key" in error.facts
     )
-    if call == "look" or sent or _SAID.search(error.summary):
+    if call != "place" or sent or _SAID.search(error.summary):
         return error.summary
     return f"{error.summary} Nothing was sent."
 
@@ -162,8 +165,8 @@ def _ending(error: ZincMcpError, call: Call) -> Ending:
         return "not_found"
     if isinstance(error, InvalidArgumentsError):
         return "refused"
-    if call == "look":
-        return "refused" if isinstance(error, RefusedError) else "not_read"
+    if call != "place":
+        return "refused" if isinstance(error, RefusedError) else "not_read" if call == "look" else "not_sent"
     if isinstance(error, OrderRejectedError):
         return "rejected"
     if isinstance(error, RefusedError):

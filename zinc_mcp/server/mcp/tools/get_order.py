@@ -9,12 +9,14 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.errors import Problem, ZincMcpError
-from zinc_mcp.server.mcp.arguments import input_schema, must_change, normalized, validated
+from zinc_mcp.checkout.milestones import milestones
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.process import Process
+from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
-from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of, handle_in, logged, published
 from zinc_mcp.text import plain
-from zinc_mcp.views.order import order_view
+from zinc_mcp.views.order import OrderView, order_view
 
 MAX_WAIT_SECONDS = 25
 SHOWS = {
@@ -41,6 +43,7 @@ class OrderLookup(BaseModel):
     wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
         0, description="Wait this long for news"
     )
+    timeline: Annotated[bool, Field(strict=True)] = Field(False, description="Also show when each step happened")
 
 
 def tool(service: Service) -> Tool:
@@ -56,13 +59,11 @@ def tool(service: Service) -> Tool:
             await ctx.report_progress(steps, message=plain(status, 60))
 
         try:
-            lookup = _read(given)
+            lookup = read_lookup(given)
             caller = caller_of(ctx)
             with service.calls.one_more(caller):
-                answer = await watch.look(
-                    process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress
-                )
-            return shown(order_view(answer, "look", mode=process.settings.mode, now=process.times.clock()))
+                view = await looked_up(process, caller, lookup, progress)
+            return shown(view)
         except ZincMcpError as error:
             return failed(error, "look")
         except Exception as error:
@@ -79,8 +80,25 @@ def tool(service: Service) -> Tool:
     )
 
 
-def _read(given: Mapping[str, Any]) -> OrderLookup:
+async def looked_up(
+    process: Process, caller: str, lookup: OrderLookup, progress: watch.Progress | None = None
+) -> OrderView:
+    """Look an order up and return what is told of it.
+
+    Raises:
+        ZincMcpError: see `watch.look`.
+    """
+    answer = await watch.look(process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress)
+    steps = await milestones(process, answer) if lookup.timeline else None
+    return order_view(answer, "look", mode=process.settings.mode, now=process.times.clock(), steps=steps)
+
+
+def read_lookup(given: Mapping[str, Any]) -> OrderLookup:
+    """Return the arguments of a look-up.
+
+    Raises:
+        InvalidArgumentsError: with every field to change.
+    """
     lookup = validated(OrderLookup, normalized(OrderLookup, given))
-    if any(not 33 <= ord(character) <= 126 for character in lookup.order_id):
-        raise must_change([Problem("order_id", "must be an id or a key, without spaces")])
+    handle_in(lookup.order_id)
     return lookup

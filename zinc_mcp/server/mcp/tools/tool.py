@@ -13,9 +13,10 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import Problem, RefusedError
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.server.http.access import caller_in
+from zinc_mcp.server.mcp.arguments import must_change
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.dialogue import Dialogues
 from zinc_mcp.server.mcp.results import output_schema
@@ -71,6 +72,8 @@ class Service:
     """The dialogues that are open in hosts."""
     host_asks: bool = False
     """Whether the owner trusts the host's own prompt, so that the host has to ask on every call."""
+    tools: frozenset[str] = frozenset()
+    """The names of the tools that are listed."""
     calls: Calls = field(default_factory=Calls)
 
 
@@ -91,6 +94,7 @@ def published(
     arguments: Mapping[str, Any],
     shows: Mapping[str, str],
     reads: bool = False,
+    repeats: bool = False,
     meta: dict[str, Any] | None = None,
 ) -> Tool:
     """Return a tool with our own schemas instead of those that the SDK derives from the signature of its body.
@@ -103,6 +107,7 @@ def published(
         arguments: the input schema.
         shows: the fields that its result promises, with their JSON types.
         reads: whether it changes nothing.
+        repeats: whether it changes something, and calling it again changes nothing more.
         meta: for hosts, under `_meta`.
     """
     tool = Tool.from_function(
@@ -114,7 +119,7 @@ def published(
             title=title,
             read_only_hint=reads,
             destructive_hint=not reads,
-            idempotent_hint=reads,
+            idempotent_hint=reads or repeats,
             open_world_hint=True,
         ),
         meta=meta,
@@ -139,6 +144,17 @@ def caller_of(ctx: Context) -> str:
     if caller is None:
         raise RefusedError("This connection carries no token, so nothing was done.", "Connect with the server's token.")
     return caller
+
+
+def handle_in(text: str) -> str:
+    """Return an order's id or key as it was given.
+
+    Raises:
+        InvalidArgumentsError: it has characters that no id or key has.
+    """
+    if any(not 33 <= ord(character) <= 126 for character in text):
+        raise must_change([Problem("order_id", "must be an id or a key, without spaces")])
+    return text
 
 
 def logged(error: Exception) -> str:

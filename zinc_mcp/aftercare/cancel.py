@@ -1,0 +1,259 @@
+"""Cancelling: a question that waits is withdrawn, and an order that is still pending is cancelled at Zinc.
+
+A cancellation buys nothing, and asking again is safe. It asks no person. What became of it is never guessed: the order
+is read, and only Zinc's own showing of our order as cancelled gives money back to the limits (`look_up.apply`).
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+
+from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
+from zinc_mcp.checkout.watch import known_entry, look, pause
+from zinc_mcp.consent.approval import is_approved
+from zinc_mcp.errors import ChangeOutcomeUnknownError, JournalError, OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.journal.decision import reference_of
+from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError, State
+from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.process import Answer, Process
+from zinc_mcp.rails import Rail
+from zinc_mcp.rails.account import AccountRail
+from zinc_mcp.spending.same_order import as_read
+from zinc_mcp.zinc.cancellation import CancelAnswer
+from zinc_mcp.zinc.responses import Order
+
+ASKED = "cancellation asked for"
+"""The event that is written before Zinc is asked."""
+
+How = Literal[
+    "withdrawn",
+    "cancelled",
+    "over",
+    "too_late",
+    "not_taken",
+    "not_proved",
+    "not_known",
+    "ask_zinc",
+    "elsewhere",
+    "in_doubt",
+    "approved",
+    "preparing",
+]
+"""How a cancellation ended.
+
+`withdrawn`: the question was; nothing had been sent. `cancelled`: Zinc shows the order so. `over`: it had ended or was
+placed before. `too_late`: Zinc said that it is not pending any more. `not_taken`: Zinc said no for another reason.
+`not_proved`: Zinc took it and shows the order otherwise. `not_known`: no answer, and the order is still pending.
+`ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
+up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
+"""
+_Said = CancelAnswer | Literal["nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """How a cancellation ended, and how the order stands."""
+
+    how: How
+    answer: Answer
+
+
+async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
+    """Cancel an order, or withdraw its question, by our key or Zinc's id. Takes no longer than `Clocks.answer`.
+
+    Raises:
+        OrderNotFoundError: no such order for this caller; nothing was sent.
+        RefusedError: it belongs to another caller; nothing was sent.
+        ZincUnreachableError: nothing was sent.
+        UnreadableAnswerError, OrderRejectedError: Zinc did not show an order that is not known here; nothing was sent.
+        JournalError: nothing was sent.
+    """
+    deadline = time.monotonic() + process.clocks.answer
+    try:
+        entry = await known_entry(process, caller, handle)
+        if entry is None:
+            answer = await look(process, caller, handle)
+            if answer.entry is None and answer.order is not None:
+                return await _cancel_of_the_account(process, caller, answer.order, deadline)
+            entry = answer.entry
+        while entry is not None:
+            step = await _step(process, entry, deadline)
+            if isinstance(step, Cancellation):
+                return step
+            entry = step
+    except JournalError as error:
+        raise error.before_sending() from error
+    raise OrderNotFoundError("No order with this id or key is known here.")
+
+
+async def _step(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
+    """Do what the state of an entry asks for; return the entry if another step is due."""
+    if process.unwritten.known(entry.id) is not None:
+        if not await process.unwritten.written(entry.id):
+            raise JournalError("What is known of this order could not be written down yet.")
+        entry = await process.journal.read(entry.id)
+    if entry.state == "waiting":
+        return await _withdraw(process, entry, deadline)
+    if entry.state == "accepted":
+        return await _cancel_accepted(process, entry, deadline)
+    return await _look_once(process, entry, deadline)
+
+
+async def _withdraw(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
+    """Withdraw a question that stands. A yes that came first wins; then the order is awaited."""
+    if reference_of(entry) is not None:
+        summary = "It was withdrawn before the user decided, so nothing was sent."
+        moved = await refuse(process, entry, "withdrawn by its caller", "withdrawn", summary)
+        if moved is not None:
+            return moved
+        process.checkpoint("withdrawn")
+        return Cancellation("withdrawn", Answer(await process.journal.read(entry.id)))
+    await clear_abandoned(process, entry)
+    current = await process.journal.read(entry.id)
+    left = deadline - time.monotonic()
+    if current.state == "waiting" and left <= 0:
+        return Cancellation("approved" if is_approved(current) else "preparing", Answer(current))
+    if current.state == "waiting":
+        await pause(process, current, min(process.clocks.peek, left))
+        current = await process.journal.read(entry.id)
+    return current
+
+
+async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
+    """Look up an entry that is in doubt, or that has ended as far as the journal knows."""
+    rail = process.rails.get(entry.rail)
+    order: Order | None = None
+    unasked: ZincMcpError | None = None
+    if rail is not None:
+        try:
+            entry, order = await refresh(process, entry, rail)
+        except ZincMcpError as error:
+            unasked = error
+    if entry.state in ("accepted", "waiting"):
+        return entry
+    if entry.state in DOUBTFUL:
+        left = deadline - time.monotonic()
+        if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
+            await pause(process, entry, min(process.clocks.poll, left))  # it is being sent, and then Zinc can be asked
+            return await process.journal.read(entry.id)
+        return Cancellation("in_doubt", Answer(entry, order, unasked=unasked))
+    how: How = "in_doubt" if entry.state == "paid_no_order" else "over"
+    return Cancellation(how, Answer(entry, order, unasked=unasked))
+
+
+async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
+    """Ask Zinc to cancel an order that it has accepted, once, and read what became of it."""
+    rail = process.rails.get(entry.rail)
+    if rail is None or not is_ours(entry, rail) or entry.order_id is None:
+        return Cancellation("elsewhere", Answer(entry))
+    payment = await process.unwritten.payment(entry.id) if rail.paying is not None else None
+    if rail.paying is not None and (payment is None or payment.order_key is None):
+        return Cancellation("ask_zinc", Answer(entry))
+    try:
+        entry = await process.journal.move(entry, entry.state, ASKED)
+    except StaleEntryError as stale:
+        return stale.current
+    process.checkpoint("cancelling")
+    order_id = entry.order_id or ""
+    said: _Said = "nothing"
+    with anyio.move_on_after(_for_the_wire(process, deadline)):
+        try:
+            if rail.paying is not None and payment is not None and payment.order_key is not None:
+                said = await rail.paying.cancel_paid_order(order_id, payment.order_key)
+            elif rail.on_balance is not None:
+                said = await rail.on_balance.cancel_order(order_id)
+        except ChangeOutcomeUnknownError:
+            pass
+    process.checkpoint("cancel_answered")
+    answer = await _read_again(process, entry, rail, said, deadline)
+    return Cancellation(_how(said, (answer.entry or entry).state, answer.order), answer)
+
+
+async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, deadline: float) -> Answer:
+    """Read an order until it shows what became of its cancellation, or the time is over."""
+    order: Order | None = None
+    until = min(deadline, time.monotonic() + process.clocks.proof)
+    while True:
+        unasked: ZincMcpError | None = None
+        try:
+            entry, seen = await refresh(process, entry, rail)
+            order = seen or order
+        except ZincMcpError as error:
+            unasked = error
+        left = until - time.monotonic()
+        if left <= 0 or not _is_open(said, entry.state, order):
+            return Answer(entry, order, unasked=None if order is not None else unasked)
+        await anyio.sleep(min(process.clocks.poll, left))
+
+
+async def _cancel_of_the_account(process: Process, caller: str, order: Order, deadline: float) -> Cancellation:
+    """Cancel an order of the local caller's account that this journal does not know."""
+    rail = process.rails["account"].on_balance
+    if caller != LOCAL or rail is None:
+        raise OrderNotFoundError("No order with this id or key is known here.")
+    named = order.metadata.get(KEY_FIELD)
+    for handle in (order.id, named):
+        known = await process.journal.find(handle) if isinstance(handle, str) else None
+        if known is not None and known.caller != caller:
+            raise RefusedError(
+                "This order belongs to a member of this server, so it was not cancelled.",
+                "Only that member can cancel it from here.",
+            )
+    if order.stage != "accepted":
+        return Cancellation("over", Answer(None, order))
+    said: _Said = "nothing"
+    with anyio.move_on_after(_for_the_wire(process, deadline)):
+        try:
+            said = await rail.cancel_order(order.id)
+        except ChangeOutcomeUnknownError:
+            pass
+    seen = await _read_stranger(process, rail, order, said, deadline)
+    shown = seen or order
+    return Cancellation(_how(said, shown.stage, seen), Answer(None, shown))
+
+
+async def _read_stranger(
+    process: Process, rail: AccountRail, order: Order, said: _Said, deadline: float
+) -> Order | None:
+    """Do as `_read_again` with an order that has no entry; None if it could not be read."""
+    seen: Order | None = None
+    until = min(deadline, time.monotonic() + process.clocks.proof)
+    while True:
+        with suppress(ZincMcpError):
+            seen = as_read(await rail.read(order.id), order.id)
+        left = until - time.monotonic()
+        if left <= 0 or not _is_open(said, "accepted" if seen is None else seen.stage, seen):
+            return seen
+        await anyio.sleep(min(process.clocks.poll, left))
+
+
+def _for_the_wire(process: Process, deadline: float) -> float:
+    """Return how long Zinc may take to answer, so that there is time to read the order afterwards."""
+    return max(0.0, min(process.clocks.wire, deadline - time.monotonic() - process.clocks.refresh))
+
+
+def _is_open(said: _Said, state: State, order: Order | None) -> bool:
+    """Say whether another look at the order may show more of what became of its cancellation."""
+    return state == "accepted" and (said in ("taken", "nothing") or _contradicts(said, order))
+
+
+def _contradicts(said: _Said, order: Order | None) -> bool:
+    """Say whether Zinc shows an order as pending of which it has said that it is not."""
+    return said == "not_cancellable" and order is not None and order.status == "pending"
+
+
+def _how(said: _Said, state: State, order: Order | None) -> How:
+    """Return how a cancellation ended, by Zinc's answer, and by the order if it was read afterwards."""
+    if state == "cancelled":
+        return "cancelled"
+    if said == "taken":
+        return "not_proved"
+    if said == "not_allowed":
+        return "ask_zinc"
+    if said == "nothing" or _contradicts(said, order):
+        return "not_known" if state == "accepted" else "too_late"
+    return "too_late" if said == "not_cancellable" else "not_taken"

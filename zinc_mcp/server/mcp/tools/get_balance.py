@@ -1,0 +1,183 @@
+"""`get_balance`: what may be spent, from where, and what waits for a yes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult
+from pydantic import BaseModel, ConfigDict, Field
+
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode
+from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.policy import Policy
+from zinc_mcp.process import Process
+from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
+from zinc_mcp.server.mcp.asking import in_a_terminal
+from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
+from zinc_mcp.views.balance import (
+    AccountView,
+    BalanceView,
+    ModeView,
+    UnprovedView,
+    WalletView,
+    account_view,
+    balance_view,
+    limit_view,
+    unproved_view,
+)
+
+BALANCE_SECONDS = 5.0
+"""For so long Zinc, and the wallet's own check, may take."""
+MOST_PAID = 500
+"""Orders paid up front that one look adds up."""
+_FREED = 3
+SHOWS = {**ALWAYS, "account": "object", "modes": "array", "waiting": "array"}
+_DESCRIPTION = (
+    "Show what may be spent: Zinc's balance and fee, the owner's limits and when they free, the payment wallet, and "
+    "orders that wait for the user's yes. Changes nothing and costs nothing."
+)
+_TOOLS = {"account": "place_order", "agent": "place_agent_order"}
+
+
+class BalanceAsked(BaseModel):
+    """The arguments of `get_balance`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    limits_only: bool = Field(False, strict=True, description="Leave out Zinc and the wallet")
+
+
+def tool(service: Service) -> Tool:
+    """Return the tool."""
+    process = service.process
+
+    async def look(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
+        try:
+            asked = validated(BalanceAsked, normalized(BalanceAsked, given))
+            caller = caller_of(ctx)
+            with service.calls.one_more(caller):
+                return shown(await balance(process, service, caller, limits_only=asked.limits_only))
+        except ZincMcpError as error:
+            return failed(error, "look")
+        except Exception as error:
+            return crashed(logged(error), "look", reached_checkout=False, key=None)
+
+    return published(
+        look,
+        "get_balance",
+        "Show what may be spent",
+        _DESCRIPTION,
+        arguments=input_schema(BalanceAsked),
+        shows=SHOWS,
+        reads=True,
+    )
+
+
+async def balance(process: Process, service: Service, caller: str, *, limits_only: bool) -> BalanceView:
+    """Return what a caller may spend.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    policy: Policy | None = None
+    policy_unread: str | None = None
+    try:
+        policy = process.policy()
+    except ZincMcpError as error:
+        policy_unread = error.summary
+    modes: list[Mode] = sorted({rail.mode for rail in process.rails.values()})
+    waiting = await questions_for(process, caller)
+    return balance_view(
+        None if limits_only else await _account(process),
+        None if limits_only else await _wallet(process),
+        [await _mode(process, policy, caller, mode) for mode in modes] if policy is not None else [],
+        waiting,
+        decide_at=await _where(service, caller, waiting[0]) if waiting else None,
+        policy_unread=policy_unread,
+        resume=command("resume"),
+        asked=not limits_only,
+    )
+
+
+async def _account(process: Process) -> AccountView | None:
+    rail = process.rails.get("account")
+    if rail is None or rail.on_balance is None:
+        return None
+    try:
+        with anyio.fail_after(BALANCE_SECONDS):
+            return account_view(await rail.on_balance.wallet())
+    except TimeoutError:
+        return account_view(UnreadableAnswerError("Zinc did not show the balance in time."))
+    except ZincMcpError as error:
+        return account_view(error)
+
+
+async def _wallet(process: Process) -> WalletView | None:
+    """Return the wallet as far as it can be told without paying or asking anybody."""
+    rail, trouble = process.rails.get("agent"), process.unusable.get("agent")
+    kind = "sandbox" if process.settings.sandbox else process.settings.wallet
+    if rail is None or rail.paying is None:
+        if trouble is None:
+            return None
+        return WalletView(kind=kind or "unknown", pays_by=[], can_pay=False, trouble=trouble.summary)
+    if trouble is None:
+        try:
+            with anyio.fail_after(BALANCE_SECONDS):
+                await rail.paying.check_wallet()
+        except TimeoutError:
+            trouble = UnreadableAnswerError("It could not be checked in time.")
+        except ZincMcpError as error:
+            trouble = error
+    return WalletView(
+        kind=kind or "unknown",
+        pays_by=rail.paying.pays_by,
+        can_pay=trouble is None,
+        trouble=None if trouble is None else trouble.summary,
+    )
+
+
+async def _mode(process: Process, policy: Policy, caller: str, mode: Mode) -> ModeView:
+    run = process.journal.run
+    day_cents, orders = await run(lambda journal: journal.counted(caller, mode, DAY_SECONDS))
+    freed = await run(lambda journal: journal.freed(caller, mode, DAY_SECONDS, _FREED))
+    limits = [limit_view("max_day", policy.max_day, day_cents, freed)]
+    if policy.max_month is not None:
+        month_cents, _ = await run(lambda journal: journal.counted(caller, mode, MONTH_SECONDS))
+        freed = await run(lambda journal: journal.freed(caller, mode, MONTH_SECONDS, _FREED))
+        limits.append(limit_view("max_month", policy.max_month, month_cents, freed))
+    if policy.max_orders_day is not None:
+        limits.append(limit_view("max_orders_day", policy.max_orders_day, orders))
+    rails = [rail for rail in process.rails.values() if rail.mode == mode]
+    paused = [
+        _TOOLS[rail.name]
+        for rail in rails
+        if await run(lambda journal, name=rail.name: journal.is_paused(caller, mode, name))
+    ]
+    return ModeView(
+        mode=mode,
+        max_order_cents=policy.max_order,
+        limits=limits,
+        unproved=await _unproved(process, policy, caller, mode),
+        paused=paused,
+    )
+
+
+async def _unproved(process: Process, policy: Policy, caller: str, mode: Mode) -> UnprovedView | None:
+    run = process.journal.run
+    paid = await run(lambda journal: journal.paid_up_front(caller, mode, MOST_PAID))
+    counts = await run(lambda journal: journal.unproved_cents(caller, mode))
+    return unproved_view(paid, counts, policy.most_unproved, process.times.clock())
+
+
+async def _where(service: Service, caller: str, first: Entry) -> str:
+    """Return where the user decides. No page is opened by this, and no secret is told."""
+    if caller != LOCAL and (address := await service.page.address(first)) is not None:
+        return f"Ask the user to open {address} and to sign in with their token."
+    terminal = f"they can run {in_a_terminal(first)} in a terminal of their own"
+    return f"Ask the user to decide: in the host's dialogue, on the approval page if it is open, or {terminal}."

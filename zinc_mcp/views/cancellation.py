@@ -1,0 +1,136 @@
+"""The view of a cancellation: what became of it, how the order stands, and what can be done instead."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from zinc_mcp.journal.entry import Mode, State
+from zinc_mcp.process import Answer
+from zinc_mcp.views.order import OrderView, UnaskedView, order_view
+from zinc_mcp.views.parts import View
+
+How = Literal[
+    "withdrawn",
+    "cancelled",
+    "over",
+    "too_late",
+    "not_taken",
+    "not_proved",
+    "not_known",
+    "ask_zinc",
+    "elsewhere",
+    "in_doubt",
+    "approved",
+    "preparing",
+]
+"""As `aftercare.cancel.How`."""
+
+_OPEN: frozenset[How] = frozenset({"not_proved", "not_known"})
+
+
+class CancellationView(View):
+    """One call of `cancel_order`."""
+
+    outcome: State
+    """How the order stands, as `get_order` says it."""
+    cancellation: Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]
+    summary: str
+    next_step: str
+    order_id: str | None
+    key: str | None
+    status: str | None
+    mode: Mode
+    unasked: UnaskedView | None
+
+
+def cancellation_view(
+    how: How, answer: Answer, *, mode: Mode, now: float, tools: Collection[str] = ()
+) -> CancellationView:
+    """Return the view of a cancellation.
+
+    Args:
+        how: how it ended.
+        answer: how the order stands now.
+        mode: the mode of this process, for an order without an entry.
+        now: seconds since the epoch.
+        tools: the names of the tools that this server lists.
+    """
+    view = order_view(answer, "look", mode=mode, now=now)
+    is_read = answer.order is not None
+    first = _over(view) if how == "over" else _UNREAD.get(how, _FIRST[how]) if not is_read else _FIRST[how]
+    return CancellationView(
+        outcome=view.outcome,
+        cancellation=_ended(how, view, is_read=is_read),
+        summary=f"{first} {view.summary}".strip() if how != "withdrawn" else first,
+        next_step=_next_step(how, view, tools),
+        order_id=view.order_id,
+        key=view.key,
+        status=view.status,
+        mode=view.mode,
+        unasked=view.unasked,
+    )
+
+
+def _ended(
+    how: How, view: OrderView, *, is_read: bool
+) -> Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]:
+    if how == "withdrawn":
+        return "withdrawn"
+    if view.outcome == "cancelled":
+        return "cancelled"
+    return "unknown" if how in _OPEN or (how in _UNREAD and not is_read) else "not_cancelled"
+
+
+_UNREAD: dict[How, str] = {
+    "too_late": "Zinc says that the order cannot be cancelled any more: it is past that, or was cancelled before.",
+}
+"""What is told where the order could not be read after Zinc's answer."""
+_FIRST: dict[How, str] = {
+    "withdrawn": "The question to the user was withdrawn: nothing was sent and nothing was bought. A yes to it counts "
+    "no more.",
+    "cancelled": "",
+    "over": "",
+    "too_late": "Not cancelled: Zinc cancels an order only while it is pending, and this one no longer is.",
+    "not_taken": "Not cancelled: Zinc did not take the cancellation.",
+    "not_proved": "Zinc said that it took the cancellation, but does not show the order as cancelled, so do not count "
+    "on it.",
+    "not_known": "Zinc was asked to cancel the order, and it is not known whether it will: no clear answer came, and "
+    "the order is not shown as cancelled.",
+    "ask_zinc": "Not cancelled: no key that is kept here is allowed to cancel this order. Zinc itself may be able to.",
+    "elsewhere": "Not cancelled: the order was placed in a way that is not set up here (another key, wallet, mode or "
+    "address of Zinc), so Zinc was not asked.",
+    "in_doubt": "Not cancelled: it is not known whether there is an order, and what is in doubt cannot be cancelled.",
+    "approved": "Not cancelled: the user's yes came first, and the order has not been sent yet.",
+    "preparing": "Not cancelled: another call is preparing this order just now.",
+}
+
+
+def _over(view: OrderView) -> str:
+    if view.outcome == "cancelled":
+        return "It was cancelled before this call."
+    if view.outcome == "placed":
+        return "Not cancelled: the retailer has the order, and Zinc cancels an order only while it is pending."
+    return "There is nothing to cancel."
+
+
+def _next_step(how: How, view: OrderView, tools: Collection[str]) -> str:
+    handle = view.order_id or view.key
+    if how == "withdrawn":
+        return "Tell the user. Place the order again only if they want that."
+    if how in ("cancelled", "in_doubt", "approved") or (how == "over" and view.outcome != "placed"):
+        return view.next_step
+    if how == "preparing":
+        return "Call cancel_order again in a few seconds."
+    if how in _OPEN or (how == "not_taken" and view.outcome == "accepted"):
+        return "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
+    if how == "ask_zinc":
+        return "Tell the user to ask Zinc to cancel it, with the order's id."
+    if how == "elsewhere":
+        return "Tell the user to cancel it where it was ordered, or to ask Zinc with the order's id."
+    return f"Tell the user. {_instead(tools)}" if handle else "Tell the user."
+
+
+def _instead(tools: Collection[str]) -> str:
+    """Return what can be done with an order that cannot be cancelled."""
+    back = "with return_order" if "return_order" in tools else "through Zinc"
+    case = "with report_problem" if "report_problem" in tools else "by the user"
+    return f"Once it has arrived it can be sent back {back}; Zinc's support can be asked {case}."
