@@ -34,6 +34,7 @@ from zinc_mcp.journal.entry import (
 )
 from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.owned_journal import OwnedJournal
+from zinc_mcp.journal.periods import Periods
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.tables import COUNTING, ENTRIES, check, entries_of, entry_of
@@ -42,11 +43,11 @@ from zinc_mcp.journal.twin import derived_key
 _IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
 
-class Journal(ReadJournal, Questions, OwnedJournal):
+class Journal(ReadJournal, Questions, OwnedJournal, Periods):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
-    Here entries are opened and moved on. `ReadJournal` finds them, `Questions` asks about them, and `OwnedJournal`
-    changes what only the owner may change. All of them work on one `Database`.
+    Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Questions`
+    asks about them, and `OwnedJournal` changes what only the owner may change. All of them work on one `Database`.
     """
 
     # Opening
