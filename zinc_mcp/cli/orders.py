@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 
+from zinc_mcp.cli.export import export
 from zinc_mcp.cli.order_table import as_read, follow, show_orders
 from zinc_mcp.cli.orders_on_screen import show_look_up, show_order, when
 from zinc_mcp.cli.policy import ask_for_owners_pin
@@ -48,6 +49,9 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool,
         else:
             _show_list(journal.entries(limit, mode=mode))
             _show_pauses(journal.pauses())
+
+
+orders.add_command(export)
 
 
 def _show_list(entries: Sequence[Entry]) -> None:
