@@ -96,7 +96,8 @@ async def read_list(
         total = members(listed).get("total")
         is_last = not rows or (seen >= total if type(total) is int else True)
         if is_last or len(into.orders) == before:  # a list that ignores the offset would be read again and again
-            into.is_whole = is_last and len(rows) <= MAX_LISTED
+            all_came = type(total) is not int or seen >= total  # an empty page may end a list too early
+            into.is_whole = is_last and all_came and len(rows) <= MAX_LISTED
             return
 
 
