@@ -49,7 +49,8 @@ def export(
     # As bytes: UTF-8 and the line ends of CSV, whatever the machine's own are.
     click.echo(text.encode() if hasattr(sys.stdout, "buffer") else text, nl=False)
     if unreadable:
-        click.echo(f"{unreadable} orders cannot be read in the journal, and are missing here.", err=True)
+        rows_said = "1 order" if unreadable == 1 else f"{unreadable} orders"
+        click.echo(f"{rows_said} cannot be read in the journal; missing here.", err=True)
 
 
 def _rows(journal: Journal, since: float, until: float, modes: Sequence[Mode]) -> tuple[list[Row], int]:

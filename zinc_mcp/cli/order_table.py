@@ -42,19 +42,23 @@ def show_how_to_answer(entry: Entry) -> None:
     show_command("approve", given=[plain(entry.key, 64)])
 
 
-def follow(read: Callable[[], Sequence[Entry]], show: Callable[[Sequence[Entry]], None], seconds: float) -> None:
-    """Show orders again whenever one of them has changed, until Ctrl-C. Nobody is asked."""
+def follow(
+    read: Callable[[], tuple[Sequence[Entry], Sequence[str]]],
+    show: Callable[[Sequence[Entry], Sequence[str]], None],
+    seconds: float,
+) -> None:
+    """Show orders and pauses again whenever one of them has changed, until Ctrl-C. Nobody is asked."""
     shown: object = None
     try:
         while True:
-            entries = read()
-            present = ([(entry.id, entry.version) for entry in entries], columns())
+            entries, pauses = read()
+            present = ([(entry.id, entry.version) for entry in entries], list(pauses), columns())
             if present != shown:
                 if sys.stdout.isatty():
                     click.clear()
                 elif shown is not None:
                     click.echo("")
-                show(entries)
+                show(entries, pauses)
                 sys.stdout.flush()
                 shown = present
             time.sleep(seconds)

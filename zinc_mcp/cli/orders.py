@@ -45,23 +45,19 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool,
             found = journal.entries(limit, mode=mode)
             click.echo(json.dumps([record_of(entry, as_read(entry)) for entry in found], indent=2))
         elif watch:
-            follow(lambda: journal.entries(limit, mode=mode), _show_list, _WATCH_SECONDS)
+            follow(lambda: (journal.entries(limit, mode=mode), journal.pauses()), _show, _WATCH_SECONDS)
         else:
-            _show_list(journal.entries(limit, mode=mode))
-            _show_pauses(journal.pauses())
+            _show(journal.entries(limit, mode=mode), journal.pauses())
 
 
 orders.add_command(export)
 
 
-def _show_list(entries: Sequence[Entry]) -> None:
+def _show(entries: Sequence[Entry], pauses: Sequence[str]) -> None:
     if entries:
         show_orders(entries)
     else:
         click.echo("No orders yet.")
-
-
-def _show_pauses(pauses: Sequence[str]) -> None:
     for why in pauses:
         click.echo("")
         show_line(f"Paused: {plain(why)}. This ends it:")

@@ -30,6 +30,7 @@ _HOW = {
     "page": "on the approval page",
     "terminal": "in a terminal",
 }
+_KINDS = {"look_up": "a look-up of products, which is no order"}
 _TOLD = frozenset({"retailer", "items", "ship_to", "payment", "product", "answer", "path", OWNERS_WORD})
 _DOUBTS = {
     "price_unclear": "what Zinc says of the price contradicts itself",
@@ -93,9 +94,9 @@ def decision_said(entry: Entry, when: When) -> str:
 
 def _asked(entry: Entry, view: OrderView | None, when: When) -> Lines:
     yield "Key", plain(entry.key, 64)
-    if entry.kind == "look_up":
-        yield "Kind", "a look-up of products, which is no order"
-    if entry.kind == "look_up" and isinstance(path := entry.facts.get("path"), str):
+    if entry.kind != "order":
+        yield "Kind", _KINDS.get(entry.kind, entry.kind)
+    if isinstance(path := entry.facts.get("path"), str):
         yield "Question", plain(path, 300)
     for number, item in enumerate(view.items if view else []):
         yield "" if number else "Items", item.words
@@ -120,7 +121,7 @@ def _question(entry: Entry) -> Lines:
     question = asked_question(entry)
     consent = entry.consent or {}
     if question is None:
-        if consent.get("digest"):
+        if consent.get("digest") and consent.get("question") is None:
             yield "Question", "forgotten (purge); its digest is kept"
             yield "Digest", plain(consent["digest"], 64)
         return
