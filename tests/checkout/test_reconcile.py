@@ -2,17 +2,19 @@
 
 import copy
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import httpx
 import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
+from started import ROOT
 from wanted import ADDRESS, book, intent
 
 from zinc_mcp.checkout.look_up import refresh
@@ -23,7 +25,7 @@ from zinc_mcp.journal.entry import DAY_SECONDS, Entry, State
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Process
 from zinc_mcp.rails.account import AccountRail
-from zinc_mcp.spending.reconcile import Reconciled
+from zinc_mcp.spending.reconcile import Kind, Reconciled
 from zinc_mcp.views.reconciled import reconciled_view
 
 
@@ -305,6 +307,32 @@ async def test_wallets_and_other_keys_are_told_as_not_compared(
         assert (found.differences, found.paid_by_wallet, found.other_accounts) == ([], 1, 1)
         said = " ".join(reconciled_view(found, days=30, asked_balance=False).not_compared)
         assert "1 order paid by wallet" in said and "1 order placed with another API key" in said
+        shop.journal.close()
+
+
+def test_each_kind_of_difference_is_planted_and_documented() -> None:
+    kinds = set(get_args(Kind))
+    assert {kind for kind, _, _ in PLANTED.values()} == kinds - {"balance_unexplained"}
+    page = (ROOT / "docs" / "owner.md").read_text(encoding="utf-8")
+    assert {kind for kind in kinds if f"`{kind}`" not in page} == set()
+
+
+async def test_a_huge_list_of_like_orders_takes_seconds(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
+) -> None:
+    async with open_test_process() as process:
+        shop = await shop_of(process, zinc, clock)
+        like = shop.at_zinc("placed")
+        orders = [{**like, "id": str(uuid.uuid4())} for _ in range(4_000)]
+        zinc.lists = [
+            httpx.Response(200, json={"orders": orders[at : at + 150], "total": 4_000}) for at in range(0, 4_000, 150)
+        ]
+        began = time.process_time()
+        found = await shop.compared()
+        assert time.process_time() - began < 15.0
+        assert (found.list_cut, found.orders) == (True, 1_500)
+        kinds = [each.kind for each in found.differences]
+        assert "same_key_twice" in kinds and len(kinds) < 10
         shop.journal.close()
 
 

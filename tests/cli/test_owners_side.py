@@ -15,7 +15,7 @@ import httpx
 import pytest
 from keyboard import at_a_terminal
 from pasting import PRODUCT, furnish, opened
-from started import Started
+from started import ROOT, Started
 from wanted import ADDRESS, order
 
 from zinc_mcp.checkout.place_order import Intent, place
@@ -108,6 +108,8 @@ RECORD = {
 def test_programs_get_names_that_stay(started: Started) -> None:
     records: list[dict[str, Any]] = json.loads(started.run("orders", "--json").stdout)
     assert [set(record) for record in records] == [RECORD] * 3
+    page = (ROOT / "docs" / "owner.md").read_text(encoding="utf-8")
+    assert {name for name in RECORD if f"`{name}`" not in page} == set()
     failed, doubtful, waits = records
     assert (waits["waits_for_answer"], waits["next_step"]) == (True, "your answer")
     assert waits["items"] == [{"title": None, "url": PRODUCT, "quantity": 1}]

@@ -296,26 +296,31 @@ def _moneys(entry: Entry, order: Order, what: Mapping[str, Any]) -> Iterator[Dif
 
 def _twice(books: Books, orders: Sequence[Order]) -> Iterator[Difference]:
     """Find orders that stand for one intention and that the journal did not decide about one by one."""
-    told: set[frozenset[str]] = set()
+    told: dict[str, set[Difference]] = defaultdict(set)
+    """The differences that name an order already."""
+
+    def tell(difference: Difference, group: Sequence[Order]) -> Difference:
+        for order in group:
+            told[order.id].add(difference)
+        return difference
+
+    def is_new(group: Sequence[Order]) -> bool:
+        return not set[Difference].intersection(*(told[order.id] for order in group)) and not _decided(books, group)
+
     for key, group in _grouped(orders, key_of).items():
         ours = {entry.order_id.casefold(): entry.order_id for entry in books.by_key.get(key, ()) if entry.order_id}
         ids = {**ours, **{order.id.casefold(): order.id for order in group}}
         if len(ids) > 1:
-            told |= _pairs(group)
-            yield Difference(kind="same_key_twice", keys=(key,), order_ids=tuple(ids.values()))
+            yield tell(Difference(kind="same_key_twice", keys=(key,), order_ids=tuple(ids.values())), group)
     standing = [order for order in orders if order.stage in ("accepted", "placed")]
     for group in _grouped(standing, _twin_of).values():
-        if len(group) > 1 and not _decided(books, group) and not _pairs(group) <= told:
-            told |= _pairs(group)
-            yield _same("same_intention_twice", group)
+        if len(group) > 1 and is_new(group):
+            yield tell(_same("same_intention_twice", group), group)
     for group in _grouped(standing, _goods_of).values():
         dated = sorted((order for order in group if order.created_at is not None), key=_created)
-        for earlier, later in pairwise(dated):
-            pair = [earlier, later]
-            is_near = _created(later) - _created(earlier) <= DAY_SECONDS
-            if is_near and not _decided(books, pair) and not _pairs(pair) <= told:
-                told |= _pairs(pair)
-                yield _same("same_goods_twice", pair)
+        for pair in pairwise(dated):
+            if _created(pair[1]) - _created(pair[0]) <= DAY_SECONDS and is_new(pair):
+                yield tell(_same("same_goods_twice", pair), pair)
 
 
 def _same(kind: Kind, group: Sequence[Order]) -> Difference:
@@ -329,10 +334,6 @@ def _grouped(orders: Sequence[Order], name_of: Any) -> dict[Any, list[Order]]:
         if (name := name_of(order)) is not None:
             found[name].append(order)
     return found
-
-
-def _pairs(group: Sequence[Order]) -> set[frozenset[str]]:
-    return {frozenset((one.id, other.id)) for one in group for other in group if one.id != other.id}
 
 
 def _decided(books: Books, group: Sequence[Order]) -> bool:
