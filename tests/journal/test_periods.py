@@ -23,6 +23,10 @@ class By:
     former_account = "ours"
 
 
+def _no_bytes(key: str) -> bytes:
+    return b"{}"
+
+
 def opened(journal: Journal, twin: str, **changes: Any) -> Entry:
     known: dict[str, Any] = {
         "caller": "local",
@@ -32,7 +36,7 @@ def opened(journal: Journal, twin: str, **changes: Any) -> Entry:
         "rail": "account",
         "body_digest": twin,
         "given_key": None,
-        "to_bytes": lambda key: b"{}",
+        "to_bytes": _no_bytes,
         "ceiling_cents": 5000,
         "fee_cents": 100,
         "facts": {},

@@ -98,11 +98,15 @@ def _of_ledger(sandbox: Sandbox) -> dict[str, dict[str, int | None]]:
     ]:
         shown: dict[str, Any] = order_at(row, sandbox.clock(), sandbox.pace)
         most = paid.get(row.order_id, row.body["max_price"] + ORDER_FEE)
-        price = ((shown["job_result"] or {}).get("price_components") or {}).get("converted_payment_total")
-        credited = sum(each["credited_amount"] for each in shown["returns"])
+        result: dict[str, Any] = shown["job_result"] or {}
+        components: dict[str, Any] = result.get("price_components") or {}
+        price: int | None = components.get("converted_payment_total")
+        credited: int = sum(each["credited_amount"] for each in shown["returns"])
         bought = shown["status"] == "order_placed"
         over = bought or shown["status"] in ("order_failed", "cancelled_by_retailer")
-        charged = (price + ORDER_FEE if price is not None else None) if bought else 0 if over else None
+        charged: int | None = 0 if over and not bought else None
+        if bought and price is not None:
+            charged = price + ORDER_FEE
         due = 0 if charged is None or row.order_id not in paid else max(0, most - charged - credited)
         found[row.order_id] = {
             "authorised_cents": most,
