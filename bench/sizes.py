@@ -2,8 +2,9 @@
 
 Measured: each tool as `tools/list` gives it, with its output schema, and all of them (budget 20 KB); the server's
 instructions (budget 2,000 bytes); the structure of `get_order` for a typical order that is on its way, compared with
-Zinc's own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600). Nothing here depends on the
-machine, so there are no rounds.
+Zinc's own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600); a search of ten products whose
+addresses and titles are as long as shops make them, compared with Zinc's own JSON (budget 900 tokens). Nothing here
+depends on the machine, so there are no rounds.
 """
 
 import json
@@ -16,10 +17,37 @@ from bench.baselines.zinc import TYPICAL
 from bench.callers import HELLO, Stdio, started, succeeded, upstream
 from bench.figures import Figure, run_bench
 from bench.wanted import configured, order
+from zinc_mcp.views.order import compact
+from zinc_mcp.views.search import search_view
+from zinc_mcp.zinc.products import SearchResults
 
 TOOLS_BUDGET = 20 * 1024
 INSTRUCTIONS_BUDGET = 2_000
 TOKENS_BUDGET = 600
+SEARCH_BUDGET = 900
+TEN_PRODUCTS: dict[str, Any] = {
+    "status": "completed",
+    "query": "whole bean coffee",
+    "excluded_by_price": 7,
+    "hint": None,
+    "results": [
+        {
+            "url": f"https://www.amazon.com/Roasters-Whole-Coffee-Medium-Roast/dp/B0{number:08d}",
+            "retailer": "amazon",
+            "title": f"Roasters No. {number} Whole Bean Coffee, Medium Roast, Cocoa and Orange, Fair Trade, 2 lb Bag",
+            "image": f"https://m.media-amazon.com/images/I/71{number:09d}L._AC_UL320_.jpg",
+            "brand": "Roasters",
+            "price": 1499 + number,
+            "stars": 4.6,
+            "num_reviews": 12840 + number,
+            "available": True,
+            "free_shipping": True if number % 2 else None,
+            "has_variants": None,
+        }
+        for number in range(10)
+    ],
+}
+"""The answer of Zinc to a search, in the fields of the SDK 2026.10.16."""
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -34,6 +62,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
             tools: list[dict[str, Any]] = (await server.asked("tools/list", {}))["tools"]
             placed = succeeded(await server.call("place_order", order(0)))
             shown = await server.call("get_order", {"order_id": placed["order_id"]})
+    view = search_view(SearchResults.read(TEN_PRODUCTS), cost_cents=1, age_seconds=None, mode="live", limit=10)
     structure, raw = _size(succeeded(shown)), _size(TYPICAL)
     text = len(shown["content"][0]["text"].encode())
     tokens = round(structure / 4)
@@ -51,7 +80,20 @@ async def measure(*, quick: bool = False) -> list[Figure]:
             target=f"≤ {TOKENS_BUDGET} tokens",
             holds=tokens <= TOKENS_BUDGET,
         ),
+        _searched(_size(compact(view)), _size(TEN_PRODUCTS)),
     ]
+
+
+def _searched(structure: int, raw: int) -> Figure:
+    tokens = round(structure / 4)
+    return Figure(
+        "search of ten products, estimated tokens",
+        str(tokens),
+        str(round(raw / 4)),
+        structure / raw,
+        target=f"≤ {SEARCH_BUDGET} tokens",
+        holds=tokens <= SEARCH_BUDGET,
+    )
 
 
 def _bytes(name: str, size: int, budget: int | None = None) -> Figure:

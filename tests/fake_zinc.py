@@ -14,7 +14,7 @@ import anyio
 import httpx
 from payments.payees import Payee
 
-from zinc_mcp.payments.headers import to_payment_receipt
+from zinc_mcp.payments.headers import encoded_object, to_payment_receipt
 from zinc_mcp.sandbox.agent_orders import verify
 from zinc_mcp.sandbox.challenges import bound
 
@@ -23,6 +23,16 @@ Step = str | httpx.Response | Exception
 Quoted = dict[str, Any] | httpx.Response | Exception | Literal["given", "given_truncated"]
 """Changes to the honest challenge (members of `request`; parameters with a leading dot), or another answer: an order
 that nobody asked to pay for, its body cut short."""
+
+NOTHING_FOUND: dict[str, Any] = {"status": "completed", "query": "", "results": []}
+ORDERABLE: dict[str, Any] = {
+    "orderable": True,
+    "support": "verified",
+    "support_detail": "Daily test orders pass.",
+    "how_to_order": "Send it to POST /orders.",
+    "ships_to": None,
+    "checkout": {"guest_checkout": True, "use_your_account": True},
+}
 
 PAYEE = b"a payee's secret of 32 bytes or more"
 
@@ -50,6 +60,10 @@ class FakeZinc:
     products: dict[str, dict[str, Any] | httpx.Response] = field(
         default_factory=dict[str, dict[str, Any] | httpx.Response]
     )
+    """By the path after `/products/`: an id, or an id and `/offers`."""
+    searches: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
+    check: dict[str, Any] | httpx.Response | Exception = field(default_factory=lambda: dict(ORDERABLE))
+    """The answer to `GET /retailers/check`."""
     quotes: list[Quoted] = field(default_factory=list[Quoted])
     """The next answers to unpaid agent orders, instead of an honest 402."""
     settled: dict[str, str] = field(default_factory=dict[str, str])
@@ -123,6 +137,8 @@ class FakeZinc:
             return await self._agent(request)
         if request.url.path.endswith("/cancel"):
             return await self._cancel(request)
+        if request.url.path.startswith("/agent/"):
+            return self._agent_question(request)
         if request.method == "POST":
             return await self._post(request)
         if request.url.path.startswith("/practice/settlements/"):
@@ -133,8 +149,14 @@ class FakeZinc:
             if self.wallets:
                 return _given(self.wallets.pop(0))
             return httpx.Response(200, json={"balance": 10_000_000, "order_fee_cents": self.fee_cents})
+        if request.url.path == "/retailers/check":
+            if isinstance(self.check, Exception):
+                raise self.check
+            return self.check if isinstance(self.check, httpx.Response) else httpx.Response(200, json=self.check)
+        if request.url.path == "/search":
+            return _given(self.searches.pop(0)) if self.searches else httpx.Response(200, json=NOTHING_FOUND)
         if request.url.path.startswith("/products/"):
-            product = self.products.get(request.url.path.rsplit("/", 1)[-1], failure(404, "not_found"))
+            product = self.products.get(request.url.path.removeprefix("/products/"), failure(404, "not_found"))
             return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)
         if request.url.path == "/orders":
             if self.lists:
@@ -255,6 +277,48 @@ class FakeZinc:
         shown = self.shown_when_placed(order)
         return httpx.Response(201, json=shown, headers=headers if step != "no_headers" else {})
 
+    def _agent_question(self, request: httpx.Request) -> httpx.Response:
+        """Answer a question about products that is paid by wallet: a cent, once for each challenge."""
+        assert request.content == b"" and request.url.query
+        authorization = request.headers.get("authorization")
+        if authorization is None:
+            change = self.quotes.pop(0) if self.quotes else {}
+            return (
+                self._challenge(change, 1, opaque=encoded_object({"nonce": str(len(self.requests))}))
+                if isinstance(change, dict)
+                else _given(_not_order(change))
+            )
+        step = self._next_step(request)
+        if isinstance(step, httpx.Response):
+            return step
+        challenge, reference = verify(PAYEE, authorization, body=b"", now=self.clock())
+        if reference in self.settlements:
+            return failure(403, "forbidden")
+        self.settlements.append(reference)
+        self.settled.setdefault(challenge.id, reference)
+        if step == "lose_after":
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+        if step == "500_after":
+            return failure(500, "internal_error")
+        if request.url.path == "/agent/search":
+            return _given(self.searches.pop(0)) if self.searches else httpx.Response(200, json=NOTHING_FOUND)
+        number = request.url.params["product_id"]
+        name = f"{number}/offers" if request.url.path.endswith("/offers") else number
+        product = self.products.get(name, failure(404, "not_found"))
+        return product if isinstance(product, httpx.Response) else httpx.Response(200, json=product)
+
+    def _challenge(self, change: dict[str, Any], cents: int, **more: str) -> httpx.Response:
+        asked: dict[str, Any] = {"amount": str(cents), "currency": "usd"}
+        asked |= {name: value for name, value in change.items() if not name.startswith(".")}
+        parameters: dict[str, Any] = {
+            "realm": "api.zinc.com",
+            "expires": datetime.fromtimestamp(self.clock() + 300, UTC).isoformat(),
+            **more,
+        }
+        parameters |= {name[1:]: value for name, value in change.items() if name.startswith(".")}
+        line = bound(PAYEE, request=asked, **parameters).to_www_authenticate()
+        return httpx.Response(402, headers=[("WWW-Authenticate", line)], json={})
+
     def _replayed(self, body: dict[str, Any]) -> httpx.Response:
         [order] = [order for order in self.orders.values() if order["idempotency_key"] == body["idempotency_key"]]
         return httpx.Response(201, json=order, headers={"X-Api-Key": self._order_key(order)})
@@ -288,16 +352,8 @@ class FakeZinc:
         if self.payee is not None:
             unpaid = await self.payee.ask([], content, _cents(body))
             return httpx.Response(402, headers=[("WWW-Authenticate", each) for each in unpaid.challenges], json={})
-        asked: dict[str, Any] = {"amount": str(_cents(body)), "currency": "usd"}
-        asked |= {name: value for name, value in change.items() if not name.startswith(".")}
-        parameters: dict[str, Any] = {
-            "realm": "api.zinc.com",
-            "expires": datetime.fromtimestamp(self.clock() + 300, UTC).isoformat(),
-            "digest": f"sha-256={base64.b64encode(hashlib.sha256(content).digest()).decode()}",
-        }
-        parameters |= {name[1:]: value for name, value in change.items() if name.startswith(".")}
-        challenge = bound(PAYEE, request=asked, **parameters)
-        return httpx.Response(402, headers={"WWW-Authenticate": challenge.to_www_authenticate()}, json={})
+        digest = f"sha-256={base64.b64encode(hashlib.sha256(content).digest()).decode()}"
+        return self._challenge(change, _cents(body), digest=digest)
 
     def _settlement(self, challenge_id: str) -> httpx.Response:
         reference = self.settled.get(challenge_id)
@@ -340,6 +396,11 @@ class FakeZinc:
 def failure(status: int, code: str, **details: Any) -> httpx.Response:
     """Return an error in the shape Zinc really sends."""
     return httpx.Response(status, json={"error": {"code": code, "message": "prose from Zinc", "details": details}})
+
+
+def _not_order(quoted: Quoted) -> httpx.Response | Exception:
+    assert isinstance(quoted, httpx.Response | Exception)
+    return quoted
 
 
 def _cents(body: dict[str, Any]) -> int:

@@ -334,6 +334,46 @@ async def write_books(place: Place, text: str) -> None:
     assert json.loads(written[1])["modes"] == ["live", "test", "sandbox"]
 
 
+async def after_the_order(place: Place, text: str) -> None:
+    """The calls and answers of docs/after-the-order.md in their order; an id that is new is that of a new order."""
+    page = [each for each in PRINTED if each.document == "docs/after-the-order.md" and "`" in each.heading]
+    assert page[0].text == text
+    place.sh(ADDRESS)
+    goods = iter(("https://zinc.com/shop/products/test-success", "https://www.amazon.com/dp/B07JGBW826"))
+    ids: dict[str, str] = {}
+    async with place.server(str(place.script), [], {"ZINC_MCP_SANDBOX": "1"}) as client:
+        for asking, answered in zip(page[::2], page[1::2], strict=True):
+            [tool] = re.findall(r"`(\w+)`", asking.heading)
+            asked: dict[str, Any] = json.loads(asking.text)
+            if (printed := asked.get("order_id")) is not None:
+                if printed not in ids:
+                    order = {
+                        "products": [{"url": next(goods)}],
+                        "shipping_address": {"saved": "home"},
+                        "max_price": 6000,
+                    }
+                    ids[printed] = (await told(client, "place_order", order))["order_id"]
+                asked["order_id"] = ids[printed]
+            wrong = ["never asked"]
+            for _ in range(60):
+                wrong = like(json.loads(answered.text), await told(client, tool, asked))
+                if wrong == [] or tool != "get_order":
+                    break
+                await anyio.sleep(0.25)
+            assert wrong == []
+
+
+async def shopping(place: Place, text: str) -> None:
+    """The calls and answers of docs/shopping.md, one after the other, compared with the sandbox's."""
+    said: list[dict[str, Any]] = [json.loads(each.text) for each in PRINTED if each.document == "docs/shopping.md"]
+    assert json.loads(text) == said[0]
+    place.sh(ADDRESS)
+    async with place.server(str(place.script), [], {"ZINC_MCP_SANDBOX": "1"}) as client:
+        for asked, answered in zip(said[::2], said[1::2], strict=True):
+            tool = {"query": "search_products", "url": "check_product", "products": "place_order"}[next(iter(asked))]
+            assert like(answered, await told(client, tool, asked)) == []
+
+
 IN_OTHER_TESTS = "tests/payments/test_payments_docs.py runs it against a stand-in"
 
 BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
@@ -354,6 +394,12 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,
     ("docs/owner.md", r"zinc-mcp orders export "): write_books,
     ("docs/policy.md", r'api_key_file = "key"'): as_the_file,
+    ("docs/after-the-order.md", r'\{"order_id": "84a810ed-048a-4c90-b4d3-50882badfe4a", "timeline"'): after_the_order,
+    ("docs/after-the-order.md", r'\{"(?:order_id": "[0-9a-f-]+"\}|status|limits_only)|\{\n'): NotRun(
+        "a part of the exchange that the first look begins"
+    ),
+    ("docs/shopping.md", r'\{"query"'): shopping,
+    ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,

@@ -29,6 +29,7 @@ ErrorCode = Literal[
     "possible_duplicate",
     "limit_exceeded",
     "not_allowed",
+    "cannot_be_ordered",
     "paused",
     "clock_uncertain",
     "policy_invalid",

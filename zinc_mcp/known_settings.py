@@ -14,14 +14,16 @@ PROFILES: Mapping[str, tuple[Profile, ...]] = {
     "place_order": ("order",),
     "place_agent_order": ("order",),
     "get_order": ("read", "order"),
+    "search_products": ("order",),
+    "check_product": ("order",),
     "list_orders": ("read",),
     "cancel_order": ("order",),
     "get_balance": ("read",),
 }
 """Each tool, in the order of the list, with the profiles of `ZINC_MCP_TOOLS` that hold it.
 
-`read`: it spends nothing and changes nothing. `order`: whoever orders needs it, to order, to follow or to stop. Every
-tool is in the profile `all`. A new tool is one line here.
+`read`: it spends nothing, not even a cent, and changes nothing. `order`: it is needed to order, to follow or to stop.
+Every tool is in the profile `all`. A new tool is one line here.
 """
 TOOLS = tuple(PROFILES)
 ALL = "all"

@@ -9,13 +9,17 @@ from anyio.abc import TaskGroup
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times
 from zinc_mcp.journal.decision import Admission
-from zinc_mcp.journal.entry import Entry, RailName, State
+from zinc_mcp.journal.entry import Entry, Mode, RailName, State
 from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.products import Offers, Product
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.retailers import ShopCheck
 
 Checkpoint = Callable[[str], None]
 """Called at every step that a crash could fall on; the fault campaign kills the process here."""
@@ -91,6 +95,25 @@ class Answer:
     """The error if Zinc could not be asked; the entry is then as the journal last had it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """What Zinc answered about a product. An error stands where it gave no answer, None where it was not asked."""
+
+    address: ProductAddress
+    country: str
+    shop: ShopCheck | ZincMcpError
+    details: Product | ZincMcpError | None = None
+    offers: Offers | ZincMcpError | None = None
+    cost_cents: int = 0
+    """What the questions cost this time."""
+    remembered: tuple[str, ...] = ()
+    """Which of details and offers were remembered."""
+    age_seconds: float | None = None
+    """How long ago the oldest of those was asked."""
+    mode: Mode | None = None
+    """Of the way that details and offers were asked; None if they were not."""
+
+
 class Wake:
     """An event that ends a wait early, and can be used again."""
 
@@ -117,6 +140,8 @@ class Process:
     journal: Runner
     unwritten: Unwritten
     """Facts that this process has learnt and could not write down yet."""
+    client: ZincClient
+    """For what Zinc tells everybody. It has no key."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
     clocks: Clocks

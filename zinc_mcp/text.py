@@ -32,6 +32,12 @@ def printed(cents: int, currency: str = "USD") -> str:
     return f"{sign}{symbol}{whole:,}.{rest:0{digits}d}"
 
 
+def without_currency(cents: int) -> str:
+    """Return an amount whose currency is not known, as a person reads it: `1,234.50`."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02d}"
+
+
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _SPACES = "\t\n\v\f\r\x85\u2028\u2029"
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")

@@ -115,6 +115,7 @@ async def open_process(
                 rails=rails,
                 journal=runner,
                 unwritten=Unwritten(runner),
+                client=client,
                 policy=policy,
                 clocks=clocks,
                 times=times,

@@ -15,10 +15,18 @@ from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
 from bench.wanted import ADDRESS
 from zinc_mcp.server.mcp.arguments import input_schema
+from zinc_mcp.server.mcp.tools.check_product import Check
 from zinc_mcp.server.mcp.tools.get_order import OrderLookup
 from zinc_mcp.server.mcp.tools.placing import order_schema
+from zinc_mcp.server.mcp.tools.search_products import Search
 
-OURS = {"place_order": order_schema(), "place_agent_order": order_schema(), "get_order": input_schema(OrderLookup)}
+OURS = {
+    "place_order": order_schema(),
+    "place_agent_order": order_schema(),
+    "get_order": input_schema(OrderLookup),
+    "search_products": input_schema(Search),
+    "check_product": input_schema(Check),
+}
 _PATIENCE = 300.0
 _KEY = "a-client-s-order"
 _Json = dict[str, Any]

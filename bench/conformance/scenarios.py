@@ -38,10 +38,6 @@ OURS: Mapping[str, tuple[str, ...]] = {
 """By revision of the protocol: the scenarios that any server can pass."""
 
 EXPECTED: Mapping[tuple[str, str, str], str] = {
-    ("2026-07-28", "server-stateless", "sep-2575-server-declares-prompts-in-discover"): (
-        "There are no prompts, so none are declared. A host that asks all the same gets the empty list, as the "
-        "scenario `prompts-list` wants it; this check takes that for support."
-    ),
     ("2026-07-28", "server-stateless", "sep-2575-server-rejects-undeclared-capability"): (
         "Needs the suite's tool `test_missing_capability`."
     ),

@@ -9,7 +9,9 @@ def _tests(*tests: str) -> ByTests:
 
 _ORDERING, _PAYMENTS, _SERVING = "tests/checkout/test_promises.py", "tests/payments", "tests/server"
 _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
-_CONDITIONS, _STOPPED = "tests/checkout/test_single_conditions.py", "tests/checkout/test_stopped_processes.py"
+_CONDITIONS, _CANCEL = "tests/checkout/test_single_conditions.py", "tests/aftercare/test_cancel.py"
+_STOPPED = "tests/checkout/test_stopped_processes.py"
+_SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_wallet.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -325,5 +327,77 @@ BY_TESTS = (
         'entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)',
         'entry = await _moved(process, entry, "unknown", "the sending process did not come back", sender=None, **FREE)',
         _tests(f"{_STOPPED}::test_an_order_whose_process_may_still_run_is_not_resolved_as_not_bought"),
+    ),
+    Sabotage(
+        "a-204-is-a-cancellation",
+        "what became of a cancellation is told by the order, never by the answer alone",
+        "zinc_mcp/aftercare/cancel.py",
+        'return "not_proved"',
+        'return "cancelled"',
+        _tests(f"{_CANCEL}::test_a_204_for_an_order_that_goes_on_is_not_believed"),
+    ),
+    Sabotage(
+        "a-yes-is-withdrawn",
+        "a yes that came before a cancellation wins",
+        "zinc_mcp/aftercare/cancel.py",
+        "if reference_of(entry) is not None:",
+        'if entry.state == "waiting":',
+        _tests(f"{_CANCEL}::test_a_yes_that_no_process_has_sent_yet_is_not_withdrawn"),
+    ),
+    Sabotage(
+        "the-owner-cancels-for-a-member",
+        "an order is cancelled only by the caller who placed it",
+        "zinc_mcp/aftercare/cancel.py",
+        "if known is not None and known.caller != caller:",
+        "if known is not None and known.caller == caller:",
+        _tests(f"{_CANCEL}::test_a_caller_cancels_only_their_own"),
+    ),
+    Sabotage(
+        "a-member-lists-the-account",
+        "a member is shown their own orders, and never the account's others",
+        "zinc_mcp/checkout/order_list.py",
+        "with_others=caller == LOCAL",
+        "with_others=True",
+        _tests("tests/server/test_list_orders.py::test_a_member_sees_their_own_orders_only"),
+    ),
+    Sabotage(
+        "a-lost-look-up-is-free",
+        "a question about products without an answer counts as paid",
+        "zinc_mcp/find/look_up.py",
+        'what, cost, known = "no answer: it may have cost", LOOK_UP_CENTS, dict[str, Any]()',
+        'what, cost, known = "no answer: it may have cost", 0, dict[str, Any]()',
+        _tests(f"{_SEARCHES}::test_a_search_without_an_answer_counts_as_paid_and_is_not_asked_again"),
+    ),
+    Sabotage(
+        "look-ups-have-no-budget",
+        "questions about products keep to their own budget",
+        "zinc_mcp/journal/journal.py",
+        "    if draft.ceiling_cents <= left:",
+        "    if draft.ceiling_cents <= left or True:",
+        _tests(f"{_SEARCHES}::test_a_full_budget_or_limit_asks_nothing_and_says_which_it_is"),
+    ),
+    Sabotage(
+        "a-look-up-may-have-any-price",
+        "a wallet pays exactly a cent for a question about products",
+        "zinc_mcp/rails/agent.py",
+        "            fee_range_cents=(0, 0),",
+        "            fee_range_cents=(0, 100),",
+        _tests(f"{_BY_WALLET}::test_a_payment_other_than_the_cent_is_refused_before_anything_is_signed"),
+    ),
+    Sabotage(
+        "a-lost-paid-look-up-is-free",
+        "a question that a wallet paid for counts and is not paid for again when its answer is lost",
+        "zinc_mcp/rails/agent.py",
+        "        except (OrderOutcomeUnknownError, OrderRejectedError) as error:",
+        "        except OrderOutcomeUnknownError as error:",
+        _tests(f"{_BY_WALLET}::test_a_lost_answer_after_payment_is_not_paid_for_again"),
+    ),
+    Sabotage(
+        "a-price-gets-dollars",
+        "no currency is invented for a price",
+        "zinc_mcp/views/search.py",
+        "price=None if each.price is None else without_currency(each.price),",
+        "price=None if each.price is None else printed(each.price),",
+        _tests(f"{_SERVING}/test_serving_search.py::test_a_result_has_what_an_order_needs"),
     ),
 )

@@ -12,7 +12,10 @@ import pytest
 from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step, failure
-from server.as_a_host import both_eras, call, host, refused
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent
 
 from zinc_mcp.aftercare.cancel import ASKED, cancel
@@ -22,6 +25,7 @@ from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.entry import DAY_SECONDS, Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks, Process
+from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.zinc.orders import OrderCreate
 
 WriteConfig = Callable[[str], Path]
@@ -236,6 +240,43 @@ async def test_an_order_in_doubt_is_not_cancelled_and_says_why(open_test_process
     assert zinc.cancellations == []
 
 
+async def test_an_order_that_is_on_its_way_is_awaited_and_then_cancelled(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    zinc.script = ["slow"]
+    async with open_test_process() as process, open_test_process() as other:
+        how: list[str] = []
+
+        async def order() -> None:
+            await place(process, intent(idempotency_key="mine"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(order)
+            while not zinc.posts:
+                await anyio.sleep(0.01)
+            how.append((await cancel(other, "local", "mine")).how)
+    assert how == ["cancelled"]
+
+
+@pytest.mark.parametrize("status", ["order_failed", "order_placed"])
+@pytest.mark.parametrize(
+    "step", ["lie", "lose_before", failure(422, "order_not_cancellable"), failure(403, "forbidden")]
+)
+async def test_no_next_step_is_about_another_ending_than_the_order_s(
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str, step: Step
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        order = await call(client, "place_order", arguments())
+        zinc.cancels = [step]
+        zinc.advance(order["order_id"], status, job_result={"error_type": "product_out_of_stock"})
+        told = await call(client, "cancel_order", {"order_id": order["key"]})
+    if status == "order_failed":
+        assert "Offer the user another product" in told["next_step"]
+    else:
+        assert "call cancel_order" not in told["next_step"]
+        assert "Offer" not in told["next_step"]
+
+
 async def test_an_order_whose_doubt_ends_now_is_cancelled(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = ["lose_after"]
     zinc.listing = False
@@ -267,6 +308,41 @@ async def test_a_question_that_waits_is_withdrawn_and_a_late_yes_finds_it_closed
     assert zinc.requests == [each for each in zinc.requests if each.method == "GET"]
 
 
+async def test_a_dialogue_and_a_call_that_wait_for_a_withdrawn_question_end(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
+) -> None:
+    write_config('[policy]\napproval = "auto"\n')
+    closed = anyio.Event()
+
+    async def nobody(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+        raise AssertionError
+
+    told: list[dict[str, Any]] = []
+    withdrawn: list[dict[str, Any]] = []
+    async with open_test_process() as process:
+        client = Client(build_server(process), mode="legacy", elicitation_callback=nobody)
+        async with client, anyio.create_task_group() as tasks:
+
+            async def order() -> None:
+                told.append(said(await client.call_tool("place_order", arguments())))
+
+            tasks.start_soon(order)
+            with anyio.fail_after(10):
+                while not (waiting := (await call(client, "get_balance", {"limits_only": True})).get("waiting")):
+                    await anyio.sleep(0.02)
+                withdrawn.append(await call(client, "cancel_order", {"order_id": waiting[0]["key"]}))
+                while not told:
+                    await anyio.sleep(0.02)
+                await closed.wait()
+    assert withdrawn[0]["cancellation"] == "withdrawn"
+    assert told[0]["outcome"] == "refused"
+    assert zinc.orders == {}
+
+
 async def test_a_yes_that_came_first_wins_and_then_the_order_is_cancelled_at_zinc(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig
 ) -> None:
@@ -278,12 +354,13 @@ async def test_a_yes_that_came_first_wins_and_then_the_order_is_cancelled_at_zin
         async def decided() -> None:
             await decide(process, yes(waiting))
 
+        how: list[str] = []
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(decided)
             while (await process.journal.read(waiting.id)).version == waiting.version:
                 await anyio.lowlevel.checkpoint()
-            done = await cancel(process, "local", waiting.key)
-    assert done.how == "cancelled"
+            how.append((await cancel(process, "local", waiting.key)).how)
+    assert how == ["cancelled"]
     assert len(zinc.orders) == len(zinc.cancellations) == 1
 
 

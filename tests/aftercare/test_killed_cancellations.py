@@ -1,4 +1,4 @@
-"""A cancellation whose process is killed or stopped at any step is found out by the next one, and is filed once."""
+"""A cancellation whose process is killed or stopped at any step is found out by the next one, and filed once."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import pytest
 from checkout import buyer
 from checkout.test_stopped_processes import Buyer, Machine, state_of

@@ -266,10 +266,14 @@ async def test_what_could_not_be_compared_is_never_called_well(
         cut = {"orders": list(zinc.orders.values())[:2], "total": 9_000}
         empty: dict[str, Any] = {"orders": [], "total": 9_000}
         plants: list[list[httpx.Response | Exception]] = [
-            [failure(500, "internal_error")],
+            # A page that cannot be read is asked for once more, smaller.
+            [failure(500, "internal_error"), failure(500, "internal_error")],
             [httpx.ConnectError("refused")],
-            [httpx.Response(200, content=b"<html>")],
-            [httpx.Response(302, headers={"location": "https://evil.example/orders"})],
+            [httpx.Response(200, content=b"<html>") for _ in range(2)],
+            [httpx.Response(302, headers={"location": "https://evil.example/orders"}) for _ in range(2)],
+            [httpx.Response(200, json={"items": []})],
+            [httpx.Response(200, json={"orders": {}})],
+            [failure(401, "unauthorized")],
             [httpx.Response(200, json=cut), httpx.Response(200, json=cut)],
             [httpx.Response(200, json=empty)],
             [httpx.Response(200, json={"orders": [*zinc.orders.values(), {"id": 7}]})],

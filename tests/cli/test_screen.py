@@ -25,6 +25,7 @@ from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.screen import wrapped
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.owner.pin import hashed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -94,7 +95,7 @@ async def test_the_configuration_that_the_demo_prints_starts_the_server(tmp_path
     environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": started.environment["PYTHONPATH"]}
     environ |= server["env"]
     async with Client(StdioServerParameters(command=server["command"], args=server["args"], env=environ)) as client:
-        assert len((await client.list_tools()).tools) == 3
+        assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
     line = said.splitlines()[-1]
     assert shlex.split(line)[-1] == "doctor"
     home = {"HOME": str(tmp_path), "ZINC_MCP_SANDBOX": "1"}
@@ -271,7 +272,7 @@ async def test_a_member_connects_with_what_members_add_prints(open_test_process:
         for part in ("Authorization: Bearer TOKEN", f"{origin}/sse", f"{origin}/approve/"):
             assert part in added.stderr
         headers = {name: value.replace("TOKEN", token) for name, value in server["headers"].items()}
-        assert len(await _tools(server["url"], headers)) == 3
+        assert await _tools(server["url"], headers) == list(TOOLS)
 
 
 async def _tools(url: str, headers: Mapping[str, str]) -> list[str]:

@@ -172,7 +172,7 @@ async def test_a_look_up_is_no_order_in_any_list(
     assert [each.kind for each in everything].count("look_up") == 2
     assert {each.kind for each in listed} == {"order"}
     assert unfinished == [entry_of(decided)]
-    assert (look_up.state, look_up.spent_cents, look_up.facts["product"]["title"]) == ("placed", 1, "Book 1")
+    assert (look_up.state, look_up.spent_cents, look_up.facts["answer"]["title"]) == ("placed", 1, "Book 1")
 
 
 async def test_with_a_test_key_a_look_up_costs_nothing_and_is_not_written_down(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.known_settings import PROFILES, TOOLS
 from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings, read_config, warnings_about
 
 PLANTED = "zn_live_planted_5a1e"
@@ -49,6 +50,41 @@ def test_the_environment_overrides_the_file_and_the_source_says_so(tmp_path: Pat
     assert settings.sources["api_key"] == "environment ZINC_API_KEY"
     assert settings.sources["sandbox"] == "environment ZINC_MCP_SANDBOX"
     assert settings.sources["tools"] == "zinc.toml tools"
+
+
+READS = frozenset(tool for tool in TOOLS if "read" in PROFILES[tool])
+ORDERS = frozenset(tool for tool in TOOLS if "order" in PROFILES[tool])
+
+
+@pytest.mark.parametrize(
+    ("given", "tools"),
+    [
+        ("read", READS),
+        ("order", ORDERS),
+        ("all", frozenset(TOOLS)),
+        ("read, cancel_order", READS | {"cancel_order"}),
+        ("read,order", READS | ORDERS),
+        ("get_balance", frozenset({"get_balance"})),
+        ("all,get_order", frozenset(TOOLS)),
+    ],
+)
+def test_tools_are_chosen_by_names_and_profiles(tmp_path: Path, given: str, tools: frozenset[str]) -> None:
+    assert _settings(tmp_path, ZINC_MCP_TOOLS=given).tools == tools
+    listed = ", ".join(f'"{each.strip()}"' for each in given.split(","))
+    assert _settings(tmp_path, f"tools = [{listed}]\n").tools == tools
+
+
+def test_the_profile_read_spends_nothing_and_changes_nothing() -> None:
+    assert not READS & {"place_order", "place_agent_order", "cancel_order"}
+    assert {"place_order", "place_agent_order", "get_order"} <= ORDERS
+
+
+@pytest.mark.parametrize(("given", "near"), [("reed", "read"), ("list_order", "list_orders"), ("Read", "read")])
+def test_a_profile_or_name_that_is_none_stops_the_start(tmp_path: Path, given: str, near: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        _settings(tmp_path, ZINC_MCP_TOOLS=given)
+    assert f"Did you mean {near}?" in raised.value.summary
+    assert "the profiles are read, order, all." in raised.value.next_step
 
 
 def test_a_wallet_can_be_set_up_in_the_file_alone(tmp_path: Path) -> None:

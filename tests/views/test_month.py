@@ -91,13 +91,13 @@ def _nothing() -> dict[str, int | None]:
 
 def _of_ledger(sandbox: Sandbox) -> dict[str, dict[str, int | None]]:
     """Return the money of each order, from the sandbox's rows and payments alone."""
-    paid = {each["order_id"]: each["amount_cents"] for each in sandbox.settlements()}
+    paid: dict[str | None, int] = {each["order_id"]: each["amount_cents"] for each in sandbox.settlements()}
     found: dict[str, dict[str, int | None]] = {}
     for row in [
         each for caller in {each["api_key"] for each in sandbox.placed()} for each in sandbox.ledger.orders_of(caller)
     ]:
         shown: dict[str, Any] = order_at(row, sandbox.clock(), sandbox.pace)
-        most = paid.get(row.order_id, row.body["max_price"] + ORDER_FEE)
+        most: int = paid.get(row.order_id, row.body["max_price"] + ORDER_FEE)
         result: dict[str, Any] = shown["job_result"] or {}
         components: dict[str, Any] = result.get("price_components") or {}
         price: int | None = components.get("converted_payment_total")
@@ -107,7 +107,7 @@ def _of_ledger(sandbox: Sandbox) -> dict[str, dict[str, int | None]]:
         charged: int | None = 0 if over and not bought else None
         if bought and price is not None:
             charged = price + ORDER_FEE
-        due = 0 if charged is None or row.order_id not in paid else max(0, most - charged - credited)
+        due = max(0, most - charged - credited) if charged is not None and row.order_id in paid else 0
         found[row.order_id] = {
             "authorised_cents": most,
             "charged_cents": charged,

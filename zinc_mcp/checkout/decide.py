@@ -13,7 +13,8 @@ from zinc_mcp.checkout.send import await_attempt, start
 from zinc_mcp.consent.approval import ago, is_approved, kept_question, question_of
 from zinc_mcp.consent.question import Question, digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.find.details import look_up
+from zinc_mcp.find.check import refuse_before_asking
+from zinc_mcp.find.details import look_up_order
 from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted
 from zinc_mcp.journal.entry import (
     DAY_SECONDS,
@@ -48,9 +49,11 @@ async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy
     It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.
 
     Raises:
-        RefusedError: `too_many_waiting`, `order_too_large`.
+        RefusedError: `cannot_be_ordered`, `too_many_waiting`, `order_too_large`.
     """
-    looked = await look_up(process, entry.caller, order, process.rails.get(entry.rail), policy)
+    if policy.check_before_asking and entry.mode != "test":  # with a test key Zinc checks no shop
+        await refuse_before_asking(process, order)
+    looked = await look_up_order(process, entry.caller, order, process.rails.get(entry.rail), policy)
     held, orders = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
     held_month, _ = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS))
     now = process.times.clock()

@@ -87,9 +87,11 @@ async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
     rows = await _joined(entries, list(listed.orders.values()), rail, with_others=caller == LOCAL)
     if caller == LOCAL:
         rows = await _with_entries(process, rows, rail, caller)
-    listing.matched = sorted(
-        (row for row in rows if _matches(row, wish, listing)), key=lambda row: (-made_at(row), name_of(row))
-    )
+    for row in rows:
+        await lowlevel.checkpoint()
+        if _matches(row, wish, listing):
+            listing.matched.append(row)
+    listing.matched.sort(key=_place)
     left = [row for row in listing.matched if wish.after is None or _place(row) > (-wish.after[0], wish.after[1])]
     listing.shown = left[: wish.limit]
     if len(left) > wish.limit:
@@ -157,10 +159,10 @@ async def _joined(
     for entry in entries:
         if entry.order_id is None or rail is None:
             continue
-        order = left.pop(entry.order_id.casefold(), None)
+        own: Order | None = left.pop(entry.order_id.casefold(), None)
         await lowlevel.checkpoint()  # lets other tasks run between two orders
-        if order is not None and is_ours(entry, rail) and may_be(order, wanted(entry)):
-            found[entry.id] = order
+        if own is not None and is_ours(entry, rail) and may_be(own, wanted(entry)):
+            found[entry.id] = own
     for entry in entries:
         if rail is None or entry.order_id is not None or entry.state not in FOREVER | WITHOUT_ORDER:
             continue

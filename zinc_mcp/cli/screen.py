@@ -117,6 +117,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "key_used": "Use another idempotency key to order again.",
     "possible_duplicate": "Look at the earlier order first: LOOK",
     "limit_exceeded": "Raise the limit under [policy] in zinc.toml, or wait until earlier orders are older.",
+    "cannot_be_ordered": "Have the agent find it at another shop, or set check_before_asking = false under [policy].",
     "not_allowed": "Change it under [policy] in zinc.toml if it should be allowed.",
     "paused": "End the pause once you know why it was set: RESUME",
     "clock_uncertain": "Set the machine's clock right. If it is right, say so: RESUME",

@@ -16,8 +16,8 @@ from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.text import plain, printed
 from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
 from zinc_mcp.zinc.places import shown_lines
-from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.products import Product
 
 DIALOGUE_CHARACTERS = 24_000
 """The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""

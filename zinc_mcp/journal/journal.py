@@ -39,7 +39,9 @@ from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.tables import COUNTING, ENTRIES, check, entries_of, entry_of
 from zinc_mcp.journal.twin import derived_key
+from zinc_mcp.text import printed
 
+_NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 _IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
 
@@ -113,25 +115,29 @@ class Journal(ReadJournal, Questions, OwnedJournal, Periods):
         *,
         owner: str,
         lease_seconds: float,
-        budget_cents: float,
+        budget_cents: int,
         remembered_seconds: float,
-    ) -> list[tuple[Entry | None, bool]]:
+        forgotten: frozenset[State] = _NEVER_ASKED,
+    ) -> list[tuple[Entry | RefusedError, bool]]:
         """Return for each draft the entry of its look-up, and whether that is a new one.
 
-        A look-up of the same product is remembered for all callers. A new one has its cost reserved and is marked as
-        being asked; None: it is not remembered, and may not cost now.
+        The same look-up is remembered for all callers, unless it ended in a state that is `forgotten`. A new one has
+        its cost reserved and is marked as being asked. A refusal says that it is not remembered, and why it may not
+        cost now.
         """
         self.file.check(self.file.newest)
         lease, now = self._leases.lease(owner, lease_seconds), self._times.earliest()
-        found: list[tuple[Entry | None, bool]] = []
+        found: list[tuple[Entry | RefusedError, bool]] = []
         with self._writing() as connection:
             for draft in drafts:
-                entry, is_new = _remembered(connection, draft, now - remembered_seconds), False
-                if entry is None and _may_be_looked_up(connection, draft, limits, budget_cents, now):
+                entry = _remembered(connection, draft, now - remembered_seconds, forgotten)
+                refusal = None if entry else _look_up_refusal(connection, draft, limits, budget_cents, now)
+                if entry is None and refusal is None:
                     marks = {"attempts": 1, "first_sent_at": now}
-                    key, is_new = str(uuid.uuid4()), True
-                    entry = rows.insert(connection, draft, key, now, lease=lease, sending=marks)
-                found.append((entry, is_new))
+                    new = rows.insert(connection, draft, str(uuid.uuid4()), now, lease=lease, sending=marks)
+                    found.append((new, True))
+                elif (known := entry or refusal) is not None:
+                    found.append((known, False))
         return found
 
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
@@ -292,26 +298,35 @@ def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
     return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
 
 
-def _remembered(connection: sa.Connection, draft: Draft, since: float) -> Entry | None:
-    """Return the newest look-up of the same product, of any caller."""
+def _remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
+    """Return the newest same look-up, of any caller."""
     query = (
         sa.select(ENTRIES)
         .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, _IS_LOOK_UP)
-        .where(ENTRIES.c.opened_at > since, ENTRIES.c.state != "refused")
+        .where(ENTRIES.c.opened_at > since, ENTRIES.c.state.not_in(forgotten))
         .order_by(ENTRIES.c.id.desc())
         .limit(1)
     )
     return next(iter(entries_of(connection, query)), None)
 
 
-def _may_be_looked_up(connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: float, now: float) -> bool:
+def _look_up_refusal(
+    connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: int, now: float
+) -> RefusedError | None:
+    """Return why a look-up may not cost now; None if it may."""
     before = opening.looked_up(connection, draft, limits, now)
-    if before.paused is not None:
-        return False
     try:
+        refuse_when_paused(before.paused)
         opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
-    except LimitExceededError:
-        return False
+    except LimitExceededError as full:
+        cost, most = printed(draft.ceiling_cents), full.facts["limit_cents"]
+        return LimitExceededError(
+            f"This question costs {cost}, and the limit of {printed(most)} in {full.facts['period']} has "
+            f"{printed(full.facts['left_cents'])} left. Nothing was asked.",
+            facts=full.facts,
+        )
+    except RefusedError as refusal:
+        return refusal
     spent = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
         ENTRIES.c.mode == draft.mode,
         ENTRIES.c.caller == draft.caller,
@@ -319,4 +334,12 @@ def _may_be_looked_up(connection: sa.Connection, draft: Draft, limits: Limits, b
         COUNTING,
         _IS_LOOK_UP,
     )
-    return int(connection.execute(spent).scalar_one()) + draft.ceiling_cents <= budget_cents
+    left = budget_cents - int(connection.execute(spent).scalar_one())
+    if draft.ceiling_cents <= left:
+        return None
+    return LimitExceededError(
+        f"This question costs {printed(draft.ceiling_cents)}, and the owner's budget for such questions "
+        f"(max_lookups_day, {printed(budget_cents)} in 24 hours) has {printed(max(0, left))} left. Nothing "
+        "was asked.",
+        facts={"limit_cents": budget_cents, "left_cents": max(0, left), "period": "24 hours"},
+    )

@@ -207,7 +207,8 @@ class ReadJournal(Database):
         )
         with self._reading() as connection:
             rows_found = connection.execute(query.order_by(ENTRIES.c.counted_at).limit(limit)).all()
-        return [(number(at) + seconds, int(cents)) for at, cents in rows_found]
+        # A row that cannot be read says nothing about the money.
+        return [(number(at) + seconds, cents) for at, cents in rows_found if isinstance(cents, int) and number(at)]
 
     def paid_up_front(self, caller: str, mode: Mode, limit: int) -> list[Entry]:
         """List a caller's orders that a wallet paid up front, that are over, and that still count, oldest first."""

@@ -46,7 +46,9 @@ class Policy(BaseModel):
     """The most that wallets may have paid up front for orders that bought nothing, while its return is unproved. None
     is as much as `max_day`. Above it the agent rail stops until the owner says how much came back."""
     max_lookups_day: Limit = 100
-    """The most that look-ups of products for questions may cost in 24 hours."""
+    """The most that questions about products (searches, details, offers) may cost in 24 hours."""
+    check_before_asking: Switch = True
+    """Whether Zinc is asked, before a person is, if it can order there at all. That is free."""
     retailers_allowed: tuple[str, ...] | None = None
     retailers_blocked: tuple[str, ...] = ()
     countries: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.journal.entry import RailIdentity
 from zinc_mcp.network import Leaving
-from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
@@ -56,8 +56,14 @@ class Rail(RailIdentity, Protocol):
         """Read one order."""
         ...
 
-    async def product(self, retailer: str, product_id: str) -> Product:
-        """Read a product's title and price; may cost a cent."""
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Ask Zinc about products; costs a cent with a live key.
+
+        Raises:
+            ZincUnreachableError: nothing was asked.
+            OrderRejectedError: Zinc refused to answer, which costs nothing.
+            UnreadableAnswerError: it was not answered, or this rail cannot ask it.
+        """
         ...
 
 

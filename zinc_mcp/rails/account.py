@@ -18,7 +18,7 @@ from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.order_list import OrderList, find_orders, read_list
-from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.products import A, DataCall, ask
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
@@ -87,9 +87,9 @@ class AccountRail:
         """Read one order of this account."""
         return await self._client.get_order(order_id, self._api_key)
 
-    async def product(self, retailer: str, product_id: str) -> Product:
-        """Read a product's title and price; costs a cent with a live key."""
-        return await self._client.get_product(retailer, product_id, self._api_key)
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Ask about products; costs a cent with a live key."""
+        return await ask(self._client, call, self._api_key)
 
     async def wallet(self) -> Mapping[str, Any]:
         """Read the Zinc balance and the order fee."""

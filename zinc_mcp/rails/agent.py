@@ -4,12 +4,20 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, cast
 
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.errors import (
+    OrderNotFoundError,
+    OrderOutcomeUnknownError,
+    OrderRejectedError,
+    UnreadableAnswerError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
 from zinc_mcp.journal.entry import Mode, RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
@@ -20,9 +28,9 @@ from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.zinc.account import get_health
 from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
-from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path
+from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path, json_of
 from zinc_mcp.zinc.order_list import find_orders
-from zinc_mcp.zinc.prices import Product
+from zinc_mcp.zinc.products import A, DataCall, ask_as_agent
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
@@ -195,9 +203,56 @@ class AgentRail:
         """Refuse: no order can be read without its own key."""
         raise OrderNotFoundError("An order paid by wallet is read with its own key.")
 
-    async def product(self, retailer: str, product_id: str) -> Product:
-        """Refuse: a product look-up would need a separate payment on this rail."""
-        raise UnreadableAnswerError("Product pages are not looked up on this rail.")
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Refuse: a question about products needs a payment of its own on this rail."""
+        raise UnreadableAnswerError("This rail answers nothing without a payment.")
+
+    async def quote_answer(self, call: DataCall[A], price_cents: int) -> Quote | A:
+        """Ask a question about products unpaid, and check the one challenge that this wallet would pay.
+
+        An answer means that Zinc asked for no payment.
+
+        Raises:
+            RefusedError: the payment asked for is not the expected one; nothing was signed.
+            OrderRejectedError: Zinc refused to answer; nothing was paid.
+            ZincUnreachableError: no price came; nothing was paid.
+        """
+        try:
+            answer = await ask_as_agent(self._client, call.agent_path)
+        except OrderOutcomeUnknownError as error:  # without a payment it cannot have cost anything
+            raise ZincUnreachableError("Zinc told no price for the question.") from error
+        if answer.status != HTTPStatus.PAYMENT_REQUIRED:
+            try:
+                return call.read(json_of(answer))
+            except UnreadableAnswerError as error:
+                raise ZincUnreachableError("Zinc told no price for the question.") from error
+        terms = Terms(
+            origin=self.origin,
+            url=self.origin + call.agent_path,
+            body=b"",
+            max_price_cents=price_cents,
+            methods=self._wallet.terms,
+            fee_range_cents=(0, 0),
+        )
+        challenges = Challenge.from_www_authenticate(tuple(answer.headers.get_list("www-authenticate")))
+        challenge, charge = choose(challenges, terms, self._clock(), status=answer.status)
+        recovery = {"method": charge.method, "challenge_id": challenge.id, "expires_at": charge.expires_at}
+        return Quote(charge.method, charge.amount_cents, charge.fee_cents, recovery, (challenge, charge, terms))
+
+    async def send_paid_question(self, call: DataCall[A], credential: SecretStr, leaving: Leaving) -> A:
+        """Ask the same question at the same address, with the credential.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            UnreadableAnswerError: it was sent with the payment, and not answered.
+        """
+        header, value = json.loads(credential.get_secret_value())
+        try:
+            paid = (str(header), SecretStr(str(value)))
+            answer = await ask_as_agent(self._client, call.agent_path, paid, leaving)
+            return call.read(json_of(answer))
+        except (OrderOutcomeUnknownError, OrderRejectedError) as error:  # a no after the payment proves nothing
+            raise UnreadableAnswerError("Zinc did not answer the question that was paid for.") from error
 
 
 def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:

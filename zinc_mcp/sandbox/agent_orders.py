@@ -134,7 +134,7 @@ async def _answer_paid(
             return answer, f"replayed_{answer.status_code}"
         case "ordered":
             return _created(sandbox, post, settled.row, settled), "created"
-        case "no_order":
+        case "no_order" | "answered":
             return checks.internal_error(sandbox.dialect), "replayed_500" if settled.again else "settled_without_order"
         case "duplicate" | "unsettled":
             took_money = settled.ending == "duplicate" and not settled.again

@@ -27,7 +27,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import Sandbox, agent_orders, checks, orders, products
+from zinc_mcp.sandbox import (
+    Sandbox,
+    agent_orders,
+    agent_questions,
+    checks,
+    details,
+    orders,
+    products,
+    retailers,
+    search,
+)
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
 from zinc_mcp.sandbox.products import ORDER_FEE
@@ -54,7 +64,17 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("GET", "/orders/{order_id}/timeline", orders.get_timeline),
             route("POST", "/orders/{order_id}/cancel", orders.cancel_order),
             route("POST", "/agent/orders", agent_orders.create_agent_order),
+            route("POST", "/agent/search", agent_questions.search),
+            route("POST", "/agent/products/search", agent_questions.search_one),
+            route("POST", "/agent/products/details", agent_questions.get_details),
+            route("POST", "/agent/products/offers", agent_questions.get_offers),
             route("GET", "/practice/settlements/{challenge_id}", agent_orders.get_settlement),
+            route("GET", "/search", search.search),
+            route("GET", "/products/search", search.search_one),
+            route("GET", "/products/{product_id}", details.get_details),
+            route("GET", "/products/{product_id}/offers", details.get_offers),
+            route("GET", "/retailers", retailers.list_retailers),
+            route("GET", "/retailers/check", retailers.check_retailer),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
         ],

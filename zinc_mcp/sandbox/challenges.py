@@ -22,6 +22,8 @@ from zinc_mcp.sandbox.ledger import Ledger, OrderRow, Post, fingerprint, order_r
 from zinc_mcp.sandbox.products import ORDER_FEE, age_of, charged_cents, outcome_of
 
 REALM = "api.zinc.com"
+QUESTION_CENTS = 1
+"""The price of a question about products."""
 
 ORDER_KEY_PREFIX = "zn_live_sandbox_"
 """Zinc's order keys look like `zn_live_…`; this prefix tells ours apart from them."""
@@ -29,7 +31,8 @@ ORDER_KEY_PREFIX = "zn_live_sandbox_"
 REFUND_AFTER_SECONDS = 5.0
 """The time from the end of an order until its refund, at pace 1."""
 
-Ending = Literal["ordered", "duplicate", "no_order"]
+Ending = Literal["ordered", "duplicate", "no_order", "answered"]
+"""`answered`: the payment was for a question about products."""
 
 Problem = Literal["malformed-credential", "invalid-challenge", "payment-expired", "verification-failed"]
 """Slugs of the draft's problem types ("Error Codes")."""
@@ -140,6 +143,15 @@ def draft_challenges(sandbox: Sandbox, post: Post, method: str | None, *, times:
         Draft(payee.method, cents, _request(payee, cents), expires_at, digest)
         for payee in sandbox.payees or PAYEES
         if payee.method in offered
+    ]
+
+
+def draft_for_question(sandbox: Sandbox, now: float) -> list[Draft]:
+    """Draft a challenge for each payee that asks for the price of a question about products."""
+    expires_at = now + sandbox.challenge_seconds
+    return [
+        Draft(payee.method, QUESTION_CENTS, _request(payee, QUESTION_CENTS), expires_at, None)
+        for payee in sandbox.payees or PAYEES
     ]
 
 
@@ -316,6 +328,28 @@ def settle(
             ),
         )
         return Settled(ending, row, challenge.method, reference, post.at)
+
+
+def settle_question(ledger: Ledger, challenge: Issued, reference: str, credential: str, now: float) -> bool:
+    """Take the payment for a question about products, once; say whether this call took it."""
+    with ledger.transaction() as database:
+        taken = ledger.select("SELECT 1 FROM settlements WHERE challenge_id = ?", challenge.challenge_id)
+        void = ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id)
+        if taken or void:
+            return False
+        database.execute(
+            "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
+            "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, NULL, 'answered', NULL, ?)",
+            (
+                challenge.challenge_id,
+                challenge.method,
+                reference,
+                fingerprint(credential),
+                challenge.amount_cents,
+                now,
+            ),
+        )
+        return True
 
 
 def create_unpaid(ledger: Ledger, post: Post) -> OrderRow:

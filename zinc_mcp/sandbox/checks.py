@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.sandbox.catalogue import REFUSALS, shop_at
 from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 from zinc_mcp.sandbox.products import ORDER_FEE, Reason, scenario_of
 from zinc_mcp.zinc.place_tables import ALPHA_2
@@ -261,8 +262,11 @@ def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | 
     Raises:
         AnsweredError: with the refusal.
     """
+    country = str(body["shipping_address"].get("country", "US")).upper()
     for product in body["products"]:
-        refusal = scenario_of(product["url"]).refusal
+        has_account = body.get("retailer_credentials_id") is not None
+        code = shop_at(product["url"]).refusal(country, has_account=has_account)
+        refusal = Reason(code, REFUSALS[code]) if code else scenario_of(product["url"]).refusal
         if refusal and refusal.code != except_for:
             raise AnsweredError(refused(dialect, refusal, body["max_price"]))
 

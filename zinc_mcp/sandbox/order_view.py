@@ -9,6 +9,7 @@ from typing import Any
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.products import (
     BOUGHT,
+    CENTS_PER_EURO,
     DELIVERED_SECONDS,
     HOSTILE,
     ORDER_FEE,
@@ -30,7 +31,6 @@ from zinc_mcp.sandbox.products import (
 When = Callable[[float], str]
 """Returns the date-time of an age."""
 
-_CENTS_PER_EURO = 115
 _Json = dict[str, Any]
 
 
@@ -293,7 +293,7 @@ def _price_components(lines: Sequence[Line], max_price: int, scenario: Scenario)
     natural, tax = listed_total(lines)
     total = charged = charged_cents(lines, max_price)
     if scenario.currency != "USD":
-        total = max(1, total * 100 // _CENTS_PER_EURO)
+        total = max(1, total * 100 // CENTS_PER_EURO)
     units = [unit_price(line.url) * total // natural for line in lines]
     subtotal = sum(unit * line.quantity for unit, line in zip(units, lines, strict=True))
     tax = tax * total // natural

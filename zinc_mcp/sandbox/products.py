@@ -7,9 +7,10 @@ order's body and the time, so that every process gives the same answer.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from zinc_mcp.sandbox.catalogue import Item, chosen, item_at
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.zinc.product_urls.reading import comparable, read_product_url, retailer_in
 from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
@@ -152,6 +153,9 @@ _PRACTICE = (
 
 SCENARIOS = {scenario.url: scenario for scenario in (*_DOCUMENTED, *_PRACTICE)}
 
+_UNSTATED_PRICE = 899
+"""The price of an item whose price the catalogue does not state."""
+
 _ORDINARY = Scenario("success", "", unit_price=None)
 _NO_SUCH_PRODUCT = Scenario(
     "no_such_test_product", "", refusal=Reason("url_unreachable", "There is no test product at this URL.")
@@ -169,7 +173,24 @@ def scenario_of(url: str) -> Scenario:
         return _ORDINARY
     if address.shop_host == "zinc.com" and address.product_id is not None and address.product_id.startswith("test-"):
         return SCENARIOS.get(f"{PREFIX}{address.product_id}", _NO_SUCH_PRODUCT)
-    return _ORDINARY
+    item = item_at(url)
+    return _ORDINARY if item is None else _of_item(item)
+
+
+def _of_item(item: Item) -> Scenario:
+    """Return the course of an order of an item of the catalogue."""
+    price = item.price if item.price is not None else _UNSTATED_PRICE
+    price = price * CENTS_PER_EURO // 100 if item.currency == "EUR" else price
+    common = Scenario("success", item.title, unit_price=price, hostile=item.hostile, currency=item.currency or "USD")
+    if item.unreachable:
+        return replace(common, refusal=Reason("url_unreachable", "The product URL could not be reached."))
+    if item.digital:
+        reason = Reason("product_unavailable", "A download has nothing to ship.")
+        return replace(common, name="download", failure=reason, unbuyable=True)
+    if item.available is False:
+        reason = Reason("product_out_of_stock", "The product is out of stock.")
+        return replace(common, name="sold_out", failure=reason, unbuyable=True)
+    return common
 
 
 def title_of(url: str) -> str:
@@ -208,6 +229,7 @@ def _draw(url: str) -> int:
 
 
 ORDER_FEE = 100
+CENTS_PER_EURO = 115
 WORKING_AGE_SECONDS = 1.0
 """The age in seconds at which an order stops being pending."""
 
@@ -295,7 +317,10 @@ def outcome_of(body: Mapping[str, Any]) -> Outcome:
             concessions.append(Concession("gift", reason))
         else:
             failures.append(reason)
-    if body["max_price"] < 1:
+    lines_bought = [line for line in lines if line]
+    # The price of an item of the catalogue stands fixed; any other page's price is drawn, and made to fit.
+    is_too_dear = all(item_at(line.url) for line in lines_bought) and listed_total(lines_bought)[0] > body["max_price"]
+    if body["max_price"] < 1 or is_too_dear:
         failures.append(Reason("max_price_exceeded", "The total is above max_price."))
     lead = next((scenario for scenario in scenarios if scenario.name != "success"), scenarios[0])
     return Outcome(lead, lines, failures[0] if failures else None, tuple(concessions))
@@ -308,8 +333,8 @@ def _decide(
     url: str = product["url"]
     wanted: int = product.get("quantity", 1)
     scenario = scenario_of(url)
-    if (reason := scenario.failure) is not None:
-        if scenario.unbuyable and wishes.get("items") == "best_effort":
+    if (reason := scenario.failure or _wrong_variant(product)) is not None:
+        if (scenario.unbuyable or scenario.failure is None) and wishes.get("items") == "best_effort":
             return None, None, Concession("items", reason, index, url, wanted, 0)
         return Line(url, wanted), reason, None
     cap = scenario.quantity_cap
@@ -319,6 +344,17 @@ def _decide(
     if wishes.get("quantity") == "best_effort":
         return Line(url, cap), None, Concession("quantity", capped, index, url, wanted, cap)
     return Line(url, wanted), capped, None
+
+
+def _wrong_variant(product: Mapping[str, Any]) -> Reason | None:
+    """Return why a variant of an item of the catalogue cannot be bought; None if it can."""
+    item = item_at(product["url"])
+    is_chosen = None if item is None else chosen(item, product.get("variant"))
+    if is_chosen is not False:
+        return None
+    if product.get("variant"):
+        return Reason("product_variant_unavailable", "There is no such variant.")
+    return Reason("product_variant_required", "A variant must be selected.")
 
 
 def charged_cents(lines: Sequence[Line], max_price: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from zinc_mcp.journal.entry import Mode, State
+from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
@@ -61,7 +62,7 @@ def cancellation_view(
         outcome=view.outcome,
         cancellation=_ended(how, view, is_read=is_read),
         summary=f"{first} {view.summary}".strip() if how != "withdrawn" else first,
-        next_step=_next_step(how, view, tools),
+        next_step=_next_step(how, view, tools, is_read=is_read),
         order_id=view.order_id,
         key=view.key,
         status=view.status,
@@ -112,21 +113,24 @@ def _over(view: OrderView) -> str:
     return "There is nothing to cancel."
 
 
-def _next_step(how: How, view: OrderView, tools: Collection[str]) -> str:
-    handle = view.order_id or view.key
+def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bool) -> str:
     if how == "withdrawn":
         return "Tell the user. Place the order again only if they want that."
-    if how in ("cancelled", "in_doubt", "approved") or (how == "over" and view.outcome != "placed"):
+    if view.outcome in NOT_BOUGHT or how in ("in_doubt", "approved"):
         return view.next_step
     if how == "preparing":
         return "Call cancel_order again in a few seconds."
+    if how in _UNREAD and not is_read:
+        return "Look with get_order in a minute how it stands; then tell the user."
+    if view.outcome == "placed" and how in _OPEN:
+        return "Tell the user. Look with get_order another time: Zinc may still cancel it."
     if how in _OPEN or (how == "not_taken" and view.outcome == "accepted"):
         return "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
-    if how == "ask_zinc":
+    if how == "ask_zinc" and view.outcome == "accepted":
         return "Tell the user to ask Zinc to cancel it, with the order's id."
     if how == "elsewhere":
         return "Tell the user to cancel it where it was ordered, or to ask Zinc with the order's id."
-    return f"Tell the user. {_instead(tools)}" if handle else "Tell the user."
+    return f"Tell the user. {_instead(tools)}"
 
 
 def _instead(tools: Collection[str]) -> str:

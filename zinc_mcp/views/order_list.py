@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from zinc_mcp.errors import OrderRejectedError, ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, Entry, Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT, told_of
 from zinc_mcp.process import Answer
@@ -27,6 +27,8 @@ class RowView(View):
     status: State
     tracking: str | None
     paid_cents: int | None
+    charged_cents: int | None
+    """By the retailer, without Zinc's fee, of an order that was placed elsewhere."""
     held_cents: int | None
     elsewhere: bool | None
     """Whether it was not placed through this journal."""
@@ -118,9 +120,7 @@ def _row(at: float, answer: Answer) -> RowView:
     state: State = entry.state if entry else order.stage if order else "unknown"
     told = told_of(entry) if entry else None
     paid = told.paid_cents if told else None
-    charged = order.job_result.price_components if order and order.job_result else None
-    if entry is None and order is not None and order.stage == "placed" and charged is not None:
-        paid = charged.charged_cents
+    priced = order.job_result.price_components if order and order.job_result else None
     may_cost = told is not None and state not in NOT_BOUGHT and state != "waiting" and paid is None
     pieces = sum(item.quantity for item in items)
     return RowView(
@@ -132,6 +132,7 @@ def _row(at: float, answer: Answer) -> RowView:
         status=state,
         tracking=order.tracking_state if order and state == "placed" else None,
         paid_cents=paid if state not in NOT_BOUGHT or paid else None,
+        charged_cents=priced.charged_cents if entry is None and priced is not None and state == "placed" else None,
         held_cents=told.held_cents if told is not None and may_cost else None,
         elsewhere=True if entry is None else None,
         as_of=_moment(entry.updated_at) if entry and order is None and state not in _WITHOUT_NEWS else None,
@@ -224,7 +225,9 @@ def _next_step(is_any: bool, next_page: str | None, missing: Missing) -> str:
         steps.append("Call list_orders again with the same filters and page set to next_page for more.")
     if missing.zinc_cut or missing.journal_cut:
         steps.append("Narrow since and until to see the others.")
-    if missing.unasked is not None:
+    if isinstance(missing.unasked, UnreadableAnswerError):
+        steps.append("Call list_orders again in a minute; since and until make Zinc's list shorter.")
+    elif missing.unasked is not None:
         steps.append(missing.unasked.next_step)
     elif is_any:
         steps.append("get_order with an id shows one order.")

@@ -191,7 +191,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
             )
         case "placed":
-            parts = (_not_coming(known), _cost(known), _shipping(known), _warning(known))
+            parts = (_not_coming(known), _conceded(known), _cost(known), _shipping(known), _warning(known))
             return f"The retailer has {order}.{''.join(parts)}", _after_placing(known, look)
         case "failed":
             reason, next_step = _failure(known)
@@ -314,6 +314,11 @@ def _not_coming(known: Known) -> str:
     left_out = sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in known.not_coming.values())
     more = f", and {left_out} more" if left_out else ""
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
+
+
+def _conceded(known: Known) -> str:
+    fulfillment = known.order.fulfillment if known.order is not None else None
+    return " Not all of it is as it was asked for: see concessions." if fulfillment and fulfillment.concessions else ""
 
 
 def _item_numbers(numbers: Sequence[int]) -> str:

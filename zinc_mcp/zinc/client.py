@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from zinc_mcp.errors import (
     ChangeOutcomeUnknownError,
@@ -33,7 +33,6 @@ from zinc_mcp.network import (
 )
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.zinc.failures import refused_order, refused_read
-from zinc_mcp.zinc.prices import Product
 from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
 
 if TYPE_CHECKING:
@@ -172,14 +171,6 @@ class ZincClient:
         try:
             return order_in(answer.content)
         except ValueError as error:
-            raise _unreadable_error() from error
-
-    async def get_product(self, retailer: str, product_id: str, api_key: SecretStr) -> Product:
-        """Read `GET /products/{id}`: title and listed price. Costs a cent with a live key."""
-        answer = await self.get(f"/products/{quote(product_id, safe='')}", api_key, {"retailer": retailer})
-        try:
-            return Product.read(json_of(answer))
-        except ValidationError as error:
             raise _unreadable_error() from error
 
     async def post(

@@ -111,6 +111,12 @@ class Failure:
         return _SENTENCES.get(code)
 
 
+def meaning_of(code: str) -> tuple[str, str]:
+    """Return what a code says of an order, in our words, and the next step for the model."""
+    failure = Failure(code)
+    return failure.sentence(0), failure.next_step(0)
+
+
 def refused_order(answer: NetworkAnswer) -> OrderRejectedError:
     """Return the error for a placing request that Zinc refused."""
     failure = read_failure(answer.json())

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from anyio import lowlevel
 from pydantic import SecretStr, ValidationError
 
-from zinc_mcp.errors import OrderRejectedError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError
 from zinc_mcp.zinc.client import ZincClient, members
 from zinc_mcp.zinc.responses import Order
 
@@ -18,6 +18,8 @@ MAX_PAGES = 10
 """Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
 """Orders asked for on each page: few enough for the bound of its bytes. Zinc's default may be another number."""
+SMALL_PAGE = 10
+"""Orders asked for on a page if a usual one could not be read."""
 MAX_LISTED = 500
 """Orders of one page that are read, if Zinc lists more than were asked for."""
 
@@ -72,9 +74,9 @@ async def read_list(
     """
     wanted = {"created_after": since, "created_before": until}
     filters = {name: _instant(at) for name, at in wanted.items() if at is not None}
-    seen = 0
+    seen, size = 0, PAGE
     for _ in range(MAX_PAGES):
-        paging = {"limit": str(PAGE), **({"offset": str(seen)} if seen else {})}
+        paging = {"limit": str(size), **({"offset": str(seen)} if seen else {})}
         try:
             listed = await client.get_json("/orders", api_key, {**filters, **paging}, MAX_LIST_BYTES)
         except OrderRejectedError as refused:
@@ -82,6 +84,13 @@ async def read_list(
                 raise
             filters = {}
             continue
+        except UnreadableAnswerError:
+            if size <= SMALL_PAGE:
+                raise
+            size = SMALL_PAGE  # the page may have been larger than what is read
+            continue
+        if not isinstance(members(listed).get("orders", listed), list):
+            raise UnreadableAnswerError("Zinc's answer holds no list of orders.")
         rows = _rows(listed)
         seen += len(rows)
         before = len(into.orders)
@@ -94,15 +103,20 @@ async def read_list(
                 continue
             into.orders.setdefault(order.id.casefold(), order)
         total = members(listed).get("total")
-        is_last = not rows or (seen >= total if type(total) is int else True)
-        if is_last or len(into.orders) == before:  # a list that ignores the offset would be read again and again
-            all_came = type(total) is not int or seen >= total  # an empty page may end a list too early
-            into.is_whole = is_last and all_came and len(rows) <= MAX_LISTED
+        is_counted = type(total) is int
+        is_last = not rows or (seen >= total if is_counted else len(rows) != size)
+        is_same = len(into.orders) == before  # a list that ignores the offset would be read again and again
+        if is_last or is_same:
+            # An empty page may end a list too early. Without a total, a list that shows the same again shows all.
+
+            all_came = is_last and seen >= total if is_counted else True
+            into.is_whole = all_came and len(rows) <= MAX_LISTED
             return
 
 
 def _instant(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)  # also before 1970, on every system
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _rows(listed: object) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Prices from Zinc: a product page's listed price, and the price of an order with the check that it can be true.
+"""The price of an order as Zinc tells it, with the check that it can be true.
 
 Amounts are whole minor units. `charged_cents` is None where the figures contradict each other; `is_unclear` says so.
 Sources: PriceComponents (SDK 2026.10.16); its prose on `total` differs between releases (with and without fees and
@@ -142,24 +142,3 @@ class PriceComponents(Answer):
 
 
 _AMOUNTS = ("subtotal", "tax", "shipping", "discount", "fees", "total", "converted_payment_total")
-
-
-LOOK_UP_CENTS = 1
-"""The price of one product look-up with a live key (SDK 2026.9.18); a test key pays nothing."""
-
-
-class Product(Answer):
-    """A product as `GET /products/{id}` shows it. `price` is in cents, without shipping."""
-
-    status: Text = "completed"
-    title: Text | None = None
-    brand: Text | None = None
-    price: Amount | None = None
-    seller_name: Text | None = None
-    shop_name: Text | None = None
-    currency_code: Text | None = None
-
-    @property
-    def seller(self) -> str | None:
-        """The seller's name, if it is known."""
-        return self.seller_name or self.shop_name

@@ -29,6 +29,11 @@ _NOTES = {
     "page": "next_page of the result before",
 }
 """By field: the note that a hint adds when it names that field."""
+_OWN_NOTES: Mapping[str, Mapping[str, str]] = {
+    "Search": {"min_price": "US cents", "max_price": "US cents, 2000 for $20.00", "retailers": "a list of names"},
+    "Check": {"details": "true or false", "offers": "true or false"},
+}
+"""By the model's name: its own notes, instead of those."""
 
 _ALIASES: Mapping[str, Mapping[str, str]] = {
     "OrderCreate": {
@@ -74,6 +79,20 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
     "CustomerNotifications": {"email": "mail email_address address e_mail"},
     "FulfillmentPreferences": {
         "excluded_merchants": "excluded_sellers exclude_sellers blocked_merchants blocked_sellers exclude_merchants"
+    },
+    "Search": {
+        "query": "q search text term terms keyword keywords words product name",
+        "min_price": "price_min min minimum_price min_price_cents",
+        "max_price": "price_max max maximum_price max_price_cents price budget price_limit",
+        "retailers": "retailer store stores shop shops site sites merchant merchants",
+        "sort": "sort_by order order_by",
+        "limit": "count max_results n size top per_page num_results results",
+    },
+    "Check": {
+        "url": "link product_url product page href uri",
+        "country": "country_code ship_to destination",
+        "details": "detail variants with_details include_details",
+        "offers": "offer sellers with_offers include_offers",
     },
     "OrderLookup": {
         "order_id": "id order key idempotency_key order_key reference",
@@ -138,8 +157,9 @@ def hint(name: str, model: type[BaseModel] | None) -> str:
     if model is Address and squeezed in _IN_AN_ADDRESS:
         return _IN_AN_ADDRESS[squeezed]
     found = _called(model).get(squeezed)
+    notes = _OWN_NOTES.get(model.__name__, _NOTES)
     if found is not None:
-        return _meant(found)
+        return _meant(found, notes=notes)
     if model in (OrderCreate, OrderProduct, Address) and squeezed in _SPECIAL:
         return _SPECIAL[squeezed]
     if model in _PLACES:
@@ -148,15 +168,15 @@ def hint(name: str, model: type[BaseModel] | None) -> str:
                 return _meant(found, place, beside=not place)
     near = _nearest(name, model)
     if near is not None:
-        return _meant(near)
+        return _meant(near, notes=notes)
     return (
         f"is not known here; there are {', '.join(model.model_fields)}. If it matters to what is bought, ask the user "
         "before you order without it"
     )
 
 
-def _meant(field: str, place: str = "", *, beside: bool = False) -> str:
-    note = f" ({_NOTES[field]})" if field in _NOTES else ""
+def _meant(field: str, place: str = "", *, beside: bool = False, notes: Mapping[str, str] = _NOTES) -> str:
+    note = f" ({notes[field]})" if field in notes else ""
     where = ", beside products" if beside else ""
     return f"is not an argument{' here' if place or beside else ''}; did you mean {place}{field}{where}?{note}"
 

@@ -110,8 +110,13 @@ def in_doubt(view: OrderView) -> CallToolResult:
     )
 
 
-def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | None) -> CallToolResult:
-    """Return the result for an unforeseen failure; `reference` finds it in the log."""
+def crashed(
+    reference: str, call: Call, *, reached_checkout: bool, key: str | None, unchanged: str | None = None
+) -> CallToolResult:
+    """Return the result for an unforeseen failure; `reference` finds it in the log.
+
+    `unchanged` says what such a failure leaves as it was, if the call is about no order.
+    """
     moved = call == "place" and reached_checkout
     if call == "change" and reached_checkout:
         summary = "Something unexpected went wrong; what was asked for may or may not have taken effect."
@@ -125,7 +130,8 @@ def crashed(reference: str, call: Call, *, reached_checkout: bool, key: str | No
             "what was sent."
         )
     else:
-        unchanged = "nothing was bought by this call" if call == "place" else "the order is not changed by that"
+        usual = "nothing was bought by this call" if call == "place" else "the order is not changed by that"
+        unchanged = unchanged or usual
         summary = f"Something unexpected went wrong; {unchanged}."
         next_step = f"Tell the user the reference {reference}, which finds it in the server's log."
     return shown(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode
+from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode, RailName
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
@@ -153,18 +153,14 @@ async def _mode(process: Process, policy: Policy, caller: str, mode: Mode) -> Mo
         limits.append(limit_view("max_month", policy.max_month, month_cents, freed))
     if policy.max_orders_day is not None:
         limits.append(limit_view("max_orders_day", policy.max_orders_day, orders))
-    rails = [rail for rail in process.rails.values() if rail.mode == mode]
-    paused = [
-        _TOOLS[rail.name]
-        for rail in rails
-        if await run(lambda journal, name=rail.name: journal.is_paused(caller, mode, name))
-    ]
+    rails: list[RailName] = [rail.name for rail in process.rails.values() if rail.mode == mode]
+    stopped = await run(lambda journal: [name for name in rails if journal.is_paused(caller, mode, name)])
     return ModeView(
         mode=mode,
         max_order_cents=policy.max_order,
         limits=limits,
         unproved=await _unproved(process, policy, caller, mode),
-        paused=paused,
+        paused=[_TOOLS[name] for name in stopped],
     )
 
 

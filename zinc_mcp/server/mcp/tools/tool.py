@@ -95,6 +95,7 @@ def published(
     shows: Mapping[str, str],
     reads: bool = False,
     repeats: bool = False,
+    destroys: bool | None = None,
     meta: dict[str, Any] | None = None,
 ) -> Tool:
     """Return a tool with our own schemas instead of those that the SDK derives from the signature of its body.
@@ -108,6 +109,7 @@ def published(
         shows: the fields that its result promises, with their JSON types.
         reads: whether it changes nothing.
         repeats: whether it changes something, and calling it again changes nothing more.
+        destroys: whether it may change what cannot be undone; None: it does unless it only reads.
         meta: for hosts, under `_meta`.
     """
     tool = Tool.from_function(
@@ -118,7 +120,7 @@ def published(
         annotations=ToolAnnotations(
             title=title,
             read_only_hint=reads,
-            destructive_hint=not reads,
+            destructive_hint=not reads if destroys is None else destroys,
             idempotent_hint=reads or repeats,
             open_world_hint=True,
         ),

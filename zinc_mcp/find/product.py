@@ -1,0 +1,101 @@
+"""One product: whether Zinc can order it, which is free, and its details and offers, which cost a cent each."""
+
+import re
+from typing import Any
+
+from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
+from zinc_mcp.find.check import check
+from zinc_mcp.find.look_up import Found, look_up, rail_to_ask
+from zinc_mcp.process import Process, ProductFacts
+from zinc_mcp.zinc.product_urls.reading import shop_product
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.products import NO_OFFERS, DataCall, Offer, Offers, Product, Seller, details_call, offers_call
+from zinc_mcp.zinc.retailers import ShopCheck
+
+_HANDLE = re.compile(r"[^/?#]+(?:/[^/?#]+){0,3}?/products/([A-Za-z0-9._%-]{1,200})(?:[?#].*)?")
+
+
+async def look_at(
+    process: Process, caller: str, address: ProductAddress, country: str, *, details: bool, offers: bool
+) -> ProductFacts:
+    """Ask whether Zinc can order a product and ship it to a country and, if wanted, for its details and offers.
+
+    Raises:
+        RefusedError: details or offers are wanted, and cannot be asked for at all; nothing was asked.
+        ZincMcpError: only the free question was asked, and not answered.
+    """
+    policy = process.policy() if details or offers else None
+    rail = None if policy is None else rail_to_ask(process, policy)
+    try:
+        shop: ShopCheck | ZincMcpError = await check(process, address.url, country)
+    except ZincMcpError as error:
+        if rail is None:
+            raise
+        shop = error
+    if rail is None or policy is None:
+        return ProductFacts(address, country, shop)
+    named = _named(address, shop)
+    if named is None:
+        silent = UnreadableAnswerError(
+            "Zinc has none for this shop, or the address does not name the product's number. Nothing was asked.",
+            "Read the page itself, or ask the user.",
+        )
+        return ProductFacts(
+            address, country, shop, silent if details else None, silent if offers else None, mode=rail.mode
+        )
+    retailer, _ = named
+    own_offers = retailer not in NO_OFFERS and "." not in retailer  # a shop with a domain for a name is Shopify's
+    calls: dict[str, DataCall[Any]] = {}
+    if details or (offers and retailer == "bestbuy"):
+        calls["details"] = details_call(*named)
+    if offers and own_offers:
+        calls["offers"] = offers_call(*named)
+    answers = dict(
+        zip(calls, await look_up(process, caller, rail, policy, list(calls.values())), strict=True) if calls else ()
+    )
+    if offers and not own_offers:
+        answers["offers"] = _offers_of_details(answers.get("details") if retailer == "bestbuy" else None)
+    found = {name: answer for name in calls if isinstance(answer := answers[name], Found)}
+    ages = {name: answer.age_seconds for name, answer in found.items() if answer.age_seconds is not None}
+    return ProductFacts(
+        address,
+        country,
+        shop,
+        _answer(answers.get("details")) if details else None,
+        _answer(answers.get("offers")) if offers else None,
+        sum(_cost_cents(answers[name]) for name in calls),
+        tuple(ages),
+        max(ages.values(), default=None),
+        rail.mode,
+    )
+
+
+def _named(address: ProductAddress, shop: ShopCheck | ZincMcpError) -> tuple[str, str] | None:
+    """Return Zinc's names of the retailer and the product: of a Shopify shop its domain and the product's handle."""
+    named = shop_product(address)
+    if named is None and isinstance(shop, ShopCheck) and (shop.platform or "").casefold() == "shopify":
+        page = _HANDLE.fullmatch(address.product)
+        named = None if page is None else (address.retailer, page[1])
+    return named
+
+
+def _offers_of_details(details: Found[Any] | ZincMcpError | None) -> Found[Any] | ZincMcpError:
+    """Return Best Buy's offers, which are part of its details; another shop without offers has none."""
+    if details is None:
+        return UnreadableAnswerError("Zinc has no offers for this shop; nothing was asked for them.", "Use its page.")
+    if isinstance(details, ZincMcpError):
+        return details
+    product: Product = details.answer
+    rows = [
+        Offer(condition=each.condition, price=each.price, seller=Seller(name=each.seller) if each.seller else None)
+        for each in product.offers
+    ]
+    return Found(Offers(status=product.status, code=product.code, offers=rows), 0)
+
+
+def _cost_cents(found: Found[Any] | ZincMcpError) -> int:
+    return found.cost_cents if isinstance(found, Found) else int(found.facts.get("cost_cents", 0))
+
+
+def _answer(found: Found[Any] | ZincMcpError | None) -> Any:
+    return found.answer if isinstance(found, Found) else found

@@ -1,0 +1,76 @@
+"""The questions about products without an account: a POST with a query and without a body, answered with a 402 first.
+
+Arguments that cannot be used are refused before any payment is asked for. A payment is good for one answer to the very
+question that its challenge was made for.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.payments.headers import to_payment_receipt
+from zinc_mcp.sandbox import Sandbox, challenges, checks
+from zinc_mcp.sandbox.agent_orders import verify
+from zinc_mcp.sandbox.challenges import VerificationError
+from zinc_mcp.sandbox.details import details_content, offers_content
+from zinc_mcp.sandbox.parameters import required
+from zinc_mcp.sandbox.search import search_content, search_one_content
+
+_Json = dict[str, Any]
+
+
+async def search(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /agent/search`."""
+    return _answer(sandbox, request, lambda: search_content(sandbox, request))
+
+
+async def search_one(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /agent/products/search`."""
+    return _answer(sandbox, request, lambda: search_one_content(sandbox, request))
+
+
+async def get_details(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /agent/products/details`."""
+    product_id = required(sandbox, request, "product_id")
+    return _answer(sandbox, request, lambda: details_content(sandbox, request, product_id))
+
+
+async def get_offers(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /agent/products/offers`."""
+    product_id = required(sandbox, request, "product_id")
+    return _answer(sandbox, request, lambda: offers_content(sandbox, request, product_id))
+
+
+def _answer(sandbox: Sandbox, request: Request, content: Callable[[], _Json]) -> Response:
+    found = content()  # a wrong question is refused before it is paid for
+    authorization, now = request.headers.get("authorization", ""), sandbox.clock()
+    question = f"{request.url.path}?{request.url.query}".encode()
+    if not authorization.strip().lower().startswith("payment "):
+        return _pay_first(sandbox, question, now, "payment_method_required")
+    try:
+        challenge, reference = verify(sandbox.ledger.secret.encode(), authorization, body=b"", now=now)
+    except VerificationError:
+        return _pay_first(sandbox, question, now, "payment_failed")
+    issued = challenges.issued(sandbox.ledger, challenge.id)
+    if issued is None or issued.body_sha256 != sha256(question).hexdigest():
+        return _pay_first(sandbox, question, now, "payment_failed")
+    if not challenges.settle_question(sandbox.ledger, issued, reference, authorization, now):
+        return _pay_first(sandbox, question, now, "payment_failed")
+    answer = checks.as_json(found)
+    when = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+    answer.headers["payment-receipt"] = to_payment_receipt(issued.method, reference, when)
+    answer.headers["cache-control"] = "no-store, private"
+    return answer
+
+
+def _pay_first(sandbox: Sandbox, question: bytes, now: float, code: str) -> Response:
+    answer = checks.error(sandbox.dialect, 402, code, "Pay for this question to have it answered.")
+    lines = challenges.issue(sandbox, challenges.draft_for_question(sandbox, now), question)
+    for line in [", ".join(lines)] if sandbox.dialect.challenges == "folded" else lines:
+        answer.headers.append("www-authenticate", line)
+    answer.headers["cache-control"] = "no-store"
+    return answer
