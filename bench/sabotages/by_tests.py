@@ -400,4 +400,28 @@ BY_TESTS = (
         "price=None if each.price is None else printed(each.price),",
         _tests(f"{_SERVING}/test_serving_search.py::test_a_result_has_what_an_order_needs"),
     ),
+    Sabotage(
+        "a-part-is-called-well",
+        "a comparison with Zinc that was cut never says that all is well",
+        "zinc_mcp/spending/reconcile.py",
+        "        return self.unread is None and not is_cut",
+        "        return self.unread is None",
+        _tests("tests/checkout/test_reconcile.py::test_what_could_not_be_compared_is_never_called_well"),
+    ),
+    Sabotage(
+        "two-orders-are-no-difference",
+        "two orders at Zinc for one intention are told",
+        "zinc_mcp/spending/reconcile.py",
+        "        if len(group) > 1 and is_new(group):",
+        "        if len(group) > 2 and is_new(group):",
+        _tests("tests/checkout/test_reconcile.py::test_a_planted_difference_is_found_and_no_other"),
+    ),
+    Sabotage(
+        "a-cell-is-a-formula",
+        "no cell of an export is a formula",
+        "zinc_mcp/views/export.py",
+        "isinstance(value, str) and text[:1] in _FORMULA",
+        "isinstance(value, bytes) and text[:1] in _FORMULA",
+        _tests("tests/views/test_export.py::test_cells_that_spreadsheets_take_for_formulas_are_defused"),
+    ),
 )

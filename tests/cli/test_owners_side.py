@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from wanted import ADDRESS, order
 
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.cli.order_table import follow
+from zinc_mcp.cli.screen import cells
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import Settings
@@ -66,6 +68,27 @@ def _shown(environ: dict[str, str]) -> str:
     code, screen = at_a_terminal(["-c", line], environ, program=["/bin/sh"], columns=int(width))
     assert code == 0
     return screen
+
+
+@needs_a_terminal
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_words_of_others_of_any_width_fit_and_begin_no_line(started: Started, width: int) -> None:
+    hostile = "京都" * 60 + " \x1b[2J\u202eZZZ " + "W" * 200 + "\nkey all-is-paid"
+    with journal_of(started) as journal:
+        journal.resume()
+        items = [{"url": f"https://www.amazon.com/dp/{hostile}{number}", "quantity": 1} for number in range(9)]
+        items[0]["url"] = "WWWWWWWWWWWW key paid"  # in a table of 80 columns "key" begins the next line of its cell
+        entry = opened(journal, "hostile")
+        journal.move(entry, "unknown", "no answer", attempts=1, facts={"retailer": hostile, "items": items})
+    code, screen = at_a_terminal(["orders"], started.environment, columns=width)
+    assert code == 0
+    assert not {"\x1b", "\u202e"} & set(screen)
+    for line in screen.splitlines():
+        assert cells(line) <= width or "-m zinc_mcp" in line, line
+        assert re.match(r" |\d\d:\d\d|\d{4}-|Opened|\+00:00|Paused|$", line), line
+    ours = next(line for line in screen.splitlines() if line.endswith("key hostile"))
+    assert [line for line in screen.splitlines() if line.startswith(ours[: ours.index("key")] + "key paid")] == []
+    assert "and 6 more" in screen
 
 
 def test_a_pipe_gets_one_line_an_order_and_no_colour(started: Started) -> None:

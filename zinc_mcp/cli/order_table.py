@@ -149,10 +149,13 @@ def _named(row: OrderRow, indent: str, width: int) -> list[str]:
 
 
 def _row(texts: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Return the lines of one row of a table."""
+    """Return the lines of one row of a table.
+
+    The second column holds words of others. Its further lines are indented, so none of them looks like a line of ours.
+    """
     cut = [
-        [line for part in text.split("\n") for line in wrapped(part, width)]
-        for text, width in zip(texts, widths, strict=True)
+        [line for part in text.split("\n") for line in wrapped(part, width, "  " if number == 1 else "")]
+        for number, (text, width) in enumerate(zip(texts, widths, strict=True))
     ]
     return [
         _GAP.join(

@@ -38,7 +38,7 @@ def order_row(entry: Entry, view: OrderView) -> OrderRow:
     more = [f"and {len(named) - MOST_ITEMS} more"] if len(named) > MOST_ITEMS else []
     return OrderRow(
         what=[*named[:MOST_ITEMS], *more],
-        where_from=view.retailer or "",
+        where_from=plain(view.retailer or "", 40),
         state=view.outcome,
         money=money_said(view),
         next_step=_next_step(entry),

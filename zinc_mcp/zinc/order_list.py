@@ -108,7 +108,6 @@ async def read_list(
         is_same = len(into.orders) == before  # a list that ignores the offset would be read again and again
         if is_last or is_same:
             # An empty page may end a list too early. Without a total, a list that shows the same again shows all.
-
             all_came = is_last and seen >= total if is_counted else True
             into.is_whole = all_came and len(rows) <= MAX_LISTED
             return
