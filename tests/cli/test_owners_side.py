@@ -77,7 +77,9 @@ def test_words_of_others_of_any_width_fit_and_begin_no_line(started: Started, wi
     with journal_of(started) as journal:
         journal.resume()
         items = [{"url": f"https://www.amazon.com/dp/{hostile}{number}", "quantity": 1} for number in range(9)]
-        items[0]["url"] = "WWWWWWWWWWWW key paid"  # in a table of 80 columns "key" begins the next line of its cell
+        items[0]["url"] = (
+            f"{12 * 'W'} {18 * 'W'} key paid"  # in a table of 80 columns "key" begins the third line of its cell
+        )
         entry = opened(journal, "hostile")
         journal.move(entry, "unknown", "no answer", attempts=1, facts={"retailer": hostile, "items": items})
     code, screen = at_a_terminal(["orders"], started.environment, columns=width)

@@ -97,7 +97,8 @@ def _of_ledger(sandbox: Sandbox) -> dict[str, dict[str, int | None]]:
         each for caller in {each["api_key"] for each in sandbox.placed()} for each in sandbox.ledger.orders_of(caller)
     ]:
         shown: dict[str, Any] = order_at(row, sandbox.clock(), sandbox.pace)
-        most: int = paid.get(row.order_id, row.body["max_price"] + ORDER_FEE)
+        ceiling: int = row.body["max_price"] + ORDER_FEE
+        most = paid.get(row.order_id, ceiling)
         result: dict[str, Any] = shown["job_result"] or {}
         components: dict[str, Any] = result.get("price_components") or {}
         price: int | None = components.get("converted_payment_total")

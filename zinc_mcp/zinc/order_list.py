@@ -102,13 +102,13 @@ async def read_list(
                 into.unreadable += 1
                 continue
             into.orders.setdefault(order.id.casefold(), order)
-        total = members(listed).get("total")
-        is_counted = type(total) is int
-        is_last = not rows or (seen >= total if is_counted else len(rows) != size)
+        told: object = members(listed).get("total")
+        total = told if isinstance(told, int) and not isinstance(told, bool) else None
+        is_last = not rows or (len(rows) != size if total is None else seen >= total)
         is_same = len(into.orders) == before  # a list that ignores the offset would be read again and again
         if is_last or is_same:
             # An empty page may end a list too early. Without a total, a list that shows the same again shows all.
-            all_came = is_last and seen >= total if is_counted else True
+            all_came = True if total is None else is_last and seen >= total
             into.is_whole = all_came and len(rows) <= MAX_LISTED
             return
 
