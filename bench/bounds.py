@@ -101,6 +101,33 @@ ANSWERS = (
     Bound("offers of a product that are shown", "views.product.MAX_OFFERS", "", "counted in `offers_left_out`"),
     Bound("countries that a shop ships to", "views.product.MAX_COUNTRIES", "", "left out"),
     Bound("returns, and cases, that a result shows", "views.parts.MAX_RETURNS", "", "counted in `left_out`"),
+    Bound("links to a return's labels that a result shows", "views.after_sale.MAX_LABELS", "", "counted"),
+    Bound(
+        "a link to a label",
+        "views.after_sale.MAX_LABEL",
+        "characters",
+        "left out and counted, because a part opens nothing",
+    ),
+    Bound(
+        "messages of a case that a result shows", "views.after_sale.MAX_MESSAGES", "", "the newest; the rest is counted"
+    ),
+    Bound("a message of a case that a result shows", "views.after_sale.MAX_MESSAGE", "characters", "cut"),
+    Bound("requests of ours that a result shows beside an order", "views.after_sale.MAX_REQUESTS", "", "the newest"),
+    Bound("the notes of a return", "aftercare.return_order.MAX_NOTES", "characters", "refused, and told"),
+    Bound("a message to Zinc's support", "aftercare.case.MAX_MESSAGE", "characters", "refused, and told"),
+    Bound("items that the question about a case shows", "aftercare.case.MAX_ITEMS", "", "left out"),
+    Bound("returns on a page of a list", "zinc.returns.PAGE", "", "the next page is asked for"),
+    Bound("pages of a list of returns", "zinc.returns.MAX_PAGES", "", "not asked for; an unread list proves nothing"),
+    Bound("cases of an order that are asked for", "zinc.cases.PAGE", "", "not looked at; that proves nothing"),
+    Bound(
+        "returns and reports of one order that are read from the journal",
+        "journal.changes.MOST_CHANGES",
+        "",
+        "the newest",
+    ),
+    Bound(
+        "returns and reports that one round of a sweep looks at", "aftercare.look_up.MOST_SWEPT", "", "the next round"
+    ),
     Bound(
         "a placing request, from connecting to the last byte",
         "zinc.client.WIRE_SECONDS",

@@ -42,8 +42,9 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "find": _FIND,
     "checkout": _CHECKOUT,
     "aftercare": _AFTERCARE,
+    "decisions": _AFTERCARE | {"aftercare"},
     "views": _VIEWS,
-    "server": _AFTERCARE | {"aftercare", "views", "wiring"},  # `wiring` only to run: see below
+    "server": _AFTERCARE | {"aftercare", "decisions", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,
     "cli": ANYTHING,
@@ -147,6 +148,20 @@ def test_only_aftercare_changes_a_placed_order() -> None:
         if changing.search(path.read_text(encoding="utf-8"))
     }
     assert rooms == {"aftercare"}
+
+
+def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:
+    names = {
+        alias.name
+        for path in (PACKAGE / "aftercare").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zinc_mcp.checkout")
+        for alias in node.names
+    }
+    looking = {"clear_abandoned", "entry_of", "is_ours", "known_entry", "look", "pause", "refresh", "refuse"}
+    following = {"Progress", "watch"}
+    deciding = {"digest_for", "freeze", "is_what_was_shown", "until", "await_attempt", "await_move"}
+    assert names <= looking | following | deciding
 
 
 def test_code_that_signs_cannot_send() -> None:

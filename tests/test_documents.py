@@ -404,6 +404,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,
     ("docs/wallets.md", r"# access_key\.py|# link_wallet\.py"): NotRun(IN_OTHER_TESTS),
+    ("docs/returns-and-cases.md", r'\{"'): NotRun("tests/aftercare/test_returns_page.py runs them in their order"),
     ("docs/wallets.md", r'\{"challenge"|\{"payload"'): NotRun(IN_OTHER_TESTS),
 }
 """The function that runs each block, by document and first words."""

@@ -11,6 +11,7 @@ ZincMcpError
 ├── OrderRejectedError           Zinc answered no: nothing was bought by this attempt
 │   └── OrderAlreadyExistsError  the idempotency key was used before: the earlier order stands
 ├── OrderOutcomeUnknownError     the order was sent and not answered: only a look-up may end the doubt
+├── ChangeRejectedError          Zinc answered no to a request that changes something: nothing was changed by it
 ├── ChangeOutcomeUnknownError    a request that changes something, and buys nothing, was sent and not answered
 └── UnreadableAnswerError        Zinc's answer to a read cannot be read
 
@@ -48,6 +49,7 @@ ErrorCode = Literal[
     "zinc_unreachable",
     "order_not_found",
     "order_rejected",
+    "change_rejected",
     "order_exists",
     "outcome_unknown",
     "paid_no_order",
@@ -160,23 +162,25 @@ class JournalError(ZincMcpError):
         told.is_told = True
         return told
 
-    def in_doubt(self, happened: str, key: str, **facts: object) -> "JournalError":
+    def in_doubt(self, happened: str, key: str, *, moves_money: bool = True, **facts: object) -> "JournalError":
         """Return this error with the consequence that the outcome of the order with this key is not known.
 
         Args:
             happened: the last known event as a clause, such as `The order was sent`.
             key: the key with which the order can be found.
+            moves_money: whether it buys something; a change of a placed order does not.
             facts: further facts, such as the order's id.
         """
         if self.is_told:
             return self
         told = JournalError(
             f"{happened}, but the journal could not be used then. {self.summary}",
-            "Do not order again. Tell the user to mend the journal; get_order with the key finds out what happened.",
+            f"Do not {'order' if moves_money else 'send it'} again. Tell the user to mend the journal; get_order with "
+            "the key finds out what happened.",
             code="outcome_unknown",
             facts={"key": key, **{name: value for name, value in facts.items() if value is not None}},
         )
-        told.money_may_have_moved = True
+        told.money_may_have_moved = moves_money
         told.is_told = True
         return told
 
@@ -248,6 +252,13 @@ class OrderOutcomeUnknownError(ZincMcpError):
     default_code: ClassVar[ErrorCode] = "outcome_unknown"
     default_next_step = "Do not order again. Call get_order with the key to find out what happened."
     money_may_have_moved = True
+
+
+class ChangeRejectedError(ZincMcpError):
+    """Zinc answered no to a request that changes something about an order, and buys nothing."""
+
+    default_code: ClassVar[ErrorCode] = "change_rejected"
+    default_next_step = "Tell the user what Zinc objects to."
 
 
 class ChangeOutcomeUnknownError(ZincMcpError):

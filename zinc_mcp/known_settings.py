@@ -19,6 +19,8 @@ PROFILES: Mapping[str, tuple[Profile, ...]] = {
     "list_orders": ("read",),
     "cancel_order": ("order",),
     "get_balance": ("read",),
+    "return_order": (),
+    "report_problem": (),
 }
 """Each tool, in the order of the list, with the profiles of `ZINC_MCP_TOOLS` that hold it.
 

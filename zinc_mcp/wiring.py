@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.checkout.decide import send_all_approved
+from zinc_mcp.aftercare.look_up import sweep as sweep_changes
 from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.send import wait_until_sent
+from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.decision import Admission
@@ -197,6 +198,7 @@ async def _sweep(process: Process) -> None:
                 due = time.monotonic() + clocks.sweep
                 for rail in process.rails.values():
                     await sweep(process, rail)
+                    await sweep_changes(process, rail)
             undecided = await send_all_approved(process)
         except RefusedError:
             undecided = True  # this one was refused; others may wait for a decision

@@ -12,6 +12,7 @@ _TRANSACTION = f"{_PAYMENTS}/test_payments_transaction.py"
 _CONDITIONS, _CANCEL = "tests/checkout/test_single_conditions.py", "tests/aftercare/test_cancel.py"
 _STOPPED = "tests/checkout/test_stopped_processes.py"
 _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_wallet.py"
+_AFTERCARE = "tests/aftercare"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -423,5 +424,81 @@ BY_TESTS = (
         "isinstance(value, str) and text[:1] in _FORMULA",
         "isinstance(value, bytes) and text[:1] in _FORMULA",
         _tests("tests/views/test_export.py::test_cells_that_spreadsheets_take_for_formulas_are_defused"),
+    ),
+    Sabotage(
+        "more-goes-back-than-came",
+        "no more pieces go back than came and are not in another return",
+        "zinc_mcp/aftercare/return_order.py",
+        "        if line.quantity > left:",
+        "        if line.quantity > bought:",
+        _tests(f"{_AFTERCARE}/test_returns.py::test_no_more_goes_back_than_came"),
+    ),
+    Sabotage(
+        "an-address-changes-without-a-person",
+        "a change of address needs a person's yes in every mode of approval",
+        "zinc_mcp/aftercare/request.py",
+        '    if wish.needs_a_person and wish.draft.mode == "live":',
+        '    if wish.needs_a_person and wish.draft.mode == "test":',
+        _tests(f"{_AFTERCARE}/test_cases.py::test_a_change_of_address_asks_a_person_in_every_mode_of_approval"),
+    ),
+    Sabotage(
+        "another-return-is-ours",
+        "an answer about another return proves nothing about ours",
+        "zinc_mcp/zinc/returns.py",
+        "    if not filed.id or not is_return(filed, body):",
+        "    if not filed.id:",
+        _tests(
+            f"{_AFTERCARE}/test_false_answers.py::test_an_answer_about_something_else_is_not_taken_and_the_list_decides"
+        ),
+    ),
+    Sabotage(
+        "an-earlier-return-is-ours",
+        "a return that was there before is not the one that was sent",
+        "zinc_mcp/aftercare/look_up.py",
+        "        if kept_id(filed.id) in before:",
+        "        if filed.id == before:",
+        _tests(f"{_AFTERCARE}/test_false_answers.py::test_an_earlier_return_is_not_taken_for_a_new_one"),
+    ),
+    Sabotage(
+        "anybodys-order-goes-back",
+        "a caller changes their own orders only",
+        "zinc_mcp/aftercare/placed.py",
+        "        if known is not None and known.caller != caller:",
+        "        if known is not None and known.caller == caller:",
+        _tests(f"{_AFTERCARE}/test_deciding.py::test_another_callers_order_is_not_changed"),
+    ),
+    Sabotage(
+        "a-repeated-report-is-a-message",
+        "the same words about an order are one report, also where the first call has opened the case",
+        "zinc_mcp/aftercare/case.py",
+        '    return ["said", message, sum(1 for case in listed if case.status.casefold() == CLOSED)]',
+        '    return ["said", message, len(listed)]',
+        _tests(f"{_AFTERCARE}/test_cases.py::test_a_case_that_its_first_call_has_opened_gets_no_second_message"),
+    ),
+    Sabotage(
+        "a-second-case-in-doubt",
+        "while a report may be at Zinc, no second case is opened",
+        "zinc_mcp/aftercare/case.py",
+        'other.facts.get("action") == "open" and other.state in OPEN:',
+        'other.facts.get("action") == "open" and other.state == "waiting":',
+        _tests(
+            f"{_AFTERCARE}/test_cases.py::test_a_report_that_zinc_never_got_stays_in_doubt_and_no_second_case_is_opened"
+        ),
+    ),
+    Sabotage(
+        "a-return-is-sent-as-an-order",
+        "an approved return is sent by what sends returns",
+        "zinc_mcp/checkout/decide.py",
+        '    if entry.kind != "order" or not is_approved(entry) or',
+        "    if not is_approved(entry) or",
+        _tests(f"{_AFTERCARE}/test_deciding.py::test_a_yes_given_where_orders_are_sent_sends_no_return"),
+    ),
+    Sabotage(
+        "an-unshown-field-of-a-change",
+        "every field that is sent stands in the question",
+        "zinc_mcp/consent/change_question.py",
+        '    return found, [], [(label(name), text) for name, text in fields if name != "order_id"]',
+        '    return found, [], [(label(name), text) for name, text in fields if name == "body"]',
+        _tests(f"{_AFTERCARE}/test_deciding.py::test_every_field_that_is_sent_is_in_the_question_and_on_the_page"),
     ),
 )

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from started import ROOT, Started
 from wanted import ADDRESS, order
 
 from zinc_mcp.checkout.place_order import Intent, place
-from zinc_mcp.cli.order_table import follow
+from zinc_mcp.cli.order_table import Listed, follow
 from zinc_mcp.cli.screen import cells
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
@@ -156,7 +155,7 @@ def test_what_is_followed_is_shown_again_only_when_it_has_changed(
     reads = 0
     with journal_of(started) as journal:
 
-        def read() -> tuple[Sequence[Entry], Sequence[str]]:
+        def read() -> Listed:
             nonlocal reads
             reads += 1
             if reads == 3:
@@ -165,9 +164,9 @@ def test_what_is_followed_is_shown_again_only_when_it_has_changed(
                 journal.move(found, "placed", "Zinc says order_placed")
             if reads == 6:
                 raise KeyboardInterrupt
-            return journal.entries(), []
+            return Listed(journal.entries())
 
-        follow(read, lambda entries, pauses: shown.append([entry.state for entry in entries]), 0.0)
+        follow(read, lambda listed: shown.append([entry.state for entry in listed.entries]), 0.0)
     assert shown == [["failed", "unknown", "waiting"], ["failed", "placed", "waiting"]]
     assert reads == 6
 

@@ -21,7 +21,7 @@ from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.checkout.decide import await_decision, send_all_approved
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
-from zinc_mcp.consent.approval import question_of
+from zinc_mcp.consent.approval import asked_question, question_of
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.decision import Decision
 from zinc_mcp.journal.journal import Journal
@@ -183,7 +183,7 @@ async def test_the_question_names_what_where_and_the_most_it_may_cost(
         metadata={"note": "x"},
     )
     async with open_test_process(api_key="zn_live_planted") as process:
-        question = question_of(entry_of(await place(process, wanted)))
+        question = asked_question(entry_of(await place(process, wanted)))
     assert question is not None
     text = question.text()
     for part in (
@@ -208,7 +208,7 @@ async def test_a_look_up_that_fails_or_hangs_does_not_stop_the_question(
 ) -> None:
     zinc.products["B07JGBW826"] = httpx.Response(500)
     async with open_test_process() as process:
-        question = question_of(entry_of(await place(process, intent())))
+        question = asked_question(entry_of(await place(process, intent())))
     assert question is not None
     assert question.lines[0].title is None
 
@@ -231,7 +231,7 @@ async def test_a_second_purchase_is_asked_about_by_name(
         first = entry_of(await place(process, intent()))
         clock.pass_seconds(3 * 3600)
         second = await place(process, intent(max_price=6000))
-        question = question_of(entry_of(second))
+        question = asked_question(entry_of(second))
         assert question is not None, "even below the threshold"
         assert "3 hours ago" in str(question.twin)
         answer = await decisions.decide(process, yes(entry_of(second)))
@@ -362,7 +362,7 @@ async def test_limits_of_the_month_and_of_the_number_of_orders_are_told(
 ) -> None:
     write_config('[policy]\napproval = "auto"\nmax_month = 60000\nmax_orders_day = 2\n')
     async with open_test_process() as process:
-        question = question_of(entry_of(await place(process, intent())))
+        question = asked_question(entry_of(await place(process, intent())))
     assert question is not None
     assert list(question.limits_left) == ["$449.00 in 24 hours", "$549.00 in 30 days", "1 more order in 24 hours"]
 
@@ -382,7 +382,7 @@ async def test_a_question_about_a_saved_address_shows_name_city_and_country_only
     wanted = intent()
     async with open_test_process() as process:
         answer = await place(process, type(wanted)("local", "account", wanted.order, saved_as="home"))
-        question = question_of(entry_of(answer))
+        question = asked_question(entry_of(answer))
     assert question is not None
     assert (question.saved_as, question.ship_to) == ("home", ["Ada Buyer", "New York", "US"])
     assert "your saved address “home”: Ada Buyer, New York, US" in question.text()

@@ -18,7 +18,7 @@ from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
-from zinc_mcp.consent.approval import question_of
+from zinc_mcp.consent.approval import asked_question, question_of
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, RailName
@@ -91,7 +91,7 @@ async def test_an_old_question_s_answer_is_none_for_the_next_question_of_the_sam
         assert about(anew) != about(first)
         assert await refusal(process, yes(first)) == "question_closed"
         assert zinc.posts == []
-        question = question_of(anew)
+        question = asked_question(anew)
         assert question is not None
         assert "2 pieces" in question.near[0]
         await decide(process, yes(anew))
@@ -275,7 +275,7 @@ async def test_an_order_that_repeats_recent_goods_is_asked_about_with_a_note(
         first = entry_of(await place(process, intent()))
         assert first.state == "accepted", "below approve_above"
         second = await asked(process, intent(**wish))
-        question = question_of(second)
+        question = asked_question(second)
         assert question is not None
         [note] = question.near
         assert "1 piece for at most $50.00, 0 minutes ago" in note
@@ -300,7 +300,7 @@ async def test_the_same_listing_at_a_sister_shop_is_asked_about_with_a_note(
     async with open_test_process() as process:
         await place(process, intent(products=[{"url": one}]))
         second = await asked(process, intent(products=[{"url": other}]))
-        question = question_of(second)
+        question = asked_question(second)
         assert question is not None
         assert len(question.near) == 1
         await decide(process, yes(second))

@@ -16,7 +16,7 @@ from wanted import book, order
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import entry_with_key, look
-from zinc_mcp.consent.approval import question_of
+from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
@@ -43,7 +43,7 @@ def paid(zinc: FakeZinc) -> list[str]:
 
 async def asked(process: Process, intent: Intent) -> tuple[Entry, list[str | None], int]:
     entry = entry_of(await place(process, intent))
-    question = question_of(entry)
+    question = asked_question(entry)
     assert question is not None
     return entry, [line.title for line in question.lines], question.look_up_cents
 

@@ -176,6 +176,7 @@ def written_sentences() -> Iterator[tuple[str, str]]:
 PLACING_ONLY = {
     ("zinc/client.py:ZincUnreachableError", "Zinc could not be reached{_reason(error)}, so nothing was sent."),
     ("zinc/client.py:OrderOutcomeUnknownError", "The order was sent, but"),
+    ("zinc/changes.py:ChangeOutcomeUnknownError", "The request was sent, but"),
     ("rails/agent.py:OrderRejectedError", "This rail sends nothing without a payment."),
 }
 

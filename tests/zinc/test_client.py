@@ -30,13 +30,45 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES
 from zinc_mcp.zinc.account import get_health, get_wallet
+from zinc_mcp.zinc.cases import case_change, closing_change, get_case, list_cases, message_change
+from zinc_mcp.zinc.changes import Change, send_change
 from zinc_mcp.zinc.client import ZincClient, check_origin
 from zinc_mcp.zinc.order_list import find_orders
+from zinc_mcp.zinc.returns import list_returns, return_change
 
 PLANTED = "zn_test_planted5a1e"
 KEY = SecretStr(PLANTED)
 BODY = b'{"max_price":5000}'
 ORDER: dict[str, Any] = {"id": "order-1", "status": "pending", "max_price": 5000}
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "content"),
+    [
+        (
+            return_change("order-1", [("item-1", 2)], "damaged", "ä"),
+            "/returns",
+            '{"items":[{"order_item_id":"item-1","quantity":2}],"notes":"ä","order_id":"order-1","reason":"damaged"}',
+        ),
+        (return_change("order-1", [("item-1", 2)], "other", None), "/returns", None),
+        (case_change("order-1", "late", "When?"), "/cases", None),
+        (message_change("case-1", "When?"), "/cases/case-1/messages", None),
+        (closing_change("case-1"), "/cases/case-1/close", ""),
+    ],
+)
+async def test_a_change_is_these_bytes_at_its_address(change: Change, path: str, content: str | None) -> None:
+    mock = Mock(httpx.Response(201, json={}))
+    left: list[int] = []
+    await send_change(mock.client(), change, KEY, lambda: left.append(1))
+    (request,) = mock.requests
+    assert (request.method, str(request.url)) == ("POST", f"https://zinc.example{path}")
+    assert request.headers["authorization"] == f"Bearer {PLANTED}"
+    assert request.headers["content-type"] == change.content_type
+    assert request.content == change.content.encode()
+    assert content in (None, change.content)
+    assert left == [1]
+
+
 FOUND = {**ORDER, "metadata": {"zinc_mcp_key": "k"}}
 
 Call = Callable[[ZincClient], Awaitable[Any]]
@@ -52,6 +84,18 @@ async def read(client: ZincClient) -> Any:
 
 async def find(client: ZincClient) -> Any:
     return await find_orders(client, "zinc_mcp_key", "k", KEY)
+
+
+async def returns(client: ZincClient) -> Any:
+    return await list_returns(client, "order-1", KEY)
+
+
+async def cases(client: ZincClient) -> Any:
+    return await list_cases(client, "order-1", KEY)
+
+
+async def case(client: ZincClient) -> Any:
+    return await get_case(client, "order-1", KEY)
 
 
 async def wallet(client: ZincClient) -> Any:
@@ -132,6 +176,9 @@ async def test_a_placing_request_is_these_bytes_and_these_headers() -> None:
         (read, "https://zinc.example/orders/order-1", True),
         (find, "https://zinc.example/orders?metadata_key=zinc_mcp_key&metadata_value=k&limit=50", True),
         (wallet, "https://zinc.example/wallet/me", True),
+        (returns, "https://zinc.example/returns?search=order-1&limit=100", True),
+        (cases, "https://zinc.example/cases?order_id=order-1&limit=50", True),
+        (case, "https://zinc.example/cases/order-1", True),
         (health, "https://zinc.example/health", False),
     ],
 )

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.repeats import await_decided, await_move
 from zinc_mcp.checkout.send import await_attempt, start
-from zinc_mcp.consent.approval import ago, is_approved, kept_question, question_of
-from zinc_mcp.consent.question import Question, digest_of, question_about
+from zinc_mcp.consent.approval import AnyQuestion, ago, is_approved, kept_question, question_of
+from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
-from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted
+from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted, out_of_time
 from zinc_mcp.journal.entry import (
+    CHANGES,
     DAY_SECONDS,
     MONTH_SECONDS,
     Entry,
+    Kind,
     StaleEntryError,
     UnreadableEntryError,
     tell_unreadable,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
 
 logger = logging.getLogger(__name__)
+
+Send = Callable[[Process, Entry], Awaitable[Entry]]
+"""Sends an approved entry, if this process can; returns how it stands."""
 
 _A_PAGE = 100
 """Entries that are read at once; all are read, page by page."""
@@ -79,17 +84,26 @@ async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy
     consent = {
         "how": "asked",
         "id": new_question_id(),
-        "digest": _digest(question, entry, entry),
+        "digest": digest_for(question, entry, entry),
         "question": question.model_dump(mode="json"),
         "noted": noted(before),
         **until(process),
     }
+    return await freeze(process, entry, consent)
+
+
+async def freeze(process: Process, entry: Entry, consent: Mapping[str, Any]) -> Entry:
+    """Write a question down in its entry.
+
+    Raises:
+        RefusedError: `too_many_waiting`.
+    """
     asked = await process.journal.run(lambda journal: journal.ask(entry, consent, MOST_WAITING))
     process.asked.set()
     return asked
 
 
-def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
+def digest_for(question: AnyQuestion, entry: Entry, by: Entry | Rail) -> str:
     """Return the digest for sending an entry by its own columns, or by a rail of this process."""
     return digest_of(
         question,
@@ -104,7 +118,7 @@ def _digest(question: Question, entry: Entry, by: Entry | Rail) -> str:
 
 def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
     """Say whether a rail of this process would send exactly what the entry's question showed."""
-    return (entry.consent or {}).get("digest") == _digest(kept_question(entry), entry, rail)
+    return (entry.consent or {}).get("digest") == digest_for(kept_question(entry), entry, rail)
 
 
 def _how_it_stands(twin: Entry, now: float) -> str:
@@ -126,12 +140,18 @@ def until(process: Process) -> dict[str, Any]:
 
 
 async def decide(
-    process: Process, decision: Decision, *, caller: str | None = None, wait_seconds: float | None = None
+    process: Process,
+    decision: Decision,
+    *,
+    caller: str | None = None,
+    wait_seconds: float | None = None,
+    send: Send | None = None,
 ) -> Answer:
     """Take a person's decision about one question, send its order on a yes, and say how it stands.
 
     A decision about a closed question, or after the time to decide, buys nothing. The outcome of a yes is awaited for
-    `wait_seconds`, or as long as any answer; sending goes on in any case.
+    `wait_seconds`, or as long as any answer; sending goes on in any case. `send` sends what was approved; by default
+    only an order is sent.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
@@ -141,19 +161,22 @@ async def decide(
     wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
     deadline = time.monotonic() + wait_seconds
     try:
-        entry = await _take(process, decision, caller=caller)
+        entry = await _take(process, decision, send or send_approved, caller=caller)
     except JournalError as error:
         raise error.before_sending() from error
     return await _followed(process, entry, deadline, earlier=False)
 
 
-async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadline: float) -> Answer:
+async def await_decision(
+    process: Process, entry: Entry, *, earlier: bool, deadline: float, send: Send | None = None
+) -> Answer:
     """Wait for a decision made elsewhere (a page, a terminal), and for its outcome.
 
     Args:
         entry: waits for the decision.
         earlier: an earlier call has opened it.
         deadline: by `time.monotonic`, when to say how it stands in any case.
+        send: as in `decide`.
 
     Raises:
         ZincMcpError: what the sending ended with; see `place`.
@@ -161,9 +184,10 @@ async def await_decision(process: Process, entry: Entry, *, earlier: bool, deadl
     try:
         entry = await await_decided(process, entry, deadline)
         if is_approved(entry):
-            entry = await send_approved(process, entry)
+            entry = await (send or send_approved)(process, entry)
     except JournalError as error:
-        raise error.in_doubt("A person was asked, who may have said yes", entry.key) from error
+        buys = entry.kind not in CHANGES
+        raise error.in_doubt("A person was asked, who may have said yes", entry.key, moves_money=buys) from error
     return await _followed(process, entry, deadline, earlier=earlier)
 
 
@@ -183,8 +207,10 @@ def _is_asked_here(process: Process, entry: Entry) -> bool:
         return False
 
 
-async def send_all_approved(process: Process) -> bool:
+async def send_all_approved(process: Process, send: Send | None = None) -> bool:
     """Send the approved entries that no process has sent yet; say whether other questions are still open.
+
+    `send` is as in `decide`.
 
     Raises:
         RefusedError: one of them may not be sent any more; the others were looked at all the same.
@@ -197,7 +223,7 @@ async def send_all_approved(process: Process) -> bool:
         while True:
             waiting = await process.journal.run(partial(_waiting, by=rail, after=after))
             for entry in waiting:
-                undecided |= await _sent_if_approved(process, entry, refused)
+                undecided |= await _sent_if_approved(process, entry, send or send_approved, refused)
             if len(waiting) < _A_PAGE:
                 break
             after = waiting[-1].id
@@ -207,16 +233,17 @@ async def send_all_approved(process: Process) -> bool:
 
 
 def _waiting(journal: "Journal", *, by: Rail, after: int) -> list[Entry]:
-    return journal.unfinished({"waiting"}, mode=by.mode, by=by, after=after, limit=_A_PAGE)
+    kinds: set[Kind] = {"order", *CHANGES}
+    return journal.unfinished({"waiting"}, mode=by.mode, by=by, kinds=kinds, after=after, limit=_A_PAGE)
 
 
-async def _sent_if_approved(process: Process, entry: Entry, refused: list[RefusedError]) -> bool:
+async def _sent_if_approved(process: Process, entry: Entry, send: Send, refused: list[RefusedError]) -> bool:
     """Send an entry if it was approved; say whether its question still stands. A failure stops no other entry."""
     try:
         if question_of(entry) is not None:
             return True
         if is_approved(entry) and not await clear_abandoned(process, entry):
-            await send_approved(process, entry)
+            await send(process, entry)
     except UnreadableEntryError as error:
         tell_unreadable(process.told, "zinc_entries", (error.entry_id,), error.column)
         await clear_abandoned(process, entry)
@@ -229,7 +256,7 @@ async def _sent_if_approved(process: Process, entry: Entry, refused: list[Refuse
     return False
 
 
-async def _take(process: Process, decision: Decision, *, caller: str | None = None) -> Entry:
+async def _take(process: Process, decision: Decision, send: Send, *, caller: str | None = None) -> Entry:
     """Take a decision in the journal; return how its entry stands after it.
 
     A yes sends it at once where this process has the rail, otherwise the next process that has it does. A decision
@@ -245,11 +272,7 @@ async def _take(process: Process, decision: Decision, *, caller: str | None = No
     if entry is None or (entry.mode == "live" and process.practises):
         raise closed()
     if await clear_abandoned(process, entry):
-        raise RefusedError(
-            "The time to approve this order is over, so nothing was sent.",
-            "Place the order again to be asked again.",
-            code="approval_expired",
-        )
+        raise out_of_time(entry)
     said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": process.times.clock()}
     if not decision.yes:
         return await process.journal.run(lambda journal: journal.decline(about, caller, said))
@@ -273,9 +296,9 @@ async def _take(process: Process, decision: Decision, *, caller: str | None = No
                 facts={"key": taken.entry.key},
             )
         process.checkpoint("approved")
-        return await send_approved(process, taken.entry)
+        return await send(process, taken.entry)
     except JournalError as error:  # the yes may have been written down, and then some process acts on it
-        raise error.in_doubt("The answer was yes", entry.key) from error
+        raise error.in_doubt("The answer was yes", entry.key, moves_money=entry.kind not in CHANGES) from error
 
 
 async def send_approved(process: Process, entry: Entry) -> Entry:
@@ -286,7 +309,7 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
             yes is used once.
     """
     rail = process.rails.get(entry.rail)
-    if not is_approved(entry) or rail is None or not is_ours(entry, rail):
+    if entry.kind != "order" or not is_approved(entry) or rail is None or not is_ours(entry, rail):
         return entry
     try:
         if not is_what_was_shown(entry, rail):
@@ -319,5 +342,6 @@ async def _followed(process: Process, entry: Entry, deadline: float, *, earlier:
         try:
             entry = await await_move(process, entry, deadline)
         except JournalError as error:
-            raise error.in_doubt("It was being sent by another process", entry.key) from error
+            buys = entry.kind not in CHANGES
+            raise error.in_doubt("It was being sent by another process", entry.key, moves_money=buys) from error
     return Answer(entry, earlier=earlier)

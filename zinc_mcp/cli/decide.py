@@ -7,12 +7,11 @@ from contextlib import suppress
 import anyio
 import click
 
-from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.cli.orders_on_screen import show_view, view_of
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
-from zinc_mcp.consent.approval import is_approved, question_of
-from zinc_mcp.consent.question import Question
+from zinc_mcp.consent.approval import AnyQuestion, is_approved, question_of
+from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
@@ -21,7 +20,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
-from zinc_mcp.text import plain, printed
+from zinc_mcp.text import plain
 from zinc_mcp.wiring import open_process
 
 WAIT_SECONDS = 25
@@ -37,7 +36,11 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
     need_a_terminal()
     settings = load_settings()
     with Journal.open(settings.journal_url) as journal:
-        entry, has_pin, pin_ends = journal.find(key), journal.pin() is not None, journal.pin_ends()
+        entry, has_pin, pin_ends = (
+            journal.find(key) or journal.find_change(key),
+            journal.pin() is not None,
+            journal.pin_ends(),
+        )
         # Practice and live orders, and those of several callers, may share a key: each is decided by itself.
         asked = journal.asked_under(key)
     if entry is None or entry.key != key:
@@ -58,7 +61,8 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         if pin_ends is not None:
             show_line(notice(pin_ends, time.time()))
         if yes and not _typed_yes(question):
-            click.echo("Nothing was bought; the question still stands.")
+            nothing = "Nothing was bought" if each.kind == "order" else "Nothing was sent"
+            click.echo(f"{nothing}; the question still stands.")
             sys.exit(1)
         _show_outcome(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin))
 
@@ -103,16 +107,14 @@ async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
     return current
 
 
-def _show_question(question: Question) -> None:
+def _show_question(question: AnyQuestion) -> None:
     for line in question.text().splitlines():
         show_line(line)
 
 
-def _typed_yes(question: Question) -> bool:
+def _typed_yes(question: AnyQuestion) -> bool:
     with suppress(click.Abort):
-        typed: str = click.prompt(
-            f"\nType yes to buy for at most {printed(question.most_cents)}", default="", show_default=False
-        )
+        typed: str = click.prompt(f"\nType yes {question.typed}", default="", show_default=False)
         return typed.strip().casefold() == "yes"
     return False
 

@@ -216,7 +216,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     for why in pauses:
         yield Finding("note", "pause", f"paused: {plain(why)}", "This ends it:", ("resume",))
     if count:
-        orders = f"{count} order{' was' if count == 1 else 's were'}"
+        name = "order" if all(entry.kind == "order" for entry in doubtful) else "request"
+        orders = f"{count} {name}{' was' if count == 1 else 's were'}"
         keys = ", ".join(plain(entry.key, 64) for entry in doubtful)
         last = "" if count <= len(doubtful) else f", the last {len(doubtful)} of them"
         yield Finding(

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import click
@@ -42,23 +43,30 @@ def show_how_to_answer(entry: Entry) -> None:
     show_command("approve", given=[plain(entry.key, 64)])
 
 
-def follow(
-    read: Callable[[], tuple[Sequence[Entry], Sequence[str]]],
-    show: Callable[[Sequence[Entry], Sequence[str]], None],
-    seconds: float,
-) -> None:
-    """Show orders and pauses again whenever one of them has changed, until Ctrl-C. Nobody is asked."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the list of orders shows."""
+
+    entries: Sequence[Entry]
+    unsettled: Sequence[Entry] = ()
+    """Returns and reports that wait for an answer or are in doubt."""
+    pauses: Sequence[str] = ()
+
+
+def follow(read: Callable[[], Listed], show: Callable[[Listed], None], seconds: float) -> None:
+    """Show the list again whenever something in it has changed, until Ctrl-C. Nobody is asked."""
     shown: object = None
     try:
         while True:
-            entries, pauses = read()
-            present = ([(entry.id, entry.version) for entry in entries], list(pauses), columns())
+            listed = read()
+            versions = [(entry.id, entry.version) for entry in (*listed.entries, *listed.unsettled)]
+            present = (versions, list(listed.pauses), columns())
             if present != shown:
                 if sys.stdout.isatty():
                     click.clear()
                 elif shown is not None:
                     click.echo("")
-                show(entries, pauses)
+                show(listed)
                 sys.stdout.flush()
                 shown = present
             time.sleep(seconds)

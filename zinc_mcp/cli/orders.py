@@ -8,19 +8,19 @@ from typing import Any, get_args
 
 import click
 
+from zinc_mcp.cli.changes_on_screen import show_all, show_unsettled
 from zinc_mcp.cli.export import export
-from zinc_mcp.cli.order_table import as_read, follow, show_orders
-from zinc_mcp.cli.orders_on_screen import show_look_up, show_order, when
+from zinc_mcp.cli.order_table import Listed, as_read, follow, show_orders
+from zinc_mcp.cli.orders_on_screen import receipt, show_look_up, show_order
 from zinc_mcp.cli.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import Entry, Event, Mode
+from zinc_mcp.journal.entry import CHANGES, Entry, Event, Mode
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.order_rows import record_of
-from zinc_mcp.views.receipt import receipt_of
 
 _SECONDS_A_DAY = 86_400.0
 _WATCH_SECONDS = 2.0
@@ -45,20 +45,25 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool,
             found = journal.entries(limit, mode=mode)
             click.echo(json.dumps([record_of(entry, as_read(entry)) for entry in found], indent=2))
         elif watch:
-            follow(lambda: (journal.entries(limit, mode=mode), journal.pauses()), _show, _WATCH_SECONDS)
+            follow(lambda: _listed(journal, limit, mode), _show, _WATCH_SECONDS)
         else:
-            _show(journal.entries(limit, mode=mode), journal.pauses())
+            _show(_listed(journal, limit, mode))
 
 
 orders.add_command(export)
 
 
-def _show(entries: Sequence[Entry], pauses: Sequence[str]) -> None:
-    if entries:
-        show_orders(entries)
+def _listed(journal: Journal, limit: int, mode: Mode | None) -> Listed:
+    return Listed(journal.entries(limit, mode=mode), journal.unsettled_changes(mode), journal.pauses())
+
+
+def _show(listed: Listed) -> None:
+    if listed.entries:
+        show_orders(listed.entries)
     else:
         click.echo("No orders yet.")
-    for why in pauses:
+    show_unsettled(listed.unsettled)
+    for why in listed.pauses:
         click.echo("")
         show_line(f"Paused: {plain(why)}. This ends it:")
         show_command("resume")
@@ -74,6 +79,7 @@ def show(key_or_id: str, as_json: bool) -> None:
     """
     with _journal() as journal:
         entries = journal.all_under(key_or_id) or journal.look_ups_under(key_or_id)
+        changes = [each for entry in entries if entry.order_id for each in _changes(journal, entry)]
         events = {entry.id: journal.events(entry.id) for entry in entries}
     if not entries:
         raise OrderNotFoundError(
@@ -91,6 +97,7 @@ def show(key_or_id: str, as_json: bool) -> None:
             show_look_up(entry, events[entry.id])
         else:
             show_order(entry, events[entry.id], shares_its_key=len(entries) > 1)
+    show_all(changes)
 
 
 @orders.command()
@@ -140,6 +147,12 @@ def refunded(key: str, cents: int, mode: Mode | None, caller: str | None) -> Non
     show_line(f"{plain(entry.key, 64)}: {printed(cents)} has come back; {left}.")
 
 
+def _changes(journal: Journal, entry: Entry) -> list[Entry]:
+    if entry.kind in CHANGES or entry.order_id is None:
+        return []
+    return journal.changes_of(entry.order_id, entry.caller, entry.mode)
+
+
 def _journal() -> Journal:
     return Journal.open(load_settings().journal_url)
 
@@ -151,9 +164,7 @@ def _record(entry: Entry) -> Mapping[str, Any]:
 
 
 def _whole_record(entry: Entry, events: Sequence[Event]) -> Mapping[str, Any]:
-    view = None if entry.kind == "look_up" else as_read(entry)
-    receipt = receipt_of(entry, events, view, lambda at: when(at, exact=True))
-    sections = {section.title: section.lines for section in receipt.sections}
+    sections = {section.title: section.lines for section in receipt(entry, events).sections}
     return {**_record(entry), "events": [_event_record(event) for event in events], "receipt": sections}
 
 

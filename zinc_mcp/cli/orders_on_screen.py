@@ -1,15 +1,18 @@
-"""One order on a person's screen: how it stands, its receipt, and what its owner can do."""
+"""One order, or a change of one, on a person's screen: how it stands, its receipt, and what its owner can do."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 import click
 
+from zinc_mcp.cli.changes_on_screen import facts_of, show_last_word
 from zinc_mcp.cli.order_table import as_read, show_how_to_answer
 from zinc_mcp.cli.screen import bold, columns, show_command, show_line
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry, Event
+from zinc_mcp.journal.entry import CHANGES, Entry, Event
+from zinc_mcp.process import Answer
 from zinc_mcp.text import plain
+from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView
 from zinc_mcp.views.receipt import ReceiptView, receipt_of
 
@@ -17,12 +20,12 @@ _LABEL_COLUMNS = 14
 _NARROW_COLUMNS = 50
 
 
-def view_of(entry: Entry) -> OrderView:
-    """Return the view of an order as the journal has it."""
-    return as_read(entry)
+def view_of(entry: Entry) -> OrderView | ChangeView:
+    """Return the view of an order, or of a change of one, as the journal has it."""
+    return change_view(Answer(entry), "person") if entry.kind in CHANGES else as_read(entry)
 
 
-def show_view(view: OrderView) -> None:
+def show_view(view: OrderView | ChangeView) -> None:
     """Print how an order stands and what its owner can do."""
     show_line(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])), "")
 
@@ -46,19 +49,26 @@ def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = 
     view = view_of(entry)
     show_view(view)
     show_waiting(entry)
-    show_receipt(receipt_of(entry, events, view, _exactly))
+    show_receipt(receipt(entry, events))
     if view.outcome in ("unknown", "paid_no_order"):
         _show_last_word(entry, shares_its_key=shares_its_key)
 
 
 def show_look_up(entry: Entry, events: Sequence[Event]) -> None:
     """Print everything that the journal knows about a look-up that cost money."""
-    show_receipt(receipt_of(entry, events, None, _exactly))
+    show_receipt(receipt(entry, events))
 
 
-def show_receipt(receipt: ReceiptView) -> None:
+def receipt(entry: Entry, events: Sequence[Event]) -> ReceiptView:
+    """Return the receipt of an order, of a change of one, or of a look-up."""
+    if entry.kind in CHANGES:
+        return receipt_of(entry, events, None, _exactly, list(facts_of(entry)))
+    return receipt_of(entry, events, as_read(entry) if entry.kind == "order" else None, _exactly)
+
+
+def show_receipt(whole: ReceiptView) -> None:
     """Print a receipt, part by part."""
-    for section in receipt.sections:
+    for section in whole.sections:
         click.echo("")
         click.echo(bold(section.title))
         width = max(_LABEL_COLUMNS, *(len(label) + 2 for label, _ in section.lines))
@@ -69,6 +79,9 @@ def show_receipt(receipt: ReceiptView) -> None:
 def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
     key = [plain(entry.key, 64)]
     whose = ["--mode", entry.mode, "--caller", plain(entry.caller, 64)] if shares_its_key else []
+    if entry.kind in CHANGES:
+        show_last_word(entry, whose)
+        return
     click.echo("")
     show_line("If you know that it was bought (ID is Zinc's order id):")
     show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)

@@ -137,6 +137,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "zinc_unreachable": "Check the network and ZINC_API_URL, and try again in a minute.",
     "order_not_found": "Check the key or the id. These are known here: ORDERS",
     "order_rejected": "Correct what Zinc objects to; then the order can be placed again.",
+    "change_rejected": "Ask Zinc about it, with the order's id.",
     "order_exists": "Look at the earlier order: LOOK",
     "outcome_unknown": "It may have been bought: do not order it again elsewhere. This says how it goes on: LOOK",
     "paid_no_order": "Ask Zinc with the key and the payment's reference. This shows both: LOOK",

@@ -2,12 +2,15 @@
 
 from pydantic import ValidationError
 
+from zinc_mcp.consent.change_question import ChangeQuestion
 from zinc_mcp.consent.question import Question
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry, UnreadableEntryError
+from zinc_mcp.journal.entry import CHANGES, Entry, UnreadableEntryError
+
+AnyQuestion = Question | ChangeQuestion
 
 
-def question_of(entry: Entry) -> Question | None:
+def question_of(entry: Entry) -> AnyQuestion | None:
     """Return the question that an entry waits for an answer to; None if it waits for none.
 
     Raises:
@@ -16,21 +19,34 @@ def question_of(entry: Entry) -> Question | None:
     return None if reference_of(entry) is None else kept_question(entry)
 
 
-def kept_question(entry: Entry) -> Question:
+def kept_question(entry: Entry) -> AnyQuestion:
     """Return the question that is frozen in an entry, answered or not.
 
     Raises:
         UnreadableEntryError: there is none that can be read.
     """
-    if (question := asked_question(entry)) is None:
+    question = asked_change(entry) if entry.kind in CHANGES else asked_question(entry)
+    if question is None:
         raise UnreadableEntryError(entry.id, "consent, question")
     return question
 
 
 def asked_question(entry: Entry) -> Question | None:
-    """Return the question that a person was asked, answered or not; None if the entry holds none."""
+    """Return the question about an order that a person was asked, answered or not; None if the entry holds none."""
+    if entry.kind in CHANGES:
+        return None
     try:
         return Question.model_validate((entry.consent or {}).get("question"))
+    except ValidationError:
+        return None
+
+
+def asked_change(entry: Entry) -> ChangeQuestion | None:
+    """Return the question about a change that a person was asked, answered or not; None if the entry holds none."""
+    if entry.kind not in CHANGES:
+        return None
+    try:
+        return ChangeQuestion.model_validate((entry.consent or {}).get("question"))
     except ValidationError:
         return None
 

@@ -92,6 +92,25 @@ class Question(BaseModel):
         return self.ceiling_cents + self.fee_cents
 
     @property
+    def asks(self) -> str:
+        """The question in one line of our own words."""
+        return f"Buy from {self.retailer} for at most {printed(self.most_cents)}?"
+
+    @property
+    def typed(self) -> str:
+        """What a typed yes does, as the end of a sentence."""
+        return f"to buy for at most {printed(self.most_cents)}"
+
+    @property
+    def invitation(self) -> str:
+        """The question as an offer to open the page, which others may read."""
+        practice = PRACTICE.get(self.mode, "")
+        return (
+            f"Decide on the approval page: buy from {self.retailer} for at most {printed(self.most_cents)}?{practice} "
+            "Opening the page buys nothing."
+        )
+
+    @property
     def limits_left(self) -> Sequence[str]:
         """The amounts that the owner's limits have left after this order, in words."""
         left = [
@@ -116,7 +135,7 @@ class Question(BaseModel):
 
         Foreign words are in quotes that they cannot close, one field on each line.
         """
-        said = [f"Buy from {self.retailer} for at most {printed(self.most_cents)}?{PRACTICE.get(self.mode, '')}"]
+        said = [f"{self.asks}{PRACTICE.get(self.mode, '')}"]
         said += self.warnings
         for number, line in enumerate(self.lines, start=1):
             said += describe(line, number if len(self.lines) > 1 else None)
@@ -211,7 +230,7 @@ def question_about(
         left_day_cents=left_day_cents,
         left_month_cents=left_month_cents,
         left_orders_day=left_orders_day,
-        extras=[(_label(path), value) for path, value in _leaves(rest)],
+        extras=[(_label(path), value) for path, value in leaves(rest)],
         twin=twin,
         near=near,
         notes=notes,
@@ -247,7 +266,7 @@ def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
         options=[
             *((f"The address chooses {quoted(name)}", value) for name, value in address.choices),
             *options,
-            *((_label(path), value) for path, value in _leaves(rest)),
+            *((_label(path), value) for path, value in leaves(rest)),
         ],
         title=plain(known.title, 200) if known and known.title else None,
         seller=plain(offered.seller, 100) if offered and offered.seller else None,
@@ -260,7 +279,7 @@ _IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "
 
 def _ship_to(address: Address, wire: Mapping[str, Any]) -> list[str]:
     rest = {name: value for name, value in wire.items() if name not in (*_IN_AN_ADDRESS, "country", "phone_number")}
-    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in _leaves(rest))]
+    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in leaves(rest))]
 
 
 def _saved_ship_to(address: Address) -> list[str]:
@@ -321,20 +340,20 @@ def _label(path: str) -> str:
     return _LABELS.get(path) or f"{path.replace('_', ' ').replace('.', ', ').capitalize()}"
 
 
-def _leaves(value: object, path: str = "") -> Iterator[Labelled]:
+def leaves(value: object, path: str = "") -> Iterator[Labelled]:
     """Yield each text, number and switch that would be sent, with its path. The rows of a list share a path."""
     if isinstance(value, Mapping) and value:
         for name, part in cast(Mapping[str, object], value).items():
-            yield from _leaves(part, f"{path}.{name}" if path else name)
+            yield from leaves(part, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
         for part in cast(list[object], value):
-            yield from _leaves(part, path)
+            yield from leaves(part, path)
     elif path:
         yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def digest_of(
-    question: Question, body: bytes, *, mode: Mode, rail: RailName, origin: str, payer: str, most_cents: int
+    question: BaseModel, body: bytes, *, mode: Mode, rail: RailName, origin: str, payer: str, most_cents: int
 ) -> str:
     """Return the digest that a yes is bound to. It is over all that a person sees and all that would be sent.
 

@@ -145,6 +145,16 @@ class Database:
                 check_now(connection)
             yield connection
 
+    @contextmanager
+    def _marking(self) -> Generator[list[tuple[Entry, State]]]:
+        """Remember what was marked in a transaction whose end is not known: then the caller sends nothing."""
+        marked: list[tuple[Entry, State]] = []
+        try:
+            yield marked
+        except JournalError:
+            self._never_sent += marked
+            raise
+
     def _empty_log(self) -> None:
         """Write SQLite's log into the file and empty it, so that neither holds what was overwritten."""
         if self._engine.dialect.name != "sqlite":

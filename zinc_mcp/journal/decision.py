@@ -17,7 +17,7 @@ from typing import Literal, Self
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import Entry, Limits, Mode, RailName
+from zinc_mcp.journal.entry import NAMES, Entry, Limits, Mode, RailName
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -138,6 +138,16 @@ def closed() -> RefusedError:
         "This question is closed: it was answered, withdrawn or asked anew. The answer changed nothing.",
         "Call get_order to see how the order stands, or place it again to be asked again.",
         code="question_closed",
+    )
+
+
+def out_of_time(entry: Entry) -> RefusedError:
+    """Return the refusal of an answer that came after the time to decide."""
+    name, again = NAMES[entry.kind]
+    return RefusedError(
+        f"The time to approve this {name} is over, so nothing was sent.",
+        f"{again} to be asked again.",
+        code="approval_expired",
     )
 
 

@@ -9,7 +9,7 @@ unknown → paid_no_order                                           money moved,
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,7 +23,7 @@ MONTH_SECONDS = 30 * DAY_SECONDS
 
 Mode = Literal["live", "test", "sandbox"]
 RailName = Literal["account", "agent"]
-Kind = Literal["order", "look_up"]
+Kind = Literal["order", "look_up", "return", "case"]
 """The subject of an entry. All kinds follow the same rules. A twin is of the same kind, and a list holds one kind."""
 State = Literal[
     "waiting",
@@ -57,6 +57,18 @@ NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
 WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
 """Ended without an order, as far as we knew. An order may exist all the same: the owner may have been wrong, or a
 backup may have been put back."""
+
+ORDERS: frozenset[Kind] = frozenset({"order"})
+CHANGES: frozenset[Kind] = frozenset({"return", "case"})
+"""The kinds that change a placed order, buy nothing and cost nothing. One of them that is `placed` is at Zinc."""
+
+NAMES: Mapping[Kind, tuple[str, str]] = {
+    "order": ("order", "Place the order again"),
+    "look_up": ("look-up", "Look it up again"),
+    "return": ("return", "Call return_order again"),
+    "case": ("report", "Call report_problem again"),
+}
+"""By kind: our word for it, and the way to ask for it again."""
 
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
@@ -106,6 +118,7 @@ class Entry:
     spent_cents: int | None
     """The cents really paid, fee included; None while unknown."""
     order_id: str | None
+    """Zinc's id of the order; of a change, the order that it changes."""
     status: str | None
     """The last status Zinc gave, in Zinc's word."""
     attempts: int
@@ -133,6 +146,10 @@ class Entry:
     """A summary of the order that is shown without the body: retailer, items, ship-to name and city."""
 
 
+Admits = Callable[[Sequence[Entry]], None]
+"""Checks a change against the other changes of its order; raises a refusal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """An intention before it has an entry."""
@@ -152,6 +169,8 @@ class Draft:
     fee_cents: int
     facts: Mapping[str, Any]
     kind: Kind = "order"
+    order_id: str | None = None
+    """Of a change of a placed order: that order, by Zinc's id."""
     near: tuple[str, ...] = ()
     """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
 

@@ -6,16 +6,16 @@ opens an entry runs under one lock per journal, so that limits and twins are dec
 """
 
 import uuid
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal.changes import Changes
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
 from zinc_mcp.journal.entry import (
@@ -37,19 +37,19 @@ from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
-from zinc_mcp.journal.tables import COUNTING, ENTRIES, check, entries_of, entry_of
+from zinc_mcp.journal.tables import COUNTING, ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.journal.twin import derived_key
 from zinc_mcp.text import printed
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
-_IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 
 
-class Journal(ReadJournal, Questions, OwnedJournal, Periods):
+class Journal(ReadJournal, Questions, Changes, OwnedJournal, Periods):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
     Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Questions`
-    asks about them, and `OwnedJournal` changes what only the owner may change. All of them work on one `Database`.
+    asks about them, `Changes` opens those that change a placed order, and `OwnedJournal` changes what only the owner
+    may change. All of them work on one `Database`.
     """
 
     # Opening
@@ -150,7 +150,9 @@ class Journal(ReadJournal, Questions, OwnedJournal, Periods):
             is_it = sa.or_(ENTRIES.c.order_id == order_id, has_its_key)
             by_its_id = ENTRIES.c.order_id.is_(None)  # after those that have one
             query = (
-                sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, is_it).order_by(by_its_id, ENTRIES.c.id.desc())
+                sa.select(ENTRIES)
+                .where(ENTRIES.c.mode == draft.mode, is_it, IS_ORDER)
+                .order_by(by_its_id, ENTRIES.c.id.desc())
             )
             row = connection.execute(query.with_for_update()).first()
             entry = rows.insert(connection, draft, key, opened_at, zinc_at=opened_at) if row is None else entry_of(row)
@@ -269,16 +271,6 @@ class Journal(ReadJournal, Questions, OwnedJournal, Periods):
         except StaleEntryError:
             return None
 
-    @contextmanager
-    def _marking(self) -> Generator[list[tuple[Entry, State]]]:
-        """Remember what was marked in a transaction whose end is not known: then the caller sends nothing."""
-        marked: list[tuple[Entry, State]] = []
-        try:
-            yield marked
-        except JournalError:
-            self._never_sent += marked
-            raise
-
 
 def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
     """Return a draft with the doubt about the time at which it was opened, for the person who is asked about it.
@@ -302,7 +294,7 @@ def _remembered(connection: sa.Connection, draft: Draft, since: float, forgotten
     """Return the newest same look-up, of any caller."""
     query = (
         sa.select(ENTRIES)
-        .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, _IS_LOOK_UP)
+        .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, IS_LOOK_UP)
         .where(ENTRIES.c.opened_at > since, ENTRIES.c.state.not_in(forgotten))
         .order_by(ENTRIES.c.id.desc())
         .limit(1)
@@ -332,7 +324,7 @@ def _look_up_refusal(
         ENTRIES.c.caller == draft.caller,
         ENTRIES.c.counted_at > now - DAY_SECONDS,
         COUNTING,
-        _IS_LOOK_UP,
+        IS_LOOK_UP,
     )
     left = budget_cents - int(connection.execute(spent).scalar_one())
     if draft.ceiling_cents <= left:

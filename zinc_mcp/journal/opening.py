@@ -259,6 +259,8 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
 
 def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[Entry]:
     """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
+    if entry.kind != "order":
+        return []
     try:
         digests = near_digests(entry.caller, entry.mode, order_of(entry))
     except RefusedError:  # the body was purged, or is no order today: only the same intention can be found

@@ -13,9 +13,19 @@ from zinc_mcp.journal import rows
 from zinc_mcp.journal.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
 from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import FOREVER, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
+from zinc_mcp.journal.entry import CHANGES, FOREVER, NAMES, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
 from zinc_mcp.journal.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
-from zinc_mcp.journal.tables import ADDRESSES, COUNTING, ENTRIES, IS_ORDER, META, entries_of, entry_of, number, rows_of
+from zinc_mcp.journal.tables import (
+    ADDRESSES,
+    COUNTING,
+    ENTRIES,
+    IS_LOOK_UP,
+    META,
+    entries_of,
+    entry_of,
+    number,
+    rows_of,
+)
 
 _PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
 """All names that begin with the word, as a range of the index."""
@@ -173,6 +183,8 @@ class OwnedJournal(Database):
             what, detail = "resolved by the owner", {"bought": order_id}
             if entry.rail == "agent":
                 rows.forget_credential(connection, entry.id)
+            if entry.kind in CHANGES:
+                return _resolved_change(connection, entry, order_id, now)
             if order_id is not None:
                 bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)
@@ -200,6 +212,18 @@ class OwnedJournal(Database):
             return rows.change(connection, entry, entry.state, what, detail, changes, self._clock())
 
 
+def _resolved_change(connection: sa.Connection, entry: Entry, zinc_id: str | None, now: float) -> Entry:
+    """Take the owner's word on a return or report in doubt: Zinc has it under this id, or it has not got it."""
+    what, detail = "resolved by the owner", {"bought": zinc_id}
+    changes: dict[str, Any] = {**FREE, "sender": None, "problem": None}
+    if zinc_id is not None:
+        changes["facts"] = {**entry.facts, "zinc_id": zinc_id}
+        return rows.change(connection, entry, "placed", what, detail, changes, now)
+    summary = f"The owner stated that Zinc has not got this {NAMES[entry.kind][0]}."
+    changes["problem"] = {"code": "resolved_not_bought", "summary": summary}
+    return rows.change(connection, entry, "rejected", what, detail, changes, now)
+
+
 def _meant(
     connection: sa.Connection, key: str, mode: Mode | None, caller: str | None, *may_be: Callable[[Entry], bool]
 ) -> Entry:
@@ -211,7 +235,7 @@ def _meant(
         RefusedError: there is none with this key, or several may be meant.
         UnreadableEntryError: one with this key cannot be read, and no other may be meant.
     """
-    query = sa.select(ENTRIES).where(ENTRIES.c.key == key, IS_ORDER)
+    query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ~IS_LOOK_UP)
     query = query if mode is None else query.where(ENTRIES.c.mode == mode)
     query = query if caller is None else query.where(ENTRIES.c.caller == caller)
     found: list[Entry] = []

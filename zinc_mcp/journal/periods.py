@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.entry import FOREVER, Entry, Mode, RailIdentity
-from zinc_mcp.journal.tables import ENTRIES, IS_ORDER, entries_of, entry_of, rows_of
+from zinc_mcp.journal.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of, rows_of
 
 PERIOD_SLICE = 500
 """Entries of a period that are read at once."""
@@ -16,7 +16,7 @@ MOST_COMPARED = 5_000
 """Entries of one account that are compared with Zinc's list."""
 
 _AT = sa.func.coalesce(ENTRIES.c.first_sent_at, ENTRIES.c.opened_at)
-_COSTS = sa.or_(IS_ORDER, sa.and_(ENTRIES.c.kind == sa.literal_column("'look_up'"), ENTRIES.c.attempts > 0))
+_COSTS = sa.or_(IS_ORDER, sa.and_(IS_LOOK_UP, ENTRIES.c.attempts > 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,14 @@ class Periods(Database):
 
     def look_ups_under(self, key: str) -> list[Entry]:
         """List the look-ups with this key: one, or none."""
-        is_look_up = ENTRIES.c.kind == sa.literal_column("'look_up'")
-        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, is_look_up).order_by(ENTRIES.c.id.desc()).limit(10)
+        query = sa.select(ENTRIES).where(ENTRIES.c.key == key, IS_LOOK_UP).order_by(ENTRIES.c.id.desc()).limit(10)
         with self._reading() as connection:
             return entries_of(connection, query)
 
     def looked_up_cents(self, by: RailIdentity, since: float) -> int:
         """Return the most that look-ups of an account have cost from `since` on."""
         query = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
-            ENTRIES.c.kind == sa.literal_column("'look_up'"),
+            IS_LOOK_UP,
             ENTRIES.c.mode == by.mode,
             ENTRIES.c.rail == by.name,
             ENTRIES.c.opened_at >= since,

@@ -25,6 +25,7 @@ from zinc_mcp.journal.decision import (
     Taken,
     closed,
     how_far,
+    out_of_time,
     reference_of,
     refuse_when_paused,
     wait_seconds,
@@ -66,8 +67,9 @@ class Questions(Database):
             now = self._clock()
             others = [each for each in _waiting(connection, entry.caller, now) if each.id != entry.id]
             if len(others) >= most:
+                name = "orders" if all(each.kind == "order" for each in others) else "requests"
                 raise RefusedError(
-                    f"{len(others)} orders wait for the user's decision already, so nothing more is put before them.",
+                    f"{len(others)} {name} wait for the user's decision already, so nothing more is put before them.",
                     "Ask the user to decide about those first, then call again.",
                     code="too_many_waiting",
                     facts={"waiting": [each.key for each in others]},
@@ -128,11 +130,7 @@ class Questions(Database):
             now, earliest = self._clock(), self._times.earliest()
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
-                raise RefusedError(
-                    "The time to approve this order is over, so nothing was sent.",
-                    "Place the order again to be asked again.",
-                    code="approval_expired",
-                )
+                raise out_of_time(entry)
             consent = entry.consent or {}
             noted: Mapping[str, str] = consent.get("noted") or {}
             near = opening.near_twins(connection, entry, earliest - admission.window_seconds)

@@ -11,10 +11,12 @@ from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import (
     FOREVER,
     OPEN,
+    ORDERS,
     STANDING,
     Draft,
     Entry,
     Event,
+    Kind,
     Mode,
     RailIdentity,
     RailName,
@@ -28,6 +30,7 @@ from zinc_mcp.journal.tables import (
     ANY_MODE,
     COUNTING,
     ENTRIES,
+    IS_LOOK_UP,
     IS_ORDER,
     UNFINISHED,
     UNPROVED,
@@ -71,12 +74,13 @@ class ReadJournal(Database):
         return entry_of(row) if row is not None else None
 
     def all_under(self, handle: str) -> list[Entry]:
-        """List the entries with this order id of Zinc's, or with this key, newest first.
+        """List the orders with this id of Zinc's, and the orders and changes with this key, newest first.
 
         Several share a key where they are of other callers, or of practice and for real.
         """
-        is_named = sa.or_(ENTRIES.c.key == handle, ENTRIES.c.order_id.in_([handle, handle.lower()]))
-        query = sa.select(ENTRIES).where(is_named, IS_ORDER).order_by(ENTRIES.c.id.desc()).limit(100)
+        is_its_id = sa.and_(ENTRIES.c.order_id.in_([handle, handle.lower()]), IS_ORDER)
+        is_named = sa.or_(ENTRIES.c.key == handle, is_its_id)
+        query = sa.select(ENTRIES).where(is_named, ~IS_LOOK_UP).order_by(ENTRIES.c.id.desc()).limit(100)
         with self._reading() as connection:
             return entries_of(connection, query)
 
@@ -116,6 +120,7 @@ class ReadJournal(Database):
         *,
         mode: Mode,
         by: RailIdentity | None = None,
+        kinds: Collection[Kind] = ORDERS,
         sent_again: bool = False,
         after: int = 0,
         limit: int = 100,
@@ -126,11 +131,12 @@ class ReadJournal(Database):
             states: some of `OPEN`.
             mode: whose money.
             by: only those that this way to buy, with its payer and origin, may act on.
+            kinds: orders, or changes of orders.
             sent_again: only those that were sent more than once.
             after: only those with a higher id.
             limit: how many at most. Fewer are returned only where there are no more.
         """
-        is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), IS_ORDER]
+        is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), ENTRIES.c.kind.in_(kinds)]
         if by is not None:
             is_one += [ENTRIES.c.rail == by.name, ENTRIES.c.origin == by.origin]
             is_one.append(ENTRIES.c.account.in_({by.account, by.former_account}))

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import Draft, Entry, Event, Mode, StaleEntryError, State, UnreadableEntryError
+from zinc_mcp.journal.entry import CHANGES, Draft, Entry, Event, Mode, StaleEntryError, State, UnreadableEntryError
 from zinc_mcp.journal.money import OWNERS_WORD, Payment
 from zinc_mcp.journal.sqlite import execute
 from zinc_mcp.journal.tables import (
@@ -44,7 +44,7 @@ PAUSE_SECONDS = 0.12
 """The pause between two slices. SQLite looks at a lock more often than that, so a process that waits gets it first."""
 
 _KEPT: Mapping[str, frozenset[str]] = {
-    "facts": frozenset({"retailer", OWNERS_WORD}),
+    "facts": frozenset({"retailer", "action", "zinc_id", OWNERS_WORD}),
     "consent": frozenset({"how", "id", "digest", "decision", "until", "zinc_until"}),
     "problem": frozenset({"code", "summary"}),
 }
@@ -232,7 +232,8 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
 
 def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
-    own = pause_of(entry.caller, entry.mode, entry.rail)
+    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
+    own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
     query = sa.select(META.c.value).where(META.c.name.in_(["paused", own])).order_by(META.c.name).limit(1)
     return connection.execute(query).scalar_one_or_none()
 

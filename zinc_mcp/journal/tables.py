@@ -132,6 +132,9 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
+IS_CHANGE = ENTRIES.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")])
+"""It changes a placed order: `entry.CHANGES`."""
+IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
 """A process or a person still has to move it on: `entry.OPEN`."""
 ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
@@ -187,7 +190,7 @@ _TYPES = {
     for column in ENTRIES.c
 }
 _NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "facts": {"ship_to": dict, "items": list, "payment": dict, "product": dict},
+    "facts": {"ship_to": dict, "items": list, "payment": dict, "product": dict, "zinc_id": str, "before": list},
     "consent": {
         "how": str,
         "id": str,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -84,6 +85,11 @@ def _order_in(sent: bytes) -> OrderCreate:
     metadata = cast(dict[str, Any], told if isinstance(told, dict) else {})
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
     return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+
+
+def change_digest(parts: Sequence[object]) -> str:
+    """Return the digest that is equal for the same change of an order: who, in which mode, which order, and what."""
+    return _digest(["change", *parts])
 
 
 def body_digest(order: OrderCreate) -> str:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import ErrorCode, ZincMcpError
 from zinc_mcp.journal.entry import RailIdentity
 from zinc_mcp.network import Leaving
+from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
 
@@ -63,6 +64,13 @@ class Rail(RailIdentity, Protocol):
             ZincUnreachableError: nothing was asked.
             OrderRejectedError: Zinc refused to answer, which costs nothing.
             UnreadableAnswerError: it was not answered, or this rail cannot ask it.
+        """
+        ...
+
+    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
+        """Return what can be done about an order after its purchase, with the account's key or the order's own.
+
+        None: that key is not there.
         """
         ...
 

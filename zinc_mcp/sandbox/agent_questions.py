@@ -15,8 +15,9 @@ from starlette.responses import Response
 from zinc_mcp.payments.headers import to_payment_receipt
 from zinc_mcp.sandbox import Sandbox, challenges, checks
 from zinc_mcp.sandbox.agent_orders import verify
-from zinc_mcp.sandbox.challenges import VerificationError
+from zinc_mcp.sandbox.challenges import Issued, VerificationError
 from zinc_mcp.sandbox.details import details_content, offers_content
+from zinc_mcp.sandbox.ledger import Ledger, fingerprint
 from zinc_mcp.sandbox.parameters import required
 from zinc_mcp.sandbox.search import search_content, search_one_content
 
@@ -58,7 +59,7 @@ def _answer(sandbox: Sandbox, request: Request, content: Callable[[], _Json]) ->
     issued = challenges.issued(sandbox.ledger, challenge.id)
     if issued is None or issued.body_sha256 != sha256(question).hexdigest():
         return _pay_first(sandbox, question, now, "payment_failed")
-    if not challenges.settle_question(sandbox.ledger, issued, reference, authorization, now):
+    if not _settle(sandbox.ledger, issued, reference, authorization, now):
         return _pay_first(sandbox, question, now, "payment_failed")
     answer = checks.as_json(found)
     when = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
@@ -74,3 +75,25 @@ def _pay_first(sandbox: Sandbox, question: bytes, now: float, code: str) -> Resp
         answer.headers.append("www-authenticate", line)
     answer.headers["cache-control"] = "no-store"
     return answer
+
+
+def _settle(ledger: Ledger, challenge: Issued, reference: str, credential: str, now: float) -> bool:
+    """Take the payment for a question about products, once; say whether this call took it."""
+    with ledger.transaction() as database:
+        taken = ledger.select("SELECT 1 FROM settlements WHERE challenge_id = ?", challenge.challenge_id)
+        void = ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id)
+        if taken or void:
+            return False
+        database.execute(
+            "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
+            "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, NULL, 'answered', NULL, ?)",
+            (
+                challenge.challenge_id,
+                challenge.method,
+                reference,
+                fingerprint(credential),
+                challenge.amount_cents,
+                now,
+            ),
+        )
+        return True

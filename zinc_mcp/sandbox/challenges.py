@@ -330,28 +330,6 @@ def settle(
         return Settled(ending, row, challenge.method, reference, post.at)
 
 
-def settle_question(ledger: Ledger, challenge: Issued, reference: str, credential: str, now: float) -> bool:
-    """Take the payment for a question about products, once; say whether this call took it."""
-    with ledger.transaction() as database:
-        taken = ledger.select("SELECT 1 FROM settlements WHERE challenge_id = ?", challenge.challenge_id)
-        void = ledger.select("SELECT 1 FROM challenges WHERE challenge_id = ? AND void", challenge.challenge_id)
-        if taken or void:
-            return False
-        database.execute(
-            "INSERT INTO settlements (challenge_id, method, reference, credential, amount_cents, idempotency_key, "
-            "outcome, order_id, at) VALUES (?, ?, ?, ?, ?, NULL, 'answered', NULL, ?)",
-            (
-                challenge.challenge_id,
-                challenge.method,
-                reference,
-                fingerprint(credential),
-                challenge.amount_cents,
-                now,
-            ),
-        )
-        return True
-
-
 def create_unpaid(ledger: Ledger, post: Post) -> OrderRow:
     """Create an agent order without a payment, or return the one of its key."""
     with ledger.transaction():

@@ -75,6 +75,18 @@ class Dialect:
     order_key: Literal["present", "absent"] = "present"
     """The `X-Api-Key` of a 201."""
 
+    return_conflict: Literal["status_409", "status_422", "status_400"] = "status_409"
+    """The HTTP status of `return_not_allowed` (not documented)."""
+
+    after_sale_listing: Literal["prompt", "lags"] = "prompt"
+    """`GET /returns` and `GET /cases`: up to date, or new ones appear after 5 s."""
+
+    case_list: Literal["threads", "summaries"] = "threads"
+    """`GET /cases`: with all messages, or without them."""
+
+    order_key_after_sale: Literal["allowed", "unauthorized_401", "forbidden_403"] = "allowed"
+    """Returns and cases with the own key of an order that a wallet paid: nobody says whether that key may do so."""
+
     @classmethod
     def parse(cls, text: str) -> "Dialect":
         """Read `listing=lags,keys=ignored`; an empty text is the default dialect.

@@ -1,11 +1,10 @@
 """Faults on demand, for the campaign: lost, late, cut and false answers, and lies in the challenges of a 402.
 
-A test writes them into the product URL of an order, so they work across processes and transports.
-
+A test writes them into the first product's URL of an order, so they work across processes and transports.
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
-its body, if it has no key); `?read_fault=` on reads of the order; `?list_fault=` on lists that would show it. After the
-end of the list there are no more. Only the first product's URL is read. `?cancel_fault=` acts on cancellations, and has
-one more: `false_204` cancels nothing.
+its body, if it has no key), and then no more; `?read_fault=` on reads of the order; `?list_fault=` on lists that would
+show it; `?return_fault=`, `?case_fault=` on POSTs about its returns and cases, `?returns_fault=`, `?cases_fault=` on
+their lists; `?cancel_fault=` on cancellations, where `false_204` cancels nothing.
 
 Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
@@ -101,6 +100,7 @@ _ALIASES = {
     "redirect": "redirect_307",
 }
 _MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
+_PARAMETERS = ("fault", "read_fault", "list_fault", "return_fault", "returns_fault", "case_fault", "cases_fault")
 _SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
 _HANG_SECONDS = 3600.0
 
@@ -125,7 +125,7 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
         AnsweredError: with a 400: one does not exist.
     """
     try:
-        for other in ("fault", "read_fault", "list_fault", "cancel_fault", *(["pay_fault"] if rail == "agent" else [])):
+        for other in (*_PARAMETERS, *(["pay_fault"] if rail == "agent" else [])):
             for name in faults_in(post.body, other):
                 _fault(name, other, rail)
         return fault_for(post.body, parameter, post.nth, rail)

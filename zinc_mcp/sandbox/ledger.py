@@ -39,6 +39,22 @@ CREATE TABLE IF NOT EXISTS settlements (
     credential TEXT NOT NULL, amount_cents INTEGER NOT NULL, idempotency_key TEXT, outcome TEXT NOT NULL, order_id TEXT,
     at REAL NOT NULL);
 """
+AFTER_SALE = """
+CREATE TABLE IF NOT EXISTS returns (
+    seq INTEGER PRIMARY KEY, return_id TEXT UNIQUE NOT NULL, order_id TEXT NOT NULL, caller TEXT NOT NULL,
+    body TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS returns_by_order ON returns (order_id);
+CREATE TABLE IF NOT EXISTS cases (
+    seq INTEGER PRIMARY KEY, case_id TEXT UNIQUE NOT NULL, order_id TEXT NOT NULL, caller TEXT NOT NULL,
+    reason TEXT NOT NULL, created_at REAL NOT NULL, closed_at REAL);
+CREATE INDEX IF NOT EXISTS cases_by_order ON cases (order_id);
+CREATE TABLE IF NOT EXISTS case_messages (
+    seq INTEGER PRIMARY KEY, message_id TEXT UNIQUE NOT NULL, case_id TEXT NOT NULL, body TEXT NOT NULL,
+    created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, order_id TEXT, outcome TEXT NOT NULL, fault TEXT);
+"""
+"""The tables of returns and cases, and every POST about them; see `after_sale`."""
 
 # The columns that ledgers of earlier versions lack.
 _LATER_COLUMNS = {
@@ -165,6 +181,8 @@ class Ledger:
                     if column.partition(" ")[0] not in known:
                         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             database.execute(_LATER_INDEX)
+            for statement in filter(str.strip, AFTER_SALE.split(";")):
+                database.execute(statement)
             database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
             (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
         self.secret = str(secret)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
+from zinc_mcp.sandbox.cases import with_after_sale
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
 from zinc_mcp.sandbox.faults import Fault, due_fault, fault_for, faults_in, spoil
@@ -106,7 +107,7 @@ async def get_order(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}`: 404 if the order is unknown or belongs to another caller."""
     row = _row(sandbox, request, _reader(sandbox, request))
     fault = _read_fault(sandbox, row, "read_fault")
-    answer = checks.as_json(order_at(row, sandbox.clock(), sandbox.pace))
+    answer = checks.as_json(with_after_sale(sandbox, row, order_at(row, sandbox.clock(), sandbox.pace)))
     return spoil(sandbox, fault, answer) if fault else answer
 
 
@@ -150,7 +151,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     if listing == "lags":
         rows = [row for row in rows if (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS]
     events = "tracking_events" in query.include
-    orders = [order_at(row, now, sandbox.pace, events=events) for row in rows]
+    orders = [with_after_sale(sandbox, row, order_at(row, now, sandbox.pace, events=events)) for row in rows]
     orders = [order for order in orders if _matches(query, order)]
     page: _Json = {"orders": orders}
     if listing != "unpaged":

@@ -13,9 +13,11 @@ import anyio
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import (
+    CHANGES,
     DOUBTFUL,
     FOREVER,
     LANDED,
+    NAMES,
     PLACED_BEFORE,
     WITHOUT_ORDER,
     Entry,
@@ -320,6 +322,13 @@ async def _moved_on(
 
 
 def _untold(error: JournalError, entry: Entry) -> JournalError:
+    if entry.kind in CHANGES:
+        name = NAMES[entry.kind][0]
+        if entry.state in ("rejected", "refused"):
+            answered = f"Zinc rejected the {name}" if entry.state == "rejected" else f"The {name} was not sent"
+            return error.after_a_no(answered, entry.key)
+        happened = f"The {name} was sent and no answer came" if entry.state == "unknown" else f"Zinc has the {name}"
+        return error.in_doubt(happened, entry.key, moves_money=False, order_id=entry.order_id)
     if entry.state in ("rejected", "refused"):
         happened = "Zinc rejected the order" if entry.state == "rejected" else "The order was not sent"
         return error.after_a_no(happened, entry.key)

@@ -10,14 +10,15 @@ from typing import Any, cast
 from pydantic import Field
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
-from zinc_mcp.journal.entry import OPEN, Entry, Mode, State
+from zinc_mcp.journal.entry import DAY_SECONDS, OPEN, Entry, Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
-from zinc_mcp.views import delivery, parts
+from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
+from zinc_mcp.zinc.cases import Case
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.timeline import Milestone
@@ -96,6 +97,9 @@ class OrderView(View):
     """Zinc answered with an order that is not the one that was sent."""
     concessions: list[dict[str, Any]]
     returns: list[dict[str, Any]]
+    cases: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    """Our requests for returns and reports that Zinc does not show, such as those that wait for a person."""
 
     @property
     def breakdown(self) -> list[tuple[str, str]]:
@@ -114,6 +118,8 @@ def order_view(
     now: float,
     decide_at: str | None = None,
     steps: Sequence[Milestone] | ZincMcpError | None = None,
+    changes: Sequence[Entry] = (),
+    thread: Case | None = None,
 ) -> OrderView:
     """Return the view of an order.
 
@@ -124,6 +130,8 @@ def order_view(
         now: seconds since the epoch.
         decide_at: where the user can decide about a waiting order.
         steps: the order's milestones, or why they could not be read, where they were asked for.
+        changes: the caller's returns and reports, as the journal has them.
+        thread: a case with its messages, if it was read.
     """
     entry, order = answer.entry, answer.order
     outcome = entry.state if entry else order.stage if order else "unknown"
@@ -178,7 +186,9 @@ def order_view(
         failure=failure,
         answered_wrongly=True if entry is not None and is_answered_wrongly(entry) else None,
         concessions=parts.concessions(order, clean),
-        returns=parts.returns(order),
+        returns=after_sale.returns(order, changes, clean),
+        cases=after_sale.cases(order, changes, thread, clean),
+        requests=after_sale.requests(order, changes, now, DAY_SECONDS),
     )
 
 

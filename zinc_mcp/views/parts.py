@@ -19,7 +19,7 @@ from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
-from zinc_mcp.zinc.responses import CaseSummary, ErrorDetails, Order, OrderItem, ReturnSummary
+from zinc_mcp.zinc.responses import ErrorDetails, Order, OrderItem
 
 MAX_ITEMS = 10
 MAX_PARCELS = 5
@@ -232,7 +232,8 @@ def left_out(order: Order | None, missing: Mapping[str, Sequence[int]], hidden_s
         "not_coming": sum(max(0, len(numbers) - MAX_NUMBERS) for numbers in missing.values()),
         "tracking": count_hidden(order, "tracking_numbers", MAX_PARCELS),
         "merchant_order_ids": count_hidden(order, "merchant_order_ids", MAX_MERCHANT_IDS),
-        "returns": count_hidden(order, "returns", MAX_RETURNS) + count_hidden(order, "cases", MAX_RETURNS),
+        "returns": count_hidden(order, "returns", MAX_RETURNS),
+        "cases": count_hidden(order, "cases", MAX_RETURNS),
         "concessions": count_hidden(order.fulfillment, "concessions", MAX_ITEMS) if order.fulfillment else 0,
     }
     return {name: count for name, count in counted.items() if count > 0}
@@ -350,20 +351,4 @@ def concessions(order: Order | None, clean: Cleaner) -> list[dict[str, Any]]:
             "fulfilled": each.fulfilled_quantity,
         }
         for each in made
-    ]
-
-
-def returns(order: Order | None) -> list[dict[str, Any]]:
-    """Return the returns and cases."""
-    rows: list[ReturnSummary | CaseSummary] = (
-        [*order.returns[:MAX_RETURNS], *order.cases[:MAX_RETURNS]] if order else []
-    )
-    return [
-        {
-            "id": plain(each.id, 60),
-            "status": plain(each.status, 40),
-            "reason": plain(each.reason, 60),
-            "credited_cents": each.credited_amount,
-        }
-        for each in rows
     ]

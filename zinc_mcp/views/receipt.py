@@ -5,7 +5,7 @@ It holds no street and no secret. Each text of others stands behind a label of o
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from zinc_mcp.consent.approval import asked_question
@@ -54,22 +54,29 @@ class ReceiptView(View):
     sections: list[SectionView]
 
 
-def receipt_of(entry: Entry, events: Sequence[Event], view: OrderView | None, when: When) -> ReceiptView:
+def receipt_of(
+    entry: Entry,
+    events: Sequence[Event],
+    view: OrderView | None,
+    when: When,
+    asked: Sequence[tuple[str, str]] = (),
+) -> ReceiptView:
     """Return the receipt of an entry.
 
     Args:
-        entry: an order, or a look-up.
+        entry: an order, a look-up, or a change of an order.
         events: what happened to it, in order.
         view: its view, where it is an order.
         when: writes a time.
+        asked: what was asked and how it stands, where it is a change of an order, which costs nothing.
     """
-    found = [
-        ("What was asked", _asked(entry, view, when)),
-        ("What the question said", _question(entry)),
+    found: list[tuple[str, Iterable[tuple[str, str]]]] = [
+        ("What was asked", asked or _asked(entry, view, when)),
+        ("What the question said", () if asked else _question(entry)),
         ("Who said yes", _decision(entry, when)),
         ("What was sent", _sent(entry, when)),
         ("What came", _came(entry, view, when)),
-        ("Money", _money(entry, view)),
+        ("Money", () if asked else _money(entry, view)),
         ("What happened", _happened(events, when)),
     ]
     sections = [SectionView(title=title, lines=list(lines)) for title, lines in found]
@@ -154,10 +161,10 @@ def _sent(entry: Entry, when: When) -> Lines:
 
 
 def _came(entry: Entry, view: OrderView | None, when: When) -> Lines:
-    if entry.kind != "look_up":
+    if entry.kind == "order":
         yield "Order", plain(entry.order_id, 100) if entry.order_id else "none yet"
     yield "State", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")
-    if entry.zinc_at is not None and entry.order_id is not None:
+    if entry.kind == "order" and entry.zinc_at is not None and entry.order_id is not None:
         yield "Created", f"{when(entry.zinc_at)} by Zinc's clock"
     for name, value in (view.payment if view is not None and view.payment else {}).items():
         if not name.endswith("_cents"):

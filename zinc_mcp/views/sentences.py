@@ -29,11 +29,11 @@ Reader = Literal["place", "look", "person"]
 
 # Zinc's ids are UUIDs, or 32 hexadecimal digits (v1). Any other id could hold words, so it is shown in its field only.
 # A key is ours, or the model's own.
-_ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
-_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
+ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
+KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
-_PRACTICE = {
+PRACTISED = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
     "test": "Practice with a test key: no real money, no real goods.",
 }
@@ -104,7 +104,7 @@ class Known:
         """The id or key for `get_order`, if it is safe in a sentence."""
         entry, order = self.answer.entry, self.answer.order
         order_id = (order.id if order else None) or (entry.order_id if entry else None)
-        for text, form in ((order_id, _ORDER_ID), (entry.key if entry else None, _KEY)):
+        for text, form in ((order_id, ORDER_ID), (entry.key if entry else None, KEY)):
             if text and form.fullmatch(text):
                 return text
         return None
@@ -132,7 +132,7 @@ def sentences(known: Known) -> tuple[str, str, str]:
         )
     before = [_EARLIER] if known.reader == "place" and known.answer.earlier else []
     if known.mode != "live" and not (is_person and known.outcome in NOTHING_SENT):
-        before.append(_PRACTICE[known.mode])
+        before.append(PRACTISED[known.mode])
     if known.since is not None and known.answer.unasked is not None:
         reason = known.answer.unasked.summary
         summary = f"How the order stands now could not be found out: {reason} As last known {known.since}: {summary}"

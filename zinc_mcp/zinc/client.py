@@ -193,7 +193,12 @@ class ZincClient:
             raise _unanswered_error(_HOW[error.reason], error.reason) from error
 
     async def change(
-        self, path: str, body: bytes, api_key: SecretStr, content_type: str = "application/json"
+        self,
+        path: str,
+        body: bytes,
+        api_key: SecretStr,
+        content_type: str = "application/json",
+        leaving: Leaving | None = None,
     ) -> NetworkAnswer:
         """Send one POST request that changes something other than a purchase, and return the answer, of any status.
 
@@ -210,6 +215,7 @@ class ZincClient:
                 seconds=self._wire_seconds,
                 content=body,
                 on_headers=self._with_date(None),
+                leaving=leaving,
             )
         except NotSentError as error:
             raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}, so nothing was sent.") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
-from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, Problem
+from zinc_mcp.errors import ChangeRejectedError, OrderAlreadyExistsError, OrderRejectedError, Problem
 from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.answers import MAX_CENTS
@@ -140,6 +140,45 @@ def refused_read(answer: NetworkAnswer) -> OrderRejectedError:
         f"Zinc would not show this ({failure.spelled(status)}).",
         "Call again in some minutes; if Zinc still refuses, tell the user.",
     )
+
+
+_ASK_ZINC = "Tell the user to ask Zinc about it, with the order's id."
+_CHANGES: Mapping[str, tuple[str, str]] = {
+    "return_not_allowed": (
+        "Zinc does not take this return from here (return_not_allowed).",
+        "Tell the user. report_problem asks Zinc's support about the order.",
+    ),
+    "case_not_allowed": ("Zinc does not take this report from here (case_not_allowed).", _ASK_ZINC),
+    "already_exists": (
+        "Zinc says that this conflicts with what it has already: perhaps an earlier return, or an open case.",
+        "Call get_order to see the order's returns and cases.",
+    ),
+    "rate_limit_exceeded": _SENTENCES["rate_limit_exceeded"],
+    "validation_error": ("Zinc found what was sent invalid.", "Tell the user what Zinc objects to."),
+}
+"""By Zinc's code: its answer to a change of an order in our words, and the next step."""
+_CHANGE_BY_STATUS: Mapping[int, str] = {
+    HTTPStatus.CONFLICT: "already_exists",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "validation_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
+}
+_NOT_FROM_HERE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+def refused_change(answer: NetworkAnswer) -> ChangeRejectedError:
+    """Return the error for a change of an order that Zinc refused."""
+    failure, status = read_failure(answer.json()), answer.status
+    code = _CHANGE_BY_STATUS.get(status, "other") if failure.code == "other" else failure.code
+    # An order's own key need not be good for this, which says nothing about whether Zinc does it when it is asked.
+    sentence, next_step = (
+        f"Zinc does not do this with the key that is used here ({failure.spelled(status)}).",
+        _ASK_ZINC,
+    )
+    if status not in _NOT_FROM_HERE:
+        unknown = f"Zinc did not accept this ({failure.spelled(status)}).", _ASK_ZINC
+        sentence, next_step = _CHANGES.get(code, unknown)
+    facts = {"zinc_code": failure.code, "http_status": status, **failure.facts}
+    return ChangeRejectedError(sentence, next_step, facts=facts, problems=failure.problems)
 
 
 def read_failure(body: object) -> Failure:

@@ -242,6 +242,13 @@ class Notifications(Answer):
 
 
 _ORDER_ID = re.compile(ORDER_ID)
+
+
+def is_a_segment(text: str) -> bool:
+    """Say whether an id is safe as one segment of a path."""
+    return _ORDER_ID.fullmatch(text) is not None
+
+
 _ON_ITS_WAY = frozenset({"shipped", "in_transit", "out_for_delivery", "available_for_pickup", "delivered"})
 
 
@@ -274,7 +281,7 @@ class Order(Answer):
     @field_validator("id")
     @classmethod
     def _a_segment(cls, text: str) -> str:
-        if not _ORDER_ID.fullmatch(text):
+        if not is_a_segment(text):
             raise ValueError("is not an order's id")
         return text
 

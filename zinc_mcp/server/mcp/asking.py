@@ -23,19 +23,18 @@ from mcp.types import (
     InputRequiredResult,
 )
 
-from zinc_mcp.checkout.decide import await_decision, decide
 from zinc_mcp.checkout.watch import entry_of
-from zinc_mcp.consent.approval import question_of, seconds_to_decide
-from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, PRACTICE, Question
+from zinc_mcp.consent.approval import AnyQuestion, question_of, seconds_to_decide
+from zinc_mcp.consent.question import DIALOGUE_CHARACTERS
+from zinc_mcp.decisions import await_decision, decide
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.entry import NAMES, Entry, Kind
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
-from zinc_mcp.server.mcp.dialogue import Approve, Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form
-from zinc_mcp.text import printed
+from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
@@ -119,7 +118,7 @@ async def ask_person(
     page: Page,
     dialogues: Dialogues,
     answer: Answer,
-    question: Question,
+    question: AnyQuestion,
     ctx: Context,
     caller: str,
     deadline: float,
@@ -147,8 +146,8 @@ async def ask_person(
         address = await page.address(entry) if can_open(ctx) else None
         if address is None:
             return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
-        text = _invitation(question)
-    shown = Shown(about, text, address)
+        text = question.invitation
+    shown = Shown(about, text, address, form_for(entry))
     if str(ctx.protocol_version) >= MODERN:
         return _input_required(shown)
     dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
@@ -185,7 +184,7 @@ async def take_answer(
             why = f"{error.summary} "
     is_over = question_of(entry) is not None and seconds_to_decide(entry, process.times.clock()) <= 0
     if entry.state == "refused" or is_over:
-        raise expired()
+        raise expired(entry.kind)
     return await _ask_elsewhere(process, page, entry, deadline, earlier=False, why=why)
 
 
@@ -205,11 +204,11 @@ def _elicitation(ctx: Context) -> ElicitationCapability | None:
     return ctx.client_capabilities.elicitation if ctx.client_capabilities else None
 
 
-def expired() -> RefusedError:
+def expired(kind: Kind = "order") -> RefusedError:
     """Return the refusal of an answer to a question that does not stand (any more)."""
     return RefusedError(
         "This answer belongs to no question that still stands, so nothing was sent.",
-        "Place the order again to be asked again.",
+        f"{NAMES[kind][1]} to be asked again.",
         code="approval_expired",
     )
 
@@ -219,17 +218,8 @@ def _input_required(shown: Shown) -> InputRequiredResult:
     if shown.address is not None:
         opening = ElicitRequest(params=ElicitRequestURLParams(message=shown.text, url=shown.address))
         return InputRequiredResult(input_requests={_PAGE: opening}, request_state=state)
-    form = ElicitRequestFormParams(message=shown.text, requested_schema=Approve.model_json_schema())
+    form = ElicitRequestFormParams(message=shown.text, requested_schema=shown.form)
     return InputRequiredResult(input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=state)
-
-
-def _invitation(question: Question) -> str:
-    """Return why the page should be opened. The page shows the question; a host may show this where others read."""
-    practice = PRACTICE.get(question.mode, "")
-    return (
-        f"Decide on the approval page: buy from {question.retailer} for at most {printed(question.most_cents)}?"
-        f"{practice} Opening the page buys nothing."
-    )
 
 
 async def _ask_elsewhere(

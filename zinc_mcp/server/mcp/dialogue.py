@@ -7,7 +7,7 @@ or `cannot_ask`.
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -16,10 +16,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
 from pydantic import BaseModel, Field, ValidationError
 
-from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.watch import entry_of
+from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.process import Answer
 
@@ -46,6 +47,17 @@ class Approve(BaseModel):
     approve: bool = Field(description="Buy this?")
 
 
+class ApproveChange(BaseModel):
+    """The one field of the dialogue about a change of a placed order."""
+
+    approve: bool = Field(title="Approve", description="Do this?")
+
+
+def form_for(entry: Entry) -> dict[str, Any]:
+    """Return the form in which a host shows the question about an entry."""
+    return (Approve if entry.kind == "order" else ApproveChange).model_json_schema()
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A question, or the invitation to open the page, as a host shows it."""
@@ -54,6 +66,7 @@ class Shown:
     text: str
     address: str | None
     """Of the page, which the host is asked to open instead of showing a form."""
+    form: dict[str, Any]
 
 
 class Dialogues:
@@ -185,7 +198,7 @@ class Dialogue:
             text, address = self._shown.text, self._shown.address
             if address is not None:
                 return answer_about_page(await session.elicit_url(text, address, self._name, call))
-            return answer_in_form(await session.elicit_form(text, Approve.model_json_schema(), call))
+            return answer_in_form(await session.elicit_form(text, self._shown.form, call))
         except ValidationError:
             return "unusable"
         except MCPError:

@@ -110,6 +110,23 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
         "limit": "count max size page_size per_page",
         "page": "cursor next_page offset",
     },
+    "Return": {
+        "order_id": "id order key order_key reference",
+        "items": "item products lines line_items",
+        "reason": "why cause return_reason code",
+        "notes": "note message comment comments description text explanation",
+    },
+    "Item": {
+        "number": "item index position line item_number item_index",
+        "order_item_id": "id item_id order_item line_item_id",
+        "quantity": "qty count units pieces how_many",
+    },
+    "Problem": {
+        "order_id": "id order key order_key reference",
+        "reason": "why cause type category topic subject",
+        "message": "body text notes note description comment details words",
+        "close": "closed resolve done",
+    },
 }
 """By the model's name: other names of its fields."""
 
@@ -140,6 +157,10 @@ _SPECIAL = {
 }
 """By the squeezed name: hints for wishes that no field can express."""
 
+_OTHERS = frozenset({"Return", "Item", "Problem"})
+"""Models of tools that buy nothing, by name."""
+_ASK_FIRST = "to what is asked for, ask the user before you call"
+
 _PLACES: Mapping[type[BaseModel], str] = {OrderCreate: "", OrderProduct: "products[].", Address: "shipping_address."}
 """The models in which a misplaced field is looked for, with their paths. Models that spend outside the limits are left
 out."""
@@ -169,10 +190,8 @@ def hint(name: str, model: type[BaseModel] | None) -> str:
     near = _nearest(name, model)
     if near is not None:
         return _meant(near, notes=notes)
-    return (
-        f"is not known here; there are {', '.join(model.model_fields)}. If it matters to what is bought, ask the user "
-        "before you order without it"
-    )
+    matters = "to what is bought, ask the user before you order" if model.__name__ not in _OTHERS else _ASK_FIRST
+    return f"is not known here; there are {', '.join(model.model_fields)}. If it matters {matters} without it"
 
 
 def _meant(field: str, place: str = "", *, beside: bool = False, notes: Mapping[str, str] = _NOTES) -> str:

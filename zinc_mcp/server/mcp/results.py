@@ -11,6 +11,8 @@ from typing import Any, Literal
 from mcp.types import CallToolResult, TextContent
 
 from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
+    ChangeRejectedError,
     InvalidArgumentsError,
     OrderNotFoundError,
     OrderOutcomeUnknownError,
@@ -117,6 +119,18 @@ def crashed(
 
     `unchanged` says what such a failure leaves as it was, if the call is about no order.
     """
+    if call == "change" and reached_checkout:
+        return shown(
+            ErrorView(
+                code="internal_error",
+                outcome="unknown",
+                summary="Something unexpected went wrong; the request may or may not have reached Zinc.",
+                next_step=f"Do not send it again. Call get_order, and tell the user the reference {reference}.",
+                money_may_have_moved=False,
+                reference=reference,
+            ),
+            failed=True,
+        )
     moved = call == "place" and reached_checkout
     if call == "change" and reached_checkout:
         summary = "Something unexpected went wrong; what was asked for may or may not have taken effect."
@@ -156,17 +170,19 @@ def _summary(error: ZincMcpError, call: Call) -> str:
 
     Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
     """
-    sent = (
-        error.money_may_have_moved or isinstance(error, OrderRejectedError | OrderNotFoundError) or "key" in error.facts
-    )
-    if call != "place" or sent or _SAID.search(error.summary):
+    answered = ChangeRejectedError | ChangeOutcomeUnknownError if call == "change" else OrderRejectedError
+    sent = error.money_may_have_moved or isinstance(error, answered | OrderNotFoundError) or "key" in error.facts
+    if call == "look" or sent or _SAID.search(error.summary):
         return error.summary
     return f"{error.summary} Nothing was sent."
 
 
 def _ending(error: ZincMcpError, call: Call) -> Ending:
-    if isinstance(error, OrderOutcomeUnknownError) or error.money_may_have_moved:
+    in_doubt = isinstance(error, OrderOutcomeUnknownError | ChangeOutcomeUnknownError)
+    if in_doubt or error.money_may_have_moved or error.code == "outcome_unknown":
         return "unknown"
+    if isinstance(error, ChangeRejectedError):
+        return "rejected"
     if isinstance(error, OrderNotFoundError):
         return "not_found"
     if isinstance(error, InvalidArgumentsError):
@@ -174,7 +190,7 @@ def _ending(error: ZincMcpError, call: Call) -> Ending:
     if call != "place":
         return "refused" if isinstance(error, RefusedError) else "not_read" if call == "look" else "not_sent"
     if isinstance(error, OrderRejectedError):
-        return "rejected"
+        return "rejected" if call == "place" else "not_sent"
     if isinstance(error, RefusedError):
         return "declined" if error.code == "declined" else "refused"
     return "not_sent"

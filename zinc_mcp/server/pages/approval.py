@@ -22,13 +22,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.aftercare.followed import current
+from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
+from zinc_mcp.decisions import decide
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.entry import CHANGES, Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.process import Answer
@@ -36,7 +38,8 @@ from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.order import order_view
+from zinc_mcp.views.change import ChangeView, change_view
+from zinc_mcp.views.order import OrderView, order_view
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -231,7 +234,9 @@ class _View:
         return await entry_of(self._process, entry.id, caller=self._visitor) or entry
 
     async def _followed(self, entry: Entry) -> Answer:
-        """Return how an order stands, as Zinc says where it can be asked."""
+        """Return how an order, or a change of one, stands, as Zinc says where it can be asked."""
+        if entry.kind in CHANGES:
+            return Answer(await current(self._process, entry))
         try:
             found = await look(self._process, self._visitor, entry.order_id or entry.key)
         except ZincMcpError:
@@ -250,10 +255,17 @@ def _part(entry: Entry, now: float, followed: Answer | None = None) -> Mapping[s
     return {
         "entry": entry,
         "question": question,
-        "view": None if question else order_view(answer, "person", mode=entry.mode, now=now),
+        "is_change": entry.kind in CHANGES,
+        "view": None if question else _view_of(answer, entry, now),
         "about": "" if reference is None else reference.sealed(),
         "seconds": seconds_to_decide(entry, now),
     }
+
+
+def _view_of(answer: Answer, entry: Entry, now: float) -> OrderView | ChangeView:
+    if entry.kind in CHANGES:
+        return change_view(answer, "person")
+    return order_view(answer, "person", mode=entry.mode, now=now)
 
 
 def _is_known(entry: Entry, decision: Decision) -> bool:

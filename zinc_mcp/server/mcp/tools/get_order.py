@@ -8,6 +8,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
+from zinc_mcp.aftercare import followed
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.milestones import milestones
 from zinc_mcp.errors import ZincMcpError
@@ -27,10 +28,13 @@ SHOWS = {
     "price": "object",
     "tracking": "array",
     "failure": "object",
+    "returns": "array",
+    "cases": "array",
+    "requests": "array",
 }
 _DESCRIPTION = (
-    "Look up one order: status, items, price, tracking. Changes nothing and costs nothing; can wait for news. "
-    "Not for ordering again."
+    "Look up one order: status, items, price, tracking, returns, cases. Changes nothing and costs nothing; can wait "
+    "for news. Not for ordering again."
 )
 
 
@@ -39,7 +43,7 @@ class OrderLookup(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
+    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of an earlier call")
     wait_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_SECONDS)] = Field(
         0, description="Wait this long for news"
     )
@@ -86,11 +90,18 @@ async def looked_up(
     """Look an order up and return what is told of it.
 
     Raises:
-        ZincMcpError: see `watch.look`.
+        ZincMcpError: see `followed.look`.
     """
-    answer = await watch.look(process, caller, lookup.order_id, wait_seconds=lookup.wait_seconds, progress=progress)
-    steps = await milestones(process, answer) if lookup.timeline else None
-    return order_view(answer, "look", mode=process.settings.mode, now=process.times.clock(), steps=steps)
+    known = await followed.look(process, caller, lookup.order_id, lookup.wait_seconds, progress)
+    return order_view(
+        known.answer,
+        "look",
+        mode=process.settings.mode,
+        now=process.times.clock(),
+        steps=await milestones(process, known.answer) if lookup.timeline else None,
+        changes=known.changes,
+        thread=known.thread,
+    )
 
 
 def read_lookup(given: Mapping[str, Any]) -> OrderLookup:

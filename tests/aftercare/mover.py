@@ -1,0 +1,72 @@
+"""A process that asks for one change of an order and kills itself at a step.
+
+Its one word is JSON with `home`, `origin`, `step` (empty: none), `tool`, `arguments`, and `yes`, whether a person then
+says yes to the question that waits.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from deciding import yes
+from mcp import Client
+from pydantic import SecretStr
+
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.decisions import decide
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.process import Clocks, Process
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.wiring import open_process
+
+CLOCKS = Clocks(
+    answer=8.0, wire=2.0, lease_margin=0.5, looking_lease=1.0, refresh=1.0, poll=0.05, peek=0.02, sweep=60.0
+)
+
+
+def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Process]:
+    """Open a process on the machine of a request."""
+    home = Path(request["home"])
+    settings = Settings(
+        home=home,
+        config=home / "zinc.toml",
+        api_key=SecretStr("zn_test_killed"),
+        api_url=request["origin"],
+        browser=False,
+    )
+    return open_process(settings, clocks=CLOCKS, checkpoint=checkpoint)
+
+
+async def asked(process: Process, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a tool of a server for this process; return the structure of its result."""
+    async with Client(build_server(process), mode="auto") as client:
+        result = await client.call_tool(tool, arguments)
+    return dict(result.structured_content or {})
+
+
+def main(word: str) -> None:
+    """Ask for the change, and die on the way."""
+    anyio.run(_ask, json.loads(word))
+
+
+async def _ask(request: dict[str, Any]) -> None:
+    def at(step: str) -> None:
+        if step == request["step"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async with opened(request, at) as process:
+        told = await asked(process, request["tool"], request["arguments"])
+        if request["yes"]:
+            [entry] = await questions_for(process, "local")
+            await decide(process, yes(entry))
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,106 @@
+"""An order followed with its returns and cases: for `get_order`, and for a person who has just decided."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from zinc_mcp.aftercare.look_up import await_news, changes_about, refreshed, thread_of
+from zinc_mcp.checkout import watch
+from zinc_mcp.checkout.watch import Progress
+from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.process import Answer, Process
+from zinc_mcp.zinc.cases import Case
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An order, the caller's changes of it, and the case that matters now."""
+
+    answer: Answer
+    changes: list[Entry]
+    thread: Case | None
+
+
+async def look(
+    process: Process, caller: str, handle: str, wait_seconds: float = 0.0, progress: Progress | None = None
+) -> Followed:
+    """Look an order up, by its id, by its key or by the key of a change of it.
+
+    With `wait_seconds` it waits for news: of a change that is open, otherwise of the order.
+
+    Raises:
+        ZincMcpError: as `watch.look`.
+    """
+    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    handle = await _order_named(process, caller, handle)
+    if wait_seconds > 0 and (unsettled := await _unsettled(process, caller, handle)):
+        await await_news(process, unsettled, deadline)
+        wait_seconds = 0.0
+    answer = await watch.look(process, caller, handle, wait_seconds=wait_seconds, progress=progress)
+    return await _with_changes(process, caller, answer)
+
+
+async def current(process: Process, entry: Entry) -> Entry:
+    """Return how a change stands, as Zinc says where it can be asked."""
+    try:
+        return await refreshed(process, entry)
+    except ZincMcpError:
+        return entry
+
+
+async def _order_named(process: Process, caller: str, handle: str) -> str:
+    """Return the order that a handle names: that of the change, if it is the key of one."""
+    if process.unwritten.find(handle, caller) is not None:
+        return handle
+    try:
+        if await process.journal.find(handle, caller=caller) is not None:
+            return handle
+        change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+    except JournalError:
+        return handle  # the look-up of the order says so
+    return handle if change is None or change.order_id is None else change.order_id
+
+
+async def _unsettled(process: Process, caller: str, handle: str) -> list[Entry]:
+    try:
+        entry = await process.journal.find(handle, caller=caller)
+        if entry is not None and entry.order_id is None:
+            return []
+        order_id = handle if entry is None or entry.order_id is None else entry.order_id
+        modes: set[Mode] = {rail.mode for rail in process.rails.values()} if entry is None else {entry.mode}
+        found: list[Entry] = []
+        for mode in modes:
+            found += await process.journal.run(partial(_changes_of, order_id=order_id, caller=caller, mode=mode))
+    except JournalError:
+        return []
+    return [each for each in found if each.state in ("waiting", "sending")]
+
+
+def _changes_of(journal: "Journal", *, order_id: str, caller: str, mode: Mode) -> list[Entry]:
+    return journal.changes_of(order_id, caller, mode)
+
+
+async def _with_changes(process: Process, caller: str, answer: Answer) -> Followed:
+    entry, order = answer.entry, answer.order
+    rail = process.rails.get("account" if entry is None else entry.rail)
+    order_id = order.id if order is not None else None if entry is None else entry.order_id
+    if rail is None or order_id is None:
+        return Followed(answer, [], None)
+    mode = rail.mode if entry is None else entry.mode
+    changes: list[Entry] = []
+    try:
+        if order is not None:
+            changes = await changes_about(process, order, caller, mode)
+        else:
+            changes = await process.journal.run(lambda journal: journal.changes_of(order_id, caller, mode))
+    except JournalError:
+        pass  # what is known of the order is told all the same
+    thread = None
+    if order is not None and order.cases:
+        thread = await thread_of(process, order, caller, rail, mode)
+    return Followed(answer, changes, thread)

@@ -1,0 +1,98 @@
+"""The order that a change is about: the caller's own, as Zinc shows it now, with the key that may change it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from zinc_mcp.checkout.watch import look
+from zinc_mcp.errors import OrderNotFoundError, RefusedError, UnreadableAnswerError
+from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.process import Process
+from zinc_mcp.rails import Rail
+from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.zinc.product_urls.reading import retailer_in
+from zinc_mcp.zinc.responses import Order
+
+_READING = 0.6
+"""The part of the time to answer that may pass with reading."""
+_ASK_ZINC = "Tell the user to ask Zinc about it, with the order's id."
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """One order at Zinc, and how it can be changed."""
+
+    caller: str
+    order: Order
+    entry: Entry | None
+    """None for an order that was not placed through this journal."""
+    rail: Rail
+    after_sale: AfterSale
+
+    @property
+    def retailer(self) -> str:
+        """The retailer's domain, or a word for it."""
+        known = self.entry.facts.get("retailer") if self.entry is not None else None
+        named = known or (retailer_in(self.order.items[0].url) if self.order.items else None)
+        return named if isinstance(named, str) and named else "the retailer"
+
+
+@contextmanager
+def reading(process: Process) -> Generator[None]:
+    """Bound what is read before something is asked for: a tool has to answer in time.
+
+    Raises:
+        UnreadableAnswerError: it took too long.
+    """
+    try:
+        with anyio.fail_after(process.clocks.answer * _READING):
+            yield
+    except TimeoutError:
+        raise UnreadableAnswerError("Zinc took too long to show the order.") from None
+
+
+async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder:
+    """Return a caller's order as Zinc shows it now.
+
+    Raises:
+        OrderNotFoundError: this caller has no such order.
+        RefusedError: Zinc has no order yet, or it cannot be changed from here.
+        ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc does not show it just now.
+        JournalError: the journal cannot be read.
+    """
+    answer = await look(process, caller, handle)
+    entry, order = answer.entry, answer.order
+    if answer.unasked is not None:
+        raise answer.unasked
+    if order is None:
+        state = "not known" if entry is None else entry.state
+        raise RefusedError(
+            f"Zinc has no order for this yet: it is {state}. Nothing was sent.",
+            "Call get_order to see how it stands.",
+        )
+    if entry is None:
+        # Another caller of this journal may have placed it with the same API key.
+        known = await process.journal.find(order.id)
+        if known is not None and known.caller != caller:
+            raise OrderNotFoundError("No order with this id or key is known here.")
+    rail = process.rails.get("account" if entry is None else entry.rail)
+    if rail is None:
+        raise RefusedError(
+            "The order was placed in a way that is not set up here, so nothing was sent.",
+            "Tell the user to do this where it was ordered.",
+        )
+    after_sale = await after_sale_for(process, rail, order.id, caller, rail.mode if entry is None else entry.mode)
+    if after_sale is None:
+        raise RefusedError("The order is changed with a key of its own, and that key is not kept here.", _ASK_ZINC)
+    return PlacedOrder(caller, order, entry, rail, after_sale)
+
+
+async def after_sale_for(process: Process, rail: Rail, order_id: str, caller: str, mode: Mode) -> AfterSale | None:
+    """Return what can be done about an order with the key that reads it; None if that key is not here."""
+    if rail.paying is None:
+        return rail.after_sale(None)
+    known = await process.journal.find(order_id, caller=caller, mode=mode)
+    payment = None if known is None else await process.unwritten.payment(known.id)
+    return rail.after_sale(None if payment is None else payment.order_key)

@@ -1,0 +1,192 @@
+"""Sending a change of an order, once; the meaning of the answer, and the look-up after a lost one.
+
+It runs in a task of the process, which outlives the call that started it. A change is never sent a second time.
+"""
+
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import anyio
+
+from zinc_mcp.aftercare.look_up import Filed, find, read_answer
+from zinc_mcp.aftercare.placed import after_sale_for
+from zinc_mcp.checkout.decide import is_what_was_shown
+from zinc_mcp.checkout.look_up import is_ours, refuse
+from zinc_mcp.consent.approval import is_approved
+from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
+    ChangeRejectedError,
+    JournalError,
+    RefusedError,
+    ZincMcpError,
+    ZincUnreachableError,
+)
+from zinc_mcp.journal.clocks import FREE
+from zinc_mcp.journal.decision import closed
+from zinc_mcp.journal.entry import NAMES, Entry, StaleEntryError
+from zinc_mcp.process import Attempt, Process
+from zinc_mcp.rails import LeaseOverError, Rail
+from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.spending.outcome import about_to_send, doubt, end, hold, leaving, never_left, settle
+from zinc_mcp.zinc.changes import Change
+
+logger = logging.getLogger(__name__)
+
+
+def first_marks(process: Process) -> dict[str, Any]:
+    """Return what changes in an entry that is going to be sent."""
+    zinc = process.times.zinc()
+    return {
+        "attempts": 1,
+        "first_sent_at": process.times.clock(),
+        **({} if zinc is None else {"zinc_at": zinc}),
+        **about_to_send(process, process.clocks.wire + process.clocks.lease_margin),
+    }
+
+
+def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
+    """Send an entry in a task of the process; that it is going to be sent is durable already."""
+    process.checkpoint("sending")
+    attempt = Attempt(entry)
+    process.attempts[entry.id] = attempt
+    process.tasks.start_soon(_carry, process, attempt, rail, name=f"sending {entry.key}")
+    return attempt
+
+
+async def send_approved(process: Process, entry: Entry) -> Entry:
+    """Send a change that a person has approved, if this process has its rail; otherwise leave it to another.
+
+    Raises:
+        RefusedError: `paused`; the entry is refused for good, since a yes is used once.
+    """
+    rail = process.rails.get(entry.rail)
+    if not is_approved(entry) or rail is None or not is_ours(entry, rail):
+        return entry
+    try:
+        if not is_what_was_shown(entry, rail):
+            raise closed()
+        attempt: Attempt | None = None
+        with anyio.CancelScope(shield=True):
+            marked = await process.journal.move(
+                entry, "sending", "sending what was approved", admission=process.admission, **first_marks(process)
+            )
+            attempt = send_marked(process, marked, rail)
+        return entry if attempt is None else attempt.entry
+    except StaleEntryError as stale:
+        return stale.current
+    except RefusedError as error:
+        if moved := await refuse(process, entry, f"refused: {error.code}", error.code, error.summary):
+            return moved
+        raise
+
+
+async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
+    try:
+        with anyio.CancelScope(shield=True):
+            await _send(process, attempt, rail)
+            if attempt.entry.state == "unknown":
+                await settle(process, attempt, "unknown", "left in doubt", **FREE)
+    except JournalError as error:
+        attempt.error = await _told(process, attempt, error)
+        with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
+            await process.journal.run(lambda journal: None)
+    except ZincMcpError as error:
+        attempt.error = error
+    except StaleEntryError as stale:
+        attempt.entry = stale.current
+    except Exception:
+        # Our crash must not end the process with other requests in flight. The entry stays in doubt in the journal.
+        logger.exception("sending %s crashed", attempt.entry.key)
+        name = NAMES[attempt.entry.kind][0]
+        attempt.error = ChangeOutcomeUnknownError(
+            f"Something failed while the {name} was being sent; it may have reached Zinc.",
+            facts={"key": attempt.entry.key, "order_id": attempt.entry.order_id},
+        )
+    finally:
+        process.attempts.pop(attempt.entry.id, None)
+        attempt.done.set()
+
+
+async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
+    """Return the error to tell after the journal failed here; if nothing has left, the entry ends as refused."""
+    name = NAMES[attempt.entry.kind][0]
+    if attempt.left or error.is_told:
+        return error.in_doubt(f"The {name} was sent", attempt.entry.key, moves_money=False)
+    try:
+        what = "the journal failed before anything was sent"
+        await end(process, attempt, "refused", what, error.before_sending(), unsent=True)
+    except JournalError as still:
+        return still
+    return attempt.error or error.before_sending()
+
+
+async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
+    """Send once, while the entry is ours for long enough. If the first byte would be late, claim the entry again."""
+    entry = attempt.entry
+    if entry.body is None or entry.order_id is None:
+        raise RefusedError("The request's content was purged, so it cannot be sent.")
+    change = Change.from_bytes(entry.body)
+    after_sale = await after_sale_for(process, rail, entry.order_id, entry.caller, entry.mode)
+    if after_sale is None:
+        gone = RefusedError("The order is changed with a key of its own, and that key is not kept here.")
+        await end(process, attempt, "refused", "the order's key is not here: nothing was sent", gone)
+        return
+    while await _is_held(process, attempt):
+        with suppress(LeaseOverError):
+            await _send_once(process, attempt, after_sale, change)
+            return
+
+
+async def _is_held(process: Process, attempt: Attempt) -> bool:
+    """Say whether an entry is ours for one request; if not, write down how it ended."""
+    try:
+        await hold(process, attempt, process.clocks.wire)
+    except StaleEntryError as stale:
+        await never_left(process, attempt, stale.current)
+        return False
+    except RefusedError as error:  # paused while we stood still, or the time of the yes is over
+        await end(process, attempt, "refused", f"{error.code}: nothing was sent", error)
+        return False
+    marked = attempt.entry.first_sent_at
+    if marked is not None and process.times.clock() - marked > process.clocks.repeat:
+        again = NAMES[attempt.entry.kind][1]
+        late = RefusedError(
+            "The process stood still for a long time before it sent this, so nothing was sent.",
+            f"{again} if it is still wanted.",
+        )
+        await end(process, attempt, "refused", "too late: nothing was sent", late)
+        return False
+    return True
+
+
+async def _send_once(process: Process, attempt: Attempt, after_sale: AfterSale, change: Change) -> None:
+    try:
+        answer = await after_sale.send(change, partial(leaving, process, attempt))
+        filed = read_answer(attempt.entry, change, answer)
+    except ZincUnreachableError as error:
+        await end(process, attempt, "refused", "no connection: nothing was sent", error)
+    except ChangeRejectedError as error:
+        process.checkpoint("answered")
+        error.facts |= {"key": attempt.entry.key, "order_id": attempt.entry.order_id}
+        await end(process, attempt, "rejected", f"Zinc rejected it: {error.facts.get('zinc_code')}", error)
+    except ChangeOutcomeUnknownError as error:
+        process.checkpoint("answered")
+        await doubt(process, attempt, f"no answer: {error.facts.get('reason')}")
+        try:
+            found = await find(process, attempt.entry, after_sale)
+        except ZincMcpError as trouble:
+            logger.info("the look-up after a lost answer failed: %s", trouble.code)
+            return
+        if found is not None:
+            await _accept(process, attempt, found, "found at Zinc")
+    else:
+        process.checkpoint("answered")
+        await _accept(process, attempt, filed, "accepted by Zinc")
+
+
+async def _accept(process: Process, attempt: Attempt, filed: Filed, what: str) -> None:
+    entry = attempt.entry
+    await settle(process, attempt, "placed", what, **filed.changes(entry), **FREE)
+    process.checkpoint("accepted")

@@ -1,0 +1,27 @@
+"""A person's decision about an entry of any kind. On a yes `checkout` sends an order, `aftercare` a change of one."""
+
+from functools import partial
+
+from zinc_mcp.aftercare import send
+from zinc_mcp.checkout import decide as checkout
+from zinc_mcp.journal.entry import CHANGES, Entry
+from zinc_mcp.process import Process
+
+
+async def send_approved(process: Process, entry: Entry) -> Entry:
+    """Send what a person has approved, if this process can; return how it stands.
+
+    Raises:
+        RefusedError: `paused`, or what the policy does not allow any more.
+    """
+    if entry.kind in CHANGES:
+        return await send.send_approved(process, entry)
+    return await checkout.send_approved(process, entry)
+
+
+decide = partial(checkout.decide, send=send_approved)
+"""See `checkout.decide.decide`."""
+await_decision = partial(checkout.await_decision, send=send_approved)
+"""See `checkout.decide.await_decision`."""
+send_all_approved = partial(checkout.send_all_approved, send=send_approved)
+"""See `checkout.decide.send_all_approved`."""

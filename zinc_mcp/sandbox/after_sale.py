@@ -1,0 +1,135 @@
+"""What the sandbox's returns and cases share: who asks, about which order, which fault, and the record of each POST.
+
+The product of an order says how its returns and cases end: `?return=denied`, `?return=refused`, `?case=refused`,
+`?case=silent`. Faults as in `faults` act on the changes of the order, `?return_fault=` and `?case_fault=`, and on their
+lists, `?returns_fault=` and `?cases_fault=`.
+"""
+
+import re
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.sandbox import Sandbox, checks
+from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
+from zinc_mcp.sandbox.checks import AnsweredError, problems_in
+from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in, spoil
+from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
+
+LISTING_LAG_SECONDS = 5.0
+"""The time that a new return or case is missing from lists, at pace 1, in the dialect `after_sale_listing=lags`."""
+_MAX_FILES = 5
+
+Json = dict[str, Any]
+
+
+class Page(BaseModel):
+    """The query of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0)] = 0
+    search: str = ""
+    status: str | None = None
+    reason: str | None = None
+    order_id: str | None = None
+
+
+def changes(sandbox: Sandbox) -> list[Json]:
+    """Return every POST about a return or a case, oldest first, with its outcome; for tests and benches."""
+    return [dict(row) for row in sandbox.ledger.select("SELECT * FROM changes ORDER BY seq")]
+
+
+def recorded(
+    sandbox: Sandbox, request: Request, row: OrderRow | None, answer: Response, outcome: str, fault: Fault | None
+) -> Response:
+    """Record a POST, and return its answer, spoilt where a fault is due."""
+    with sandbox.ledger.transaction() as database:
+        database.execute(
+            "INSERT INTO changes (at, path, order_id, outcome, fault) VALUES (?, ?, ?, ?, ?)",
+            (sandbox.clock(), request.url.path, row and row.order_id, outcome, fault and fault.name),
+        )
+    return answer if fault is None else spoil(sandbox, fault, answer)
+
+
+def caller_of(sandbox: Sandbox, request: Request) -> str:
+    """Return who asks. Whether an order's own key may do this is not documented (22.4)."""
+    token = checks.token_of(request)
+    if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.orders_of(fingerprint(token)):
+        if sandbox.dialect.order_key_after_sale == "allowed":
+            return fingerprint(token)
+        status = int(sandbox.dialect.order_key_after_sale.rpartition("_")[2])
+        code = "unauthorized" if status == 401 else "forbidden"
+        raise AnsweredError(checks.error(sandbox.dialect, status, code, "Not with this key."))
+    return checks.authorised_caller(sandbox, request)
+
+
+def order_of(sandbox: Sandbox, caller: str, order_id: str) -> OrderRow:
+    """Return a caller's order.
+
+    Raises:
+        AnsweredError: with a 404.
+    """
+    row = sandbox.ledger.find(caller, order_id)
+    if row is None:
+        raise AnsweredError(checks.error(sandbox.dialect, 404, "not_found", "Order not found."))
+    return row
+
+
+def page_of(sandbox: Sandbox, request: Request) -> Page:
+    """Return the query of a list.
+
+    Raises:
+        AnsweredError: with a 422.
+    """
+    try:
+        return Page.model_validate(dict(request.query_params))
+    except ValidationError as found:
+        raise AnsweredError(checks.invalid(sandbox.dialect, problems_in(found, "query"))) from None
+
+
+def fault_of(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
+    """Return the fault that an order asks for now; each call counts."""
+    if not faults_in(row.body, parameter):
+        return None
+    return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
+
+
+def asked(row: OrderRow, parameter: str) -> str | None:
+    """Return what an order's product asks for, by a parameter of its URL."""
+    url = str(cast(Any, row.body)["products"][0]["url"])
+    return dict(parse_qsl(urlsplit(url).query)).get(parameter)
+
+
+def when(at: float) -> str:
+    """Return a date-time."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+_TYPE = re.compile(r'multipart/form-data; *boundary="?[A-Za-z0-9\'()+_,./:=? -]{1,70}"?')
+
+
+async def form_of(sandbox: Sandbox, request: Request, required: set[str], optional: set[str]) -> dict[str, str]:
+    """Read a multipart form by the standard library, so that a mistake in our own writer does not repeat here."""
+    kind = request.headers.get("content-type", "")
+    problem = {"type": "missing", "loc": ["body"], "msg": "Field required"}
+    if not _TYPE.fullmatch(kind):
+        raise AnsweredError(checks.invalid(sandbox.dialect, [problem]))
+    head = f"Content-Type: {kind}\r\nMIME-Version: 1.0\r\n\r\n".encode()
+    read = message_from_bytes(head + await request.body(), policy=policy.HTTP)
+    fields: dict[str, str] = {}
+    files = 0
+    for part in read.iter_parts() if read.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        if part.get_filename():
+            files += 1
+        elif isinstance(name, str):
+            content = part.get_payload(decode=True)
+            fields[name] = content.decode() if isinstance(content, bytes) else ""
+    if files > _MAX_FILES or not required <= fields.keys() or not fields.keys() <= required | optional:
+        raise AnsweredError(checks.invalid(sandbox.dialect, [problem]))
+    return fields

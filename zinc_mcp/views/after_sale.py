@@ -1,0 +1,117 @@
+"""What an order's view tells of its returns, its cases with Zinc's support, and our requests for them.
+
+Zinc's words stand in fields that say so (`zinc_says`), each bounded and cleaned.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from zinc_mcp.journal.entry import OPEN, Entry
+from zinc_mcp.text import plain
+from zinc_mcp.views.change import row_of
+from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
+from zinc_mcp.zinc.cases import Case
+from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary
+
+MAX_LABELS = 3
+MAX_LABEL = 1_000
+"""Characters of a label's address, which is signed: a longer one is left out, because a part of it opens nothing."""
+MAX_MESSAGES = 5
+MAX_MESSAGE = 400
+MAX_REQUESTS = 5
+
+
+def returns(order: Order | None, changes: Sequence[Entry], clean: Cleaner) -> list[dict[str, Any]]:
+    """Return an order's returns: status, items by their number, credit, and labels as links."""
+    if order is None:
+        return []
+    numbers = {item.id: number for number, item in enumerate(order.items, start=1) if item.id}
+    keys = _keys(changes)
+    return [
+        {
+            "id": plain(each.id, 60),
+            "status": plain(each.status, 40),
+            "reason": plain(each.reason, 60),
+            "items": _items(each, numbers),
+            "credited_cents": each.credited_amount,
+            "zinc_says": clean(each.resolution_notes, MAX_MESSAGE),
+            "key": keys.get(each.id),
+            **_labels(each),
+        }
+        for each in order.returns[:MAX_RETURNS]
+    ]
+
+
+def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, clean: Cleaner) -> list[dict[str, Any]]:
+    """Return an order's cases, and the last messages of the one that was read."""
+    if order is None:
+        return []
+    keys = _keys(changes)
+    shown = list(order.cases[:MAX_RETURNS])
+    if thread is not None and thread.id not in {each.id for each in shown}:
+        shown = [thread, *shown]
+    return [
+        {
+            "id": plain(each.id, 60),
+            "status": plain(each.status, 40),
+            "reason": plain(each.reason, 60),
+            "credited_cents": each.credited_amount,
+            "key": keys.get(each.id),
+            **(_messages(thread, clean) if thread is not None and thread.id == each.id else {}),
+        }
+        for each in shown
+    ]
+
+
+def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seconds: float) -> list[dict[str, Any]]:
+    """Return our requests that Zinc's own rows do not show: those that are open, and those of the last day."""
+    there: list[ReturnSummary | CaseSummary] = [] if order is None else [*order.returns, *order.cases]
+    shown = {each.id[:100] for each in there}
+    rows = [
+        row_of(entry)
+        for entry in changes
+        if (entry.state in OPEN or now - entry.updated_at < day_seconds) and entry.facts.get("zinc_id") not in shown
+    ]
+    return rows[:MAX_REQUESTS]
+
+
+def _keys(changes: Sequence[Entry]) -> Mapping[str, str]:
+    own = [entry for entry in changes if entry.facts.get("action") in ("return", "open")]
+    return {str(entry.facts["zinc_id"]): entry.key for entry in own if entry.facts.get("zinc_id")}
+
+
+def _items(each: ReturnSummary, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"number": numbers.get(row.order_item_id), "quantity": row.quantity} for row in each.items[:MAX_RETURNS]]
+
+
+def _labels(each: ReturnSummary) -> dict[str, Any]:
+    whole = [label for label in each.label_urls if _is_link(label)]
+    left_out = len(each.label_urls) + each.rows_cut.get("label_urls", 0) - len(whole[:MAX_LABELS])
+    return {"labels": whole[:MAX_LABELS], "labels_left_out": left_out or None}
+
+
+def _is_link(address: str) -> bool:
+    """Say whether an address is a link that a person can open, whole and without anything hidden in it."""
+    if len(address) > MAX_LABEL or not all(33 <= ord(character) <= 126 for character in address):
+        return False
+    try:
+        parts = urlsplit(address)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        return False
+
+
+def _messages(thread: Case, clean: Cleaner) -> dict[str, Any]:
+    newest = thread.messages[-MAX_MESSAGES:]
+    left_out = len(thread.messages) - len(newest) + thread.rows_cut.get("messages", 0)
+    return {
+        "messages": [
+            {
+                "at": each.created_at.isoformat(timespec="minutes") if each.created_at else None,
+                ("you_said" if each.author == "customer" else "zinc_says"): clean(each.body, MAX_MESSAGE),
+            }
+            for each in newest
+        ],
+        "messages_left_out": left_out or None,
+    }
