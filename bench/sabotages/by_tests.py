@@ -501,4 +501,31 @@ BY_TESTS = (
         '    return found, [], [(label(name), text) for name, text in fields if name == "body"]',
         _tests(f"{_AFTERCARE}/test_deciding.py::test_every_field_that_is_sent_is_in_the_question_and_on_the_page"),
     ),
+    Sabotage(
+        "a-message-by-two-processes",
+        "each thing is told once, however many processes run",
+        "zinc_mcp/journal/notices.py",
+        "META.c.name == name, META.c.value == before).values(value=after)",
+        "META.c.name == name).values(value=after)",
+        _tests("tests/journal/test_notices.py::test_of_two_processes_one_alone_writes_down_that_it_tells"),
+    ),
+    Sabotage(
+        "an-unanswered-message-again",
+        "what may have been read is not told twice",
+        "zinc_mcp/notify/notifier.py",
+        '"unanswered": UNANSWERED,',
+        '"unanswered": AGAIN,',
+        _tests("tests/notify/test_told.py::test_a_message_without_an_answer_is_not_sent_twice"),
+    ),
+    Sabotage(
+        "a-hidden-anchor",
+        "a forged file is found where Zinc holds the anchor, also if it leaves the anchor out",
+        "zinc_mcp/views/evidence_check.py",
+        "            same = shown == known ",
+        "            same = known is None or shown == known ",
+        _tests(
+            "tests/cli/test_evidence_command.py::"
+            "test_a_forger_who_makes_the_file_whole_again_is_found_where_zinc_holds_the_anchor"
+        ),
+    ),
 )
