@@ -100,7 +100,7 @@ _ALIASES = {
     "redirect": "redirect_307",
 }
 _MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
-_PARAMETERS = ("fault", "read_fault", "list_fault", "return_fault", "returns_fault", "case_fault", "cases_fault")
+_PARAMETERS = "fault read_fault list_fault cancel_fault return_fault returns_fault case_fault cases_fault".split()
 _SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
 _HANG_SECONDS = 3600.0
 
