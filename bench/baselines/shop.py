@@ -1,17 +1,21 @@
-"""A Zinc that answers at once also questions about products, shops and lists: always the same ones.
+"""A Zinc that also answers questions about products, shops and lists: always the same answers.
 
 `python -m bench.baselines.shop` prints its port and answers until its stdin ends. `GET /asked` says how many requests
 came before.
+
+    BENCH_DELAY_MS  each answer comes after so many milliseconds; unset: at once
 """
 
 import asyncio
 import json
+import os
 from typing import Any
 
 from bench.baselines.zinc import TYPICAL, Zinc, serve
 from bench.sizes import TEN_PRODUCTS
 
 LISTED = 10
+_DELAY_SECONDS = int(os.environ.get("BENCH_DELAY_MS", "0")) / 1000
 COFFEE = "https://www.amazon.com/dp/B07JGBW826"
 
 _CHECK: dict[str, Any] = {
@@ -65,6 +69,13 @@ class Shop(Zinc):
     """Counts requests, and answers the questions that `Zinc` does not know."""
 
     asked = 0
+
+    def write(self, answer: bytes) -> None:
+        """Send a whole answer, after the delay. A client here has one request at a time on a connection."""
+        if _DELAY_SECONDS:
+            asyncio.get_running_loop().call_later(_DELAY_SECONDS, super().write, answer)
+        else:
+            super().write(answer)
 
     def answered(self, head: str, body: bytes) -> tuple[bytes, bytes]:
         """Return status and content for a request."""
