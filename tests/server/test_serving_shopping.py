@@ -17,7 +17,7 @@ from server.as_a_host import both_eras, host, said, size
 from started import ROOT
 from wanted import ADDRESS
 
-from bench.sizes import TOOLS_BUDGET
+from bench.sizes import PURCHASE_BUDGET, TOOLS_BUDGET
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.wiring import open_process
@@ -26,7 +26,6 @@ TASK = (
     "Buy two of whole bean coffee under $20 (2000 cents) each from practiceroasters.example, the 12 oz bag, for at "
     "most $45 (4500 cents) in all, and send it home. When it has come, send one back."
 )
-PURCHASE_TOKENS = 3000
 PACE = 25
 """How many times faster the orders of a server process advance."""
 
@@ -105,7 +104,7 @@ async def lives(agent: Agent, wait: Wait) -> None:
     delivered = await wait(agent, accepted["order_id"], is_delivered)
     assert delivered["price"]["subtotal_cents"] == 2 * result["price_cents"] == 3200
     assert delivered["items"][0]["variant"] == {"Size": "12 oz", "Grind": "Whole bean"}
-    assert agent.told / 4 < PURCHASE_TOKENS
+    assert agent.told / 4 < PURCHASE_BUDGET
 
     item = {"number": 1, "quantity": 1}
     filed = await agent.calls("return_order", order_id=accepted["order_id"], items=[item], reason="no_longer_needed")
