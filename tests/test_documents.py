@@ -3,6 +3,7 @@
 A block or command that is not known here fails; one that no test can run stands here with the reason.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -26,7 +27,7 @@ import pytest
 from documents import Block, blocks, commands_in_lines
 from keyboard import at_a_terminal
 from mcp import Client, StdioServerParameters
-from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish
+from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish, home_with_orders
 from server.on_a_port import until_healthy
 from started import ROOT
 
@@ -304,6 +305,35 @@ async def as_variables(place: Place, text: str) -> None:
         assert getattr(settings, field), name
 
 
+async def as_shown(place: Place, text: str) -> None:
+    """A command at a terminal with 80 columns shows each line of the document, in this order; times may differ."""
+    command, *wanted = text.splitlines()
+    await home_with_orders(place.home / ".zinc-mcp")
+    gc.collect()  # the sandbox's ledger is closed with the last that knows it
+    environ = {**place.environment, "TZ": "UTC"}
+    line = command.removeprefix("$ ")
+    code, screen = at_a_terminal(["-c", line], environ, program=["/bin/sh"], cwd=place.folder, columns=80)
+    assert code == 0, screen
+    shown = iter(_without_times(screen).splitlines())
+    for each in _without_times("\n".join(wanted)).splitlines():
+        assert each in shown, f"{each}\n{screen}"
+
+
+def _without_times(text: str) -> str:
+    return re.sub(r"\d{2}:\d{2}", "TT:TT", re.sub(r"\d{4}-\d{2}-\d{2}", "DDDD-DD-DD", text))
+
+
+async def write_books(place: Place, text: str) -> None:
+    """An export into files."""
+    await home_with_orders(place.home / ".zinc-mcp")
+    gc.collect()
+    place.sh(text)
+    names = re.findall(r"> (\S+)", text)
+    written = [(place.folder / name).read_text(encoding="utf-8") for name in names]
+    assert written[0].startswith("kind,mode,rail,caller,")
+    assert json.loads(written[1])["modes"] == ["live", "test", "sandbox"]
+
+
 async def after_the_order(place: Place, text: str) -> None:
     """The calls and answers of docs/after-the-order.md in their order; an id that is new is that of a new order."""
     page = [each for each in PRINTED if each.document == "docs/after-the-order.md" and "`" in each.heading]
@@ -361,6 +391,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ),
     ("CONTRIBUTING.md", r"pip install \. && zinc-mcp demo\n"): install_and_try,
     ("CONTRIBUTING.md", r"ruff check \. && "): NotRun("checks this very tree, for hours: `.ci/run` does so"),
+    ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,
+    ("docs/owner.md", r"zinc-mcp orders export "): write_books,
     ("docs/policy.md", r'api_key_file = "key"'): as_the_file,
     ("docs/after-the-order.md", r'\{"order_id": "84a810ed-048a-4c90-b4d3-50882badfe4a", "timeline"'): after_the_order,
     ("docs/after-the-order.md", r'\{"(?:order_id": "[0-9a-f-]+"\}|status|limits_only)|\{\n'): NotRun(
@@ -432,6 +464,11 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp pause": Expected("Paused: paused by the owner."),
     "zinc-mcp pin set": Expected("The PIN is set.", _PIN),
     "zinc-mcp pin set --member ada": Expected("Every yes of ada needs it", _PIN),
+    "zinc-mcp orders --watch": NotRun("goes on until Ctrl-C: tests/cli/test_owners_side.py follows it"),
+    "zinc-mcp orders --json": Expected('"state": "unknown"'),
+    "zinc-mcp orders export --month 2026-11": Expected("kind,mode,rail,caller,"),
+    "zinc-mcp reconcile": Expected("No difference in 0 orders at Zinc"),
+    "zinc-mcp reconcile --pause": Expected("No difference in 0 orders at Zinc"),
     "zinc-mcp orders purge --older-than 30": Expected("Forgot bodies and addresses of 0 orders."),
     "zinc-mcp orders purge": NotRun("names the command; with its option it stands in the README"),
     "zinc-mcp orders resolve": NotRun("names the command; with its options it stands in the README"),

@@ -88,9 +88,9 @@ async def open_process(
     rails: dict[RailName, Rail] = {}
     unusable: dict[RailName, ZincMcpError] = {}
     wallet = _usable_wallet(settings, client, wallet_transport, unusable)
-    if settings.sandbox or settings.api_key is not None:
-        key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
-        rails["account"] = AccountRail(client, key, settings.mode, clock if uptime is None else time.monotonic)
+    account = _account_rail(settings, client, clock if uptime is None else time.monotonic)
+    if account is not None:
+        rails["account"] = account
     if wallet is not None:
         from zinc_mcp.rails.agent import AgentRail
 
@@ -149,6 +149,31 @@ async def open_process(
             await client.aclose()
             if wallet is not None:
                 await wallet.aclose()
+
+
+@asynccontextmanager
+async def open_account(
+    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clocks: Clocks | None = None
+) -> AsyncGenerator[AccountRail | None]:
+    """Open the account's rail alone, to read with it: no journal is opened, and no task looks up or sends anything.
+
+    None: there is no API key.
+
+    Raises:
+        SettingsError: the API's address cannot be used.
+    """
+    client = _client(settings, transport, clocks or Clocks(), Times(time.time, time.monotonic))
+    try:
+        yield _account_rail(settings, client, time.monotonic)
+    finally:
+        await client.aclose()
+
+
+def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:
+    if not settings.sandbox and settings.api_key is None:
+        return None
+    key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
+    return AccountRail(client, key, settings.mode, clock)
 
 
 def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable[[], float]:

@@ -34,7 +34,11 @@ def wish(drawn: random.Random, order_id: str) -> tuple[str, dict[str, Any]]:
     return "report_problem", {"order_id": order_id, **report}
 
 
-@pytest.mark.parametrize("seed", range(24))
+FOUND = [1147, 1150, 1197, 1246]
+"""Seeds that have found a fault: a case that got a message was not taken for the one that a lost answer had opened."""
+
+
+@pytest.mark.parametrize("seed", [*range(20), *FOUND])
 async def test_nothing_is_filed_twice_lost_or_told_wrongly(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, seed: int
 ) -> None:

@@ -359,6 +359,9 @@ async def test_a_return_is_approved_in_a_terminal_and_sent_by_the_server(
     assert "Send 1 piece back to zinc.com?" in screen
     assert "Zinc has it." in screen
     assert "the answer was yes" in shown.stdout
+    for part in ("What was asked", "Who said yes", "SHA-256 ", "What happened"):
+        assert part in shown.stdout
+    assert "Money" not in shown.stdout, "a return costs nothing"
     assert "Note for Zinc" in shown.stdout
     assert told["key"] in order.stdout
     assert "Returns and reports" in order.stdout

@@ -66,8 +66,9 @@ def test_orders_are_listed_with_what_they_may_cost(tmp_path: Path) -> None:
     with _journal(started) as journal:
         entry = _opened(journal)
     header, row = started.run("orders").stdout.splitlines()
-    assert re.split("  +", header) == ["Opened (UTC offset)", "Money", "State", "Amount", "Items", "Key", "Order"]
-    assert re.split("  +", row)[1:] == ["test", "waiting", "up to $51.00", "amazon.com", entry.key]
+    named = ["Opened +00:00", "Mode", "What", "From", "State", "Money", "Next step", "Key", "Order"]
+    assert re.split("  +", header) == named
+    assert re.split("  +", row)[1:] == ["test", "amazon.com", "waiting", "up to $51.00", "wait", entry.key]
     assert started.run("orders", "--mode", "live").stdout == "No orders yet.\n"
 
 

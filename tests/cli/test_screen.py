@@ -151,7 +151,7 @@ async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
     return [first, second, third]
 
 
-@pytest.mark.parametrize("width", [100, 80, 40])
+@pytest.mark.parametrize("width", [120, 80, 60, 40])
 async def test_orders_name_goods_time_and_how_to_answer(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:
@@ -161,10 +161,14 @@ async def test_orders_name_goods_time_and_how_to_answer(
     assert code == 0
     assert [line for line in screen.splitlines() if len(line) > width and not OURS.search(line)] == []
     said = " ".join(screen.split())
-    assert said.startswith("Opened (UTC offset) State Amount")
-    assert said.count("+05:30") == 3
-    assert "1 x “The Old Man and the Sea” at amazon.com" in said
-    assert "3 x product B000000002 at amazon.com 1 x product B000000007 at amazon.com" in said
+    header = ["Opened", "What", "From", "State", "Money", "Next step"] if width >= 80 else ["Opened", "State", "Money"]
+    assert re.split("  +", screen.splitlines()[0].replace(" +05:30", "")) == header
+    assert "+05:30" in "".join(screen.splitlines()[:2])
+    words = ["Old", "Man", "Sea", "B000000002", "B000000007", "amazon.com", "up", "$51.00", "waiting", "answer"]
+    assert [word for word in words if word not in said] == []
+    assert "\x1b" not in screen, "a terminal without colours gets none"
+    for line in screen.splitlines():
+        assert not re.match(r" ?(?:amazon|“|\dx|product|The|Man)", line), "the words of others begin no line"
     for entry in entries:
         assert f"key {entry.key}" in said
     hints = [line.strip() for line in screen.splitlines() if " approve " in line]
@@ -180,12 +184,18 @@ async def test_in_a_pipe_each_order_is_one_line_of_a_table(
     for width in ("40", "300"):
         piped = started.quickly("orders", COLUMNS=width).stdout
         header, *rows = piped.split("\n\n")[0].splitlines()
-        starts = [header.index(name) for name in ("Opened", "Money", "State", "Amount", "Items", "Key")]
+        starts = [header.index(name) for name in ("Opened", "Mode", "What", "From", "State", "Money", "Next", "Key")]
         for row, entry in zip(rows, reversed(entries), strict=True):
             cells = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
-            assert cells[1:4] == [entry.mode, "waiting", "up to $51.00"]
-            assert cells[5] == entry.key
-        assert "3 x product B000000002 at amazon.com; 1 x product B000000007 at amazon.com" in piped
+            assert [cells[1], *cells[3:]] == [
+                entry.mode,
+                "amazon.com",
+                "waiting",
+                "up to $51.00",
+                "your answer",
+                entry.key,
+            ]
+        assert "3 x product B000000002; 1 x product B000000007" in piped
 
 
 @pytest.mark.parametrize("width", [90, 40])

@@ -182,7 +182,7 @@ async def test_a_dialogue_s_answer_after_a_yes_in_a_terminal_tells_the_order(
 async def test_a_yes_to_a_question_that_another_order_has_overtaken_is_asked_anew(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str
 ) -> None:
-    async with open_test_process(clocks=replace(clocks, answer=1.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer=4.0)) as process:
 
         async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
             await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
@@ -226,7 +226,7 @@ async def test_calls_that_ask_the_same_share_one_dialogue_and_one_of_them_bought
     person = Person()
     told: list[dict[str, Any]] = []
     # Long enough for twenty calls at once on a busy machine.
-    async with open_test_process(clocks=replace(short(clocks), answer=1.5)) as process:
+    async with open_test_process(clocks=replace(short(clocks), answer=3.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
 
             async def place() -> None:

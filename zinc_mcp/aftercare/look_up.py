@@ -84,7 +84,9 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
     others = await process.journal.run(
         lambda journal: journal.changes_of(entry.order_id or "", entry.caller, entry.mode)
     )
-    taken = {str(each.facts["zinc_id"]) for each in others if each.id != entry.id and each.facts.get("zinc_id")}
+    # A message to a case, and its closing, name the case as well: only what has opened one has a claim to it.
+    same = [each for each in others if each.id != entry.id and each.facts.get("action") == entry.facts.get("action")]
+    taken = {str(each.facts["zinc_id"]) for each in same if each.facts.get("zinc_id")}
     if entry.kind == "return":
         return await _find_return(entry, after_sale, wanted, taken, order)
     if entry.facts.get("action") == "open":

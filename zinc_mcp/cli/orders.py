@@ -1,7 +1,7 @@
 """`zinc-mcp orders`: list and show the journal's orders, delete their contents, settle doubts by the owner's word."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -9,7 +9,9 @@ from typing import Any, get_args
 import click
 
 from zinc_mcp.cli.changes_on_screen import show_all, show_unsettled
-from zinc_mcp.cli.orders_on_screen import show_list, show_order
+from zinc_mcp.cli.export import export
+from zinc_mcp.cli.order_table import Listed, as_read, follow, show_orders
+from zinc_mcp.cli.orders_on_screen import receipt, show_look_up, show_order
 from zinc_mcp.cli.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
@@ -18,8 +20,10 @@ from zinc_mcp.journal.entry import CHANGES, Entry, Event, Mode
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.order_rows import record_of
 
 _SECONDS_A_DAY = 86_400.0
+_WATCH_SECONDS = 2.0
 _mode_option = click.option("--mode", type=click.Choice(get_args(Mode)), help="Of several with this key: its mode.")
 _caller_option = click.option("--caller", metavar="NAME", help="Of several with this key: whose it is.")
 
@@ -27,24 +31,39 @@ _caller_option = click.option("--caller", metavar="NAME", help="Of several with 
 @click.group(invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many, newest first.")
 @click.option("--mode", type=click.Choice(get_args(Mode)), help="Only orders with this kind of money.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--watch", is_flag=True, help="Show them again whenever one has changed, until Ctrl-C.")
 @click.pass_context
-def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool) -> None:
-    """List orders, newest first."""
+def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool, watch: bool) -> None:
+    """List orders, newest first, as the journal has them. Nobody is asked."""
     if context.invoked_subcommand is not None:
         return
+    if as_json and watch:
+        raise click.UsageError("Say either --json or --watch.")
     with _journal() as journal:
-        entries, pauses = journal.entries(limit, mode=mode), journal.pauses()
-        unsettled = journal.unsettled_changes(mode)
-    if as_json:
-        click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
-        return
-    if entries:
-        show_list(entries)
-    if not entries:
+        if as_json:
+            found = journal.entries(limit, mode=mode)
+            click.echo(json.dumps([record_of(entry, as_read(entry)) for entry in found], indent=2))
+        elif watch:
+            follow(lambda: _listed(journal, limit, mode), _show, _WATCH_SECONDS)
+        else:
+            _show(_listed(journal, limit, mode))
+
+
+orders.add_command(export)
+
+
+def _listed(journal: Journal, limit: int, mode: Mode | None) -> Listed:
+    return Listed(journal.entries(limit, mode=mode), journal.unsettled_changes(mode), journal.pauses())
+
+
+def _show(listed: Listed) -> None:
+    if listed.entries:
+        show_orders(listed.entries)
+    else:
         click.echo("No orders yet.")
-    show_unsettled(unsettled)
-    for why in pauses:
+    show_unsettled(listed.unsettled)
+    for why in listed.pauses:
         click.echo("")
         show_line(f"Paused: {plain(why)}. This ends it:")
         show_command("resume")
@@ -59,7 +78,7 @@ def show(key_or_id: str, as_json: bool) -> None:
     Orders of several callers, and practice and real ones, may share a key: all of them are shown.
     """
     with _journal() as journal:
-        entries = journal.all_under(key_or_id)
+        entries = journal.all_under(key_or_id) or journal.look_ups_under(key_or_id)
         changes = [each for entry in entries if entry.order_id for each in _changes(journal, entry)]
         events = {entry.id: journal.events(entry.id) for entry in entries}
     if not entries:
@@ -67,16 +86,17 @@ def show(key_or_id: str, as_json: bool) -> None:
             "No order with this key or id is in the journal.", owner_step=f"{command('orders')} lists them."
         )
     if as_json:
-        newest, *others = [
-            {**_record(entry), "events": [_event_record(event) for event in events[entry.id]]} for entry in entries
-        ]
+        newest, *others = [_whole_record(entry, events[entry.id]) for entry in entries]
         click.echo(json.dumps({**newest, "others": others}, indent=2))
         return
     for number, entry in enumerate(entries, 1):
         if len(entries) > 1:
             of = f"{number} of {len(entries)} with this key or id, newest first"
             click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
-        show_order(entry, events[entry.id], shares_its_key=len(entries) > 1)
+        if entry.kind == "look_up":
+            show_look_up(entry, events[entry.id])
+        else:
+            show_order(entry, events[entry.id], shares_its_key=len(entries) > 1)
     show_all(changes)
 
 
@@ -141,6 +161,11 @@ def _record(entry: Entry) -> Mapping[str, Any]:
     # The body is left out: it holds the whole address, and people paste lists into tickets.
     record = {name: value for name, value in asdict(entry).items() if name != "body"}
     return {**record, "counts_cents": entry.counts_cents, "body_kept": entry.body is not None}
+
+
+def _whole_record(entry: Entry, events: Sequence[Event]) -> Mapping[str, Any]:
+    sections = {section.title: section.lines for section in receipt(entry, events).sections}
+    return {**_record(entry), "events": [_event_record(event) for event in events], "receipt": sections}
 
 
 def _event_record(event: Event) -> Mapping[str, Any]:

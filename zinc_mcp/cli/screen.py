@@ -4,6 +4,7 @@ The words of others never begin a line, so they cannot look like ours. An error'
 model: it names tools and speaks of the user. A person gets `advice` instead.
 """
 
+import os
 import shutil
 import sys
 import unicodedata
@@ -75,7 +76,7 @@ def wrapped(text: str, width: int, continued: str = "") -> list[str]:
     empty = True
     for piece, is_rest_of_word in _pieces(body, max(1, width - max(len(line), len(continued)))):
         joined = f"{line}{piece}" if empty else f"{line} {piece}"
-        if not empty and (is_rest_of_word or _cells(joined) > width):
+        if not empty and (is_rest_of_word or cells(joined) > width):
             lines.append(line.rstrip(" "))
             joined = f"{continued}{piece}"
         line, empty = joined, False
@@ -87,14 +88,20 @@ def _pieces(text: str, most: int) -> Iterator[tuple[str, bool]]:
     for word in text.split(" "):
         part, continued = "", False
         for character in word:
-            if part and _cells(part) + _cells(character) > most:
+            if part and cells(part) + cells(character) > most:
                 yield part, continued
                 part, continued = "", True
             part += character
         yield part, continued
 
 
-def _cells(text: str) -> int:
+def bold(text: str) -> str:
+    """Return a line in bold type, unless the terminal or NO_COLOR (no-color.org) asks for plain text."""
+    is_plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return text if is_plain else click.style(text, bold=True)
+
+
+def cells(text: str) -> int:
     """Return the width of a text in columns; letters of East Asian scripts take two (Unicode, UAX 11)."""
     if text.isascii():
         return len(text)

@@ -34,6 +34,7 @@ from zinc_mcp.journal.entry import (
 )
 from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.owned_journal import OwnedJournal
+from zinc_mcp.journal.periods import Periods
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.tables import COUNTING, ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
@@ -43,12 +44,12 @@ from zinc_mcp.text import printed
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
 
-class Journal(ReadJournal, Questions, Changes, OwnedJournal):
+class Journal(ReadJournal, Questions, Changes, OwnedJournal, Periods):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
-    Here entries are opened and moved on. `ReadJournal` finds them, `Questions` asks about them, `Changes` opens those
-    that change a placed order, and `OwnedJournal` changes what only the owner may change. All of them work on one
-    `Database`.
+    Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Questions`
+    asks about them, `Changes` opens those that change a placed order, and `OwnedJournal` changes what only the owner
+    may change. All of them work on one `Database`.
     """
 
     # Opening

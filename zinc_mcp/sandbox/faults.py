@@ -100,7 +100,7 @@ _ALIASES = {
     "redirect": "redirect_307",
 }
 _MORE = {("fault", "agent"): PAID, ("pay_fault", "agent"): UNPAID}
-_PARAMETERS = "fault read_fault list_fault cancel_fault return_fault returns_fault case_fault cases_fault".split()
+_AFTER_SALE = ("cancel_fault", "return_fault", "returns_fault", "case_fault", "cases_fault")
 _SLOW = re.compile(r"slow_(\d{1,4}(?:\.\d{1,3})?)")
 _HANG_SECONDS = 3600.0
 
@@ -125,7 +125,7 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
         AnsweredError: with a 400: one does not exist.
     """
     try:
-        for other in (*_PARAMETERS, *(["pay_fault"] if rail == "agent" else [])):
+        for other in ("fault", "read_fault", "list_fault", *_AFTER_SALE, *(["pay_fault"] if rail == "agent" else [])):
             for name in faults_in(post.body, other):
                 _fault(name, other, rail)
         return fault_for(post.body, parameter, post.nth, rail)

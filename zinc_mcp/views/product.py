@@ -185,7 +185,7 @@ def _judged(
         return "unknown"
     there = f"the shop ships to {facts.country}" if ships else f"Zinc makes no claim about shipping to {facts.country}"
     can = _BY_SUPPORT.get(shop.support or "", "Zinc can order from this shop")
-    told.said.append(f"{can}, and {there}. Whether it is in stock only an order shows.")
+    told.said.append(f"{can}, and {there}. Only an order shows whether it is in stock.")
     if shop.needs_account:
         told.said.append("The shop sells to its own customers only.")
         told.steps.append(

@@ -89,6 +89,8 @@ async def read_list(
                 raise
             size = SMALL_PAGE  # the page may have been larger than what is read
             continue
+        if not isinstance(members(listed).get("orders", listed), list):
+            raise UnreadableAnswerError("Zinc's answer holds no list of orders.")
         rows = _rows(listed)
         seen += len(rows)
         before = len(into.orders)
@@ -100,10 +102,14 @@ async def read_list(
                 into.unreadable += 1
                 continue
             into.orders.setdefault(order.id.casefold(), order)
-        total = members(listed).get("total")
-        is_last = not rows or (seen >= total if type(total) is int else True)
-        if is_last or len(into.orders) == before:  # a list that ignores the offset would be read again and again
-            into.is_whole = is_last and len(rows) <= MAX_LISTED
+        told: object = members(listed).get("total")
+        total = told if isinstance(told, int) and not isinstance(told, bool) else None
+        is_last = not rows or (len(rows) != size if total is None else seen >= total)
+        is_same = len(into.orders) == before  # a list that ignores the offset would be read again and again
+        if is_last or is_same:
+            # An empty page may end a list too early. Without a total, a list that shows the same again shows all.
+            all_came = True if total is None else is_last and seen >= total
+            into.is_whole = all_came and len(rows) <= MAX_LISTED
             return
 
 
