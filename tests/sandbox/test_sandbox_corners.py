@@ -195,6 +195,28 @@ async def test_a_timeline_ends_as_its_order_does(
     assert timeline["current_status"] == (await read(ada, taken["id"]))["status"]
 
 
+@pytest.mark.parametrize(
+    ("scenario", "parcel", "item"),
+    [
+        ("pickup", "available_for_pickup", "available_for_pickup"),
+        ("undeliverable", "undeliverable", "shipped"),
+        ("success", "delivered", "delivered"),
+    ],
+)
+async def test_a_parcel_ends_in_one_of_three_ways(
+    ada: httpx.AsyncClient, clock: Clock, scenario: str, parcel: str, item: str
+) -> None:
+    taken = await placed(ada, order(scenario))
+    clock.now += 20
+    seen = await read(ada, taken["id"])
+    assert (seen["status"], seen["items"][0]["status"]) == ("order_placed", item)
+    [tracking] = seen["tracking_numbers"]
+    assert (tracking["status"], tracking["checkpoints"][0]["status"]) == (parcel, parcel)
+    assert (tracking["delivery_proof_url"] is None) is (parcel != "delivered")
+    assert (await get(ada, f"/orders/{taken['id']}/timeline"))["milestones"][-1]["type"] == parcel
+    assert (await get(ada, "/orders", tracking_status=parcel))["total"] == 1
+
+
 async def test_another_s_order_looks_like_none(clock: Clock) -> None:
     sandbox = Sandbox(clock=clock)
     async with customer(sandbox) as ada, customer(sandbox, "zn_test_eve") as eve:
