@@ -312,9 +312,9 @@ async def listening(port: int) -> None:
 
 
 @asynccontextmanager
-async def upstream() -> AsyncGenerator[str]:
-    """Start the Zinc that costs nothing to ask, and give its origin."""
-    async with started(["-m", "bench.baselines.zinc"], {}) as process:
+async def upstream(module: str = "bench.baselines.zinc", **variables: str) -> AsyncGenerator[str]:
+    """Start a Zinc that costs nothing to ask, and give its origin."""
+    async with started(["-m", module], variables) as process:
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), 30))
         yield f"http://127.0.0.1:{port}"

@@ -3,7 +3,8 @@
 Measured: each tool as `tools/list` gives it, with its output schema, and all of them (budget 20 KB); the server's
 instructions (budget 2,000 bytes); the structure of `get_order` for a typical order that is on its way, compared with
 Zinc's own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600); a search of ten products whose
-addresses and titles are as long as shops make them, compared with Zinc's own JSON (budget 900 tokens). Nothing here
+addresses and titles are as long as shops make them, compared with Zinc's own JSON (budget 900 tokens); the results of a
+whole purchase in the sandbox: search, check, place, wait until placed, details (budget 3,000 tokens). Nothing here
 depends on the machine, so there are no rounds.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from bench.baselines.zinc import TYPICAL
 from bench.callers import HELLO, Stdio, started, succeeded, upstream
 from bench.figures import Figure, run_bench
-from bench.wanted import configured, order
+from bench.wanted import ADDRESS, configured, order
 from zinc_mcp.views.order import compact
 from zinc_mcp.views.search import search_view
 from zinc_mcp.zinc.products import SearchResults
@@ -25,6 +26,8 @@ TOOLS_BUDGET = 20 * 1024
 INSTRUCTIONS_BUDGET = 2_000
 TOKENS_BUDGET = 600
 SEARCH_BUDGET = 900
+PURCHASE_BUDGET = 3000
+_LOOKS = 20
 TEN_PRODUCTS: dict[str, Any] = {
     "status": "completed",
     "query": "whole bean coffee",
@@ -81,7 +84,40 @@ async def measure(*, quick: bool = False) -> list[Figure]:
             holds=tokens <= TOKENS_BUDGET,
         ),
         _searched(_size(compact(view)), _size(TEN_PRODUCTS)),
+        await _purchase(),
     ]
+
+
+async def _purchase() -> Figure:
+    """Buy something in the sandbox as an agent does, and add up what it is told."""
+    with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as home:
+        variables = {"ZINC_MCP_HOME": home, "ZINC_MCP_SANDBOX": "1", "ZINC_MCP_SANDBOX_PACE": "10"}
+        async with started(["-m", "zinc_mcp"], variables) as process:
+            server = Stdio(process)
+            await server.opened()
+            told: list[dict[str, Any]] = []
+
+            async def call(tool: str, **arguments: Any) -> dict[str, Any]:
+                told.append(succeeded(await server.call(tool, arguments)))
+                return told[-1]
+
+            found = await call("search_products", query="whole bean coffee", max_price=2000)
+            url = found["results"][0]["url"]
+            await call("check_product", url=url, details=True)
+            product = {"url": url, "quantity": 1}
+            placed = await call("place_order", products=[product], shipping_address=ADDRESS, max_price=2000)
+            for _ in range(_LOOKS):
+                if (await call("get_order", order_id=placed["order_id"], wait_seconds=25))["is_final"]:
+                    break
+            await call("get_order", order_id=placed["order_id"])
+    tokens = round(sum(_size(each) for each in told) / 4)
+    return Figure(
+        "a whole purchase, estimated tokens",
+        str(tokens),
+        "",
+        target=f"≤ {PURCHASE_BUDGET} tokens",
+        holds=tokens <= PURCHASE_BUDGET,
+    )
 
 
 def _searched(structure: int, raw: int) -> Figure:

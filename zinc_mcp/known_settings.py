@@ -184,6 +184,7 @@ SETTINGS = (
     Setting("ZINC_API_KEY", "key", "the key that pays; `zn_test_…` buys nothing", shown=("set", "not set")),
     Setting("ZINC_API_URL", "address", "default `https://api.zinc.com`", shown=(VALUE, "")),
     Setting("ZINC_MCP_SANDBOX", "switch", "`1`: everything against the built-in sandbox", shown=("on", "off")),
+    Setting("ZINC_MCP_SANDBOX_PACE", "number", "how many times faster practice orders advance. Unset: 1"),
     Setting(
         "ZINC_MCP_JOURNAL", "database",
         "`postgresql://…` instead of SQLite in the home, or `sqlite:////whole/path/journal.db` "

@@ -281,7 +281,7 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, cloc
     if transport is None:
         from zinc_mcp.sandbox import Sandbox
 
-        transport = Sandbox(settings.home / "sandbox.db").transport()
+        transport = Sandbox(settings.home / "sandbox.db", pace=max(1, settings.sandbox_pace)).transport()
     return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
 
 

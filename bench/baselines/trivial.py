@@ -1,4 +1,4 @@
-"""A server without any checks: its `get_order` makes the same HTTP call as ours and returns the JSON.
+"""A server without any checks: its tools that read make the same HTTP calls as ours and return the JSON.
 
 Its `place_order` sends the order, and makes as many durable commits as ours, with as many bytes in the log, in a
 separate thread: on the event loop every other call would wait for the disk.
@@ -41,6 +41,46 @@ async def get_order(order_id: str) -> dict[str, Any]:
     answer = await _UPSTREAM.get(f"/orders/{order_id}", headers=_BEARER)
     order: dict[str, Any] = answer.json()
     return order
+
+
+@server.tool()
+async def search_products(query: str) -> dict[str, Any]:
+    """Search products."""
+    return await _read("/search", q=query, limit=10)
+
+
+@server.tool()
+async def check_product(url: str, details: bool = False) -> dict[str, Any]:
+    """Say whether a product can be ordered."""
+    check = await _read("/retailers/check", url=url, country="US")
+    if not details:
+        return check
+    about = await _read(f"/products/{url.rpartition('/')[2]}", retailer="amazon")
+    return {"check": check, "details": about}
+
+
+@server.tool()
+async def list_orders(limit: int) -> dict[str, Any]:
+    """List the newest orders."""
+    return await _read("/orders", limit=limit)
+
+
+@server.tool()
+async def get_balance(limits_only: bool = False) -> dict[str, Any]:
+    """Show the balance."""
+    return await _read("/wallet/me")
+
+
+@server.tool()
+async def cancel_order(order_id: str) -> dict[str, Any]:
+    """Look an order up, to cancel it if it is pending."""
+    return await _read(f"/orders/{order_id}")
+
+
+async def _read(path: str, **parameters: Any) -> dict[str, Any]:
+    answer = await _UPSTREAM.get(path, params=parameters, headers=_BEARER)
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 @server.tool()

@@ -155,6 +155,11 @@ class Zinc(asyncio.Protocol):
         """Return status and content for a request."""
         return answer(head, body)
 
+    def write(self, answer: bytes) -> None:
+        """Send a whole answer."""
+        assert self._transport is not None
+        self._transport.write(answer)
+
     def data_received(self, data: bytes) -> None:
         """Answer every request that has arrived completely."""
         self._got += data
@@ -167,8 +172,7 @@ class Zinc(asyncio.Protocol):
                 return
             body, self._got = self._got[end + 4 : end + 4 + length], self._got[end + 4 + length :]
             status, content = self.answered(head, body)
-            assert self._transport is not None
-            self._transport.write(
+            self.write(
                 b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
                 + content
             )

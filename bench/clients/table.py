@@ -32,10 +32,11 @@ def page(rows: Sequence[Row], forms: Mapping[str, Mapping[str, Any]], ours: Mapp
 # Real clients
 
 Made by `python -m bench.clients --write`; nothing here is written by hand. Each client is installed in an environment
-of its own and driven without a model against a real server of ours and the practice Zinc. It lists the tools, places an
-order, follows it to its end, and is refused twice: by a limit, and for an argument that does not exist. "The schema"
-compares what the client's converter hands to a model with what the server publishes: each name, type, required field
-and choice, at every depth. "The model sees" says which half of a result reaches it.
+of its own and driven without a model against a real server of ours and the practice Zinc. It lists the tools, searches,
+checks a product, places an order and follows it, lists the orders, asks for the balance, tries to cancel what is placed
+already, sends the order back, reports a problem, and is refused twice: by a limit, and for an argument that does not
+exist. "The schema" compares what the client's converter hands to a model with what the server publishes, of every tool:
+each name, type, required field and choice, at every depth. "The model sees" says which half of a result reaches it.
 
 {HEADER}{"".join(_row(row) for row in rows)}
 Each half of a result states the same facts, and the text of a failure begins with "Error:", since several clients do

@@ -15,9 +15,14 @@ from bench.clients.environments import Client, Environment
 from bench.clients.kept import lost
 from bench.wanted import ADDRESS
 from zinc_mcp.server.mcp.arguments import input_schema
+from zinc_mcp.server.mcp.tools.cancel_order import OrderCancel
 from zinc_mcp.server.mcp.tools.check_product import Check
+from zinc_mcp.server.mcp.tools.get_balance import BalanceAsked
 from zinc_mcp.server.mcp.tools.get_order import OrderLookup
+from zinc_mcp.server.mcp.tools.list_orders import OrdersWanted
 from zinc_mcp.server.mcp.tools.placing import order_schema
+from zinc_mcp.server.mcp.tools.report_problem import Problem
+from zinc_mcp.server.mcp.tools.return_order import Return
 from zinc_mcp.server.mcp.tools.search_products import Search
 
 OURS = {
@@ -26,9 +31,29 @@ OURS = {
     "get_order": input_schema(OrderLookup),
     "search_products": input_schema(Search),
     "check_product": input_schema(Check),
+    "list_orders": input_schema(OrdersWanted),
+    "cancel_order": input_schema(OrderCancel),
+    "get_balance": input_schema(BalanceAsked),
+    "return_order": input_schema(Return),
+    "report_problem": input_schema(Problem),
 }
 _PATIENCE = 300.0
 _KEY = "a-client-s-order"
+_COFFEE = "https://www.amazon.com/dp/B0SNDBXC01"
+_OUTCOMES = {
+    "found": "found",
+    "checked": "orderable",
+    "placed": "accepted",
+    "followed": "placed",
+    "listed": "listed",
+    "balance": "shown",
+    "late": "placed",
+    "returned": "placed",
+    "reported": "placed",
+    "limit": "refused",
+    "invalid": "refused",
+}
+"""The outcome that each step must have, by its name; `late` cancels an order that is placed, which changes nothing."""
 _Json = dict[str, Any]
 
 
@@ -47,7 +72,7 @@ class Seen:
 
 
 async def tried(client: Client, made: Environment, transport: str, zinc: str, home: Path) -> Seen:
-    """Let a client list the tools, place an order, follow it, be refused and, where it can, ask its person."""
+    """Let a client list the tools, call each kind, be refused and, where it can, ask its person."""
     seen = Seen()
     key = f"zn_test_{client.driver.split('.')[0]}_{transport}"
     variables = {"ZINC_API_URL": zinc, "ZINC_API_KEY": key, "ZINC_MCP_BROWSER": "0"}
@@ -87,9 +112,18 @@ def _order(scenario: str, max_price: int) -> _Json:
 def _steps() -> list[_Json]:
     placed = {**_order("test-success", 6000), "idempotency_key": _KEY}
     look = {"order_id": _KEY, "wait_seconds": 25}
+    back = {"order_id": _KEY, "items": [{"number": 1, "quantity": 1}], "reason": "no_longer_needed"}
+    problem = {"order_id": _KEY, "reason": "late", "message": "It has not come yet."}
     return [
+        {"name": "found", "tool": "search_products", "arguments": {"query": "whole bean coffee", "max_price": 2000}},
+        {"name": "checked", "tool": "check_product", "arguments": {"url": _COFFEE, "details": True}},
         {"name": "placed", "tool": "place_order", "arguments": placed},
         {"name": "followed", "tool": "get_order", "arguments": look, "until": '"is_final":true', "times": 5},
+        {"name": "listed", "tool": "list_orders", "arguments": {"limit": 5}},
+        {"name": "balance", "tool": "get_balance", "arguments": {"limits_only": False}},
+        {"name": "late", "tool": "cancel_order", "arguments": {"order_id": _KEY}},
+        {"name": "returned", "tool": "return_order", "arguments": back},
+        {"name": "reported", "tool": "report_problem", "arguments": problem},
         {"name": "limit", "tool": "place_order", "arguments": _order("test-delayed", 2_600_000)},
         {"name": "invalid", "tool": "place_order", "arguments": {**_order("test-delayed", 6000), "max_total": 1}},
     ]
@@ -106,7 +140,7 @@ def _judge(client: Client, facts: _Json, seen: Seen) -> None:
         if bool(gone) is (known is None) or (known is not None and known not in gone):
             seen.failures.append(f"schema{converter and ' of '}{converter}: {', '.join(gone) or 'nothing lost'}"[:200])
     calls: Mapping[str, Mapping[str, str]] = facts["calls"]
-    for name, outcome in {"placed": "accepted", "followed": "placed", "limit": "refused", "invalid": "refused"}.items():
+    for name, outcome in _OUTCOMES.items():
         said = _bare(calls[name]["seen"])
         if f'"outcome":"{outcome}"' not in said:
             seen.failures.append(f"{name}: {calls[name]['seen'][:160]}")

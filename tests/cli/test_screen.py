@@ -71,7 +71,13 @@ def test_a_word_longer_than_a_line_is_broken_and_nothing_is_put_into_it(word: st
 # The demo
 
 
-@pytest.mark.parametrize("width", [120, 44])
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the demo prints where there is no terminal."""
+    return Started(tmp_path_factory.mktemp("demo")).process("-m", "zinc_mcp", "demo").stdout
+
+
+@pytest.mark.parametrize("width", [120, 60])
 def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path: Path, width: int) -> None:
     environ = Started(tmp_path).environment
     code, screen = at_a_terminal(["demo"], environ, seconds=90, columns=width)
@@ -85,9 +91,37 @@ def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path:
     assert "Nothing was bought: all of it was practice." in " ".join(" ".join(lines[last - 4 : last]).split())
 
 
-async def test_the_configuration_that_the_demo_prints_starts_the_server(tmp_path: Path) -> None:
-    started = Started(tmp_path)
-    said = started.process("-m", "zinc_mcp", "demo").stdout
+def test_the_demo_lives_through_a_whole_order_in_less_than_20_seconds(demo: str) -> None:
+    said = " ".join(demo.split())
+    steps = (
+        "A wish: whole bean coffee under $20.00",
+        "6 products were found.",
+        "Can the first one be ordered?",
+        "Product Practice Roasters whole bean coffee, medium roast, 2 lb",
+        "An order of two",
+        "Zinc has accepted order",
+        "Same order? yes: one intention, one purchase",
+        "Sent once, found again? yes",
+        "failed because a product is out of stock",
+        "Credential kept? no: the order is known",
+        "Should come back $11.00",
+        "News order_placed / delivered",
+        "Item 2 x Practice Roasters whole bean coffee, medium roast, 2 lb (delivered)",
+        "Paid in all $34.14",
+        "Zinc has the return, and decides about it.",
+        "News order_placed / delivered / credited",
+        "Labels to print 1",
+        "Credited $16.57",
+        "What to do next",
+    )
+    places = [said.find(step) for step in steps]
+    assert (places, -1 in places) == (sorted(places), False)
+    [seconds] = re.findall(r"Done in ([0-9.]+) s", said)
+    assert float(seconds) < 20
+
+
+async def test_the_configuration_that_the_demo_prints_starts_the_server(tmp_path: Path, demo: str) -> None:
+    started, said = Started(tmp_path), demo
     assert max(len(line) for line in said.splitlines() if sys.executable not in line) <= 80
     [configured] = re.findall(r"^\{\n.*?^\}$", said, re.MULTILINE | re.DOTALL)
     server = json.loads(configured)["mcpServers"]["zinc"]

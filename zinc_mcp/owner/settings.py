@@ -42,6 +42,8 @@ class Settings:
     api_key: SecretStr | None = None
     api_url: str = DEFAULT_API_URL
     sandbox: bool = False
+    sandbox_pace: int = 1
+    """How many times faster the built-in sandbox's orders advance; 0 is taken for 1."""
     journal: SecretStr | None = None
     """A SQLAlchemy URL, which may hold a password; None for SQLite in the home."""
     tools: frozenset[str] | None = None

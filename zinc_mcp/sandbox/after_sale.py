@@ -23,7 +23,8 @@ from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 
 LISTING_LAG_SECONDS = 5.0
 """The time that a new return or case is missing from lists, at pace 1, in the dialect `after_sale_listing=lags`."""
-_MAX_FILES = 5
+_MAX_FILES, _MAX_FILE_BYTES = 5, 25 * 1024 * 1024
+_FILE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/heic", "application/pdf"})
 
 Json = dict[str, Any]
 
@@ -113,8 +114,13 @@ def when(at: float) -> str:
 _TYPE = re.compile(r'multipart/form-data; *boundary="?[A-Za-z0-9\'()+_,./:=? -]{1,70}"?')
 
 
-async def form_of(sandbox: Sandbox, request: Request, required: set[str], optional: set[str]) -> dict[str, str]:
-    """Read a multipart form by the standard library, so that a mistake in our own writer does not repeat here."""
+async def form_of(
+    sandbox: Sandbox, request: Request, required: set[str], optional: set[str]
+) -> tuple[dict[str, str], list[Json]]:
+    """Read a multipart form by the standard library, so that a mistake in our own writer does not repeat here.
+
+    Return its texts, and what is known of its files.
+    """
     kind = request.headers.get("content-type", "")
     problem = {"type": "missing", "loc": ["body"], "msg": "Field required"}
     if not _TYPE.fullmatch(kind):
@@ -122,14 +128,17 @@ async def form_of(sandbox: Sandbox, request: Request, required: set[str], option
     head = f"Content-Type: {kind}\r\nMIME-Version: 1.0\r\n\r\n".encode()
     read = message_from_bytes(head + await request.body(), policy=policy.HTTP)
     fields: dict[str, str] = {}
-    files = 0
+    files: list[Json] = []
     for part in read.iter_parts() if read.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
-        if part.get_filename():
-            files += 1
+        content = part.get_payload(decode=True)
+        size = len(content) if isinstance(content, bytes) else 0
+        if filename := part.get_filename():
+            files.append({"filename": filename, "content_type": part.get_content_type(), "size_bytes": size})
         elif isinstance(name, str):
-            content = part.get_payload(decode=True)
             fields[name] = content.decode() if isinstance(content, bytes) else ""
-    if files > _MAX_FILES or not required <= fields.keys() or not fields.keys() <= required | optional:
+    known = all(each["content_type"] in _FILE_TYPES and each["size_bytes"] <= _MAX_FILE_BYTES for each in files)
+    named = required <= fields.keys() <= required | optional
+    if len(files) > _MAX_FILES or not known or not named:
         raise AnsweredError(checks.invalid(sandbox.dialect, [problem]))
-    return fields
+    return fields, files

@@ -39,6 +39,7 @@ from zinc_mcp.sandbox import (
     retailers,
     returns,
     search,
+    usage,
 )
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
@@ -85,6 +86,7 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("GET", "/cases/{case_id}", cases.get_case),
             route("POST", "/cases/{case_id}/messages", cases.add_message),
             route("POST", "/cases/{case_id}/close", cases.close_case),
+            route("GET", "/usage", usage.get_usage),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
         ],

@@ -1,7 +1,9 @@
 """The endpoints of cases: `/cases`, their messages, and closing (SDK 2026.10.16). Each message is answered once."""
 
+import json
 import sqlite3
 import uuid
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +29,7 @@ from zinc_mcp.sandbox.returns import returns_of
 
 ANSWERED_SECONDS = 2.0
 """Seconds at pace 1 after which a message of the customer's is answered."""
+_LINK_SECONDS = 7 * 86_400
 _CASE_REASONS = (
     "not_received missing_item late damaged_or_wrong_item cancellation address_change return billing other".split()
 )
@@ -42,12 +45,15 @@ async def create_case(sandbox: Sandbox, request: Request) -> Response:
     caller = caller_of(sandbox, request)
     row: OrderRow | None = None
     try:
-        fields = await form_of(sandbox, request, {"order_id", "reason"}, {"body", "return_request_id"})
+        fields, files = await form_of(sandbox, request, {"order_id", "reason"}, {"body", "return_request_id"})
         row = order_of(sandbox, caller, fields["order_id"])
         reason = fields["reason"]
         if reason not in _CASE_REASONS or (reason == "return") != ("return_request_id" in fields):
             problem = {"type": "enum", "loc": ["body", "reason"], "msg": "Input is not a reason of a case"}
             raise AnsweredError(checks.invalid(sandbox.dialect, [problem]))
+        about = fields.get("return_request_id")
+        if about is not None and about not in {each["id"] for each in returns_of(sandbox, row)}:
+            raise AnsweredError(checks.error(sandbox.dialect, 404, "not_found", "Return not found."))
         fault = fault_of(sandbox, row, "case_fault")
         if fault and not fault.accepts:
             return recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
@@ -58,10 +64,11 @@ async def create_case(sandbox: Sandbox, request: Request) -> Response:
                 raise AnsweredError(checks.error(sandbox.dialect, 409, "already_exists", "A case is open already."))
             case_id, now = str(uuid.uuid4()), sandbox.clock()
             database.execute(
-                "INSERT INTO cases (case_id, order_id, caller, reason, created_at) VALUES (?, ?, ?, ?, ?)",
-                (case_id, row.order_id, caller, reason, now),
+                "INSERT INTO cases (case_id, order_id, caller, reason, created_at, return_request_id) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (case_id, row.order_id, caller, reason, now, about),
             )
-            _say(database, case_id, fields.get("body", ""), now)
+            _say(database, case_id, fields.get("body", ""), now, files)
         return recorded(
             sandbox, request, row, checks.as_json(_case_named(sandbox, row, case_id), 201), "created", fault
         )
@@ -75,14 +82,16 @@ async def add_message(sandbox: Sandbox, request: Request) -> Response:
     caller = caller_of(sandbox, request)
     row, stored = _stored_case(sandbox, request, caller)
     try:
-        fields = await form_of(sandbox, request, {"body"}, set())
+        fields, files = await form_of(sandbox, request, set(), {"body"})
     except AnsweredError as answered:
         return answered.answer
+    if not fields.get("body", "").strip() and not files:
+        return checks.error(sandbox.dialect, 400, "bad_request", "Say something or attach a file.")
     fault = fault_of(sandbox, row, "case_fault")
     if fault and not fault.accepts:
         return recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
     with sandbox.ledger.transaction() as database:
-        _say(database, stored["case_id"], fields["body"], sandbox.clock())
+        _say(database, stored["case_id"], fields.get("body", ""), sandbox.clock(), files)
         database.execute("UPDATE cases SET closed_at = NULL WHERE case_id = ?", (stored["case_id"],))
     answer = checks.as_json(_case_named(sandbox, row, stored["case_id"]), 201)
     return recorded(sandbox, request, row, answer, "created", fault)
@@ -147,7 +156,8 @@ def _case(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
     hostile = outcome_of(row.body).scenario.hostile
     messages: list[Json] = []
     for each in sandbox.ledger.select("SELECT * FROM case_messages WHERE case_id = ? ORDER BY seq", stored["case_id"]):
-        messages.append(_message(each["message_id"], "customer", each["body"], each["created_at"]))
+        attached = [_attachment(each, number, file) for number, file in enumerate(json.loads(each["attachments"]))]
+        messages.append(_message(each["message_id"], "customer", each["body"], each["created_at"], attached))
         answered = each["created_at"] + ANSWERED_SECONDS / sandbox.pace
         if answered <= now and asked(row, "case") != "silent":
             said = HOSTILE if hostile else "We are looking into it."
@@ -160,7 +170,7 @@ def _case(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
         "order_id": row.order_id,
         "reason": stored["reason"],
         "status": "closed" if closed is not None else "waiting_on_customer" if waiting else "open",
-        "return_request_id": None,
+        "return_request_id": stored["return_request_id"],
         "created_at": when(stored["created_at"]),
         "updated_at": max([when(closed or stored["created_at"]), *(each["created_at"] for each in messages)]),
         "closed_at": None if closed is None else when(closed),
@@ -171,22 +181,29 @@ def _case(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
     }
 
 
-def _message(message_id: str, author: str, body: str, at: float) -> Json:
+def _attachment(message: sqlite3.Row, number: int, file: Json) -> Json:
+    """Return Attachment, with an address that is signed for a week and that the sandbox does not serve."""
+    found = str(uuid.uuid5(uuid.UUID(message["message_id"]), f"file {number}"))
+    expires = int(message["created_at"]) + _LINK_SECONDS
+    return {"id": found, **file, "url": f"https://files.sandbox.invalid/{found}?expires={expires}"}
+
+
+def _message(message_id: str, author: str, body: str, at: float, attachments: Sequence[Json] = ()) -> Json:
     return {
         "id": message_id,
         "author": author,
         "author_name": None,
         "from_you": author == "customer",
         "body": body,
-        "attachments": [],
+        "attachments": list(attachments),
         "created_at": when(at),
     }
 
 
-def _say(database: sqlite3.Connection, case_id: str, body: str, at: float) -> None:
+def _say(database: sqlite3.Connection, case_id: str, body: str, at: float, files: list[Json]) -> None:
     database.execute(
-        "INSERT INTO case_messages (message_id, case_id, body, created_at) VALUES (?, ?, ?, ?)",
-        (str(uuid.uuid4()), case_id, body, at),
+        "INSERT INTO case_messages (message_id, case_id, body, created_at, attachments) VALUES (?, ?, ?, ?, ?)",
+        (str(uuid.uuid4()), case_id, body, at, json.dumps(files)),
     )
 
 

@@ -6,18 +6,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox import Sandbox, checks
+from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.catalogue import ITEMS, SHOPS, Item
-from zinc_mcp.sandbox.parameters import check_age, invalid, retailer_in_query
+from zinc_mcp.sandbox.parameters import check_age, invalid, retailer_in_query, switch
 from zinc_mcp.sandbox.products import HOSTILE, title_of
+from zinc_mcp.sandbox.usage import metered
 
 _Json = dict[str, Any]
 
 
 async def get_details(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /products/{id}`: HTTP 200 also where the product is not known."""
-    checks.authorised_caller(sandbox, request)
-    return checks.as_json(details_content(sandbox, request, request.path_params["product_id"]))
+    """`GET /products/{id}`: HTTP 200 also where the product is not known; `processing` if asked asynchronously."""
+    product_id = request.path_params["product_id"]
+    return metered(
+        sandbox, request, "product_details", lambda: details_content(sandbox, request, product_id), product_id
+    )
 
 
 def details_content(sandbox: Sandbox, request: Request, product_id: str) -> _Json:
@@ -28,6 +31,10 @@ def details_content(sandbox: Sandbox, request: Request, product_id: str) -> _Jso
     """
     retailer = retailer_in_query(sandbox, request)
     check_age(sandbox, request)
+    if switch(request, "async"):
+        if retailer == "etsy" or retailer in SHOPS:
+            raise invalid(sandbox, "async", "async is not supported for this retailer")
+        return {"status": "processing", "retailer": retailer, "product_id": product_id}
     item = _item(retailer, product_id)
     if item is None:
         return _unknown(retailer, product_id)
@@ -115,8 +122,8 @@ def _by_numbered_pages(item: Item, retailer: str) -> _Json:
 
 async def get_offers(sandbox: Sandbox, request: Request) -> Response:
     """`GET /products/{id}/offers`: rejected for Shopify and Etsy; `processing` when it is asked for asynchronously."""
-    checks.authorised_caller(sandbox, request)
-    return checks.as_json(offers_content(sandbox, request, request.path_params["product_id"]))
+    product_id = request.path_params["product_id"]
+    return metered(sandbox, request, "product_offers", lambda: offers_content(sandbox, request, product_id), product_id)
 
 
 def offers_content(sandbox: Sandbox, request: Request, product_id: str) -> _Json:
@@ -129,7 +136,7 @@ def offers_content(sandbox: Sandbox, request: Request, product_id: str) -> _Json
     check_age(sandbox, request)
     if retailer == "etsy" or retailer in SHOPS:
         raise invalid(sandbox, "retailer", "offers are not supported for this retailer")
-    if request.query_params.get("async", "").lower() in ("1", "true"):
+    if switch(request, "async"):
         return {"status": "processing", "retailer": retailer}
     item = _item(retailer, product_id)
     if item is None:

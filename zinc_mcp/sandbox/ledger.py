@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS settlements (
     seq INTEGER PRIMARY KEY, challenge_id TEXT UNIQUE NOT NULL, method TEXT NOT NULL, reference TEXT NOT NULL,
     credential TEXT NOT NULL, amount_cents INTEGER NOT NULL, idempotency_key TEXT, outcome TEXT NOT NULL, order_id TEXT,
     at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS data_calls (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, endpoint TEXT NOT NULL, query TEXT,
+    result_count INTEGER, retailer TEXT, product_id TEXT);
 """
 AFTER_SALE = """
 CREATE TABLE IF NOT EXISTS returns (
@@ -60,6 +63,8 @@ CREATE TABLE IF NOT EXISTS changes (
 _LATER_COLUMNS = {
     "orders": ("rail TEXT NOT NULL DEFAULT 'account'",),
     "attempts": ("rail TEXT NOT NULL DEFAULT 'account'", "credential TEXT"),
+    "cases": ("return_request_id TEXT",),
+    "case_messages": ("attachments TEXT NOT NULL DEFAULT '[]'",),
 }
 _LATER_INDEX = "CREATE INDEX IF NOT EXISTS orders_by_rail ON orders (rail, idempotency_key)"
 
@@ -173,7 +178,7 @@ class Ledger:
                     raise
                 time.sleep(0.02)
         with self.transaction() as database:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}".split(";")):
                 database.execute(statement)
             for table, columns in _LATER_COLUMNS.items():
                 known = {row["name"] for row in database.execute(f"PRAGMA table_info({table})")}
@@ -181,8 +186,6 @@ class Ledger:
                     if column.partition(" ")[0] not in known:
                         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             database.execute(_LATER_INDEX)
-            for statement in filter(str.strip, AFTER_SALE.split(";")):
-                database.execute(statement)
             database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
             (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
         self.secret = str(secret)

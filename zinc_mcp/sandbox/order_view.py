@@ -48,7 +48,7 @@ def order_at(row: OrderRow, now: float, pace: float, *, events: bool = True) -> 
     tracking = None
     if status == "order_placed" and scenario.decided_at is not None and scenario.cancelled_at is None:
         inside = [item["id"] for item in items if item["status"] != "skipped"]
-        tracking = _tracking(row.order_id, scenario.decided_at, age, inside, when, events, scenario.hostile)
+        tracking = _tracking(row.order_id, scenario.decided_at, age, inside, when, events, scenario)
     if tracking:
         for item in items:
             item["tracking_number_ids"] = [tracking["id"]] if item["status"] != "skipped" else None
@@ -128,7 +128,9 @@ def _status(row: OrderRow, age: float, outcome: Outcome) -> str:
 def _item_status(row: OrderRow, age: float, status: str, outcome: Outcome) -> str:
     if status == "order_placed":
         last = _happened(row, age, outcome)[-1][1]
-        return last if last in ("shipped", "delivered") else "ordered"
+        # An item has no such status as undeliverable.
+        last = "shipped" if last == "undeliverable" else last
+        return last if last in ("shipped", "available_for_pickup", "delivered") else "ordered"
     known = {
         "pending": "pending",
         "in_progress": "processing",
@@ -163,14 +165,22 @@ def _items(row: OrderRow, age: float, status: str, outcome: Outcome, when: When,
     ]
 
 
+_ARRIVALS = {
+    "delivered": "Delivered, front door",
+    "available_for_pickup": "Ready at the pickup point",
+    "undeliverable": "No such recipient, returned to sender",
+}
+
+
 def _tracking(
-    order_id: str, placed_at: float, age: float, item_ids: list[str], when: When, events: bool, hostile: bool
+    order_id: str, placed_at: float, age: float, item_ids: list[str], when: When, events: bool, scenario: Scenario
 ) -> _Json | None:
     """Return the one tracking number of a placed order (Tracking and Checkpoint), or None while there is none."""
+    hostile, end = scenario.hostile, scenario.arrival
     steps = [
         (placed_at + TRACKED_SECONDS, "pending", "Shipping label created", "San Jose"),
         (placed_at + SHIPPED_SECONDS, "in_transit", "Departed from the sorting facility", "Reno"),
-        (placed_at + DELIVERED_SECONDS, "delivered", "Delivered, front door", "New York"),
+        (placed_at + DELIVERED_SECONDS, end, _ARRIVALS[end], "New York"),
     ]
     done = [step for step in steps if step[0] <= age]
     if not done:

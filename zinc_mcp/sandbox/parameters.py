@@ -65,6 +65,11 @@ def number(sandbox: Sandbox, request: Request, name: str, low: int, high: int) -
     return int(value)
 
 
+def switch(request: Request, name: str) -> bool:
+    """Say whether a switch is on."""
+    return request.query_params.get(name, "").lower() in ("1", "true", "yes", "on")
+
+
 def invalid(sandbox: Sandbox, name: str, message: str) -> AnsweredError:
     """Return the error with a 422 about one parameter."""
     return AnsweredError(

@@ -46,6 +46,8 @@ class Scenario:
     """The time when it is placed or has failed; None: never."""
     cancelled_at: float | None = None
     returned_at: float | None = None
+    arrival: str = "delivered"
+    """How the parcel ends: `delivered`, `available_for_pickup` or `undeliverable`."""
     unit_price: int | None = 4500
     """Cents; None: drawn from the URL."""
     currency: str = "USD"
@@ -120,6 +122,8 @@ _PRACTICE = (
     ),
     Scenario("quantity_limit", "Practice: the retailer sells at most one", quantity_cap=1),
     Scenario("no_gift_option", "Practice: the retailer has no free gift option", gift_option=False),
+    Scenario("pickup", "Practice: the parcel waits to be picked up", arrival="available_for_pickup"),
+    Scenario("undeliverable", "Practice: the parcel cannot be delivered", arrival="undeliverable"),
     Scenario("refunded", "Practice: delivered, returned and credited", returned_at=18.0),
     Scenario("hostile_text", "Practice: hostile text wherever a retailer can put text", hostile=True),
     Scenario(
@@ -283,7 +287,8 @@ class Outcome:
         found = [(0.0, "order_created"), (placed_at, "order_placed")]
         if scenario.cancelled_at is not None:
             return [*found, (scenario.cancelled_at, "cancelled")]
-        steps = ((TRACKED_SECONDS, "tracking_acquired"), (SHIPPED_SECONDS, "shipped"), (DELIVERED_SECONDS, "delivered"))
+        end = (DELIVERED_SECONDS, scenario.arrival)
+        steps = ((TRACKED_SECONDS, "tracking_acquired"), (SHIPPED_SECONDS, "shipped"), end)
         return found + [(placed_at + after, kind) for after, kind in steps]
 
     @property

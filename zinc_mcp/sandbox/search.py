@@ -6,10 +6,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox import Sandbox, checks
+from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.catalogue import ITEMS, Item
-from zinc_mcp.sandbox.parameters import SHOPIFY, invalid, number, required, retailer_in_query
+from zinc_mcp.sandbox.parameters import SHOPIFY, invalid, number, required, retailer_in_query, switch
 from zinc_mcp.sandbox.products import SCENARIOS, title_of, unit_price
+from zinc_mcp.sandbox.usage import metered
 
 _Json = dict[str, Any]
 
@@ -25,8 +26,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 async def search(sandbox: Sandbox, request: Request) -> Response:
     """`GET /search`: across retailers; Etsy and Shopify shops only when they are named."""
-    checks.authorised_caller(sandbox, request)
-    return checks.as_json(search_content(sandbox, request))
+    return metered(sandbox, request, "search", lambda: search_content(sandbox, request))
 
 
 def search_content(sandbox: Sandbox, request: Request) -> _Json:
@@ -62,8 +62,7 @@ def search_content(sandbox: Sandbox, request: Request) -> _Json:
 
 async def search_one(sandbox: Sandbox, request: Request) -> Response:
     """`GET /products/search`: one retailer."""
-    checks.authorised_caller(sandbox, request)
-    return checks.as_json(search_one_content(sandbox, request))
+    return metered(sandbox, request, "product_search", lambda: search_one_content(sandbox, request))
 
 
 def search_one_content(sandbox: Sandbox, request: Request) -> _Json:
@@ -73,6 +72,9 @@ def search_one_content(sandbox: Sandbox, request: Request) -> _Json:
         AnsweredError: with a 422.
     """
     query, retailer = required(sandbox, request, "query"), retailer_in_query(sandbox, request)
+    page = number(sandbox, request, "page", 1, 10**6) or 1
+    if switch(request, "free_shipping") and retailer in SHOPIFY:
+        raise invalid(sandbox, "free_shipping", "free_shipping is not supported for this retailer")
     items = [(score, item) for item in ITEMS if item.retailer == retailer and (score := _score(query, _words_of(item)))]
     rows = [
         {
@@ -89,7 +91,13 @@ def search_one_content(sandbox: Sandbox, request: Request) -> _Json:
         }
         for _, item in sorted(items, key=lambda each: -each[0])
     ]
-    return {"status": "completed", "results": rows, "next_page": None}
+    # The endpoint's own text: Best Buy and Etsy are paged. The page after the last one is empty.
+    paged = retailer in ("bestbuy", "etsy")
+    return {
+        "status": "completed",
+        "results": rows if page == 1 else [],
+        "next_page": 2 if paged and rows and page == 1 else None,
+    }
 
 
 def _matching(query: str) -> list[_Json]:

@@ -1,4 +1,7 @@
-"""The MCP Inspector's command line: one process a call. Runs in any Python; the plan's `program` is the Inspector."""
+"""The MCP Inspector's command line: one process a call. Runs in any Python; the plan's `program` is the Inspector.
+
+Its `--strict` refuses a list of tools whose schemas some hosts cannot take.
+"""
 
 import json
 import subprocess
@@ -19,13 +22,13 @@ def inspected(plan: Plan, *more: str) -> Any:
     done = subprocess.run(
         [*plan["program"], "--cli", *words(plan), *more], capture_output=True, text=True, timeout=120, check=False
     )
-    if not done.stdout.strip():
+    if not done.stdout.strip() or ("--strict" in more and done.returncode):
         raise RuntimeError(done.stderr[-2_000:])
     return json.loads(done.stdout)
 
 
 async def drive(plan: Plan) -> Facts:
-    tools = inspected(plan, "--method", "tools/list")["tools"]
+    tools = inspected(plan, "--method", "tools/list", "--strict")["tools"]
 
     async def call(tool: str, arguments: dict[str, Any]) -> tuple[Any, str]:
         given = [f"{name}={json.dumps(value)}" for name, value in arguments.items()]

@@ -1,7 +1,7 @@
 """`get_balance`: what may be spent, from where, and what waits for a yes."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -24,13 +24,15 @@ from zinc_mcp.views.balance import (
     AccountView,
     BalanceView,
     ModeView,
-    UnprovedView,
     WalletView,
     account_view,
     balance_view,
     limit_view,
     unproved_view,
 )
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.journal import Journal
 
 BALANCE_SECONDS = 5.0
 """For so long Zinc, and the wallet's own check, may take."""
@@ -96,7 +98,7 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
     return balance_view(
         None if limits_only else await _account(process),
         None if limits_only else await _wallet(process),
-        [await _mode(process, policy, caller, mode) for mode in modes] if policy is not None else [],
+        await _modes(process, policy, caller, modes) if policy is not None else [],
         waiting,
         decide_at=await _where(service, caller, waiting[0]) if waiting else None,
         policy_unread=policy_unread,
@@ -142,33 +144,37 @@ async def _wallet(process: Process) -> WalletView | None:
     )
 
 
-async def _mode(process: Process, policy: Policy, caller: str, mode: Mode) -> ModeView:
-    run = process.journal.run
-    day_cents, orders = await run(lambda journal: journal.counted(caller, mode, DAY_SECONDS))
-    freed = await run(lambda journal: journal.freed(caller, mode, DAY_SECONDS, _FREED))
+async def _modes(process: Process, policy: Policy, caller: str, modes: Sequence[Mode]) -> list[ModeView]:
+    now = process.times.clock()
+    rails: dict[Mode, list[RailName]] = {
+        mode: [rail.name for rail in process.rails.values() if rail.mode == mode] for mode in modes
+    }
+    # In one piece: each piece of the journal's work costs a change of threads, and between two the sums could change.
+    return await process.journal.run(
+        lambda journal: [_mode(journal, policy, caller, mode, rails[mode], now) for mode in modes]
+    )
+
+
+def _mode(
+    journal: "Journal", policy: Policy, caller: str, mode: Mode, rails: Sequence[RailName], now: float
+) -> ModeView:
+    day_cents, orders = journal.counted(caller, mode, DAY_SECONDS)
+    freed = journal.freed(caller, mode, DAY_SECONDS, _FREED)
     limits = [limit_view("max_day", policy.max_day, day_cents, freed)]
     if policy.max_month is not None:
-        month_cents, _ = await run(lambda journal: journal.counted(caller, mode, MONTH_SECONDS))
-        freed = await run(lambda journal: journal.freed(caller, mode, MONTH_SECONDS, _FREED))
+        month_cents, _ = journal.counted(caller, mode, MONTH_SECONDS)
+        freed = journal.freed(caller, mode, MONTH_SECONDS, _FREED)
         limits.append(limit_view("max_month", policy.max_month, month_cents, freed))
     if policy.max_orders_day is not None:
         limits.append(limit_view("max_orders_day", policy.max_orders_day, orders))
-    rails: list[RailName] = [rail.name for rail in process.rails.values() if rail.mode == mode]
-    stopped = await run(lambda journal: [name for name in rails if journal.is_paused(caller, mode, name)])
+    paid, counts = journal.paid_up_front(caller, mode, MOST_PAID), journal.unproved_cents(caller, mode)
     return ModeView(
         mode=mode,
         max_order_cents=policy.max_order,
         limits=limits,
-        unproved=await _unproved(process, policy, caller, mode),
-        paused=[_TOOLS[name] for name in stopped],
+        unproved=unproved_view(paid, counts, policy.most_unproved, now),
+        paused=[_TOOLS[name] for name in rails if journal.is_paused(caller, mode, name)],
     )
-
-
-async def _unproved(process: Process, policy: Policy, caller: str, mode: Mode) -> UnprovedView | None:
-    run = process.journal.run
-    paid = await run(lambda journal: journal.paid_up_front(caller, mode, MOST_PAID))
-    counts = await run(lambda journal: journal.unproved_cents(caller, mode))
-    return unproved_view(paid, counts, policy.most_unproved, process.times.clock())
 
 
 async def _where(service: Service, caller: str, first: Entry) -> str:
