@@ -1,7 +1,7 @@
 """The agent of one intention about an order: it asks, breaks off, and asks again until it knows how that ended.
 
-It is as stubborn as the agent that buys (`agent`): it asks for the same again after a lost answer, by the order's id and
-by our key, whatever the last answer told it to do.
+It is as stubborn as the agent that buys (`agent`): it asks for the same again after a lost answer, by the order's id
+and by our key, whatever the last answer told it to do.
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
 `python -m bench.campaign.agents.server people` is one of them: a process that opens the product as the page does (with
 a way to pay) or as a terminal does (without one), and decides by the reference of the question that it saw. It writes
-down each yes and no before it gives it, with the bytes that the question was about and the words that it showed, so that
-the judge can compare every POST with them.
+down each yes and no before it gives it, with the bytes that the question was about and the words that it showed, so
+that the judge can compare every POST with them.
 """
 
 import json

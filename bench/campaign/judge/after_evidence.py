@@ -1,4 +1,4 @@
-"""The evidence of a round about orders after their purchase, sorted by intention: Zinc's ledger, the journal, the calls.
+"""The evidence of a round about orders after their purchase, by intention: Zinc's ledger, the journal, the calls.
 
 What is filed and what the journal holds belong to an intention by the order and the words that were sent.
 """
@@ -80,18 +80,24 @@ def read_after_round(
         attempts = rows_of(database, "SELECT * FROM attempts ORDER BY seq")
         posts = rows_of(database, "SELECT * FROM changes ORDER BY seq")
         filed = [*_returns(database), *_messages(database), *_closings(database)]
-    with closing(sqlite3.connect(folder / "journal.db")) as database:
-        entries = rows_of(database, "SELECT * FROM zinc_entries ORDER BY id")
-        events = rows_of(database, "SELECT * FROM zinc_events ORDER BY rowid")
     for order in orders:
         order["family"] = _family(json.loads(order["body"]))
+    entries, events, record = _journal(folder / "journal.db", behind)
+    found = sorted_out(each.wishes, orders, filed, posts, entries, calls)
+    return AfterRoundEvidence(orders, attempts, filed, posts, entries, record, events, found)
+
+
+def _journal(path: Path, behind: float) -> tuple[list[Row], list[Row], list[Row]]:
+    if not path.exists():  # of a client that keeps none
+        return [], [], []
+    with closing(sqlite3.connect(path)) as database:
+        entries = rows_of(database, "SELECT * FROM zinc_entries ORDER BY id")
+        events = rows_of(database, "SELECT * FROM zinc_events ORDER BY rowid")
     for entry in entries:
         body: dict[str, Any] = json.loads(entry["body"])
         entry["family"] = _family(body) if entry["kind"] == "order" else None
         entry["content"] = None if entry["kind"] == "order" else content_of(body)
-    record = [{**row, "at": row["at"] + behind} for row in read_record(folder / "journal.db")]
-    found = _sorted(each.wishes, orders, filed, posts, entries, calls)
-    return AfterRoundEvidence(orders, attempts, filed, posts, entries, record, events, found)
+    return entries, events, [{**row, "at": row["at"] + behind} for row in read_record(path)]
 
 
 def _returns(database: sqlite3.Connection) -> Iterable[Filed]:
@@ -150,7 +156,7 @@ def _family(body: Mapping[str, Any]) -> int:
     return int(dict(parse_qsl(urlsplit(url).query)).get("item", "0"))
 
 
-def _sorted(
+def sorted_out(
     wishes: Sequence[Wish],
     orders: Sequence[Row],
     filed: Sequence[Filed],
@@ -172,9 +178,9 @@ def _sorted(
             one.siblings = one.entries
         else:
             first = ("said", "", 0, first_words(wish.family))
-            about = [entry for entry in entries if entry["kind"] != "order" and entry["order_id"] == order_id]
-            one.siblings = [entry for entry in about if entry["content"] != first]
-            one.entries = [entry for entry in about if entry["content"] == wanted(wish)]
+            changes = [entry for entry in entries if entry["kind"] != "order" and entry["order_id"] == order_id]
+            one.siblings = [entry for entry in changes if entry["content"] != first]
+            one.entries = [entry for entry in changes if entry["content"] == wanted(wish)]
             one.filed = [each for each in filed if each.order_id == order_id and each.content == wanted(wish)]
         one.posts = [post for post in posts if order_id is not None and post["order_id"] == order_id]
         if wish.needs_a_case:

@@ -43,9 +43,10 @@ def judge_told(verdict: Verdict, each: AfterRound, one: AfterEvidence) -> None:
 def _change(verdict: Verdict, each: AfterRound, one: AfterEvidence, call: Call, answer: Row) -> None:
     outcome, key = answer["outcome"], str(answer.get("key"))
     is_view = "new_request" in answer
-    if outcome == "placed" and not _has(one, call.at, answer.get("return_id") or answer.get("case_id")):
+    named = answer.get("return_id" if one.wish.kind == "return" else "case_id")
+    if outcome == "placed" and not _has(one, call.at, named):
         verdict.found(LOST, f"{one.wish.name}: told that Zinc has it, and it has not: {answer['summary']}")
-    if outcome == "failed" and not (one.wish.ending == "denied" and _has(one, call.at, answer.get("return_id"))):
+    if outcome == "failed" and not (one.wish.ending == "denied" and _has(one, call.at, named)):
         verdict.found(UNTRUE, f"{one.wish.name}: told that Zinc denied it: {answer['summary']}")
     if outcome == "rejected" or (is_view and outcome in _NOT_SENT):
         _not_at_zinc(verdict, one, key, outcome, answer["summary"])
