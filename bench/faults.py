@@ -29,7 +29,7 @@ from bench.campaign import after_sale
 from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
 from bench.campaign.judge.verdict import ALL_ROWS, BROKEN, BROKEN_BY_WALLET, INTENTIONS, PLACED, Verdict
-from bench.campaign.plan.after_sale import DIALECTS, KINDS
+from bench.campaign.plan.after_sale import DIALECTS, KINDS, kinds_in
 from bench.campaign.plan.classes import asked_for
 from bench.campaign.plan.intentions import Rail
 from bench.campaign.plan.rails import PLANS
@@ -130,7 +130,7 @@ def main() -> int:
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    named = [kind for kind in KINDS if kind in chosen.kinds.split(",")]
+    named = kinds_in(chosen.kinds)
     if named and len(named) != len(chosen.kinds.split(",")):
         parser.error(f"{', '.join(KINDS)} go with no other kinds")
     verdict, missed, text, found = (_after_sale if named else _purchases)(chosen, folder)
@@ -166,7 +166,7 @@ def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
 
 
 def _after_sale(chosen: argparse.Namespace, folder: Path) -> _Result:
-    kinds = [kind for kind in KINDS if kind in chosen.kinds.split(",")]
+    kinds = kinds_in(chosen.kinds)
     campaign = AfterSaleCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
     dialects = _dialects(chosen, DIALECTS)
     asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, kinds, chosen.most))

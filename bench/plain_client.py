@@ -25,7 +25,7 @@ from bench.campaign.agents.hosts import Starter, practice_zinc
 from bench.campaign.judge import after_sale
 from bench.campaign.judge.rounds import judge_ledger
 from bench.campaign.judge.verdict import DUPLICATED, FILED_TWICE, INTENTIONS, PLACED, Verdict
-from bench.campaign.plan.after_sale import KINDS, PLACED_AT, AfterKind, Wish
+from bench.campaign.plan.after_sale import PLACED_AT, AfterKind, Wish, kinds_in
 from bench.campaign.plan.after_sale import drawn as drawn_after_sale
 from bench.campaign.plan.intentions import PACE, Intention
 from bench.campaign.plan.rails import ACCOUNT, drawn
@@ -166,7 +166,7 @@ def main() -> int:
     parser.add_argument("--keys", choices=["none", "call"], default="none")
     parser.add_argument("--kinds", default="", help="`return`, `case` or both: after the purchase; `,` between them")
     chosen = parser.parse_args()
-    kinds = [kind for kind in KINDS if kind in chosen.kinds.split(",") and kind != "cancel"]
+    kinds = [kind for kind in kinds_in(chosen.kinds) if kind != "cancel"]
     if kinds:
         verdict = asyncio.run(after_the_sale(chosen.seed, chosen.intentions, chosen.dialect, kinds))
     else:

@@ -116,7 +116,7 @@ def gone_well(action: Action) -> Planted:
     if one.needs_a_case:
         planted.posts.insert(0, post(5.0))
     planted.entries = [entry(content=wanted(one), kind=one.kind)]
-    named = {"return_id": RETURN} if one.kind == "return" else {"case_id": CASE}
+    named: Row = {"return_id": RETURN} if one.kind == "return" else {"case_id": CASE}
     planted.told(one.tool, outcome="placed", key="key-1", new_request=True, **named)
     return planted
 
@@ -371,6 +371,10 @@ def asked(action: Action) -> Planted:
     return planted
 
 
+def _nothing(planted: Planted) -> None:
+    """Plant no fault."""
+
+
 def _no_yes(planted: Planted) -> None:
     planted.decisions.clear()
 
@@ -408,7 +412,7 @@ def _other_bytes(planted: Planted) -> None:
 @pytest.mark.parametrize(
     ("plant", "rows"),
     [
-        (lambda planted: None, set[str]()),
+        (_nothing, set[str]()),
         (_no_yes, {WITHOUT_YES}),
         (_a_no, {WITHOUT_YES}),
         (_a_no_came_first, {WITHOUT_YES}),

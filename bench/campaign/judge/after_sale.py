@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.campaign.agents.agent import Call
 from bench.campaign.judge.after_evidence import (
@@ -69,7 +69,7 @@ def judged(each: AfterRound, evidence: AfterRoundEvidence, decisions: Sequence[R
             asked_at[event["entry_id"]].append(event["at"])
     for one in evidence.intentions:
         verdict.counts[INTENTIONS] += 1
-        verdict.posts[sum(1 for post in one.posts)] += 1
+        verdict.posts[len(one.posts)] += 1
         if one.wish.kind == "cancel":
             _cancellation(verdict, one, asked_at)
         else:
@@ -256,11 +256,11 @@ def _bytes(body: bytes | str) -> bytes:
     return body if isinstance(body, bytes) else body.encode()
 
 
-def shows(question: Any, filed: Filed) -> bool:
+def shows(question: object, filed: Filed) -> bool:
     """Say whether a question, as a person saw it, shows what was filed: the order, the pieces, and each word."""
     if not isinstance(question, dict):
         return False
-    shown: Any = question
+    shown = cast(dict[str, Any], question)
     if str(shown.get("order_id")).lower() != filed.order_id.lower():
         return False
     words = [str(text) for _, text in shown.get("fields") or ()]

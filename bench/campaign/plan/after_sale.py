@@ -201,6 +201,11 @@ class AfterRound:
         return {wish.family: wish for wish in reversed(self.wishes)}
 
 
+def kinds_in(text: str) -> list[AfterKind]:
+    """Return those of these kinds that a text names, with `,` between them."""
+    return [kind for kind in KINDS if kind in text.split(",")]
+
+
 def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[AfterKind]) -> list[AfterRound]:
     """Return rounds with so many intentions of each of these kinds, the kinds and dialects in turn."""
     source = random.Random(f"{seed} after the sale")
