@@ -28,6 +28,8 @@ _STOPPED_TURNS = 3
 """The number of times that the others ask while a process is stopped."""
 _CARRIES_OUT = 4
 """The number of times that a host asks a process of its own how a question stands: it may carry out the yes."""
+_MOST_LOOKS = 20
+_BETWEEN_LOOKS = 0.5
 _MOST_ENDED = 2
 """After so many answers that nothing was sent or taken, an agent stops."""
 
@@ -56,10 +58,13 @@ async def placed(server: Server, wish: Wish, pace: float, tool: str) -> Order:
         NoOrderError: it could not be done.
     """
     told = await server.call(tool, wish.order(pace), patience=PATIENCE)
+    for _ in range(_MOST_LOOKS):  # a busy machine may not have placed it within the time of the call
+        if told is None or told["outcome"] not in ("sending", "signing", "unknown"):
+            break
+        told = await server.call("get_order", {"order_id": told["key"], "wait_seconds": 1}, patience=PATIENCE)
     if told is None or told["outcome"] not in ("accepted", "placed"):
         raise NoOrderError(f"{wish.name}: {told}")
-    order = Order(str(told["order_id"]), str(told["key"]), time.time())
-    return order
+    return Order(str(told["order_id"]), str(told["key"]), time.time())
 
 
 async def reported(server: Server, wish: Wish, order: Order) -> None:
@@ -68,7 +73,13 @@ async def reported(server: Server, wish: Wish, order: Order) -> None:
     Raises:
         NoOrderError: it could not be done.
     """
-    first = await server.call("report_problem", wish.first_report(str(order.id)), patience=PATIENCE)
+    report = wish.first_report(str(order.id))
+    first = await server.call("report_problem", report, patience=PATIENCE)
+    for _ in range(_MOST_LOOKS):  # the same report again is answered with the first one
+        if first is None or first["outcome"] not in ("sending", "unknown", "not_sent"):
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS)
+        first = await server.call("report_problem", report, patience=PATIENCE)
     if first is None or first["outcome"] != "placed":
         raise NoOrderError(f"{wish.name}: {first}")
 
