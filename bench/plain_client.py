@@ -166,7 +166,7 @@ def main() -> int:
     parser.add_argument("--keys", choices=["none", "call"], default="none")
     parser.add_argument("--kinds", default="", help="`return`, `case` or both: after the purchase; `,` between them")
     chosen = parser.parse_args()
-    kinds = [kind for kind in kinds_in(chosen.kinds) if kind != "cancel"]
+    kinds: list[AfterKind] = [kind for kind in kinds_in(chosen.kinds) if kind != "cancel"]
     if kinds:
         verdict = asyncio.run(after_the_sale(chosen.seed, chosen.intentions, chosen.dialect, kinds))
     else:

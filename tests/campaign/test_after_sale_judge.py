@@ -33,6 +33,8 @@ Row = dict[str, Any]
 ORDER = "11111111-2222-4333-8444-555555555555"
 RETURN, CASE = "return-1", "case-1"
 WORDS = "It is not what was ordered."
+BOOT = -1000.0
+"""When the clock of the leases was at zero."""
 
 
 def wish(action: Action, **changed: Any) -> Wish:
@@ -99,8 +101,8 @@ def post(at: float = 20.0, outcome: str = "created") -> Row:
 def version(state: str, counts: int, at: float, **changed: Any) -> Row:
     return {
         "id": 9, "version": at, "state": state, "counts_cents": counts, "reserved_cents": 900,
-        "authorised_cents": None, "refunded_cents": None, "at": at, "what": "x", "lease_owner": None,
-        "lease_taken": None, "lease_seconds": None, **changed,
+        "authorised_cents": None, "refunded_cents": None, "at": at - BOOT, "epoch": at, "what": "x",
+        "lease_owner": None, "lease_taken": None, "lease_seconds": None, **changed,
     }  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def _told(outcome: str, **answer: Any) -> Callable[[Planted], None]:
 
 
 def _taken_under_a_lease(planted: Planted) -> None:
-    held = {"id": 1, "lease_owner": "first", "lease_taken": 10.0, "lease_seconds": 5.0}
+    held = {"id": 1, "lease_owner": "first", "lease_taken": 10.0 - BOOT, "lease_seconds": 5.0}
     planted.record = [
         version("sending", 0, 10.0, **held),
         version("unknown", 0, 11.0, id=1, what="the sending process did not come back"),
@@ -313,7 +315,7 @@ def _freed_when_asked_for(planted: Planted) -> None:
 
 
 def _freed_before_proof(planted: Planted) -> None:
-    planted.record[1]["at"] = 19.95
+    planted.record[1]["epoch"] = 19.95
 
 
 @pytest.mark.parametrize(

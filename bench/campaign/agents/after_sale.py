@@ -210,7 +210,8 @@ class AfterAgent:
 
     @property
     def _last(self) -> Structure:
-        return next((call.answer for call in reversed(self.calls) if call.answer is not None), {})
+        told: list[Structure] = [call.answer for call in self.calls if call.answer is not None]
+        return told[-1] if told else {}
 
     def _handle(self, how: Handle) -> str:
         named = (self.order.id, self.order.key) if how == "id" else (self.order.key, self.order.id)

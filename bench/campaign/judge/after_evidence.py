@@ -66,7 +66,7 @@ class AfterRoundEvidence:
     posts: list[Row]
     entries: list[Row]
     record: list[Row]
-    """Every version of every entry, by the database's own clock; `at` in seconds since the epoch."""
+    """Every version of every entry, by the database's own clock: `at` as leases count, and since the `epoch`."""
     events: list[Row]
     intentions: list[AfterEvidence]
 
@@ -97,7 +97,7 @@ def _journal(path: Path, behind: float) -> tuple[list[Row], list[Row], list[Row]
         body: dict[str, Any] = json.loads(entry["body"])
         entry["family"] = _family(body) if entry["kind"] == "order" else None
         entry["content"] = None if entry["kind"] == "order" else content_of(body)
-    return entries, events, [{**row, "at": row["at"] + behind} for row in read_record(path)]
+    return entries, events, [{**row, "epoch": row["at"] + behind} for row in read_record(path)]
 
 
 def _returns(database: sqlite3.Connection) -> Iterable[Filed]:

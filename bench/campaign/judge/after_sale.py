@@ -162,13 +162,13 @@ def _money(verdict: Verdict, each: AfterRound, evidence: AfterRoundEvidence) -> 
             continue
         order = of_key.get(entry["key"]) or families.get(entry["family"])
         cancelled_at = None if order is None else order["cancelled_at"]
-        is_cancelled = cancelled_at is not None and cancelled_at <= row["at"]
+        is_cancelled = cancelled_at is not None and cancelled_at <= row["epoch"]
         least = 0
         if row["state"] in _NOT_SENT and (order is not None or row["state"] != "waiting"):
             least = max(row["reserved_cents"], row["authorised_cents"] or 0)
         elif row["state"] == "placed":
             before = charged.setdefault(row["id"], row["counts_cents"])
-            least = before - _credited(each, evidence, order, ending.get(entry["family"], ""), row["at"], before)
+            least = before - _credited(each, evidence, order, ending.get(entry["family"], ""), row["epoch"], before)
         elif row["state"] in ("cancelled", "failed", "refused", "rejected", "declined") and order is not None:
             least = 0 if is_cancelled else row["reserved_cents"]
         if row["counts_cents"] < least and not (is_cancelled and row["state"] == "cancelled"):
