@@ -1,16 +1,27 @@
 """The judge of cancellations, returns and cases finds each planted fault, and none where everything went its way."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+from journal.test_journal import draft
 
 from bench.campaign.agents.agent import Call
-from bench.campaign.judge.after_evidence import AfterRoundEvidence, Filed, content_of, sorted_out, wanted
+from bench.campaign.judge.after_evidence import (
+    AfterRoundEvidence,
+    Filed,
+    content_of,
+    read_after_round,
+    sorted_out,
+    wanted,
+)
 from bench.campaign.judge.after_sale import judged
+from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.verdict import (
     BROKEN_AFTER_SALE,
     CANCELLED_FALSELY,
@@ -26,6 +37,9 @@ from bench.campaign.judge.verdict import (
     YES_TO_ANOTHER,
 )
 from bench.campaign.plan.after_sale import Action, AfterRound, Wish
+from zinc_mcp.journal.entry import Limits
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.zinc.cases import case_change, closing_change
 from zinc_mcp.zinc.returns import return_change
 
@@ -476,3 +490,16 @@ def test_the_judge_reads_a_request_as_the_program_freezes_it() -> None:
     assert frozen(return_change(ORDER, [("a", 2)], "defective", "Notes")) == ("return", "defective", 2, "")
     assert frozen(case_change(ORDER, "late", WORDS)) == ("said", "", 0, WORDS)
     assert frozen(closing_change(CASE)) == ("close", "", 0, "")
+
+
+def test_the_record_of_a_round_has_the_clock_of_the_leases_and_that_of_the_ledger(tmp_path: Path) -> None:
+    Sandbox(tmp_path / "ledger.db")
+    path = tmp_path / "journal.db"
+    Journal.open(f"sqlite:///{path}").close()
+    keep_record(path)
+    with Journal.open(f"sqlite:///{path}") as journal:
+        journal.open_entry(draft(), Limits(), owner="first", lease_seconds=30.0, window_seconds=86_400.0)
+    each = AfterRound("001-x", "default", "return", 10.0, asks=False, rail="account", wishes=(wish("return"),))
+    [row] = read_after_round(each, tmp_path, {}, time.time() - time.monotonic()).record
+    assert abs(row["at"] - time.monotonic()) < 60
+    assert abs(row["epoch"] - time.time()) < 60
