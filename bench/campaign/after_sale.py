@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bench.campaign.agents.after_sale import AfterAgent, Order, placed, reported
+from bench.campaign.agents.after_sale import AfterAgent, NoOrderError, Order, placed, reported
 from bench.campaign.agents.hosts import Process, Server, Starter, http_server, practice_zinc, stdio_server
 from bench.campaign.judge.after_sale import FILED, judge_after_round
 from bench.campaign.judge.record import keep_record
-from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, Verdict
+from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, NOT_BEGUN, Verdict
 from bench.campaign.plan.after_sale import PLACED_AT, REACHED_BY_CHANCE, AfterKind, AfterRound, drawn
 from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
@@ -94,7 +94,12 @@ class AfterSaleCampaign:
         Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
         keep_record(folder / "journal.db")
         zinc, address = await practice_zinc(starter, folder / "ledger.db", each.dialect, each.pace)
-        agents = await self._play(starter, each, folder, address)
+        try:
+            agents = await self._play(starter, each, folder, address)
+        except NoOrderError as error:
+            self.verdict.found(NOT_BEGUN, f"{each.name} ({each.dialect}): {error}")
+            await zinc.killed()
+            return
         zinc.signal(signal.SIGTERM)
         await zinc.ended()
         calls = {agent.wish.number: agent.calls for agent in agents}
@@ -179,14 +184,16 @@ async def _orders(starter: Starter, each: AfterRound, environ: Mapping[str, str]
         return {family: Order(None, None, 0.0) for family in each.families}
     server = await stdio_server(starter, environ, "before")
     tool = "place_order" if each.rail == "account" else "place_agent_order"
-    orders = {family: await placed(server, wish, each.pace, tool) for family, wish in each.families.items()}
-    if each.kind != "cancel":
-        last = max(order.at for order in orders.values())
-        await asyncio.sleep(max(0.0, last + PLACED_AT / each.pace + 0.1 - time.time()))
-        for family, wish in each.families.items():
-            if wish.needs_a_case:
-                await reported(server, wish, orders[family])
-    await server.stop()
+    try:
+        orders = {family: await placed(server, wish, each.pace, tool) for family, wish in each.families.items()}
+        if each.kind != "cancel":
+            last = max(order.at for order in orders.values())
+            await asyncio.sleep(max(0.0, last + PLACED_AT / each.pace + 0.1 - time.time()))
+            for family, wish in each.families.items():
+                if wish.needs_a_case:
+                    await reported(server, wish, orders[family])
+    finally:
+        await server.stop()
     return orders
 
 

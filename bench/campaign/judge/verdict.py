@@ -52,12 +52,13 @@ NOT_ASKED_FOR = "filed although nobody asked for it"
 CANCELLED_FALSELY = "told or kept as cancelled although it was not"
 GIVEN_BACK = "money given back to the limits without proof"
 YES_TO_ANOTHER = "a yes used for another question"
+NOT_BEGUN = "rounds whose orders could not be brought to their state"
 
 BROKEN_AFTER_SALE = (
     FILED_TWICE, LOST, UNTRUE, GIVEN_BACK, CANCELLED_FALSELY, SENT_AGAIN, NOT_ASKED_FOR, WITHOUT_YES, YES_TO_ANOTHER,
-    TWO_OWNERS, NOBODY_ANSWERED,
+    TWO_OWNERS, NOBODY_ANSWERED, NOT_BEGUN,
 )  # fmt: skip
-"""Those where orders are cancelled, sent back and reported."""
+"""Those where orders are cancelled, sent back and reported. The last two count rounds that proved nothing."""
 
 NOT_BOUGHT = "not bought"
 """Orders that were not bought without a reason."""

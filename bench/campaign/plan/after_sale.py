@@ -45,6 +45,9 @@ DIALECTS: tuple[str, ...] = tuple(
 )
 """Those that matter for cancellations, returns and cases."""
 
+_BARRED = "order_key_after_sale"
+"""In this dialect no return and no case is taken with the own key of an order that a wallet paid."""
+
 _STEPS: Mapping[Action, Sequence[str]] = {
     "cancel": ("cancelling:1", "cancel_answered:1"),
     "withdraw": ("withdrawn:1", "cancelling:1"),
@@ -145,7 +148,7 @@ class Wish:
                 url += f"&return_fault={faults}" + (f"&returns_fault={looks}" if looks else "")
             case _:
                 url += f"&case_fault={faults}" + (f"&cases_fault={looks}" if looks else "")
-        if looks and not self.needs_a_case:
+        if looks and not self.needs_a_case and not self.how:
             url += f"&read_fault={looks}"
         if self.ending:
             url += f"&{'return' if self.kind == 'return' else 'case'}={self.ending}"
@@ -227,15 +230,17 @@ def _round(
     source: random.Random, name: str, dialect: str, kind: AfterKind, turn: int, number: int, size: int
 ) -> AfterRound:
     asks = turn % 3 == 1
-    rail: Rail = "agent" if kind != "cancel" and (turn % 4 == 3 or dialect.startswith("order_key")) else "account"
+    rail: Rail = "agent" if kind != "cancel" and (turn % 4 == 3 or dialect.startswith(_BARRED)) else "account"
     if kind == "cancel":
         pace = TURNING_PACE if turn % 3 == 2 else PENDING_PACE
     else:
         pace = source.choice(_PLACED_PACES)
     first = source.randrange(7)
+    barred = rail == "agent" and dialect.startswith(_BARRED)
     wishes: list[Wish] = []
     while len(wishes) < size:
         wish = _wish(source, kind, number + len(wishes) + 1, first + len(wishes), asks=asks)
+        wish = _barred(source, wish, first + len(wishes)) if barred else wish
         wishes.append(wish)
         if wish.action in ("return", "message") and len(wishes) < size and source.random() < 0.12:
             wishes.append(_sibling(source, wish, number + len(wishes) + 1))
@@ -277,6 +282,19 @@ def _wish(source: random.Random, kind: AfterKind, number: int, place: int, *, as
         delay=round(source.uniform(0.0, 0.6), 3),
         askings=_askings(source, alone=bool(how)),
         seed=source.randrange(10**6),
+    )
+
+
+def _barred(source: random.Random, wish: Wish, place: int) -> Wish:
+    """Return an intention that Zinc refuses for the key, whatever happens: no case is open, and it always answers."""
+    steps = _STEPS["open"][:4]
+    return replace(
+        wish,
+        action="open" if wish.kind == "case" else wish.action,
+        fault="none",
+        faults=("none",),
+        ending="",
+        step=steps[place % len(steps)] if wish.how else "",
     )
 
 
