@@ -7,6 +7,10 @@ fault and every dialect, a `kill -9` at every step of the checkout, one to four 
 intention in other words, hosts that cancel or hang up, clocks that jump, a Zinc that goes away and comes back, and the
 classes of `bench.campaign.plan.classes`. Then `bench.campaign.judge` reads Zinc's own ledger and the journals. The exit
 status is 1 when a promise was broken; after a long run also when no process died at a step of the plan.
+
+    python -m bench.faults --kinds cancel,return,case --intentions 2000 --dialect all
+
+does the same with orders after their purchase (`bench.campaign.plan.after_sale`), so many intentions of each kind.
 """
 
 import argparse
@@ -18,11 +22,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.campaign import after_sale
+from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
-from bench.campaign.judge.verdict import ALL_ROWS, BROKEN, BROKEN_BY_WALLET, INTENTIONS, PLACED
+from bench.campaign.judge.verdict import ALL_ROWS, BROKEN, BROKEN_BY_WALLET, INTENTIONS, PLACED, Verdict
+from bench.campaign.plan.after_sale import DIALECTS, KINDS, kinds_in
 from bench.campaign.plan.classes import asked_for
 from bench.campaign.plan.intentions import Rail
 from bench.campaign.plan.rails import PLANS
@@ -68,6 +75,21 @@ def _histogram(counted: Mapping[int, int]) -> str:
     return "  ".join(f"{number}: {times}" for number, times in sorted(counted.items()))
 
 
+def figures_after_sale(campaign: AfterSaleCampaign) -> str:
+    """Return the figures of a campaign about orders after their purchase, as JSON."""
+    verdict = campaign.verdict
+    found = {
+        "counts": dict(verdict.counts),
+        "broken": verdict.broken_rows,
+        "posts": dict(verdict.posts),
+        "reached": [[*cell, times] for cell, times in sorted(campaign.reached.items())],
+        "missed": campaign.missed,
+        "racing": campaign.racing,
+        "findings": verdict.findings,
+    }
+    return json.dumps(found, indent=1)
+
+
 def figures(campaign: Campaign) -> str:
     """Return the figures of the campaign as JSON."""
     verdict, coverage = campaign.verdict, campaign.coverage
@@ -106,33 +128,57 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and calls of all rounds")
     parser.add_argument("--brief", action="store_true", help="print the coverage only summed over the dialects")
     chosen = parser.parse_args()
-    rail: Rail = chosen.rail
-    plan = PLANS[rail]
-    dialects = plan.dialects if chosen.dialect == "all" else chosen.dialect.split(";")
-    at_once = chosen.at_once or (2 if rail == "account" else 5)
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
-    campaign = Campaign(
-        plan,
-        folder,
-        keep=chosen.keep,
-        turns=chosen.turns,
-        late_looks=chosen.evenings,
-        until=ALL_ROWS if chosen.until == "any" else list(filter(None, chosen.until.split(";"))),
-    )
-    kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
-    first: list[str] = chosen.first.split(",")
-    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
-    print(report(campaign, rail, full=not chosen.brief))
+    named = kinds_in(chosen.kinds)
+    if named and len(named) != len(chosen.kinds.split(",")):
+        parser.error(f"{', '.join(KINDS)} go with no other kinds")
+    verdict, missed, text, found = (_after_sale if named else _purchases)(chosen, folder)
+    print(text)
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
     if chosen.json:
-        chosen.json.write_text(figures(campaign), encoding="utf-8")
-    if chosen.keep or campaign.verdict.broken_rows:
+        chosen.json.write_text(found, encoding="utf-8")
+    if chosen.keep or verdict.broken_rows:
         print(f"kept in {folder}")
     else:
         shutil.rmtree(folder)
     is_long = chosen.intentions >= LONG and chosen.most is None and not chosen.until
-    return 1 if campaign.verdict.broken_rows or (is_long and campaign.coverage.missed) else 0
+    return 1 if verdict.broken_rows or (is_long and missed) else 0
+
+
+_Result = tuple[Verdict, bool, str, str]
+"""The verdict, whether a step was missed, the text for a person, and the figures."""
+
+
+def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
+    rail: Rail = chosen.rail
+    plan = PLANS[rail]
+    campaign = Campaign(
+        plan, folder, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.evenings, until=_until(chosen)
+    )
+    kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
+    first: list[str] = chosen.first.split(",")
+    at_once = chosen.at_once or (2 if rail == "account" else 5)
+    dialects = _dialects(chosen, plan.dialects)
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
+    text = report(campaign, rail, full=not chosen.brief)
+    return campaign.verdict, bool(campaign.coverage.missed), text, figures(campaign)
+
+
+def _after_sale(chosen: argparse.Namespace, folder: Path) -> _Result:
+    kinds = kinds_in(chosen.kinds)
+    campaign = AfterSaleCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
+    dialects = _dialects(chosen, DIALECTS)
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, kinds, chosen.most))
+    return campaign.verdict, bool(campaign.missed), after_sale.report(campaign), figures_after_sale(campaign)
+
+
+def _dialects(chosen: argparse.Namespace, every: Sequence[str]) -> Sequence[str]:
+    return every if chosen.dialect == "all" else str(chosen.dialect).split(";")
+
+
+def _until(chosen: argparse.Namespace) -> Sequence[str]:
+    return ALL_ROWS if chosen.until == "any" else list(filter(None, str(chosen.until).split(";")))
 
 
 if __name__ == "__main__":

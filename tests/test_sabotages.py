@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from started import ROOT
 
-from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET, OVER_LIMIT
+from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_WALLET, OVER_LIMIT
+from bench.campaign.plan.after_sale import kinds_in
 from bench.mutations import ROOMS
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
 from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
@@ -56,6 +57,8 @@ def test_each_campaign_s_sabotage_names_rows_that_there_are(sabotage: Sabotage) 
     assert isinstance(sabotage.by, ByCampaign)
     assert sabotage.by.rows
     there_are = {*BROKEN, *(BROKEN_BY_WALLET if sabotage.by.rail == "agent" else ())}
+    if kinds_in(",".join(sabotage.by.kinds)):
+        there_are = set(BROKEN_AFTER_SALE)
     assert set(sabotage.by.rows) <= there_are
 
 

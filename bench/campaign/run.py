@@ -16,10 +16,11 @@ from bench.campaign.agents.hosts import Process, Server, Starter, http_server, p
 from bench.campaign.coverage import Coverage
 from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.rounds import judge_round
-from bench.campaign.judge.verdict import INTENTIONS, Verdict
+from bench.campaign.judge.verdict import Verdict
 from bench.campaign.plan.draw import again
 from bench.campaign.plan.intentions import IGNORED, PACE, PRACTICE, Kind, Round
 from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
+from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
 
 AT_ONCE = 8
@@ -33,10 +34,6 @@ LEASES_OVER_SECONDS = 2.0
 _TWO_DAYS = 2 * 86_400
 _FRESH_EVERY = 10
 """In every tenth round one server is started as a host does it, from nothing."""
-
-
-class _EnoughError(Exception):
-    """No more needs to be known: a promise was broken, or enough intentions were judged."""
 
 
 class Campaign:
@@ -82,7 +79,7 @@ class Campaign:
         rounds = drawn(self._plan, seed, intentions, dialects, kinds)
         rounds.sort(key=lambda each: first.index(each.kind) if each.kind in first else len(first))
         async with Starter.opened(self._folder / "servers.log") as starter:
-            with suppress(_EnoughError):
+            with suppress(EnoughError):
                 await self._all(starter, rounds, at_once, most)
                 done = len(rounds)
                 for _ in range(TRIES_MORE if most is None else 0):
@@ -91,25 +88,7 @@ class Campaign:
                     done += len(more)
 
     async def _all(self, starter: Starter, rounds: Sequence[Round], at_once: int, most: int | None = None) -> None:
-        waiting = list(reversed(rounds))
-
-        async def work() -> None:
-            while waiting:
-                await self._round(starter, waiting.pop())
-                if any(self.verdict.counts[row] for row in self._until):
-                    raise _EnoughError
-                if most is not None and self.verdict.counts[INTENTIONS] >= most:
-                    raise _EnoughError
-
-        enough = False
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(at_once):
-                    tasks.create_task(work())
-        except* _EnoughError:
-            enough = True
-        if enough:
-            raise _EnoughError
+        await play_all(rounds, at_once, lambda each: self._round(starter, each), self.verdict, self._until, most)
 
     async def _round(self, starter: Starter, each: Round) -> None:
         began = time.monotonic()

@@ -8,6 +8,8 @@ from bench.campaign.judge.verdict import (
     DUPLICATED,
     FALSE_REQUEST_PAID,
     FALSE_TWIN,
+    FILED_TWICE,
+    GIVEN_BACK,
     LOST,
     ORDER_KEY_LOST,
     OVER_LIMIT,
@@ -31,6 +33,10 @@ def _account(*first: str, red: tuple[str, ...]) -> ByCampaign:
 
 def _agent(*first: str, red: tuple[str, ...]) -> ByCampaign:
     return ByCampaign("agent", red, first)
+
+
+def _after_sale(kind: str, *, red: tuple[str, ...]) -> ByCampaign:
+    return ByCampaign("account", red, (), kinds=(kind,))
 
 
 BY_CAMPAIGN = (
@@ -177,5 +183,53 @@ BY_CAMPAIGN = (
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
         _agent("hosts", red=(ORDER_KEY_LOST,)),
+    ),
+    Sabotage(
+        "notes-make-another-return",
+        "the same items with the same reason are the same return, whatever the notes",
+        "zinc_mcp/aftercare/return_order.py",
+        "            wish.reason,\n        ]\n    )",
+        "            wish.reason,\n            wish.notes,\n        ]\n    )",
+        _after_sale("return", red=(FILED_TWICE,)),
+    ),
+    Sabotage(
+        "no-answer-to-a-change-taken-for-a-no",
+        "a lost answer to a return or a report is a doubt",
+        "zinc_mcp/aftercare/send.py",
+        "        await doubt(process, attempt, f\"no answer: {error.facts.get('reason')}\")\n",
+        '        await end(process, attempt, "rejected", "no answer", error)\n',
+        _after_sale("case", red=(FILED_TWICE, LOST, UNTRUE)),
+    ),
+    Sabotage(
+        "cancellations-not-written-down",
+        "the journal has each cancellation before it leaves",
+        "zinc_mcp/aftercare/cancel.py",
+        "        entry = await process.journal.move(entry, entry.state, ASKED)",
+        "        entry = await process.journal.read(entry.id)",
+        _after_sale("cancel", red=(LOST,)),
+    ),
+    Sabotage(
+        "money-back-when-a-cancellation-is-asked-for",
+        "only an order that Zinc shows as cancelled gives its money back to the limits",
+        "zinc_mcp/aftercare/cancel.py",
+        "        entry = await process.journal.move(entry, entry.state, ASKED)",
+        "        entry = await process.journal.move(entry, entry.state, ASKED, counts_cents=0)",
+        _after_sale("cancel", red=(GIVEN_BACK,)),
+    ),
+    Sabotage(
+        "changes-asked-of-nobody",
+        "a return is sent by a yes to exactly that, where people are asked",
+        "zinc_mcp/aftercare/request.py",
+        '    return {"how": "practice"} if policy.approval is None and wish.draft.mode != "live" else None',
+        '    return {"how": "practice"} if wish.draft.mode != "live" else None',
+        _after_sale("return", red=(WITHOUT_YES,)),
+    ),
+    Sabotage(
+        "changes-on-the-wire-taken-over",
+        "one process at a time holds a return or a report",
+        "zinc_mcp/aftercare/look_up.py",
+        "    if process.leases.is_held(entry):\n",
+        "    if False:\n",
+        _after_sale("return", red=(TWO_OWNERS,)),
     ),
 )

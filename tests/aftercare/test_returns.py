@@ -195,9 +195,40 @@ async def test_a_denied_return_does_not_stand(open_test_process: OpenProcess, zi
         assert known["returns"][0]["status"] == "denied"
         assert known["returns"][0]["zinc_says"] == "Denied: outside the return window."
         assert "requests" not in known
+        clock.pass_seconds(600)
         again = await call(client, "return_order", back(order_id))
     assert again["key"] != told["key"]
     assert len(created(zinc)) == 2
+
+
+@pytest.mark.parametrize("query", ["", "&return_fault=drop_after", "&return_fault=drop_after&returns_fault=http_500"])
+async def test_a_return_that_was_denied_before_the_call_was_repeated_is_told_so_and_not_filed_again(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, query: str
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        order_id = await delivered(client, clock, f"{SUCCESS}?return=denied{query}")
+        await client.call_tool("return_order", back(order_id))
+        clock.pass_seconds(3)
+        told = [await call(client, "return_order", back(order_id)) for _ in range(2)]
+    for each in told:
+        assert (each["outcome"], each["new_request"], each["status"]) == ("failed", False, "denied")
+        assert "Zinc denied the return." in each["summary"]
+    assert len(created(zinc)) == 1
+
+
+async def test_a_return_that_is_found_as_denied_is_told_as_denied_at_once(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock
+) -> None:
+    def time_passes(step: str) -> None:
+        if step == "unknown":
+            clock.pass_seconds(3)  # Zinc denies it before it is looked up
+
+    async with open_test_process(checkpoint=time_passes) as process, host(process, "auto") as client:
+        order_id = await delivered(client, clock, f"{SUCCESS}?return=denied&return_fault=drop_after")
+        told = await call(client, "return_order", back(order_id))
+        entry = await process.journal.run(lambda journal: journal.find_change(told["key"]))
+    assert entry is not None
+    assert (told["outcome"], told["status"], entry.state) == ("failed", "denied", "failed")
 
 
 @both_eras

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.campaign.judge.verdict import BROKEN, BROKEN_BY_WALLET
+from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_WALLET
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +110,29 @@ def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -
     assert ended.returncode == 1, ended.stdout + ended.stderr
     [line] = [line for line in ended.stdout.splitlines() if line.startswith("duplicated")]
     assert int(line.split()[1]) >= 5
+
+
+def test_a_cancellation_a_return_and_a_report_are_filed_once_through_faults_kills_and_stops(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    ended = run(
+        "bench.faults", "--kinds", "cancel,return,case", "--intentions", "12", "--dialect", "default", "--seed", "3",
+        "--at-once", "3", "--turns", "4", "--json", str(figures),
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
+    counts: dict[str, int] = found["counts"]
+    for row in BROKEN_AFTER_SALE:
+        assert counts.get(row, 0) == 0, found["findings"]
+    assert counts["intentions"] == 36
+    assert counts["filed, or cancelled"] > 15
+    assert counts["answers compared with the ledger"] > 100
+    assert {action for action, _, _, times in found["reached"] if times} >= {"cancel", "return", "open"}
+    assert sum(times for _, _, what, times in found["reached"] if what.startswith("killed")) >= 5
+    assert sum(times for _, _, what, times in found["reached"] if what.startswith("stopped")) >= 1
+
+
+def test_a_plain_client_without_a_journal_files_twice_on_the_same_plan() -> None:
+    ended = run("bench.plain_client", "--kinds", "return,case", "--seed", "3", "--intentions", "12")
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    [line] = [line for line in ended.stdout.splitlines() if line.startswith("filed twice")]
+    assert int(line.split()[-1]) >= 2

@@ -48,7 +48,7 @@ def admit(others: Sequence[Entry]) -> None:
 
 def opened(journal: Journal, wanted: Draft, **options: Any) -> Entry | Standing:
     given: dict[str, Any] = {"admits": admit, "sending": None, **options}
-    return journal.open_change(wanted, owner="me", lease_seconds=30, window_seconds=86_400, **given)
+    return journal.open_change(wanted, owner="me", lease_seconds=30, window_seconds=86_400, repeat_seconds=600, **given)
 
 
 def entry(journal: Journal, wanted: Draft, **options: Any) -> Entry:

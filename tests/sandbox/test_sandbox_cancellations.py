@@ -5,6 +5,7 @@ import pytest
 from sandbox.practising import Clock, customer, order, placed, read
 
 from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox.after_sale import changes
 from zinc_mcp.sandbox.dialect import Dialect
 
 
@@ -34,7 +35,8 @@ async def test_a_later_cancellation_is_refused_in_each_documented_way(status: st
 
 
 async def test_faults_spoil_the_answer_and_the_next_cancellation_is_answered() -> None:
-    async with customer(Sandbox(clock=Clock())) as client:
+    sandbox = Sandbox(clock=Clock())
+    async with customer(sandbox) as client:
         taken = await placed(client, order("success?cancel_fault=false_204,drop_before,drop_after"))
         path = f"/orders/{taken['id']}/cancel"
         assert (await client.post(path)).status_code == 204
@@ -45,6 +47,9 @@ async def test_faults_spoil_the_answer_and_the_next_cancellation_is_answered() -
         with pytest.raises(httpx.TransportError):
             await client.post(path)
         assert (await read(client, taken["id"]))["status"] == "cancelled"
+        await client.post(path)
+    outcomes = ["not_accepted_false_204", "not_accepted_drop_before", "cancelled", "rejected_422"]
+    assert [(each["path"], each["outcome"]) for each in changes(sandbox)] == [(path, name) for name in outcomes]
 
 
 async def test_a_fault_that_does_not_exist_is_named_when_the_order_is_placed() -> None:

@@ -39,9 +39,17 @@ class Filed:
     status: str
 
     def changes(self, entry: Entry) -> dict[str, Any]:
-        """Return the columns that change in the entry of the change that it came from."""
+        """Return the columns that change in the entry of the change that it came from, the state too."""
         facts = {**entry.facts, "zinc_id": kept_id(self.zinc_id)}
-        return {"status": self.status[:60], "facts": facts, "problem": None}
+        return {"facts": facts, **_standing(entry, self.status)}
+
+
+def _standing(entry: Entry, status: str) -> dict[str, Any]:
+    """Return the columns that say how a change stands that is at Zinc, by Zinc's word for it."""
+    if entry.kind == "return" and status.casefold() in DENIED:
+        problem = {"code": "return_denied", "summary": "Zinc denied the return."}
+        return {"state": "failed", "status": status[:60], "problem": problem}
+    return {"state": "placed", "status": status[:60], "problem": None}
 
 
 def kept_id(zinc_id: str) -> str:
@@ -189,7 +197,7 @@ async def refresh(process: Process, entry: Entry, order: Order | None = None) ->
     found = await find(process, entry, after_sale, order)
     if found is None:
         return await _still_open(process, entry)
-    entry = await _moved(process, entry, "placed", "found at Zinc", **found.changes(entry), sender=None, **FREE)
+    entry = await _moved(process, entry, what="found at Zinc", **found.changes(entry), sender=None, **FREE)
     return entry if order is None else await _with_news(process, entry, order)
 
 
@@ -277,12 +285,10 @@ async def _with_news(process: Process, entry: Entry, order: Order) -> Entry:
     status = next((each.status for each in shown if each.id and kept_id(each.id) == entry.facts.get("zinc_id")), None)
     if status is None or entry.state not in ("placed", "failed"):
         return entry
-    denied = entry.kind == "return" and status.casefold() in DENIED
-    state: State = "failed" if denied else "placed"
-    if (state, status[:60]) == (entry.state, entry.status):
+    standing = _standing(entry, status)
+    if (standing["state"], standing["status"]) == (entry.state, entry.status):
         return entry
-    problem = {"code": "return_denied", "summary": "Zinc denied the return."} if denied else None
-    return await _moved(process, entry, state, f"Zinc says {status[:60]}", status=status[:60], problem=problem)
+    return await _moved(process, entry, what=f"Zinc says {status[:60]}", **standing)
 
 
 async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:

@@ -95,6 +95,7 @@ async def _opened(process: Process, wish: Wish, consent: Mapping[str, Any] | Non
             owner=process.owner,
             lease_seconds=process.clocks.opening_lease,
             window_seconds=process.clocks.twin,
+            repeat_seconds=process.clocks.repeat,
             admits=wish.admits,
             sending=None if consent is None else marks,
         )
@@ -148,4 +149,4 @@ async def _earlier(process: Process, twin: Entry, deadline: float) -> Answer | N
             raise
         happened = f"The same {NAMES[twin.kind][0]} was sent before"
         raise error.in_doubt(happened, twin.key, moves_money=False) from error
-    return Answer(twin, earlier=True) if twin.state in STANDING else None
+    return Answer(twin, earlier=True) if twin.state in STANDING or twin.state == "failed" else None

@@ -188,5 +188,5 @@ async def _send_once(process: Process, attempt: Attempt, after_sale: AfterSale, 
 
 async def _accept(process: Process, attempt: Attempt, filed: Filed, what: str) -> None:
     entry = attempt.entry
-    await settle(process, attempt, "placed", what, **filed.changes(entry), **FREE)
+    await settle(process, attempt, what=what, **filed.changes(entry), **FREE)
     process.checkpoint("accepted")

@@ -31,6 +31,14 @@ _OF_ORDER = (
 )
 
 
+_DENIED = (
+    sa.select(ENTRIES)
+    .where(*opening.SAME_INTENTION, ENTRIES.c.state == "failed", ENTRIES.c.opened_at > sa.bindparam("since"))
+    .order_by(ENTRIES.c.id.desc())
+    .limit(1)
+)
+
+
 class Changes(Database):
     """The part of a journal that opens and finds changes of placed orders."""
 
@@ -41,6 +49,7 @@ class Changes(Database):
         owner: str,
         lease_seconds: float,
         window_seconds: float,
+        repeat_seconds: float,
         admits: Admits,
         sending: Callable[[], Mapping[str, Any]] | None,
     ) -> Entry | Standing:
@@ -51,6 +60,7 @@ class Changes(Database):
             owner: who opens it.
             lease_seconds: for how long no other process may end it.
             window_seconds: how long an earlier one for the same stands; one in doubt stands for ever.
+            repeat_seconds: how long the same again is a repeat, so that one that Zinc has denied meanwhile answers it.
             admits: checks it against the other changes of its order, under the journal's lock.
             sending: returns the columns that change where it is sent at once, without a question.
 
@@ -68,6 +78,9 @@ class Changes(Database):
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, ())
                 if earlier is not None:
                     return earlier
+                since = {**opening.intention(draft), "since": earliest - repeat_seconds}
+                if denied := entries_of(connection, _DENIED, since):
+                    return Standing(denied[0], same_key=False)
             admits(_of_order(connection, draft.order_id or "", draft.caller, draft.mode))
             key = derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             marks = None if sending is None else sending()

@@ -41,7 +41,7 @@ class Page(BaseModel):
 
 
 def changes(sandbox: Sandbox) -> list[Json]:
-    """Return every POST about a return or a case, oldest first, with its outcome; for tests and benches."""
+    """Return every POST that changes an order, oldest first, with its outcome; for tests and benches."""
     return [dict(row) for row in sandbox.ledger.select("SELECT * FROM changes ORDER BY seq")]
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
+from zinc_mcp.sandbox.after_sale import recorded
 from zinc_mcp.sandbox.cases import with_after_sale
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
@@ -122,11 +123,12 @@ async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     row, now = _row(sandbox, request, checks.authorised_caller(sandbox, request)), sandbox.clock()
     fault = _read_fault(sandbox, row, "cancel_fault")
     if fault is not None and fault.name == "false_204":
-        return Response(status_code=204)
+        return recorded(sandbox, request, row, Response(status_code=204), "not_accepted_false_204", None)
     if fault is not None and not fault.accepts:
-        return spoil(sandbox, fault, Response())
+        return recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
     answer = _cancelled(sandbox, row, now)
-    return spoil(sandbox, fault, answer) if fault else answer
+    outcome = "cancelled" if answer.status_code == 204 else f"rejected_{answer.status_code}"
+    return recorded(sandbox, request, row, answer, outcome, fault)
 
 
 def _cancelled(sandbox: Sandbox, row: OrderRow, now: float) -> Response:

@@ -2,8 +2,8 @@
 
 `python -m bench.campaign.agents.server people` is one of them: a process that opens the product as the page does (with
 a way to pay) or as a terminal does (without one), and decides by the reference of the question that it saw. It writes
-down each yes and no before it gives it, with the bytes that the question was about, so that the judge can compare every
-POST with them.
+down each yes and no before it gives it, with the bytes that the question was about and the words that it showed, so
+that the judge can compare every POST with them.
 """
 
 import json
@@ -20,7 +20,8 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import Entry, StaleEntryError
@@ -45,6 +46,8 @@ class Seen:
     key: str
     mode: str
     body_sha256: str
+    question: object
+    """What the question showed."""
 
 
 class Person:
@@ -71,7 +74,8 @@ class Person:
         about = reference_of(entry)
         if about is None or about.id in self._seen or entry.body is None:
             return
-        seen = Seen(about, entry.key, entry.mode, sha256(entry.body).hexdigest())
+        shown = (entry.consent or {}).get("question")
+        seen = Seen(about, entry.key, entry.mode, sha256(entry.body).hexdigest(), shown)
         self._seen[about.id] = seen
         await anyio.sleep(self._source.uniform(0.0, 0.3))  # reading takes time
         plan = self._source.choices(list(_PLANS), list(_PLANS.values()))[0]
@@ -88,6 +92,7 @@ class Person:
 
     async def _decide(self, seen: Seen, *, yes: bool) -> None:
         facts = {**asdict(seen.about), "key": seen.key, "mode": seen.mode, "body_sha256": seen.body_sha256}
+        facts["question"] = seen.question
         self._write({"at": time.time(), "yes": yes, "how": self._how, **facts})
         decision = Decision(seen.about, yes=yes, how=self._how, who="owner")
         result = "taken"

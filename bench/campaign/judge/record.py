@@ -82,7 +82,7 @@ def judge_record(verdict: Verdict, journal: Path, intentions: Sequence[Evidence]
         before = of[change["id"]]
         _reservation(verdict, one, change)
         if before:
-            _owner(verdict, one, before[-1], change)
+            owner(verdict, one.name, before[-1], change)
         same = doubtful.setdefault((one.intention.identity, change["caller"], change["mode"]), set())
         if not before and same:
             verdict.found(BESIDE_DOUBT, f"{one.name}: {change['key']} was opened while another was {_DOUBT}")
@@ -92,7 +92,7 @@ def judge_record(verdict: Verdict, journal: Path, intentions: Sequence[Evidence]
         _overlapping(verdict, one)
 
 
-def _owner(verdict: Verdict, one: Evidence, before: Row, change: Row) -> None:
+def owner(verdict: Verdict, name: str, before: Row, change: Row) -> None:
     """Find an entry that a process took, or cleared away, during the lease of another one."""
     if before["version"] == change["version"] or change["what"] not in _OF_OTHERS:
         return
@@ -104,7 +104,7 @@ def _owner(verdict: Verdict, one: Evidence, before: Row, change: Row) -> None:
     at = change["lease_taken"] if change["lease_owner"] is not None else change["at"]
     if at < over:
         what = f"{change['what']} {over - at:.2f} s before the lease of {before['lease_owner']} was over"
-        verdict.found(TWO_OWNERS, f"{one.name}: {what}")
+        verdict.found(TWO_OWNERS, f"{name}: {what}")
 
 
 def _reservation(verdict: Verdict, one: Evidence, change: Row) -> None:

@@ -46,9 +46,23 @@ BROKEN_BY_WALLET = (
 )  # fmt: skip
 """The further ones where a wallet pays."""
 
+FILED_TWICE = "filed twice"
+SENT_AGAIN = "sent a second time"
+NOT_ASKED_FOR = "filed although nobody asked for it"
+CANCELLED_FALSELY = "told or kept as cancelled although it was not"
+GIVEN_BACK = "money given back to the limits without proof"
+YES_TO_ANOTHER = "a yes used for another question"
+NOT_BEGUN = "rounds whose orders could not be brought to their state"
+
+BROKEN_AFTER_SALE = (
+    FILED_TWICE, LOST, UNTRUE, GIVEN_BACK, CANCELLED_FALSELY, SENT_AGAIN, NOT_ASKED_FOR, WITHOUT_YES, YES_TO_ANOTHER,
+    TWO_OWNERS, NOBODY_ANSWERED, NOT_BEGUN,
+)  # fmt: skip
+"""Those where orders are cancelled, sent back and reported. The last two count rounds that proved nothing."""
+
 NOT_BOUGHT = "not bought"
 """Orders that were not bought without a reason."""
-ALL_ROWS = (*BROKEN, *BROKEN_BY_WALLET, NOT_BOUGHT)
+ALL_ROWS = tuple(dict.fromkeys((*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE, NOT_BOUGHT)))
 
 INTENTIONS = "intentions"
 PLACED = "orders placed"
@@ -106,7 +120,7 @@ class Verdict:
     @property
     def is_broken(self) -> bool:
         """Whether a promise was broken."""
-        return any(self.counts[row] for row in (*BROKEN, *BROKEN_BY_WALLET))
+        return any(self.counts[row] for row in (*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE))
 
     @property
     def broken_rows(self) -> list[str]:
