@@ -316,6 +316,10 @@ def _told_unasked(planted: Planted) -> None:
     planted.told("cancel_order", 10.0, outcome="accepted", cancellation="unknown")
 
 
+def _asked_slowly(planted: Planted) -> None:
+    planted.told("cancel_order", 19.5, outcome="accepted", cancellation="unknown")
+
+
 def _told_withdrawn(planted: Planted) -> None:
     planted.told("cancel_order", 10.0, outcome="refused", cancellation="withdrawn")
 
@@ -345,6 +349,7 @@ def _freed_before_proof(planted: Planted) -> None:
         (_no_entry, {LOST}),
         (_told_not, {UNTRUE}),
         (_told_unasked, {UNTRUE}),
+        (_asked_slowly, set[str]()),
         (_told_withdrawn, {UNTRUE}),
         (_shown_as_pending, {UNTRUE}),
         (_freed_when_asked_for, {GIVEN_BACK}),

@@ -66,7 +66,8 @@ def _cancellation(verdict: Verdict, each: AfterRound, one: AfterEvidence, call: 
         verdict.found(UNTRUE, f"{told} Zinc has the order")
     if ended == "not_cancelled" and at is not None and at < (call.at if _is_alone(one, call) else began):
         verdict.found(UNTRUE, f"{told} It was cancelled")
-    if ended == "unknown" and not any(post["at"] <= call.at for post in one.posts):
+    # A busy Zinc writes a request down some time after the client has given it up.
+    if ended == "unknown" and not any(post["at"] <= call.at + _MAY_STILL_SEND_SECONDS for post in one.posts):
         verdict.found(UNTRUE, f"{told} Zinc had not been asked")
     if ended is None:
         _nothing_sent(verdict, each, one, call, answer)
