@@ -77,6 +77,15 @@ async def test_a_payment_whose_orders_key_came_is_looked_up_although_somebody_to
     assert (entry.state, entry.problem) == ("accepted", None)
 
 
+async def test_a_payment_without_its_orders_key_stays_taken_for_lost(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.script = ["settled_no_order"]
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=partial(taken_for_lost, home)) as process:
+        entry = entry_of(await place(process, Intent("local", "agent", order())))
+    assert entry.state == "paid_no_order", "nothing new is known of it"
+
+
 async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_alive(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, clocks: Clocks
 ) -> None:
