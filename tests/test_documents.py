@@ -408,7 +408,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ),
     ("docs/evidence-file.md", r"zinc-mcp orders evidence KEY"): NotRun("tests/cli/test_evidence_command.py runs both"),
     ("docs/notify.md", r"\[notify\]\n"): as_the_table,
-    ("docs/notify.md", r'\{\n  "text"|import hashlib'): NotRun("tests/notify/test_page.py runs it"),
+    ("docs/notify.md", r'\{\n  "text"|import hashlib'): NotRun("tests/notify/test_notify_page.py runs it"),
     ("docs/shopping.md", r'\{"query"'): shopping,
     ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,

@@ -173,8 +173,12 @@ def test_what_is_followed_is_shown_again_only_when_it_has_changed(
 
 @needs_a_terminal
 def test_following_ends_with_ctrl_c_and_says_nothing_more(started: Started) -> None:
-    line = f"exec {sys.executable} -m zinc_mcp orders --watch"
-    code, screen = at_a_terminal(["-c", line], started.environment, [("resume", "\x03")], program=["/bin/sh"])
+    # A program that was started in the background ignores Ctrl-C, and so would all that it starts.
+    line = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'zinc_mcp', 'orders', '--watch'])"
+    )
+    code, screen = at_a_terminal(["-c", line], started.environment, [("resume", "\x03")], program=[sys.executable])
     assert code == 0, screen
     assert "Traceback" not in screen and "Aborted" not in screen
 

@@ -185,6 +185,18 @@ def test_secrets_of_an_earlier_version_are_forgotten_when_the_journal_is_brought
         assert database.execute("SELECT count(order_key) FROM zinc_payments").fetchone() == (0,)
 
 
+def test_only_the_event_that_names_a_person_loses_what_it_names(url: str, clock: HandClock) -> None:
+    with Journal.open(url, clock=clock, uptime=None) as journal:
+        bought = entry(journal, draft(1))
+        bought = journal.move(bought, "accepted", "found", detail={"order_id": "A1", "name": "Ada Planted"})
+        bought = journal.move(bought, "placed", "bought", detail={"order_id": "A1"})
+        bought = journal.move(bought, "placed", "looked at")
+        clock.pass_seconds(90 * 86_400)
+        assert journal.purge(0.0) == 1
+        details = {event.what: event.detail for event in journal.events(bought.id)}
+    assert details["found"] == details["bought"] == {"order_id": "A1"}
+
+
 def test_an_entry_that_cannot_be_read_is_forgotten_like_any_other(tmp_path: Path, clock: HandClock) -> None:
     file = tmp_path / "journal.db"
     fill(f"sqlite:///{file}", 3, clock.now, state="placed")

@@ -176,7 +176,9 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     order = intent.order
     twin = twin_digest(intent.caller, order)
-    key, salt = order.idempotency_key, new_salt()
+    key = order.idempotency_key
+    # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
+    salt = None if rail.paying is not None else new_salt()
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}
     if intent.saved_as is not None:
@@ -200,10 +202,17 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         twin=twin,
         body_digest=body_digest(order),
         given_key=None if key is None else given_key(intent.caller, key),
-        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, lambda body: anchor_of(body, None, salt)),
+        to_bytes=lambda wire_key: to_bytes(
+            order, wire_key, twin, None if salt is None else lambda body: anchor_of(body, None, salt)
+        ),
         ceiling_cents=order.max_price,
         fee_cents=fee_cents,
-        facts={"retailer": order.retailer, "items": items, "ship_to": ship_to, SALT: salt},
+        facts={
+            "retailer": order.retailer,
+            "items": items,
+            "ship_to": ship_to,
+            **({} if salt is None else {SALT: salt}),
+        },
         near=near_digests(intent.caller, rail.mode, order),
     )
 

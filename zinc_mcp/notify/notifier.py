@@ -5,7 +5,7 @@ and the journal itself is the queue. Each event of an entry is told once per jou
 compare-and-set before it sends (`journal.notices`). A message that was certainly not taken is tried again, five times
 within an hour and a half, by whichever process runs then. A message that went out and was not answered, or whose
 process was killed meanwhile, is not sent again: it may have been read, and of a lost and a doubled message the lost
-one does less harm, because each message is only news of what `zinc-mcp orders` shows at any time. A doubled "An order
+one does less harm, because each message is only news of what the list of orders shows at any time. A doubled "An order
 was placed" would look like a second order.
 """
 
