@@ -37,11 +37,19 @@ async def look(
         ZincMcpError: as `watch.look`.
     """
     deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
-    handle = await _order_named(process, caller, handle)
-    if wait_seconds > 0 and (unsettled := await _unsettled(process, caller, handle)):
-        await await_news(process, unsettled, deadline)
-        wait_seconds = 0.0
-    answer = await watch.look(process, caller, handle, wait_seconds=wait_seconds, progress=progress)
+    if wait_seconds > 0:
+        handle = await _order_named(process, caller, handle)
+        if unsettled := await _unsettled(process, caller, handle):
+            await await_news(process, unsettled, deadline)
+            wait_seconds = 0.0
+    try:
+        answer = await watch.look(process, caller, handle, wait_seconds=wait_seconds, progress=progress)
+    except ZincMcpError:
+        # Only now: most handles name an order, and this look-up would cost each of them time.
+        order_id = await _order_named(process, caller, handle)
+        if order_id == handle:
+            raise
+        answer = await watch.look(process, caller, order_id, wait_seconds=wait_seconds, progress=progress)
     return await _with_changes(process, caller, answer)
 
 
@@ -94,7 +102,9 @@ async def _with_changes(process: Process, caller: str, answer: Answer) -> Follow
     mode = rail.mode if entry is None else entry.mode
     changes: list[Entry] = []
     try:
-        if order is not None:
+        if not await process.journal.has_changes(order_id, caller, mode):
+            changes = []
+        elif order is not None:
             changes = await changes_about(process, order, caller, mode)
         else:
             changes = await process.journal.run(lambda journal: journal.changes_of(order_id, caller, mode))

@@ -95,6 +95,11 @@ class Changes(Database):
         with self._reading() as connection:
             return _of_order(connection, order_id, caller, mode)
 
+    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
+        """Say whether a caller has changed an order, or wanted to."""
+        with self._reading() as connection:
+            return connection.execute(*rows.any_change(order_id, caller, mode)).first() is not None
+
     def unsettled_changes(self, mode: Mode | None = None) -> list[Entry]:
         """List the changes of all callers that wait for an answer or are in doubt, oldest first."""
         query = sa.select(ENTRIES).where(UNFINISHED, ANY_MODE, IS_CHANGE)

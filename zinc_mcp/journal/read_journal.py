@@ -341,6 +341,10 @@ class SecondReader:
         row = self._first(*rows.found(handle, caller, mode))
         return None if row is None else entry_of(row)
 
+    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
+        """See `Journal.has_changes`."""
+        return self._first(*rows.any_change(order_id, caller, mode)) is not None
+
     def read(self, entry_id: int) -> Entry:
         """See `Journal.read`."""
         row = self._first(*rows.one(entry_id))

@@ -25,6 +25,7 @@ from zinc_mcp.journal.tables import (
     ENTRIES,
     EVENTS,
     FORGETTABLE,
+    IS_CHANGE,
     IS_OF_THIS_VERSION,
     IS_ORDER,
     JSON,
@@ -104,6 +105,18 @@ def _found(given: frozenset[str]) -> sa.Select[Any]:
         query = query.where(ENTRIES.c[name] == sa.bindparam(name))
     by_its_id = sa.case((is_its_id, 0), else_=1)
     return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
+
+
+_ANY_CHANGE = (
+    sa.select(ENTRIES.c.id)
+    .where(*(ENTRIES.c[name] == sa.bindparam(name) for name in ("order_id", "caller", "mode")), IS_CHANGE)
+    .limit(1)
+)
+
+
+def any_change(order_id: str, caller: str, mode: Mode) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for one change of an order, and its values."""
+    return _ANY_CHANGE, {"order_id": order_id, "caller": caller, "mode": mode}
 
 
 def read(connection: sa.Connection, entry_id: int) -> Entry:

@@ -88,6 +88,14 @@ class Runner:
         """
         return await self._seen(lambda journal: journal.read(entry_id))
 
+    async def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
+        """`Journal.has_changes`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(lambda journal: journal.has_changes(order_id, caller, mode))
+
     async def move(
         self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
     ) -> Entry:
