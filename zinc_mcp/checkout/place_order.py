@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -179,6 +180,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     key = order.idempotency_key
     # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
     salt = None if rail.paying is not None else new_salt()
+    anchor = None if salt is None else partial(anchor_of, question=None, salt=salt)
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}
     if intent.saved_as is not None:
@@ -202,9 +204,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         twin=twin,
         body_digest=body_digest(order),
         given_key=None if key is None else given_key(intent.caller, key),
-        to_bytes=lambda wire_key: to_bytes(
-            order, wire_key, twin, None if salt is None else lambda body: anchor_of(body, None, salt)
-        ),
+        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, anchor),
         ceiling_cents=order.max_price,
         fee_cents=fee_cents,
         facts={
