@@ -47,7 +47,7 @@ class Seen:
     mode: str
     body_sha256: str
     question: object
-    """What the question showed."""
+    """The text of the question."""
 
 
 class Person:

@@ -20,7 +20,7 @@ from bench.campaign.judge.record import read_record
 from bench.campaign.plan.after_sale import AfterRound, Wish, first_words
 
 Content = tuple[str, str, int, str]
-"""What was sent, without notes: what it is (`return`, `said` or `close`), the reason, the pieces, the words."""
+"""The content of a request without notes: its kind (`return`, `said`, `close`), reason, pieces and words."""
 
 _CLOSES = re.compile(r"/cases/([^/]+)/close")
 
