@@ -324,14 +324,20 @@ def _because(error: Exception) -> str:
 
 def _without_secret(content: bytes, headers: Mapping[str, str]) -> bytes:
     """Remove credentials from an answer that quotes them, because answers are shown to models as data."""
-    secrets = {form for name in _SECRET_HEADERS for form in _forms(headers.get(name, ""))}
-    for secret in sorted(secrets, key=len, reverse=True):  # the whole before its parts
-        content = content.replace(secret.encode(), b"[redacted]")
+    for secret in _secrets_in(*(headers.get(name, "") for name in _SECRET_HEADERS)):
+        content = content.replace(secret, b"[redacted]")
     return content
 
 
+@lru_cache(maxsize=64)
+def _secrets_in(*values: str) -> tuple[bytes, ...]:
+    """Return the secrets in the values of headers, each whole before its parts. A process sends few different ones."""
+    forms = {form for value in values for form in _forms(value)}
+    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
+
+
 def _forms(value: str) -> Iterator[str]:
-    """Return the credential of a header and the secrets inside it, in each form in which an answer may quote them."""
+    """Yield the credential of a header and the secrets inside it, in each form in which an answer may quote them."""
     credential = value.strip().partition(" ")[2].strip()
     for secret in (credential, *_parts(credential)):
         if len(secret) >= _LEAST_SECRET:

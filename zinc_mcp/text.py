@@ -88,12 +88,15 @@ def selects_a_variation(character: str) -> bool:
 
 def blotted(text: str, private: Sequence[str]) -> str:
     """Return a text without the private parts, in upper or lower case. No foreign text becomes a regular expression."""
+    folded = _folded(text)
     for part in map(_folded, private):
-        folded, start, kept = _folded(text), 0, list[str]()
+        start, kept = 0, list[str]()
         while (found := folded.find(part, start)) >= 0:
             kept += [text[start:found], "[...]"]
             start = found + len(part)
-        text = "".join([*kept, text[start:]])
+        if kept:
+            text = "".join([*kept, text[start:]])
+            folded = _folded(text)
     return text
 
 
