@@ -20,7 +20,7 @@ import anyio
 import zinc_mcp
 from bench.wanted import order
 from zinc_mcp.checkout.place_order import Intent, place
-from zinc_mcp.journal.entry import RailName
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.wiring import open_process
 from zinc_mcp.zinc.orders import OrderCreate

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from zinc_mcp.errors import SettingsError
 
 Approval = Literal["auto", "host", "page", "none"]
+RailName = Literal["account", "agent"]
 Profile = Literal["read", "order"]
 PROFILES: Mapping[str, tuple[Profile, ...]] = {
     "place_order": ("order",),

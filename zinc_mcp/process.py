@@ -9,9 +9,10 @@ from anyio.abc import TaskGroup
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times
 from zinc_mcp.journal.decision import Admission
-from zinc_mcp.journal.entry import Entry, Mode, RailName, State
+from zinc_mcp.journal.entry import Entry, Mode, State
 from zinc_mcp.journal.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail

@@ -24,7 +24,8 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.decision import Admission
 from zinc_mcp.journal.runner import Runner, Unwritten
-from zinc_mcp.owner.policy import admitted, read_policy
+from zinc_mcp.owner.objection import admitted
+from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.zinc.account import get_practice_settlement
@@ -33,8 +34,8 @@ from zinc_mcp.zinc.client import ZincClient
 if TYPE_CHECKING:
     import httpx
 
-    from zinc_mcp.journal.entry import RailName
     from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.known_settings import RailName
     from zinc_mcp.owner.notify import Notify
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings

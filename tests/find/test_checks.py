@@ -14,8 +14,8 @@ from wanted import order
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import RailName
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.known_settings import RailName
 
 LIVE = "zn_live_planted"
 Config = Callable[[str], Path]

@@ -8,7 +8,8 @@ import pytest
 from wanted import ADDRESS
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.owner.policy import Policy, objection, policy_sources, read_policy
+from zinc_mcp.owner.objection import objection
+from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.zinc.orders import OrderCreate
 

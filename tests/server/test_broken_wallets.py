@@ -24,7 +24,7 @@ from wanted import arguments, intent
 
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import RailName
+from zinc_mcp.known_settings import RailName
 
 TEMPO_KEY = "0x" + "11" * 32
 

@@ -1,26 +1,31 @@
 """The tools listed are those of `tests/tools.json`, equal in both eras."""
 
+import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from conftest import OpenProcess
+from mcp.server import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from server.as_a_host import both_eras, host, size
 
 from bench.sizes import TOOLS_BUDGET
 from zinc_mcp.known_settings import PROFILES, TOOLS
-from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version
+from zinc_mcp.server.mcp import listing
+from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version, service_of
 from zinc_mcp.zinc.orders import OrderCreate
 
 CONTRACT = Path(__file__).parent.parent / "tools.json"
+SHIPPED = Path(listing.__file__).with_name(listing.FILE)
 
 # OrderCreate and its parts as the documentation prints them (OpenAPI 2026-04-27 and 2026-06-26), and the newer
 # gift_message, customer_notifications and fulfillment (SDK 2026.10.16). Type, required, bounds and enum of each.
@@ -133,6 +138,18 @@ async def test_the_tools_are_those_of_the_committed_contract(open_test_process: 
         CONTRACT.write_text(text, encoding="utf-8")
     assert CONTRACT.exists(), "tests/tools.json is missing; ZINC_MCP_UPDATE_CONTRACT=1 writes it"
     assert json.loads(CONTRACT.read_text(encoding="utf-8")) == json.loads(text)
+
+
+async def test_the_list_that_is_shipped_is_what_the_modules_of_the_tools_say(open_test_process: OpenProcess) -> None:
+    async with open_test_process() as process:
+        service = dataclasses.replace(service_of(process), host_asks=True)
+        modules = [import_module(f"zinc_mcp.server.mcp.tools.{name}") for name in TOOLS]
+        derived = await MCPServer[Any]("derived", tools=[each.tool(service) for each in modules]).list_tools()
+    rows = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in derived]
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("ZINC_MCP_UPDATE_CONTRACT") == "1":
+        SHIPPED.write_text(text, encoding="utf-8")
+    assert SHIPPED.read_text(encoding="utf-8") == text, "ZINC_MCP_UPDATE_CONTRACT=1 writes it anew"
 
 
 @both_eras

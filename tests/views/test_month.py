@@ -12,7 +12,7 @@ from wanted import ADDRESS, book, order
 from zinc_mcp.checkout.look_up import refresh
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import RailName
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.order_view import order_at

@@ -32,8 +32,9 @@ from zinc_mcp.network import MAX_ANSWER_BYTES
 from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.cases import case_change, closing_change, get_case, list_cases, message_change
 from zinc_mcp.zinc.changes import Change, send_change
-from zinc_mcp.zinc.client import ZincClient, check_origin
+from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.order_list import find_orders
+from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.returns import list_returns, return_change
 
 PLANTED = "zn_test_planted5a1e"

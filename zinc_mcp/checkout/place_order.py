@@ -22,9 +22,11 @@ from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, star
 from zinc_mcp.consent.anchor import SALT, anchor_of, new_salt
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
-from zinc_mcp.owner.policy import Policy, limits_of, objection
+from zinc_mcp.known_settings import RailName
+from zinc_mcp.owner.objection import limits_of, objection
+from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.orders import OrderCreate

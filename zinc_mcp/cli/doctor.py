@@ -32,7 +32,8 @@ from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates
 from zinc_mcp.text import plain, printed
 from zinc_mcp.wiring import payment_wallet
 from zinc_mcp.zinc.account import get_health, get_wallet
-from zinc_mcp.zinc.client import ZincClient, check_origin
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.origin import check_origin
 
 _ZINC_SECONDS = 5.0
 _MOST_SHOWN = 10

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.consent.question import MOST_BYTES, PRACTICE, Labelled, leaves, quoted
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.journal.entry import Mode
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.zinc.changes import JSON_TYPE, Change
 
 Action = Literal["return", "open", "message", "close"]

@@ -12,7 +12,8 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.journal.entry import Mode
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
 from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
 from zinc_mcp.zinc.places import shown_lines

@@ -25,7 +25,8 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Draft, Entry, StaleEntryError, State
-from zinc_mcp.owner.policy import Policy, limits_of
+from zinc_mcp.owner.objection import limits_of
+from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.pay_for_answer import pay_for_answer, seconds_to_pay

@@ -17,7 +17,8 @@ from typing import Literal, Self
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import NAMES, Entry, Limits, Mode, RailName
+from zinc_mcp.journal.entry import NAMES, Entry, Limits, Mode
+from zinc_mcp.known_settings import RailName
 
 How = Literal["elicitation", "page", "terminal"]
 

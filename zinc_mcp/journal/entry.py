@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import command
+from zinc_mcp.known_settings import RailName
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,6 @@ DAY_SECONDS = 86_400.0
 MONTH_SECONDS = 30 * DAY_SECONDS
 
 Mode = Literal["live", "test", "sandbox"]
-RailName = Literal["account", "agent"]
 Kind = Literal["order", "look_up", "return", "case"]
 """The subject of an entry. All kinds follow the same rules. A twin is of the same kind, and a list holds one kind."""
 State = Literal[

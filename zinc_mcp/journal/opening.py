@@ -19,7 +19,6 @@ from zinc_mcp.journal.entry import (
     Entry,
     Limits,
     Mode,
-    RailName,
     Standing,
     State,
 )
@@ -37,6 +36,7 @@ from zinc_mcp.journal.tables import (
     number,
 )
 from zinc_mcp.journal.twin import near_digests, order_of
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING

@@ -19,7 +19,6 @@ from zinc_mcp.journal.entry import (
     Kind,
     Mode,
     RailIdentity,
-    RailName,
     State,
     UnreadableEntryError,
     Wanted,
@@ -39,6 +38,7 @@ from zinc_mcp.journal.tables import (
     number,
     rows_of,
 )
+from zinc_mcp.known_settings import RailName
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Entry, Kind, Mode, RailName, State, UnreadableEntryError, tell_unreadable
+from zinc_mcp.journal.entry import Entry, Kind, Mode, State, UnreadableEntryError, tell_unreadable
 from zinc_mcp.journal.sqlite import execute
+from zinc_mcp.known_settings import RailName
 
 SCHEMA_VERSION = 9
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""

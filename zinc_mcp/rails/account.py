@@ -11,7 +11,8 @@ import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.journal.entry import Mode
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.account import get_health, get_wallet

@@ -18,7 +18,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.entry import Mode, RailName
+from zinc_mcp.journal.entry import Mode
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
 from zinc_mcp.payments.headers import Challenge, Receipt

@@ -7,8 +7,8 @@ import select
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from typing import Any, BinaryIO, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -18,15 +18,12 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCRequest
 
+from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.server.mcp.server import Server, build_server, log_to_stderr
+from zinc_mcp.server.mcp.server import Server, log_to_stderr, offer_tools
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, SEARCHED_BYTES, Read, read_message, too_large
-from zinc_mcp.server.pages.browser import page_beside
-
-if TYPE_CHECKING:
-    from zinc_mcp.process import Process
-
-Opener = Callable[[Settings], "AbstractAsyncContextManager[Process]"]
+from zinc_mcp.server.opening import Opener, Opening
+from zinc_mcp.zinc.origin import check_origin
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -52,16 +49,20 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
 
 
 async def _serve(settings: Settings, opener: Opener | None) -> None:
-    from zinc_mcp.wiring import open_process
-
-    async with (opener or open_process)(settings) as process, page_beside(process) as page:
-        server = build_server(process, page)
+    # What is wrong with them stops the start, and not only the first call.
+    read_policy(settings)
+    check_origin(settings.api_url)
+    opening = Opening(settings, opener)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(opening.run)
+        server = offer_tools(settings, opening.service)
         gc.freeze()
         gc.enable()  # `__main__` has disabled it
         if sys.platform == "win32":
             await _on(sys.stdin.buffer, server)
         else:
             await _until_a_signal(server)
+        opening.end()
 
 
 async def _on(source: BinaryIO, server: Server) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from zinc_mcp.errors import (
     ChangeOutcomeUnknownError,
     OrderNotFoundError,
     OrderOutcomeUnknownError,
-    SettingsError,
     UnreadableAnswerError,
     ZincUnreachableError,
 )
@@ -31,8 +29,8 @@ from zinc_mcp.network import (
     OnHeaders,
     Parameters,
 )
-from zinc_mcp.proxies import is_loopback
 from zinc_mcp.zinc.failures import refused_order, refused_read
+from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
 
 if TYPE_CHECKING:
@@ -360,35 +358,3 @@ def _read_date(text: str | None) -> float | None:
         return parsedate_to_datetime(text).timestamp() if text else None
     except (ValueError, OverflowError):
         return None
-
-
-_ORIGIN = re.compile(
-    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
-)
-_DEFAULT_PORTS = {"https": "443", "http": "80"}
-
-
-def check_origin(origin: str) -> str:
-    """Return `origin` in one spelling: scheme, host, port if it is not the default, and path if there is one.
-
-    Raises:
-        SettingsError: it is neither https, nor http to a loopback address.
-    """
-    scheme, _, rest = origin.strip().partition("://")
-    host, slash, path = rest.partition("/")
-    parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
-    if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
-        raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
-    if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
-        raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
-    port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
-    return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
-
-
-def _exists(host: str) -> bool:
-    if not host.startswith("["):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).version == 6
-    except ValueError:
-        return False

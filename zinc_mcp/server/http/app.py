@@ -34,7 +34,7 @@ from zinc_mcp.server.pages.visits import Visits
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
-    from zinc_mcp.server.stdio import Opener
+    from zinc_mcp.server.opening import Opener
 
 GRACE_SECONDS = 5
 """The longest time for which open streams may delay a stop. The stop always waits for an order on the wire."""

@@ -65,11 +65,9 @@ class Search(BaseModel):
         return self
 
 
-def tool(service: Service) -> Tool | None:
-    """Return the tool; None where Zinc cannot be asked."""
+def tool(service: Service) -> Tool:
+    """Return the tool."""
     process = service.process
-    if not process.rails:
-        return None
 
     async def search(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
         try:

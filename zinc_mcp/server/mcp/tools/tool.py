@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from zinc_mcp.errors import Problem, RefusedError
@@ -19,6 +18,7 @@ from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.arguments import must_change
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.mcp.dialogue import Dialogues
+from zinc_mcp.server.mcp.listing import AsGiven
 from zinc_mcp.server.mcp.results import output_schema
 
 if TYPE_CHECKING:
@@ -75,14 +75,8 @@ class Service:
     tools: frozenset[str] = frozenset()
     """The names of the tools that are listed."""
     calls: Calls = field(default_factory=Calls)
-
-
-class AsGiven(FuncMetadata):
-    """Hands the arguments to the tool as they came: `arguments` validates them and its errors are ours."""
-
-    def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments under the one parameter every tool body has."""
-        return {"given": arguments_to_validate}
+    bodies: dict[str, Body] = field(default_factory=dict[str, Body])
+    """Of the tools that have been called, by name."""
 
 
 def published(
