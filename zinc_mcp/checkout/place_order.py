@@ -1,5 +1,6 @@
 """Placing an order: read, check the policy, open, ask, send, answer. The only way to a new purchase."""
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from zinc_mcp.checkout.repeats import (
     take_for_answer,
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
-from zinc_mcp.consent.anchor import SALT, anchor_of, new_salt
+from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
@@ -181,7 +182,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     twin = twin_digest(intent.caller, order)
     key = order.idempotency_key
     # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
-    salt = None if rail.paying is not None else new_salt()
+    salt = None if rail.paying is not None else secrets.token_hex(SALT_BYTES)
     anchor = None if salt is None else partial(anchor_of, question=None, salt=salt)
     address = order.shipping_address
     ship_to = {"city": address.city, "country": address.country}

@@ -16,7 +16,6 @@ the first without giving the second away. The salts are made of one that only th
 
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -26,16 +25,12 @@ from zinc_mcp.zinc.orders import RESERVED_METADATA, canonical
 
 SALT = "anchor_salt"
 """The name of the salt among an entry's facts. A purge forgets it, with the order."""
+SALT_BYTES = 16
 FORMAT = "zinc-mcp anchor 1"
 
 _SHOWN_OF_PRODUCTS = ("url", "quantity", "variant")
 _SHOWN_OF_QUESTION = ("retailer", "rail", "mode", "ceiling_cents", "fee_cents", "twin", "look_up_cents")
 _SHOWN_OF_LINES = ("host", "url", "product_id", "quantity", "title", "seller", "price_cents")
-
-
-def new_salt() -> str:
-    """Return a salt that nobody can guess."""
-    return secrets.token_hex(16)
 
 
 def salt_of(entry: Entry) -> str | None:
