@@ -290,11 +290,17 @@ SISTERS = [
     ("https://www.ebay.com/itm/123456789012", "https://www.ebay.de/itm/123456789012"),
     ("https://www.ebay.co.uk/itm/a-lamp/223456789012", "https://www.ebay.com/itm/223456789012?var=500"),
     ("https://www.walmart.com/ip/10450114", "https://business.walmart.com/ip/a-lamp/10450114"),
+    ("https://shop.example/products/oak-lamp", "https://shop.example/Products/Oak-Lamp"),
+    ("https://shop.example/item.php?id=AB12", "https://shop.example/Item.php?id=ab12"),
+    ("https://www.otto.de/p/lampe-C123", "https://www.otto.de/P/Lampe-c123"),
+    ("https://shop.example/p/oak-lamp", "https://shop.example/en/p/oak_lamp.html"),
+    ("https://de.shop.example/p/12", "https://shop.example/index.php/p/12?lang=en&page=1"),
+    ("https://shop.example/p/caf%C3%A9+set", "https://shop.example/p/cafe%CC%81%20set"),
 ]
 
 
 @pytest.mark.parametrize(("one", "other"), SISTERS)
-async def test_the_same_listing_at_a_sister_shop_is_asked_about_with_a_note(
+async def test_the_same_listing_in_what_is_likely_another_spelling_is_asked_about_with_a_note(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str
 ) -> None:
     write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
@@ -313,6 +319,24 @@ FAR: list[dict[str, Any]] = [
     {"shipping_address": {**arguments()["shipping_address"], "address_line1": "14 Planted Street"}},
     {"products": [{"url": "https://www.amazon.ca/dp/B07JGBW826"}]},
 ]
+NEIGHBOURS = [
+    ("https://shop.example/p/1-23", "https://shop.example/p/12-3"),
+    ("https://shop.example/p/4?size=l", "https://shop.example/p/4b?size=l"),
+    ("https://shop.example/item.php?id=7", "https://shop.example/item.php?id=8"),
+    ("https://one.example/p/12", "https://two.example/p/12"),
+    ("https://shop.example/en", "https://shop.example/fr"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), NEIGHBOURS)
+async def test_another_page_of_a_shop_that_nobody_knows_is_not_asked_about_below_the_threshold(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    async with open_test_process() as process:
+        await place(process, intent(products=[{"url": one}]))
+        assert entry_of(await place(process, intent(products=[{"url": other}]))).state == "accepted"
+    assert len(zinc.posts) == 2
 
 
 @pytest.mark.parametrize("wish", FAR, ids=["another product", "another place", "another country's shop"])

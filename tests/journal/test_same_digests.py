@@ -60,26 +60,26 @@ ORDERS: dict[str, dict[str, Any]] = {
     "to Tokyo": {"shipping_address": {**ADDRESS, **JP, "address_line1": "渋谷2丁目21-1"}},
 }
 
-RENEWED_AT = 8
+RENEWED_AT = 10
 DIGESTS: dict[str, str] = {
-    "a book": "5fc27ccfd3f00c6e 75ade058aafa7c1f",
-    "three of it": "673a34bf95ee696a 75ade058aafa7c1f",
-    "of one seller": "52ee822cc19a5506 75ade058aafa7c1f",
-    "engraved": "f6c39a78533964b8 75ade058aafa7c1f",
-    "in German": "a4bed0acd4ce2e8e 871234cf72cd3d19",
+    "a book": "5fc27ccfd3f00c6e 864ba383ed14008a",
+    "three of it": "673a34bf95ee696a 864ba383ed14008a",
+    "of one seller": "52ee822cc19a5506 864ba383ed14008a",
+    "engraved": "f6c39a78533964b8 864ba383ed14008a",
+    "in German": "a4bed0acd4ce2e8e 99ff98564a29be64",
     "in blue, large": "dfa1b22659dc1a5b f54d8c400dafc151",
     "of a shop's own system": "95e2e726ddb69b97 861ffaf780589114",
     "of a shop that nobody knows": "15980e27f6fd318e 24586d68e13953de",
-    "of a colour": "1a131256faa33c6f 22fc963348d838d1",
+    "of a colour": "1a131256faa33c6f 1ca3f4cda86e6232",
     "used": "765cb49f61aca03f a098324e5c7683ad",
-    "two": "f9544e5e00e16d03 d8dab83ff95c740c d05c8f2c2af3cdfa",
-    "a unit": "6ba89fea26429d2d 65831f380de6b6d4",
-    "two first names": "c7d3236dc7a2a9a9 ff1a0f63f688096c",
-    "a filler for a code": "3aea8469905e9112 1df7971fb0de80d5",
-    "nine digits": "5fc27ccfd3f00c6e 75ade058aafa7c1f",
-    "to London": "273460ce5cbe3268 b13811358889b015",
-    "to Cologne": "a1ca6c7820a5f8e2 895c9d63f4f2a2c7",
-    "to Tokyo": "6fd0a2eb6c91bd12 05df61a997a9e11b",
+    "two": "f9544e5e00e16d03 288a77abfe56822e 7e9e2128d1ee762e",
+    "a unit": "6ba89fea26429d2d 2b2203875905c637",
+    "two first names": "c7d3236dc7a2a9a9 8f9306660a39ff02",
+    "a filler for a code": "3aea8469905e9112 8308adaa456e34e8",
+    "nine digits": "5fc27ccfd3f00c6e 864ba383ed14008a",
+    "to London": "273460ce5cbe3268 9ade5ffbbd0da8bb",
+    "to Cologne": "a1ca6c7820a5f8e2 8a09df2f568cc28d",
+    "to Tokyo": "6fd0a2eb6c91bd12 0d94e3f29c6ea5a5",
 }
 
 

@@ -19,7 +19,7 @@ from zinc_mcp.journal.entry import Entry, Kind, Mode, State, UnreadableEntryErro
 from zinc_mcp.journal.sqlite import execute
 from zinc_mcp.known_settings import RailName
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""

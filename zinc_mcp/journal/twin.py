@@ -13,6 +13,7 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.zinc.letters import fold_label
 from zinc_mcp.zinc.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
 from zinc_mcp.zinc.places import near_place_of, place_of
+from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
@@ -40,7 +41,7 @@ def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
     Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
-    what is only likely to be another spelling of the place.
+    what is only likely to be another spelling of the place or of the product's address.
     """
     ship_to = near_place_of(order.shipping_address)
     products = sorted({_product(line) for line in order.products})
@@ -141,7 +142,7 @@ def _essence(value: Any) -> Any:
 
 
 def _product(line: OrderProduct) -> str:
-    return read_product_url(line.url).product
+    return likely_product(read_product_url(line.url))
 
 
 def _variant(product: OrderProduct) -> list[tuple[str, str]]:

@@ -1,0 +1,45 @@
+"""What is likely another spelling of one product's page, in shops whose addresses nobody here knows.
+
+Two such addresses may be two products, so this never refuses an order and never takes one for another. A person is
+asked about the second one, with a note that names the first.
+"""
+
+import re
+import unicodedata
+from urllib.parse import unquote_plus
+
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+
+_LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2,4})?")
+_ENDING = re.compile(r"\.(?:html?|php|aspx?|jsp|do)$")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_SAME_PRODUCT = frozenset("lang language locale hl currency country region page view sort tab amp".split())
+"""Parameters that choose how a page is shown."""
+
+
+def likely_product(address: ProductAddress) -> str:
+    """Return a form that is equal for two addresses which are likely one product's.
+
+    In a known shop that is `ProductAddress.product` in lower case. In another shop these do not count: upper and lower
+    case (most shops show the same page, though RFC 3986, section 6.2.2.1, tells them apart), a language before the
+    path or the domain, `index.php`, an ending such as `.html`, the signs between words, and parameters that choose how
+    the page is shown.
+    """
+    if address.product_id is not None:
+        return address.product.casefold()
+    page, _, query = address.product.partition("?")
+    host, *segments = page.split("/")
+    language, _, rest = host.partition(".")
+    if _LANGUAGE.fullmatch(language) and "." in rest:
+        host = rest
+    words = [_folded(_ENDING.sub("", segment.lower())) for segment in segments if segment]
+    while len(words) > 1 and (words[0] == "index" or _LANGUAGE.fullmatch(words[0])):
+        del words[0]
+    fields = (field.partition("=") for field in query.split("&") if field)
+    kept = sorted((_folded(name), _folded(value)) for name, _, value in fields if name.lower() not in _SAME_PRODUCT)
+    return "/".join([host, *words]) + "".join(f"?{name}={value}" for name, value in kept)
+
+
+def _folded(text: str) -> str:
+    whole = unicodedata.normalize("NFKC", unquote_plus(text)).casefold()
+    return _BETWEEN_WORDS.sub("-", whole).strip("-")
