@@ -175,6 +175,8 @@ class Process:
     """The id after which the next round of a sweep begins."""
     unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
     """Rails that are set up but cannot be used for new orders, with the reason."""
+    warmed: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the payment wallet's library is loaded, or is known to be unusable."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
 

@@ -140,8 +140,10 @@ async def open_process(
             tasks.start_soon(process.unwritten.keep_writing)
             if settings.notify is not None:
                 tasks.start_soon(_tell_the_owner, process, settings.notify)
-            if wallet is not None:
-                tasks.start_soon(_warmed, wallet, unusable)
+            if wallet is None:
+                process.warmed.set()
+            else:
+                tasks.start_soon(_warm, process, wallet)
             try:
                 yield process
             finally:
@@ -243,11 +245,13 @@ def _usable_wallet(
         return None
 
 
-async def _warmed(wallet: PaymentWallet, unusable: dict[RailName, ZincMcpError]) -> None:
+async def _warm(process: Process, wallet: PaymentWallet) -> None:
     try:
         await wallet.warm()
     except Exception as error:
-        unusable["agent"] = _why_unusable(error)
+        process.unusable["agent"] = _why_unusable(error)
+    finally:
+        process.warmed.set()
 
 
 def _why_unusable(error: Exception) -> ZincMcpError:

@@ -46,6 +46,8 @@ _ABOUT_NEW_ORDERS = frozenset(
 )
 """Codes of refusals that say nothing about an order that was placed before."""
 
+_WARM_SECONDS = 10.0
+"""The longest time to wait for the library of the payment wallet; without it the order is opened all the same."""
 _BELOW = "below approve_above"
 """The consent of small orders; it does not cover one that resembles an earlier order."""
 
@@ -84,6 +86,9 @@ async def place(process: Process, intent: Intent) -> Answer:
 
 async def _bought(process: Process, intent: Intent) -> Answer:
     deadline = time.monotonic() + process.clocks.answer
+    if intent.rail == "agent":
+        with anyio.move_on_after(_WARM_SECONDS):
+            await process.warmed.wait()
     rail = _rail(process, intent.rail)
     policy = process.policy()
     fee_cents = await rail.fee_cents()
