@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -52,7 +52,8 @@ class Pipes:
         for line in self.stdout:
             message: dict[str, Any] = json.loads(line)
             if message.get("id") == number:
-                return message["result"]
+                result: dict[str, Any] = message["result"]
+                return result
         raise AssertionError(f"the server ended without an answer to {number}")
 
     def end(self) -> None:
@@ -68,7 +69,7 @@ class Pipes:
 
 
 @contextmanager
-def server(home: Path, **variables: str) -> Iterator[Pipes]:
+def server(home: Path, **variables: str) -> Generator[Pipes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_")}
     own = {"ZINC_MCP_HOME": str(home), "ZINC_MCP_BROWSER": "0", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
