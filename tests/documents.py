@@ -12,6 +12,8 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    "plugin/README.md",
+    "plugin/skills/buying/SKILL.md",
 )
 
 _FENCE = re.compile(r"( *)```(\w*)")
