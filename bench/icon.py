@@ -54,11 +54,15 @@ def _pixel(x: float, y: float) -> tuple[int, int, int, int]:
         (min(_line(x, y, (198, 288), (240, 330), 34), _line(x, y, (240, 330), (318, 246), 34)), _TICK),
     )
     for distance, of in shapes:
-        part = min(max(0.5 - distance, 0.0), 1.0)
-        colour = tuple(below + (above - below) * part for below, above in zip(colour, of, strict=True))
+        colour = _mixed(colour, of, min(max(0.5 - distance, 0.0), 1.0))
     opacity = min(max(0.5 - _box(x - 256, y - 256, 256, 256, 96), 0.0), 1.0)
     red, green, blue = (round(each) for each in colour)
     return red, green, blue, round(255 * opacity)
+
+
+def _mixed(below: Colour, above: Colour, part: float) -> Colour:
+    red, green, blue = (one + (other - one) * part for one, other in zip(below, above, strict=True))
+    return red, green, blue
 
 
 def pixels() -> bytes:

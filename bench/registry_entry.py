@@ -87,7 +87,7 @@ def main() -> int:
     if (given.namespace is None) != (given.repository is None):
         parser.error("--namespace and --repository go together")
     if given.schema is not None:
-        import jsonschema
+        import jsonschema  # type: ignore[import-untyped]  # it comes with mcp, and its types do not
 
         schema = json.loads(given.schema.read_text(encoding="utf-8"))
         for made in (json.loads(FILE.read_text(encoding="utf-8")), entry("io.github.owner", "https://github.com/o/r")):

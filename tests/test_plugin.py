@@ -116,6 +116,7 @@ def test_claude_code_installs_it_by_the_lines_of_its_readme_and_connects(tmp_pat
     environ = claude(tmp_path)
     [lines] = re.findall(r"```\n(claude .*?)```", (PLUGIN / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     run(f"set -e\n{lines}", environ)
+    said = ""
     for _ in range(3):
         said = run("claude mcp list", environ, tmp_path)
         if re.search(r"plugin:zinc:zinc: zinc-mcp .*Connected", said):

@@ -63,14 +63,20 @@ class Entry:
         return members
 
 
-def _check_address(url: str) -> None:
+def _is_a_servers(url: str) -> bool:
+    """Say whether an address leads to a server over TLS, or on this machine, and holds nothing that may be a secret."""
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        return False
     try:
         parts = urlsplit(url)
-        known = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
-        clean = parts.username is None and parts.password is None and not parts.query and not parts.fragment
     except ValueError:
-        known, clean = False, False
-    if not (known and parts.hostname and clean and url.isascii() and url.isprintable() and " " not in url):
+        return False
+    reached = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
+    return bool(parts.hostname) and reached and "@" not in parts.netloc and not (parts.query or parts.fragment)
+
+
+def _check_address(url: str) -> None:
+    if not _is_a_servers(url):
         raise RefusedError(
             "This is no address of a server that a link can name.",
             owner_step="Give its https address without a user, a password, ? or #, such as "
