@@ -18,7 +18,7 @@ DOCUMENTS = (
 
 _FENCE = re.compile(r"( *)```(\w*)")
 _PROGRAMS = re.compile(
-    r"(?:zinc-mcp|pip|python|python3|uvx|uv|npm|npx|claude|codex|gemini|opencode|link-cli|ruff|pyright|mypy|pytest|\.ci/\w+)"
+    r"(?:zinc-mcp|pip|python|python3|uvx|uv|npm|npx|claude|codex|gemini|opencode|link-cli|docker|mkdocs|mcp-publisher|ruff|pyright|mypy|pytest|\.ci/\w+)"
     r"(?: |$)"
 )
 

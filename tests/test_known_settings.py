@@ -86,6 +86,7 @@ def test_each_variable_of_the_policy_sets_it(tmp_path: Path, setting: Setting) -
 def test_the_page_of_settings_is_made_from_the_table() -> None:
     assert page() == PAGE, "python -m bench.settings --write renews it"
     assert [variable for each in SETTINGS for variable in each.variables if f"`{variable}`" not in PAGE] == []
+    assert [name for name in Policy.model_fields if not re.search(rf"\b{name}\b", PAGE)] == []
 
 
 def test_the_wallets_page_says_of_each_of_its_settings_what_the_table_says() -> None:
