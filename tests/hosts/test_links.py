@@ -106,7 +106,7 @@ def test_a_link_that_systems_would_cut_is_refused() -> None:
 
 
 def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT), **variables}
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **variables}
     return subprocess.run(
         [sys.executable, "-m", "zinc_mcp", "link", *words],
         cwd=folder,
@@ -124,10 +124,16 @@ async def test_the_command_prints_a_link_whose_program_starts_and_lists_the_tool
     entry = read("cursor", ended.stdout.strip())["entry"]
     assert entry["env"] == {"ZINC_MCP_HOME": str(tmp_path / "moved"), "ZINC_MCP_SANDBOX": "1"}
     assert os.path.isabs(entry["command"]) and "planted" not in json.dumps(entry)
-    environ = {**entry["env"], "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environ = {**entry["env"], "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     started = StdioServerParameters(command=entry["command"], args=entry["args"], env=environ, cwd=tmp_path)
     async with Client(started) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
+
+
+def test_a_program_that_is_not_installed_gets_no_link(tmp_path: Path) -> None:
+    ended = run(tmp_path, "cursor", PYTHONPATH=str(ROOT))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "without being installed" in ended.stderr
 
 
 def test_the_command_names_the_address_of_a_server(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import click
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.hosts.links import LINKS, Entry, link_for
-from zinc_mcp.invocation import environment_value, started_with
+from zinc_mcp.invocation import environment_value, is_installed, started_with
 from zinc_mcp.known_settings import SETTINGS
 
 
@@ -25,10 +25,10 @@ def link(host: str, sandbox: bool, remote: str | None) -> None:
         entry = Entry(url=remote)
     else:
         program, *arguments = started_with()
-        if not os.path.isabs(program):
+        if not os.path.isabs(program) or (arguments and not is_installed()):
             raise RefusedError(
-                "The full path of this program is not known, and an app's PATH is short.",
-                owner_step="Start it by its full path.",
+                "This program runs from a folder without being installed, so an app could not start it.",
+                owner_step="Install it with pip install, and run the command that was installed.",
                 code="settings_invalid",
             )
         entry = Entry(program, arguments, _environment(sandbox=sandbox))
