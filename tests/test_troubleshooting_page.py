@@ -18,7 +18,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.server.mcp.results import Call, failed
+from zinc_mcp.server.mcp.results import failed
+from zinc_mcp.views.sentences import Call
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 

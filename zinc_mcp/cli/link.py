@@ -17,7 +17,7 @@ from zinc_mcp.known_settings import SETTINGS
 def link(host: str, sandbox: bool, remote: str | None) -> None:
     """Print the link that a host opens to add this server. The host asks before it adds anything.
 
-    No key is in it: `zinc-mcp login` keeps the key in the home, where the server finds it.
+    No key is in it: the server finds the key in its home.
     """
     if remote is not None:
         if sandbox:
