@@ -12,11 +12,13 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    "plugin/README.md",
+    "plugin/skills/buying/SKILL.md",
 )
 
 _FENCE = re.compile(r"( *)```(\w*)")
 _PROGRAMS = re.compile(
-    r"(?:zinc-mcp|pip|python|python3|uvx|uv|npm|npx|claude|codex|gemini|opencode|link-cli|ruff|pyright|mypy|pytest|\.ci/\w+)"
+    r"(?:zinc-mcp|pip|python|python3|uvx|uv|npm|npx|claude|codex|gemini|opencode|link-cli|docker|mkdocs|mcp-publisher|ruff|pyright|mypy|pytest|\.ci/\w+)"
     r"(?: |$)"
 )
 

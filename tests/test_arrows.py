@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "decisions": _AFTERCARE | {"aftercare"},
     "views": _VIEWS,
     "notify": _CHECKOUT | {"checkout"},
+    "hosts": frozenset(),
     "server": _AFTERCARE | {"aftercare", "decisions", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from started import ROOT
 
+from bench.settings import page
 from zinc_mcp.known_settings import SETTINGS, Setting, settings_of
 from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 WALLETS = (ROOT / "docs" / "wallets.md").read_text(encoding="utf-8")
 FOUND_OUT = {"sources", "unfilled", "wallet_trouble", "readable", "notify"}
 """Facts that `Settings` derives from the settings."""
@@ -82,14 +83,18 @@ def test_each_variable_of_the_policy_sets_it(tmp_path: Path, setting: Setting) -
     assert policy_sources(settings, environment)[setting.name] == f"environment {setting.variable}"
 
 
-def test_the_readme_and_the_wallets_page_say_of_each_what_the_table_says() -> None:
-    # The wallet itself is chosen in the README, and what it needs is on its page.
-    in_readme = tuple(each for each in SETTINGS if each.part != "wallet" or each.name == "wallet")
-    assert _table(README) == _meanings(in_readme)
-    assert _table(WALLETS) == _meanings(tuple(each for each in SETTINGS if each not in in_readme))
-    for page, shown in ((README, in_readme), (WALLETS, settings_of("wallet"))):
-        files = {variable for each in shown for variable in each.variables[1:]}
-        assert files <= set(re.findall(r"ZINC_[A-Z_]+_FILE", page))
+def test_the_page_of_settings_is_made_from_the_table() -> None:
+    assert page() == PAGE, "python -m bench.settings --write renews it"
+    assert [variable for each in SETTINGS for variable in each.variables if f"`{variable}`" not in PAGE] == []
+    assert [name for name in Policy.model_fields if not re.search(rf"\b{name}\b", PAGE)] == []
+
+
+def test_the_wallets_page_says_of_each_of_its_settings_what_the_table_says() -> None:
+    # The wallet itself is chosen on the page of settings, and what it needs is on its own page.
+    of_wallets = tuple(each for each in settings_of("wallet") if each.name != "wallet")
+    assert _table(WALLETS) == _meanings(of_wallets)
+    files = {variable for each in of_wallets for variable in each.variables[1:]}
+    assert files <= set(re.findall(r"ZINC_[A-Z_]+_FILE", WALLETS))
 
 
 def test_the_table_names_the_real_defaults() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import zinc_mcp
+from bench.bundle import with_tempo
 from zinc_mcp.known_settings import SETTINGS, TOOLS
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings, load_settings
@@ -21,6 +22,9 @@ from zinc_mcp.server.mcp.server import own_version
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
+LARGER = with_tempo(MANIFEST)
+"""Of the bundle that also pays on Tempo."""
+BUNDLES = pytest.mark.parametrize("bundle", [MANIFEST, LARGER], ids=["small", "with Tempo"])
 CONTRACT: list[dict[str, Any]] = json.loads((ROOT / "tests" / "tools.json").read_text(encoding="utf-8"))
 
 
@@ -72,28 +76,29 @@ def test_the_manifest_the_settings_and_the_contract_name_the_same_tools() -> Non
 
 
 def test_the_readmes_table_has_the_contracts_tools_and_required_arguments() -> None:
-    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", first_screen, re.MULTILINE))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", readme, re.MULTILINE))
     assert list(rows) == [tool["name"] for tool in CONTRACT]
     for tool in CONTRACT:
         arguments = rows["place_order"] if rows[tool["name"]] == "the same" else rows[tool["name"]]
         assert [name for name in tool["inputSchema"].get("required", []) if f"`{name}`" not in arguments] == []
 
 
-@pytest.mark.parametrize("name", sorted(MANIFEST["user_config"]))
+@pytest.mark.parametrize("name", sorted(LARGER["user_config"]))
 def test_every_optional_entry_has_a_default_and_a_description(name: str) -> None:
     # An optional entry without a default reaches the server as the literal text `${user_config.name}`.
-    entry = MANIFEST["user_config"][name]
+    entry = LARGER["user_config"][name]
     assert entry["required"] is False
     assert "default" in entry
     assert entry["title"]
     assert entry["description"]
 
 
-def test_the_defaults_of_the_manifest_are_settings_we_take(tmp_path: Path) -> None:
-    environment: dict[str, str] = MANIFEST["server"]["mcp_config"]["env"]
+@BUNDLES
+def test_the_defaults_of_the_manifest_are_settings_we_take(bundle: dict[str, Any], tmp_path: Path) -> None:
+    environment: dict[str, str] = bundle["server"]["mcp_config"]["env"]
     filled = {
-        variable: _as_the_host_writes(MANIFEST["user_config"][text.removeprefix("${user_config.")[:-1]]["default"])
+        variable: _as_the_host_writes(bundle["user_config"][text.removeprefix("${user_config.")[:-1]]["default"])
         for variable, text in environment.items()
     }
     settings = load_settings({"ZINC_MCP_HOME": str(tmp_path), **filled})
@@ -101,12 +106,11 @@ def test_the_defaults_of_the_manifest_are_settings_we_take(tmp_path: Path) -> No
     assert not settings.sandbox
 
 
-def test_the_manifest_asks_for_settings_by_their_names_and_kinds() -> None:
+@BUNDLES
+def test_the_manifest_asks_for_settings_by_their_names_and_kinds(bundle: dict[str, Any]) -> None:
     known = {setting.name: setting for setting in SETTINGS}
-    asked = MANIFEST["user_config"]
-    assert MANIFEST["server"]["mcp_config"]["env"] == {
-        known[name].variable: f"${{user_config.{name}}}" for name in asked
-    }
+    asked = bundle["user_config"]
+    assert bundle["server"]["mcp_config"]["env"] == {known[name].variable: f"${{user_config.{name}}}" for name in asked}
     types = {"switch": "boolean", "cents": "number"}
     assert {name: entry["type"] for name, entry in asked.items()} == {
         name: types.get(known[name].kind, "string") for name in asked
@@ -118,10 +122,25 @@ def test_the_manifest_asks_for_settings_by_their_names_and_kinds() -> None:
     }
 
 
-def test_the_program_that_the_manifest_starts_is_in_the_package() -> None:
-    assert MANIFEST["server"]["type"] == "uv"
-    assert (ROOT / MANIFEST["server"]["entry_point"]).is_file()
-    assert MANIFEST["server"]["mcp_config"]["args"][-2:] == ["-m", "zinc_mcp"]
+@BUNDLES
+def test_the_program_that_the_manifest_starts_is_in_the_package(bundle: dict[str, Any]) -> None:
+    assert bundle["server"]["type"] == "uv"
+    assert (ROOT / bundle["server"]["entry_point"]).is_file()
+    assert bundle["server"]["mcp_config"]["args"][-2:] == ["-m", "zinc_mcp"]
+
+
+def test_only_the_larger_bundle_installs_and_asks_for_tempo() -> None:
+    start = LARGER["server"]["mcp_config"]["args"]
+    assert start[start.index("--extra") + 1] == "tempo" and "tempo" in PROJECT["optional-dependencies"]
+    assert "--extra" not in MANIFEST["server"]["mcp_config"]["args"]
+    assert [name for name in MANIFEST["user_config"] if "tempo" in name] == []
+    assert LARGER["user_config"].keys() - MANIFEST["user_config"].keys() == {"tempo_private_key", "tempo_root_account"}
+    assert LARGER.keys() == MANIFEST.keys() and LARGER["tools"] == MANIFEST["tools"]
+
+
+def test_the_bundle_has_the_icon() -> None:
+    ignored = (ROOT / ".mcpbignore").read_text(encoding="utf-8").splitlines()
+    assert (ROOT / MANIFEST["icon"]).is_file() and MANIFEST["icon"] not in ignored
 
 
 def _as_the_host_writes(value: object) -> str:

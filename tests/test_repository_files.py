@@ -9,6 +9,8 @@ from started import ROOT
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+OTHERS = {"pypa/gh-action-pypi-publish@release/v1"}
+"""The index's own action for trusted publishing, which is kept up to date on that branch."""
 FORMS = [GITHUB / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "question.yml")]
 
 
@@ -18,17 +20,42 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
 def test_every_link_within_the_repository_leads_somewhere(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    inside = [target for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in target]
-    nowhere = {(document, target) for target in inside if not (ROOT / document).parent.joinpath(target).exists()}
-    assert nowhere == set()
+    text = without_blocks((ROOT / document).read_text(encoding="utf-8"))
+    linked = [*re.findall(r"\]\(([^)\s]+)[^)]*\)", text), *re.findall(r"(?:src|href)=\"([^\"]+)\"", text)]
+    for target in linked:
+        if "://" in target:
+            assert re.fullmatch(r"https://[\w.-]+(?:/[^\s]*)?", target), target
+            continue
+        name, _, heading = target.partition("#")
+        page = (ROOT / document).parent / name if name else ROOT / document
+        assert page.exists(), target
+        assert not heading or heading in headings(page), target
+
+
+def headings(page: Path) -> set[str]:
+    """Return the names by which the headings of a page are linked."""
+    lines = re.findall(r"^#+ (.*)", without_blocks(page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def without_blocks(text: str) -> str:
+    """Return a page without what stands in fences, where a line that begins with # is no heading."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_page_of_the_site_links_only_to_pages_of_the_site(document: str) -> None:
+    if document.startswith("docs/"):
+        text = without_blocks((ROOT / document).read_text(encoding="utf-8"))
+        assert [target for target in re.findall(r"\]\(([^)\s]+)", text) if target.startswith(("..", "/"))] == []
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
 def test_a_workflow_uses_official_actions_of_one_major_version(workflow: Path) -> None:
     used = re.findall(r"uses: (\S+)", workflow.read_text(encoding="utf-8"))
     assert used
-    assert [each for each in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", each)] == []
+    assert [each for each in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", each) and each not in OTHERS] == []
+    assert set(used) & OTHERS == (OTHERS if workflow.name == "release.yml" else set())
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
@@ -37,6 +64,10 @@ def test_a_workflow_may_only_read_and_ends_in_time(workflow: Path) -> None:
     assert re.findall(r"^permissions:\n((?:  .*\n)+)", text, re.MULTILINE) == ["  contents: read\n"]
     assert text.count("runs-on:") == len(re.findall(r"timeout-minutes: \d+", text)) > 0
     assert "secrets." not in text
+    granted = re.findall(r"^    permissions:\n((?:      .*\n)+)", text, re.MULTILINE)
+    assert [re.sub(r" *#.*", "", each) for each in granted] == (
+        ["      id-token: write\n"] if workflow.name == "release.yml" else []
+    )
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=_name)
@@ -47,10 +78,10 @@ def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
 
 
 def test_the_workflows_run_the_checks_and_the_readme_says_that_nobody_has_run_them() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "full.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "full.yml", "release.yml"]
     for path in WORKFLOWS:
         text = path.read_text(encoding="utf-8")
-        assert f"run: bash .ci/{'run' if path.name == 'ci.yml' else 'full'}\n" in text
+        assert f"run: bash .ci/{'full' if path.name == 'full.yml' else 'run'}\n" in text
         assert "not run yet" in text.replace("\n# ", " ")
     assert "written and have not run yet" in (ROOT / "README.md").read_text(encoding="utf-8")
 

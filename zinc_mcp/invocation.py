@@ -55,6 +55,11 @@ def started_with(argv: Sequence[str] | None = None) -> list[str]:
     return _program(sys.argv if argv is None else argv)
 
 
+def is_installed(environ: Mapping[str, str] | None = None) -> bool:
+    """Say whether the interpreter finds this package by itself, as it must if an app starts it."""
+    return _import_path(os.environ if environ is None else environ) is None
+
+
 def invocation(
     argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None, *, windows: bool = os.name == "nt"
 ) -> str:

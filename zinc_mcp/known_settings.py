@@ -48,7 +48,7 @@ class Setting:
     kind: _Kind
     """It decides the way to read the value, and whether the value is a secret."""
     meaning: str
-    """The meaning that the README or docs/wallets.md states."""
+    """The meaning that docs/settings.md and docs/wallets.md state."""
     part: Literal["place", "general", "wallet", "policy"] = "general"
     """A place has no key in `zinc.toml`. A fault in the wallet's settings stops only the wallet. The policy is a table
     of its own, read anew for each decision."""

@@ -11,6 +11,7 @@ _COMMANDS = {
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
     "evidence": ("evidence", "Check an evidence file: what it proves, and by whose word."),
+    "link": ("link", "Print the link that a host opens to add this server."),
     "members": ("serve", "Add, list and remove the members of a team server."),
     "notify": ("notify", "Try the place where you are told about orders."),
     "orders": ("orders", "List orders, show and export them, forget old ones, settle a doubtful one."),

@@ -163,7 +163,7 @@ def _say_what_is_next() -> None:
     started, *arguments = started_with()
     entry = {"command": started, **({"args": arguments} if arguments else {}), "env": {"ZINC_MCP_SANDBOX": "1"}}
     show_title("What to do next")
-    show_paragraph("1. Practise in your own host. This goes into its configuration (README, “Your host”):")
+    show_paragraph("1. Practise in your own host. This goes into its configuration (docs/hosts.md):")
     click.echo(json.dumps({"mcpServers": {"zinc": entry}}, indent=2, ensure_ascii=False))
     show_paragraph(
         "2. To buy for real, put ZINC_API_KEY in the place of ZINC_MCP_SANDBOX. You are asked before each order."
