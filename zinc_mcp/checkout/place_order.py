@@ -24,6 +24,7 @@ from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, RailName, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
+from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.policy import Policy, limits_of, objection
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
@@ -309,6 +310,13 @@ def _rail(process: Process, name: RailName) -> Rail:
     """
     rail = process.rails.get(name)
     unusable = process.unusable.get(name)
+    if unusable is not None and name == "account":
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be ordered with the Zinc balance, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="account_not_configured",
+            owner_step=unusable.owner_step,
+        )
     if unusable is not None:
         raise RefusedError(
             f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
@@ -327,7 +335,7 @@ def _rail(process: Process, name: RailName) -> Rail:
         )
     raise RefusedError(
         "No Zinc API key is configured, so no order can be placed.",
-        "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+        f"Tell the user to {how_to_get_a_key(process.settings)}.",
         code="account_not_configured",
     )
 

@@ -86,8 +86,8 @@ def authorised_caller(sandbox: Sandbox, request: Request) -> str:
     """Return the fingerprint of the caller's API key.
 
     Raises:
-        AnsweredError: with a 401, unless it is a test key, or a live key that a sign-in at this sandbox issued. Any other
-            live key is refused, even with X-Test-Mode.
+        AnsweredError: with a 401, unless it is a test key, or a live key that a sign-in at this sandbox issued. Any
+            other live key is refused, even with X-Test-Mode.
     """
     scheme, token = request.headers.get("authorization", "").partition(" ")[0], token_of(request)
     if scheme.lower() == "bearer" and token.startswith("zn_test_") and len(token) > len("zn_test_"):

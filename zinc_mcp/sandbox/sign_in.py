@@ -1,7 +1,7 @@
 """Signing in to the sandbox: the device flow (after RFC 8628) and keys for testing, as Zinc's SDK 2026.10.16 has them.
 
-A live key that is issued here is good at this sandbox only, and buys nothing. Where the documents are silent, this is as
-strict as a client has to expect: a poll that comes too early is told to slow down, and each further one waits longer.
+A live key that is issued here is good at this sandbox only, and buys nothing. Where the documents are silent, this is
+as strict as a client has to expect: a poll that comes too early has to slow down, and each further one waits longer.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import hmac
 import json
 import secrets
 import sqlite3
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -317,8 +317,7 @@ def _attached(sandbox: Sandbox, request: Request) -> str | None:
 async def _form(sandbox: Sandbox, request: Request, form: type[_Form], *, may_be_empty: bool = False) -> _Form:
     content = await request.body()
     try:
-        body = cast(object, json.loads(content)) if content or not may_be_empty else {}
-        return form.model_validate(body)
+        return form.model_validate(json.loads(content if content or not may_be_empty else b"{}"))
     except ValidationError as found:
         raise AnsweredError(checks.invalid(sandbox.dialect, problems_in(found, "body"))) from None
     except (ValueError, RecursionError):
