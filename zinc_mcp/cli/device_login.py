@@ -66,20 +66,27 @@ def sign_in(settings: Settings, name: str, test_key: SecretStr | None) -> Issued
 async def _signed_in(settings: Settings, name: str, test_key: SecretStr | None) -> Issued | ZincMcpError | None:
     client = ZincClient(settings.api_url, route=settings.route, wire_seconds=SIGN_IN_SECONDS)
     try:
-        code = await start(client, name, test_key)
-        _show(code)
-        opener = await anyio.to_thread.run_sync(_open_browser, settings, code)
-        try:
-            return await _until_a_signal(partial(_key_of, client, code))
-        finally:
-            if opener is not None:
-                with suppress(OSError):
-                    opener.unlink(missing_ok=True)
-    except ZincMcpError as error:  # returned, because a task group would wrap it
-        return error
+        return await _until_a_signal(partial(_asked, client, settings, name, test_key))
     finally:
-        with anyio.CancelScope(shield=True):
-            await client.aclose()
+        await client.aclose()
+
+
+async def _asked(
+    client: ZincClient, settings: Settings, name: str, test_key: SecretStr | None
+) -> Issued | ZincMcpError:
+    """Show a code to the person, and wait for their answer. An error is returned: a task group would wrap it."""
+    try:
+        code = await start(client, name, test_key)
+    except ZincMcpError as error:
+        return error
+    _show(code)
+    opener = await anyio.to_thread.run_sync(_open_browser, settings, code)
+    try:
+        return await _key_of(client, code)
+    finally:
+        if opener is not None:
+            with suppress(OSError):
+                opener.unlink(missing_ok=True)
 
 
 def _show(code: DeviceCode) -> None:
@@ -139,18 +146,16 @@ async def _key_of(client: ZincClient, code: DeviceCode) -> Issued | ZincMcpError
             await shown.sleep(waiting.interval_seconds)
             is_last = time.monotonic() > waiting.ends
             answer = await _polled(client, code)
-            if isinstance(answer, ZincMcpError):
-                return answer
-            if isinstance(answer, Issued):
+            if isinstance(answer, Issued | ZincMcpError):
                 return answer
             if answer == "denied":
                 return RefusedError("The answer on Zinc's page was no, so there is no key.", owner_step=_again())
+            waiting.has_lost_an_answer |= answer == "lost"
             if answer == "expired" or is_last:
                 return _expired(waiting)
             if answer in ("unreachable", "lost"):
                 shown.say("Zinc does not answer just now; trying on.", once=not waiting.is_unreachable)
             waiting.is_unreachable = answer in ("unreachable", "lost")
-            waiting.has_lost_an_answer |= answer == "lost"
             if answer == "slow_down":
                 waiting.interval_seconds += _SLOWER_SECONDS
             elif waiting.is_unreachable:
@@ -163,11 +168,13 @@ async def _key_of(client: ZincClient, code: DeviceCode) -> Issued | ZincMcpError
 
 async def _polled(client: ZincClient, code: DeviceCode) -> Issued | Waiting | ZincMcpError:
     """Poll once, to the end: a key would be lost with an answer that is not read."""
+    answer: Issued | Waiting | ZincMcpError = "lost"
     with anyio.CancelScope(shield=True):
         try:
-            return await poll(client, code)
+            answer = await poll(client, code)
         except ZincMcpError as error:
-            return error
+            answer = error
+    return answer
 
 
 def _expired(waiting: _Waiting) -> ZincMcpError:
@@ -177,7 +184,7 @@ def _expired(waiting: _Waiting) -> ZincMcpError:
             "made a key that never arrived here.",
             owner_step=f"Look at your keys at Zinc and remove such a one. {_again()}",
         )
-    return RefusedError("The code has ended before anybody said yes, so there is no key.", owner_step=_again())
+    return RefusedError("The code has ended, and there is no key.", owner_step=_again())
 
 
 def _again() -> str:

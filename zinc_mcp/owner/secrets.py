@@ -84,7 +84,7 @@ class SecretStore:
             content = system_keyring.read(item_of(record), seconds)
             if content is None:
                 raise SettingsError(
-                    f"The keyring has no {kind_of(name).meaning} any more, although one was kept there.",
+                    f"The keyring does not hold {kind_of(name).meaning} any more, although it was kept there.",
                     "Sign in again, or sign out to forget it.",
                 )
             parts = json_in(content)
@@ -206,9 +206,10 @@ class SecretStore:
         except OSError as error:
             why = "a link, which is not followed" if path.is_symlink() else error.strerror or "input/output error"
             raise unusable(path, why) from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise unusable(path, "not a file")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise unusable(path, "not a file")
             check_owners_alone(path, "secrets")
             try:
                 content = file.read(MAX_RECORD_BYTES + 1)
