@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import stat
 import sys
+from collections.abc import Generator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ SECRET = "zn_live_planted_5a1e"
 
 
 @pytest.fixture(autouse=True)
-def keyring_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def keyring_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """Let the library `keyring` use a file of the test."""
     import fake_keyring
     import keyring
@@ -28,7 +30,7 @@ def keyring_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("FAKE_KEYRING", str(place))
     before = keyring.get_keyring()
     keyring.set_keyring(fake_keyring.Ours())
-    yield place  # type: ignore[misc]
+    yield place
     keyring.set_keyring(before)
 
 
@@ -160,7 +162,7 @@ def test_a_secret_that_changed_meanwhile_is_not_replaced(store: SecretStore) -> 
     assert store.record("api_key") == second
 
 
-def _keep(home: str, number: int, begin: "multiprocessing.synchronize.Event") -> None:
+def _keep(home: str, number: int, begin: Event) -> None:
     store = SecretStore(Path(home))
     begin.wait(30)
     for _ in range(25):
@@ -205,7 +207,7 @@ def test_links_are_not_followed(store: SecretStore, tmp_path: Path) -> None:
     folder.rename(tmp_path / "moved")
     folder.symlink_to(tmp_path / "moved")
     for use in (lambda: store.get("api_key"), lambda: put(store)):
-        with pytest.raises(SettingsError, match="link|not a folder"):
+        with pytest.raises(SettingsError, match=r"link|not a folder"):
             use()
 
 

@@ -52,6 +52,7 @@ class Keeper:
             RefusedError: the person does not want to replace the present one, or nobody can be asked.
         """
         store = SecretStore(settings.home)
+        store.check_place(name, place)
         present: Record | None = None
         is_there = False
         try:
@@ -64,7 +65,6 @@ class Keeper:
             is_there = True
         if is_there and not force:
             _ask_to_replace(name, present)
-        store.check_place(name, place)
         return cls(settings, name, place, force, present, is_there)
 
     def keep(self, secret: SecretStr, *, origin: str | None = None, remark: str | None = None) -> Record:

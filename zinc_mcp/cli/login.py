@@ -12,7 +12,6 @@ from zinc_mcp.cli.device_login import SIGN_IN_SECONDS, sign_in
 from zinc_mcp.cli.keeping import Keeper, keep_key
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.invocation import command
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.secret_records import Place
 from zinc_mcp.owner.settings import Settings, load_settings
@@ -46,8 +45,8 @@ def login(way: Literal["test", "paste", "wallet"] | None, store: Place, force: b
         raise RefusedError(
             f"This practises ({settings.sources['sandbox']}): the built-in sandbox takes no sign-in, so nothing was "
             "asked of Zinc and nothing was kept.",
-            owner_step="To sign in at Zinc, leave ZINC_MCP_SANDBOX out. To practise signing in, start "
-            f"{command('sandbox', '--port', '8080')} and set ZINC_API_URL to the address that it prints.",
+            owner_step="To sign in at Zinc, leave ZINC_MCP_SANDBOX out (in zinc.toml: `sandbox`). docs/sign-in.md says "
+            "how to practise signing in.",
         )
     if way == "wallet":
         from zinc_mcp.cli.wallet_setup import set_up_wallet

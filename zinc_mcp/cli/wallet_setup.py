@@ -62,10 +62,9 @@ _PROMPTS = {
 
 def _tempo() -> tuple[str | None, Mapping[str, Value]]:
     root: str = click.prompt("Account that an access key signs for (empty for none)", default="", show_default=False)
-    values: dict[str, Value] = {"tempo_root_account": root.strip()} if root.strip() else {}
-    if click.confirm("Practise on the test chain, where nothing is bought?", default=False):
-        values["tempo_chain_id"] = _PRACTICE_CHAIN
-    return "tempo_private_key", values
+    practises = click.confirm("Practise on the test chain, where nothing is bought?", default=False)
+    chain = _PRACTICE_CHAIN if practises else None
+    return "tempo_private_key", {"tempo_root_account": root.strip() or None, "tempo_chain_id": chain}
 
 
 def _stripe() -> tuple[str | None, Mapping[str, Value]]:

@@ -12,7 +12,8 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.settings import read_config
 from zinc_mcp.private_files import make_folder, open_file
 
-Value = str | int | list[str]
+Value = str | int | list[str] | None
+"""A value to set; None removes the key."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -29,7 +30,8 @@ def set_values(config: Path, values: Mapping[str, Value]) -> None:
     try:
         content = path.read_bytes() if path.exists() else b""
         changed = _changed(content, values)
-        if tomllib.loads(changed.decode("utf-8-sig")) != {**before, **values}:
+        wanted = {name: value for name, value in {**before, **values}.items() if value is not None}
+        if tomllib.loads(changed.decode("utf-8-sig")) != wanted:
             raise SettingsError(f"{config} cannot be changed without changing more of it.", _by_hand(values))
         _replace(path, content, changed)
     except OSError as error:
@@ -43,7 +45,10 @@ def _changed(content: bytes, values: Mapping[str, Value]) -> bytes:
     text = content.decode("utf-8-sig")
     document = tomlkit.parse(text)
     for name, value in values.items():
-        document[name] = value
+        if value is not None:
+            document[name] = value
+        elif name in document:
+            del document[name]
     return (_BOM if content.startswith(_BOM) else b"") + tomlkit.dumps(document).encode()
 
 
@@ -66,4 +71,4 @@ def _replace(path: Path, content: bytes, changed: bytes) -> None:
 
 
 def _by_hand(values: Mapping[str, Value]) -> str:
-    return f"Set these keys in it by hand: {', '.join(values)}."
+    return f"Change these keys in it by hand: {', '.join(values)}."
