@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any, cast
 
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
@@ -17,7 +18,7 @@ from keyring.errors import KeyringLocked, PasswordDeleteError
 class Ours(KeyringBackend):
     """The keyring."""
 
-    priority = 1  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]  # the library reads a number
+    priority = 1  # pyright: ignore[reportAssignmentType]  # the library reads a number
 
     def get_password(self, service: str, username: str) -> str | None:
         """Return an item."""
@@ -58,3 +59,8 @@ class Ours(KeyringBackend):
 
     def _write(self, items: dict[str, str]) -> None:
         self._path.write_text(json.dumps(items))
+
+
+def ours() -> KeyringBackend:
+    """Return the keyring, for a test that sets it in its own process."""
+    return cast(KeyringBackend, cast(Any, Ours)())

@@ -137,7 +137,7 @@ def told_zinc() -> Generator[ToldZinc]:
             zinc.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, content))
             listed = zinc.answers.get(self.path, [(404, refusal("not_found"))])
             given = listed.pop(0) if len(listed) > 1 else listed[0]
-            if not isinstance(given, tuple):
+            if callable(given):
                 given(self)
                 return
             status, value = given

@@ -215,7 +215,7 @@ def test_a_keyring_is_asked_once_and_its_secret_is_in_the_opened_settings(
 
     monkeypatch.setenv("FAKE_KEYRING", in_the_keyring(home, tmp_path)["FAKE_KEYRING"])
     before = keyring.get_keyring()
-    keyring.set_keyring(fake_keyring.Ours())
+    keyring.set_keyring(fake_keyring.ours())
     try:
         settings = opened(settings_of(home))
     finally:

@@ -29,7 +29,7 @@ def keyring_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gene
     place = tmp_path / "keyring.json"
     monkeypatch.setenv("FAKE_KEYRING", str(place))
     before = keyring.get_keyring()
-    keyring.set_keyring(fake_keyring.Ours())
+    keyring.set_keyring(fake_keyring.ours())
     yield place
     keyring.set_keyring(before)
 

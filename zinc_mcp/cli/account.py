@@ -76,7 +76,7 @@ def logout(wallet: bool, force: bool) -> None:
         except SettingsError as error:
             raise SettingsError(
                 f"{error.summary} So {what} is still kept.",
-                f"{error.next_step} --force forgets where it is, and leaves it in the keyring.",
+                f"{advice(error)} --force forgets where it is, and leaves it in the keyring.",
             ) from None
         if removed:
             click.echo(f"Forgot {what}. It stays good until it is revoked where it was made.")

@@ -19,7 +19,7 @@ from zinc_mcp.text import plain, printed
 from zinc_mcp.zinc.client import MAX_KEY, ZincClient, check_origin
 from zinc_mcp.zinc.sign_in import MAX_NAME, Issued, create_test_key, kind_of_key
 
-_MAX_PASTED_BYTES = 8 * MAX_KEY
+MAX_PASTED_BYTES = 8 * MAX_KEY
 
 
 @click.command()
@@ -103,8 +103,8 @@ def _paste(keeper: Keeper) -> None:
     if sys.stdin.isatty():
         given: str = click.prompt("API key (it is not shown)", hide_input=True)
     else:
-        content = sys.stdin.buffer.read(_MAX_PASTED_BYTES + 1)
-        given = content.decode("utf-8-sig", "replace") if len(content) <= _MAX_PASTED_BYTES else ""
+        content = sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)
+        given = content.decode("utf-8-sig", "replace") if len(content) <= MAX_PASTED_BYTES else ""
     key = given.strip()
     if kind_of_key(key) is None:
         raise RefusedError(

@@ -29,7 +29,8 @@ def read(item: str, seconds: float) -> str | None:
     Raises:
         SettingsError: the keyring cannot be used.
     """
-    return _asked(lambda keyring: keyring.get_password(SERVICE, item), seconds)
+    content: str | None = _asked(lambda keyring: keyring.get_password(SERVICE, item), seconds)
+    return content
 
 
 def write(item: str, content: str) -> None:
