@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -422,6 +423,19 @@ def test_what_is_no_key_is_not_kept_or_sent_or_shown(started: Started, lying: To
     assert (ended.returncode, kept(started), lying.requests) == (1, None, [])
     assert "That is not an API key of Zinc" in ended.stderr
     assert len(given) < 10 or given not in ended.stderr
+
+
+def test_without_a_stdin_nothing_is_kept(started: Started) -> None:
+    line = f"exec {sys.executable} -m zinc_mcp login --paste <&-"
+    ended = subprocess.run(
+        ["/bin/sh", "-c", line], env=started.environment, capture_output=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1 and b"That is not an API key" in ended.stderr
+
+
+def test_the_ways_exclude_each_other(started: Started) -> None:
+    ended = run(started, "login", "--test", "--paste")
+    assert ended.returncode == 2 and "choose one" in ended.stderr
 
 
 def test_endless_input_is_not_read_to_its_end(started: Started, lying: ToldZinc) -> None:

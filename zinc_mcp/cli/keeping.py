@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TextIO
 
 import anyio
 import click
@@ -156,11 +157,16 @@ def uninterrupted() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person is at a stream. A program may be started without it."""
+    return stream is not None and stream.isatty()
+
+
 def _ask_to_replace(name: str, present: Record | None) -> None:
     what = KINDS[name].meaning
     if present is not None and present.remark:
         what = f"{what} ({present.remark})"
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise RefusedError(
             f"One is kept already: {what}. Nothing was changed.",
             owner_step=f"--force replaces it. {command('logout')} forgets it.",

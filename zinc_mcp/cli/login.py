@@ -2,14 +2,13 @@
 
 import platform
 import sys
-from typing import Literal
 
 import anyio
 import click
 from pydantic import SecretStr
 
 from zinc_mcp.cli.device_login import SIGN_IN_SECONDS, sign_in
-from zinc_mcp.cli.keeping import Keeper, keep_key
+from zinc_mcp.cli.keeping import Keeper, is_terminal, keep_key
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.kept_settings import opened
@@ -23,9 +22,9 @@ MAX_PASTED_BYTES = 8 * MAX_KEY
 
 
 @click.command()
-@click.option("--test", "way", flag_value="test", help="Have Zinc make a key for testing. It needs no account.")
-@click.option("--paste", "way", flag_value="paste", help="Keep a key that you have: typed unseen, or from a pipe.")
-@click.option("--wallet", "way", flag_value="wallet", help="Set up a payment wallet, for orders without an account.")
+@click.option("--test", "for_testing", is_flag=True, help="Have Zinc make a key for testing. It needs no account.")
+@click.option("--paste", is_flag=True, help="Keep a key that you have: typed unseen, or from a pipe.")
+@click.option("--wallet", is_flag=True, help="Set up a payment wallet, for orders without an account.")
 @click.option(
     "--store",
     type=click.Choice(["file", "keyring"]),
@@ -35,11 +34,13 @@ MAX_PASTED_BYTES = 8 * MAX_KEY
 )
 @click.option("--force", is_flag=True, help="Replace what is kept already, without being asked.")
 @click.option("--name", default=None, help="The name that Zinc shows for this program.")
-def login(way: Literal["test", "paste", "wallet"] | None, store: Place, force: bool, name: str | None) -> None:
+def login(for_testing: bool, paste: bool, wallet: bool, store: Place, force: bool, name: str | None) -> None:
     """Sign in to Zinc: open a page, say yes there, and the key is kept on this machine.
 
     The key is never shown. It is used where neither ZINC_API_KEY nor zinc.toml has one.
     """
+    if for_testing + paste + wallet > 1:
+        raise click.UsageError("--test, --paste and --wallet are three ways: choose one.")
     settings = load_settings()
     if settings.sandbox:
         raise RefusedError(
@@ -48,18 +49,18 @@ def login(way: Literal["test", "paste", "wallet"] | None, store: Place, force: b
             owner_step="To sign in at Zinc, leave ZINC_MCP_SANDBOX out (in zinc.toml: `sandbox`). docs/sign-in.md says "
             "how to practise signing in.",
         )
-    if way == "wallet":
+    if wallet:
         from zinc_mcp.cli.wallet_setup import set_up_wallet
 
         set_up_wallet(settings, store, force=force)
         return
     check_origin(settings.api_url)
-    if way == "paste":
+    if paste:
         _paste(Keeper.ready(settings, "api_key", store, force=force))
         return
     shown = plain(name, MAX_NAME) if name else f"zinc-mcp on {plain(platform.node(), 40) or 'this machine'}"
     keeper = Keeper.ready(settings, "api_key", store, force=force)
-    if way == "test":
+    if for_testing:
         keep_key(keeper, anyio.run(_made_for_testing, settings, shown), was_just_made=True)
         return
     _by_device(keeper, shown)
@@ -100,11 +101,7 @@ async def _made_for_testing(settings: Settings, name: str) -> SecretStr:
 
 
 def _paste(keeper: Keeper) -> None:
-    if sys.stdin.isatty():
-        given: str = click.prompt("API key (it is not shown)", hide_input=True)
-    else:
-        content = sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)
-        given = content.decode("utf-8-sig", "replace") if len(content) <= MAX_PASTED_BYTES else ""
+    given = click.prompt("API key (it is not shown)", hide_input=True) if is_terminal(sys.stdin) else _read_stdin()
     key = given.strip()
     if kind_of_key(key) is None:
         raise RefusedError(
@@ -113,3 +110,11 @@ def _paste(keeper: Keeper) -> None:
             code="invalid_arguments",
         )
     keep_key(keeper, SecretStr(key), was_just_made=False)
+
+
+def _read_stdin() -> str:
+    """Return what stands on stdin; nothing if there is none, or too much."""
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a program may be started without one
+        return ""
+    content = sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)
+    return content.decode("utf-8-sig", "replace") if len(content) <= MAX_PASTED_BYTES else ""

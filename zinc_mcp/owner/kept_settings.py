@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.own_files import InsecureFileError
-from zinc_mcp.owner.secret_records import FOLDER, Record
+from zinc_mcp.owner.own_files import SECRETS, InsecureFileError
 from zinc_mcp.text import plain
 
 if TYPE_CHECKING:
+    from zinc_mcp.owner.secret_records import Record
     from zinc_mcp.owner.settings import Settings
 
 SOURCES = {"file": "secret store, file", "keyring": "secret store, keyring"}
@@ -31,7 +31,7 @@ class KeptSettings:
     in_keyring: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     """The records that hold a secret."""
-    key_record: Record | None = None
+    key_record: "Record | None" = None
     """The record of the API key, if it is the one in use."""
     key_trouble: tuple[str, str] | None = None
     """Why the kept API key is not used, and what to do about it."""
@@ -50,7 +50,7 @@ def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSetting
     Raises:
         InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
     """
-    if not names or not (home / FOLDER).is_dir():
+    if not names or not (home / SECRETS).is_dir():
         return KeptSettings()
     from zinc_mcp.owner.secrets import SecretStore
 
@@ -126,7 +126,7 @@ def _is_kept_now(settings: "Settings") -> bool:
     return record is not None and _other_zinc(record, settings.api_url) is None
 
 
-def _other_zinc(record: Record, api_url: str) -> tuple[str, str] | None:
+def _other_zinc(record: "Record", api_url: str) -> tuple[str, str] | None:
     """Return what is wrong with a key that was kept for another Zinc than the configured one, which never gets it."""
     if record.origin is None or record.origin == api_url:
         return None

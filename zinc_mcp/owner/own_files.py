@@ -6,6 +6,9 @@ from pathlib import Path
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.private_files import writable_by_others
 
+SECRETS = "secrets"
+"""The folder of the home in which secrets are kept."""
+
 
 class InsecureFileError(SettingsError):
     """Others can write to a file of the owner, so nothing in it is believed."""

@@ -11,8 +11,6 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 
-FOLDER = "secrets"
-"""The folder of the store in the home."""
 MAX_SECRET = 1024
 """Characters of all parts of one secret. Windows keeps 2,560 bytes of an item, at two bytes for a character."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")

@@ -19,9 +19,8 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.owner import system_keyring
-from zinc_mcp.owner.own_files import InsecureFileError, check_owners_alone
+from zinc_mcp.owner.own_files import SECRETS, InsecureFileError, check_owners_alone
 from zinc_mcp.owner.secret_records import (
-    FOLDER,
     Kept,
     Place,
     Record,
@@ -47,7 +46,7 @@ class SecretStore:
     """The secrets of one home."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / FOLDER
+        self._folder = home / SECRETS
 
     def path(self, name: str) -> Path:
         """Return the file of a secret's record, whether it exists or not."""
@@ -252,7 +251,10 @@ class SecretStore:
         except OSError as error:
             raise unusable(self._folder, error.strerror or "input/output error") from None
         with os.fdopen(descriptor, "w") as lock:
-            _wait_for(lock.fileno(), self._folder)
+            try:
+                _wait_for(lock.fileno(), self._folder)
+            except OSError as error:  # a file system without locks
+                raise unusable(self._folder, error.strerror or "input/output error") from None
             yield
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
@@ -18,9 +18,11 @@ from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of
 from zinc_mcp.owner.kept_settings import kept_settings, wanted
 from zinc_mcp.owner.notify import Notify, names_url, read_notify
 from zinc_mcp.owner.own_files import InsecureFileError, check_owners_alone
-from zinc_mcp.owner.secret_records import Record
 from zinc_mcp.private_files import readable_by_others, writable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
+
+if TYPE_CHECKING:
+    from zinc_mcp.owner.secret_records import Record
 
 DEFAULT_API_URL = "https://api.zinc.com"
 
@@ -86,7 +88,7 @@ class Settings:
     """Files that hold a secret and that other users of this machine can read."""
     in_keyring: tuple[str, ...] = ()
     """The settings whose secrets are in the system's keyring and not read yet; `kept_settings.opened` reads them."""
-    key_record: Record | None = None
+    key_record: "Record | None" = None
     """What is known of the API key if it is from the secret store."""
     key_trouble: tuple[str, str] | None = None
     """Why the API key in the secret store cannot be used, and what to do about it."""
