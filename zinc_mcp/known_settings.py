@@ -183,7 +183,7 @@ SETTINGS = (
     Setting("ZINC_MCP_CONFIG", "file", "instead of the home's `zinc.toml`", "place", (), (VALUE, ""), repeated=True),
     Setting(
         "ZINC_API_KEY", "key",
-        "the key that pays; `zn_test_…` buys nothing. Unset: the one of `zinc-mcp login` "
+        "the key that pays; `zn_test_…` buys nothing. Unset: the one of a sign-in "
         "([docs/sign-in.md](docs/sign-in.md))",
         shown=("set", "not set"),
     ),

@@ -89,10 +89,11 @@ async def test_a_key_that_was_kept_for_another_zinc_is_not_used_and_this_is_said
 async def test_whoever_practises_can_do_so_with_any_key_in_the_environment_or_in_the_store(
     tmp_path: Path, key: str
 ) -> None:
-    started, log = Started(tmp_path), tmp_path / "log"
-    keep(started.home, "https://api.zinc.com", key)
-    for variables in ({}, {"ZINC_API_KEY": key}):
-        async with server(started.home, log, ZINC_MCP_SANDBOX="1", **variables) as client:
+    log = tmp_path / "log"
+    for name, variables in (("store", {}), ("environment", {"ZINC_API_KEY": key})):
+        home = tmp_path / name  # one of its own: a second order would be the twin of the first
+        keep(home, "https://api.zinc.com", key)
+        async with server(home, log, ZINC_MCP_SANDBOX="1", **variables) as client:
             answer = await told(client, "place_order", arguments(products=SUCCESS, max_price=6000))
             assert answer.get("order_id"), answer
     assert "The API key is" not in log.read_text()
