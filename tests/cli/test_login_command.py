@@ -142,15 +142,45 @@ def test_a_test_key_comes_along_with_its_orders_and_a_live_one_is_never_sent(sta
     ] == []
 
 
+def on_a_screen(started: Started, words: str, typed: Sequence[tuple[str, str]], **variables: str) -> tuple[int, str]:
+    """Run a command at a terminal that takes control sequences."""
+    line = f"TERM=xterm exec {sys.executable} -m zinc_mcp {words}"
+    environ = {**started.environment, **variables}
+    return at_a_terminal(["-c", line], environ, typed, program=["/bin/sh"], columns=40)
+
+
 def test_the_count_stands_in_one_line_of_a_terminal_and_leaves_nothing(started: Started, sandbox: Practice) -> None:
-    ours = {**started.environment, "ZINC_API_URL": sandbox.url}
     with sandbox.person("yes"):
-        code, screen = at_a_terminal(["login"], {**ours, "TERM": "xterm"})
-    assert code == 0
+        code, screen = on_a_screen(started, "login", [], ZINC_API_URL=sandbox.url)
+    assert code == 0, screen
+    counts = re.findall(r"\r\x1b\[K(Waiting for your answer: 0:\d\d left\.[^\r\n]*)", screen)
+    assert counts and all(len(count) <= 39 for count in counts), "it is never broken into two lines"
+    shown = [line.rpartition("\r\x1b[K")[2] for line in screen.strip().split("\n")]
+    assert not any("Waiting" in line for line in shown) and shown[-1].endswith(" whoami")
+
+
+def test_a_dumb_terminal_gets_no_control_sequence(started: Started, sandbox: Practice) -> None:
     with sandbox.person("yes"):
-        code, screen = at_a_terminal(["login", "--force"], ours)
-    assert (code, "Waiting for your answer, up to 1 minute. Ctrl-C stops it." in screen) == (0, True), screen
-    assert "\x1b" not in screen, "a dumb terminal gets no control sequence"
+        code, screen = typed_in(started, "login", ZINC_API_URL=sandbox.url)
+    assert (code, "\x1b" in screen) == (0, False)
+    assert "Waiting for your answer, up to 1 minute. Ctrl-C stops it." in screen
+
+
+def test_ctrl_c_at_the_keyboard_stops_it(started: Started, sandbox: Practice) -> None:
+    code, screen = on_a_screen(started, "login", [("left.", "\x03")], ZINC_API_URL=sandbox.url)
+    assert (code, kept(started)) == (130, None)
+    assert "Stopped. Nothing was kept; the code ends by itself." in screen and "Traceback" not in screen
+    with sandbox.person("no"):
+        pass  # the code that was left
+
+
+def test_a_reader_that_is_gone_ends_it_without_a_traceback(started: Started, sandbox: Practice) -> None:
+    line = f"{sys.executable} -m zinc_mcp login | true"
+    environ = {**started.environment, "ZINC_API_URL": sandbox.url}
+    ended = subprocess.run(["/bin/sh", "-c", line], env=environ, capture_output=True, timeout=60, check=False)
+    assert b"Traceback" not in ended.stderr and kept(started) is None
+    with sandbox.person("no"):
+        pass  # the code that was left
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

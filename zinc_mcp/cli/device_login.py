@@ -17,7 +17,7 @@ import anyio.to_thread
 import click
 from pydantic import SecretStr
 
-from zinc_mcp.cli.screen import show_line
+from zinc_mcp.cli.screen import columns, show_line
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.settings import Settings
@@ -123,6 +123,7 @@ async def _until_a_signal(
     if sys.platform == "win32":
         return await work()
     ended: Issued | ZincMcpError | None = None
+    failed: OSError | None = None
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as tasks:
 
@@ -132,8 +133,13 @@ async def _until_a_signal(
                     return
 
             tasks.start_soon(listen)
-            ended = await work()
+            try:
+                ended = await work()
+            except OSError as error:  # nobody reads what is printed; raised below, because the group would wrap it
+                failed = error
             tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
     return ended
 
 
@@ -224,6 +230,6 @@ class _Countdown:
     def _show(self) -> None:
         if self._moves:
             left = max(0, round(self._ends - time.monotonic()))
-            click.echo(
-                f"\r\x1b[KWaiting for your answer: {left // 60}:{left % 60:02d} left. Ctrl-C stops it.", nl=False
-            )
+            count = f"Waiting for your answer: {left // 60}:{left % 60:02d} left. Ctrl-C stops it."
+            # A line that the terminal breaks could not be taken back.
+            click.echo(f"\r\x1b[K{count[: columns() - 1]}", nl=False)

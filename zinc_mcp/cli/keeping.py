@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TextIO
@@ -78,7 +78,10 @@ class Keeper:
     def where(self) -> str:
         """Return the place in words."""
         if self.place == "keyring":
-            return f"the system's keyring ({plain(system_keyring.name(), 60)}, as {system_keyring.SERVICE})"
+            name = ""
+            with suppress(SettingsError):  # it is kept; only its name is not known
+                name = f"{plain(system_keyring.name(), 60)}, "
+            return f"the system's keyring ({name}as {system_keyring.SERVICE})"
         return f"{plain(SecretStore(self.settings.home).path(self.name))}, which only you can read"
 
 

@@ -67,7 +67,7 @@ def login(for_testing: bool, paste: bool, wallet: bool, store: Place, force: boo
 
 
 def _by_device(keeper: Keeper, name: str) -> None:
-    test_key = _test_key(opened(keeper.settings))
+    test_key = _test_key(keeper.settings)
     if test_key is not None:
         show_line("Your key for testing is sent along: its test orders move to the account that you sign in with.")
     issued = sign_in(keeper.settings, name, test_key)
@@ -88,7 +88,9 @@ def _show_extras(issued: Issued) -> None:
 
 def _test_key(settings: Settings) -> SecretStr | None:
     """Return the present key if it is for testing; a live one is never sent with a sign-in."""
-    key = settings.api_key
+    if settings.key_record is not None and settings.key_record.remark != "test":
+        return None  # a keyring is not unlocked for a key that is not sent
+    key = opened(settings).api_key
     return key if key is not None and kind_of_key(key.get_secret_value()) == "test" else None
 
 
