@@ -24,7 +24,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.private_files import make_folder, open_file
 from zinc_mcp.server.pages.browser import has_desktop, show_in_browser
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.sign_in import DeviceCode, Issued, Waiting, poll, start
+from zinc_mcp.zinc.sign_in import MAX_WAIT_SECONDS, DeviceCode, Issued, Waiting, poll, start
 
 SIGN_IN_SECONDS = 15.0
 """The longest time for one request of a sign-in."""
@@ -105,8 +105,9 @@ def _open_browser(settings: Settings, code: DeviceCode) -> Path | None:
     path = settings.home / _OPENER.replace("*", secrets.token_hex(8))
     try:
         make_folder(settings.home)
-        for left in settings.home.glob(_OPENER):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for left in settings.home.glob(_OPENER):  # by a process that was killed: the code has ended since
+            if time.time() - left.stat().st_mtime > MAX_WAIT_SECONDS:
+                left.unlink(missing_ok=True)
         with open(open_file(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
             file.write(_DOCUMENT.format(link=escape(code.link)))
     except OSError:
