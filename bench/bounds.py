@@ -141,6 +141,11 @@ ANSWERS = (
         "in doubt, if the first byte has left; else nothing was sent",
     ),
     Bound("a read", "zinc.client.READ_SECONDS", "seconds", "the read failed"),
+    Bound("a code to sign in with", "zinc.sign_in.MAX_WAIT_SECONDS", "seconds", "it has ended, whatever Zinc says"),
+    Bound("the time between two polls of a code", "zinc.sign_in.MAX_INTERVAL_SECONDS", "seconds", "not waited longer"),
+    Bound("the link to the page of a code", "zinc.sign_in.MAX_LINK", "characters", "not shown; nothing is opened"),
+    Bound("one request of a sign-in", "cli.device_login.SIGN_IN_SECONDS", "seconds", "asked again, and told"),
+    Bound("asking Zinc about a key before it is kept", "cli.keeping.CHECK_SECONDS", "seconds", "told"),
 )
 
 REQUESTS = (
@@ -290,6 +295,11 @@ STORED = (
     Bound("orders that Zinc is asked about in one round", "notify.notifier.MOST_LOOKS", "", "the next round"),
     Bound("tries to tell the owner one thing", "notify.events.TRIES", "", "it is not told; a warning is logged"),
     Bound("one message to the owner", "notify.delivery.SECONDS", "seconds", "not sent again: it may have been read"),
+    Bound("a kept secret, all its parts", "owner.secret_records.MAX_SECRET", "characters", "not kept, and told"),
+    Bound("the record of a kept secret", "owner.secrets.MAX_RECORD_BYTES", "bytes", "not believed, and told"),
+    Bound("a key on stdin of `login --paste`", "cli.login.MAX_PASTED_BYTES", "bytes", "no key: refused"),
+    Bound("the keyring, when a server starts", "owner.system_keyring.READ_SECONDS", "seconds", "there is no key; told"),
+    Bound("the keyring, in `login` and `logout`", "owner.system_keyring.PERSON_SECONDS", "seconds", "nothing changes"),
     Bound("a credential of a wallet", "payments.headers.MAX_CREDENTIAL_BYTES", "bytes", "not sent"),
     Bound("a receipt", "payments.headers.MAX_RECEIPT_BYTES", "bytes", "no receipt"),
     Bound("a `WWW-Authenticate` header", "payments.headers.MAX_HEADER_BYTES", "bytes", "`payment_refused`"),

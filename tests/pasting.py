@@ -53,6 +53,8 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("approve", "KEY"): Expected("the question still stands", [("Type yes", "no")], 1, about="waits"),
     ("decline", "KEY"): Expected("The answer was no.", about="waits"),
     ("doctor",): Expected("Nothing is wrong."),
+    ("login",): Expected("the built-in sandbox takes no sign-in", code=1),
+    ("logout",): Expected("Nothing to forget"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
     ("notify", "test"): Expected("There is no [notify] in zinc.toml", code=2),
@@ -63,6 +65,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("orders", "show", "KEY"): Expected("What happened", about="waits"),
     ("pin", "forget"): Expected("No PIN is set."),
     ("resume",): Expected("Resumed. It was paused: for a look."),
+    ("whoami",): Expected("This practises (zinc.toml sandbox): no key is used."),
 }
 """Every command of ours that a running program prints, with what it does in `home_with_orders`."""
 

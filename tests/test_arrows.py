@@ -63,6 +63,8 @@ LIBRARIES = {
     "sqlalchemy": {"journal"},
     "click": {"cli"},
     "jinja2": {"server"},
+    "keyring": {"owner"},
+    "tomlkit": {"owner"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},
 }
@@ -207,5 +209,5 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     tools, modules = json.loads(ended.stdout)
     assert "place_order" in tools
     # Not `click`: httpx brings it for its own command.
-    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account"}
+    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account", "keyring", "tomlkit"}
     assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)

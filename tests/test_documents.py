@@ -424,6 +424,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/settings.md", r'api_key_file = "key"'): as_the_file,
     ("docs/shopping.md", r'\{"query"'): shopping,
     ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
+    ("docs/sign-in.md", r"zinc-mcp |export ZINC_API_URL"): NotRun("tests/cli/test_sign_in_page.py runs them"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,
@@ -511,6 +512,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp orders resolve": NotRun("names the command; with its options it stands in docs/troubleshooting.md"),
     "zinc-mcp orders resolve KEY --bought ID": COMMANDS["orders", "resolve", "--bought", "ID", "KEY"],
     "zinc-mcp orders resolve KEY --not-bought": COMMANDS["orders", "resolve", "--not-bought", "KEY"],
+    "zinc-mcp logout --wallet": Expected("Nothing to forget"),
     SERVE_ALONE: NotRun("run with the block beside it"),
     **{
         " ".join(("zinc-mcp", *words)): COMMANDS[words]
@@ -519,6 +521,7 @@ LINES: Mapping[str, Expected | NotRun] = {
             ("approve", "KEY"),
             ("decline", "KEY"),
             ("doctor",),
+            ("login",),
             ("orders",),
             ("orders", "refunded", "KEY", "CENTS"),
             ("orders", "show", "KEY"),

@@ -14,7 +14,10 @@ from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings
 
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 WALLETS = (ROOT / "docs" / "wallets.md").read_text(encoding="utf-8")
-FOUND_OUT = {"sources", "unfilled", "wallet_trouble", "readable", "notify"}
+FOUND_OUT = {
+    *("sources", "unfilled", "wallet_trouble", "readable", "notify"),
+    *("in_keyring", "key_record", "key_trouble"),
+}
 """Facts that `Settings` derives from the settings."""
 READ = {setting.name: setting for setting in settings_of("general", "wallet")}
 EXAMPLES = {

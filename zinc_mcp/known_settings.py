@@ -182,7 +182,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 SETTINGS = (
     Setting("ZINC_MCP_HOME", "folder", "instead of `~/.zinc-mcp`", "place", (), (VALUE, ""), repeated=True),
     Setting("ZINC_MCP_CONFIG", "file", "instead of the home's `zinc.toml`", "place", (), (VALUE, ""), repeated=True),
-    Setting("ZINC_API_KEY", "key", "the key that pays; `zn_test_…` buys nothing", shown=("set", "not set")),
+    Setting(
+        "ZINC_API_KEY", "key",
+        "the key that pays; `zn_test_…` buys nothing. Unset: the one of a sign-in "
+        "([docs/sign-in.md](docs/sign-in.md))",
+        shown=("set", "not set"),
+    ),
     Setting("ZINC_API_URL", "address", "default `https://api.zinc.com`", shown=(VALUE, "")),
     Setting("ZINC_MCP_SANDBOX", "switch", "`1`: everything against the built-in sandbox", shown=("on", "off")),
     Setting("ZINC_MCP_SANDBOX_PACE", "number", "how many times faster practice orders advance. Unset: 1"),
@@ -204,7 +209,8 @@ SETTINGS = (
         "wallet", ("tempo", "stripe", "command", "sandbox"), (VALUE, "none"),
     ),
     Setting(
-        "ZINC_MCP_BROWSER", "switch", "`0`: never open the approval page in a browser of this desktop",
+        "ZINC_MCP_BROWSER", "switch",
+        "`0`: never open the approval page, or the page to sign in, in a browser of this desktop",
         shown=("the approval page may open in it", "the approval page never opens in it"),
     ),
     Setting(

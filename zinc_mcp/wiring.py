@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
+import anyio.to_thread
 from pydantic import SecretStr
 
 from zinc_mcp.aftercare.look_up import sweep as sweep_changes
@@ -24,6 +25,7 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.decision import Admission
 from zinc_mcp.journal.runner import Runner, Unwritten
+from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.objection import admitted
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
@@ -78,6 +80,7 @@ async def open_process(
         RefusedError: `policy_invalid`.
     """
     read_policy(settings)  # an unreadable policy must stop the start and not only the first order
+    settings = await _opened(settings)
     clocks = clocks or Clocks()
     owner = f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -95,6 +98,8 @@ async def open_process(
     account = _account_rail(settings, client, clock if uptime is None else time.monotonic)
     if account is not None:
         rails["account"] = account
+    elif settings.key_trouble is not None:
+        unusable["account"] = SettingsError(*settings.key_trouble)
     if wallet is not None:
         from zinc_mcp.rails.agent import AgentRail
 
@@ -170,6 +175,7 @@ async def open_account(
     Raises:
         SettingsError: the API's address cannot be used.
     """
+    settings = await _opened(settings)
     client = _client(settings, transport, clocks or Clocks(), Times(time.time, time.monotonic))
     try:
         yield _account_rail(settings, client, time.monotonic)
@@ -178,10 +184,25 @@ async def open_account(
 
 
 def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:
-    if not settings.sandbox and settings.api_key is None:
+    if settings.sandbox:
+        return AccountRail(client, _practice_key(settings), settings.mode, clock)
+    if settings.api_key is None:
         return None
-    key = settings.api_key if settings.api_key is not None else SecretStr("zn_test_sandbox")
-    return AccountRail(client, key, settings.mode, clock)
+    return AccountRail(client, settings.api_key, settings.mode, clock)
+
+
+def _practice_key(settings: Settings) -> SecretStr:
+    """Return the key for the built-in sandbox, which takes every test key and no live one."""
+    if settings.api_key is not None and settings.api_key.get_secret_value().startswith("zn_test_"):
+        return settings.api_key
+    return SecretStr("zn_test_sandbox")
+
+
+async def _opened(settings: Settings) -> Settings:
+    """Return the settings with the secrets of a keyring, which takes its time."""
+    if not settings.in_keyring:
+        return settings
+    return await anyio.to_thread.run_sync(opened, settings)
 
 
 def _steady_clock(clock: Callable[[], float], uptime: Uptime | None) -> Callable[[], float]:

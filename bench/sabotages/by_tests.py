@@ -528,4 +528,20 @@ BY_TESTS = (
             "test_a_forger_who_makes_the_file_whole_again_is_found_where_zinc_holds_the_anchor"
         ),
     ),
+    Sabotage(
+        "a-key-to-another-zinc",
+        "a kept key goes only to the Zinc that gave it",
+        "zinc_mcp/owner/kept_settings.py",
+        "    if record.origin == origin:",
+        "    if record.origin:",
+        _tests("tests/owner/test_kept_settings.py::test_a_key_never_goes_to_another_zinc_and_this_is_said"),
+    ),
+    Sabotage(
+        "a-refused-key-that-replaces",
+        "a key that Zinc does not accept replaces none",
+        "zinc_mcp/cli/keeping.py",
+        "known.status == 401:",
+        "known.status == 499:",
+        _tests("tests/cli/test_login_command.py::test_a_key_that_zinc_does_not_accept_replaces_nothing"),
+    ),
 )

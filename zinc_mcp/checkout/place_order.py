@@ -26,6 +26,7 @@ from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName
+from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.objection import limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
@@ -317,6 +318,13 @@ def _rail(process: Process, name: RailName) -> Rail:
     """
     rail = process.rails.get(name)
     unusable = process.unusable.get(name)
+    if unusable is not None and name == "account":
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be ordered with the Zinc balance, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="account_not_configured",
+            owner_step=unusable.owner_step,
+        )
     if unusable is not None:
         raise RefusedError(
             f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
@@ -335,7 +343,7 @@ def _rail(process: Process, name: RailName) -> Rail:
         )
     raise RefusedError(
         "No Zinc API key is configured, so no order can be placed.",
-        "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+        f"Tell the user to {how_to_get_a_key(process.settings)}.",
         code="account_not_configured",
     )
 

@@ -12,6 +12,8 @@ _COMMANDS = {
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
     "evidence": ("evidence", "Check an evidence file: what it proves, and by whose word."),
     "link": ("link", "Print the link that a host opens to add this server."),
+    "login": ("login", "Sign in to Zinc; the key is kept here and never shown."),
+    "logout": ("account", "Forget the key that a sign-in kept here."),
     "members": ("serve", "Add, list and remove the members of a team server."),
     "notify": ("notify", "Try the place where you are told about orders."),
     "orders": ("orders", "List orders, show and export them, forget old ones, settle a doubtful one."),
@@ -22,6 +24,7 @@ _COMMANDS = {
     "resume": ("policy", "End a pause."),
     "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
     "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
+    "whoami": ("account", "Say which key is used, and whose it is."),
 }
 """The module of each command, and its line in the help."""
 

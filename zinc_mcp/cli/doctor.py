@@ -22,6 +22,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import order_of
 from zinc_mcp.known_settings import SETTINGS, VALUE, Setting
 from zinc_mcp.owner.addresses import Kept, saved_addresses
+from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, read_policy
@@ -61,7 +62,7 @@ def doctor() -> None:
 
     Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
     """
-    settings = load_settings()
+    settings = opened(load_settings())
     click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{started_as()}`, money: {settings.mode}\n")
     for name, value in configured(settings):
         click.echo(f"  {name:<9} {value} ({settings.sources[name]})")
@@ -98,7 +99,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     policy = None
     try:
         policy = read_policy(settings)
-        yield Finding("ok", "policy", _limits(policy))
+        yield Finding("ok", "policy", limits_in_words(policy))
     except ZincMcpError as error:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
     yield from _route(settings)
@@ -184,7 +185,8 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "your messages", settings.notify.url.get_secret_value()
 
 
-def _limits(policy: Policy) -> str:
+def limits_in_words(policy: Policy) -> str:
+    """Return the limits that hold."""
     month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
     count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
     asking = policy.approval or "auto"
@@ -297,14 +299,17 @@ def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
         return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
     if settings.api_key is None:
         level: Literal["note", "wrong"] = "note" if settings.wallet is not None else "wrong"
-        return Finding(level, subject, "needs an API key.", "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.")
+        if settings.key_trouble is not None:
+            return Finding(level, subject, *settings.key_trouble)
+        advised = "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise, or sign in:"
+        return Finding(level, subject, "needs an API key.", advised, ("login",))
     if policy is None:
         return Finding("wrong", subject, "refuses while the policy cannot be used.")
     if policy.rails is not None and "account" not in policy.rails:
         return Finding("note", subject, "the policy does not allow the rail account")
     if settings.mode == "test":
         return Finding("ok", subject, "orders with a test key; nothing is bought")
-    return Finding("ok", subject, f"buys for real; {_asking(policy)}")
+    return Finding("ok", subject, f"buys for real; {asking_in_words(policy)}")
 
 
 def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
@@ -318,15 +323,15 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
     if policy.rails is not None and "agent" not in policy.rails:
         return Finding("note", subject, "the policy does not allow the rail agent")
     try:
-        anyio.run(_check_wallet, settings)
+        anyio.run(check_wallet, settings)
     except ZincMcpError as error:
         return Finding("wrong", subject, error.summary, advice(error))
     except Exception as error:  # from a library that is installed and cannot be loaded
         return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
-    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {_asking(policy)}")
+    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {asking_in_words(policy)}")
 
 
-async def _check_wallet(settings: Settings) -> None:
+async def check_wallet(settings: Settings) -> None:
     """Open the wallet and check that it could pay, as far as that can be told without paying."""
     wallet = payment_wallet(settings)
     if wallet is None:
@@ -337,7 +342,8 @@ async def _check_wallet(settings: Settings) -> None:
         await wallet.aclose()
 
 
-def _asking(policy: Policy) -> str:
+def asking_in_words(policy: Policy) -> str:
+    """Return who is asked before an order."""
     above = f" above {printed(policy.approve_above)}" if policy.approve_above is not None else ""
     return {
         "host": "your MCP host asks, nothing else does",

@@ -129,7 +129,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "too_many_waiting": "Answer the questions that wait first: ORDERS",
     "too_many_calls": "Wait until some of the agent's calls have answered.",
     "order_too_large": "Have the agent place smaller orders.",
-    "account_not_configured": "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+    "account_not_configured": "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise, or sign in: LOGIN",
     "wallet_not_configured": "Set ZINC_WALLET and what it needs.",
     "wallet_unavailable": "Correct what the payment wallet needs and start again; if nothing is wrong, try later.",
     "declined": "Nothing was bought.",
@@ -148,9 +148,9 @@ BY_CODE: Mapping[ErrorCode, str] = {
 """The owner's next step for each code of a failure."""
 
 _BY_ZINCS_CODE: Mapping[str, str] = {
-    "unauthorized": "Check ZINC_API_KEY.",
-    "invalid_token": "Check ZINC_API_KEY.",
-    "token_expired": "Make a new API key at Zinc.",
+    "unauthorized": "Check ZINC_API_KEY, or sign in anew: LOGIN",
+    "invalid_token": "Check ZINC_API_KEY, or sign in anew: LOGIN",
+    "token_expired": "Sign in anew: LOGIN",
     "forbidden": "Check at Zinc what the API key is allowed to do.",
     "insufficient_funds": "Top up the Zinc balance.",
     "rate_limit_exceeded": "Wait a minute and try again.",
@@ -166,7 +166,8 @@ def advice(error: ZincMcpError) -> str:
         text = _BY_ZINCS_CODE.get(error.zinc_code, text)
     key = error.facts.get("key") or error.facts.get("order_id")
     shown = command("orders", "show", given=[plain(key, 64)]) if key else command("orders")
-    for word, line in (("LOOK", shown), ("RESUME", command("resume")), ("ORDERS", command("orders"))):
+    lines = (("LOOK", shown), ("RESUME", command("resume")), ("ORDERS", command("orders")), ("LOGIN", command("login")))
+    for word, line in lines:
         if text.endswith(word):
             return text.removesuffix(word) + line
     return text

@@ -25,6 +25,7 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.entry import Draft, Entry, StaleEntryError, State
+from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.objection import limits_of
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
@@ -66,7 +67,7 @@ def rail_to_ask(process: Process, policy: Policy) -> Rail:
     if not usable:
         raise RefusedError(
             "Neither a Zinc API key nor a usable payment wallet is configured, so Zinc cannot be asked about products.",
-            "Tell the user to set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise.",
+            f"Tell the user to {how_to_get_a_key(process.settings)}.",
             code="account_not_configured",
         )
     allowed = [rail for rail in usable if policy.rails is None or rail.name in policy.rails]

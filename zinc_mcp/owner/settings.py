@@ -2,22 +2,27 @@
 
 import os
 import re
-import shlex
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
 from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of, text_in
+from zinc_mcp.owner.kept_settings import kept_settings, wanted
 from zinc_mcp.owner.notify import Notify, names_url, read_notify
+from zinc_mcp.owner.own_files import InsecureFileError, check_owners_alone
 from zinc_mcp.private_files import readable_by_others, writable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
+
+if TYPE_CHECKING:
+    from zinc_mcp.owner.secret_records import Record
 
 DEFAULT_API_URL = "https://api.zinc.com"
 
@@ -28,6 +33,7 @@ _OWN_VARIABLES = frozenset(name for each in SETTINGS for name in each.variables 
 _OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
 """The placeholder that a bundle's host leaves for an optional setting (MCPB, "user_config"). It is no mistake."""
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
+_OF_WALLETS = frozenset(each.name for each in settings_of("wallet"))
 _MAX_FILE_BYTES = 1024 * 1024
 _MAX_SECRET_BYTES = 64 * 1024
 
@@ -80,15 +86,21 @@ class Settings:
     """The mistake in a setting of the payment wallet, and what to do about it. With a mistake there is no wallet."""
     readable: tuple[Path, ...] = ()
     """Files that hold a secret and that other users of this machine can read."""
+    in_keyring: tuple[str, ...] = ()
+    """The settings whose secrets are in the system's keyring and not read yet; `kept_settings.opened` reads them."""
+    key_record: "Record | None" = None
+    """What is known of the API key if it is from the secret store."""
+    key_trouble: tuple[str, str] | None = None
+    """Why the API key in the secret store cannot be used, and what to do about it."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
         """Whose money an order spends: nobody's in the sandbox and with a test key, else the owner's."""
         if self.sandbox:
             return "sandbox"
-        if self.api_key is not None and self.api_key.get_secret_value().startswith("zn_test_"):
-            return "test"
-        return "live"
+        if self.api_key is not None:
+            return "test" if self.api_key.get_secret_value().startswith("zn_test_") else "live"
+        return "test" if self.key_record is not None and self.key_record.remark == "test" else "live"
 
     @property
     def route(self) -> Route:
@@ -124,7 +136,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     home = home or _default_home()
     config = config or home / "zinc.toml"
-    _check_owners_alone(home, "home folder")
+    check_owners_alone(home, "home folder")
     document = read_config(config)
     reader = Reader(environment, config, document)
     reader.sources |= {each.name: f"environment {each.variable}" if path else "default" for each, path in named.items()}
@@ -136,11 +148,21 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except SettingsError as error:
         trouble = (error.summary, error.next_step)
     general = reader.values("general")
+    names = wanted(reader.sources, wallet.get("wallet"), notifies="notify" in document)
+    # Whoever practises uses no key. One that is kept is not even opened.
+    kept = kept_settings(home, [] if general.get("sandbox") else names, general.get("api_url", DEFAULT_API_URL))
+    for name, secret in kept.values.items():
+        (wallet if name in _OF_WALLETS else general)[name] = secret
+    reader.sources |= kept.sources
+    reader.secret_files += kept.files
     return Settings(
         home=home,
         config=config,
         **wallet,
-        wallet_trouble=trouble,
+        wallet_trouble=trouble or kept.wallet_trouble,
+        in_keyring=kept.in_keyring,
+        key_record=kept.key_record,
+        key_trouble=kept.key_trouble,
         **general,
         notify=read_notify(document.get("notify"), general.get("notify_secret"), str(config)),
         sources=MappingProxyType(reader.sources),
@@ -150,13 +172,18 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def warnings_about(settings: Settings) -> tuple[str, ...]:
-    """Return warnings about the settings for the person who starts the program, a line each."""
+    """Return warnings about the settings, and which kept key is used, for the person who starts the program."""
     told = [
         f"{place} holds a placeholder that was not filled in, so it counts as not set." for place in settings.unfilled
     ]
     told += [f"Other users of this machine can read {path}, which holds a secret." for path in settings.readable]
     if settings.wallet_trouble is not None and not settings.sandbox:
         told.append(f"{settings.wallet_trouble[0]} Until it is corrected, place_agent_order cannot pay.")
+    if settings.key_record is not None:
+        kept = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(settings.key_record.since))
+        told.append(f"The API key is the {settings.mode} key that was kept on {kept} ({settings.sources['api_key']}).")
+    if settings.key_trouble is not None:
+        told.append(settings.key_trouble[0])
     return tuple(told)
 
 
@@ -166,7 +193,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: it cannot be read, others can write to it, it is not TOML, or it has an unknown top-level key.
     """
-    _check_owners_alone(path, "configuration")
+    check_owners_alone(path, "configuration")
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise SettingsError(f"{path} is larger than 1 MB, which no configuration is.")
@@ -195,24 +222,6 @@ def read_config(path: Path) -> dict[str, Any]:
         if not isinstance(document.get(table, {}), dict):
             raise SettingsError(f"{path}: `{table}` must be a table, written as [{table}].")
     return document
-
-
-class InsecureFileError(SettingsError):
-    """Others can write to a file of the owner, so nothing in it is believed."""
-
-
-def _check_owners_alone(path: Path, what: str) -> None:
-    """Check that nobody else can change the file or folder at a path.
-
-    Raises:
-        InsecureFileError: others can write to it, or to a folder above it.
-    """
-    others = writable_by_others(path)
-    if others is not None:
-        raise InsecureFileError(
-            f"Other users of this machine can write to {others}, and so change what this program takes for its {what}.",
-            f"Take that right from them: chmod go-w {shlex.quote(str(others))}. Then look at what is in it.",
-        )
 
 
 class Reader:

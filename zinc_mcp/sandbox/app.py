@@ -39,14 +39,14 @@ from zinc_mcp.sandbox import (
     retailers,
     returns,
     search,
+    sign_in,
+    sign_in_page,
     usage,
 )
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
 from zinc_mcp.sandbox.products import ORDER_FEE
-
-_WALLET_BALANCE = 1_000_000
-"""Cents; no test order lowers it."""
+from zinc_mcp.sandbox.sign_in import WALLET_BALANCE
 
 _Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
 _logger = logging.getLogger(__name__)
@@ -87,6 +87,14 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("POST", "/cases/{case_id}/messages", cases.add_message),
             route("POST", "/cases/{case_id}/close", cases.close_case),
             route("GET", "/usage", usage.get_usage),
+            route("POST", "/device/code", sign_in.create_device_code),
+            route("GET", "/device/codes/{user_code}", sign_in.describe_device_code),
+            route("POST", "/device/approve", sign_in.decide_device_code),
+            route("POST", "/device/token", sign_in.redeem_device_code),
+            route("GET", sign_in.PAGE, sign_in_page.show),
+            route("POST", sign_in.PAGE, sign_in_page.decide),
+            route("POST", "/sandbox/keys", sign_in.create_sandbox_key),
+            route("GET", "/sandbox/status", sign_in.get_sandbox_status),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
         ],
@@ -113,8 +121,8 @@ async def get_wallet(sandbox: Sandbox, request: Request) -> Response:
         {
             "id": "3c6e0b8a-9c15-4b5e-8f2e-6f1d0a7b2c11",
             "user_id": 1,
-            "balance": _WALLET_BALANCE,
-            "spendable_balance": _WALLET_BALANCE,
+            "balance": WALLET_BALANCE,
+            "spendable_balance": WALLET_BALANCE,
             "order_fee_cents": ORDER_FEE,
             "wallet_type": "purchases",
             "billed_by_invoice": False,

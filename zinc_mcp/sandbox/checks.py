@@ -86,11 +86,14 @@ def authorised_caller(sandbox: Sandbox, request: Request) -> str:
     """Return the fingerprint of the caller's API key.
 
     Raises:
-        AnsweredError: with a 401, unless it is a test key. A live key is always refused, even with X-Test-Mode.
+        AnsweredError: with a 401, unless it is a test key, or a live key that a sign-in at this sandbox issued. Any
+            other live key is refused, even with X-Test-Mode.
     """
     scheme, token = request.headers.get("authorization", "").partition(" ")[0], token_of(request)
     if scheme.lower() == "bearer" and token.startswith("zn_test_") and len(token) > len("zn_test_"):
         return fingerprint(token)
+    if scheme.lower() == "bearer" and token and (caller := sandbox.ledger.signed_in(token)) is not None:
+        return caller
     code = "invalid_token" if token else "unauthorized"
     raise AnsweredError(error(sandbox.dialect, 401, code, "Not authenticated."))
 

@@ -58,6 +58,15 @@ CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, order_id TEXT, outcome TEXT NOT NULL, fault TEXT);
 """
 """The tables of returns and cases, and every POST about them and about a cancellation; see `after_sale`."""
+SIGN_IN = """
+CREATE TABLE IF NOT EXISTS device_codes (
+    seq INTEGER PRIMARY KEY, device_code TEXT UNIQUE NOT NULL, user_code TEXT UNIQUE NOT NULL, name TEXT NOT NULL,
+    source TEXT NOT NULL, attached TEXT, created_at REAL NOT NULL, status TEXT NOT NULL DEFAULT 'pending',
+    polled_at REAL, interval REAL NOT NULL, collected INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS issued_keys (api_key TEXT PRIMARY KEY, caller TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS minted_keys (seq INTEGER PRIMARY KEY, at REAL NOT NULL, address TEXT NOT NULL);
+"""
+"""The tables of signing in; see `sign_in`. Codes and keys are fingerprints, except for the code that a person sees."""
 
 # The columns that ledgers of earlier versions lack.
 _LATER_COLUMNS = {
@@ -178,7 +187,7 @@ class Ledger:
                     raise
                 time.sleep(0.02)
         with self.transaction() as database:
-            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}".split(";")):
+            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}{SIGN_IN}".split(";")):
                 database.execute(statement)
             for table, columns in _LATER_COLUMNS.items():
                 known = {row["name"] for row in database.execute(f"PRAGMA table_info({table})")}
@@ -308,6 +317,11 @@ class Ledger:
         return [
             order_row(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)
         ]
+
+    def signed_in(self, api_key: str) -> str | None:
+        """Return the caller to whom this sandbox issued a live key by a sign-in, or None."""
+        rows = self.select("SELECT caller FROM issued_keys WHERE api_key = ?", fingerprint(api_key))
+        return str(rows[0]["caller"]) if rows else None
 
     def placed(self) -> list[Placed]:
         """Return every order, oldest first."""

@@ -26,9 +26,9 @@ HTTP_CODES = frozenset(
 )
 
 _SENTENCES: dict[str, tuple[str, str]] = {
-    "unauthorized": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY."),
-    "invalid_token": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY."),
-    "token_expired": ("The Zinc API key has expired.", "Tell the user to make a new API key."),
+    "unauthorized": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY, or to sign in anew."),
+    "invalid_token": ("Zinc does not accept the API key.", "Tell the user to check ZINC_API_KEY, or to sign in anew."),
+    "token_expired": ("The Zinc API key has expired.", "Tell the user to sign in anew, or to make a new API key."),
     "forbidden": ("The Zinc API key may not do this.", "Tell the user to check what the API key is allowed to do."),
     "insufficient_funds": (
         "The Zinc balance is too small: it must hold max_price plus Zinc's fee.",

@@ -193,7 +193,8 @@ async def _capabilities(server: MCPServer[Any], advertised: Mapping[str, Any]) -
 
 def _names(settings: Settings) -> frozenset[str]:
     """Return the names of the tools that are listed: those that the owner named, where they can work."""
-    asks_zinc = settings.sandbox or settings.api_key is not None or settings.wallet is not None
+    has_key = settings.api_key is not None or "api_key" in settings.in_keyring
+    asks_zinc = settings.sandbox or has_key or settings.wallet is not None
     known = frozenset(TOOLS) if asks_zinc else frozenset(TOOLS) - {"search_products"}
     return known if settings.tools is None else known & settings.tools
 

@@ -1,0 +1,145 @@
+"""The secrets of the settings that are in the store, where neither the environment nor `zinc.toml` has them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import SecretStr
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.invocation import command
+from zinc_mcp.owner.own_files import SECRETS, InsecureFileError
+from zinc_mcp.text import plain
+
+if TYPE_CHECKING:
+    from zinc_mcp.owner.secret_records import Record
+    from zinc_mcp.owner.settings import Settings
+
+SOURCES = {"file": "secret store, file", "keyring": "secret store, keyring"}
+"""The words for each place, as a source of a setting."""
+_WALLETS = {"tempo": "tempo_private_key", "stripe": "stripe_secret_key"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSettings:
+    """What the store has for the settings. Secrets in a keyring are not opened for it."""
+
+    values: Mapping[str, SecretStr] = field(default_factory=dict[str, SecretStr])
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    in_keyring: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """The records that hold a secret."""
+    key_record: "Record | None" = None
+    """The record of the API key, if it is the one in use."""
+    key_trouble: tuple[str, str] | None = None
+    """Why the kept API key is not used, and what to do about it."""
+    wallet_trouble: tuple[str, str] | None = None
+
+
+def wanted(sources: Mapping[str, str], wallet: object, *, notifies: bool) -> list[str]:
+    """Return the secrets that are needed and were found nowhere else."""
+    names = ["api_key", *([_WALLETS[wallet]] if isinstance(wallet, str) and wallet in _WALLETS else [])]
+    return [name for name in (*names, *(["notify_secret"] if notifies else [])) if sources.get(name) == "default"]
+
+
+def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSettings:
+    """Look up secrets in the store of a home.
+
+    Raises:
+        InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
+    """
+    if not names or not (home / SECRETS).is_dir():
+        return KeptSettings()
+    from zinc_mcp.owner.secrets import SecretStore
+
+    store = SecretStore(home)
+    values, sources, in_keyring, files = dict[str, SecretStr](), dict[str, str](), list[str](), list[Path]()
+    key_record, troubles = None, dict[str, tuple[str, str]]()
+    for name in names:
+        try:
+            record = store.record(name)
+            if record is None:
+                continue
+            if name == "api_key" and (trouble := _other_zinc(record, api_url)):
+                troubles[name] = trouble
+                continue
+            if record.place == "keyring":
+                in_keyring.append(name)
+            elif kept := store.get(name):
+                values[name] = kept.value
+                files.append(store.path(name))
+            sources[name] = SOURCES[record.place]
+            key_record = record if name == "api_key" else key_record
+        except InsecureFileError:
+            raise
+        except SettingsError as error:
+            troubles[name] = (error.summary, error.next_step)
+    key_trouble = troubles.pop("api_key", None)
+    return KeptSettings(
+        values,
+        sources,
+        tuple(in_keyring),
+        tuple(files),
+        key_record,
+        key_trouble,
+        next(iter(troubles.values()), None),
+    )
+
+
+def opened(settings: "Settings") -> "Settings":
+    """Return the settings with the secrets that are in a keyring. This may take some seconds, and never longer.
+
+    A keyring that cannot be used is said in `key_trouble` or `wallet_trouble`.
+    """
+    if not settings.in_keyring:
+        return settings
+    from zinc_mcp.owner.secrets import SecretStore
+
+    store, found = SecretStore(settings.home), dict[str, Any]()
+    for name in settings.in_keyring:
+        try:
+            kept = store.get(name)
+            found[name] = None if kept is None else kept.value
+        except SettingsError as error:
+            found["key_trouble" if name == "api_key" else "wallet_trouble"] = (error.summary, error.next_step)
+            if name == "api_key":
+                break  # a keyring that does not answer is not waited for twice
+    return dataclasses.replace(settings, in_keyring=(), **found)
+
+
+def how_to_get_a_key(settings: "Settings") -> str:
+    """Return what the owner can do where there is no API key, as the end of a sentence that begins with a verb."""
+    if settings.api_key is None and settings.key_trouble is None and _is_kept_now(settings):
+        return "start this server again: an API key was kept after it had started"
+    return f"sign in with {command('login')}, or set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise"
+
+
+def _is_kept_now(settings: "Settings") -> bool:
+    from zinc_mcp.owner.secrets import SecretStore
+
+    try:
+        record = SecretStore(settings.home).record("api_key")
+    except SettingsError:
+        return False
+    return record is not None and _other_zinc(record, settings.api_url) is None
+
+
+def _other_zinc(record: "Record", api_url: str) -> tuple[str, str] | None:
+    """Return what is wrong with a key that was kept for another Zinc than the configured one, which never gets it."""
+    if record.origin is None or record.origin == api_url:
+        return None
+    from zinc_mcp.zinc.origin import check_origin
+
+    try:
+        origin = check_origin(api_url)
+    except SettingsError:
+        origin = None  # said by whoever asks Zinc
+    if record.origin == origin:
+        return None
+    kept_for = plain(cast(object, record.origin), 200)
+    return (
+        f"The kept API key is for {kept_for}, and ZINC_API_URL names another Zinc, so it is not used.",
+        f"Correct ZINC_API_URL, or sign in there: {command('login')}.",
+    )
