@@ -25,7 +25,8 @@ from zinc_mcp.owner.secret_records import KINDS, Place, Record
 from zinc_mcp.owner.secrets import SecretStore
 from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.client import ZincClient, check_origin
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.sign_in import Account, account_of, kind_of_key
 
 CHECK_SECONDS = 8.0

@@ -15,7 +15,8 @@ from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.secret_records import Place
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.client import MAX_KEY, ZincClient, check_origin
+from zinc_mcp.zinc.client import MAX_KEY, ZincClient
+from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.sign_in import MAX_NAME, Issued, create_test_key, kind_of_key
 
 MAX_PASTED_BYTES = 8 * MAX_KEY
