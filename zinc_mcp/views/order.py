@@ -17,7 +17,7 @@ from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
-from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
+from zinc_mcp.views.sentences import NOTHING_MORE, Known, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.cases import Case
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
@@ -151,6 +151,12 @@ def order_view(
     title, summary, next_step = sentences(
         Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
+    requests = after_sale.requests(order, changes, now, DAY_SECONDS)
+    if outcome == "placed" and reader != "person":
+        told, step = after_sale.news(order, requests)
+        summary = f"{summary} {told}".rstrip()
+        if step:
+            next_step = step if next_step == NOTHING_MORE else f"{next_step} {step}"
     return OrderView(
         title=title,
         outcome=outcome,
@@ -188,7 +194,7 @@ def order_view(
         concessions=parts.concessions(order, clean),
         returns=after_sale.returns(order, changes, clean),
         cases=after_sale.cases(order, changes, thread, clean),
-        requests=after_sale.requests(order, changes, now, DAY_SECONDS),
+        requests=requests,
     )
 
 

@@ -32,6 +32,7 @@ Reader = Literal["place", "look", "person"]
 ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
 KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
+NOTHING_MORE = "Nothing more to do."
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
 PRACTISED = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
@@ -356,7 +357,7 @@ def _shipping(known: Known) -> str:
 
 def _after_placing(known: Known, look: str) -> str:
     if _parcel_statuses(known.order) == _DELIVERED:
-        return "Nothing more to do."
+        return NOTHING_MORE
     if known.price is not None and known.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."
     if known.reader == "place" and known.answer.earlier:
