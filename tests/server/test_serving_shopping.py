@@ -14,7 +14,7 @@ from conftest import HandClock, as_json
 from mcp import Client, StdioServerParameters
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, TextResourceContents
-from server.as_a_host import both_eras, host, said, size
+from server.as_a_host import both_eras, call, host, said, size
 from started import ROOT
 from wanted import ADDRESS
 
@@ -242,6 +242,22 @@ async def test_the_same_works_where_a_person_says_yes_to_the_order_and_to_the_re
         await lives(Agent(client), wait)
     assert len(asked) == 2
     assert len(sandbox.placed()) == 1
+
+
+@both_eras
+async def test_a_search_takes_the_retailers_that_results_name(clock: HandClock, home: Path, mode: str) -> None:
+    settings = Settings(home=home, config=home / "zinc.toml", sandbox=True, browser=False)
+    async with (
+        open_process(settings, transport=Sandbox(clock=clock).transport(), clock=clock, uptime=None) as process,
+        host(process, mode) as client,
+    ):
+        found = await call(client, "search_products", {"query": "coffee"})
+        shop = await call(client, "search_products", {"query": "coffee", "retailers": ["practiceroasters.example"]})
+        names = {each["retailer"] for each in found["results"] + shop["results"]}
+        assert len(names) > 3
+        for name in names:
+            narrowed = await call(client, "search_products", {"query": "coffee", "retailers": [name]})
+            assert {each["retailer"] for each in narrowed["results"]} == {name}
 
 
 HOUSE_BLEND = "https://practiceroasters.example/products/house-blend"
