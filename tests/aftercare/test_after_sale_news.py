@@ -94,10 +94,15 @@ async def test_a_change_that_waits_for_the_user_is_what_is_next(
         order_id = await delivered(client, clock)
         write_config('[policy]\napproval = "auto"\n')
         given = back(order_id) if tool == "return_order" else problem(order_id)
-        assert (await call(client, tool, given))["outcome"] == "waiting"
+        asked = await call(client, tool, given)
+        assert asked["outcome"] == "waiting"
         known = await seen(client, order_id)
     assert "waits for the user's approval; nothing has been sent." in known["summary"]
-    assert known["next_step"] == "Ask the user to decide about what waits for them."
+    assert known["next_step"] == known["decide_at"]
+    assert known["next_step"].startswith(
+        "Ask the user to decide: in the host's dialogue, on the approval page if it is "
+    )
+    assert f"approve {asked['key']}" in known["next_step"]
 
 
 @both_eras
@@ -118,6 +123,6 @@ def test_a_status_that_no_document_names_is_told_in_our_words() -> None:
     rows = [{"status": HOSTILE}, {"status": "lost_in_the_post"}, {"status": "open"}]
     cases = [{"status": HOSTILE}, {"status": "on_hold"}]
     order = Order.model_validate({"id": "1", "status": "order_placed", "returns": rows, "cases": cases})
-    told, step = news(order, [])
+    told, step = news(order, [], None)
     assert told == "Returns: 1 open, 2 with a status of their own. Cases with Zinc's support: 1 on hold."
     assert step == "Look again another day for Zinc's decision."

@@ -81,10 +81,10 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
     return rows[:MAX_REQUESTS]
 
 
-def news(order: Order | None, requests: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def news(order: Order | None, requests: Sequence[Mapping[str, Any]], decide_at: str | None) -> tuple[str, str]:
     """Return what a model is told of returns, cases and requests beside the order's own sentences, and the next step.
 
-    Both are empty if there is nothing to tell.
+    Both are empty if there is nothing to tell. `decide_at` says where the user decides about what waits for them.
     """
     open_requests = [row for row in requests if row["outcome"] in OPEN]
     said = [str(row["summary"]) for row in open_requests]
@@ -99,20 +99,17 @@ def news(order: Order | None, requests: Sequence[Mapping[str, Any]]) -> tuple[st
     if order is not None and order.credited_cents and not order.credits_are_unclear:
         said.append(f"Credited by Zinc: {printed(order.credited_cents)}.")
     has_labels = any(each.label_urls and each.status in ("open", "approved") for each in rows)
-    return " ".join(said), _next_step(open_requests, back, asked, has_labels=has_labels)
+    step = (
+        "Do not ask for that change again; it is looked up." if open_requests else _next_step(back, asked, has_labels)
+    )
+    return " ".join(said), decide_at or step
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {which}" for which, count in sorted(counts.items()))
 
 
-def _next_step(
-    open_requests: Sequence[Mapping[str, Any]], back: Mapping[str, int], asked: Mapping[str, int], *, has_labels: bool
-) -> str:
-    if any(row["outcome"] == "waiting" for row in open_requests):
-        return "Ask the user to decide about what waits for them."
-    if open_requests:
-        return "Do not ask for that change again; it is looked up."
+def _next_step(back: Mapping[str, int], asked: Mapping[str, int], has_labels: bool) -> str:
     if _CASES["waiting_on_customer"] in asked:
         return "Show the user what zinc_says in cases, and ask for their answer."
     if has_labels:

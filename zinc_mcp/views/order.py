@@ -128,7 +128,7 @@ def order_view(
         reader: who is told: a model after a placing call or a look-up, or a person, who is shown all items.
         mode: the mode of this process, for an order without an entry.
         now: seconds since the epoch.
-        decide_at: where the user can decide about a waiting order.
+        decide_at: where the user can decide, if the order or one of its changes waits for that.
         steps: the order's milestones, or why they could not be read, where they were asked for.
         changes: the caller's returns and reports, as the journal has them.
         thread: a case with its messages, if it was read.
@@ -153,7 +153,7 @@ def order_view(
     )
     requests = after_sale.requests(order, changes, now, DAY_SECONDS)
     if outcome == "placed" and reader != "person":
-        told, step = after_sale.news(order, requests)
+        told, step = after_sale.news(order, requests, decide_at)
         summary = f"{summary} {told}".rstrip()
         if step:
             next_step = step if next_step == NOTHING_MORE else f"{next_step} {step}"

@@ -218,10 +218,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
         case "unknown":
             return _in_doubt(known, look)
         case "waiting":
-            return (
-                "The order waits for the user's approval; nothing has been sent and nothing was bought.",
-                f"{known.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
-            )
+            return _waiting(known, look)
         case "rejected":
             problem = (known.answer.entry and known.answer.entry.problem) or {}
             by_zinc = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
@@ -234,6 +231,22 @@ def _for_a_model(known: Known) -> tuple[str, str]:
             return "The order was not sent: nothing was bought.", next_step
         case "declined":
             return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
+
+
+def _waiting(known: Known, look: str) -> tuple[str, str]:
+    entry, wait = known.answer.entry, f"call {look} and wait_seconds 25."
+    if entry is not None and is_approved(entry):
+        return (
+            "The user said yes. The order is sent as soon as a server that can pay for it sees that; nothing has been "
+            "sent yet.",
+            f"Do not order it again; {wait}",
+        )
+    if entry is not None and reference_of(entry) is None and known.decide_at is None:
+        return "The order is being prepared; nothing has been sent and nothing was bought.", f"C{wait[1:]}"
+    return (
+        "The order waits for the user's approval; nothing has been sent and nothing was bought.",
+        f"{known.decide_at or 'Ask the user to decide.'} Then {wait}",
+    )
 
 
 def _in_doubt(known: Known, look: str) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def add_order(server: MCPServer[Any], service: Service) -> None:
 
     async def order(order_id: str, ctx: Context) -> str:
         async def look(caller: str) -> View:
-            return await looked_up(service.process, caller, read_lookup({"order_id": order_id}))
+            return await looked_up(service, caller, read_lookup({"order_id": order_id}))
 
         return await _told(service, ctx, look)
 
