@@ -18,6 +18,7 @@ from bench.bundle import with_tempo
 from zinc_mcp.known_settings import SETTINGS, TOOLS
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.server.mcp.prompts import prompts
 from zinc_mcp.server.mcp.server import own_version
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,11 @@ def test_the_manifest_and_the_changelog_name_the_packages_version() -> None:
         r"^## \[([0-9][^]]*)\]|^To be (\S+)\.$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
     )
     assert newest is not None and PROJECT["version"] in newest.groups()
+
+
+def test_the_manifest_says_that_prompts_come_from_the_server() -> None:
+    assert list(prompts(TOOLS)) != []
+    assert (MANIFEST["prompts_generated"], MANIFEST.get("prompts")) == (True, None)
 
 
 def test_the_version_is_written_down_nowhere_in_the_package() -> None:

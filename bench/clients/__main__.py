@@ -12,39 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from bench.callers import ROOT, started
-from bench.clients.environments import CLIENTS, ONE_A_TRANSPORT, Client, NotHadError, made
+from bench.clients.environments import CLIENTS, ONE_A_TRANSPORT, Client, NotHadError, Way, made
+from bench.clients.journey import OURS
 from bench.clients.table import Row, page, table
-from bench.clients.trial import OURS, listed_forms, tried
+from bench.clients.trial import listed_forms, tried
 
 PAGE = ROOT / "docs" / "clients.md"
 
 
-async def ran(clients: dict[Client, tuple[str, ...]], scratch: Path, with_forms: bool) -> tuple[list[Row], Any]:
-    """Try each client over its transports; return the rows and, if wanted, what they made of the schema's forms."""
+async def ran(clients: dict[Client, tuple[Way, ...]], scratch: Path, with_forms: bool) -> tuple[list[Row], Any]:
+    """Try each client in each of its ways; return the rows and, if wanted, what they made of the schema's forms."""
     rows: list[Row] = []
     forms: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-clients-") as homes:
         async with started(["-m", "zinc_mcp", "sandbox", "--port", "0", "--pace", "10"], {}) as process:
             assert process.stdout is not None
             zinc = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
-            for client, transports in clients.items():
+            for client, ways in clients.items():
                 try:
                     environment = await asyncio.to_thread(made, client, scratch)
                 except NotHadError as error:
                     rows.append(Row(client, "", {}, str(error)))
                     print(f"{client.name}: skipped, {error}", file=sys.stderr)
                     continue
+                home = Path(homes) / client.driver
                 seen = {
-                    transport: await tried(
-                        client, environment, transport, zinc, Path(homes) / client.driver / transport
-                    )
-                    for transport in transports
+                    way: await tried(client, environment, way, zinc, home / way.transport / way.era) for way in ways
                 }
                 rows.append(Row(client, environment.version, seen))
                 if with_forms:
                     forms |= await listed_forms(client, environment)
-                for transport, each in seen.items():
-                    print(f"{client.name}, {transport}: {'; '.join(each.failures) or 'ok'}", file=sys.stderr)
+                for way, each in seen.items():
+                    said = "; ".join(each.failures) or "ok"
+                    print(f"{client.name}, {way.transport}, {each.spoke}: {said}", file=sys.stderr)
     return rows, forms
 
 
@@ -61,9 +61,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no such client: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if given.one_a_transport:
-        wanted: dict[Client, tuple[str, ...]] = {known[name]: (over,) for over, name in ONE_A_TRANSPORT.items()}
+        wanted: dict[Client, tuple[Way, ...]] = {known[name]: (Way(over),) for over, name in ONE_A_TRANSPORT.items()}
     else:
-        wanted = {client: client.transports for client in CLIENTS if client.name in (given.only or known)}
+        wanted = {client: client.ways for client in CLIENTS if client.name in (given.only or known)}
     if given.scratch is None:
         with tempfile.TemporaryDirectory(prefix="zinc-mcp-environments-") as scratch:
             rows, forms = asyncio.run(ran(wanted, Path(scratch), given.write))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 DRIVERS = Path(__file__).parent / "drivers"
 NODE = "node@22"
@@ -19,6 +20,23 @@ class NotHadError(Exception):
     """A client cannot be installed here; the message says why."""
 
 
+Era = Literal["", "newer", "older"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A transport, and the era of the protocol that a client which speaks both is to speak there."""
+
+    transport: str
+    era: Era = ""
+    """Nothing: the client speaks what it speaks by itself."""
+
+
+TRANSPORTS = tuple(map(Way, ("stdio", "http", "sse")))
+_ERAS: tuple[Era, ...] = ("newer", "older")
+BOTH_ERAS = tuple(Way(each.transport, era) for era in _ERAS for each in TRANSPORTS)
+
+
 @dataclass(frozen=True, eq=False)
 class Client:
     """A client, the names of its packages, and what it is known to lose."""
@@ -26,11 +44,13 @@ class Client:
     name: str
     driver: str
     packages: tuple[str, ...]
-    transports: tuple[str, ...] = ("stdio", "http", "sse")
+    ways: tuple[Way, ...] = TRANSPORTS
     asks: bool = False
     """Whether it can ask its person (elicitation)."""
+    offers: tuple[str, ...] = ("resources", "resource", "prompts", "prompt")
+    """What it gives besides tools: the lists of resources and prompts, and one of each."""
     loses: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By converter ("" is the client's own): the first known loss. Any other loss is a failure."""
+    """By converter ("" is the client's own): a pattern of its known losses. Any other loss is a failure."""
 
     @property
     def on_node(self) -> bool:
@@ -44,26 +64,34 @@ class Client:
         return self.packages[0][:at] if self.on_node and at > 0 else self.packages[0].split("[")[0].split(">")[0]
 
 
+_NESTED = r"\w+(?:\[\])?\.\w+"
 CLIENTS = (
     Client("MCP Inspector", "with_inspector.py", ("@modelcontextprotocol/inspector@2",)),
-    Client("TypeScript SDK", "with_typescript_sdk.mjs", ("@modelcontextprotocol/sdk@1",), asks=True),
+    Client("TypeScript SDK 1", "with_typescript_sdk.mjs", ("@modelcontextprotocol/sdk@1",), asks=True),
+    Client("TypeScript SDK 2", "with_typescript_sdk_2.mjs", ("@modelcontextprotocol/client@2",), BOTH_ERAS, asks=True),
     Client("Python SDK 1", "with_mcp_1.py", ("mcp>=1.30,<2",), asks=True),
-    Client("Python SDK 2", "with_mcp_2.py", ("mcp>=2.3,<3",), asks=True),
+    Client("Python SDK 2", "with_mcp_2.py", ("mcp>=2.3,<3",), BOTH_ERAS, asks=True),
     Client("FastMCP", "with_fastmcp.py", ("fastmcp>=4,<5",), asks=True),
     Client("AI SDK", "with_ai_sdk.mjs", ("@ai-sdk/mcp@2", "ai"), asks=True),
-    Client("LangChain", "with_langchain.py", ("langchain-mcp-adapters>=0.3,<0.4",)),
+    Client(
+        "LangChain",
+        "with_langchain.py",
+        ("langchain-mcp-adapters>=0.3,<0.4",),
+        offers=("resources", "resource", "prompt"),
+    ),
     Client("OpenAI Agents", "with_openai_agents.py", ("openai-agents>=0.24,<1",)),
     Client("Pydantic AI", "with_pydantic_ai.py", ("pydantic-ai-slim[mcp]>=2.60,<3",), asks=True),
-    Client("LlamaIndex", "with_llama_index.py", ("llama-index-tools-mcp>=0.6,<0.7",), loses={"": "products[].url"}),
-    Client("Google ADK", "with_google_adk.py", ("google-adk>=2.13,<3", "mcp>=2.3,<3")),
+    Client("LlamaIndex", "with_llama_index.py", ("llama-index-tools-mcp>=0.6,<0.7",), loses={"": _NESTED}),
+    Client("Google ADK", "with_google_adk.py", ("google-adk>=2.13,<3", "mcp>=2.3,<3"), offers=("resources",)),
     Client(
         "smolagents",
         "with_smolagents.py",
         ("smolagents[mcp]>=1.26,<2", "mcp>=1.30,<2"),
-        loses={"": "products: required"},
+        offers=(),
+        loses={"": r"\w+: required"},
     ),
 )
-ONE_A_TRANSPORT = {"stdio": "AI SDK", "http": "TypeScript SDK", "sse": "LangChain"}
+ONE_A_TRANSPORT = {"stdio": "AI SDK", "http": "TypeScript SDK 1", "sse": "LangChain"}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.clients.environments import Client
+from bench.clients.environments import Client, Way
 from bench.clients.kept import lost, statements
 from bench.clients.trial import Seen
 
 _NAMES = {"stdio": "stdio", "http": "HTTP", "sse": "SSE"}
+_BESIDES = {
+    "resources": "listed resources",
+    "resource": "any order",
+    "prompts": "listed prompts",
+    "prompt": "any prompt",
+}
+"""By what a client offers (`bench.clients.environments.Client`): what its user or model can get."""
 HEADER = """\
-| client | version | over | tools, order, follow, refuse | the schema | an error | asks its person | the model sees |
-|---|---|---|---|---|---|---|---|
+| client | version | over | protocol | journey | the schema | besides tools | an error | asks | the model sees |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -22,7 +29,7 @@ class Row:
 
     client: Client
     version: str
-    seen: Mapping[str, Seen]
+    seen: Mapping[Way, Seen]
     skipped: str = ""
 
 
@@ -32,11 +39,18 @@ def page(rows: Sequence[Row], forms: Mapping[str, Mapping[str, Any]], ours: Mapp
 # Real clients
 
 Made by `python -m bench.clients --write`; nothing here is written by hand. Each client is installed in an environment
-of its own and driven without a model against a real server of ours and the practice Zinc. It lists the tools, searches,
-checks a product, places an order and follows it, lists the orders, asks for the balance, tries to cancel what is placed
-already, sends the order back, reports a problem, and is refused twice: by a limit, and for an argument that does not
-exist. "The schema" compares what the client's converter hands to a model with what the server publishes, of every tool:
-each name, type, required field and choice, at every depth. "The model sees" says which half of a result reaches it.
+of its own and driven without a model against a real server of ours and the practice Zinc. "Protocol" is the revision
+that the client was heard to speak; two clients can be told which, and are tried with both.
+
+The journey uses every tool: search, check a product, place an order and follow it to its end, pay another by wallet,
+list the orders, ask for the balance, try to cancel what is placed already, send the order back, report a problem and
+read it again, and be refused twice, by a limit and for an argument that does not exist. Then the client gets what it
+can of the resources (the list, an order) and the prompts. With a person to be asked, it orders, sends back and reports
+a problem with a yes to each; a client that cannot ask is told where to decide instead, and withdraws the question.
+
+"The schema" compares what the client's converter hands to a model with what the server publishes, of every tool: each
+name, type, required field and choice, at every depth. "Besides tools" is what a person or a program can get through the
+client of the rest. "Asks" says whether it can ask its person. "The model sees" is the half of a result that reaches it.
 
 {HEADER}{"".join(_row(row) for row in rows)}
 Each half of a result states the same facts, and the text of a failure begins with "Error:", since several clients do
@@ -53,7 +67,8 @@ One converter here keeps only references. Others refuse references or lose them,
 Gemini API and Gemini CLI (google-gemini/gemini-cli#13326, #13142), Codex (openai/codex#3152), n8n (n8n-io/n8n#25964),
 Copilot CLI (github/copilot-cli#1876), OpenCode (anomalyco/opencode#12295), Kiro and Cursor (davideast/stitch-mcp#184),
 Moonshot (MoonshotAI/kimi-code#830), Open WebUI (open-webui/computer#87). So objects stay inlined, and the names that an
-order needs stand in the descriptions of `products` and `shipping_address` as well, which that converter keeps.
+order or a return needs stand in the descriptions of `products`, `shipping_address` and `items` as well, which that
+converter keeps.
 """
 
 
@@ -64,10 +79,10 @@ def table(rows: Sequence[Row]) -> str:
 
 def _row(row: Row) -> str:
     if row.skipped:
-        return f"| {row.client.name} | | | skipped: {_cell(row.skipped)} | | | | |\n"
+        return f"| {row.client.name} | | | skipped: {_cell(row.skipped)} | | | | | | |\n"
     groups: dict[tuple[str, ...], list[str]] = {}
-    for transport, seen in row.seen.items():
-        groups.setdefault(_cells(row.client, seen), []).append(_NAMES[transport])
+    for way, seen in row.seen.items():
+        groups.setdefault(_cells(row.client, seen), []).append(_NAMES[way.transport])
     return "".join(
         f"| {row.client.name} | {row.version} | {', '.join(over)} | {' | '.join(cells)} |\n"
         for cells, over in groups.items()
@@ -76,10 +91,11 @@ def _row(row: Row) -> str:
 
 def _cells(client: Client, seen: Seen) -> tuple[str, ...]:
     if seen.failures:
-        return (f"no: {_cell('; '.join(seen.failures))}", "", "", "", "")
+        return (seen.spoke, f"no: {_cell('; '.join(seen.failures))}", "", "", "", "", "")
     schema = [_loss(name, gone) for name, gone in seen.lost.items() if gone] or ["all fields"]
-    asks = ("yes" if seen.asked else "cannot here") if client.asks else "no"
-    return ("yes", "; ".join(schema), f"{seen.mark or 'no mark'}, says it", asks, seen.half)
+    besides = ", ".join(said for what, said in _BESIDES.items() if what in client.offers) or "nothing"
+    error = f"{seen.mark or 'no mark'}, says it"
+    return (seen.spoke, "yes", "; ".join(schema), besides, error, "yes" if seen.asked else "no", seen.half)
 
 
 def _loss(name: str, gone: Sequence[str]) -> str:

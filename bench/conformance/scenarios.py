@@ -82,14 +82,14 @@ LEFT_OUT: Mapping[str, tuple[str, ...]] = {
         "input-required-result-ignore-extra-params",
         "input-required-result-validate-input",
     ),
-    "reads a resource of the suite's own; the server has none": (
+    "reads a resource of the suite's own": (
         "resources-read-text",
         "resources-read-binary",
         "resources-templates-read",
         "resources-subscribe",
         "resources-unsubscribe",
     ),
-    "gets a prompt of the suite's own; the server has none": (
+    "gets a prompt of the suite's own": (
         "prompts-get-simple",
         "prompts-get-with-args",
         "prompts-get-embedded-resource",

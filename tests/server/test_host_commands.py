@@ -20,6 +20,7 @@ import pytest
 from started import ROOT
 
 from bench.clients.environments import NotHadError, command_line
+from zinc_mcp.known_settings import TOOLS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = "/bin/sh"
@@ -142,7 +143,7 @@ def test_codex_lists_the_tools_with_the_line_of_the_readme(desk: Desk) -> None:
     desk.lists(r"zinc\s+\S*zinc-mcp.*enabled")  # which it says without starting the server
     [server] = asked_of_codex(desk)["data"]
     assert (server["name"], server["serverInfo"]["name"]) == ("zinc", "zinc")
-    assert sorted(server["tools"]) == ["get_order", "place_agent_order", "place_order"]
+    assert sorted(server["tools"]) == sorted(TOOLS)
 
 
 def asked_of_codex(desk: Desk) -> dict[str, Any]:

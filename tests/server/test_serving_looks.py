@@ -9,13 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import HandClock, OpenProcess
+from conftest import HandClock, OpenProcess, as_json
+from deciding import yes
 from fake_zinc import FakeZinc, failure
 from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp import errors
 from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import decide, questions_for
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, ZincMcpError
@@ -392,3 +394,25 @@ async def test_a_key_used_for_practice_does_not_hide_the_same_key_of_a_real_orde
     async with open_test_process(api_key="zn_live_x") as process, host(process, "auto") as client:
         looked = await call(client, "get_order", {"order_id": "order-1"})
         assert looked["mode"] == "live"
+
+
+@both_eras
+async def test_a_look_at_a_waiting_order_says_where_to_decide_and_after_a_yes_that_nobody_has_to(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path], mode: str
+) -> None:
+    write_config('[policy]\napproval = "auto"\n')
+    async with open_test_process() as process, host(process, mode) as client:
+        placed = await call(client, "place_order", arguments())
+        known = await call(client, "get_order", {"order_id": placed["key"]})
+        [waiting] = await questions_for(process, "local")
+    assert known["outcome"] == placed["outcome"] == "waiting"
+    assert known["next_step"].startswith("Ask the user to decide: in the host's dialogue, ")
+    assert f"approve {placed['key']}" in known["next_step"]
+    async with open_test_process(api_key=None) as terminal, host(terminal, mode) as client:
+        await decide(terminal, yes(waiting, how="terminal"))
+        known = await call(client, "get_order", {"order_id": placed["key"]})
+    assert "The user said yes." in known["summary"]
+    assert known["summary"].endswith("nothing has been sent yet.")
+    assert "approve" not in as_json(known)
+    assert "Ask the user" not in as_json(known)
+    assert zinc.posts == []

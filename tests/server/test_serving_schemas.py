@@ -136,6 +136,8 @@ async def test_a_converter_that_loses_nested_fields_still_tells_of_them(
     # LlamaIndex keeps the root's descriptions and no nested object of it (docs/clients.md).
     async with open_test_process() as process, host(process, mode) as client:
         tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
+    said = tools["return_order"]["items"]["description"]
+    assert "number" in said and "quantity" in said
     for name in ("place_order", "place_agent_order"):
         assert "url" in tools[name]["products"]["description"]
         said = tools[name]["shipping_address"]["description"]

@@ -3,12 +3,13 @@
 Zinc's words stand in fields that say so (`zinc_says`), each bounded and cleaned.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from zinc_mcp.journal.entry import OPEN, Entry
-from zinc_mcp.text import plain
+from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import row_of
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
 from zinc_mcp.zinc.cases import Case
@@ -20,6 +21,10 @@ MAX_LABEL = 1_000
 MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
+
+_RETURNS = ("open", "approved", "denied", "credited")
+_CASES = {"open": "open", "waiting_on_customer": "waiting for the user's answer", "on_hold": "on hold"}
+"""Zinc's words for how a return and a case stand, as its documents have them, with ours. A closed case is no news."""
 
 
 def returns(order: Order | None, changes: Sequence[Entry], clean: Cleaner) -> list[dict[str, Any]]:
@@ -74,6 +79,42 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
         if (entry.state in OPEN or now - entry.updated_at < day_seconds) and entry.facts.get("zinc_id") not in shown
     ]
     return rows[:MAX_REQUESTS]
+
+
+def news(order: Order | None, requests: Sequence[Mapping[str, Any]], decide_at: str | None) -> tuple[str, str]:
+    """Return what a model is told of returns, cases and requests beside the order's own sentences, and the next step.
+
+    Both are empty if there is nothing to tell. `decide_at` says where the user decides about what waits for them.
+    """
+    open_requests = [row for row in requests if row["outcome"] in OPEN]
+    said = [str(row["summary"]) for row in open_requests]
+    rows = [] if order is None else order.returns
+    cases = [] if order is None else order.cases
+    back = Counter(each.status if each.status in _RETURNS else "with a status of their own" for each in rows)
+    if back:
+        said.append(f"Returns: {_counted(back)}.")
+    asked = Counter(_CASES[each.status] for each in cases if each.status in _CASES)
+    if asked:
+        said.append(f"Cases with Zinc's support: {_counted(asked)}.")
+    if order is not None and order.credited_cents and not order.credits_are_unclear:
+        said.append(f"Credited by Zinc: {printed(order.credited_cents)}.")
+    has_labels = any(each.label_urls and each.status in ("open", "approved") for each in rows)
+    step = (
+        "Do not ask for that change again; it is looked up." if open_requests else _next_step(back, asked, has_labels)
+    )
+    return " ".join(said), decide_at or step
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {which}" for which, count in sorted(counts.items()))
+
+
+def _next_step(back: Mapping[str, int], asked: Mapping[str, int], has_labels: bool) -> str:
+    if _CASES["waiting_on_customer"] in asked:
+        return "Show the user what zinc_says in cases, and ask for their answer."
+    if has_labels:
+        return "Give the user the labels in returns."
+    return "Look again another day for Zinc's decision." if "open" in back or asked else ""
 
 
 def _keys(changes: Sequence[Entry]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "invalid_product_url": ("the product page does not lead to a product", "Find the right product page."),
     "product_variant_required": (
         "the page asks for a variant",
-        "Give the variant with labels and values exactly as on the page.",
+        "Give the variant exactly as check_product with details, or the page, shows it.",
     ),
     "product_variant_unavailable": ("that variant is not to be had", "Ask the user for another variant."),
     "product_quantity_unavailable": ("there are not enough pieces", _FEWER),

@@ -17,7 +17,7 @@ from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
-from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
+from zinc_mcp.views.sentences import NOTHING_MORE, Known, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.cases import Case
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
@@ -128,7 +128,7 @@ def order_view(
         reader: who is told: a model after a placing call or a look-up, or a person, who is shown all items.
         mode: the mode of this process, for an order without an entry.
         now: seconds since the epoch.
-        decide_at: where the user can decide about a waiting order.
+        decide_at: where the user can decide, if the order or one of its changes waits for that.
         steps: the order's milestones, or why they could not be read, where they were asked for.
         changes: the caller's returns and reports, as the journal has them.
         thread: a case with its messages, if it was read.
@@ -151,6 +151,12 @@ def order_view(
     title, summary, next_step = sentences(
         Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
+    requests = after_sale.requests(order, changes, now, DAY_SECONDS)
+    if outcome == "placed" and reader != "person":
+        told, step = after_sale.news(order, requests, decide_at)
+        summary = f"{summary} {told}".rstrip()
+        if step:
+            next_step = step if next_step == NOTHING_MORE else f"{next_step} {step}"
     return OrderView(
         title=title,
         outcome=outcome,
@@ -188,7 +194,7 @@ def order_view(
         concessions=parts.concessions(order, clean),
         returns=after_sale.returns(order, changes, clean),
         cases=after_sale.cases(order, changes, thread, clean),
-        requests=after_sale.requests(order, changes, now, DAY_SECONDS),
+        requests=requests,
     )
 
 

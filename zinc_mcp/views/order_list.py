@@ -41,6 +41,8 @@ class TotalView(View):
     mode: Mode
     orders: int
     spent_cents: int
+    credited_cents: int | None = None
+    """What Zinc credited of it, for returns and cases of orders that the balance paid."""
     held_cents: int
     """The most that open and unclear orders may still cost."""
     expected_back_cents: int
@@ -167,7 +169,10 @@ def _totals(matched: Sequence[Answer]) -> list[TotalView]:
             "spent": sum(_spent(entry) for entry in own),
             "held": sum(_held(entry) for entry in own),
             "expected_back": sum(_expected_back(entry) for entry in own),
+            "credited": sum(_credited(entry) for entry in own),
         }
+        if not cents["credited"]:
+            del cents["credited"]
         amounts: dict[str, Any] = {f"{name}_cents": amount for name, amount in cents.items()}
         as_read = {name: printed(amount) for name, amount in cents.items()}
         found.append(TotalView(mode=mode, orders=len(own), printed=as_read, **amounts))
@@ -177,6 +182,12 @@ def _totals(matched: Sequence[Answer]) -> list[TotalView]:
 def _spent(entry: Entry) -> int:
     told = told_of(entry)
     return told.paid_cents or 0 if entry.state == "placed" else 0
+
+
+def _credited(entry: Entry) -> int:
+    told = told_of(entry)
+    # What comes back to a wallet may be the rest of what it paid up front, which was never spent.
+    return told.refunded_cents or 0 if entry.state == "placed" and told.up_front_cents is None else 0
 
 
 def _held(entry: Entry) -> int:

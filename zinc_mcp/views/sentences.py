@@ -32,6 +32,7 @@ Reader = Literal["place", "look", "person"]
 ORDER_ID = re.compile(r"[0-9A-Fa-f-]{1,64}")
 KEY = re.compile(r"[A-Za-z0-9_.:-]{1,36}")
 
+NOTHING_MORE = "Nothing more to do."
 _EARLIER = "This is an earlier order for the same thing: nothing new was bought by this call."
 PRACTISED = {
     "sandbox": "Practice in the sandbox: no real money, no real goods.",
@@ -217,10 +218,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
         case "unknown":
             return _in_doubt(known, look)
         case "waiting":
-            return (
-                "The order waits for the user's approval; nothing has been sent and nothing was bought.",
-                f"{known.decide_at or 'Ask the user to decide.'} Then call {look} and wait_seconds 25.",
-            )
+            return _waiting(known, look)
         case "rejected":
             problem = (known.answer.entry and known.answer.entry.problem) or {}
             by_zinc = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
@@ -233,6 +231,22 @@ def _for_a_model(known: Known) -> tuple[str, str]:
             return "The order was not sent: nothing was bought.", next_step
         case "declined":
             return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
+
+
+def _waiting(known: Known, look: str) -> tuple[str, str]:
+    entry, wait = known.answer.entry, f"call {look} and wait_seconds 25."
+    if entry is not None and is_approved(entry):
+        return (
+            "The user said yes. The order is sent as soon as a server that can pay for it sees that; nothing has been "
+            "sent yet.",
+            f"Do not order it again; {wait}",
+        )
+    if entry is not None and reference_of(entry) is None and known.decide_at is None:
+        return "The order is being prepared; nothing has been sent and nothing was bought.", f"C{wait[1:]}"
+    return (
+        "The order waits for the user's approval; nothing has been sent and nothing was bought.",
+        f"{known.decide_at or 'Ask the user to decide.'} Then {wait}",
+    )
 
 
 def _in_doubt(known: Known, look: str) -> tuple[str, str]:
@@ -356,7 +370,7 @@ def _shipping(known: Known) -> str:
 
 def _after_placing(known: Known, look: str) -> str:
     if _parcel_statuses(known.order) == _DELIVERED:
-        return "Nothing more to do."
+        return NOTHING_MORE
     if known.price is not None and known.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."
     if known.reader == "place" and known.answer.earlier:

@@ -255,6 +255,13 @@ async def ask(client: ZincClient, call: DataCall[A], api_key: SecretStr) -> A:
     return call.read(await client.get_json(call.path, api_key, call.parameters))
 
 
+_SEARCHED = frozenset(
+    "amazon bestbuy bhphotovideo chewy costco etsy homedepot kohls lowes macys newegg staples target walmart "
+    "wayfair".split()
+)
+"""Zinc's names of the shops that it searches, all of them at their `.com`."""
+
+
 def search_call(
     query: str,
     *,
@@ -271,8 +278,14 @@ def search_call(
     if max_price is not None:
         parameters["max_price"] = str(max_price)
     if retailers:
-        parameters["retailer"] = sorted(set(retailers))
+        parameters["retailer"] = sorted({_zinc_name(each) for each in retailers})
     return DataCall("/search", parameters, _by_agent("search", parameters), SearchResults)
+
+
+def _zinc_name(retailer: str) -> str:
+    """Return Zinc's name of a shop that is given by its domain, as results name it; any other name unchanged."""
+    name = retailer.removeprefix("www.").removesuffix(".com")
+    return name if name in _SEARCHED else retailer
 
 
 def details_call(retailer: str, product_id: str) -> DataCall[Product]:

@@ -18,3 +18,11 @@ export async function taken(plan, call) {
   }
   return calls;
 }
+
+export async function offered(plan, ways) {
+  const got = {};
+  if (plan.offered) {
+    for (const [what, way] of Object.entries(ways)) got[what] = JSON.stringify(await way(plan.offered));
+  }
+  return got;
+}

@@ -3,11 +3,14 @@
 A driver runs in its own environment, where nothing of this project can be imported. It reads its plan as JSON
 from stdin and prints the facts as the last line of stdout:
 
-    plan   transport, command, args, env, url, headers, steps [{name, tool, arguments, until, times}]
-    facts  tools {name: schema as a model gets it}, calls {name: {seen, error}}, asked [the questions to the person]
+    plan   transport, era, command, args, env, url, headers, steps [{name, tool, arguments, until, times}],
+           offered {resource, prompt, arguments}
+    facts  tools {name: schema as a model gets it}, calls {name: {seen, error}}, asked [the questions to the person],
+           offered {resources, resource, prompts, prompt}
 
-`seen` is the text that the client passes on to a model. `error` says how the client marks the result as an error, or
-"" where it has no mark.
+`era` is "older" where a client that speaks both revisions of the protocol is to speak the older one. `seen` is the text
+that the client passes on to a model. `error` says how the client marks the result as an error, or "" where it has no
+mark. `offered` has the lists of resources and prompts and one of each, as far as the client can get them.
 """
 
 import asyncio
@@ -39,6 +42,12 @@ async def taken(plan: Plan, call: Call) -> dict[str, Any]:
             if step.get("until", "") in seen.replace(" ", "").replace("\\", ""):
                 break
     return calls
+
+
+async def offered(plan: Plan, **ways: Callable[[dict[str, Any]], Awaitable[Any]]) -> dict[str, str]:
+    """Get resources and prompts in the ways that the client has, if the plan names some."""
+    named = plan.get("offered")
+    return {} if named is None else {what: as_text(await way(named)) for what, way in ways.items()}
 
 
 def as_text(value: Any) -> str:

@@ -2,7 +2,7 @@
 import { ElicitationRequestSchema, createMCPClient } from "@ai-sdk/mcp";
 import { Experimental_StdioMCPTransport as StdioTransport } from "@ai-sdk/mcp/mcp-stdio";
 import { asSchema } from "ai";
-import { run, taken } from "./steps.mjs";
+import { offered, run, taken } from "./steps.mjs";
 
 await run(async (plan) => {
   const asked = [];
@@ -27,6 +27,12 @@ await run(async (plan) => {
   });
   const schemas = {};
   for (const [name, tool] of Object.entries(tools)) schemas[name] = await asSchema(tool.inputSchema).jsonSchema;
+  const also = await offered(plan, {
+    resources: () => client.listResources(),
+    resource: (named) => client.readResource({ uri: named.resource }),
+    prompts: () => client.listPrompts(),
+    prompt: (named) => client.getPrompt({ name: named.prompt, arguments: named.arguments }),
+  });
   await client.close();
-  return { tools: schemas, calls, asked };
+  return { tools: schemas, calls, asked, offered: also };
 });

@@ -5,7 +5,7 @@ from typing import Any
 from fastmcp import Client
 from fastmcp.client.transports import SSETransport, StdioTransport, StreamableHttpTransport
 from fastmcp.exceptions import ToolError
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -33,8 +33,15 @@ async def drive(plan: Plan) -> Facts:
             return {"content": content, "structuredContent": result.structured_content}, ""
 
         calls = await taken(plan, call)
+        also = await offered(
+            plan,
+            resources=lambda named: client.list_resources(),
+            resource=lambda named: client.read_resource(named["resource"]),
+            prompts=lambda named: client.list_prompts(),
+            prompt=lambda named: client.get_prompt(named["prompt"], named["arguments"]),
+        )
     schemas = {tool.name: tool.input_schema for tool in tools}
-    return {"tools": schemas, "calls": calls, "asked": asked}
+    return {"tools": schemas, "calls": calls, "asked": asked, "offered": also}
 
 
 run(drive)

@@ -7,7 +7,7 @@ from google.adk.tools._gemini_schema_util import _to_gemini_schema
 from google.adk.tools.mcp_tool import mcp_session_manager as connections
 from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
 from google.genai._mcp_utils import mcp_to_gemini_tool
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -36,8 +36,15 @@ async def drive(plan: Plan) -> Facts:
         "google-adk, older form": {name: older(tool.raw_mcp_tool) for name, tool in tools.items()},
         "google-genai": {name: by_genai(tool.raw_mcp_tool) for name, tool in tools.items()},
     }
+    got = await offered(plan, resources=lambda named: everything(toolset))
     await toolset.close()
-    return {"tools": schemas, "also": also, "calls": calls, "asked": []}
+    return {"tools": schemas, "also": also, "calls": calls, "asked": [], "offered": got}
+
+
+async def everything(toolset: McpToolset) -> Any:
+    """Return each listed resource with its content; the toolset reads no other."""
+    names = await toolset.list_resources()
+    return [(await toolset.get_resource_info(name), await toolset.read_resource(name)) for name in names]
 
 
 def older(tool: Any) -> Any:

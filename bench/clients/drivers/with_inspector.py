@@ -7,7 +7,7 @@ import json
 import subprocess
 from typing import Any
 
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 def words(plan: Plan) -> list[str]:
@@ -36,8 +36,23 @@ async def drive(plan: Plan) -> Facts:
         result = result.get("result", result)
         return result, "isError" if result.get("isError") else ""
 
+    async def get(*method: str) -> Any:
+        return inspected(plan, "--method", *method)
+
     calls = await taken(plan, call)
-    return {"tools": {tool["name"]: tool["inputSchema"] for tool in tools}, "calls": calls, "asked": []}
+    also = await offered(
+        plan,
+        resources=lambda named: get("resources/list"),
+        resource=lambda named: get("resources/read", "--uri", named["resource"]),
+        prompts=lambda named: get("prompts/list"),
+        prompt=lambda named: get("prompts/get", "--prompt-name", named["prompt"], "--prompt-args", *pairs(named)),
+    )
+    schemas = {tool["name"]: tool["inputSchema"] for tool in tools}
+    return {"tools": schemas, "calls": calls, "asked": [], "offered": also}
+
+
+def pairs(named: dict[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in named["arguments"].items()]
 
 
 run(drive)

@@ -4,7 +4,7 @@ from typing import Any
 
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_mcp_adapters.client import MultiServerMCPClient
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -13,7 +13,8 @@ async def drive(plan: Plan) -> Facts:
     else:
         name = "sse" if plan["transport"] == "sse" else "streamable_http"
         server = {"transport": name, "url": plan["url"], "headers": plan["headers"]}
-    tools = {tool.name: tool for tool in await MultiServerMCPClient({"zinc": server}).get_tools()}
+    client = MultiServerMCPClient({"zinc": server})
+    tools = {tool.name: tool for tool in await client.get_tools()}
 
     async def call(tool: str, arguments: dict[str, Any]) -> tuple[Any, str]:
         asked = {"type": "tool_call", "id": "1", "name": tool, "args": arguments}
@@ -23,9 +24,21 @@ async def drive(plan: Plan) -> Facts:
             return str(error), type(error).__name__
         return message.content, 'status "error"' if message.status == "error" else ""
 
+    async def read(uri: str | None) -> Any:
+        return [
+            {"uri": str(each.metadata["uri"]), "text": each.as_string()}
+            for each in await client.get_resources("zinc", uris=uri)
+        ]
+
     calls = await taken(plan, call)
     schemas = {name: convert_to_openai_tool(tool)["function"]["parameters"] for name, tool in tools.items()}
-    return {"tools": schemas, "calls": calls, "asked": []}
+    also = await offered(
+        plan,
+        resources=lambda named: read(None),
+        resource=lambda named: read(named["resource"]),
+        prompt=lambda named: client.get_prompt("zinc", named["prompt"], arguments=named["arguments"]),
+    )
+    return {"tools": schemas, "calls": calls, "asked": [], "offered": also}
 
 
 run(drive)

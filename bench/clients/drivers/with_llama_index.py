@@ -3,7 +3,7 @@
 from typing import Any
 
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -21,8 +21,15 @@ async def drive(plan: Plan) -> Facts:
         return output.content, "is_error" if output.is_error else ""
 
     calls = await taken(plan, call)
+    also = await offered(
+        plan,
+        resources=lambda named: client.list_resources(),
+        resource=lambda named: client.read_resource(named["resource"]),
+        prompts=lambda named: client.list_prompts(),
+        prompt=lambda named: client.get_prompt(named["prompt"], named["arguments"]),
+    )
     schemas = {name: tool.metadata.to_openai_tool()["function"]["parameters"] for name, tool in tools.items()}
-    return {"tools": schemas, "calls": calls, "asked": []}
+    return {"tools": schemas, "calls": calls, "asked": [], "offered": also}
 
 
 run(drive)

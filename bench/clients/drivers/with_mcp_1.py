@@ -7,7 +7,8 @@ from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
-from steps import Facts, Plan, run, taken
+from pydantic import AnyUrl
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -34,7 +35,15 @@ async def drive(plan: Plan) -> Facts:
             return result, "isError" if result.isError else ""
 
         calls = await taken(plan, call)
-    return {"tools": {tool.name: tool.inputSchema for tool in tools}, "calls": calls, "asked": asked}
+        also = await offered(
+            plan,
+            resources=lambda named: session.list_resources(),
+            resource=lambda named: session.read_resource(AnyUrl(named["resource"])),
+            prompts=lambda named: session.list_prompts(),
+            prompt=lambda named: session.get_prompt(named["prompt"], named["arguments"]),
+        )
+    schemas = {tool.name: tool.inputSchema for tool in tools}
+    return {"tools": schemas, "calls": calls, "asked": asked, "offered": also}
 
 
 run(drive)

@@ -8,7 +8,7 @@ from mcp import Client, types
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -18,6 +18,7 @@ async def drive(plan: Plan) -> Facts:
         asked.append(params.message)
         return types.ElicitResult(action="accept", content={"approve": True})
 
+    mode = "legacy" if plan["era"] == "older" else "auto"
     async with AsyncExitStack() as stack:
         if plan["transport"] == "stdio":
             wire = stdio_client(StdioServerParameters(command=plan["command"], args=plan["args"], env=plan["env"]))
@@ -26,7 +27,7 @@ async def drive(plan: Plan) -> Facts:
         else:
             http = await stack.enter_async_context(httpx2.AsyncClient(headers=plan["headers"], timeout=60))
             wire = streamable_http_client(plan["url"], http_client=http)
-        client = await stack.enter_async_context(Client(wire, elicitation_callback=answer))
+        client = await stack.enter_async_context(Client(wire, mode=mode, elicitation_callback=answer))
         tools = (await client.list_tools()).tools
 
         async def call(tool: str, arguments: dict[str, Any]) -> tuple[Any, str]:
@@ -34,7 +35,15 @@ async def drive(plan: Plan) -> Facts:
             return result, "isError" if result.is_error else ""
 
         calls = await taken(plan, call)
-    return {"tools": {tool.name: tool.input_schema for tool in tools}, "calls": calls, "asked": asked}
+        also = await offered(
+            plan,
+            resources=lambda named: client.list_resources(),
+            resource=lambda named: client.read_resource(named["resource"]),
+            prompts=lambda named: client.list_prompts(),
+            prompt=lambda named: client.get_prompt(named["prompt"], named["arguments"]),
+        )
+    schemas = {tool.name: tool.input_schema for tool in tools}
+    return {"tools": schemas, "calls": calls, "asked": asked, "offered": also}
 
 
 run(drive)

@@ -6,7 +6,7 @@ from typing import Any
 from agents import Agent, RunContextWrapper
 from agents.mcp import MCPServerSse, MCPServerStdio, MCPServerStreamableHttp, MCPUtil
 from agents.tool_context import ToolContext
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 async def drive(plan: Plan) -> Facts:
@@ -30,10 +30,17 @@ async def drive(plan: Plan) -> Facts:
                 return str(error), type(error).__name__
 
         calls = await taken(plan, call)
+        got = await offered(
+            plan,
+            resources=lambda named: server.list_resources(),
+            resource=lambda named: server.read_resource(named["resource"]),
+            prompts=lambda named: server.list_prompts(),
+            prompt=lambda named: server.get_prompt(named["prompt"], named["arguments"]),
+        )
         strict = await MCPUtil.get_all_function_tools([server], True, RunContextWrapper(None), agent)
     also = {"openai-agents, strict": {tool.name: tool.params_json_schema for tool in strict}}
     schemas = {name: tool.params_json_schema for name, tool in tools.items()}
-    return {"tools": schemas, "also": also, "calls": calls, "asked": []}
+    return {"tools": schemas, "also": also, "calls": calls, "asked": [], "offered": got}
 
 
 run(drive)

@@ -7,7 +7,7 @@ from pydantic_ai import Agent
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelMessage, ModelResponse, RetryPromptPart, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from steps import Facts, Plan, run, taken
+from steps import Facts, Plan, offered, run, taken
 
 
 def toolset_of(plan: Plan, asks: Any) -> MCPToolset[None]:
@@ -43,12 +43,20 @@ async def drive(plan: Plan) -> Facts:
         await agent.run("go", model=FunctionModel(model))
         return shown[0]
 
-    agent = Agent(toolsets=[toolset_of(plan, answer)])
+    toolset = toolset_of(plan, answer)
+    agent = Agent(toolsets=[toolset])
     async with agent:
         calls = await taken(plan, call)
         if not calls:
             await agent.run("go", model=FunctionModel(listing(schemas)))
-    return {"tools": schemas, "calls": calls, "asked": asked}
+        also = await offered(
+            plan,
+            resources=lambda named: toolset.list_resources(),
+            resource=lambda named: toolset.read_resource(named["resource"]),
+            prompts=lambda named: toolset.list_prompts(),
+            prompt=lambda named: toolset.get_prompt(named["prompt"], named["arguments"]),
+        )
+    return {"tools": schemas, "calls": calls, "asked": asked, "offered": also}
 
 
 def listing(schemas: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
-import { run, taken } from "./steps.mjs";
+import { offered, run, taken } from "./steps.mjs";
 
 await run(async (plan) => {
   const asked = [];
@@ -25,6 +25,13 @@ await run(async (plan) => {
     const result = await client.callTool({ name, arguments: given });
     return [result, result.isError ? "isError" : ""];
   });
+  const also = await offered(plan, {
+    resources: () => client.listResources(),
+    resource: (named) => client.readResource({ uri: named.resource }),
+    prompts: () => client.listPrompts(),
+    prompt: (named) => client.getPrompt({ name: named.prompt, arguments: named.arguments }),
+  });
   await client.close();
-  return { tools: Object.fromEntries(tools.map((tool) => [tool.name, tool.inputSchema])), calls, asked };
+  const schemas = Object.fromEntries(tools.map((tool) => [tool.name, tool.inputSchema]));
+  return { tools: schemas, calls, asked, offered: also };
 });

@@ -31,7 +31,7 @@ from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.entry import NAMES, Entry, Kind
-from zinc_mcp.owner.members import name_of
+from zinc_mcp.owner.members import LOCAL, name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
@@ -111,6 +111,14 @@ class Terminal:
 def in_a_terminal(entry: Entry) -> str:
     """Return the command to decide with. A model may have written the key; it is quoted for the shell."""
     return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
+
+
+async def where_to_decide(page: Page, caller: str, entry: Entry) -> str:
+    """Return where the user decides about a question that stands. No page is opened by this, and no secret is told."""
+    if caller != LOCAL and (address := await page.address(entry)) is not None:
+        return f"Ask the user to open {address} and to sign in with their token."
+    terminal = f"they can run {in_a_terminal(entry)} in a terminal of their own"
+    return f"Ask the user to decide: in the host's dialogue, on the approval page if it is open, or {terminal}."
 
 
 async def ask_person(

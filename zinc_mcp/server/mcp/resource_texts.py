@@ -8,18 +8,17 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from zinc_mcp.errors import InvalidArgumentsError, OrderNotFoundError, ZincMcpError
-from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.tools.get_order import looked_up, read_lookup
 from zinc_mcp.server.mcp.tools.list_orders import OrdersWanted, orders_view
-from zinc_mcp.server.mcp.tools.tool import caller_of
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of
 from zinc_mcp.views.order import compact
 from zinc_mcp.views.parts import View
 
 
 async def orders_text(service: OpenService, ctx: Context) -> str:
     """Return the newest orders of the caller of a request as JSON text; raises as `order_text`."""
-    return await _told(service, ctx, lambda process, caller: orders_view(process, caller, OrdersWanted()))
+    return await _told(service, ctx, lambda opened, caller: orders_view(opened.process, caller, OrdersWanted()))
 
 
 async def order_text(service: OpenService, ctx: Context, order_id: str) -> str:
@@ -30,17 +29,17 @@ async def order_text(service: OpenService, ctx: Context, order_id: str) -> str:
         ResourceError: it cannot be read just now.
     """
 
-    async def look(process: Process, caller: str) -> View:
-        return await looked_up(process, caller, read_lookup({"order_id": order_id}))
+    async def look(opened: Service, caller: str) -> View:
+        return await looked_up(opened, caller, read_lookup({"order_id": order_id}))
 
     return await _told(service, ctx, look)
 
 
-async def _told(service: OpenService, ctx: Context, look: Callable[[Process, str], Awaitable[View]]) -> str:
+async def _told(service: OpenService, ctx: Context, look: Callable[[Service, str], Awaitable[View]]) -> str:
     try:
         opened, caller = await service(), caller_of(ctx)
         with opened.calls.one_more(caller):
-            facts: dict[str, Any] = compact(await look(opened.process, caller))
+            facts: dict[str, Any] = compact(await look(opened, caller))
     except (OrderNotFoundError, InvalidArgumentsError) as error:
         raise ResourceNotFoundError(error.summary) from error
     except ZincMcpError as error:

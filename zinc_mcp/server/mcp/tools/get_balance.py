@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Entry, Mode
+from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Mode
 from zinc_mcp.known_settings import RailName
-from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
-from zinc_mcp.server.mcp.asking import in_a_terminal
+from zinc_mcp.server.mcp.asking import where_to_decide
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.balance import (
@@ -101,7 +100,7 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
         None if limits_only else await _wallet(process),
         await _modes(process, policy, caller, modes) if policy is not None else [],
         waiting,
-        decide_at=await _where(service, caller, waiting[0]) if waiting else None,
+        decide_at=await where_to_decide(service.page, caller, waiting[0]) if waiting else None,
         policy_unread=policy_unread,
         resume=command("resume"),
         asked=not limits_only,
@@ -176,11 +175,3 @@ def _mode(
         unproved=unproved_view(paid, counts, policy.most_unproved, now),
         paused=[_TOOLS[name] for name in rails if journal.is_paused(caller, mode, name)],
     )
-
-
-async def _where(service: Service, caller: str, first: Entry) -> str:
-    """Return where the user decides. No page is opened by this, and no secret is told."""
-    if caller != LOCAL and (address := await service.page.address(first)) is not None:
-        return f"Ask the user to open {address} and to sign in with their token."
-    terminal = f"they can run {in_a_terminal(first)} in a terminal of their own"
-    return f"Ask the user to decide: in the host's dialogue, on the approval page if it is open, or {terminal}."

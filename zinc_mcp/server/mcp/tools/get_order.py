@@ -12,8 +12,9 @@ from zinc_mcp.aftercare import followed
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.milestones import milestones
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.process import Process
+from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
+from zinc_mcp.server.mcp.asking import where_to_decide
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, handle_in, logged, published
 from zinc_mcp.text import plain
@@ -52,7 +53,6 @@ class OrderLookup(BaseModel):
 
 def tool(service: Service) -> Tool:
     """Return the tool."""
-    process = service.process
 
     async def look(given: Mapping[str, Any], ctx: Context) -> CallToolResult:
         steps = 0
@@ -66,7 +66,7 @@ def tool(service: Service) -> Tool:
             lookup = read_lookup(given)
             caller = caller_of(ctx)
             with service.calls.one_more(caller):
-                view = await looked_up(process, caller, lookup, progress)
+                view = await looked_up(service, caller, lookup, progress)
             return shown(view)
         except ZincMcpError as error:
             return failed(error, "look")
@@ -85,19 +85,22 @@ def tool(service: Service) -> Tool:
 
 
 async def looked_up(
-    process: Process, caller: str, lookup: OrderLookup, progress: watch.Progress | None = None
+    service: Service, caller: str, lookup: OrderLookup, progress: watch.Progress | None = None
 ) -> OrderView:
     """Look an order up and return what is told of it.
 
     Raises:
         ZincMcpError: see `followed.look`.
     """
+    process = service.process
     known = await followed.look(process, caller, lookup.order_id, lookup.wait_seconds, progress)
+    asked = [each for each in (known.answer.entry, *known.changes) if each is not None and reference_of(each)]
     return order_view(
         known.answer,
         "look",
         mode=process.settings.mode,
         now=process.times.clock(),
+        decide_at=await where_to_decide(service.page, caller, asked[0]) if asked else None,
         steps=await milestones(process, known.answer) if lookup.timeline else None,
         changes=known.changes,
         thread=known.thread,

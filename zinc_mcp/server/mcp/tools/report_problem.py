@@ -16,7 +16,7 @@ from zinc_mcp.zinc.cases import CaseReason
 
 _DESCRIPTION = (
     "Report a problem with an order to Zinc's support, say more about it, or close it. One case of an order is open "
-    "at once: while it is, a further call adds a message. The user decides first; get_order shows the answers."
+    "at once: while it is, a further call adds a message. The user may be asked first; get_order shows the answers."
 )
 
 
@@ -42,7 +42,8 @@ class Problem(BaseModel):
         if self.close and self.message is not None:
             raise ValueError("message: is left out when the case is closed; send it first, then close")
         if not self.close and self.message is None:
-            raise ValueError("message: is required, unless close is true")
+            also = " and so is reason" if self.reason is None else ""
+            raise ValueError(f"message: is required{also}, unless close is true")
         if not self.close and self.reason is None:
             raise ValueError("reason: is required, unless close is true")
         return self

@@ -16,8 +16,8 @@ from zinc_mcp.zinc.orders import MAX_PRODUCTS, Quantity
 from zinc_mcp.zinc.returns import ReturnReason
 
 _DESCRIPTION = (
-    "Ask Zinc to take back items of a placed order. The user decides first. The same return asked for again is "
-    "answered with the first one; get_order then shows labels, decision and credit."
+    "Ask Zinc to take back items of a placed order. The user may be asked first. The same return asked for again "
+    "is answered with the first one; get_order then shows labels, decision and credit."
 )
 
 
@@ -40,9 +40,7 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    number: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
-        None, description="Its place in get_order's items, from 1"
-    )
+    number: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     order_item_id: Handle | None = Field(None, description="Or its id at Zinc")
     quantity: Quantity
 
@@ -59,7 +57,10 @@ class Return(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     order_id: Handle = Field(description="Zinc's order id, or the key of the placing call")
-    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_PRODUCTS)]
+    # Some clients lose the fields of nested objects (docs/clients.md), and keep this description.
+    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_PRODUCTS)] = Field(
+        description="quantity of each, and its number: its place in get_order's items, from 1"
+    )
     reason: ReturnReason
     notes: Annotated[str, Field(max_length=MAX_NOTES)] | None = Field(None, description="For Zinc, in plain words")
 
