@@ -130,16 +130,6 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(item)
 
 
-@both_eras
-async def test_the_tools_are_those_of_the_committed_contract(open_test_process: OpenProcess, mode: str) -> None:
-    tools = await listed(open_test_process, mode)
-    text = json.dumps(list(tools.values()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if os.environ.get("ZINC_MCP_UPDATE_CONTRACT") == "1":
-        CONTRACT.write_text(text, encoding="utf-8")
-    assert CONTRACT.exists(), "tests/tools.json is missing; ZINC_MCP_UPDATE_CONTRACT=1 writes it"
-    assert json.loads(CONTRACT.read_text(encoding="utf-8")) == json.loads(text)
-
-
 async def test_the_list_that_is_shipped_is_what_the_modules_of_the_tools_say(open_test_process: OpenProcess) -> None:
     async with open_test_process() as process:
         service = dataclasses.replace(service_of(process), host_asks=True)
@@ -150,6 +140,16 @@ async def test_the_list_that_is_shipped_is_what_the_modules_of_the_tools_say(ope
     if os.environ.get("ZINC_MCP_UPDATE_CONTRACT") == "1":
         SHIPPED.write_text(text, encoding="utf-8")
     assert SHIPPED.read_text(encoding="utf-8") == text, "ZINC_MCP_UPDATE_CONTRACT=1 writes it anew"
+
+
+@both_eras
+async def test_the_tools_are_those_of_the_committed_contract(open_test_process: OpenProcess, mode: str) -> None:
+    tools = await listed(open_test_process, mode)
+    text = json.dumps(list(tools.values()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    if os.environ.get("ZINC_MCP_UPDATE_CONTRACT") == "1":
+        CONTRACT.write_text(text, encoding="utf-8")
+    assert CONTRACT.exists(), "tests/tools.json is missing; ZINC_MCP_UPDATE_CONTRACT=1 writes it"
+    assert json.loads(CONTRACT.read_text(encoding="utf-8")) == json.loads(text)
 
 
 @both_eras
