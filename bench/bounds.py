@@ -245,14 +245,19 @@ ORDERS = (
     Bound("the check of a shop before a question", "find.check.BEFORE_ASKING_SECONDS", "seconds", "it is asked"),
     Bound("the words of a search", "server.mcp.tools.search_products.MAX_QUERY", "characters", "`invalid_arguments`"),
     Bound("retailers of a search", "server.mcp.tools.search_products.MAX_RETAILERS", "", "`invalid_arguments`"),
-    Bound("a question about products", "find.look_up.LOOK_UP_SECONDS", "seconds", "no answer; it counts as paid"),
+    Bound(
+        "a caller's wait for questions about products",
+        "find.look_up.LOOK_UP_SECONDS",
+        "seconds",
+        "the answer is kept for a later call",
+    ),
     Bound(
         "time for which an answer about products is remembered",
-        "find.look_up.REMEMBERED_SECONDS",
+        "find.question.REMEMBERED_SECONDS",
         "seconds",
         "it is asked, and paid for, again",
     ),
-    Bound("an answer about products that is remembered", "find.look_up.MOST_KEPT_BYTES", "bytes", "not remembered"),
+    Bound("an answer about products that is remembered", "find.question.MOST_KEPT_BYTES", "bytes", "not remembered"),
     Bound("the free check of a product", "find.check.CHECK_SECONDS", "seconds", "it is not known"),
     Bound(
         "a wait for news in `get_order`",

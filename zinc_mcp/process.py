@@ -118,6 +118,8 @@ class ProductFacts:
     """How long ago the oldest of those was asked."""
     mode: Mode | None = None
     """Of the way that details and offers were asked; None if they were not."""
+    objection: ZincMcpError | None = None
+    """Why the owner's policy allows no order of it."""
 
 
 class Wake:

@@ -364,7 +364,7 @@ BY_TESTS = (
     Sabotage(
         "a-lost-look-up-is-free",
         "a question about products without an answer counts as paid",
-        "zinc_mcp/find/look_up.py",
+        "zinc_mcp/find/asking.py",
         'what, cost, known = "no answer: it may have cost", LOOK_UP_CENTS, dict[str, Any]()',
         'what, cost, known = "no answer: it may have cost", 0, dict[str, Any]()',
         _tests(f"{_SEARCHES}::test_a_search_without_an_answer_counts_as_paid_and_is_not_asked_again"),

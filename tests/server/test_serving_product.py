@@ -1,5 +1,7 @@
 """`check_product`: whether a product can be ordered, its variants in an order's words, its offers."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from zinc_mcp.sandbox.products import HOSTILE
 from zinc_mcp.text import invisible
 
 ASIN = "B07JGBW826"
+Config = Callable[[str], Path]
 BOOK = f"https://www.amazon.com/dp/{ASIN}"
 SHOP = "https://roasters.example/products/house-blend"
 
@@ -111,10 +114,23 @@ async def test_an_unanswered_check_is_an_error_alone_and_unknown_beside_details(
     assert (told["outcome"], told["details"]["title"]) == ("unknown", "A book")
 
 
-async def test_details_need_a_key_and_nothing_is_asked_without(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
-    async with open_test_process(api_key=None) as process, host(process, "auto") as client:
-        told = await refused(client, "check_product", {"url": BOOK, "details": True})
-    assert (told["code"], paths(zinc)) == ("account_not_configured", [])
+@pytest.mark.parametrize(
+    ("key", "config", "said"),
+    [
+        (None, "", "Neither a Zinc API key nor a usable payment wallet"),
+        ("zn_live_planted", "rails = []", "allows no way to pay for questions"),
+        ("zn_live_planted", 'rails = ["agent"]', "allows no way to pay for questions"),
+        ("zn_live_planted", "max_day = never", "policy cannot be used"),
+    ],
+)
+async def test_details_that_cannot_be_asked_for_leave_the_free_check_as_it_is(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, key: str | None, config: str, said: str
+) -> None:
+    async with open_test_process(api_key=key) as process, host(process, "auto") as client:
+        write_config(f"[policy]\n{config}\n")
+        told = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+    assert set(told["not_read"]) == {"details", "offers"} and said in told["not_read"]["details"]
+    assert (told["support"], told["cost_cents"], paths(zinc)) == ("verified", 0, ["/retailers/check"])
 
 
 async def test_details_and_offers_cost_a_cent_each_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
@@ -218,13 +234,25 @@ async def test_a_price_has_the_currency_that_zinc_states_or_none(
     assert said in told["summary"]
 
 
-@pytest.mark.parametrize("why", [{"digital": True}, {"buyapi_hint": False}, {"listing_type": "download"}], ids=str)
-async def test_a_download_cannot_be_ordered(
-    open_test_process: OpenProcess, zinc: FakeZinc, why: dict[str, Any]
+@pytest.mark.parametrize(
+    ("why", "marks"),
+    [
+        ({"digital": True}, {"download": True}),
+        ({"listing_type": "download"}, {"download": True}),
+        ({"buyapi_hint": False}, {"zinc_cannot_buy": True}),
+        ({"buyapi_hint": False, "digital": False}, {"zinc_cannot_buy": True}),
+        ({"buyapi_hint": False, "digital": True}, {"download": True, "zinc_cannot_buy": True}),
+    ],
+    ids=str,
+)
+async def test_a_product_that_zinc_cannot_buy_is_called_a_download_only_if_it_is_one(
+    open_test_process: OpenProcess, zinc: FakeZinc, why: dict[str, Any], marks: dict[str, bool]
 ) -> None:
     zinc.products[ASIN] = {"status": "completed", "title": "An e-book", **why}
     told = await checked(open_test_process, details=True)
-    assert (told["outcome"], told["details"]["download"]) == ("not_orderable", True)
+    found = {name: told["details"][name] for name in ("download", "zinc_cannot_buy") if name in told["details"]}
+    assert (told["outcome"], found) == ("not_orderable", marks)
+    assert ("download" in told["summary"]) is ("download" in marks)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ async def test_the_hint_and_what_the_price_excludes_are_told(open_test_process: 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("processing", "not_finished"), ("failed", "failed"), ("a new status", "nothing_found")],
+    [("processing", "not_finished"), ("failed", "failed"), ("a new status", "not_finished")],
 )
 async def test_an_http_200_may_say_that_there_is_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, status: str, outcome: str

@@ -95,7 +95,7 @@ async def test_a_shop_is_checked_without_a_key() -> None:
     assert request.url.path == "/retailers/check"
     assert dict(request.url.params) == {"url": "https://www.amazon.com/dp/B07JGBW826?th=1", "country": "DE"}
     assert "authorization" not in request.headers
-    assert isinstance(check, ShopCheck) and check.refusal(has_account=False) is None
+    assert isinstance(check, ShopCheck) and check.refusal("US", has_account=False) is None
 
 
 ODD: dict[str, Any] = {
@@ -206,7 +206,7 @@ async def test_the_cheapest_shipping_of_an_offer_is_its_shipping() -> None:
 def test_a_check_says_with_which_code_an_order_would_be_refused(
     answer: dict[str, Any], has_account: bool, code: str | None
 ) -> None:
-    assert ShopCheck.read(answer).refusal(has_account=has_account) == code
+    assert ShopCheck.read(answer).refusal("US", has_account=has_account) == code
 
 
 @pytest.mark.parametrize(
