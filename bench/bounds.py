@@ -247,7 +247,7 @@ ORDERS = (
     Bound("retailers of a search", "server.mcp.tools.search_products.MAX_RETAILERS", "", "`invalid_arguments`"),
     Bound(
         "a caller's wait for questions about products",
-        "find.look_up.LOOK_UP_SECONDS",
+        "process.LOOK_UP_SECONDS",
         "seconds",
         "the answer is kept for a later call",
     ),

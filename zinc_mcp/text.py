@@ -51,6 +51,11 @@ def in_minutes(seconds: float) -> str:
     return f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
+def in_hours(seconds: float) -> str:
+    """Return a time to wait in whole hours, rounded up, or in minutes if it is less than two hours."""
+    return in_minutes(seconds) if seconds < 7_200 else f"{math.ceil(seconds / 3600)} hours"
+
+
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _SPACES = "\t\n\v\f\r\x85\u2028\u2029"
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")

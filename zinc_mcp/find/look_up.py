@@ -24,9 +24,6 @@ from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.products import A, DataCall
 
-LOOK_UP_SECONDS = 15.0
-"""The longest time for which a caller waits for its questions. Zinc may take as long as for an order."""
-
 
 def rail_to_ask(process: Process, policy: Policy) -> Rail:
     """Return the way to ask questions about products: by the API key, else by the payment wallet.
@@ -57,7 +54,7 @@ async def look_up(
     policy: Policy,
     calls: Sequence[DataCall[Any]],
     *,
-    seconds: float = LOOK_UP_SECONDS,
+    seconds: float | None = None,
     forgets_refusals: bool = True,
 ) -> list[Found[Any] | ZincMcpError]:
     """Ask Zinc several different questions at once; return for each its answer, or the reason why there is none.
@@ -68,9 +65,11 @@ async def look_up(
         rail: the way to ask.
         policy: the owner's policy.
         calls: the questions.
-        seconds: the longest time to wait for all of them.
+        seconds: the longest time to wait for all of them, if not the usual one. Zinc may take as long as for an
+            order, and the answer is then kept for a later call.
         forgets_refusals: whether a question that Zinc refused, which cost nothing, may be asked again at once.
     """
+    seconds = process.clocks.look_up if seconds is None else seconds
     if rail.mode != "live" and rail.paying is None:
         late = UnreadableAnswerError("Zinc did not answer in time.")
         return await _all_at_once([_Job(partial(ask_for_nothing, rail, call), late) for call in calls], seconds)
