@@ -42,7 +42,7 @@ def unanswered_before(age_seconds: float) -> UnreadableAnswerError:
 
 def slow(*, is_new: bool) -> UnreadableAnswerError:
     """Return the error for a question whose answer did not come while its caller waited."""
-    paid = f"It counts as paid ({printed(LOOK_UP_CENTS)})."
+    paid = f"Until it is known, it counts as paid ({printed(LOOK_UP_CENTS)})."
     happened = "Zinc's answer takes longer." if is_new else "The same question was asked, and is not answered yet."
     return UnreadableAnswerError(f"{happened} {paid}", _SAME_WORDS, facts=_cost(is_new))
 
