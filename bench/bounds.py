@@ -97,6 +97,7 @@ ANSWERS = (
     Bound("results of a search that are shown", "views.search.MAX_RESULTS", "", "`invalid_arguments`"),
     Bound("the address of a result", "views.search.MAX_URL", "characters", "counted in `left_out`: a cut one is none"),
     Bound("the title of a result", "views.search.MAX_TITLE", "characters", "cut"),
+    Bound("the title of a result in UTF-8", "views.search.MAX_TITLE_BYTES", "bytes", "cut"),
     Bound("the description of a product", "views.product.MAX_DESCRIPTION", "characters", "cut"),
     Bound("features of a product that are shown", "views.product.MAX_FEATURES", "", "left out"),
     Bound("variants of a product that are shown", "views.product.MAX_VARIANTS", "", "counted in `variants_left_out`"),

@@ -64,6 +64,31 @@ class Planted:
         return set(judged(round_, self.payments, self.entries, {self.wish.number: self.calls}).broken_rows)
 
 
+def _nothing(planted: Planted) -> None:
+    pass
+
+
+def _paid_again(planted: Planted) -> None:
+    planted.pay(at=AT + 3)
+
+
+def _entered_again(planted: Planted) -> None:
+    planted.enter()
+
+
+def _forgotten(planted: Planted) -> None:
+    planted.entries.clear()
+    planted.calls.clear()
+
+
+def _two_cents(planted: Planted) -> None:
+    planted.payments[0].update(amount_cents=2)
+
+
+def _no_budget(planted: Planted) -> None:
+    planted.budget_cents = 0
+
+
 def _told_that_nothing_was_paid(planted: Planted) -> None:
     planted.calls.clear()
     planted.tell(0.1, summary="Error: Zinc was not reached. Nothing was asked, and nothing was paid.", next_step="")
@@ -103,12 +128,12 @@ def _a_lie_paid(planted: Planted) -> None:
 @pytest.mark.parametrize(
     ("plant", "rows"),
     [
-        (lambda planted: planted.pay(at=AT + 3), {PAID_TWICE}),
-        (lambda planted: planted.enter(), {PAID_TWICE}),
-        (lambda planted: planted.entries.clear() or planted.calls.clear(), {LOST}),
+        (_paid_again, {PAID_TWICE}),
+        (_entered_again, {PAID_TWICE}),
+        (_forgotten, {LOST}),
         (_given_back, {LOST}),
-        (lambda planted: planted.payments[0].update(amount_cents=2), {WRONG_AMOUNT}),
-        (lambda planted: setattr(planted, "budget_cents", 0), {OVER_LIMIT}),
+        (_two_cents, {WRONG_AMOUNT}),
+        (_no_budget, {OVER_LIMIT}),
         (_a_lie_paid, {FALSE_REQUEST_PAID}),
         (_told_that_nothing_was_paid, {UNTRUE}),
         (_told_twice, {UNTRUE}),
@@ -139,7 +164,7 @@ def _not_known_yet(planted: Planted) -> None:
     planted.tell(0.05, summary=words, next_step="", facts={"cost_cents": 1})
 
 
-@pytest.mark.parametrize("plant", [lambda planted: None, _remembered, _lost_and_counted, _not_known_yet])
+@pytest.mark.parametrize("plant", [_nothing, _remembered, _lost_and_counted, _not_known_yet])
 def test_what_was_kept_is_no_finding(plant: Callable[[Planted], object]) -> None:
     planted = Planted()
     plant(planted)

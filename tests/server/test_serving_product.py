@@ -207,7 +207,8 @@ async def test_an_answer_about_another_retailer_is_not_used(
 ) -> None:
     zinc.products[ASIN] = {"status": "completed", "retailer": retailer, "title": "Another"}
     zinc.products[f"{ASIN}/offers"] = {"status": "completed", "retailer": retailer, "offers": [{"price": 1}]}
-    told = await checked(open_test_process, **{wanted: True})
+    arguments: dict[str, Any] = {wanted: True}
+    told = await checked(open_test_process, BOOK, **arguments)
     assert "another product" in told["not_read"][wanted] and wanted not in told
 
 

@@ -18,6 +18,8 @@ MAX_RESULTS = 50
 MAX_URL = 600
 """Characters of an address that is shown. A result with a longer one is left out, because a cut address is none."""
 MAX_TITLE = 90
+MAX_TITLE_BYTES = 120
+"""Bytes of a title in UTF-8: as many Latin letters with accents as a title has, and 40 letters of Chinese."""
 
 _PRACTICE = "Practice in the sandbox: these products are not real. "
 
@@ -109,7 +111,7 @@ def _result(each: SearchResult) -> ResultView:
         objection = f"the address {plain(error, 140)}"
     return ResultView(
         url=each.url,
-        title=short(each.title, MAX_TITLE),
+        title=_title(each.title),
         retailer=retailer,
         price_cents=each.price,
         price=None if each.price is None else without_currency(each.price),
@@ -120,6 +122,14 @@ def _result(each: SearchResult) -> ResultView:
         needs_variant=True if each.has_variants else None,
         not_orderable=objection,
     )
+
+
+def _title(text: str | None) -> str | None:
+    """Return a title, cut by its bytes too: a letter of Chinese, or an emoji, costs a model as much as some of Latin."""
+    title = short(text, MAX_TITLE)
+    if title is None or len(title.encode()) <= MAX_TITLE_BYTES:
+        return title
+    return f"{title.encode()[:MAX_TITLE_BYTES].decode(errors='ignore').rstrip('…').rstrip()}…"
 
 
 def _outcome(
