@@ -125,7 +125,7 @@ def _result(each: SearchResult) -> ResultView:
 
 
 def _title(text: str | None) -> str | None:
-    """Return a title, cut by its bytes too: a letter of Chinese, or an emoji, costs a model as much as some of Latin."""
+    """Return a title, cut by its bytes too: a Chinese letter or an emoji costs a model as much as some of Latin."""
     title = short(text, MAX_TITLE)
     if title is None or len(title.encode()) <= MAX_TITLE_BYTES:
         return title
