@@ -228,7 +228,7 @@ def _why_not(
         return "It cannot be ordered: it is a download, and nothing is shipped.", "Offer the user another product."
     if details is not None and details.zinc_cannot_buy:
         return "It cannot be ordered: Zinc says that it cannot buy this product.", "Offer the user another product."
-    if ships is False:
+    if ships is False and isinstance(facts.shop, ShopCheck) and facts.shop.unsupported_reason is None:
         return (
             f"It cannot be ordered to {facts.country}: Zinc lists the countries that the shop ships to.",
             "Offer the user another shop, or ask for an address in one of ships_to.",
