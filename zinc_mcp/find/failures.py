@@ -69,7 +69,8 @@ def refused(call: DataCall[Any], error: OrderRejectedError) -> OrderRejectedErro
         sentence = "Zinc says that the Zinc balance is too small even for this question. That cost nothing."
         next_step = "Tell the user to top up the Zinc balance."
     elif error.status == HTTPStatus.NOT_FOUND and call.is_about_one:
-        sentence, next_step = "Zinc knows no such product. That cost nothing.", "Find it with a search, or ask the user."
+        sentence = "Zinc knows no such product. That cost nothing."
+        next_step = "Find it with a search, or ask the user."
     elif error.status in _NOT_TAKEN or error.zinc_code == "validation_error":
         sentence = f"Zinc does not take this question (HTTP {error.status}). That cost nothing."
         next_step = "Change the question, such as its retailers, or go on without it."
