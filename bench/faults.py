@@ -10,7 +10,11 @@ status is 1 when a promise was broken; after a long run also when no process die
 
     python -m bench.faults --kinds cancel,return,case --intentions 2000 --dialect all
 
-does the same with orders after their purchase (`bench.campaign.plan.after_sale`), so many intentions of each kind.
+does the same with orders after their purchase (`bench.campaign.plan.after_sale`), so many intentions of each kind, and
+
+    python -m bench.faults --kinds look_up --intentions 2000 --dialect all
+
+with questions about products that a wallet pays for (`bench.campaign.plan.look_up`).
 """
 
 import argparse
@@ -25,10 +29,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.campaign import after_sale
+from bench.campaign import after_sale, look_up
 from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
 from bench.campaign.judge.verdict import ALL_ROWS, BROKEN, BROKEN_BY_WALLET, INTENTIONS, PLACED, Verdict
+from bench.campaign.look_up import LookUpCampaign
+from bench.campaign.plan import look_up as plan_of_look_ups
 from bench.campaign.plan.after_sale import DIALECTS, KINDS, kinds_in
 from bench.campaign.plan.classes import asked_for
 from bench.campaign.plan.intentions import Rail
@@ -75,13 +81,14 @@ def _histogram(counted: Mapping[int, int]) -> str:
     return "  ".join(f"{number}: {times}" for number, times in sorted(counted.items()))
 
 
-def figures_after_sale(campaign: AfterSaleCampaign) -> str:
-    """Return the figures of a campaign about orders after their purchase, as JSON."""
+def figures_by_step(campaign: AfterSaleCampaign | LookUpCampaign) -> str:
+    """Return the figures of a campaign that is about no purchase, as JSON."""
     verdict = campaign.verdict
     found = {
         "counts": dict(verdict.counts),
         "broken": verdict.broken_rows,
         "posts": dict(verdict.posts),
+        "settlements": dict(verdict.settlements),
         "reached": [[*cell, times] for cell, times in sorted(campaign.reached.items())],
         "missed": campaign.missed,
         "racing": campaign.racing,
@@ -133,7 +140,8 @@ def main() -> int:
     named = kinds_in(chosen.kinds)
     if named and len(named) != len(chosen.kinds.split(",")):
         parser.error(f"{', '.join(KINDS)} go with no other kinds")
-    verdict, missed, text, found = (_after_sale if named else _purchases)(chosen, folder)
+    about = _look_ups if chosen.kinds == plan_of_look_ups.KIND else _after_sale if named else _purchases
+    verdict, missed, text, found = about(chosen, folder)
     print(text)
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
     if chosen.json:
@@ -170,7 +178,14 @@ def _after_sale(chosen: argparse.Namespace, folder: Path) -> _Result:
     campaign = AfterSaleCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
     dialects = _dialects(chosen, DIALECTS)
     asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, kinds, chosen.most))
-    return campaign.verdict, bool(campaign.missed), after_sale.report(campaign), figures_after_sale(campaign)
+    return campaign.verdict, bool(campaign.missed), after_sale.report(campaign), figures_by_step(campaign)
+
+
+def _look_ups(chosen: argparse.Namespace, folder: Path) -> _Result:
+    campaign = LookUpCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
+    dialects = _dialects(chosen, plan_of_look_ups.DIALECTS)
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, chosen.most))
+    return campaign.verdict, bool(campaign.missed), look_up.report(campaign), figures_by_step(campaign)
 
 
 def _dialects(chosen: argparse.Namespace, every: Sequence[str]) -> Sequence[str]:

@@ -272,4 +272,4 @@ class UnreadableAnswerError(ZincMcpError):
     """The answer to a read cannot be used (HTML, a redirect, too large, a 5xx)."""
 
     default_code: ClassVar[ErrorCode] = "zinc_unavailable"
-    default_next_step = "Call get_order again in a minute."
+    default_next_step = "Call again in a minute."

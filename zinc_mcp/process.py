@@ -26,6 +26,10 @@ Checkpoint = Callable[[str], None]
 """Called at every step that a crash could fall on; the fault campaign kills the process here."""
 
 
+LOOK_UP_SECONDS = 15.0
+"""The longest time for which a caller waits for its questions about products."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """All waiting times in seconds, in one place, so that a fault campaign can run the same code faster."""
@@ -66,6 +70,7 @@ class Clocks:
     """The interval at which the same process looks at orders that were told about before, and asks Zinc about them."""
     telling: float = 10.0
     """The longest time for one message to the owner."""
+    look_up: float = LOOK_UP_SECONDS
     peek: float = 0.2
     """The interval at which a call checks whether another process has moved an entry on."""
 
@@ -119,6 +124,8 @@ class ProductFacts:
     """How long ago the oldest of those was asked."""
     mode: Mode | None = None
     """Of the way that details and offers were asked; None if they were not."""
+    objection: ZincMcpError | None = None
+    """Why the owner's policy allows no order of it."""
 
 
 class Wake:

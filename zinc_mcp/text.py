@@ -1,5 +1,6 @@
 """Printing and cleaning: amounts as a person reads them, and text from outside made safe to show."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,23 @@ def without_currency(cents: int) -> str:
     """Return an amount whose currency is not known, as a person reads it: `1,234.50`."""
     whole, rest = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02d}"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in whole minutes: `less than a minute ago`, `3 minutes ago`."""
+    minutes = int(seconds // 60)
+    return f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes > 0 else "less than a minute ago"
+
+
+def in_minutes(seconds: float) -> str:
+    """Return a time to wait in whole minutes, rounded up, so that it is over after them: `1 minute`, `10 minutes`."""
+    minutes = max(1, math.ceil(seconds / 60))
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+
+
+def in_hours(seconds: float) -> str:
+    """Return a time to wait in whole hours, rounded up, or in minutes if it is less than two hours."""
+    return in_minutes(seconds) if seconds < 7_200 else f"{math.ceil(seconds / 3600)} hours"
 
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")

@@ -1,12 +1,10 @@
 """Runs rounds about orders after their purchase: brings the orders to their state, plays each round, has it judged."""
 
 import asyncio
-import json
 import shutil
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ from bench.campaign.judge.after_sale import FILED, judge_after_round
 from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, NOT_BEGUN, Verdict
 from bench.campaign.plan.after_sale import PLACED_AT, REACHED_BY_CHANCE, AfterKind, AfterRound, drawn
+from bench.campaign.steps import StepCoverage, write_down
 from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
 
@@ -28,23 +27,17 @@ _LATE_TURNS = 2
 _MOST_LOOKS = 4
 """Looks at the end of a round, until one reads the order: some reads are to fail."""
 
-Cell = tuple[str, str, str]
-"""The action, the fault, and the step with what happens there, or what the host does."""
 
-
-class AfterSaleCampaign:
+class AfterSaleCampaign(StepCoverage):
     """Rounds, their verdicts, and which steps they came to."""
 
     def __init__(self, folder: Path, *, keep: bool, turns: int, until: Collection[str] = ()) -> None:
+        super().__init__(REACHED_BY_CHANCE)
         self._folder = folder
         self._keep = keep
         self._turns = turns
         self._until = until
         self.verdict = Verdict()
-        self.slowest_seconds = 0.0
-        self.racing = 0
-        self.planned: Counter[Cell] = Counter()
-        self.reached: Counter[Cell] = Counter()
 
     async def run(
         self,
@@ -63,30 +56,6 @@ class AfterSaleCampaign:
                     rounds, at_once, lambda each: self._round(starter, each), self.verdict, self._until, most
                 )
 
-    @property
-    def missed(self) -> list[str]:
-        """The steps at which a process should have died or stopped, and none did."""
-        planned, reached = _by_step(self.planned), _by_step(self.reached)
-        return [
-            " ".join(cell)
-            for cell in sorted(planned)
-            if not reached[cell] and cell[1].partition(" ")[2] not in REACHED_BY_CHANCE
-        ]
-
-    def table(self) -> list[str]:
-        """Return a row for each action and step or behaviour: how often it happened, of how often it was planned."""
-        planned, reached = _by_step(self.planned), _by_step(self.reached)
-        faults = Counter[tuple[str, str]]()
-        for (action, fault, _), times in self.reached.items():
-            faults[action, fault] += times
-        actions = sorted({action for action, _ in faults})
-        names = sorted({fault for _, fault in faults})
-        lines = ["Coverage: intentions by action, and by the step of a kill or stop, or what the host did"]
-        lines += [f"  {' '.join(cell):40} {reached[cell]:6} of {planned[cell]}" for cell in sorted(planned)]
-        lines += ["", f"{'fault':20}" + "".join(f"{action:>10}" for action in actions)]
-        lines += [f"{name:20}" + "".join(f"{faults[action, name]:10}" for action in actions) for name in names]
-        return lines
-
     async def _round(self, starter: Starter, each: AfterRound) -> None:
         began = time.monotonic()
         folder = self._folder / each.name
@@ -104,7 +73,9 @@ class AfterSaleCampaign:
         await zinc.ended()
         calls = {agent.wish.number: agent.calls for agent in agents}
         verdict = judge_after_round(each, folder, calls)
-        self._note(each, folder / "reached", calls)
+        for wish in each.wishes:
+            asked = " asked" if each.asks else ""
+            self.note(wish, wish.action, asked, folder / "reached", calls[wish.number])
         self.verdict.add(verdict)
         broken = {row: verdict.counts[row] for row in verdict.broken_rows}
         print(
@@ -114,7 +85,7 @@ class AfterSaleCampaign:
             flush=True,
         )
         if broken or self._keep:
-            _write_down(folder, each, agents)
+            write_down(folder, each, {agent.wish: agent.calls for agent in agents})
         else:
             shutil.rmtree(folder)
 
@@ -151,18 +122,6 @@ class AfterSaleCampaign:
             await person.ended()
         await asyncio.gather(*(server.stop() for server in [*servers, late]))
         return agents
-
-    def _note(self, each: AfterRound, reached: Path, calls: Mapping[int, Sequence[object]]) -> None:
-        lines = reached.read_text(encoding="ascii").splitlines() if reached.exists() else []
-        came = {int(line.split()[0]) for line in lines}
-        for wish in each.wishes:
-            what = f"{wish.how} {wish.step}" if wish.how else wish.behaviour
-            cell = (wish.action, wish.fault, f"{what}{' asked' if each.asks else ''}")
-            self.planned[cell] += 1
-            self.reached[cell] += not wish.how or wish.number in came
-            self.racing += len(wish.askings) > 1
-        for some in calls.values():
-            self.slowest_seconds = max([self.slowest_seconds, *(getattr(call, "seconds", 0.0) for call in some)])
 
 
 async def _look_late(agent: AfterAgent, server: Server) -> None:
@@ -218,29 +177,6 @@ def _environ(each: AfterRound, folder: Path, address: str) -> dict[str, str]:
         "ZINC_MCP_BROWSER": "0",
         "CAMPAIGN_REACHED": str(folder / "reached"),
     }
-
-
-def _by_step(cells: Mapping[Cell, int]) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for (action, _, what), times in cells.items():
-        found[action, what.removesuffix(" asked")] += times
-    return found
-
-
-def _write_down(folder: Path, each: AfterRound, agents: Sequence[AfterAgent]) -> None:
-    intentions = {
-        agent.wish.number: {
-            "intention": repr(agent.wish),
-            "order": agent.order.id,
-            "calls": [
-                [call.tool, call.words, call.server, round(call.at, 3), round(call.seconds, 2), call.answer]
-                for call in agent.calls
-            ],
-        }
-        for agent in agents
-    }
-    text = json.dumps({"round": repr(each), "intentions": intentions}, indent=1)
-    (folder / "calls.json").write_text(text, encoding="utf-8")
 
 
 def report(campaign: AfterSaleCampaign) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_WALLET
+from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_LOOK_UP, BROKEN_BY_WALLET
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
@@ -136,3 +136,13 @@ def test_a_plain_client_without_a_journal_files_twice_on_the_same_plan() -> None
     assert ended.returncode == 1, ended.stdout + ended.stderr
     [line] = [line for line in ended.stdout.splitlines() if line.startswith("filed twice")]
     assert int(line.split()[-1]) >= 2
+
+
+def test_one_question_is_paid_once_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--kinds", "look_up", "--seed", "6", "--intentions", "48")
+    counts: dict[str, int] = found["counts"]
+    assert {row: counts[row] for row in BROKEN_BY_LOOK_UP if counts.get(row)} == {}
+    assert counts["intentions"] == 48
+    assert counts["questions answered"] > 10
+    assert counts["questions paid for"] > counts["questions answered"]
+    assert any("killed" in cell[2] for cell in found["reached"])

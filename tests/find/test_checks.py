@@ -9,6 +9,7 @@ import pytest
 from conftest import OpenProcess
 from fake_zinc import ORDERABLE, FakeZinc
 from journals import entry_of
+from server.as_a_host import call, host
 from wanted import order
 
 from zinc_mcp.checkout.place_order import Intent, place
@@ -55,6 +56,56 @@ async def test_an_order_that_must_fail_is_refused_before_anybody_is_asked_and_co
     with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
         first = journal.read(1)
     assert (first.state, first.counts_cents) == ("refused", 0)
+
+
+@pytest.mark.parametrize(
+    ("ships_to", "is_refused"),
+    [
+        (["DE", "FR"], True),
+        (["ca"], True),
+        (["DE", "United States"], False),
+        (["US", "DE"], False),
+        ([], False),
+        (None, False),
+        (["DE"] * 300, False),
+    ],
+    ids=str,
+)
+async def test_an_order_is_refused_for_its_country_where_check_product_says_so(
+    open_test_process: OpenProcess, zinc: FakeZinc, ships_to: Any, is_refused: bool
+) -> None:
+    zinc.check = {**ORDERABLE, "ships_to": ships_to}
+    async with open_test_process(api_key=LIVE) as process, host(process, "auto") as client:
+        told = await call(client, "check_product", {"url": order().products[0].url})
+        assert (told["outcome"] == "not_orderable") is is_refused
+        if is_refused:
+            with pytest.raises(RefusedError) as refused:
+                await place(process, Intent("local", "account", order()))
+            assert refused.value.facts["zinc_code"] == told["code"] == "retailer_country_not_supported"
+        else:
+            assert entry_of(await place(process, Intent("local", "account", order()))).state == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("check", "is_refused"),
+    [
+        ({**ORDERABLE, "support": "unsupported"}, False),
+        ({**ORDERABLE, "orderable": False}, False),
+        ({**ORDERABLE, "orderable": False, "unsupported_reason": "unsupported_country"}, True),
+        ({"orderable": False, "support": "unsupported"}, True),
+    ],
+    ids=str,
+)
+async def test_a_check_that_contradicts_itself_refuses_nothing(
+    open_test_process: OpenProcess, zinc: FakeZinc, check: dict[str, Any], is_refused: bool
+) -> None:
+    zinc.check = check
+    async with open_test_process(api_key=LIVE) as process:
+        if is_refused:
+            with pytest.raises(RefusedError):
+                await place(process, Intent("local", "account", order()))
+        else:
+            assert entry_of(await place(process, Intent("local", "account", order()))).state == "waiting"
 
 
 @rails

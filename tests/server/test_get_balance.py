@@ -32,11 +32,12 @@ async def test_balance_fee_limits_and_wallet_are_told(
     assert told["account"] == {"balance_cents": 10_000_000, "spendable_cents": 10_000_000, "order_fee_cents": 100}
     assert told["wallet"] == {"kind": "sandbox", "pays_by": ["sandbox"], "can_pay": True}
     [mode_view] = told["modes"]
-    day, month, orders = mode_view["limits"]
+    day, month, orders, look_ups = mode_view["limits"]
     assert (day["limit"], day["of"], day["used"], day["left"]) == ("max_day", 50_000, 10_200, 39_800)
-    assert day["frees"] == [{"at": "2026-11-19T11:06Z", "cents": 5100}, {"at": "2026-11-19T12:06Z", "cents": 5100}]
+    assert day["frees"] == [{"at": "2026-11-19T11:07Z", "cents": 5100}, {"at": "2026-11-19T12:07Z", "cents": 5100}]
     assert (month["limit"], month["left"]) == ("max_month", 79_800)
     assert (orders["limit"], orders["used"], orders["left"]) == ("max_orders_day", 2, 3)
+    assert (look_ups["limit"], look_ups["used"], look_ups["left"]) == ("max_lookups_day", 0, 100)
     assert "$398.00 left of max_day" in told["summary"]
     assert not {"account", "wallet"} & short.keys()
 

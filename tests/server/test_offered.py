@@ -9,7 +9,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import EmptyResult, Request
 from server.as_a_host import both_eras, host
 
-from zinc_mcp.server.mcp.server import INSTRUCTIONS, build_server, own_version
+from zinc_mcp.server.mcp.instructions import INSTRUCTIONS
+from zinc_mcp.server.mcp.server import build_server, own_version
 
 
 async def opening(client: Client, mode: str) -> dict[str, Any]:

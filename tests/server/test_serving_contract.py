@@ -21,7 +21,8 @@ from server.as_a_host import both_eras, host, size
 from bench.sizes import TOOLS_BUDGET
 from zinc_mcp.known_settings import PROFILES, TOOLS
 from zinc_mcp.server.mcp import listing
-from zinc_mcp.server.mcp.server import INSTRUCTIONS, own_version, service_of
+from zinc_mcp.server.mcp.instructions import INSTRUCTIONS
+from zinc_mcp.server.mcp.server import own_version, service_of
 from zinc_mcp.zinc.orders import OrderCreate
 
 CONTRACT = Path(__file__).parent.parent / "tools.json"
@@ -250,6 +251,28 @@ async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_pro
         assert client.server_info is not None
         assert client.server_info.version == own_version() != ""
     assert len(INSTRUCTIONS.encode()) < 2_000
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("settings", "buys"),
+    [
+        ({"tools": frozenset({"get_order", "list_orders", "get_balance"})}, False),
+        ({"tools": frozenset({"check_product", "search_products"})}, False),
+        ({"tools": frozenset({"place_order", "get_order"})}, True),
+        ({"tools": frozenset({"place_agent_order", "report_problem", "cancel_order"})}, True),
+        ({"api_key": None}, True),
+    ],
+    ids=str,
+)
+async def test_the_introduction_names_no_tool_that_is_not_listed(
+    open_test_process: OpenProcess, mode: str, settings: dict[str, Any], buys: bool
+) -> None:
+    async with open_test_process(**settings) as process, host(process, mode) as client:
+        listed = {tool.name for tool in (await client.list_tools()).tools}
+        said = client.instructions or ""
+    assert {name for name in TOOLS if re.search(rf"\b{name}\b", said)} <= listed
+    assert ("Buys real products" in said, "Nothing can be ordered" in said) == (buys, not buys)
 
 
 def test_building_a_server_does_not_load_the_journal_s_machinery() -> None:

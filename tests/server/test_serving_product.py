@@ -1,18 +1,21 @@
 """`check_product`: whether a product can be ordered, its variants in an order's words, its offers."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import OpenProcess, as_json
-from fake_zinc import ORDERABLE, FakeZinc
+from conftest import HandClock, OpenProcess, as_json
+from fake_zinc import ORDERABLE, FakeZinc, failure
 from server.as_a_host import both_eras, call, host, refused, size
-from wanted import ADDRESS
+from wanted import ADDRESS, arguments
 
 from zinc_mcp.sandbox.products import HOSTILE
 from zinc_mcp.text import invisible
 
 ASIN = "B07JGBW826"
+Config = Callable[[str], Path]
 BOOK = f"https://www.amazon.com/dp/{ASIN}"
 SHOP = "https://roasters.example/products/house-blend"
 
@@ -111,10 +114,133 @@ async def test_an_unanswered_check_is_an_error_alone_and_unknown_beside_details(
     assert (told["outcome"], told["details"]["title"]) == ("unknown", "A book")
 
 
-async def test_details_need_a_key_and_nothing_is_asked_without(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
-    async with open_test_process(api_key=None) as process, host(process, "auto") as client:
-        told = await refused(client, "check_product", {"url": BOOK, "details": True})
-    assert (told["code"], paths(zinc)) == ("account_not_configured", [])
+@pytest.mark.parametrize(
+    ("key", "config", "said"),
+    [
+        (None, "", "Neither a Zinc API key nor a usable payment wallet"),
+        ("zn_live_planted", "rails = []", "allows no way to pay for questions"),
+        ("zn_live_planted", 'rails = ["agent"]', "allows no way to pay for questions"),
+        ("zn_live_planted", "max_day = never", "policy cannot be used"),
+    ],
+)
+async def test_details_that_cannot_be_asked_for_leave_the_free_check_as_it_is(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, key: str | None, config: str, said: str
+) -> None:
+    async with open_test_process(api_key=key) as process, host(process, "auto") as client:
+        write_config(f"[policy]\n{config}\n")
+        told = await call(client, "check_product", {"url": BOOK, "details": True, "offers": True})
+    assert set(told["not_read"]) == {"details", "offers"} and said in told["not_read"]["details"]
+    assert (told["support"], told["cost_cents"], paths(zinc)) == ("verified", 0, ["/retailers/check"])
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('retailers_blocked = ["amazon.com"]', "blocks the retailer"),
+        ('retailers_allowed = ["walmart.com"]', "does not allow the retailer"),
+        ('countries = ["DE", "FR"]', "does not ship to US"),
+        ("max_day = never", "policy cannot be used"),
+    ],
+)
+async def test_what_the_owners_policy_forbids_is_not_told_as_orderable(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, config: str, said: str
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        write_config(f"[policy]\n{config}\n")
+        told = await call(client, "check_product", {"url": BOOK})
+        order = await refused(client, "place_order", {**arguments(), "products": [{"url": BOOK}]})
+    assert (told["outcome"], said in told["summary"]) == ("not_orderable", True)
+    assert "Order it" not in told["next_step"] and told["support"] == "verified"
+    assert said in order["summary"], "as the order would be told"
+
+
+@pytest.mark.parametrize("config", ['countries = ["US"]', 'retailers_blocked = ["walmart.com"]', 'ship_to = "saved"'])
+async def test_what_the_policy_allows_is_told_as_zinc_says(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, config: str
+) -> None:
+    write_config(f"[policy]\n{config}\n")
+    assert (await checked(open_test_process))["outcome"] == "orderable"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {**ORDERABLE, "support": "unsupported"},
+        {**ORDERABLE, "orderable": False},
+        {**ORDERABLE, "orderable": False, "support": "untested", "unsupported_reason": "a new word"},
+    ],
+    ids=str,
+)
+async def test_a_check_that_contradicts_itself_is_neither_yes_nor_no(
+    open_test_process: OpenProcess, zinc: FakeZinc, check: dict[str, Any]
+) -> None:
+    zinc.check = check
+    told = await checked(open_test_process)
+    assert told["outcome"] == "unknown" and "says both" in told["summary"]
+
+
+@pytest.mark.parametrize("code", ["unsupported_country", "retailer_country_not_supported", "url_unreachable"])
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_refused_check_is_a_no_if_its_code_says_so(
+    open_test_process: OpenProcess, zinc: FakeZinc, status: int, code: str
+) -> None:
+    zinc.check = failure(status, code)
+    told = await checked(open_test_process)
+    assert (told["outcome"], told["code"], told["cost_cents"]) == ("not_orderable", code, 0)
+
+
+@pytest.mark.parametrize("answer", [failure(422, "validation_error"), httpx.Response(400, json={})], ids=["422", "400"])
+async def test_a_check_that_zinc_does_not_take_is_not_to_be_repeated(
+    open_test_process: OpenProcess, zinc: FakeZinc, answer: httpx.Response
+) -> None:
+    zinc.check = answer
+    async with open_test_process() as process, host(process, "auto") as client:
+        told = await refused(client, "check_product", {"url": BOOK})
+    assert "does not say whether it can be ordered" in told["summary"]
+    assert "again" not in told["next_step"]
+
+
+@pytest.mark.parametrize("retailer", ["walmart", "amazon-de", "amazon_ca"])
+@pytest.mark.parametrize("wanted", ["details", "offers"])
+async def test_an_answer_about_another_retailer_is_not_used(
+    open_test_process: OpenProcess, zinc: FakeZinc, retailer: str, wanted: str
+) -> None:
+    zinc.products[ASIN] = {"status": "completed", "retailer": retailer, "title": "Another"}
+    zinc.products[f"{ASIN}/offers"] = {"status": "completed", "retailer": retailer, "offers": [{"price": 1}]}
+    arguments: dict[str, Any] = {wanted: True}
+    told = await checked(open_test_process, BOOK, **arguments)
+    assert "another product" in told["not_read"][wanted] and wanted not in told
+
+
+async def test_a_retailer_with_underscores_is_the_same(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+    zinc.products[ASIN] = {"status": "completed", "retailer": "Amazon_DE", "title": "Ein Buch"}
+    told = await checked(open_test_process, f"https://www.amazon.de/dp/{ASIN}", details=True)
+    assert told["details"]["title"] == "Ein Buch"
+
+
+@pytest.mark.parametrize("rows", [[], [7, None]])
+async def test_no_offers_are_told_as_none(open_test_process: OpenProcess, zinc: FakeZinc, rows: list[Any]) -> None:
+    zinc.products[f"{ASIN}/offers"] = {"status": "completed", "offers": rows}
+    told = await checked(open_test_process, offers=True)
+    assert "Zinc lists no offers." in told["summary"] and "not_read" not in told
+    zinc.products[f"{ASIN}/offers"] = {"status": "completed"}
+    told = await checked(open_test_process, offers=True)
+    assert "no list of offers" in told["not_read"]["offers"] and "lists no offers" not in told["summary"]
+
+
+async def test_unfinished_details_say_when_they_may_be_asked_for_again(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
+) -> None:
+    zinc.products[ASIN] = {"status": "processing"}
+    async with open_test_process(api_key="zn_live_planted") as process, host(process, "auto") as client:
+        for passed, left in ((0, 10), (240, 6), (300, 1)):
+            clock.pass_seconds(passed)
+            told = await call(client, "check_product", {"url": BOOK, "details": True})
+            assert f"Ask again after {left} minute" in told["not_read"]["details"]
+        clock.pass_seconds(60)
+        assert (await call(client, "check_product", {"url": BOOK, "details": True}))["cost_cents"] == 1
+    free = await checked(open_test_process, details=True)
+    assert "Ask again after 1 minute." in free["not_read"]["details"]
 
 
 async def test_details_and_offers_cost_a_cent_each_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
@@ -218,13 +344,25 @@ async def test_a_price_has_the_currency_that_zinc_states_or_none(
     assert said in told["summary"]
 
 
-@pytest.mark.parametrize("why", [{"digital": True}, {"buyapi_hint": False}, {"listing_type": "download"}], ids=str)
-async def test_a_download_cannot_be_ordered(
-    open_test_process: OpenProcess, zinc: FakeZinc, why: dict[str, Any]
+@pytest.mark.parametrize(
+    ("why", "marks"),
+    [
+        ({"digital": True}, {"download": True}),
+        ({"listing_type": "download"}, {"download": True}),
+        ({"buyapi_hint": False}, {"zinc_cannot_buy": True}),
+        ({"buyapi_hint": False, "digital": False}, {"zinc_cannot_buy": True}),
+        ({"buyapi_hint": False, "digital": True}, {"download": True, "zinc_cannot_buy": True}),
+    ],
+    ids=str,
+)
+async def test_a_product_that_zinc_cannot_buy_is_called_a_download_only_if_it_is_one(
+    open_test_process: OpenProcess, zinc: FakeZinc, why: dict[str, Any], marks: dict[str, bool]
 ) -> None:
     zinc.products[ASIN] = {"status": "completed", "title": "An e-book", **why}
     told = await checked(open_test_process, details=True)
-    assert (told["outcome"], told["details"]["download"]) == ("not_orderable", True)
+    found = {name: told["details"][name] for name in ("download", "zinc_cannot_buy") if name in told["details"]}
+    assert (told["outcome"], found) == ("not_orderable", marks)
+    assert ("download" in told["summary"]) is ("download" in marks)
 
 
 @pytest.mark.parametrize(

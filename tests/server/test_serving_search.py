@@ -112,6 +112,24 @@ async def test_hostile_words_are_cleaned_and_stay_in_their_fields(
     assert "IGNORE" not in empty["summary"] + empty["next_step"]
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Beans " * 30, "Beans " * 14 + "Beans…"),
+        ("Kaffee für große Öfen, " * 5, "Kaffee für große Öfen, " * 3 + "Kaffee für große Öfe…"),
+        ("咖啡豆" * 40, "咖啡豆" * 13 + "咖…"),
+        ("☕🧑" * 60, "☕🧑" * 17 + "…"),
+        ("café " * 2, "café café"),
+    ],
+)
+async def test_a_title_is_cut_by_what_it_costs_a_model(
+    open_test_process: OpenProcess, zinc: FakeZinc, title: str, shown: str
+) -> None:
+    told = await searched(open_test_process, zinc, found(row(title=title, stars=4.66667)))
+    assert told["results"][0]["title"] == shown
+    assert told["results"][0]["stars"] == 4.7
+
+
 async def test_the_hint_and_what_the_price_excludes_are_told(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     told = await searched(open_test_process, zinc, found(hint="Name etsy.", excluded_by_price=3), max_price=100)
     assert (told["outcome"], told["zinc_says"], told["excluded_by_price"]) == ("nothing_found", "Name etsy.", 3)
@@ -120,7 +138,7 @@ async def test_the_hint_and_what_the_price_excludes_are_told(open_test_process: 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("processing", "not_finished"), ("failed", "failed"), ("a new status", "nothing_found")],
+    [("processing", "not_finished"), ("failed", "failed"), ("a new status", "not_finished")],
 )
 async def test_an_http_200_may_say_that_there_is_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, status: str, outcome: str

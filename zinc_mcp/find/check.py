@@ -39,7 +39,8 @@ async def refuse_before_asking(process: Process, order: OrderCreate) -> None:
     found: ShopCheck | None = None
     with suppress(ZincMcpError), anyio.move_on_after(BEFORE_ASKING_SECONDS):
         found = await check_shop(process.client, order.products[0].url, order.shipping_address.country)
-    code = None if found is None else found.refusal(has_account=order.retailer_credentials_id is not None)
+    has_account, country = order.retailer_credentials_id is not None, order.shipping_address.country
+    code = None if found is None else found.refusal(country, has_account=has_account)
     if code is None:
         return
     sentence, next_step = meaning_of(code)

@@ -6,7 +6,8 @@ If no look-up may be paid for, or Zinc does not know the product, the question h
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zinc_mcp.find.look_up import Found, look_up
+from zinc_mcp.find.look_up import look_up
+from zinc_mcp.find.question import Found
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail

@@ -1,12 +1,18 @@
 """One product: whether Zinc can order it, which is free, and its details and offers, which cost a cent each."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.find.check import check
-from zinc_mcp.find.look_up import Found, look_up, rail_to_ask
+from zinc_mcp.find.failures import unfinished
+from zinc_mcp.find.look_up import look_up, rail_to_ask
+from zinc_mcp.find.question import Found
+from zinc_mcp.owner.objection import product_objection
+from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process, ProductFacts
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.product_urls.reading import shop_product
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import NO_OFFERS, DataCall, Offer, Offers, Product, Seller, details_call, offers_call
@@ -21,28 +27,59 @@ async def look_at(
     """Ask whether Zinc can order a product and ship it to a country and, if wanted, for its details and offers.
 
     Raises:
-        RefusedError: details or offers are wanted, and cannot be asked for at all; nothing was asked.
         ZincMcpError: only the free question was asked, and not answered.
     """
-    policy = process.policy() if details or offers else None
-    rail = None if policy is None else rail_to_ask(process, policy)
+    policy = _policy(process)
+    objection = policy if isinstance(policy, ZincMcpError) else product_objection(policy, address, country)
     try:
         shop: ShopCheck | ZincMcpError = await check(process, address.url, country)
     except ZincMcpError as error:
-        if rail is None:
+        if not (details or offers):
             raise
         shop = error
-    if rail is None or policy is None:
-        return ProductFacts(address, country, shop)
+    facts = ProductFacts(address, country, shop, objection=objection)
+    if not (details or offers):
+        return facts
+    try:
+        if isinstance(policy, ZincMcpError):
+            raise policy
+        rail = rail_to_ask(process, policy)
+    except ZincMcpError as error:  # the free answer stands all the same
+        return _without(facts, error, details=details, offers=offers)
+    facts = replace(facts, mode=rail.mode)
     named = _named(address, shop)
     if named is None:
         silent = UnreadableAnswerError(
             "Zinc has none for this shop, or the address does not name the product's number. Nothing was asked.",
             "Read the page itself, or ask the user.",
         )
-        return ProductFacts(
-            address, country, shop, silent if details else None, silent if offers else None, mode=rail.mode
-        )
+        return _without(facts, silent, details=details, offers=offers)
+    return await _with_answers(process, caller, rail, policy, facts, named, details=details, offers=offers)
+
+
+def _policy(process: Process) -> Policy | ZincMcpError:
+    try:
+        return process.policy()
+    except ZincMcpError as error:
+        return error
+
+
+def _without(facts: ProductFacts, why: ZincMcpError, *, details: bool, offers: bool) -> ProductFacts:
+    return replace(facts, details=why if details else None, offers=why if offers else None)
+
+
+async def _with_answers(
+    process: Process,
+    caller: str,
+    rail: Rail,
+    policy: Policy,
+    facts: ProductFacts,
+    named: tuple[str, str],
+    *,
+    details: bool,
+    offers: bool,
+) -> ProductFacts:
+    """Ask for details and offers, as far as they are wanted and the shop has them."""
     retailer, _ = named
     own_offers = retailer not in NO_OFFERS and "." not in retailer  # a shop with a domain for a name is Shopify's
     calls: dict[str, DataCall[Any]] = {}
@@ -57,16 +94,13 @@ async def look_at(
         answers["offers"] = _offers_of_details(answers.get("details") if retailer == "bestbuy" else None)
     found = {name: answer for name in calls if isinstance(answer := answers[name], Found)}
     ages = {name: answer.age_seconds for name, answer in found.items() if answer.age_seconds is not None}
-    return ProductFacts(
-        address,
-        country,
-        shop,
-        _answer(answers.get("details")) if details else None,
-        _answer(answers.get("offers")) if offers else None,
-        sum(_cost_cents(answers[name]) for name in calls),
-        tuple(ages),
-        max(ages.values(), default=None),
-        rail.mode,
+    return replace(
+        facts,
+        details=_answer(answers.get("details")) if details else None,
+        offers=_answer(answers.get("offers")) if offers else None,
+        cost_cents=sum(_cost_cents(answers[name]) for name in calls),
+        remembered=tuple(ages),
+        age_seconds=max(ages.values(), default=None),
     )
 
 
@@ -90,7 +124,7 @@ def _offers_of_details(details: Found[Any] | ZincMcpError | None) -> Found[Any] 
         Offer(condition=each.condition, price=each.price, seller=Seller(name=each.seller) if each.seller else None)
         for each in product.offers
     ]
-    return Found(Offers(status=product.status, code=product.code, offers=rows), 0)
+    return replace(details, answer=Offers(status=product.status, code=product.code, offers=rows))
 
 
 def _cost_cents(found: Found[Any] | ZincMcpError) -> int:
@@ -98,4 +132,7 @@ def _cost_cents(found: Found[Any] | ZincMcpError) -> int:
 
 
 def _answer(found: Found[Any] | ZincMcpError | None) -> Any:
-    return found.answer if isinstance(found, Found) else found
+    """Return an answer, or why there is none; an unfinished one says when it may be asked for again."""
+    if not isinstance(found, Found):
+        return found
+    return unfinished(found) if found.answer.status == "processing" else found.answer

@@ -38,9 +38,9 @@ from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
-from zinc_mcp.journal.tables import COUNTING, ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
+from zinc_mcp.journal.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.journal.twin import derived_key
-from zinc_mcp.text import printed
+from zinc_mcp.text import in_hours, printed
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
@@ -316,23 +316,22 @@ def _look_up_refusal(
         return LimitExceededError(
             f"This question costs {cost}, and the limit of {printed(most)} in {full.facts['period']} has "
             f"{printed(full.facts['left_cents'])} left. Nothing was asked.",
+            "Tell the user which limit it is; only they can raise it, or wait until what counts has aged out.",
             facts=full.facts,
         )
     except RefusedError as refusal:
         return refusal
-    spent = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
-        ENTRIES.c.mode == draft.mode,
-        ENTRIES.c.caller == draft.caller,
-        ENTRIES.c.counted_at > now - DAY_SECONDS,
-        COUNTING,
-        IS_LOOK_UP,
-    )
-    left = budget_cents - int(connection.execute(spent).scalar_one())
+    spent_cents, oldest_at = opening.counted_look_ups(connection, draft.caller, draft.mode, now - DAY_SECONDS)
+    left = budget_cents - spent_cents
     if draft.ceiling_cents <= left:
         return None
+    ages_out = ""
+    if draft.ceiling_cents <= budget_cents and oldest_at is not None:
+        ages_out = f" The oldest question that counts ages out in {in_hours(oldest_at + DAY_SECONDS - now)}."
     return LimitExceededError(
         f"This question costs {printed(draft.ceiling_cents)}, and the owner's budget for such questions "
         f"(max_lookups_day, {printed(budget_cents)} in 24 hours) has {printed(max(0, left))} left. Nothing "
         "was asked.",
+        f"Tell the user; only they can raise max_lookups_day.{ages_out}",
         facts={"limit_cents": budget_cents, "left_cents": max(0, left), "period": "24 hours"},
     )

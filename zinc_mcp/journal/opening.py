@@ -26,6 +26,7 @@ from zinc_mcp.journal.sqlite import execute
 from zinc_mcp.journal.tables import (
     COUNTING,
     ENTRIES,
+    IS_LOOK_UP,
     IS_ORDER,
     KEPT_SCHEMA,
     META,
@@ -81,6 +82,7 @@ _ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
 _COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(_ONE_ORDER), 0)).where(
     *_COUNTING, ENTRIES.c.id != sa.bindparam("beside")
 )
+_LOOK_UPS = sa.select(_CENTS, sa.func.min(ENTRIES.c.counted_at)).where(*_COUNTING, IS_LOOK_UP)
 _UNPROVED = sa.select(_CENTS).where(
     ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
 )
@@ -281,6 +283,12 @@ def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, be
     given = {"mode": mode, "caller": caller, "since": since, "beside": beside}
     cents, orders = connection.execute(_COUNTED, given).one()
     return int(cents), int(orders)
+
+
+def counted_look_ups(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:
+    """Return the cents that a caller's look-ups count since then, and when the oldest of them began to count."""
+    row = connection.execute(_LOOK_UPS, {"mode": mode, "caller": caller, "since": since}).one()
+    return int(row[0]), number(row[1]) or None
 
 
 def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:

@@ -9,6 +9,7 @@ from zinc_mcp.journal import opening, rows
 from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import (
+    DAY_SECONDS,
     FOREVER,
     OPEN,
     ORDERS,
@@ -192,6 +193,12 @@ class ReadJournal(Database):
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._times.earliest() - seconds)
 
+    def counted_look_ups(self, caller: str, mode: Mode) -> int:
+        """Return the cents that a caller's look-ups count against `max_lookups_day`."""
+        with self._reading() as connection:
+            since = self._times.earliest() - DAY_SECONDS
+            return opening.counted_look_ups(connection, caller, mode, since)[0]
+
     def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
         """List the orders that fill a limit, the newest first, and before them those that are still open.
 
@@ -205,12 +212,15 @@ class ReadJournal(Database):
         with self._reading() as connection:
             return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
 
-    def freed(self, caller: str, mode: Mode, seconds: float, limit: int) -> list[tuple[float, int]]:
+    def freed(
+        self, caller: str, mode: Mode, seconds: float, limit: int, *, look_ups_alone: bool = False
+    ) -> list[tuple[float, int]]:
         """List when the money that counts against a caller's limit leaves it by age, and the cents, the next first."""
         since = self._times.earliest() - seconds
         query = sa.select(ENTRIES.c.counted_at, ENTRIES.c.counts_cents).where(
             ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, COUNTING, ENTRIES.c.counted_at > since
         )
+        query = query.where(IS_LOOK_UP) if look_ups_alone else query
         with self._reading() as connection:
             rows_found = connection.execute(query.order_by(ENTRIES.c.counted_at).limit(limit)).all()
         # A row that cannot be read says nothing about the money.

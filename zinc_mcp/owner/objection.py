@@ -1,5 +1,7 @@
 """An order held against the owner's policy, before it is opened and again before it is sent."""
 
+from collections.abc import Sequence
+
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import CHANGES, Entry, Limits, Mode
@@ -9,6 +11,7 @@ from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 
 
 def objection(
@@ -26,11 +29,16 @@ def objection(
     """
     return (
         _wrong_rail(policy, rail)
-        or _wrong_retailer(policy, order)
+        or _wrong_retailer(policy, [read_product_url(product.url) for product in order.products])
         or _wrong_place(policy, order, saved=saved)
         or (_unlimited_spending(policy, order) if mode == "live" else None)
         or _too_much(policy, order, fee_cents)
     )
+
+
+def product_objection(policy: Policy, address: ProductAddress, country: str) -> RefusedError | None:
+    """Return why the policy allows no order of a product to a country (alpha-2), at any price; None if it may."""
+    return _wrong_retailer(policy, [address]) or _wrong_country(policy, country)
 
 
 def limits_of(policy: Policy) -> Limits:
@@ -78,10 +86,9 @@ def _wrong_rail(policy: Policy, rail: RailName) -> RefusedError | None:
     )
 
 
-def _wrong_retailer(policy: Policy, order: OrderCreate) -> RefusedError | None:
+def _wrong_retailer(policy: Policy, addresses: Sequence[ProductAddress]) -> RefusedError | None:
     if policy.retailers_allowed is None and not policy.retailers_blocked:
         return None
-    addresses = [read_product_url(product.url) for product in order.products]
     for host, shop in sorted({(address.host, address.shop_host) for address in addresses}):
         # A host below the shop's own is compared as it is; an alias in another domain also counts as the shop.
         names = {host} if host.endswith(f".{shop}") else {host, shop}
@@ -113,7 +120,10 @@ def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedE
             'Give shipping_address as {"saved": name}. The user saves addresses with '
             f"{command('addresses', 'add', 'home')}.",
         )
-    country = order.shipping_address.country
+    return _wrong_country(policy, order.shipping_address.country)
+
+
+def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
     if policy.countries is not None and country not in policy.countries:
         return _not_allowed(
             f"The owner's policy does not ship to {country}.",

@@ -225,7 +225,7 @@ class AgentRail:
             raise ZincUnreachableError("Zinc told no price for the question.") from error
         if answer.status != HTTPStatus.PAYMENT_REQUIRED:
             try:
-                return call.read(json_of(answer))
+                return call.read(json_of(answer, has_key=False))
             except UnreadableAnswerError as error:
                 raise ZincUnreachableError("Zinc told no price for the question.") from error
         terms = Terms(

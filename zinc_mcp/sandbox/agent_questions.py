@@ -17,8 +17,10 @@ from zinc_mcp.sandbox import Sandbox, challenges, checks
 from zinc_mcp.sandbox.agent_orders import verify
 from zinc_mcp.sandbox.challenges import Issued, VerificationError
 from zinc_mcp.sandbox.details import details_content, offers_content
-from zinc_mcp.sandbox.ledger import Ledger, fingerprint
+from zinc_mcp.sandbox.faults import BEFORE, LIES, falsify, garble, spoil
+from zinc_mcp.sandbox.ledger import Ledger, Post, fingerprint
 from zinc_mcp.sandbox.parameters import required
+from zinc_mcp.sandbox.question_faults import due_answer_fault, due_pay_fault
 from zinc_mcp.sandbox.search import search_content, search_one_content
 
 _Json = dict[str, Any]
@@ -51,7 +53,15 @@ def _answer(sandbox: Sandbox, request: Request, content: Callable[[], _Json]) ->
     authorization, now = request.headers.get("authorization", ""), sandbox.clock()
     question = f"{request.url.path}?{request.url.query}".encode()
     if not authorization.strip().lower().startswith("payment "):
-        return _pay_first(sandbox, question, now, "payment_method_required")
+        fault = due_pay_fault(sandbox, request)
+        if fault is not None and fault.name in BEFORE:
+            return spoil(sandbox, fault, Response())
+        lie = fault.name if fault is not None and fault.name in LIES else None
+        asked = _pay_first(sandbox, question, now, "payment_method_required", lie)
+        return asked if fault is None or lie is not None else spoil(sandbox, fault, asked)
+    fault = due_answer_fault(sandbox, request)
+    if fault is not None and not fault.accepts:
+        return spoil(sandbox, fault, Response())
     try:
         challenge, reference = verify(sandbox.ledger.secret.encode(), authorization, body=b"", now=now)
     except VerificationError:
@@ -65,12 +75,15 @@ def _answer(sandbox: Sandbox, request: Request, content: Callable[[], _Json]) ->
     when = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
     answer.headers["payment-receipt"] = to_payment_receipt(issued.method, reference, when)
     answer.headers["cache-control"] = "no-store, private"
-    return answer
+    return answer if fault is None else spoil(sandbox, fault, answer)
 
 
-def _pay_first(sandbox: Sandbox, question: bytes, now: float, code: str) -> Response:
+def _pay_first(sandbox: Sandbox, question: bytes, now: float, code: str, lie: str | None = None) -> Response:
     answer = checks.error(sandbox.dialect, 402, code, "Pay for this question to have it answered.")
-    lines = challenges.issue(sandbox, challenges.draft_for_question(sandbox, now), question)
+    drafts = challenges.draft_for_question(sandbox, now)
+    if lie is not None:
+        drafts = falsify(lie, drafts, Post(0, 0, now, "", None, b"", {}))
+    lines = [garble(lie, line) for line in challenges.issue(sandbox, drafts, question)]
     for line in [", ".join(lines)] if sandbox.dialect.challenges == "folded" else lines:
         answer.headers.append("www-authenticate", line)
     answer.headers["cache-control"] = "no-store"

@@ -6,10 +6,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.catalogue import ITEMS, SHOPS, Item
+from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.parameters import check_age, invalid, retailer_in_query, switch
 from zinc_mcp.sandbox.products import HOSTILE, title_of
+from zinc_mcp.sandbox.question_faults import marked_item
 from zinc_mcp.sandbox.usage import metered
 
 _Json = dict[str, Any]
@@ -37,12 +39,12 @@ def details_content(sandbox: Sandbox, request: Request, product_id: str) -> _Jso
         return {"status": "processing", "retailer": retailer, "product_id": product_id}
     item = _item(retailer, product_id)
     if item is None:
-        return _unknown(retailer, product_id)
+        return _unknown(sandbox, retailer, product_id)
     common: _Json = {
         "status": "completed",
         "retailer": retailer,
         "product_id": item.product_id,
-        "title": title_of(item.url),
+        "title": title_of(item.url) if item in ITEMS else item.title,
         "brand": item.brand,
         "price": item.price,
         "available": item.available,
@@ -140,7 +142,7 @@ def offers_content(sandbox: Sandbox, request: Request, product_id: str) -> _Json
         return {"status": "processing", "retailer": retailer}
     item = _item(retailer, product_id)
     if item is None:
-        return _unknown(retailer, product_id)
+        return _unknown(sandbox, retailer, product_id)
     rows = [
         {
             "offer_id": f"{item.product_id}-{number}",
@@ -169,9 +171,12 @@ def offers_content(sandbox: Sandbox, request: Request, product_id: str) -> _Json
 
 
 def _item(retailer: str, product_id: str) -> Item | None:
-    return next((item for item in ITEMS if (item.retailer, item.product_id) == (retailer, product_id)), None)
+    found = next((item for item in ITEMS if (item.retailer, item.product_id) == (retailer, product_id)), None)
+    return found or marked_item(retailer, product_id)
 
 
-def _unknown(retailer: str, product_id: str) -> _Json:
+def _unknown(sandbox: Sandbox, retailer: str, product_id: str) -> _Json:
     message = f"No product {product_id} at {retailer}."
+    if sandbox.dialect.unknown_product == "not_found_404":
+        raise AnsweredError(checks.error(sandbox.dialect, 404, "not_found", message))
     return {"status": "failed", "code": "product_not_found", "message": message, "retailer": retailer}

@@ -87,6 +87,16 @@ class Dialect:
     order_key_after_sale: Literal["allowed", "unauthorized_401", "forbidden_403"] = "allowed"
     """Returns and cases with the own key of an order that a wallet paid: nobody says whether that key may do so."""
 
+    unknown_product: Literal["failed_200", "not_found_404"] = "failed_200"
+    """Details and offers of a product that nobody knows: HTTP 200 with `failed` (SDK), or 404."""
+
+    empty_wallet: Literal["detail", "envelope"] = "detail"
+    """A data call without money: 402 with a bare `detail` (SDK, measured), or in the error envelope."""
+
+    refused_country: Literal["reason", "not_orderable", "error_400"] = "reason"
+    """`GET /retailers/check` for a country that is not shipped to, which is not stated: the reason alone, not orderable
+    as well, or 400."""
+
     @classmethod
     def parse(cls, text: str) -> "Dialect":
         """Read `listing=lags,keys=ignored`; an empty text is the default dialect.

@@ -127,7 +127,7 @@ def due_fault(dialect: Dialect, post: Post, parameter: str, rail: Rail) -> Fault
     try:
         for other in ("fault", "read_fault", "list_fault", *_AFTER_SALE, *(["pay_fault"] if rail == "agent" else [])):
             for name in faults_in(post.body, other):
-                _fault(name, other, rail)
+                named_fault(name, other, rail)
         return fault_for(post.body, parameter, post.nth, rail)
     except LookupError as unknown:
         raise AnsweredError(checks.error(dialect, 400, "bad_request", str(unknown))) from None
@@ -140,7 +140,7 @@ def fault_for(body: object, parameter: str, nth: int, rail: Rail = "account") ->
         LookupError: the fault does not exist, which is a mistake in a test.
     """
     names = faults_in(body, parameter)
-    return _fault(names[nth], parameter, rail) if nth < len(names) else None
+    return named_fault(names[nth], parameter, rail) if nth < len(names) else None
 
 
 def faults_in(body: object, parameter: str) -> list[str]:
@@ -153,7 +153,8 @@ def faults_in(body: object, parameter: str) -> list[str]:
     return [name.strip() for name in parameters[parameter].split(",")] if parameter in parameters else []
 
 
-def _fault(name: str, parameter: str, rail: str) -> Fault | None:
+def named_fault(name: str, parameter: str, rail: str) -> Fault | None:
+    """Return the fault with a name; None for `none`. A `LookupError` says that there is none."""
     if name in ("", "none"):
         return None
     name = _ALIASES.get(name, name)

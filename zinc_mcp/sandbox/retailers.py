@@ -5,8 +5,11 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.catalogue import REFUSALS, SHOPS, Shop, shop_at
+from zinc_mcp.sandbox.checks import AnsweredError
+from zinc_mcp.sandbox.faults import spoil
 from zinc_mcp.sandbox.parameters import invalid, number, required
 from zinc_mcp.sandbox.products import scenario_of
+from zinc_mcp.sandbox.question_faults import due_check_fault
 from zinc_mcp.zinc.place_tables import ALPHA_2
 
 
@@ -37,6 +40,14 @@ async def list_retailers(sandbox: Sandbox, request: Request) -> Response:
 
 async def check_retailer(sandbox: Sandbox, request: Request) -> Response:
     """`GET /retailers/check`: public and free; the same gate as `POST /orders`."""
+    fault = due_check_fault(sandbox, request)
+    if fault is not None:
+        answer = Response() if not fault.accepts else _checked(sandbox, request)
+        return spoil(sandbox, fault, answer)
+    return _checked(sandbox, request)
+
+
+def _checked(sandbox: Sandbox, request: Request) -> Response:
     url, country = required(sandbox, request, "url"), request.query_params.get("country")
     if country is not None and country.upper() not in ALPHA_2:
         raise invalid(sandbox, "country", "country must be an ISO 3166-1 alpha-2 code")
@@ -47,12 +58,15 @@ async def check_retailer(sandbox: Sandbox, request: Request) -> Response:
     is_supported = shop.support != "unsupported"
     # Without an account an order is taken or not by what it carries, so that is no reason here.
     reason = shop.refusal(country.upper() if country else None, has_account=True)
+    refuses_country = reason is not None and is_supported
+    if refuses_country and sandbox.dialect.refused_country == "error_400":
+        raise AnsweredError(checks.error(sandbox.dialect, 400, str(reason), "The shop does not ship there."))
     return checks.as_json(
         {
             "url": url,
             "domain": shop.domain or None,
             # About the shop and not about one request: a country that it does not ship to shows only as the reason.
-            "orderable": is_supported,
+            "orderable": is_supported and not (refuses_country and sandbox.dialect.refused_country == "not_orderable"),
             "support": shop.support,
             "support_detail": _DETAILS[shop.support],
             "how_to_order": "Send the product's URL to POST /orders." if is_supported else "Do not submit an order.",

@@ -10,6 +10,7 @@ from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.catalogue import ITEMS, Item
 from zinc_mcp.sandbox.parameters import SHOPIFY, invalid, number, required, retailer_in_query, switch
 from zinc_mcp.sandbox.products import SCENARIOS, title_of, unit_price
+from zinc_mcp.sandbox.question_faults import without_marks
 from zinc_mcp.sandbox.usage import metered
 
 _Json = dict[str, Any]
@@ -35,7 +36,7 @@ def search_content(sandbox: Sandbox, request: Request) -> _Json:
     Raises:
         AnsweredError: with a 422.
     """
-    query = required(sandbox, request, "q")
+    query = without_marks(required(sandbox, request, "q"))
     low, high = (number(sandbox, request, name, 0, 10**9) for name in ("min_price", "max_price"))
     limit = number(sandbox, request, "limit", 1, 50) or 20
     sort = request.query_params.get("sort", "relevance")
@@ -71,7 +72,7 @@ def search_one_content(sandbox: Sandbox, request: Request) -> _Json:
     Raises:
         AnsweredError: with a 422.
     """
-    query, retailer = required(sandbox, request, "query"), retailer_in_query(sandbox, request)
+    query, retailer = without_marks(required(sandbox, request, "query")), retailer_in_query(sandbox, request)
     page = number(sandbox, request, "page", 1, 10**6) or 1
     if switch(request, "free_shipping") and retailer in SHOPIFY:
         raise invalid(sandbox, "free_shipping", "free_shipping is not supported for this retailer")

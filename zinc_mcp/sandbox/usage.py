@@ -11,7 +11,9 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.after_sale import when
+from zinc_mcp.sandbox.faults import spoil
 from zinc_mcp.sandbox.parameters import number
+from zinc_mcp.sandbox.question_faults import due_answer_fault
 
 _Json = dict[str, Any]
 
@@ -32,8 +34,13 @@ def metered(
     query = given.get("q") or given.get("query")
     if "insufficient funds" in (query or product_id or "").lower().replace("-", " "):
         # Not the error envelope: a data call has a shape of its own (SDK, measured).
+        if sandbox.dialect.empty_wallet == "envelope":
+            return checks.error(sandbox.dialect, 402, "insufficient_funds", "Insufficient wallet balance.")
         return checks.as_json({"detail": "Insufficient wallet balance."}, 402)
     found = content()
+    fault = due_answer_fault(sandbox, request)
+    if fault is not None and not fault.accepts:
+        return spoil(sandbox, fault, Response())
     if found["status"] == "completed":
         rows = found.get("results", found.get("offers"))
         retailers = given.getlist("retailer")
@@ -51,7 +58,8 @@ def metered(
                     product_id,
                 ),
             )
-    return checks.as_json(found)
+    answer = checks.as_json(found)
+    return answer if fault is None else spoil(sandbox, fault, answer)
 
 
 async def get_usage(sandbox: Sandbox, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """The view of the money that may be spent: Zinc's balance, the owner's limits, the wallet, and what waits for a yes."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -102,6 +103,7 @@ def account_view(told: Any) -> AccountView:
             unread=told.summary,
         )
     balance, fee = _cents(told.get("balance")), _cents(told.get("order_fee_cents"))
+    fee = None if fee is not None and fee < 0 else fee  # as where the fee of an order is read
     spendable = _cents(told.get("spendable_balance"))
     return AccountView(
         balance_cents=balance,
@@ -114,7 +116,11 @@ def account_view(told: Any) -> AccountView:
 
 def limit_view(name: str, of: int, used: int, freed: Sequence[tuple[float, int]] = ()) -> LimitView:
     """Return the view of one rolling limit; `freed` holds the times and cents that leave it next."""
-    frees = [{"at": _moment(at), "cents": cents} for at, cents in freed[:MAX_FREED]]
+    by_minute: dict[str, int] = {}
+    for at, cents in freed:
+        moment = _moment(at)
+        by_minute[moment] = by_minute.get(moment, 0) + cents
+    frees = [{"at": at, "cents": cents} for at, cents in by_minute.items()][:MAX_FREED]
     return LimitView(limit=name, of=of, used=used, left=max(0, of - used), frees=frees)
 
 
@@ -240,7 +246,8 @@ def _age(seconds: float) -> str:
 
 
 def _moment(at: float) -> str:
+    """Return a moment in whole minutes, rounded up: what is told to be free then is free then."""
     try:
-        return datetime.fromtimestamp(at, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+        return datetime.fromtimestamp(math.ceil(at / 60) * 60, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return "unknown"

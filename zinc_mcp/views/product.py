@@ -8,15 +8,15 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, ZincMcpError
 from zinc_mcp.process import ProductFacts
 from zinc_mcp.text import plain, printed, without_currency
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.search import cost_told
 from zinc_mcp.zinc.failures import meaning_of
-from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import Offer, Offers, Product, order_condition
 from zinc_mcp.zinc.retailers import ShopCheck
@@ -47,6 +47,8 @@ class DetailsView(View):
     seller: str | None
     available: bool | None
     download: bool | None
+    zinc_cannot_buy: bool | None
+    """True: Zinc says of this product that it cannot be bought."""
     needs_variant: bool | None
     variant_of_this_page: list[dict[str, str]]
     variants: list[dict[str, Any]]
@@ -102,14 +104,16 @@ def product_view(facts: ProductFacts) -> ProductView:
         if (reason := _why_missing(answer)) is not None
     }
     shown = None if details is None or "details" in not_read else _details(details, facts.address)
-    rows = [] if offers is None or "offers" in not_read else offers.offers[:MAX_OFFERS]
-    ships, countries = _ships(shop, facts.country)
-    code = None if shop is None else shop.refusal(has_account=True)
+    rows = [] if offers is None or "offers" in not_read else (offers.offers or [])[:MAX_OFFERS]
+    ships = None if shop is None else shop.ships(facts.country)
+    code = None if shop is None else shop.refusal(facts.country, has_account=True)
     told = _Told()
     outcome = _judged(facts, shop, code, ships, shown, told)
-    if isinstance(facts.details, Product) and facts.details.code == "product_not_found" and outcome == "orderable":
+    if outcome == "orderable" and _finds_none(facts.details):
         told.steps = ["Check the address first: Zinc finds no such product there."]
     _about_details(shown, facts.address, told)
+    if offers is not None and "offers" not in not_read and not rows:
+        told.said.append("Zinc lists no offers.")
     if rows:
         told.said.append(
             "order_with is what an order can ask for: condition_in in products[], handling_days_max beside it. It "
@@ -128,12 +132,12 @@ def product_view(facts: ProductFacts) -> ProductView:
         code=code,
         support=short(shop.support, 40) if shop else None,
         ships_there=ships,
-        ships_to=countries[:MAX_COUNTRIES] if ships is False else [],
+        ships_to=shop.countries[:MAX_COUNTRIES] if shop is not None and ships is False else [],
         needs_retailer_account=True if shop is not None and shop.needs_account else None,
         zinc_says=short(shop.support_detail or shop.how_to_order, 200) if shop else None,
         details=shown,
         offers=[_offer(each) for each in rows],
-        offers_left_out=(len(offers.offers) - len(rows) + offers.rows_cut.get("offers", 0)) or None if offers else None,
+        offers_left_out=_left_out(offers, len(rows)) or None,
         not_read=not_read,
         cost_cents=facts.cost_cents,
         remembered=list(facts.remembered),
@@ -146,14 +150,15 @@ _BY_SUPPORT: Mapping[str, str] = {
 }
 
 
-def _ships(shop: ShopCheck | None, country: str) -> tuple[bool | None, list[str]]:
-    """Return whether the shop ships to a country, and to which it does. No list, or one in other words, is no claim."""
-    named = [each.upper() for each in (shop.ships_to or [] if shop else [])]
-    codes = [each for each in named if each in ALPHA_2]
-    if country in codes:
-        return True, codes
-    is_whole = bool(codes) and len(codes) == len(named) and shop is not None and "ships_to" not in shop.rows_cut
-    return False if is_whole else None, codes
+def _finds_none(details: Product | ZincMcpError | None) -> bool:
+    """Say whether Zinc says that there is no such product."""
+    if isinstance(details, OrderRejectedError):
+        return details.status == HTTPStatus.NOT_FOUND
+    return isinstance(details, Product) and details.code == "product_not_found"
+
+
+def _left_out(offers: Offers | None, shown: int) -> int:
+    return 0 if offers is None else len(offers.offers or []) - shown + offers.rows_cut.get("offers", 0)
 
 
 def _judged(
@@ -165,23 +170,19 @@ def _judged(
     told: _Told,
 ) -> Outcome:
     """Say whether it can be ordered, and why not."""
-    if details is not None and details.download:
-        told.said.append("It cannot be ordered: it is a download, or the retailer does not let Zinc buy it.")
-        told.steps.append("Offer the user another product.")
-        return "not_orderable"
-    if code is not None:
-        sentence, next_step = meaning_of(code)
-        told.said.append(f"It cannot be ordered. {sentence}")
-        told.steps.append(next_step)
-        return "not_orderable"
-    if ships is False:
-        told.said.append(f"It cannot be ordered to {facts.country}: Zinc lists the countries that the shop ships to.")
-        told.steps.append("Offer the user another shop, or ask for an address in one of ships_to.")
+    no = _why_not(facts, code, ships, details)
+    if no is not None:
+        told.said.append(no[0])
+        told.steps.append(no[1])
         return "not_orderable"
     if shop is None:
         reason = facts.shop.summary if isinstance(facts.shop, ZincMcpError) else ""
         told.said.append(f"It is not known whether it can be ordered: {reason}")
         told.steps.append("Call again in a minute, or order it and see.")
+        return "unknown"
+    if shop.contradicts_itself:
+        told.said.append("It is not known whether it can be ordered: Zinc says both that this shop is, and is not.")
+        told.steps.append("Order it and see, or offer the user another shop.")
         return "unknown"
     there = f"the shop ships to {facts.country}" if ships else f"Zinc makes no claim about shipping to {facts.country}"
     can = _BY_SUPPORT.get(shop.support or "", "Zinc can order from this shop")
@@ -219,6 +220,27 @@ def _about_details(details: DetailsView | None, address: ProductAddress, told: _
         )
 
 
+def _why_not(
+    facts: ProductFacts, code: str | None, ships: bool | None, details: DetailsView | None
+) -> tuple[str, str] | None:
+    """Return why it cannot be ordered, and the next step; None if it may be."""
+    if details is not None and details.download:
+        return "It cannot be ordered: it is a download, and nothing is shipped.", "Offer the user another product."
+    if details is not None and details.zinc_cannot_buy:
+        return "It cannot be ordered: Zinc says that it cannot buy this product.", "Offer the user another product."
+    if ships is False and isinstance(facts.shop, ShopCheck) and facts.shop.unsupported_reason is None:
+        return (
+            f"It cannot be ordered to {facts.country}: Zinc lists the countries that the shop ships to.",
+            "Offer the user another shop, or ask for an address in one of ships_to.",
+        )
+    if code is not None:
+        sentence, next_step = meaning_of(code)
+        return f"It cannot be ordered. {sentence}", next_step
+    if facts.objection is not None:
+        return f"It cannot be ordered from here. {facts.objection.summary}", facts.objection.next_step
+    return None
+
+
 def _details(product: Product, address: ProductAddress) -> DetailsView:
     currency = _currency(product.currency_code)
     own = _options([(each.dimension, each.value) for each in product.variant_specifics])
@@ -233,9 +255,8 @@ def _details(product: Product, address: ProductAddress) -> DetailsView:
         currency=currency,
         seller=short(product.seller, 80),
         available=product.available,
-        download=True
-        if product.digital or product.listing_type == "download" or product.buyapi_hint is False
-        else None,
+        download=True if product.digital or product.listing_type == "download" else None,
+        zinc_cannot_buy=True if product.buyapi_hint is False else None,
         needs_variant=_needs_variant(product, variants, left_out, address, is_one=bool(product.variant_specifics)),
         variant_of_this_page=own or [],
         variants=variants,
@@ -326,8 +347,6 @@ def _why_missing(answer: Product | Offers | ZincMcpError | None) -> str | None:
             return f"{answer.summary} {answer.next_step}"
         case _ if answer.status == "failed":
             return f"Zinc could not find them out{_codes(answer)}."
-        case _ if answer.status == "processing":
-            return "Zinc has not finished collecting them; ask again in some minutes."
         case _:
             return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from zinc_mcp.journal.entry import Mode
-from zinc_mcp.text import plain, printed, without_currency
+from zinc_mcp.text import ago, plain, printed, without_currency
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
@@ -18,6 +18,8 @@ MAX_RESULTS = 50
 MAX_URL = 600
 """Characters of an address that is shown. A result with a longer one is left out, because a cut address is none."""
 MAX_TITLE = 90
+MAX_TITLE_BYTES = 120
+"""Bytes of a title in UTF-8: as many Latin letters with accents as a title has, and 40 letters of Chinese."""
 
 _PRACTICE = "Practice in the sandbox: these products are not real. "
 
@@ -67,7 +69,7 @@ def search_view(
         limit: the most results that were asked for.
     """
     results = list(_shown(found, min(limit, MAX_RESULTS)))
-    left_out = min(len(found.results), limit) - len(results) + found.rows_cut.get("results", 0)
+    left_out = min(len(found.results or []), limit) - len(results) + found.rows_cut.get("results", 0)
     outcome = _outcome(found, results)
     return SearchView(
         outcome=outcome,
@@ -86,9 +88,7 @@ def search_view(
 def cost_told(cost_cents: int, age_seconds: float | None, mode: Mode) -> str:
     """Return the sentence about what a question cost."""
     if age_seconds is not None and not cost_cents:
-        minutes = int(age_seconds // 60)
-        ago = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "less than a minute ago"
-        return f"This cost nothing: it was asked {ago}, and the answer is from then."
+        return f"This cost nothing: it was asked {ago(age_seconds)}, and the answer is from then."
     if cost_cents:
         return f"This cost {printed(cost_cents)}{'' if mode == 'live' else ' of practice money'}."
     return "This cost nothing." if mode == "live" else "This cost nothing, as it is practice."
@@ -96,7 +96,7 @@ def cost_told(cost_cents: int, age_seconds: float | None, mode: Mode) -> str:
 
 def _shown(found: SearchResults, limit: int) -> Iterator[ResultView]:
     seen: set[str] = set()
-    for each in found.results[:limit]:
+    for each in (found.results or [])[:limit]:
         if len(each.url) > MAX_URL or plain(each.url, MAX_URL) != each.url or not each.url or each.url in seen:
             continue
         seen.add(each.url)
@@ -111,17 +111,25 @@ def _result(each: SearchResult) -> ResultView:
         objection = f"the address {plain(error, 140)}"
     return ResultView(
         url=each.url,
-        title=short(each.title, MAX_TITLE),
+        title=_title(each.title),
         retailer=retailer,
         price_cents=each.price,
         price=None if each.price is None else without_currency(each.price),
-        stars=each.stars,
+        stars=None if each.stars is None else round(each.stars, 1),
         reviews=each.num_reviews,
         available=each.available,
         free_shipping=True if each.free_shipping else None,
         needs_variant=True if each.has_variants else None,
         not_orderable=objection,
     )
+
+
+def _title(text: str | None) -> str | None:
+    """Return a title, cut by its bytes too: a Chinese letter or an emoji costs a model as much as some of Latin."""
+    title = short(text, MAX_TITLE)
+    if title is None or len(title.encode()) <= MAX_TITLE_BYTES:
+        return title
+    return f"{title.encode()[:MAX_TITLE_BYTES].decode(errors='ignore').rstrip('…').rstrip()}…"
 
 
 def _outcome(
@@ -134,6 +142,8 @@ def _outcome(
             return "not_finished"
         case "failed":
             return "failed"
+        case _ if found.results is None:
+            return "not_finished"
         case _:
             return "nothing_found"
 
@@ -148,13 +158,21 @@ def _summary(outcome: str, count: int, found: SearchResults) -> str:
     match outcome:
         case "found":
             what = "1 product was found." if count == 1 else f"{count} products were found."
+            what += _UNFINISHED.get(found.status, "")
             return f"{what}{by_price} Prices are without tax and shipping, and Zinc does not state their currency."
         case "not_finished":
-            return "Zinc has not finished this search, so nothing can be shown."
+            return "Zinc does not say that it has finished this search, and gave no results."
         case "failed":
             return "Zinc could not carry out this search."
         case _:
             return f"Nothing was found that can be shown.{by_price}"
+
+
+_UNFINISHED = {
+    "processing": " Zinc has not finished this search, so there may be more.",
+    "failed": " Zinc says that this search failed, so there may be more.",
+}
+"""By the status of an answer that has results all the same."""
 
 
 def _next_step(outcome: str, results: list[ResultView]) -> str:

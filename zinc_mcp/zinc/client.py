@@ -51,6 +51,9 @@ OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
 """Awaited with the order's own API key and the raw receipt, as soon as the headers have arrived, and whether the order
 was accepted. If it was not, the answer is a 409 with a key: the order exists already."""
 
+GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 499)
+"""Statuses of the 4xx that do not say whether the request was carried out."""
+
 _ID = re.compile(ORDER_ID)
 _HOW = {
     "timeout": "no answer came in time",
@@ -152,7 +155,7 @@ class ZincClient:
         if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
             challenges = tuple(answer.headers.get_list("www-authenticate"))
             return PaymentAsked(challenges, _read_date(answer.headers.get("date")))
-        return placed_order(answer)
+        return placed_order(answer, has_key=False)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
         """Read one order.
@@ -227,14 +230,15 @@ class ZincClient:
         api_key: SecretStr | None = None,
         parameters: Parameters | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
+        seconds: float | None = None,
     ) -> NetworkAnswer:
-        """Send one GET request and return the answer, of any status."""
+        """Send one GET request and return the answer, of any status. `seconds`: how long it may take, if not usual."""
         try:
             return await self._exchange.ask(
                 "GET",
                 path,
                 _bearer_header(api_key) if api_key else {},
-                seconds=self._read_seconds,
+                seconds=self._read_seconds if seconds is None else seconds,
                 parameters=parameters,
                 most_bytes=most_bytes,
                 on_headers=self._with_date(None),
@@ -252,7 +256,20 @@ class ZincClient:
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> object:
         """Send one GET request and return the content of a successful answer."""
-        return json_of(await self.get(path, api_key, parameters, most_bytes))
+        return json_of(await self.get(path, api_key, parameters, most_bytes), has_key=api_key is not None)
+
+    async def get_paid(self, path: str, api_key: SecretStr, parameters: Parameters) -> object:
+        """Send one GET request that may cost something, and return the content of a successful answer.
+
+        It may take as long as a placing request: what is paid for is not given up early.
+
+        Raises:
+            UnreadableAnswerError: also for a status that says that Zinc gave up, as for an order (`placed_order`).
+        """
+        answer = await self.get(path, api_key, parameters, seconds=self._wire_seconds)
+        if answer.status in GAVE_UP:
+            raise _unreadable_error()
+        return json_of(answer)
 
     def _with_date(self, on_headers: OnHeaders | None) -> OnHeaders | None:
         """Return a function that tells the time of an answer before `on_headers` is awaited."""
@@ -273,8 +290,10 @@ def agent_path(method: str | None) -> str:
     return f"/agent/orders?{urlencode({'method': method})}" if method else "/agent/orders"
 
 
-def placed_order(answer: NetworkAnswer) -> Order:
+def placed_order(answer: NetworkAnswer, *, has_key: bool = True) -> Order:
     """Return the order in the answer to a placing request, or raise the error that the answer proves.
+
+    `has_key`: whether the request carried an API key.
 
     Raises:
         OrderRejectedError: Zinc answered no.
@@ -286,8 +305,8 @@ def placed_order(answer: NetworkAnswer) -> Order:
             return order_in(answer.content)
         except ValueError as error:
             raise _unanswered_error("the answer could not be read", "unreadable") from error
-    if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
-        raise refused_order(answer)
+    if 400 <= answer.status < 500 and answer.status not in GAVE_UP:
+        raise refused_order(answer, has_key=has_key)
     # A redirect is not followed, and a 5xx may come after the order was accepted: neither proves anything.
     raise _unanswered_error(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")
 
@@ -304,23 +323,23 @@ def _reason(error: NotSentError) -> str:
     return f" ({error.because})" if error.because else ""
 
 
-def json_of(answer: NetworkAnswer) -> object:
-    """Return the content of a successful answer.
+def json_of(answer: NetworkAnswer, *, has_key: bool = True) -> object:
+    """Return the content of a successful answer. `has_key`: whether the request carried an API key.
 
     Raises:
         OrderRejectedError: Zinc answered no.
         UnreadableAnswerError: the answer cannot be used.
     """
-    _raise_if_refused(answer)
+    _raise_if_refused(answer, has_key=has_key)
     content: object = answer.json()
     if content is None:
         raise _unreadable_error()
     return content
 
 
-def _raise_if_refused(answer: NetworkAnswer) -> None:
+def _raise_if_refused(answer: NetworkAnswer, *, has_key: bool = True) -> None:
     if 400 <= answer.status < 500:
-        raise refused_read(answer)
+        raise refused_read(answer, has_key=has_key)
     if not 200 <= answer.status < 300:
         raise _unreadable_error()
 

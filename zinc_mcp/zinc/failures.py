@@ -61,7 +61,8 @@ _BY_STATUS: dict[int, str] = {
 }
 """The code for a status whose body names no known code."""
 
-_ABOUT_THE_KEY = frozenset({"unauthorized", "invalid_token", "token_expired", "forbidden", "rate_limit_exceeded"})
+_ABOUT_THE_KEY = frozenset({"unauthorized", "invalid_token", "token_expired", "forbidden"})
+_ABOUT_ANY_REQUEST = _ABOUT_THE_KEY | {"rate_limit_exceeded"}
 """Codes that mean the same for a read as for an order. The others are about an order that is being placed."""
 
 _MAX_PROBLEMS = 20
@@ -87,8 +88,12 @@ class Failure:
         known = self._known(status)
         return known[1] if known else "Tell the user what Zinc objects to."
 
-    def is_about_the_key(self, status: int) -> bool:
+    def is_about_any_request(self, status: int) -> bool:
         """Say whether it means the same for a read as for an order."""
+        return self._of(status) in _ABOUT_ANY_REQUEST
+
+    def is_about_the_key(self, status: int) -> bool:
+        """Say whether Zinc objects to the API key."""
         return self._of(status) in _ABOUT_THE_KEY
 
     def spelled(self, status: int) -> str:
@@ -117,8 +122,8 @@ def meaning_of(code: str) -> tuple[str, str]:
     return failure.sentence(0), failure.next_step(0)
 
 
-def refused_order(answer: NetworkAnswer) -> OrderRejectedError:
-    """Return the error for a placing request that Zinc refused."""
+def refused_order(answer: NetworkAnswer, *, has_key: bool = True) -> OrderRejectedError:
+    """Return the error for a placing request that Zinc refused. `has_key`: whether it carried an API key."""
     failure = read_failure(answer.json())
     if answer.status == HTTPStatus.CONFLICT and failure.code in ("already_exists", "other"):
         return OrderAlreadyExistsError(
@@ -127,13 +132,25 @@ def refused_order(answer: NetworkAnswer) -> OrderRejectedError:
             zinc_code="already_exists",
             identifiers=failure.identifiers,
         )
+    if not has_key and failure.is_about_the_key(answer.status):
+        return _without_key(failure, answer.status)
     return failure.error(answer.status, failure.sentence(answer.status), failure.next_step(answer.status))
 
 
-def refused_read(answer: NetworkAnswer) -> OrderRejectedError:
-    """Return the error for a read that Zinc refused."""
+def _without_key(failure: Failure, status: int) -> OrderRejectedError:
+    return failure.error(
+        status,
+        f"Zinc does not take this from a request without an API key ({failure.spelled(status)}).",
+        "Tell the user that Zinc wants an API key for this.",
+    )
+
+
+def refused_read(answer: NetworkAnswer, *, has_key: bool = True) -> OrderRejectedError:
+    """Return the error for a read that Zinc refused. `has_key`: whether the request carried an API key."""
     failure, status = read_failure(answer.json()), answer.status
-    if failure.is_about_the_key(status):
+    if not has_key and failure.is_about_the_key(status):
+        return _without_key(failure, status)
+    if failure.is_about_any_request(status):
         return failure.error(status, failure.sentence(status), failure.next_step(status))
     return failure.error(
         status,

@@ -4,10 +4,11 @@ Parameters and fields are those of the SDK 2026.10.16. An answer with HTTP statu
 or is not finished. An answer that names another product than the one asked for is not used.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Annotated, Generic, Literal, TypeVar
+from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, ValidationError
 
@@ -55,7 +56,8 @@ class SearchResult(Answer):
 class SearchResults(Looked):
     """The answer to a search (`GET /search`)."""
 
-    results: Rows[SearchResult] = []
+    results: Rows[SearchResult] | None = None
+    """None: the answer holds no list of results."""
     excluded_by_price: Count | None = None
     hint: Text | None = None
     """Why nothing was found, in Zinc's words."""
@@ -180,7 +182,8 @@ class Offers(Looked):
 
     retailer: Text | None = None
     asin: Text | None = None
-    offers: Rows[Offer] = []
+    offers: Rows[Offer] | None = None
+    """None: the answer holds no list of offers."""
 
 
 _CONDITIONS: Mapping[str, ProductCondition] = {
@@ -211,6 +214,21 @@ class DataCall(Generic[A]):
     """The same question without an account, paid by wallet: a POST without a body (SDK 2026.8.21)."""
     kind: type[A]
     is_about: Callable[[A], bool] = field(default=lambda answer: True, compare=False, repr=False)
+    list_name: str | None = None
+    """The list that a completed answer must hold."""
+
+    @property
+    def is_about_one(self) -> bool:
+        """Whether it is about one product, and no search."""
+        return self.kind is not SearchResults
+
+    @property
+    def compared(self) -> Mapping[str, str | list[str]]:
+        """The parameters in the form in which two questions are compared: upper and lower case find the same."""
+        return {
+            name: value.casefold() if name == "q" and isinstance(value, str) else value
+            for name, value in self.parameters.items()
+        }
 
     def read(self, content: object) -> A:
         """Read the content of an answer.
@@ -224,6 +242,8 @@ class DataCall(Generic[A]):
             raise UnreadableAnswerError("Zinc did not give a readable answer just now.") from error
         if not self.is_about(answer):
             raise UnreadableAnswerError("Zinc answered about another product, so its answer was not used.")
+        if self.list_name is not None and answer.status == "completed" and getattr(answer, self.list_name) is None:
+            raise UnreadableAnswerError(f"Zinc's answer holds no list of {self.list_name}, so it was not used.")
         return answer
 
 
@@ -252,14 +272,7 @@ async def ask(client: ZincClient, call: DataCall[A], api_key: SecretStr) -> A:
         OrderRejectedError: Zinc refused to answer, which costs nothing.
         UnreadableAnswerError: it was asked and not answered, which may have cost.
     """
-    return call.read(await client.get_json(call.path, api_key, call.parameters))
-
-
-_SEARCHED = frozenset(
-    "amazon bestbuy bhphotovideo chewy costco etsy homedepot kohls lowes macys newegg staples target walmart "
-    "wayfair".split()
-)
-"""Zinc's names of the shops that it searches, all of them at their `.com`."""
+    return call.read(await client.get_paid(call.path, api_key, call.parameters))
 
 
 def search_call(
@@ -271,58 +284,30 @@ def search_call(
     sort: Sort = "relevance",
     limit: int = 10,
 ) -> DataCall[SearchResults]:
-    """Return the question `GET /search`: products of all retailers; prices are in cents."""
-    parameters: dict[str, str | list[str]] = {"q": query, "sort": sort, "limit": str(limit)}
+    """Return the question `GET /search`: products of all retailers; prices are in cents.
+
+    Words that differ only in white space, and retailers that differ only in their order or in being named by their
+    host, are the same question.
+    """
+    words = " ".join(unicodedata.normalize("NFC", query).split())
+    parameters: dict[str, str | list[str]] = {"q": words, "sort": sort, "limit": str(limit)}
     if min_price is not None:
         parameters["min_price"] = str(min_price)
     if max_price is not None:
         parameters["max_price"] = str(max_price)
     if retailers:
-        parameters["retailer"] = sorted({_zinc_name(each) for each in retailers})
-    return DataCall("/search", parameters, _by_agent("search", parameters), SearchResults)
+        parameters["retailer"] = sorted(set(map(_searched_name, retailers)))
+    return DataCall("/search", parameters, _by_agent("search", parameters), SearchResults, list_name="results")
 
 
-def _zinc_name(retailer: str) -> str:
-    """Return Zinc's name of a shop that is given by its domain, as results name it; any other name unchanged."""
-    name = retailer.removeprefix("www.").removesuffix(".com")
-    return name if name in _SEARCHED else retailer
+_SEARCHED = frozenset(
+    "amazon bestbuy bhphotovideo chewy costco etsy homedepot kohls lowes macys newegg staples target walmart "
+    "wayfair".split()
+)
+"""Zinc's names of the retailers that a search knows (SDK 2026.10.16); each one's host is this name with `.com`."""
 
 
-def details_call(retailer: str, product_id: str) -> DataCall[Product]:
-    """Return the question `GET /products/{id}`, by Zinc's names of a retailer and of a product."""
-
-    def is_about(product: Product) -> bool:
-        return _is_it(product_id, product.product_id, product.asin)
-
-    path, where = f"/products/{quote(product_id, safe='')}", {"retailer": retailer}
-    return DataCall(path, where, _by_agent("products/details", {"product_id": product_id, **where}), Product, is_about)
-
-
-def offers_call(retailer: str, product_id: str) -> DataCall[Offers]:
-    """Return the question `GET /products/{id}/offers`. Shopify and Etsy have none, and Zinc then refuses it."""
-
-    def is_about(offers: Offers) -> bool:
-        return _is_it(product_id, offers.asin)
-
-    path, where = f"/products/{quote(product_id, safe='')}/offers", {"retailer": retailer}
-    return DataCall(path, where, _by_agent("products/offers", {"product_id": product_id, **where}), Offers, is_about)
-
-
-def _is_it(wanted: str, *named: str | None) -> bool:
-    """Say whether no number in an answer is another product's."""
-    return all(name is None or name.casefold() == wanted.casefold() for name in named)
-
-
-def is_in_dollars(retailer: str, product: Product) -> bool:
-    """Say whether a product's price is in US cents: its currency says so, or it has none and the shop is in the US."""
-    if product.currency_code:
-        return product.currency_code.upper() == "USD"
-    return retailer in _IN_THE_US
-
-
-_IN_THE_US = frozenset({"amazon", "walmart", "bestbuy"})
-
-
-def kept(answer: Looked) -> dict[str, Any]:
-    """Return an answer as JSON that `DataCall.read` takes again."""
-    return answer.model_dump(mode="json", exclude_defaults=True)
+def _searched_name(named: str) -> str:
+    """Return Zinc's name of a retailer that is named by its host, as results show it; other names as they are."""
+    name = named.casefold().removeprefix("www.").removesuffix(".com")
+    return name if name in _SEARCHED else named.lower()

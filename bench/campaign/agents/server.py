@@ -52,6 +52,7 @@ CLOCKS = Clocks(
     heed=0.5,
     poll=0.4,
     peek=0.2,
+    look_up=2.0,
 )
 """The product's times, about forty times shorter, except for the windows for repeats and twins."""
 

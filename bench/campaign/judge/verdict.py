@@ -60,6 +60,9 @@ BROKEN_AFTER_SALE = (
 )  # fmt: skip
 """Those where orders are cancelled, sent back and reported. The last two count rounds that proved nothing."""
 
+BROKEN_BY_LOOK_UP = (PAID_TWICE, OVER_LIMIT, LOST, UNTRUE, WRONG_AMOUNT, FALSE_REQUEST_PAID)
+"""Those of questions about products."""
+
 NOT_BOUGHT = "not bought"
 """Orders that were not bought without a reason."""
 ALL_ROWS = tuple(dict.fromkeys((*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE, NOT_BOUGHT)))

@@ -280,7 +280,7 @@ def _wish(source: random.Random, kind: AfterKind, number: int, place: int, *, as
         how=how,
         behaviour="patient" if how else source.choices(list(_BEHAVIOURS), list(_BEHAVIOURS.values()))[0],
         delay=round(source.uniform(0.0, 0.6), 3),
-        askings=_askings(source, alone=bool(how)),
+        askings=askings(source, alone=bool(how)),
         seed=source.randrange(10**6),
     )
 
@@ -302,7 +302,8 @@ def _look_faults(source: random.Random) -> tuple[str, ...]:
     return tuple(source.choices(_FAULTS_OF_LOOKS, k=source.randint(1, 3))) if source.random() < 0.2 else ()
 
 
-def _askings(source: random.Random, *, alone: bool) -> tuple[Asking, ...]:
+def askings(source: random.Random, *, alone: bool) -> tuple[Asking, ...]:
+    """Return the calls with which an intention begins: mostly one, and seldom more if its process is to die."""
     count = source.choices([1, 2, 3], [10, 2, 1] if alone else [6, 3, 2])[0]
     return tuple(
         Asking(server, round(source.choice([0.0, 0.0, source.uniform(0, 0.5)]), 3))
@@ -322,7 +323,7 @@ def _sibling(source: random.Random, first: Wish, number: int) -> Wish:
         step="",
         how="",
         behaviour="patient",
-        askings=_askings(source, alone=True),
+        askings=askings(source, alone=True),
         seed=source.randrange(10**6),
     )
 

@@ -91,6 +91,8 @@ _WALLETS_ALONE = frozenset(
     "challenges challenge_digest method_query payment_errors agent_repeat agent_duplicate receipt order_key".split()
 )
 """Questions of the dialect that matter only where a wallet pays."""
+_ABOUT_QUESTIONS = frozenset("unknown_product empty_wallet refused_country".split())
+"""Questions of the dialect about products and shops: this campaign looks nothing up."""
 _AFTER_SALE = frozenset("return_conflict after_sale_listing case_list order_key_after_sale".split())
 """Questions of the dialect about what comes after a purchase: this campaign buys only."""
 
@@ -121,7 +123,11 @@ ACCOUNT = Plan(
     rail="account",
     faults=tuple(FAULTS),
     kill_points=KILL_POINTS,
-    dialects=tuple(name for name in Dialect.named() if name.partition("=")[0] not in _WALLETS_ALONE | _AFTER_SALE),
+    dialects=tuple(
+        name
+        for name in Dialect.named()
+        if name.partition("=")[0] not in _WALLETS_ALONE | _AFTER_SALE | _ABOUT_QUESTIONS
+    ),
     draw=Draw,
     parts=lambda dialect: _STOPS_SOON if dialect == IGNORED else _PARTS,
     shares=_account_shares,

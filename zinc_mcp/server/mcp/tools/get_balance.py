@@ -38,7 +38,8 @@ BALANCE_SECONDS = 5.0
 """For so long Zinc, and the wallet's own check, may take."""
 MOST_PAID = 500
 """Orders paid up front that one look adds up."""
-_FREED = 3
+_MOST_FREED = 200
+"""Entries by whose age one look tells when a limit frees."""
 SHOWS = {**ALWAYS, "account": "object", "modes": "array", "waiting": "array"}
 _DESCRIPTION = (
     "Show what may be spent: Zinc's balance and fee, the owner's limits and when they free, the payment wallet, and "
@@ -159,14 +160,18 @@ def _mode(
     journal: "Journal", policy: Policy, caller: str, mode: Mode, rails: Sequence[RailName], now: float
 ) -> ModeView:
     day_cents, orders = journal.counted(caller, mode, DAY_SECONDS)
-    freed = journal.freed(caller, mode, DAY_SECONDS, _FREED)
+    freed = journal.freed(caller, mode, DAY_SECONDS, _MOST_FREED)
     limits = [limit_view("max_day", policy.max_day, day_cents, freed)]
     if policy.max_month is not None:
         month_cents, _ = journal.counted(caller, mode, MONTH_SECONDS)
-        freed = journal.freed(caller, mode, MONTH_SECONDS, _FREED)
+        freed = journal.freed(caller, mode, MONTH_SECONDS, _MOST_FREED)
         limits.append(limit_view("max_month", policy.max_month, month_cents, freed))
     if policy.max_orders_day is not None:
         limits.append(limit_view("max_orders_day", policy.max_orders_day, orders))
+    if mode == "live" or "agent" in rails:  # elsewhere a question about products costs nothing
+        freed = journal.freed(caller, mode, DAY_SECONDS, _MOST_FREED, look_ups_alone=True)
+        spent_cents = journal.counted_look_ups(caller, mode)
+        limits.append(limit_view("max_lookups_day", policy.max_lookups_day, spent_cents, freed))
     paid, counts = journal.paid_up_front(caller, mode, MOST_PAID), journal.unproved_cents(caller, mode)
     return ModeView(
         mode=mode,
