@@ -61,6 +61,7 @@ LIBRARIES = {
     "uvicorn": {"server", "sandbox", "cli"},
     "sqlalchemy": {"journal"},
     "click": {"cli"},
+    "rich": {"cli"},
     "jinja2": {"server"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},
@@ -205,6 +206,6 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     tools, modules = json.loads(ended.stdout)
     assert "place_order" in tools
-    # Not `click`: httpx brings it for its own command.
-    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account"}
+    # httpx would load rich for its own command, and the SDK for its log. Not `click`: uvicorn brings it.
+    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account", "rich", "pygments"}
     assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.cli.screen import bold, show_command, show_line
 from zinc_mcp.consent.approval import asked_change
 from zinc_mcp.consent.question import paid_by
 from zinc_mcp.journal.decision import reference_of
@@ -32,7 +32,7 @@ def show_unsettled(entries: Sequence[Entry]) -> None:
 def show_all(entries: Sequence[Entry]) -> None:
     """Print the returns and reports of an order, one line each."""
     if entries:
-        click.echo("\nReturns and reports")
+        click.echo(f"\n{bold('Returns and reports')}")
     for entry in entries:
         view = change_view(Answer(entry), "person")
         status = f" (Zinc says {view.status})" if view.status else ""
