@@ -28,9 +28,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def _in(shell: str, lines: str, environment: dict[str, str]) -> list[str]:
-    if shutil.which(shell) is None:
+    program = shutil.which(shell)
+    if program is None:
         pytest.skip(f"needs {shell}")
-    words = [shell, *(["-f"] if shell == "zsh" else []), "-c", lines]
+    words = [program, *(["-f"] if shell == "zsh" else []), "-c", lines]
     ended = subprocess.run(
         words,
         env=environment,

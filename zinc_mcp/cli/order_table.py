@@ -18,6 +18,7 @@ from zinc_mcp.process import Answer
 from zinc_mcp.text import plain
 from zinc_mcp.views.order import OrderView, order_view
 from zinc_mcp.views.order_rows import YOUR_ANSWER, OrderRow, order_row
+from zinc_mcp.views.words import in_words
 
 _HEADER = ("What", "From", "State", "Money", "Next step")
 _TABLE_COLUMNS = 80
@@ -114,7 +115,7 @@ def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
     """
     zone, width = _zone(), columns()
     opened, money = (16, 16) if width >= 110 else (10, 12)
-    state = max(len("State"), *(len(row.state) for row in rows))
+    state = max(len("State"), *(len(in_words(row.state)) for row in rows))
     left = width - opened - state - money - 5 * GAP
     where, step = max(10, min(20, left // 4)), max(12, min(24, left // 3))
     widths = (opened, left - where - step, where, state, money, step)
@@ -127,7 +128,7 @@ def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
             Hanging(_local(entry.opened_at, zone)),
             Hanging("\n".join(row.what), "  "),
             Hanging(row.where_from),
-            Hanging(row.state, style=STATE_STYLES.get(row.state, "")),
+            Hanging(in_words(row.state), style=STATE_STYLES.get(row.state, "")),
             Hanging(_money(entry, row)),
             Hanging(row.next_step, style="bold" if row.next_step == YOUR_ANSWER else ""),
         )
@@ -138,12 +139,12 @@ def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
 def _show_stacked(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
     """Print a few lines for each order, which fit a narrow screen."""
     zone, width = _zone(), columns()
-    state = max(len("State"), *(len(row.state) for row in rows))
+    state = max(len("State"), *(len(in_words(row.state)) for row in rows))
     between = " " * GAP
     header = f"{_opened_header(zone)}{between}{'State'.ljust(state)}{between}Money"
     parts: list[RenderableType] = [Hanging(header, "  ", "bold")]
     for entry, row in zip(entries, rows, strict=True):
-        first = f"{_local(entry.opened_at, zone)}{between}{row.state.ljust(state)}{between}{_money(entry, row)}"
+        first = f"{_local(entry.opened_at, zone)}{between}{in_words(row.state).ljust(state)}{between}{_money(entry, row)}"
         parts += [Text(""), Hanging(first, "  ", STATE_STYLES.get(row.state, ""))]
         goods = [f"{each} at {row.where_from}" if row.where_from else each for each in row.what] or [row.where_from]
         step = [f"next: {row.next_step}"] if row.next_step else []

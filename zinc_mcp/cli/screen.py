@@ -70,7 +70,7 @@ def show_sentences(text: str, indent: str = "", *, err: bool = False) -> None:
 
     On a terminal that is too narrow for all of it, each command gets a line of its own: a broken one cannot be pasted.
     """
-    stream = sys.stderr if err else sys.stdout
+    stream: TextIO = sys.stderr if err else sys.stdout
     text = f"{indent}{text}"
     is_short = cells(text) <= columns(stream)
     for part in [text] if is_short or not stream.isatty() else _apart(text):
@@ -94,8 +94,8 @@ def _apart(text: str) -> Iterator[str]:
 
 
 def _lines(text: str, continued: str, stream: TextIO | None = None) -> list[str]:
-    stream = stream or sys.stdout
-    return wrapped(visible_only(text), columns(stream), continued) if stream.isatty() else [visible_only(text)]
+    is_screen = (stream or sys.stdout).isatty()
+    return wrapped(visible_only(text), columns(stream), continued) if is_screen else [visible_only(text)]
 
 
 def show_command(*words: str, options: Sequence[str] = (), given: Sequence[str] = ()) -> None:
