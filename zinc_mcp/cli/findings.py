@@ -41,7 +41,7 @@ class Configured:
 def show_configured(settings: Sequence[Configured]) -> None:
     """Print the settings, one below the other."""
     rows = [(Text(""), Text(each.name), Hanging(f"{each.value} ({each.source})", "  ")) for each in settings]
-    show(grid((1, max(len(each.name) for each in settings), None), rows, gap=1))
+    show(grid((0, max(len(each.name) for each in settings), None), rows))
 
 
 def show_finding(finding: Finding) -> None:

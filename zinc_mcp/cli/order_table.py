@@ -144,7 +144,9 @@ def _show_stacked(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
     header = f"{_opened_header(zone)}{between}{'State'.ljust(state)}{between}Money"
     parts: list[RenderableType] = [Hanging(header, "  ", "bold")]
     for entry, row in zip(entries, rows, strict=True):
-        first = f"{_local(entry.opened_at, zone)}{between}{in_words(row.state).ljust(state)}{between}{_money(entry, row)}"
+        first = (
+            f"{_local(entry.opened_at, zone)}{between}{in_words(row.state).ljust(state)}{between}{_money(entry, row)}"
+        )
         parts += [Text(""), Hanging(first, "  ", STATE_STYLES.get(row.state, ""))]
         goods = [f"{each} at {row.where_from}" if row.where_from else each for each in row.what] or [row.where_from]
         step = [f"next: {row.next_step}"] if row.next_step else []
