@@ -149,7 +149,8 @@ async def test_the_page_can_be_used_by_everybody(
 ) -> None:
     changes, then = KINDS[kind]
     zinc.products["B07JGBW826"] = {"status": "completed", "title": "W" * 150, "seller_name": "חנות", "price": 1499}
-    async with before(chromium, open_test_process, **{"key": "zn_live_1", **changes}) as page:
+    given: Any = {"key": "zn_live_1", **changes}
+    async with before(chromium, open_test_process, **given) as page:
         await page.sees("Buy for")
         await then(page, clock)
         await _is_usable(page)

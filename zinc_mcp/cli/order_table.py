@@ -10,8 +10,8 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from zinc_mcp.cli.console import GAP, STATE_STYLES, Hanging, clear, grid, show
-from zinc_mcp.cli.screen import cells, columns, show_command, show_line, visible_only
+from zinc_mcp.cli.console import GAP, STATE_STYLES, Hanging, clear, grid, show, show_aligned
+from zinc_mcp.cli.screen import cells, columns, show_command, show_line
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.process import Answer
@@ -105,7 +105,7 @@ def _show_piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
         )
         for entry, row in zip(entries, rows, strict=True)
     ]
-    show(grid([None] * len(header), [[Text(visible_only(cell)) for cell in line] for line in (header, *table)]))
+    show_aligned([header, *table])
 
 
 def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
