@@ -96,6 +96,7 @@ async def several(page: Before, clock: HandClock) -> None:
     for number in (2, 3):
         entry_of(await place(page.process, intent(products=book(number), max_price=2000)))
     await page.does(lambda person: person.press("Look again"))
+    await page.sees("2 more wait")
     await page.does(lambda person: person.press("See all that wait"))
     await page.sees("3 questions wait for your answer")
 
