@@ -62,6 +62,7 @@ LIBRARIES = {
     "uvicorn": {"server", "sandbox", "cli"},
     "sqlalchemy": {"journal"},
     "click": {"cli"},
+    "rich": {"cli"},
     "jinja2": {"server"},
     "keyring": {"owner"},
     "tomlkit": {"owner"},
@@ -208,6 +209,7 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     tools, modules = json.loads(ended.stdout)
     assert "place_order" in tools
-    # Not `click`: httpx brings it for its own command.
-    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account", "keyring", "tomlkit"}
+    # httpx would load rich for its own command, and the SDK for its log. Not `click`: uvicorn brings it.
+    wallets = {"mpp", "pytempo", "eth_account"}
+    heavy = {"sqlalchemy", "psycopg", "jinja2", "keyring", "tomlkit", "rich", "pygments", *wallets}
     assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)

@@ -1,24 +1,27 @@
 """Start the program: the server on stdio for an MCP host, commands for a person."""
 
 import gc
+import io
+import os
 import sys
 from typing import NoReturn
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.invocation import COMPLETING
 from zinc_mcp.text import plain
 
 
 def main() -> NoReturn:
     """Run `zinc-mcp`: without arguments the stdio server, or help where a person sits at a terminal."""
     try:
-        if len(sys.argv) == 1 and not _at_a_terminal():
+        if len(sys.argv) == 1 and not _at_a_terminal() and COMPLETING not in os.environ:
             _serve()
         else:
             _command()
     except ZincMcpError as error:
-        from zinc_mcp.cli.screen import advice
+        from zinc_mcp.cli.screen import show_failure
 
-        sys.stderr.write(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(advice(error), 1200)}\n")
+        show_failure(error)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -48,7 +51,10 @@ def _command() -> None:
     from zinc_mcp.cli import program
     from zinc_mcp.invocation import started_as
 
-    program.main(prog_name=started_as())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a screen that has not all letters still shows each of them
+    program.main(prog_name=started_as(), complete_var=COMPLETING)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from zinc_mcp.known_settings import SETTINGS
 # last of a secret's variables names its file.
 _PLACES = tuple(each.variables[-1] for each in SETTINGS if each.repeated)
 _JOURNAL = "ZINC_MCP_JOURNAL"
+COMPLETING = "_ZINC_MCP_COMPLETE"
+"""The variable with which a shell asks for completions (click, "Shell Completion")."""
 _PLAIN = re.compile(r"[A-Za-z0-9_:\\./-]+")
 """Words that PowerShell and cmd both read as plain text."""
 

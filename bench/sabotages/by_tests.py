@@ -521,8 +521,8 @@ BY_TESTS = (
         "an-unshown-field-of-a-change",
         "every field that is sent stands in the question",
         "zinc_mcp/consent/change_question.py",
-        '    return found, [], [(label(name), text) for name, text in fields if name != "order_id"]',
-        '    return found, [], [(label(name), text) for name, text in fields if name == "body"]',
+        '    return found, [], [(label(name), in_words(name, text)) for name, text in fields if name != "order_id"]',
+        '    return found, [], [(label(name), in_words(name, text)) for name, text in fields if name == "body"]',
         _tests(f"{_AFTERCARE}/test_deciding.py::test_every_field_that_is_sent_is_in_the_question_and_on_the_page"),
     ),
     Sabotage(

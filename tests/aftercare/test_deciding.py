@@ -28,7 +28,7 @@ from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, check_length, fields_of
-from zinc_mcp.consent.question import quoted
+from zinc_mcp.consent.question import in_words, quoted
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.decision import QuestionRef, reference_of
@@ -134,7 +134,7 @@ async def test_every_field_that_is_sent_is_in_the_question_and_on_the_page(
             await person.open(shown.secret)
             on_page = html.unescape(person.page)
     assert len(sent) == {"return": 7, "open": 3, "message": 1, "close": 0}[step]
-    for value in sent:
+    for value in (in_words("reason", each) for each in sent):
         assert quoted(value) in text or (value.isdecimal() and f": {value}" in text), value
         assert value in on_page, value
     assert "{{ 7 * 7 }}" in on_page or step == "close"

@@ -308,7 +308,7 @@ async def test_words_of_zinc_and_retailers_move_nothing_on_the_terminal(
         for row in screen.splitlines():
             ours = " -m zinc_mcp orders " in row  # a command to paste is one line, however long
             assert ours or columns(row) <= 80, "the terminal itself breaks no line"
-    header, *rows = [row for row in listed.splitlines() if not row.startswith(" ")]
+    header, *rows = [row for row in listed.splitlines() if not row.startswith((" ", "─"))]
     assert header.split() == ["Opened", "What", "From", "State", "Money", "Next", "step"]
     assert [row for row in rows if not re.match(r"\d{4}-\d\d-\d\d |\d\d:\d\d |[+-]\d\d:\d\d$", row)] == []
     assert sum(bool(re.match(r"\d{4}-", row)) for row in rows) == len(screens)

@@ -10,7 +10,7 @@ from started import Started
 
 from zinc_mcp.known_settings import TOOLS
 
-_HEAVY = "('sqlalchemy', 'mcp', 'httpx', 'jinja2', 'zinc_mcp.journal', 'zinc_mcp.checkout', 'zinc_mcp.zinc')"
+_HEAVY = "('sqlalchemy', 'mcp', 'httpx', 'jinja2', 'rich', 'zinc_mcp.journal', 'zinc_mcp.checkout', 'zinc_mcp.zinc')"
 
 
 def test_help_lists_the_commands_without_loading_one(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ try:
     main()
 except SystemExit:
     pass
-loaded = sorted(name for name in sys.modules if name.startswith({_HEAVY}))
+loaded = sorted(name for name, module in sys.modules.items() if module and name.startswith({_HEAVY}))
 sys.exit(f"loaded: {{loaded}}" if loaded else 0)
 """
     ended = Started(tmp_path).process("-c", script)
@@ -42,7 +42,7 @@ try:
     main()
 except SystemExit as ended:
     assert ended.code in (0, None), ended.code
-heavy = ("zinc_mcp.cli", "sqlalchemy", "jinja2")
+heavy = ("zinc_mcp.cli", "sqlalchemy", "jinja2", "rich", "pygments")
 loaded = sorted(name for name in sys.modules if name.startswith(heavy) and name != "zinc_mcp.__main__")
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """

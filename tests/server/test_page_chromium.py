@@ -26,7 +26,7 @@ from wanted import ADDRESS, BOOK, book, intent
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.entry import Entry, RailName
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Process
@@ -74,6 +74,7 @@ async def before(
     *,
     key: str = "zn_test_1",
     saved_as: str | None = None,
+    rail: RailName = "account",
     **changes: Any,
 ) -> AsyncGenerator[Before]:
     """Ask about an order and let the real browser open the page, by the real file."""
@@ -87,8 +88,9 @@ async def before(
     wanted = intent(**changes)
     await anyio.to_thread.run_sync(chromium.forget)
     await anyio.to_thread.run_sync(chromium.complaints)  # those of the page before are not this one's
-    async with open_test_process(api_key=key) as process, page_beside(process, show=show) as page:
-        entry = entry_of(await place(process, replace(wanted, saved_as=saved_as)))
+    wallet = "sandbox" if rail == "agent" else None
+    async with open_test_process(api_key=key, wallet=wallet) as process, page_beside(process, show=show) as page:
+        entry = entry_of(await place(process, replace(wanted, saved_as=saved_as, rail=rail)))
         await page.offer(entry)
         yield Before(chromium, shown, process, page, entry)
         await anyio.to_thread.run_sync(chromium.go, "about:blank")

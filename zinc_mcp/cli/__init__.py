@@ -3,10 +3,12 @@
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "addresses": ("addresses", "Save, list and remove shipping addresses."),
     "approve": ("decide", "Show an order that waits for an answer, and buy it after a typed yes."),
+    "completion": ("completion", "Print what makes a shell complete our commands."),
     "decline": ("decide", "Say no to an order that waits for an answer."),
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
@@ -43,6 +45,12 @@ class Program(click.Group):
         module, _ = _COMMANDS[cmd_name]
         command = getattr(import_module(f"zinc_mcp.cli.{module}"), cmd_name)
         return command if isinstance(command, click.Command) else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, or the options, that begin so; no command is loaded for it."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=line) for name, (_, line) in _COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list; no command is loaded for it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from zinc_mcp.cli.screen import show_command, show_line
+from zinc_mcp.cli.screen import bold, show_command, show_line
 from zinc_mcp.consent.approval import asked_change
 from zinc_mcp.consent.question import paid_by
 from zinc_mcp.journal.decision import reference_of
@@ -12,6 +12,7 @@ from zinc_mcp.journal.entry import Entry
 from zinc_mcp.process import Answer
 from zinc_mcp.text import plain
 from zinc_mcp.views.change import change_view, word_for
+from zinc_mcp.views.words import in_words
 
 
 def show_unsettled(entries: Sequence[Entry]) -> None:
@@ -32,10 +33,10 @@ def show_unsettled(entries: Sequence[Entry]) -> None:
 def show_all(entries: Sequence[Entry]) -> None:
     """Print the returns and reports of an order, one line each."""
     if entries:
-        click.echo("\nReturns and reports")
+        click.echo(f"\n{bold('Returns and reports')}")
     for entry in entries:
         view = change_view(Answer(entry), "person")
-        status = f" (Zinc says {view.status})" if view.status else ""
+        status = f" (Zinc says {in_words(view.status)})" if view.status else ""
         show_line(f"  {word_for(entry)}: {view.outcome}{status}; key {plain(entry.key, 64)}", "  ")
 
 
@@ -45,7 +46,7 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "Key", plain(entry.key, 64)
     yield "Kind", word_for(entry)
     yield "Order", plain(entry.order_id, 100)
-    yield "State", view.outcome + (f" (Zinc says {view.status})" if view.status else "")
+    yield "State", view.outcome + (f" (Zinc says {in_words(view.status)})" if view.status else "")
     if view.return_id or view.case_id:
         yield "At Zinc", view.return_id or view.case_id or ""
     question = asked_change(entry)
@@ -57,7 +58,7 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
         for row in view.items:
             yield "Item", f"{row['quantity']} of item {row['number']}"
         if view.reason:
-            yield "Reason", view.reason
+            yield "Reason", in_words(view.reason)
     yield "Rail", f"{entry.rail} (the order was paid {paid_by(entry.rail)})"
 
 

@@ -8,8 +8,9 @@ import anyio
 import click
 
 from zinc_mcp.checkout.watch import entry_of
+from zinc_mcp.cli.console import Hanging, show, working
 from zinc_mcp.cli.orders_on_screen import show_view, view_of
-from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
+from zinc_mcp.cli.screen import need_a_terminal, show_command, show_failure, show_line
 from zinc_mcp.consent.approval import AnyQuestion, is_approved, question_of
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
@@ -53,7 +54,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
         try:
             question, about = question_of(each), reference_of(each)
         except UnreadableEntryError as error:
-            click.echo(plain(error.summary, 300), err=True)
+            show_failure(error)
             continue
         if question is None or about is None:
             continue
@@ -76,7 +77,7 @@ def _decide_with_pin(settings: Settings, about: QuestionRef, *, yes: bool, has_p
             if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise
             has_pin = True  # a PIN may have been set meanwhile
-            click.echo(plain(error.summary, 300))
+            show_line(plain(error.summary, 300))
 
 
 async def _decide(settings: Settings, decision: Decision) -> Entry:
@@ -99,8 +100,8 @@ async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
     """Wait a while for the order to be sent, after a yes that another process has to carry out."""
     current: Entry | None = entry
     if is_approved(entry):
-        click.echo("Approved. A server that can pay for it sends it now...")
-    with anyio.move_on_after(WAIT_SECONDS):
+        show_line("Approved. A server that can pay for it sends it now...")
+    with anyio.move_on_after(WAIT_SECONDS), working("Waiting for Zinc's answer..."):
         while current is not None and (is_approved(current) or current.state in ("signing", "sending")):
             await anyio.sleep(0.2)
             current = await entry_of(process, entry.id)
@@ -108,8 +109,11 @@ async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
 
 
 def _show_question(question: AnyQuestion) -> None:
-    for line in question.text().splitlines():
-        show_line(line)
+    """Print all of the question. What is asked and what it warns of stand out; nothing is left out."""
+    asked, *others = question.text().split("\n")
+    show(Hanging(asked, "      ", "bold"))
+    for number, line in enumerate(others):
+        show(Hanging(line, "      ", "yellow" if number < len(question.warnings) else ""))
 
 
 def _typed_yes(question: AnyQuestion) -> bool:

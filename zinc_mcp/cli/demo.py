@@ -13,6 +13,7 @@ import anyio
 import click
 from mcp import Client, StdioServerParameters
 
+from zinc_mcp.cli.console import working
 from zinc_mcp.cli.demo_on_screen import (
     Facts,
     rows,
@@ -185,7 +186,8 @@ async def _call(client: Client, tool: str, arguments: Mapping[str, Any]) -> Fact
 
 
 async def _place(client: Client, order: Mapping[str, Any], tool: str = "place_order") -> Facts:
-    facts = await _call(client, tool, order)
+    with working("The order is on its way..."):
+        facts = await _call(client, tool, order)
     show_sentences(facts)
     show_fact("Order id", facts.get("order_id"))
     return facts
@@ -197,8 +199,11 @@ async def _wait(client: Client, placed: Facts, is_enough: Callable[[Facts], bool
     seen: list[str] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
     facts: Facts = placed
+    pause = 0.0
     while time.monotonic() < deadline:
-        facts = await _call(client, "get_order", {"order_id": handle, "wait_seconds": 10})
+        with working("Waiting for news of the order..."):
+            await anyio.sleep(pause)
+            facts = await _call(client, "get_order", {"order_id": handle, "wait_seconds": 10})
         states = [str(row.get("status")) for name in ("tracking", "returns") for row in rows(facts, name)]
         news = " / ".join([str(facts.get("status")), *states])
         if news not in seen:
@@ -206,7 +211,7 @@ async def _wait(client: Client, placed: Facts, is_enough: Callable[[Facts], bool
             show_fact("News", news)
         if is_enough(facts) or (facts.get("is_final") and facts.get("outcome") != "placed"):
             break
-        await anyio.sleep(_PAUSE_SECONDS)
+        pause = _PAUSE_SECONDS
     return facts
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-import click
+from rich.text import Text
 
-from zinc_mcp.cli.screen import columns, wrapped
+from zinc_mcp.cli.console import Hanging, grid, show
+from zinc_mcp.cli.screen import columns
 from zinc_mcp.text import plain
 from zinc_mcp.views.order import PRICE_LABELS
 
@@ -18,15 +19,12 @@ Facts = Mapping[str, Any]
 
 def show_title(text: str) -> None:
     """Print the title of a part."""
-    click.echo("")
-    for line in wrapped(text, columns(), "  "):
-        click.echo(click.style(line, bold=True))
+    show(Text(""), Hanging(text, "  ", "bold cyan"), width=columns())
 
 
 def show_paragraph(text: str) -> None:
     """Print a sentence of ours."""
-    for line in wrapped(text, columns(), "   "):
-        click.echo(line)
+    show(Hanging(text, "   "), width=columns())
 
 
 def show_fact(label: str, value: object) -> None:
@@ -35,13 +33,11 @@ def show_fact(label: str, value: object) -> None:
         return
     width, text = columns(), plain(value, 400)
     if width < _LABEL_COLUMNS + _FEWEST_COLUMNS:
-        lines = [*([f"  {label}"] if label else []), *wrapped(f"    {text}", width, "    ")]
+        parts = [Hanging(f"  {label}", "    ", "dim")] if label else []
+        show(*parts, Hanging(f"    {text}", "    "), width=width)
     else:
-        indent = " " * _LABEL_COLUMNS
-        lines = wrapped(f"{indent}{text}", width, indent)
-        lines[0] = f"  {label}".ljust(_LABEL_COLUMNS) + lines[0].lstrip()
-    for line in lines:
-        click.echo(line)
+        row = (Text(""), Hanging(label, style="dim"), Hanging(text))
+        show(grid((1, _LABEL_COLUMNS - 3, None), [row], gap=1), width=width)
 
 
 def rows(facts: Facts, name: str) -> list[Facts]:

@@ -1,11 +1,12 @@
 """`zinc-mcp doctor`: print the configuration, what works, and what is wrong with a next step. It prints no secret."""
 
+import json
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, get_args
@@ -13,7 +14,9 @@ from typing import Any, Literal, get_args
 import anyio
 import click
 
-from zinc_mcp.cli.screen import advice, show_command
+from zinc_mcp.cli.console import working
+from zinc_mcp.cli.findings import Configured, Finding, findings_record, show_configured, show_finding
+from zinc_mcp.cli.screen import advice, show_line, show_sentences
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
@@ -42,42 +45,49 @@ _AGAIN = "Install zinc-mcp with the wallet's extra again."
 _PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    level: Literal["ok", "note", "wrong"]
-    subject: str
-    sentence: str
-    advice: str = ""
-    command: tuple[str, ...] = ()
-    """A zinc-mcp command that shows more, or ends the trouble."""
-    given: tuple[str, ...] = ()
-    """The command's further words, which a model may have written."""
-
-
 @click.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def doctor(as_json: bool) -> None:
     """Say what is configured, what can work and what is wrong.
 
     Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
     """
     settings = opened(load_settings())
-    click.echo(f"zinc-mcp {version('zinc-mcp')}, started as `{started_as()}`, money: {settings.mode}\n")
-    for name, value in configured(settings):
-        click.echo(f"  {name:<9} {value} ({settings.sources[name]})")
-    click.echo("")
-    findings = list(examine(settings))
-    for finding in findings:
-        mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[finding.level]
-        click.echo(f"  {mark} {finding.subject}: {plain(finding.sentence, 600)}")
-        if finding.advice:
-            click.echo(f"        {plain(finding.advice, 600)}")
-        if finding.command:
-            show_command(*finding.command, given=finding.given)
+    stated = [Configured(name, value, settings.sources[name]) for name, value in configured(settings)]
+    if as_json:
+        findings = list(examine(settings))
+    else:
+        show_line(f"zinc-mcp {version('zinc-mcp')}, money: {settings.mode}")
+        show_sentences(f"Started as `{started_as()}`")
+        click.echo("")
+        show_configured(stated)
+        click.echo("")
+        findings = list(_shown_one_by_one(examine(settings)))
     wrong = sum(finding.level == "wrong" for finding in findings)
-    click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
+    if as_json:
+        record = {
+            "version": version("zinc-mcp"),
+            "started_as": started_as(),
+            "mode": settings.mode,
+            "settings": [asdict(each) for each in stated],
+            "findings": findings_record(findings),
+            "wrong": wrong,
+        }
+        click.echo(json.dumps(record, indent=2))
+    else:
+        click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
     sys.exit(1 if wrong else 0)
+
+
+def _shown_one_by_one(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Print each finding as soon as it is there: the slow ones ask others over the network."""
+    while True:
+        with working("Checking..."):
+            finding = next(findings, None)
+        if finding is None:
+            return
+        show_finding(finding)
+        yield finding
 
 
 def configured(settings: Settings) -> Iterator[tuple[str, str]]:

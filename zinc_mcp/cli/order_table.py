@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import click
+from rich.console import RenderableType
+from rich.text import Text
 
-from zinc_mcp.cli.screen import bold, cells, columns, show_command, show_line, wrapped
+from zinc_mcp.cli.console import GAP, STATE_STYLES, Hanging, clear, grid, show, show_aligned
+from zinc_mcp.cli.screen import cells, columns, show_command, show_line
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.process import Answer
 from zinc_mcp.text import plain
 from zinc_mcp.views.order import OrderView, order_view
-from zinc_mcp.views.order_rows import OrderRow, order_row
+from zinc_mcp.views.order_rows import YOUR_ANSWER, OrderRow, order_row
+from zinc_mcp.views.words import in_words
 
 _HEADER = ("What", "From", "State", "Money", "Next step")
 _TABLE_COLUMNS = 80
 """Narrower screens get a few lines for each order."""
-_GAP = "  "
 
 
 def as_read(entry: Entry) -> OrderView:
@@ -29,8 +32,7 @@ def as_read(entry: Entry) -> OrderView:
 
 def show_orders(entries: Sequence[Entry]) -> None:
     """Print orders, and how to answer those that wait for an answer."""
-    for line in _lines(entries):
-        click.echo(line)
+    _shown(entries)
     for entry in entries:
         if reference_of(entry) is not None:
             click.echo("")
@@ -53,7 +55,7 @@ class Listed:
     pauses: Sequence[str] = ()
 
 
-def follow(read: Callable[[], Listed], show: Callable[[Listed], None], seconds: float) -> None:
+def follow(read: Callable[[], Listed], show_list: Callable[[Listed], None], seconds: float) -> None:
     """Show the list again whenever something in it has changed, until Ctrl-C. Nobody is asked."""
     shown: object = None
     try:
@@ -62,11 +64,12 @@ def follow(read: Callable[[], Listed], show: Callable[[Listed], None], seconds: 
             versions = [(entry.id, entry.version) for entry in (*listed.entries, *listed.unsettled)]
             present = (versions, list(listed.pauses), columns())
             if present != shown:
+                if shown is not None or sys.stdout.isatty():
+                    clear()
+                show_list(listed)
                 if sys.stdout.isatty():
-                    click.clear()
-                elif shown is not None:
                     click.echo("")
-                show(listed)
+                    show_line("This is shown again whenever an order has changed. Ctrl-C ends it.")
                 sys.stdout.flush()
                 shown = present
             time.sleep(seconds)
@@ -74,15 +77,18 @@ def follow(read: Callable[[], Listed], show: Callable[[Listed], None], seconds: 
         click.echo("")
 
 
-def _lines(entries: Sequence[Entry]) -> list[str]:
+def _shown(entries: Sequence[Entry]) -> None:
     rows = [order_row(entry, as_read(entry)) for entry in entries]
     if not sys.stdout.isatty():
-        return _piped(entries, rows)
-    return _table(entries, rows) if columns() >= _TABLE_COLUMNS else _stacked(entries, rows)
+        _show_piped(entries, rows)
+    elif columns() >= _TABLE_COLUMNS:
+        _show_table(entries, rows)
+    else:
+        _show_stacked(entries, rows)
 
 
-def _piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> list[str]:
-    """Return one line for each order, however long, for programs that go by lines."""
+def _show_piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
+    """Print one line for each order, however long, for programs that go by lines."""
     zone = _zone()
     header = (_opened_header(zone), "Mode", *_HEADER, "Key", "Order")
     table = [
@@ -99,82 +105,66 @@ def _piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> list[str]:
         )
         for entry, row in zip(entries, rows, strict=True)
     ]
-    widths = [max(map(cells, column)) for column in zip(header, *table, strict=True)]
-    return [_GAP.join(map(_padded, line, widths)).rstrip() for line in (header, *table)]
+    show_aligned([header, *table])
 
 
-def _table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> list[str]:
-    """Return a table as wide as the screen, its long cells in several lines. The first column is ours.
+def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
+    """Print a table as wide as the screen, its long cells in several lines. The first column is ours.
 
-    So no line begins with the words of others.
+    So no line begins with the words of others. Their further lines are indented, so none of them looks like ours.
     """
     zone, width = _zone(), columns()
     opened, money = (16, 16) if width >= 110 else (10, 12)
-    state = max(len("State"), *(len(row.state) for row in rows))
-    left = width - opened - state - money - 5 * len(_GAP)
+    state = max(len("State"), *(len(in_words(row.state)) for row in rows))
+    left = width - opened - state - money - 5 * GAP
     where, step = max(10, min(20, left // 4)), max(12, min(24, left // 3))
     widths = (opened, left - where - step, where, state, money, step)
-    lines = [bold(line) for line in _row((_opened_header(zone), *_HEADER), widths)]
+    parts: list[RenderableType] = [
+        grid(widths, [[Hanging(name, style="bold") for name in (_opened_header(zone), *_HEADER)]]),
+        Text("─" * width, style="dim"),
+    ]
     for entry, row in zip(entries, rows, strict=True):
-        practice = "" if entry.mode == "live" else f" ({entry.mode})"
-        each = (
-            _local(entry.opened_at, zone),
-            "\n".join(row.what),
-            row.where_from,
-            row.state,
-            f"{row.money}{practice}",
-            row.next_step,
+        cells = (
+            Hanging(_local(entry.opened_at, zone)),
+            Hanging("\n".join(row.what), "  "),
+            Hanging(row.where_from),
+            Hanging(in_words(row.state), style=STATE_STYLES.get(row.state, "")),
+            Hanging(_money(entry, row)),
+            Hanging(row.next_step, style="bold" if row.next_step == YOUR_ANSWER else ""),
         )
-        lines += [*_row(each, widths), *_named(row, " " * (opened + len(_GAP)), width)]
-    return lines
+        parts += [grid(widths, [cells]), *_named(row, " " * (opened + GAP), width)]
+    show(*parts)
 
 
-def _stacked(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> list[str]:
-    """Return a few lines for each order, which fit a narrow screen."""
+def _show_stacked(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
+    """Print a few lines for each order, which fit a narrow screen."""
     zone, width = _zone(), columns()
-    state = max(len("State"), *(len(row.state) for row in rows))
-    header = wrapped(f"{_opened_header(zone)}{_GAP}{'State'.ljust(state)}{_GAP}Money", width, "  ")
-    lines = [bold(line) for line in header]
+    state = max(len("State"), *(len(in_words(row.state)) for row in rows))
+    between = " " * GAP
+    header = f"{_opened_header(zone)}{between}{'State'.ljust(state)}{between}Money"
+    parts: list[RenderableType] = [Hanging(header, "  ", "bold")]
     for entry, row in zip(entries, rows, strict=True):
-        practice = "" if entry.mode == "live" else f" ({entry.mode})"
-        first = f"{_local(entry.opened_at, zone)}{_GAP}{row.state.ljust(state)}{_GAP}{row.money}{practice}"
-        lines += wrapped(first, width, "  ")
+        first = (
+            f"{_local(entry.opened_at, zone)}{between}{in_words(row.state).ljust(state)}{between}{_money(entry, row)}"
+        )
+        parts += [Text(""), Hanging(first, "  ", STATE_STYLES.get(row.state, ""))]
         goods = [f"{each} at {row.where_from}" if row.where_from else each for each in row.what] or [row.where_from]
-        for part in (*goods, *([f"next: {row.next_step}"] if row.next_step else [])):
-            lines += wrapped(f"  {part}", width, "    ")
-        lines += _named(row, "  ", width)
-    return lines
+        step = [f"next: {row.next_step}"] if row.next_step else []
+        parts += [*(Hanging(f"  {part}", "    ") for part in (*goods, *step)), *_named(row, "  ", width)]
+    show(*parts)
 
 
-def _named(row: OrderRow, indent: str, width: int) -> list[str]:
-    named = f"{indent}key {row.key}"
-    if row.order_id is None:
-        return wrapped(named, width, f"{indent}  ")
-    both = f"{named}, order {row.order_id}"
-    if cells(both) <= width:
-        return [both]
-    return [*wrapped(named, width, f"{indent}  "), *wrapped(f"{indent}order {row.order_id}", width, f"{indent}  ")]
+def _money(entry: Entry, row: OrderRow) -> str:
+    return row.money if entry.mode == "live" else f"{row.money} ({entry.mode})"
 
 
-def _row(texts: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Return the lines of one row of a table.
-
-    The second column holds words of others. Its further lines are indented, so none of them looks like a line of ours.
-    """
-    cut = [
-        [line for part in text.split("\n") for line in wrapped(part, width, "  " if number == 1 else "")]
-        for number, (text, width) in enumerate(zip(texts, widths, strict=True))
-    ]
-    return [
-        _GAP.join(
-            _padded(each[number] if number < len(each) else "", width) for each, width in zip(cut, widths, strict=True)
-        ).rstrip()
-        for number in range(max(map(len, cut)))
-    ]
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
+def _named(row: OrderRow, indent: str, width: int) -> list[RenderableType]:
+    """Return key and order id, which are on one line only if both fit: an id that is broken cannot be copied."""
+    key, order = f"{indent}key {row.key}", f"order {row.order_id}"
+    if row.order_id is not None and cells(f"{key}, {order}") <= width:
+        return [Text(f"{key}, {order}", style="dim")]
+    each = [key] if row.order_id is None else [key, f"{indent}{order}"]
+    return [Hanging(line, f"{indent}  ", "dim") for line in each]
 
 
 def _zone() -> timezone:

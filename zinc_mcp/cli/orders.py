@@ -14,7 +14,7 @@ from zinc_mcp.cli.export import export
 from zinc_mcp.cli.order_table import Listed, as_read, follow, show_orders
 from zinc_mcp.cli.orders_on_screen import receipt, show_look_up, show_order
 from zinc_mcp.cli.policy import ask_for_owners_pin
-from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
+from zinc_mcp.cli.screen import bold, need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import CHANGES, Entry, Event, Mode
@@ -96,7 +96,7 @@ def show(key_or_id: str, as_json: bool) -> None:
     for number, entry in enumerate(entries, 1):
         if len(entries) > 1:
             of = f"{number} of {len(entries)} with this key or id, newest first"
-            click.echo(f"{'' if number == 1 else chr(10)}{click.style(of, bold=True)}")
+            click.echo(f"{'' if number == 1 else chr(10)}{bold(of)}")
         if entry.kind == "look_up":
             show_look_up(entry, events[entry.id])
         else:

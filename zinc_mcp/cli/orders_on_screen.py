@@ -6,8 +6,9 @@ from datetime import datetime
 import click
 
 from zinc_mcp.cli.changes_on_screen import facts_of, show_last_word
+from zinc_mcp.cli.console import show_facts
 from zinc_mcp.cli.order_table import as_read, show_how_to_answer
-from zinc_mcp.cli.screen import bold, columns, show_command, show_line
+from zinc_mcp.cli.screen import bold, show_command, show_line, show_sentences
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import CHANGES, Entry, Event
 from zinc_mcp.process import Answer
@@ -17,7 +18,8 @@ from zinc_mcp.views.order import OrderView
 from zinc_mcp.views.receipt import ReceiptView, receipt_of
 
 _LABEL_COLUMNS = 14
-_NARROW_COLUMNS = 50
+_FEWEST_COLUMNS = 34
+"""If fewer columns are left beside the labels, each value stands on a line below its label."""
 
 
 def view_of(entry: Entry) -> OrderView | ChangeView:
@@ -27,7 +29,7 @@ def view_of(entry: Entry) -> OrderView | ChangeView:
 
 def show_view(view: OrderView | ChangeView) -> None:
     """Print how an order stands and what its owner can do."""
-    show_line(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])), "")
+    show_sentences(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])))
 
 
 def when(at: float, *, exact: bool = False) -> str:
@@ -72,8 +74,7 @@ def show_receipt(whole: ReceiptView) -> None:
         click.echo("")
         click.echo(bold(section.title))
         width = max(_LABEL_COLUMNS, *(len(label) + 2 for label, _ in section.lines))
-        for label, value in section.lines:
-            _show_fact(label, value, width)
+        show_facts(section.lines, width, _FEWEST_COLUMNS)
 
 
 def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
@@ -87,13 +88,6 @@ def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
     show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)
     show_line("If you know that it was not:")
     show_command("orders", "resolve", "--not-bought", options=whose, given=key)
-
-
-def _show_fact(label: str, value: str, width: int) -> None:
-    if columns() < _NARROW_COLUMNS:
-        show_line(f"  {label}: {value}" if label else f"    {value}", "    ")
-    else:
-        show_line(f"  {label:<{width}}{value}", " " * (width + 2))
 
 
 def _exactly(at: float) -> str:

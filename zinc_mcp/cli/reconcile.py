@@ -9,13 +9,12 @@ import anyio
 import click
 
 from zinc_mcp.checkout.reconcile import reconcile as compared
-from zinc_mcp.cli.screen import advice, show_command, show_line
+from zinc_mcp.cli.screen import show_command, show_failure, show_line
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import DAY_SECONDS
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.spending.reconcile import Reconciled
-from zinc_mcp.text import plain
 from zinc_mcp.views.reconciled import ReconciledView, reconciled_view
 from zinc_mcp.wiring import open_account
 
@@ -37,7 +36,7 @@ def reconcile(days: float, was_cents: int | None, pause: bool, as_json: bool) ->
     try:
         found = anyio.run(_compare, settings, days, was_cents)
     except ZincMcpError as error:
-        click.echo(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(advice(error), 1200)}", err=True)
+        show_failure(error)
         sys.exit(NOT_COMPARED)
     view = reconciled_view(found, days=days, asked_balance=was_cents is not None)
     concerns_money = any(each.concerns_money for each in found.differences)

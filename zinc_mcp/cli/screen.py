@@ -5,15 +5,18 @@ model: it names tools and speaks of the user. A person gets `advice` instead.
 """
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
 
 import click
+from rich.cells import cell_len
 
 from zinc_mcp.errors import ErrorCode, OrderRejectedError, RefusedError, ZincMcpError
-from zinc_mcp.invocation import command, command_line, setting_to_repeat
+from zinc_mcp.invocation import command, command_line, invocation, setting_to_repeat
 from zinc_mcp.text import plain
 
 _CONTINUED = "      "
@@ -21,11 +24,21 @@ _PIPED_COLUMNS = 80
 _FEWEST_COLUMNS = 20
 
 
-def columns() -> int:
+def columns(stream: TextIO | None = None) -> int:
     """Return the width of the terminal in columns; 80 where there is no terminal."""
-    if not sys.stdout.isatty():
+    if not (stream or sys.stdout).isatty():
         return _PIPED_COLUMNS
     return max(_FEWEST_COLUMNS, shutil.get_terminal_size((_PIPED_COLUMNS, 24)).columns)
+
+
+def is_plain() -> bool:
+    """Say whether the output gets neither colours nor movement: a pipe, `NO_COLOR` (no-color.org), a dumb terminal."""
+    return not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or is_dumb()
+
+
+def is_dumb() -> bool:
+    """Say whether the terminal understands no control sequences."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def need_a_terminal() -> None:
@@ -48,11 +61,41 @@ def show_line(line: str, continued: str = _CONTINUED) -> None:
     On a terminal a long line is broken here, and each further line begins with `continued`. A terminal that breaks a
     line by itself would begin the next line with any text, which could look like a line of ours.
     """
-    if not sys.stdout.isatty():
-        click.echo(line)
-        return
-    for each in wrapped(line, columns(), continued):
+    for each in _lines(line, continued):
         click.echo(each)
+
+
+def show_sentences(text: str, indent: str = "", *, err: bool = False) -> None:
+    """Print sentences of ours, in which commands of ours may stand in backticks.
+
+    On a terminal that is too narrow for all of it, each command gets a line of its own: a broken one cannot be pasted.
+    """
+    stream: TextIO = sys.stderr if err else sys.stdout
+    text = f"{indent}{text}"
+    is_short = cells(text) <= columns(stream)
+    for part in [text] if is_short or not stream.isatty() else _apart(text):
+        is_command = part.startswith(f"{invocation()} ")
+        for line in [f"{indent}  {part}"] if is_command else _lines(f"{indent}{part.strip()}", indent, stream):
+            click.echo(visible_only(line), err=err)
+
+
+def show_failure(error: ZincMcpError) -> None:
+    """Print to stderr what went wrong, and what to do about it."""
+    for line in _lines(f"zinc-mcp: {plain(error.summary, 600)}", _CONTINUED, sys.stderr):
+        click.echo(line, err=True)
+    show_sentences(plain(advice(error), 1200), err=True)
+
+
+def _apart(text: str) -> Iterator[str]:
+    """Yield the prose and the commands of a text in turn, without the punctuation that is around a command."""
+    for part in re.split(rf"\(?`({re.escape(invocation())} [^`]*)`\)?", text):
+        if part.strip(" .,;:"):
+            yield part.lstrip(" .,;")
+
+
+def _lines(text: str, continued: str, stream: TextIO | None = None) -> list[str]:
+    is_screen = (stream or sys.stdout).isatty()
+    return wrapped(visible_only(text), columns(stream), continued) if is_screen else [visible_only(text)]
 
 
 def show_command(*words: str, options: Sequence[str] = (), given: Sequence[str] = ()) -> None:
@@ -96,18 +139,28 @@ def _pieces(text: str, most: int) -> Iterator[tuple[str, bool]]:
 
 
 def bold(text: str) -> str:
-    """Return a line in bold type, unless the terminal or NO_COLOR (no-color.org) asks for plain text."""
-    is_plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return text if is_plain else click.style(text, bold=True)
+    """Return a line in bold type, where the terminal has it."""
+    return text if is_plain() else click.style(text, bold=True)
 
 
 def cells(text: str) -> int:
     """Return the width of a text in columns; letters of East Asian scripts take two (Unicode, UAX 11)."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
-    )
+    return cell_len(text)
+
+
+def visible_only(text: str) -> str:
+    """Return a text with a name in the place of each character that could move the cursor or turn the writing around.
+
+    Texts are cleaned where they come from. This holds for all that is printed, whatever was forgotten there. Joiners
+    stay, because several scripts need them.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"<U+{ord(each):04X}>" if _moves(each) else each for each in text)
+
+
+def _moves(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d"
 
 
 BY_CODE: Mapping[ErrorCode, str] = {

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zinc_mcp.consent.question import MOST_BYTES, PRACTICE, Labelled, leaves, quoted
+from zinc_mcp.consent.question import MOST_BYTES, PRACTICE, Labelled, in_words, leaves, quoted
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
@@ -161,7 +161,7 @@ def fields_of(change: Change) -> tuple[str, list[Mapping[str, Any]], list[Labell
         return order_id, items, [(label(path), value) for path, value in leaves(rest)]
     fields = list(change.fields)
     found = "".join(text for name, text in fields if name == "order_id")
-    return found, [], [(label(name), text) for name, text in fields if name != "order_id"]
+    return found, [], [(label(name), in_words(name, text)) for name, text in fields if name != "order_id"]
 
 
 def label(name: str) -> str:

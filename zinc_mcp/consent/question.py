@@ -15,10 +15,12 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
+from zinc_mcp.zinc.cases import CASE_REASONS
 from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
 from zinc_mcp.zinc.places import shown_lines
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.returns import RETURN_REASONS
 
 DIALOGUE_CHARACTERS = 24_000
 """The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""
@@ -326,6 +328,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "payment.mode": {"wallet": "your own wallet", "connect": "your customer's card"},
     "payment.margin.type": {"flat": "in cents", "percent": "in per cent"},
     **{f"fulfillment.{name}": {"best_effort": "yes"} for name in ("gift", "items", "quantity")},
+    "reason": {each: each.replace("_", " ") for each in (*RETURN_REASONS, *CASE_REASONS)},
 }
 """The words for a person in place of the values of those fields that know only a few values."""
 

@@ -17,6 +17,8 @@ from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 
 MOST_ITEMS = 3
+YOUR_ANSWER = "your answer"
+"""The next step of an order that waits for its owner."""
 
 
 class OrderRow(View):
@@ -99,7 +101,7 @@ def _next_step(entry: Entry) -> str:
     if entry.state == "waiting":
         if is_approved(entry):
             return "wait: approved, not sent yet"
-        return "your answer" if reference_of(entry) is not None else "wait"
+        return YOUR_ANSWER if reference_of(entry) is not None else "wait"
     if entry.state in ("signing", "sending"):
         return "wait: it is being sent"
     if entry.state == "unknown":

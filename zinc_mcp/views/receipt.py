@@ -16,6 +16,7 @@ from zinc_mcp.text import plain, printed
 from zinc_mcp.views.amounts import amounts_of
 from zinc_mcp.views.order import OrderView
 from zinc_mcp.views.parts import View
+from zinc_mcp.views.words import in_words
 
 When = Callable[[float], str]
 """Returns a time as the reader reads it."""
@@ -163,7 +164,8 @@ def _sent(entry: Entry, when: When) -> Lines:
 def _came(entry: Entry, view: OrderView | None, when: When) -> Lines:
     if entry.kind == "order":
         yield "Order", plain(entry.order_id, 100) if entry.order_id else "none yet"
-    yield "State", entry.state + (f" (Zinc says {plain(entry.status, 60)})" if entry.status else "")
+    said = f" (Zinc says {in_words(plain(entry.status, 60))})" if entry.status else ""
+    yield "State", f"{in_words(entry.state)}{said}"
     if entry.kind == "order" and entry.zinc_at is not None and entry.order_id is not None:
         yield "Created", f"{when(entry.zinc_at)} by Zinc's clock"
     for name, value in (view.payment if view is not None and view.payment else {}).items():
@@ -200,7 +202,7 @@ def _happened(events: Sequence[Event], when: When) -> Lines:
     for event in events:
         detail = ", ".join(f"{label(name)}: {readable(value)}" for name, value in event.detail.items())
         what = f"{plain(event.what)} ({detail})" if detail else plain(event.what)
-        yield when(event.at), f"{event.state:<9}  {what}"
+        yield when(event.at), f"{in_words(event.state):<9}  {what}"
 
 
 def label(name: str) -> str:

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Set
+import sys
+from collections.abc import Generator, Iterable, Mapping, Set
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +40,11 @@ class Server(MCPServer[Any]):
     """The SDK's server, on streams of ours."""
 
     service: OpenService | None = None
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        """Build it without rich, which the SDK's constructor loads for a log that `log_to_stderr` has set up."""
+        with _left_out("rich"):
+            super().__init__(*args, **named)
 
     async def read_resource(
         self, uri: "AnyUrl | str", context: Context[Any, Any] | None = None
@@ -107,6 +114,20 @@ def offer_tools(settings: Settings, service: OpenService) -> Server:
         server.add_prompt(prompt)
     server.middleware.append(_only_what_there_is(server, names))
     return server
+
+
+@contextmanager
+def _left_out(library: str) -> Generator[None]:
+    """Make a library that is not loaded yet impossible to load. A host waits for the first answer meanwhile."""
+    modules = cast(dict[str, Any], sys.modules)
+    if library in modules:
+        yield
+        return
+    modules[library] = None  # a module that cannot be imported (Python, "The import system")
+    try:
+        yield
+    finally:
+        del modules[library]
 
 
 def log_to_stderr() -> None:

@@ -40,6 +40,7 @@ from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, order_view
+from zinc_mcp.views.words import in_words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,7 +56,9 @@ SOON_SECONDS = 3.0
 Form = Mapping[str, str]
 
 _SHEETS = Path(__file__).with_name("sheets")
-_AMOUNT = re.compile(r"-?\$[0-9][0-9,.]*[0-9]")
+_AMOUNT = re.compile(r"-?(?:\b(?:CA|A|MX|NZ)?\$|[$€£]|\b[A-Z]{3} )[0-9][0-9,]*(?:\.[0-9]+)?")
+"""An amount as `text.printed` prints it."""
+_TOO_LATE = "Nobody approved it in time. Go back to your chat: your agent can ask again."
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
@@ -200,7 +203,7 @@ class _View:
             # The ending of the order gives the reason.
             followed, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
-            return _closed("The time is over", "Nobody approved it in time.", 200, token=self._token)
+            return _closed("The time is over", _TOO_LATE, 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
             return _closed("Not here", sentence, 404, token=self._token)
@@ -374,7 +377,7 @@ def _environment() -> "Environment":
     def money(cents: int) -> Markup:
         return whole(printed(cents))
 
-    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup)
+    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup, in_words=in_words)
     return environment
 
 
