@@ -16,7 +16,8 @@ from zinc_mcp.process import Answer, Process
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.cases import CLOSED, Case, case_change, closing_change, message_change
 from zinc_mcp.zinc.changes import Change
-from zinc_mcp.zinc.responses import CaseSummary, is_a_segment
+from zinc_mcp.zinc.credits import CaseSummary
+from zinc_mcp.zinc.responses import is_a_segment
 
 MAX_ITEMS = 10
 """Items that the question about a case shows, so that a person knows the order again."""

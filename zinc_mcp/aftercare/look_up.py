@@ -21,7 +21,8 @@ from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.cases import CLOSED, Case, answered_case
 from zinc_mcp.zinc.changes import JSON_TYPE, Change, unproved
-from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary, is_a_segment
+from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
+from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.returns import DENIED, filed_return, is_return
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from zinc_mcp.text import plain
 from zinc_mcp.views.change import row_of
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
 from zinc_mcp.zinc.cases import Case
-from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary
+from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
+from zinc_mcp.zinc.responses import Order
 
 MAX_LABELS = 3
 MAX_LABEL = 1_000
