@@ -1,6 +1,5 @@
 """Looking up what became of a change at Zinc. Looking up sends nothing."""
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.cases import CLOSED, Case, answered_case
-from zinc_mcp.zinc.changes import JSON_TYPE, Change, unproved
+from zinc_mcp.zinc.changes import Change, unproved
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.returns import DENIED, filed_return, is_return
@@ -65,7 +64,7 @@ def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
         ChangeRejectedError: Zinc answered no.
         ChangeOutcomeUnknownError: the answer proves nothing about this change.
     """
-    wanted, before = _sent(change), entry.facts.get("before") or ()
+    wanted, before = change.sent, entry.facts.get("before") or ()
     if entry.kind == "return":
         filed = filed_return(answer, wanted)
         if kept_id(filed.id) in before:
@@ -89,7 +88,7 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
     """
     if entry.body is None or entry.order_id is None:
         return None
-    wanted = _sent(Change.from_bytes(entry.body))
+    wanted = Change.from_bytes(entry.body).sent
     others = await process.journal.run(
         lambda journal: journal.changes_of(entry.order_id or "", entry.caller, entry.mode)
     )
@@ -154,13 +153,6 @@ def _is_since(entry: Entry, created: datetime | None) -> bool:
     """Say whether something at Zinc can have come from this change: it is not older than its sending."""
     sent = entry.zinc_at or entry.first_sent_at
     return created is None or sent is None or created.timestamp() >= sent - APART_SECONDS
-
-
-def _sent(change: Change) -> Mapping[str, Any]:
-    """Return the fields that a change sends."""
-    if change.content_type == JSON_TYPE:
-        return json.loads(change.content) if change.content else {}
-    return dict(change.fields)
 
 
 def _case_id(entry: Entry) -> str:

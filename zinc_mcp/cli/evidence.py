@@ -20,6 +20,7 @@ from zinc_mcp.owner.evidence_key import is_signed, public_key, sign
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
 from zinc_mcp.text import plain
+from zinc_mcp.views import change_evidence_check as of_change
 from zinc_mcp.views import evidence_check as checking
 from zinc_mcp.views.evidence import evidence as content_of
 from zinc_mcp.views.evidence import signed_content
@@ -67,8 +68,9 @@ def verify(file: Path, ask_zinc: bool) -> None:
     signature = cast(dict[str, Any], found) if isinstance(found, dict) else dict[str, Any]()
     signed = is_signed(str(signature.get("public_key")), str(signature.get("value")), signed_content(document))
     lines = checking.check_signature(document, is_signed=signed, home_key=public_key(settings.home))
-    lines += checking.check_content(document)
-    lines += _at_zinc(settings, document) if ask_zinc else checking.unasked(document)
+    about = of_change if of_change.is_about_a_change(document) else checking
+    lines += about.check_content(document)
+    lines += _at_zinc(settings, document) if ask_zinc else about.unasked(document)
     lines += checking.resting_on_us(document)
     for line in lines:
         mark = {True: "ok   ", False: "WRONG", None: "-    "}[line.is_right]
@@ -102,7 +104,8 @@ def _at_zinc(settings: Settings, document: Mapping[str, Any]) -> list[checking.L
         order = anyio.run(_read, settings, order_id, str(claimed.get("rail")))
     except ZincMcpError as error:
         return [checking.Line("Zinc", None, f"Zinc could not confirm it: {plain(error.summary, 200)}")]
-    return checking.check_at_zinc(document, order)
+    about = of_change if of_change.is_about_a_change(document) else checking
+    return about.check_at_zinc(document, order)
 
 
 async def _read(settings: Settings, order_id: str, rail: str) -> Order:
