@@ -12,9 +12,10 @@ from typing import Literal
 import anyio
 
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
-from zinc_mcp.checkout.watch import known_entry, look, pause
+from zinc_mcp.checkout.watch import known_entry, look, pause, why_not_asked
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import ChangeOutcomeUnknownError, JournalError, OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError, State
 from zinc_mcp.journal.twin import KEY_FIELD
@@ -29,28 +30,6 @@ from zinc_mcp.zinc.responses import Order
 ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
-How = Literal[
-    "withdrawn",
-    "cancelled",
-    "over",
-    "too_late",
-    "not_taken",
-    "not_proved",
-    "not_known",
-    "ask_zinc",
-    "elsewhere",
-    "in_doubt",
-    "approved",
-    "preparing",
-]
-"""How a cancellation ended.
-
-`withdrawn`: the question was; nothing had been sent. `cancelled`: Zinc shows the order so. `over`: it had ended or was
-placed before. `too_late`: Zinc said that it is not pending any more. `not_taken`: Zinc said no for another reason.
-`not_proved`: Zinc took it and shows the order otherwise. `not_known`: no answer, and the order is still pending.
-`ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
-up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
-"""
 _Said = CancelAnswer | Literal["nothing"]
 
 
@@ -135,6 +114,8 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
             unasked = error
     if entry.state in ("accepted", "waiting"):
         return entry
+    if order is None and unasked is None:
+        unasked = await why_not_asked(process, entry, rail)
     if entry.state in DOUBTFUL:
         left = deadline - time.monotonic()
         if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
@@ -186,7 +167,7 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, d
             unasked = error
         left = until - time.monotonic()
         if left <= 0 or not _is_open(said, entry.state, order):
-            return Answer(entry, order, unasked=None if order is not None else unasked)
+            return Answer(entry, order, unasked=None if order else unasked or await why_not_asked(process, entry, rail))
         await anyio.sleep(min(process.clocks.poll, left))
 
 
@@ -250,6 +231,8 @@ def _how(said: _Said, state: State, order: Order | None) -> How:
     """Return how a cancellation ended, by Zinc's answer, and by the order if it was read afterwards."""
     if state == "cancelled":
         return "cancelled"
+    if state == "failed":
+        return "over"
     if said == "taken":
         return "not_proved"
     if said == "not_allowed":

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from zinc_mcp.journal.entry import OPEN, Entry
+from zinc_mcp.journal.entry import OPEN, Entry, State
 from zinc_mcp.text import plain
-from zinc_mcp.views.change import row_of
+from zinc_mcp.views.change import row_of, word_for
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
-from zinc_mcp.zinc.cases import Case
+from zinc_mcp.zinc.cases import CLOSED, Case
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order
 
@@ -75,6 +75,29 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
         if (entry.state in OPEN or now - entry.updated_at < day_seconds) and entry.facts.get("zinc_id") not in shown
     ]
     return rows[:MAX_REQUESTS]
+
+
+def to_do(order: Order | None, changes: Sequence[Entry]) -> str:
+    """Return what is left to do about an order's returns, cases and our requests; an empty text if it is nothing."""
+    waits = _words_of(changes, frozenset({"waiting"}))
+    doubtful = _words_of(changes, frozenset({"sending", "unknown"}))
+    said = [f"Ask the user to decide about the {waits} that waits for them."] if waits else []
+    said += [f"Do not send the {doubtful} again: it may have reached Zinc, and is looked up."] if doubtful else []
+    on_cases = {case.status.casefold() for case in order.cases} if order is not None else set[str]()
+    if "waiting_on_customer" in on_cases:
+        said.append("Zinc's support waits for the user's answer: tell them what it says.")
+    elif on_cases - {CLOSED}:
+        said.append("Look again another day for the answer of Zinc's support.")
+    on_returns = {each.status.casefold() for each in order.returns} if order is not None else set[str]()
+    if "approved" in on_returns:
+        said.append("Tell the user that a return was approved, and to send the items with its label.")
+    elif "open" in on_returns:
+        said.append("Look again another day for the decision about the return.")
+    return " ".join(said)
+
+
+def _words_of(changes: Sequence[Entry], states: frozenset[State]) -> str:
+    return " and the ".join(dict.fromkeys(word_for(entry) for entry in changes if entry.state in states))
 
 
 def _keys(changes: Sequence[Entry]) -> Mapping[str, str]:

@@ -3,27 +3,12 @@
 from collections.abc import Collection
 from typing import Literal
 
+from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.entry import Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
-
-How = Literal[
-    "withdrawn",
-    "cancelled",
-    "over",
-    "too_late",
-    "not_taken",
-    "not_proved",
-    "not_known",
-    "ask_zinc",
-    "elsewhere",
-    "in_doubt",
-    "approved",
-    "preparing",
-]
-"""As `aftercare.cancel.How`."""
 
 _OPEN: frozenset[How] = frozenset({"not_proved", "not_known"})
 

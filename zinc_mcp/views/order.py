@@ -17,7 +17,7 @@ from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
-from zinc_mcp.views.sentences import Known, Reader, may_have_paid, sentences
+from zinc_mcp.views.sentences import NOTHING_TO_DO, Known, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.cases import Case
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
@@ -151,6 +151,8 @@ def order_view(
     title, summary, next_step = sentences(
         Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
+    if reader == "look" and (to_do := after_sale.to_do(order, changes)):
+        next_step = to_do if next_step == NOTHING_TO_DO else f"{next_step} {to_do}"
     return OrderView(
         title=title,
         outcome=outcome,

@@ -249,6 +249,11 @@ class Order(Answer):
         return _STAGES.get(self.status, "accepted")
 
     @property
+    def is_status_known(self) -> bool:
+        """Whether the meaning of the order's status is known."""
+        return self.status in (*_STAGES, "pending", "in_progress")
+
+    @property
     def tracking_state(self) -> str:
         """How far the parcels are, in one word: that of the parcel that needs most attention.
 
