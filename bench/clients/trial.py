@@ -48,8 +48,8 @@ _OUTCOMES = {
     "listed": "listed",
     "balance": "shown",
     "late": "placed",
-    "returned": "placed",
-    "reported": "placed",
+    "returned": "filed",
+    "reported": "filed",
     "limit": "refused",
     "invalid": "refused",
 }

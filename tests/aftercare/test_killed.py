@@ -106,7 +106,7 @@ async def test_a_process_killed_at_any_step_files_once_and_loses_nothing(
     told = await machine.here(tool, given)
     [newest, *older] = machine.changes()
     if filed:
-        assert (told["outcome"], told["new_request"]) == ("placed", False)
+        assert (told["outcome"], told["new_request"]) == ("filed", False)
     elif step in ("opened", "sending", "leaving"):
         # That it was going to be sent was on disk: nobody knows whether it was, and it is not sent again.
         assert (told["outcome"], told["new_request"]) == ("unknown", False)

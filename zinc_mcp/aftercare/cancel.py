@@ -11,6 +11,7 @@ from typing import Literal
 
 import anyio
 
+from zinc_mcp.aftercare.look_up import refreshed
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
 from zinc_mcp.checkout.watch import known_entry, look, pause, why_not_asked
 from zinc_mcp.consent.approval import is_approved
@@ -30,6 +31,7 @@ from zinc_mcp.zinc.responses import Order
 ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
+_WITHDRAWN = "It was withdrawn before the user decided, so nothing was sent."
 _Said = CancelAnswer | Literal["nothing"]
 
 
@@ -69,6 +71,21 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
     raise OrderNotFoundError("No order with this id or key is known here.")
 
 
+async def withdraw_change(process: Process, caller: str, handle: str) -> Answer | None:
+    """Withdraw the question about a return or report that a handle names by its key; None if it names none.
+
+    Where no question waits, the answer tells how the return or report stands.
+
+    Raises:
+        JournalError: nothing was changed.
+    """
+    change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+    if change is None or reference_of(change) is None:
+        return None if change is None else Answer(await refreshed(process, change))
+    moved = await refuse(process, change, "withdrawn by its caller", "withdrawn", _WITHDRAWN)
+    return Answer(moved or await process.journal.read(change.id))
+
+
 async def _step(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
     """Do what the state of an entry asks for; return the entry if another step is due."""
     if process.unwritten.known(entry.id) is not None:
@@ -85,8 +102,7 @@ async def _step(process: Process, entry: Entry, deadline: float) -> Cancellation
 async def _withdraw(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
     """Withdraw a question that stands. A yes that came first wins; then the order is awaited."""
     if reference_of(entry) is not None:
-        summary = "It was withdrawn before the user decided, so nothing was sent."
-        moved = await refuse(process, entry, "withdrawn by its caller", "withdrawn", summary)
+        moved = await refuse(process, entry, "withdrawn by its caller", "withdrawn", _WITHDRAWN)
         if moved is not None:
             return moved
         process.checkpoint("withdrawn")

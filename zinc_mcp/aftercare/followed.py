@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zinc_mcp.aftercare.look_up import await_news, changes_about, refreshed, thread_of
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.watch import Progress
-from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.errors import JournalError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.zinc.cases import Case
@@ -23,7 +23,8 @@ class Followed:
 
     answer: Answer
     changes: list[Entry]
-    thread: Case | None
+    thread: Case | UnreadableAnswerError | None
+    """That case with its messages, or why they could not be read."""
 
 
 async def look(

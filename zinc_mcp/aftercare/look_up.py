@@ -11,7 +11,7 @@ import anyio
 
 from zinc_mcp.aftercare.placed import PlacedOrder, after_sale_for
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
-from zinc_mcp.errors import OrderRejectedError, ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.clocks import APART_SECONDS, FREE
 from zinc_mcp.journal.entry import CHANGES, Entry, Mode, StaleEntryError, State
 from zinc_mcp.network import NetworkAnswer
@@ -128,10 +128,14 @@ def _new_return(
     entry: Entry, rows: Iterable[ReturnSummary], wanted: Mapping[str, Any], taken: set[str]
 ) -> Filed | None:
     known = taken | set(map(str, entry.facts.get("before") or ()))
-    for row in rows:
-        if row.id and kept_id(row.id) not in known and is_return(row, wanted) and _is_since(entry, row.created_at):
-            return Filed(row.id, row.status)
-    return None
+    found = [
+        row
+        for row in rows
+        if row.id and kept_id(row.id) not in known and is_return(row, wanted) and _is_since(entry, row.created_at)
+    ]
+    # Of several, such as one that was filed by hand later, the one with our words is ours, and otherwise the oldest.
+    found.sort(key=lambda row: (not _same_text(row.notes or "", wanted.get("notes") or ""), _age(row.created_at)))
+    return Filed(found[0].id, found[0].status) if found else None
 
 
 async def _find_case(entry: Entry, after_sale: AfterSale, wanted: Mapping[str, Any], taken: set[str]) -> Filed | None:
@@ -143,6 +147,10 @@ async def _find_case(entry: Entry, after_sale: AfterSale, wanted: Mapping[str, A
         if any(message.author != "zinc" and _same_text(message.body, wanted["body"]) for message in case.messages):
             return Filed(case.id, case.status)
     return None
+
+
+def _age(created: datetime | None) -> float:
+    return created.timestamp() if created is not None else float("inf")
 
 
 def _same_text(shown: str, sent: str) -> bool:
@@ -206,20 +214,26 @@ async def _still_open(process: Process, entry: Entry) -> Entry:
     return await _moved(process, entry, "rejected", "the case is still open", sender=None, problem=problem, **FREE)
 
 
-async def thread_of(process: Process, order: Order, caller: str, rail: Rail, mode: Mode) -> Case | None:
-    """Return the case of an order that matters now, with its messages; None if there is none, or Zinc cannot say."""
+async def thread_of(
+    process: Process, order: Order, caller: str, rail: Rail, mode: Mode
+) -> Case | UnreadableAnswerError | None:
+    """Return the case of an order that matters now, with its messages, or why it could not be read."""
     open_first = sorted(order.cases, key=lambda case: case.status.casefold() == CLOSED)
     chosen = next((case.id for case in open_first if is_a_segment(case.id)), None)
     if chosen is None:
         return None
+    case: Case | None = None
     with anyio.move_on_after(process.clocks.refresh):
         try:
             after_sale = await after_sale_for(process, rail, order.id, caller, mode)
             case = None if after_sale is None else await after_sale.case(chosen)
-        except ZincMcpError:
-            return None
-        return case if case is not None and case.order_id.lower() in ("", order.id.lower()) else None
-    return None
+        except ZincMcpError as error:
+            return UnreadableAnswerError(error.summary)
+    if case is None:
+        return UnreadableAnswerError("Zinc did not show its messages in time.")
+    if case.order_id.lower() not in ("", order.id.lower()):
+        return UnreadableAnswerError("Zinc answered with a case of another order.")
+    return case
 
 
 async def await_news(process: Process, entries: Sequence[Entry], deadline: float) -> None:

@@ -5,19 +5,18 @@ Zinc's words stand in fields that say so (`zinc_says`), each bounded and cleaned
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
+from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import OPEN, Entry, State
 from zinc_mcp.text import plain
 from zinc_mcp.views.change import row_of, word_for
+from zinc_mcp.views.delivery import link
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
 from zinc_mcp.zinc.cases import CLOSED, Case
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order
 
 MAX_LABELS = 3
-MAX_LABEL = 1_000
-"""Characters of a label's address, which is signed: a longer one is left out, because a part of it opens nothing."""
 MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
@@ -44,14 +43,17 @@ def returns(order: Order | None, changes: Sequence[Entry], clean: Cleaner) -> li
     ]
 
 
-def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, clean: Cleaner) -> list[dict[str, Any]]:
-    """Return an order's cases, and the last messages of the one that was read."""
+def cases(
+    order: Order | None, changes: Sequence[Entry], thread: Case | ZincMcpError | None, clean: Cleaner
+) -> list[dict[str, Any]]:
+    """Return an order's cases, and the last messages of the one that matters now, or why they could not be read."""
     if order is None:
         return []
     keys = _keys(changes)
     shown = list(order.cases[:MAX_RETURNS])
-    if thread is not None and thread.id not in {each.id for each in shown}:
+    if isinstance(thread, Case) and thread.id not in {each.id for each in shown}:
         shown = [thread, *shown]
+    unread = thread.summary if isinstance(thread, ZincMcpError) else None
     return [
         {
             "id": plain(each.id, 60),
@@ -59,7 +61,8 @@ def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, cl
             "reason": plain(each.reason, 60),
             "credited_cents": each.credited_amount,
             "key": keys.get(each.id),
-            **(_messages(thread, clean) if thread is not None and thread.id == each.id else {}),
+            **(_messages(thread, clean) if isinstance(thread, Case) and thread.id == each.id else {}),
+            "messages_unread": unread if each.status.casefold() != CLOSED else None,
         }
         for each in shown
     ]
@@ -110,20 +113,9 @@ def _items(each: ReturnSummary, numbers: Mapping[str, int]) -> list[dict[str, An
 
 
 def _labels(each: ReturnSummary) -> dict[str, Any]:
-    whole = [label for label in each.label_urls if _is_link(label)]
+    whole = [label for label in each.label_urls if link(label) is not None]
     left_out = len(each.label_urls) + each.rows_cut.get("label_urls", 0) - len(whole[:MAX_LABELS])
     return {"labels": whole[:MAX_LABELS], "labels_left_out": left_out or None}
-
-
-def _is_link(address: str) -> bool:
-    """Say whether an address is a link that a person can open, whole and without anything hidden in it."""
-    if len(address) > MAX_LABEL or not all(33 <= ord(character) <= 126 for character in address):
-        return False
-    try:
-        parts = urlsplit(address)
-        return parts.scheme == "https" and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        return False
 
 
 def _messages(thread: Case, clean: Cleaner) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.entry import Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
+from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
 
@@ -56,6 +57,24 @@ def cancellation_view(
     )
 
 
+class ChangeCancellationView(ChangeView):
+    """One call of `cancel_order` with the key of a return or report."""
+
+    cancellation: Literal["withdrawn", "not_cancelled"]
+
+
+def change_cancellation_view(answer: Answer) -> ChangeCancellationView:
+    """Return the view of a return or report whose question was to be withdrawn."""
+    view = dict(change_view(answer, "model"))
+    entry = answer.entry
+    if entry is not None and (entry.problem or {}).get("code") == "withdrawn":
+        said = {"cancellation": "withdrawn", "summary": _WITHDRAWN, "next_step": "Tell the user."}
+        return ChangeCancellationView.model_validate({**view, **said})
+    first = "Not cancelled: only a return or report that waits for the user can be withdrawn."
+    said = {"cancellation": "not_cancelled", "summary": f"{first} {view['summary']}"}
+    return ChangeCancellationView.model_validate({**view, **said})
+
+
 def _ended(
     how: How, view: OrderView, *, is_read: bool
 ) -> Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]:
@@ -66,6 +85,7 @@ def _ended(
     return "unknown" if how in _OPEN or (how in _UNREAD and not is_read) else "not_cancelled"
 
 
+_WITHDRAWN = "The question to the user was withdrawn: nothing was sent. A yes to it counts no more."
 _UNREAD: dict[How, str] = {
     "too_late": "Zinc says that the order cannot be cancelled any more: it is past that, or was cancelled before.",
 }

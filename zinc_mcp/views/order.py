@@ -119,7 +119,7 @@ def order_view(
     decide_at: str | None = None,
     steps: Sequence[Milestone] | ZincMcpError | None = None,
     changes: Sequence[Entry] = (),
-    thread: Case | None = None,
+    thread: Case | ZincMcpError | None = None,
 ) -> OrderView:
     """Return the view of an order.
 
@@ -131,7 +131,7 @@ def order_view(
         decide_at: where the user can decide about a waiting order.
         steps: the order's milestones, or why they could not be read, where they were asked for.
         changes: the caller's returns and reports, as the journal has them.
-        thread: a case with its messages, if it was read.
+        thread: the case that matters now with its messages, or why they could not be read.
     """
     entry, order = answer.entry, answer.order
     outcome = entry.state if entry else order.stage if order else "unknown"
