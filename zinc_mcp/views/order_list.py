@@ -29,9 +29,13 @@ class RowView(View):
     paid_cents: int | None
     charged_cents: int | None
     """By the retailer, without Zinc's fee, of an order that was placed elsewhere."""
+    credited_cents: int | None
+    """The cents that are proved to have come back."""
     held_cents: int | None
     elsewhere: bool | None
     """Whether it was not placed through this journal."""
+    unclear: bool | None
+    """Whether what Zinc shows of it is not known here, or contradicts itself. `get_order` says more."""
     as_of: str | None
 
 
@@ -41,6 +45,8 @@ class TotalView(View):
     mode: Mode
     orders: int
     spent_cents: int
+    credited_cents: int
+    """The part of all that was paid that is proved to have come back."""
     held_cents: int
     """The most that open and unclear orders may still cost."""
     expected_back_cents: int
@@ -133,8 +139,10 @@ def _row(at: float, answer: Answer) -> RowView:
         tracking=order.tracking_state if order and state == "placed" else None,
         paid_cents=paid if state not in NOT_BOUGHT or paid else None,
         charged_cents=priced.charged_cents if entry is None and priced is not None and state == "placed" else None,
+        credited_cents=(told.refunded_cents or None) if told is not None else None,
         held_cents=told.held_cents if told is not None and may_cost else None,
         elsewhere=True if entry is None else None,
+        unclear=True if order is not None and order.is_unclear else None,
         as_of=_moment(entry.updated_at) if entry and order is None and state not in _WITHOUT_NEWS else None,
     )
 
@@ -165,6 +173,7 @@ def _totals(matched: Sequence[Answer]) -> list[TotalView]:
         own = [entry for entry in entries if entry.mode == mode]
         cents = {
             "spent": sum(_spent(entry) for entry in own),
+            "credited": sum(told_of(entry).refunded_cents or 0 for entry in own),
             "held": sum(_held(entry) for entry in own),
             "expected_back": sum(_expected_back(entry) for entry in own),
         }

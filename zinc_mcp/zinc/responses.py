@@ -254,6 +254,13 @@ class Order(Answer):
         return self.status in (*_STAGES, "pending", "in_progress")
 
     @property
+    def is_unclear(self) -> bool:
+        """Whether its status is not known, or its parts contradict each other in how it ended or in its money."""
+        priced = self.job_result.price_components if self.job_result is not None else None
+        is_money_unclear = self.credits_are_unclear or (priced is not None and priced.is_unclear)
+        return not self.is_status_known or self.ending_is_unclear or is_money_unclear
+
+    @property
     def tracking_state(self) -> str:
         """How far the parcels are, in one word: that of the parcel that needs most attention.
 
