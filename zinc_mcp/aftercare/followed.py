@@ -76,7 +76,7 @@ async def _named(process: Process, caller: str, handle: str) -> _Named:
     """Find out what a handle names, in one visit to the journal: an order, or a change of one by its key."""
     if process.unwritten.find(handle, caller) is not None:
         return _Named(handle, [])
-    modes = {rail.mode for rail in process.rails.values()}
+    modes: set[Mode] = {rail.mode for rail in process.rails.values()}
     try:
         return await process.journal.run(partial(_named_in, handle=handle, caller=caller, modes=modes))
     except JournalError:
@@ -92,7 +92,7 @@ def _named_in(journal: "Journal", *, handle: str, caller: str, modes: set[Mode])
     order_id = handle if entry is None else entry.order_id
     if order_id is None:
         return _Named(handle, [])
-    of = modes if entry is None else {entry.mode}
+    of: set[Mode] = modes if entry is None else {entry.mode}
     changes = [each for mode in of for each in journal.changes_of(order_id, caller, mode)]
     return _Named(handle, [each for each in changes if each.state in ("waiting", "sending")])
 

@@ -69,8 +69,10 @@ def without_others(order: object) -> object:
     if not isinstance(order, Mapping):
         return order
     parts = cast(Mapping[str, Any], order)
-    kept = {name: [row for row in rows if not _is_another(row, parts)] for name, rows in _lists(parts)}
-    return order if all(len(kept[name]) == len(rows) for name, rows in _lists(parts)) else {**parts, **kept}
+    kept: dict[str, Any] = dict(parts)
+    for name, rows in _lists(parts):
+        kept[name] = [row for row in rows if not _is_another(row, parts)]
+    return kept
 
 
 def credited(returns: Sequence[ReturnSummary], cases: Sequence[CaseSummary]) -> int:
@@ -87,7 +89,7 @@ def credited(returns: Sequence[ReturnSummary], cases: Sequence[CaseSummary]) -> 
     return sum(by_return.values()) + sum(cents for name, cents in by_case.items() if not about[name])
 
 
-def _lowest(given_back: Sequence[ReturnSummary] | Sequence[CaseSummary]) -> dict[str, int]:
+def _lowest(given_back: Sequence[ReturnSummary | CaseSummary]) -> dict[str, int]:
     """Return the cents that each return or case has certainly refunded, by its id."""
     cents: dict[str, int] = {}
     for number, each in enumerate(given_back):

@@ -303,7 +303,7 @@ class Order(Answer):
         returns and cases were read.
         """
         is_whole = self.rows_cut.keys().isdisjoint(("returns", "cases"))
-        shown = (*self.returns, *self.cases)
+        shown: list[ReturnSummary | CaseSummary] = [*self.returns, *self.cases]
         return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in shown)
 
     @property

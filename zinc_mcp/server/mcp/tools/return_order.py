@@ -16,8 +16,8 @@ from zinc_mcp.zinc.orders import MAX_PRODUCTS, Quantity
 from zinc_mcp.zinc.returns import ReturnReason
 
 _DESCRIPTION = (
-    "Ask Zinc to take back items of a placed order. The user decides first. The same return asked for again is "
-    "answered with the first one; get_order then shows labels, decision and credit."
+    "Ask Zinc to take back items of a placed order. The user decides first. The same return asked for again within a "
+    "day is answered with the first one; get_order then shows labels, decision and credit."
 )
 
 
