@@ -335,6 +335,7 @@ async def test_the_key_of_a_return_withdraws_it_and_names_no_order(
                 assert told["order_id"] == order_id
             gone = await call(client, "cancel_order", {"order_id": key})
             assert (gone["cancellation"], gone["outcome"]) == ("withdrawn", "refused")
+            assert "new_request" not in gone
             again = await call(client, "cancel_order", {"order_id": key})
             assert again["cancellation"] == "withdrawn"
         stays = await call(client, "cancel_order", {"order_id": filed["key"]})

@@ -65,7 +65,7 @@ class ChangeCancellationView(ChangeView):
 
 def change_cancellation_view(answer: Answer) -> ChangeCancellationView:
     """Return the view of a return or report whose question was to be withdrawn."""
-    view = dict(change_view(answer, "model"))
+    view = {**dict(change_view(answer, "model")), "new_request": None}  # this call asks for none
     entry = answer.entry
     if entry is not None and (entry.problem or {}).get("code") == "withdrawn":
         said = {"cancellation": "withdrawn", "summary": _WITHDRAWN, "next_step": "Tell the user."}
@@ -142,4 +142,4 @@ def _instead(tools: Collection[str]) -> str:
     """Return what can be done with an order that cannot be cancelled."""
     back = "with return_order" if "return_order" in tools else "through Zinc"
     case = "with report_problem" if "report_problem" in tools else "by the user"
-    return f"Once it has arrived it can be sent back {back}; Zinc's support can be asked {case}."
+    return f"What has arrived can be sent back {back}; Zinc's support can be asked {case}."
