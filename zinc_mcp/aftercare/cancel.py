@@ -150,6 +150,8 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     payment = await process.unwritten.payment(entry.id) if rail.paying is not None else None
     if rail.paying is not None and (payment is None or payment.order_key is None):
         return Cancellation("ask_zinc", Answer(entry))
+    if _for_the_wire(process, deadline) <= 0:
+        return Cancellation("no_time", Answer(entry))
     try:
         entry = await process.journal.move(entry, entry.state, ASKED)
     except StaleEntryError as stale:
@@ -202,6 +204,8 @@ async def _cancel_of_the_account(process: Process, caller: str, order: Order, de
             )
     if order.stage != "accepted":
         return Cancellation("over", Answer(None, order))
+    if _for_the_wire(process, deadline) <= 0:
+        return Cancellation("no_time", Answer(None, order))
     said: _Said = "nothing"
     with anyio.move_on_after(_for_the_wire(process, deadline)):
         try:

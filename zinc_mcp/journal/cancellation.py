@@ -15,6 +15,7 @@ How = Literal[
     "in_doubt",
     "approved",
     "preparing",
+    "no_time",
 ]
 """How a cancellation ended.
 
@@ -23,4 +24,5 @@ placed before. `too_late`: Zinc said that it is not pending any more. `not_taken
 `not_proved`: Zinc took it and shows the order otherwise. `not_known`: no answer, and the order is still pending.
 `ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
 up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
+`no_time`: finding the order took all the time, so that Zinc was not asked.
 """

@@ -106,6 +106,7 @@ _FIRST: dict[How, str] = {
     "address of Zinc), so Zinc was not asked.",
     "in_doubt": "Not cancelled: it is not known whether there is an order, and what is in doubt cannot be cancelled.",
     "approved": "Not cancelled: the user's yes came first, and the order has not been sent yet.",
+    "no_time": "Not cancelled: finding the order took all the time of this call, so Zinc was not asked.",
     "preparing": "Not cancelled: another call is preparing this order just now.",
 }
 
@@ -123,7 +124,7 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
         return "Tell the user. Place the order again only if they want that."
     if view.outcome in NOT_BOUGHT or how in ("in_doubt", "approved"):
         return view.next_step
-    if how == "preparing":
+    if how in ("preparing", "no_time"):
         return "Call cancel_order again in a few seconds."
     if how in _UNREAD and not is_read:
         return "Look with get_order in a minute how it stands; then tell the user."
