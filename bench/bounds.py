@@ -110,12 +110,6 @@ ANSWERS = (
     Bound("returns, and cases, that a result shows", "views.parts.MAX_RETURNS", "", "counted in `left_out`"),
     Bound("links to a return's labels that a result shows", "views.after_sale.MAX_LABELS", "", "counted"),
     Bound(
-        "a link to a label",
-        "views.after_sale.MAX_LABEL",
-        "characters",
-        "left out and counted, because a part opens nothing",
-    ),
-    Bound(
         "messages of a case that a result shows", "views.after_sale.MAX_MESSAGES", "", "the newest; the rest is counted"
     ),
     Bound("a message of a case that a result shows", "views.after_sale.MAX_MESSAGE", "characters", "cut"),

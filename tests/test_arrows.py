@@ -164,6 +164,7 @@ def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:
         for alias in node.names
     }
     looking = {"clear_abandoned", "entry_of", "is_ours", "known_entry", "look", "pause", "refresh", "refuse"}
+    looking |= {"why_not_asked"}
     following = {"Progress", "watch"}
     deciding = {"digest_for", "freeze", "is_what_was_shown", "until", "await_attempt", "await_move"}
     assert names <= looking | following | deciding

@@ -67,8 +67,8 @@ def journey() -> tuple[Json, ...]:
         _step("listed", "list_orders", "listed", says='"totals":', limit=5),
         _step("balance", "get_balance", "shown", says='"can_pay":true', limits_only=False),
         _step("cancelled late", "cancel_order", "placed", says='"cancellation":"not_cancelled"', order_id=KEY),
-        _step("sent back", "return_order", "placed", says='"return_id":', **_ONE_BACK),
-        _step("reported", "report_problem", "placed", says='"case_id":', **_LATE),
+        _step("sent back", "return_order", "filed", says='"return_id":', **_ONE_BACK),
+        _step("reported", "report_problem", "filed", says='"case_id":', **_LATE),
         _step("looked at again", "get_order", "placed", says='"you_said":', order_id=KEY),
         _step("over a limit", "place_order", "refused", **_ordered(_NEVER_BOUGHT, 2_600_000)),
         _step("invalid", "place_order", "refused", **_ordered(_NEVER_BOUGHT), max_total=1),
@@ -78,8 +78,8 @@ def journey() -> tuple[Json, ...]:
 ASKED: tuple[Json, ...] = (
     _step("asked for a yes", "place_order", "accepted", **_ordered(_GOODS), idempotency_key=KEY),
     _step("followed after a yes", "get_order", "placed", says=_FINAL, until=_FINAL, order_id=KEY, wait_seconds=25),
-    _step("sent back with a yes", "return_order", "placed", says='"return_id":', **_ONE_BACK),
-    _step("reported with a yes", "report_problem", "placed", says='"case_id":', **_LATE),
+    _step("sent back with a yes", "return_order", "filed", says='"return_id":', **_ONE_BACK),
+    _step("reported with a yes", "report_problem", "filed", says='"case_id":', **_LATE),
 )
 """Where a person is asked before each change, in the client's own dialogue."""
 

@@ -214,11 +214,11 @@ BY_TESTS = (
         "sending-ends-with-the-call",
         "a host that cancels between opening and sending has an order that is sent, or nothing",
         "zinc_mcp/checkout/send.py",
-        """            await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
-        """            if attempt.wanted:
-                await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
+        """    await _send(process, attempt, rail)
+    if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
+        """    if attempt.wanted:
+        await _send(process, attempt, rail)
+    if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):""",
         _tests(
             f"{_ORDERING}::test_a_host_that_cancels_between_opening_and_sending_has_one_order_and_a_journal_that_says_so"
         ),

@@ -502,3 +502,19 @@ async def test_nothing_is_asked_of_zinc_when_the_journal_cannot_write_it_down(
     assert told["code"] == "journal_unavailable"
     assert "Nothing was sent." in told["summary"]
     assert zinc.cancellations == []
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_where_no_time_is_left_zinc_is_not_said_to_have_been_asked(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, is_ours: bool
+) -> None:
+    async with open_test_process() as process:
+        entry = await placed(process)
+    if not is_ours:
+        (home / "journal.db").unlink()
+    slow = Clocks(answer=0.9, wire=5.0, refresh=1.0, proof=0.2, poll=0.05, peek=0.02, sweep=3600.0)
+    async with open_test_process(clocks=slow) as process, host(process, "auto") as client:
+        told = await call(client, "cancel_order", {"order_id": str(entry.order_id)})
+    assert (told["cancellation"], zinc.cancellations) == ("not_cancelled", [])
+    assert "so Zinc was not asked" in told["summary"]
+    assert "Call cancel_order again" in told["next_step"]

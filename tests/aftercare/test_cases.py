@@ -9,7 +9,7 @@ from conftest import HandClock, OpenProcess
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, said
 
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.server.mcp.server import build_server
@@ -36,7 +36,7 @@ async def test_a_case_is_opened_answered_continued_and_closed(
     async with open_test_process() as process, host(process, mode) as client:
         order_id = await delivered(client, clock)
         told = await call(client, "report_problem", problem(order_id))
-        assert (told["outcome"], told["new_request"], told["reason"]) == ("placed", True, "not_received")
+        assert (told["outcome"], told["new_request"], told["reason"]) == ("filed", True, "not_received")
         clock.pass_seconds(3)
         known = await call(client, "get_order", {"order_id": order_id})
         [case] = known["cases"]
@@ -94,7 +94,7 @@ async def test_a_report_whose_answer_is_lost_is_found_and_filed_once(
     async with open_test_process() as process, host(process, "auto") as client:
         order_id = await delivered(client, clock, f"{SUCCESS}?case_fault={fault}")
         told = await call(client, "report_problem", problem(order_id))
-    assert told["outcome"] == "placed"
+    assert told["outcome"] == "filed"
     assert len(created(sandbox)) == 1
 
 
@@ -106,7 +106,7 @@ async def test_a_message_whose_answer_is_lost_is_found_in_the_thread(
         order_id = await delivered(client, clock, f"{SUCCESS}?case_fault=none,{fault},{fault}")
         await call(client, "report_problem", problem(order_id))
         more = await call(client, "report_problem", problem(order_id, message="Two  words\nmore"))
-        assert more["outcome"] == "placed"
+        assert more["outcome"] == "filed"
         closed = await call(client, "report_problem", {"order_id": order_id, "close": True})
     assert closed["status"] == "closed"
     assert len(created(sandbox)) == 3
@@ -183,7 +183,7 @@ async def test_a_change_of_address_asks_a_person_in_every_mode_of_approval(
             assert told["outcome"] == "declined"
             [question] = asked
             usual = await call(client, "report_problem", problem(order_id))
-            assert usual["outcome"] == ("declined" if approval == "auto" else "placed")
+            assert usual["outcome"] == ("declined" if approval == "auto" else "filed")
             assert len(asked) == (2 if approval == "auto" else 1)
     assert question.startswith("Report a problem with the order from zinc.com to Zinc's support?")
     assert f"Message: “{ADDRESS_MESSAGE}”" in question
@@ -196,7 +196,6 @@ async def test_a_change_of_address_asks_a_person_in_every_mode_of_approval(
     ("wrong", "field"),
     [
         ({"message": None}, "message"),
-        ({"reason": None}, "reason"),
         ({"close": True}, "message"),
         ({"message": "hidden\u202etext"}, "message"),
         ({"message": "x" * 2001}, "message"),
@@ -212,3 +211,46 @@ async def test_wrong_arguments_name_the_field(
         said = await refused(client, "report_problem", {**problem("order-1"), **wrong})
     assert said["code"] == "invalid_arguments"
     assert field in [each["field"] for each in said["problems"]]
+
+
+@both_eras
+async def test_a_message_to_an_open_case_needs_no_reason(
+    open_test_process: OpenProcess, sandbox: Sandbox, clock: HandClock, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        order_id = await delivered(client, clock)
+        more = {"order_id": order_id, "message": "The neighbours do not have it."}
+        none_open = await refused(client, "report_problem", more)
+        await call(client, "report_problem", problem(order_id, reason="late"))
+        told = await call(client, "report_problem", more)
+        await call(client, "report_problem", {"order_id": order_id, "close": True})
+        closed = await refused(client, "report_problem", {**more, "message": "Once more."})
+    for each in (none_open, closed):
+        assert (each["code"], each["problems"][0]["field"]) == ("invalid_arguments", "reason")
+        assert "no case about this order is open" in each["problems"][0]["reason"]
+    assert (told["outcome"], told["new_request"], told["reason"]) == ("filed", True, "late")
+    assert len(created(sandbox)) == 3
+
+
+@pytest.mark.parametrize("doubt", ["unknown", "waiting"])
+@pytest.mark.parametrize("then", [{"close": True}, {"message": "more"}, {"message": "more", "reason": "billing"}])
+async def test_while_nobody_knows_whether_a_case_is_open_it_is_not_said_that_none_is(
+    open_test_process: OpenProcess,
+    sandbox: Sandbox,
+    clock: HandClock,
+    write_config: WriteConfig,
+    doubt: str,
+    then: dict[str, object],
+) -> None:
+    url = SUCCESS if doubt == "waiting" else f"{SUCCESS}?case_fault=reset_before"
+    async with open_test_process() as process, host(process, "auto") as client:
+        order_id = await delivered(client, clock, url)
+        if doubt == "waiting":
+            write_config('[policy]\napproval = "page"\n')
+        first = said(await client.call_tool("report_problem", problem(order_id)))
+        assert first["outcome"] == doubt
+        told = await refused(client, "report_problem", {"order_id": order_id, **then})
+    assert ("and a case may be open" if doubt == "unknown" else "no case is open yet") in told["summary"]
+    assert "No case" not in told["summary"]
+    assert told["key"] == first["key"]
+    assert created(sandbox) == []

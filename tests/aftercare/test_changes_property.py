@@ -88,6 +88,6 @@ async def test_nothing_is_filed_twice_lost_or_told_wrongly(
     assert known["outcome"] == "placed"
     for entry in entries:
         if entry.state == "placed":
-            assert told.get(entry.key, {"placed"}) & {"placed", "unknown", "sending"}
+            assert told.get(entry.key, {"filed"}) & {"filed", "unknown", "sending"}
         if entry.state in ("rejected", "refused"):
-            assert "placed" not in told.get(entry.key, set())
+            assert "filed" not in told.get(entry.key, set())

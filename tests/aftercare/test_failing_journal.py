@@ -45,7 +45,7 @@ async def test_a_return_sent_while_the_journal_fails_is_told_as_it_is(
         again = await call(client, "return_order", back(order_id)) if filed else None
     assert len(created(zinc)) == filed
     if again is not None:
-        assert (again["outcome"], again["new_request"]) == ("placed", False)
+        assert (again["outcome"], again["new_request"]) == ("filed", False)
 
 
 async def test_an_order_that_only_this_process_knows_is_told_while_the_journal_fails(

@@ -82,7 +82,7 @@ async def test_an_answer_about_something_else_is_not_taken_and_the_list_decides(
         zinc.rewrites["POST", path] = ABOUT_ANOTHER[lie]
         told = await call(client, tool, asked)
     [row] = zinc.sandbox.ledger.select("SELECT * FROM returns" if tool == "return_order" else "SELECT * FROM cases")
-    assert told["outcome"] == "placed"
+    assert told["outcome"] == "filed"
     assert told.get("return_id", told.get("case_id")) == row[1]
     assert len(created(zinc.sandbox)) == 1
 
@@ -142,7 +142,7 @@ async def test_what_zinc_leaves_out_or_adds_does_not_matter(
             "surprise": {"a": [1]},
         }
         told = await call(client, "return_order", back(order_id))
-    assert (told["outcome"], told["status"]) == ("placed", "awaiting_inspection")
+    assert (told["outcome"], told["status"]) == ("filed", "awaiting_inspection")
 
 
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=60)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from aftercare.after import SUCCESS, back, created, delivered
+from aftercare.after import SUCCESS, back, created, delivered, problem
 from conftest import HandClock, OpenProcess
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, said
 
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.products import PREFIX
@@ -33,7 +34,7 @@ async def test_a_return_is_filed_followed_and_credited(
         order_id = await delivered(client, clock)
         before = await call(client, "get_order", {"order_id": order_id})
         told = await call(client, "return_order", back(order_id, notes="The handle is loose."))
-        assert (told["outcome"], told["new_request"], told["status"]) == ("placed", True, "open")
+        assert (told["outcome"], told["new_request"], told["status"]) == ("filed", True, "open")
         [sent] = created(zinc, "/returns")
         assert sent["order_id"] == order_id
         clock.pass_seconds(3)
@@ -134,7 +135,7 @@ async def test_a_return_whose_answer_is_lost_is_found_and_filed_once(
     async with open_test_process() as process, host(process, "auto") as client:
         order_id = await delivered(client, clock, f"{SUCCESS}?return_fault={fault}")
         told = await call(client, "return_order", back(order_id))
-        assert told["outcome"] == "placed"
+        assert told["outcome"] == "filed"
         again = await call(client, "return_order", back(order_id))
     assert again["key"] == told["key"]
     assert len(created(zinc)) == 1
@@ -250,7 +251,7 @@ async def test_a_person_decides_about_exactly_this_return(
             known = await call(client, "get_order", {"order_id": order_id})
             told = await call(client, "return_order", back(order_id, notes="Loose “handle”,\nsecond line"))
         entry = await process.journal.run(lambda journal: journal.find_change(told["key"]))
-    assert told["outcome"] == ("placed" if answer else "declined")
+    assert told["outcome"] == ("filed" if answer else "declined")
     assert len(created(zinc)) == int(answer)
     assert entry is not None
     assert entry.body is not None
@@ -262,3 +263,85 @@ async def test_a_person_decides_about_exactly_this_return(
     assert "Reason: “defective”" in question
     assert 'Note for Zinc: “Loose "handle",⏎second line”' in question
     assert known["items"][0]["url"] in question
+
+
+@pytest.mark.parametrize(
+    "other_words",
+    [{"reason": "damaged"}, {"reason": "other", "notes": "again"}, {"items": [{"number": 1, "quantity": 2}]}],
+)
+async def test_while_a_return_is_in_doubt_no_other_one_of_its_items_is_filed(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, other_words: dict[str, Any]
+) -> None:
+    urls = (f"{SUCCESS}?return_fault=reset_before,none", f"{SUCCESS}?n=2")
+    async with open_test_process() as process, host(process, "auto") as client:
+        order_id = await delivered(client, clock, *urls, quantity=3)
+        doubtful = await refused(client, "return_order", back(order_id))
+        clock.pass_seconds(100_000)
+        told = await refused(client, "return_order", back(order_id, **other_words))
+        assert created(zinc) == []
+        another = await call(client, "return_order", back(order_id, items=[{"number": 2, "quantity": 1}]))
+    assert doubtful["outcome"] == "unknown"
+    assert (told["outcome"], told["key"]) == ("refused", doubtful["key"])
+    assert "in doubt: Zinc may have it" in told["summary"]
+    assert another["new_request"] is True
+
+
+@pytest.mark.parametrize("notes", ["The handle is loose.", None])
+async def test_a_return_filed_by_hand_later_is_not_taken_for_ours(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, notes: str | None
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        faults = "return_fault=drop_after,none&returns_fault=http_500_before"
+        order_id = await delivered(client, clock, f"{SUCCESS}?{faults}")
+        zinc.dialect = Dialect.parse("after_sale_listing=lags")
+        told = said(await client.call_tool("return_order", back(order_id, notes=notes)))
+        assert told["outcome"] == "unknown"
+        [ours] = returns_at(zinc)
+        clock.pass_seconds(60)
+        async with httpx.AsyncClient(transport=zinc.transport(), base_url="https://api.zinc.com") as by_hand:
+            key = {"Authorization": "Bearer zn_test_planted-secret"}
+            order = (await by_hand.get(f"/orders/{order_id}", headers=key)).json()
+            filed = {
+                "order_id": order_id,
+                "items": [{"order_item_id": order["items"][0]["id"], "quantity": 1}],
+                "reason": "defective",
+                "notes": notes and "By hand.",
+            }
+            assert (await by_hand.post("/returns", headers=key, json=filed)).status_code == 201
+        clock.pass_seconds(60)
+        known = await call(client, "get_order", {"order_id": order_id})
+    assert len(known["returns"]) == 2
+    assert [each["id"] for each in known["returns"] if each.get("key") == told["key"]] == [ours]
+
+
+def returns_at(sandbox: Sandbox) -> list[str]:
+    return [row["return_id"] for row in sandbox.ledger.select("SELECT return_id FROM returns ORDER BY seq")]
+
+
+@both_eras
+async def test_the_key_of_a_return_withdraws_it_and_names_no_order(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        order_id = await delivered(client, clock)
+        filed = await call(client, "return_order", back(order_id))
+        write_config('[policy]\napproval = "page"\n')
+        waits = await call(client, "return_order", back(order_id, reason="damaged"))
+        report = await call(client, "report_problem", problem(order_id))
+        for key in (waits["key"], report["key"]):
+            for tool, given in (("return_order", back(key)), ("report_problem", problem(key))):
+                told = await refused(client, tool, given)
+                assert "and not of an order. Nothing was sent." in told["summary"]
+                assert told["order_id"] == order_id
+            gone = await call(client, "cancel_order", {"order_id": key})
+            assert (gone["cancellation"], gone["outcome"]) == ("withdrawn", "refused")
+            assert "new_request" not in gone
+            again = await call(client, "cancel_order", {"order_id": key})
+            assert again["cancellation"] == "withdrawn"
+        stays = await call(client, "cancel_order", {"order_id": filed["key"]})
+        stranger = await refused(client, "cancel_order", {"order_id": "3f2504e0-4f89-11d3-9a0c-0305e82c3301"})
+    assert (stays["cancellation"], stays["outcome"]) == ("not_cancelled", "filed")
+    assert "only a return or report that waits" in stays["summary"]
+    assert stranger["code"] == "order_not_found"
+    assert [waits["outcome"], report["outcome"]] == ["waiting", "waiting"]
+    assert len(created(zinc)) == 1

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 from aftercare.after import SUCCESS, back, created, problem
 from conftest import HandClock, OpenProcess
 from mcp import Client
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments
 
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.process import Clocks
 from zinc_mcp.sandbox import Dialect, Sandbox
+from zinc_mcp.wiring import open_process
 
 
 @pytest.fixture
@@ -85,3 +89,36 @@ async def test_without_its_key_nothing_is_sent(
         said = await refused(client, "return_order", back(order_id))
     assert created(zinc) == []
     assert "ask Zinc" in said["next_step"]
+
+
+class _OwnKeyRefused(httpx.AsyncBaseTransport):
+    """A sandbox that does not take the own key of an order any more."""
+
+    def __init__(self, sandbox: Sandbox, status: int) -> None:
+        self._inner, self._status = sandbox.transport(), status
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse each read of an order, and answer all else."""
+        if request.method == "GET" and request.url.path.startswith("/orders/"):
+            return httpx.Response(self._status, json={"error": {"code": "unauthorized", "message": "no"}})
+        return await self._inner.handle_async_request(request)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("tool", ["return_order", "report_problem", "get_order"])
+async def test_where_zinc_does_not_show_it_by_its_own_key_nobody_is_sent_to_a_key_of_the_owner(
+    home: Path, clock: HandClock, clocks: Clocks, status: int, tool: str
+) -> None:
+    sandbox = Sandbox(clock=clock)
+    settings = Settings(home=home, config=home / "zinc.toml", api_key=None, wallet="sandbox", browser=False)
+    async with open_process(settings, transport=sandbox.transport(), clocks=clocks, clock=clock) as process:
+        async with host(process, "auto") as client:
+            order_id = await paid(client, clock)
+    refusing = _OwnKeyRefused(sandbox, status)
+    async with open_process(settings, transport=refusing, clocks=clocks, clock=clock) as process:
+        async with host(process, "auto") as client:
+            given = {"return_order": back(order_id), "report_problem": problem(order_id)}.get(tool, {})
+            told = said(await client.call_tool(tool, {"order_id": order_id, **given}))
+    assert "key that came with this order" in told["summary"]
+    assert "ask Zinc" in told["next_step"]
+    assert "ZINC_API_KEY" not in told["summary"] + told["next_step"]

@@ -133,7 +133,7 @@ def gone_well(action: Action) -> Planted:
         planted.posts.insert(0, post(5.0))
     planted.entries = [entry(content=wanted(one), kind=one.kind)]
     named: Row = {"return_id": RETURN} if one.kind == "return" else {"case_id": CASE}
-    planted.told(one.tool, outcome="placed", key="key-1", new_request=True, **named)
+    planted.told(one.tool, outcome="filed", key="key-1", new_request=True, **named)
     return planted
 
 
@@ -169,13 +169,13 @@ def _not_at_zinc(planted: Planted) -> None:
 
 
 def _told_of_another(planted: Planted) -> None:
-    planted.told(planted.wish.tool, outcome="placed", key="key-1", new_request=False, return_id="another", case_id="x")
+    planted.told(planted.wish.tool, outcome="filed", key="key-1", new_request=False, return_id="another", case_id="x")
 
 
 def _told_too_early(planted: Planted) -> None:
     planted.calls.clear()
     planted.told(
-        planted.wish.tool, 15.0, outcome="placed", key="key-1", new_request=True, return_id=RETURN, case_id=CASE
+        planted.wish.tool, 15.0, outcome="filed", key="key-1", new_request=True, return_id=RETURN, case_id=CASE
     )
 
 
@@ -226,7 +226,7 @@ def _a_lie(planted: Planted) -> None:
         (_told("waiting", new_request=False), {UNTRUE}),
         (_told("failed", new_request=False), {UNTRUE}),
         (_told("no_result"), {UNTRUE}),
-        (_told("placed", new_request=True, return_id=RETURN, case_id=CASE), {UNTRUE}),
+        (_told("filed", new_request=True, return_id=RETURN, case_id=CASE), {UNTRUE}),
         (_a_lie, {UNTRUE}),
         (_taken_under_a_lease, {TWO_OWNERS}),
     ],
@@ -246,7 +246,7 @@ def test_a_row_of_get_order_that_contradicts_the_ledger_is_found() -> None:
     planted.filed.clear()
     planted.calls.clear()
     planted.entries[0]["state"] = "unknown"
-    planted.told("get_order", outcome="placed", status="order_placed", requests=[{**said, "outcome": "placed"}])
+    planted.told("get_order", outcome="placed", status="order_placed", requests=[{**said, "outcome": "filed"}])
     assert planted.broken() == {LOST}
 
 

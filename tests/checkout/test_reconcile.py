@@ -192,6 +192,21 @@ PLANTED: dict[str, tuple[str, bool, Plant]] = {
         True,
         lambda s: s.zinc.advance(s.entries["failed"].order_id or "", "pending"),
     ),
+    "a status of an open order that nobody knows": (
+        "unclear_at_zinc",
+        False,
+        lambda s: s.zinc.advance(s.entries["open"].order_id or "", "refunded"),
+    ),
+    "a status of a placed order that nobody knows": (
+        "unclear_at_zinc",
+        False,
+        lambda s: s.zinc.advance(s.entries["placed"].order_id or "", "disputed"),
+    ),
+    "a credit that contradicts its return": (
+        "unclear_at_zinc",
+        False,
+        lambda s: s.at_zinc("placed").update(returns=[{"id": "r", "status": "denied", "credited_amount": 500}]),
+    ),
     "another total": ("total_differs", True, lambda s: s.priced("placed", 4_100)),
     "more than the ceiling": ("above_ceiling", True, lambda s: s.priced("placed", 9_000)),
     "a credit": ("unknown_credit", False, lambda s: s.returned("placed", 500)),

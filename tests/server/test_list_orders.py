@@ -114,7 +114,12 @@ async def test_the_total_is_what_was_spent_is_held_and_should_come_back(
     assert total_view["spent_cents"] == 4_100 + 3_100
     assert total_view["held_cents"] == 5_100 + 5_100
     assert total_view["expected_back_cents"] == 2_000 + 5_100, "only what a wallet paid up front"
-    assert total_view["printed"] == {"spent": "$72.00", "held": "$102.00", "expected_back": "$71.00"}
+    assert total_view["printed"] == {
+        "spent": "$72.00",
+        "credited": "$0.00",
+        "held": "$102.00",
+        "expected_back": "$71.00",
+    }
     assert "not only those shown here" in told["totals_cover"]
 
 
@@ -340,3 +345,45 @@ async def test_ten_orders_are_a_small_result(open_test_process: OpenProcess, zin
         told = await call(client, "list_orders", {})
     assert len(told["orders"]) == 10
     assert size(told) / 4 <= 900
+
+
+@pytest.mark.parametrize(
+    ("tool", "returns", "credited"),
+    [
+        ("place_order", [{"id": "r1", "status": "credited", "credited_amount": 1500}], 1500),
+        ("place_agent_order", [{"id": "r1", "credited_amount": 700}, {"id": "r2", "credited_amount": 300}], 1000),
+    ],
+)
+async def test_what_came_back_is_told_beside_what_was_spent(
+    open_test_process: OpenProcess, zinc: FakeZinc, tool: str, returns: list[Any], credited: int
+) -> None:
+    async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:
+        order = await call(client, tool, arguments())
+        zinc.settle(order["order_id"], 4_000)
+        zinc.orders[order["order_id"]]["returns"] = returns
+        await call(client, "get_order", {"order_id": order["key"]})
+        told = await call(client, "list_orders", {})
+    [row], [total] = told["orders"], told["totals"]
+    assert (row["paid_cents"], row["credited_cents"]) == (4100, credited)
+    assert (total["spent_cents"], total["credited_cents"]) == (4100, credited)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "refunded"},
+        {"status": "cancelled", "tracking_numbers": [{"id": "t", "tracking_number": "1", "status": "in_transit"}]},
+        {"returns": [{"id": "r", "status": "denied", "credited_amount": 100}]},
+    ],
+    ids=["a status that nobody knows", "cancelled and on its way", "denied and credited"],
+)
+async def test_a_row_says_if_what_zinc_shows_is_not_clear(
+    open_test_process: OpenProcess, zinc: FakeZinc, changes: dict[str, Any]
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        order = await call(client, "place_order", arguments())
+        clear = await call(client, "list_orders", {})
+        zinc.orders[order["order_id"]].update(changes)
+        told = await call(client, "list_orders", {})
+    assert "unclear" not in clear["orders"][0]
+    assert told["orders"][0]["unclear"] is True

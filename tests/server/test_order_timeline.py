@@ -100,6 +100,18 @@ async def test_an_order_that_is_not_at_zinc_yet_has_none(
     assert timelines(zinc) == []
 
 
+@pytest.mark.parametrize("steps", [None, [], "none", [7, None]])
+async def test_a_timeline_without_a_step_is_told_as_not_read(
+    open_test_process: OpenProcess, zinc: FakeZinc, steps: Any
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        order = await call(client, "place_order", arguments())
+        zinc.timelines = [httpx.Response(200, json={"order_id": order["order_id"], "milestones": steps})]
+        told = await call(client, "get_order", {"order_id": order["key"], "timeline": True})
+    assert "timeline" not in told
+    assert told["timeline_unread"] == "Zinc shows no steps of this order."
+
+
 def parcel(number: int, **changes: Any) -> dict[str, Any]:
     return {"id": f"t{number}", "carrier": "usps", "tracking_number": str(number), "status": "in_transit", **changes}
 
@@ -111,19 +123,21 @@ def parcel(number: int, **changes: Any) -> dict[str, Any]:
         ("http://photos.example/1.jpg", False),
         ("javascript:alert(1)", False),
         ("https://photos.example/a b", False),
+        ("https://bank.example@photos.example/", False),
+        ("https:///1.jpg", False),
         ("https://photos.example/\u202e", False),
         ("https://" + "x" * 1_000, False),
         (5, False),
         (None, False),
     ],
 )
-async def test_the_proof_of_a_delivery_is_a_link_or_nothing(
+async def test_the_proof_of_a_delivery_and_its_page_are_a_link_or_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, url: Any, is_shown: bool
 ) -> None:
-    told = await looked(
-        open_test_process, zinc, tracking_numbers=[parcel(1, status="delivered", delivery_proof_url=url)]
-    )
+    shown = parcel(1, status="delivered", delivery_proof_url=url, zinc_tracking_url=url)
+    told = await looked(open_test_process, zinc, tracking_numbers=[shown])
     assert told["tracking"][0].get("proof") == (url if is_shown else None)
+    assert told["tracking"][0].get("url") == (url if is_shown else None)
     assert [request.url.host for request in zinc.requests if "photos" in request.url.host] == []
 
 

@@ -153,7 +153,7 @@ async def lives(agent: Agent, wait: Wait) -> None:
 
     item = {"number": 1, "quantity": 1}
     filed = await agent.calls("return_order", order_id=accepted["order_id"], items=[item], reason="no_longer_needed")
-    assert filed["outcome"] == "placed"
+    assert filed["outcome"] == "filed"
     again = await agent.calls("return_order", order_id=accepted["order_id"], items=[item], reason="no_longer_needed")
     assert (again["new_request"], again["return_id"]) == (False, filed["return_id"])
     credited = await wait(agent, accepted["order_id"], is_credited)

@@ -15,7 +15,9 @@ from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.money import told_of
 from zinc_mcp.process import Answer
+from zinc_mcp.views.amounts import amounts_of
 from zinc_mcp.views.order import order_view
 
 DAY = 86_400.0
@@ -327,3 +329,106 @@ async def test_a_full_limit_of_thirty_days_asks_about_thirty_days_and_about_open
         assert entry_of(await place(process, by_balance(3, max_price=15_000))).state == "accepted"
     asked = [request.url.path for request in zinc.requests[reads:] if request.url.path.startswith("/orders/")]
     assert asked[0] == f"/orders/{opened.order_id}"
+
+
+@pytest.mark.parametrize(
+    ("given_back", "counts"),
+    [
+        ({"returns": [{"id": "r1", "status": "credited", "credited_amount": 1000}]}, 4100),
+        ({"returns": [{"id": "r1", "credited_amount": 700}, {"id": "r2", "credited_amount": 2300}]}, 2100),
+        ({"cases": [{"id": "c1", "status": "closed", "credited_amount": 2000}]}, 3100),
+    ],
+    ids=["a return", "all of it in two returns", "a case"],
+)
+async def test_what_is_credited_for_goods_does_not_return_the_rest_that_a_wallet_paid_up_front(
+    open_test_process: OpenProcess, zinc: FakeZinc, given_back: dict[str, Any], counts: int
+) -> None:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
+        zinc.settle(str(entry.order_id), 3000)
+        zinc.orders[str(entry.order_id)].update(given_back)
+        placed = entry_of(await look(process, "local", entry.key))
+    told = told_of(placed)
+    assert (told.up_front_cents, told.paid_cents, placed.counts_cents) == (5100, 3100, counts)
+    assert told.expected_back_cents == 2000
+    assert amounts_of(placed).expected_cents == 2000
+    assert "$20.00 of what was paid up front should come back, which is not proved yet" in told_to_a_person(placed)
+
+
+@pytest.mark.parametrize(("word", "expected"), [(3000, 0), (2500, 500), (1000, 2000), (400, 2000)])
+async def test_the_owners_word_is_about_all_that_came_back_goods_and_rest_together(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, word: int, expected: int
+) -> None:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
+        zinc.settle(str(entry.order_id), 3000)
+        zinc.orders[str(entry.order_id)]["returns"] = [{"id": "r1", "status": "credited", "credited_amount": 1000}]
+        await look(process, "local", entry.key)
+    with the_journal(home, clock) as journal:
+        for said in (word + 1, word):  # the last word counts
+            journal.refunded(entry.key, said)
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        later = entry_of(await look(process, "local", entry.key))
+    assert told_of(later).expected_back_cents == expected
+
+
+async def test_a_rest_that_has_come_back_stays_so_when_goods_are_credited_later(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        entry = entry_of(await place(process, by_wallet()))
+        zinc.settle(str(entry.order_id), 3000)
+        await look(process, "local", entry.key)
+    with the_journal(home, clock) as journal:
+        journal.refunded(entry.key, 2000)
+    zinc.orders[str(entry.order_id)]["returns"] = [{"id": "r1", "status": "credited", "credited_amount": 3000}]
+    async with open_test_process(api_key=None, wallet="sandbox") as process:
+        later = entry_of(await look(process, "local", entry.key))
+    assert told_of(later).expected_back_cents == 0
+
+
+CREDITS_IN_DISORDER: dict[str, tuple[dict[str, Any], int]] = {
+    "a return with two amounts": (
+        {"returns": [{"id": "r1", "credited_amount": 2000}, {"id": "r1", "credited_amount": 700}]},
+        3100 - 700,
+    ),
+    "a case with two amounts": (
+        {"cases": [{"id": "c1", "credited_amount": 0}, {"id": "c1", "credited_amount": 900}]},
+        3100,
+    ),
+    "a case that repeats its return": (
+        {
+            "returns": [{"id": "r1", "credited_amount": 1200}],
+            "cases": [{"id": "c1", "return_request_id": "r1", "credited_amount": 1200}],
+        },
+        3100 - 1200,
+    ),
+    "a case that adds to its return": (
+        {
+            "returns": [{"id": "r1", "credited_amount": 200}, {"id": "r2", "credited_amount": 100}],
+            "cases": [{"id": "c1", "return_request_id": "r1", "credited_amount": 500}],
+        },
+        3100 - 600,
+    ),
+    "a case of another order": (
+        {"cases": [{"id": "c1", "order_id": "11111111-2222-4333-8444-555555555555", "credited_amount": 900}]},
+        3100,
+    ),
+    "a return of another order beside ours": (
+        {"returns": [{"id": "r1", "order_id": "another", "credited_amount": 900}, {"id": "r2", "credited_amount": 50}]},
+        3100 - 50,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CREDITS_IN_DISORDER)
+async def test_only_what_is_certainly_credited_for_this_order_frees_limits(
+    open_test_process: OpenProcess, zinc: FakeZinc, case: str
+) -> None:
+    shown, counts = CREDITS_IN_DISORDER[case]
+    async with open_test_process() as process:
+        entry = entry_of(await place(process, by_balance()))
+        zinc.settle(str(entry.order_id), 3000)
+        zinc.orders[str(entry.order_id)].update(shown)
+        placed = entry_of(await look(process, "local", entry.key))
+    assert placed.counts_cents == counts

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.journal.money import OWNERS_WORD
 from zinc_mcp.views.amounts import Amounts, amounts_of
 from zinc_mcp.views.export import COLUMNS, costs, moment, row_of, to_csv, to_json, totals
 
@@ -82,9 +83,13 @@ AMOUNTS: dict[str, tuple[Entry, Amounts]] = {
     ),
     "paid and accepted": (paid("accepted"), Amounts(5100, None, 0, 0, 5100)),
     "paid and placed": (paid("placed", spent_cents=4100), Amounts(5100, 4100, 0, 1000, 0)),
-    "paid, placed and all of it back": (
-        paid("placed", spent_cents=4100, refunded_cents=1000, counts_cents=4100),
+    "paid, placed and all of it back, as the owner says": (
+        paid("placed", spent_cents=4100, refunded_cents=1000, counts_cents=4100, facts={OWNERS_WORD: 1000}),
         Amounts(5100, 4100, 1000, 0, 0),
+    ),
+    "paid, placed and credited for goods": (
+        paid("placed", spent_cents=4100, refunded_cents=1000, counts_cents=4100),
+        Amounts(5100, 4100, 1000, 1000, 0),
     ),
     "paid and failed": (paid("failed"), Amounts(5100, 0, 0, 5100, 0)),
     "paid, failed and half of it back": (

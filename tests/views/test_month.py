@@ -108,7 +108,9 @@ def _of_ledger(sandbox: Sandbox) -> dict[str, dict[str, int | None]]:
         charged: int | None = 0 if over and not bought else None
         if bought and price is not None:
             charged = price + ORDER_FEE
-        due = max(0, most - charged - credited) if charged is not None and row.order_id in paid else 0
+        # What is credited for goods does not return the rest that was paid up front.
+        returned = charged if bought else credited
+        due = max(0, most - (returned or 0)) if charged is not None and row.order_id in paid else 0
         found[row.order_id] = {
             "authorised_cents": most,
             "charged_cents": charged,

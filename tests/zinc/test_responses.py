@@ -432,7 +432,7 @@ def test_a_currency_that_is_prose_is_not_kept() -> None:
 
 
 def test_credits_are_added_and_never_negative() -> None:
-    assert Order.model_validate(DOCUMENTED).credited_cents == 750
+    assert Order.model_validate(DOCUMENTED).credited_cents == 700, "its case may repeat what its return has refunded"
     order = read(
         returns=[{"credited_amount": -10_000}, {"credited_amount": True}, {"credited_amount": 300}],
         cases=[{"credited_amount": 10**30}, {"credited_amount": 5}],

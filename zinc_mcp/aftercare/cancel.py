@@ -11,10 +11,12 @@ from typing import Literal
 
 import anyio
 
+from zinc_mcp.aftercare.look_up import refreshed
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
-from zinc_mcp.checkout.watch import known_entry, look, pause
+from zinc_mcp.checkout.watch import known_entry, look, pause, why_not_asked
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import ChangeOutcomeUnknownError, JournalError, OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError, State
 from zinc_mcp.journal.twin import KEY_FIELD
@@ -29,28 +31,7 @@ from zinc_mcp.zinc.responses import Order
 ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
-How = Literal[
-    "withdrawn",
-    "cancelled",
-    "over",
-    "too_late",
-    "not_taken",
-    "not_proved",
-    "not_known",
-    "ask_zinc",
-    "elsewhere",
-    "in_doubt",
-    "approved",
-    "preparing",
-]
-"""How a cancellation ended.
-
-`withdrawn`: the question was; nothing had been sent. `cancelled`: Zinc shows the order so. `over`: it had ended or was
-placed before. `too_late`: Zinc said that it is not pending any more. `not_taken`: Zinc said no for another reason.
-`not_proved`: Zinc took it and shows the order otherwise. `not_known`: no answer, and the order is still pending.
-`ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
-up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
-"""
+_WITHDRAWN = "It was withdrawn before the user decided, so nothing was sent."
 _Said = CancelAnswer | Literal["nothing"]
 
 
@@ -90,6 +71,21 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
     raise OrderNotFoundError("No order with this id or key is known here.")
 
 
+async def withdraw_change(process: Process, caller: str, handle: str) -> Answer | None:
+    """Withdraw the question about a return or report that a handle names by its key; None if it names none.
+
+    Where no question waits, the answer tells how the return or report stands.
+
+    Raises:
+        JournalError: nothing was changed.
+    """
+    change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+    if change is None or reference_of(change) is None:
+        return None if change is None else Answer(await refreshed(process, change))
+    moved = await refuse(process, change, "withdrawn by its caller", "withdrawn", _WITHDRAWN)
+    return Answer(moved or await process.journal.read(change.id))
+
+
 async def _step(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
     """Do what the state of an entry asks for; return the entry if another step is due."""
     if process.unwritten.known(entry.id) is not None:
@@ -106,8 +102,7 @@ async def _step(process: Process, entry: Entry, deadline: float) -> Cancellation
 async def _withdraw(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
     """Withdraw a question that stands. A yes that came first wins; then the order is awaited."""
     if reference_of(entry) is not None:
-        summary = "It was withdrawn before the user decided, so nothing was sent."
-        moved = await refuse(process, entry, "withdrawn by its caller", "withdrawn", summary)
+        moved = await refuse(process, entry, "withdrawn by its caller", "withdrawn", _WITHDRAWN)
         if moved is not None:
             return moved
         process.checkpoint("withdrawn")
@@ -135,6 +130,8 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
             unasked = error
     if entry.state in ("accepted", "waiting"):
         return entry
+    if order is None and unasked is None:
+        unasked = await why_not_asked(process, entry, rail)
     if entry.state in DOUBTFUL:
         left = deadline - time.monotonic()
         if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
@@ -153,6 +150,8 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     payment = await process.unwritten.payment(entry.id) if rail.paying is not None else None
     if rail.paying is not None and (payment is None or payment.order_key is None):
         return Cancellation("ask_zinc", Answer(entry))
+    if _for_the_wire(process, deadline) <= 0:
+        return Cancellation("no_time", Answer(entry))
     try:
         entry = await process.journal.move(entry, entry.state, ASKED)
     except StaleEntryError as stale:
@@ -186,7 +185,7 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, d
             unasked = error
         left = until - time.monotonic()
         if left <= 0 or not _is_open(said, entry.state, order):
-            return Answer(entry, order, unasked=None if order is not None else unasked)
+            return Answer(entry, order, unasked=None if order else unasked or await why_not_asked(process, entry, rail))
         await anyio.sleep(min(process.clocks.poll, left))
 
 
@@ -205,6 +204,8 @@ async def _cancel_of_the_account(process: Process, caller: str, order: Order, de
             )
     if order.stage != "accepted":
         return Cancellation("over", Answer(None, order))
+    if _for_the_wire(process, deadline) <= 0:
+        return Cancellation("no_time", Answer(None, order))
     said: _Said = "nothing"
     with anyio.move_on_after(_for_the_wire(process, deadline)):
         try:
@@ -250,6 +251,8 @@ def _how(said: _Said, state: State, order: Order | None) -> How:
     """Return how a cancellation ended, by Zinc's answer, and by the order if it was read afterwards."""
     if state == "cancelled":
         return "cancelled"
+    if state == "failed":
+        return "over"
     if said == "taken":
         return "not_proved"
     if said == "not_allowed":

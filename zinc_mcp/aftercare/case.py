@@ -9,19 +9,27 @@ from zinc_mcp.aftercare.look_up import changes_of, kept_id
 from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import Action, ChangeQuestion, fields_of, label
-from zinc_mcp.errors import OrderRejectedError, RefusedError, ZincMcpError
+from zinc_mcp.errors import InvalidArgumentsError, OrderRejectedError, Problem, RefusedError, ZincMcpError
 from zinc_mcp.journal.entry import OPEN, Draft, Entry
 from zinc_mcp.journal.twin import change_digest
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.cases import CLOSED, Case, case_change, closing_change, message_change
 from zinc_mcp.zinc.changes import Change
-from zinc_mcp.zinc.responses import CaseSummary, is_a_segment
+from zinc_mcp.zinc.credits import CaseSummary
+from zinc_mcp.zinc.responses import is_a_segment
 
 MAX_ITEMS = 10
 """Items that the question about a case shows, so that a person knows the order again."""
 MAX_MESSAGE = 2_000
 """Characters of a message to Zinc's support (the documents name no limit)."""
+
+
+_STANDS = {
+    "waiting": ("waits for the user's decision: no case is open yet", "Ask the user to decide about that one."),
+    "in doubt": ("is in doubt: Zinc may have it, and a case may be open", "Call get_order to see how that one ends."),
+}
+"""How an earlier report stands that is not at Zinc for certain, and what to do first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +72,17 @@ async def _wished(process: Process, report: Report) -> Wish:
     changes = await changes_of(process, placed)
     listed = await _listed(placed)
     standing = _standing(placed, listed, changes)
-    if not report.close:
-        return await _message(report, placed, standing, listed) if standing else _opening(report, placed, listed)
-    if standing is None:
+    if standing is not None:
+        return _closing(report, placed, standing) if report.close else await _message(report, placed, standing, listed)
+    if not report.close and report.reason is not None:
+        return _opening(report, placed, listed, report.reason)
+    _admit_opening(changes)  # one that may be open is neither closed nor without a reason
+    if report.close:
         raise RefusedError(
             "No case about this order is open, so nothing was sent.", "Call get_order to see the order's cases."
         )
-    return _closing(report, placed, standing)
+    needed = Problem("reason", "is required, because no case about this order is open")
+    raise InvalidArgumentsError("One argument must change. Nothing was sent.", problems=[needed])
 
 
 async def _listed(placed: PlacedOrder) -> list[CaseSummary]:
@@ -95,8 +107,8 @@ def _standing(placed: PlacedOrder, listed: Sequence[CaseSummary], changes: Seque
     return None
 
 
-def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary]) -> Wish:
-    reason, message = report.reason or "other", report.message or ""
+def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary], reason: str) -> Wish:
+    message = report.message or ""
     return _wish(
         report,
         placed,
@@ -213,16 +225,16 @@ def _admit(others: Sequence[Entry]) -> None:
 
 
 def _admit_opening(others: Sequence[Entry]) -> None:
-    """Check that no other case about the order is being opened.
+    """Check that no case about the order is being opened, or may have been.
 
     Raises:
         RefusedError: one is, or may have been.
     """
     for other in others:
         if other.kind == "case" and other.facts.get("action") == "open" and other.state in OPEN:
-            waits = "waits for the user's decision" if other.state == "waiting" else "is in doubt: Zinc may have it"
+            stands, first = _STANDS["waiting" if other.state == "waiting" else "in doubt"]
             raise RefusedError(
-                f"An earlier report about this order {waits}, so no second case is opened. Nothing was sent.",
-                "Call get_order to see how that one ends; then say more about it with report_problem.",
+                f"An earlier report about this order {stands}. Nothing was sent.",
+                f"{first} Then say more about it with report_problem.",
                 facts={"key": other.key, "order_id": other.order_id},
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zinc_mcp.aftercare.look_up import await_news, changes_about, refreshed, thread_of
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.watch import Progress
-from zinc_mcp.errors import JournalError, ZincMcpError
+from zinc_mcp.errors import JournalError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.zinc.cases import Case
@@ -23,7 +23,8 @@ class Followed:
 
     answer: Answer
     changes: list[Entry]
-    thread: Case | None
+    thread: Case | UnreadableAnswerError | None
+    """That case with its messages, or why they could not be read."""
 
 
 async def look(
@@ -37,19 +38,21 @@ async def look(
         ZincMcpError: as `watch.look`.
     """
     deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    named: _Named | None = None
     if wait_seconds > 0:
-        handle = await _order_named(process, caller, handle)
-        if unsettled := await _unsettled(process, caller, handle):
-            await await_news(process, unsettled, deadline)
+        named = await _named(process, caller, handle)
+        handle = named.order
+        if named.unsettled:
+            await await_news(process, named.unsettled, deadline)
             wait_seconds = 0.0
     try:
         answer = await watch.look(process, caller, handle, wait_seconds=wait_seconds, progress=progress)
     except ZincMcpError:
         # Only now: most handles name an order, and this look-up would cost each of them time.
-        order_id = await _order_named(process, caller, handle)
-        if order_id == handle:
+        order = handle if named is not None else (await _named(process, caller, handle)).order
+        if order == handle:
             raise
-        answer = await watch.look(process, caller, order_id, wait_seconds=wait_seconds, progress=progress)
+        answer = await watch.look(process, caller, order, wait_seconds=wait_seconds, progress=progress)
     return await _with_changes(process, caller, answer)
 
 
@@ -61,36 +64,37 @@ async def current(process: Process, entry: Entry) -> Entry:
         return entry
 
 
-async def _order_named(process: Process, caller: str, handle: str) -> str:
-    """Return the order that a handle names: that of the change, if it is the key of one."""
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The order that a handle names, and the caller's changes of it that may soon have news."""
+
+    order: str
+    unsettled: list[Entry]
+
+
+async def _named(process: Process, caller: str, handle: str) -> _Named:
+    """Find out what a handle names, in one visit to the journal: an order, or a change of one by its key."""
     if process.unwritten.find(handle, caller) is not None:
-        return handle
+        return _Named(handle, [])
+    modes: set[Mode] = {rail.mode for rail in process.rails.values()}
     try:
-        if await process.journal.find(handle, caller=caller) is not None:
-            return handle
-        change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+        return await process.journal.run(partial(_named_in, handle=handle, caller=caller, modes=modes))
     except JournalError:
-        return handle  # the look-up of the order says so
-    return handle if change is None or change.order_id is None else change.order_id
+        return _Named(handle, [])  # the look-up of the order says so
 
 
-async def _unsettled(process: Process, caller: str, handle: str) -> list[Entry]:
-    try:
-        entry = await process.journal.find(handle, caller=caller)
-        if entry is not None and entry.order_id is None:
-            return []
-        order_id = handle if entry is None or entry.order_id is None else entry.order_id
-        modes: set[Mode] = {rail.mode for rail in process.rails.values()} if entry is None else {entry.mode}
-        found: list[Entry] = []
-        for mode in modes:
-            found += await process.journal.run(partial(_changes_of, order_id=order_id, caller=caller, mode=mode))
-    except JournalError:
-        return []
-    return [each for each in found if each.state in ("waiting", "sending")]
-
-
-def _changes_of(journal: "Journal", *, order_id: str, caller: str, mode: Mode) -> list[Entry]:
-    return journal.changes_of(order_id, caller, mode)
+def _named_in(journal: "Journal", *, handle: str, caller: str, modes: set[Mode]) -> _Named:
+    entry = journal.find(handle, caller=caller)
+    if entry is None:
+        change = journal.find_change(handle, caller=caller)
+        handle = handle if change is None or change.order_id is None else change.order_id
+        entry = None if change is None else journal.find(handle, caller=caller)
+    order_id = handle if entry is None else entry.order_id
+    if order_id is None:
+        return _Named(handle, [])
+    of: set[Mode] = modes if entry is None else {entry.mode}
+    changes = [each for mode in of for each in journal.changes_of(order_id, caller, mode)]
+    return _Named(handle, [each for each in changes if each.state in ("waiting", "sending")])
 
 
 async def _with_changes(process: Process, caller: str, answer: Answer) -> Followed:

@@ -1,6 +1,5 @@
 """Looking up what became of a change at Zinc. Looking up sends nothing."""
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ import anyio
 
 from zinc_mcp.aftercare.placed import PlacedOrder, after_sale_for
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
-from zinc_mcp.errors import OrderRejectedError, ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.clocks import APART_SECONDS, FREE
 from zinc_mcp.journal.entry import CHANGES, Entry, Mode, StaleEntryError, State
 from zinc_mcp.network import NetworkAnswer
@@ -20,8 +19,9 @@ from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.zinc.cases import CLOSED, Case, answered_case
-from zinc_mcp.zinc.changes import JSON_TYPE, Change, unproved
-from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary, is_a_segment
+from zinc_mcp.zinc.changes import Change, unproved
+from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
+from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.returns import DENIED, filed_return, is_return
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
         ChangeRejectedError: Zinc answered no.
         ChangeOutcomeUnknownError: the answer proves nothing about this change.
     """
-    wanted, before = _sent(change), entry.facts.get("before") or ()
+    wanted, before = change.sent, entry.facts.get("before") or ()
     if entry.kind == "return":
         filed = filed_return(answer, wanted)
         if kept_id(filed.id) in before:
@@ -88,7 +88,7 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
     """
     if entry.body is None or entry.order_id is None:
         return None
-    wanted = _sent(Change.from_bytes(entry.body))
+    wanted = Change.from_bytes(entry.body).sent
     others = await process.journal.run(
         lambda journal: journal.changes_of(entry.order_id or "", entry.caller, entry.mode)
     )
@@ -128,10 +128,14 @@ def _new_return(
     entry: Entry, rows: Iterable[ReturnSummary], wanted: Mapping[str, Any], taken: set[str]
 ) -> Filed | None:
     known = taken | set(map(str, entry.facts.get("before") or ()))
-    for row in rows:
-        if row.id and kept_id(row.id) not in known and is_return(row, wanted) and _is_since(entry, row.created_at):
-            return Filed(row.id, row.status)
-    return None
+    found = [
+        row
+        for row in rows
+        if row.id and kept_id(row.id) not in known and is_return(row, wanted) and _is_since(entry, row.created_at)
+    ]
+    # Of several, such as one that was filed by hand later, the one with our words is ours, and otherwise the oldest.
+    found.sort(key=lambda row: (not _same_text(row.notes or "", wanted.get("notes") or ""), _age(row.created_at)))
+    return Filed(found[0].id, found[0].status) if found else None
 
 
 async def _find_case(entry: Entry, after_sale: AfterSale, wanted: Mapping[str, Any], taken: set[str]) -> Filed | None:
@@ -145,6 +149,10 @@ async def _find_case(entry: Entry, after_sale: AfterSale, wanted: Mapping[str, A
     return None
 
 
+def _age(created: datetime | None) -> float:
+    return created.timestamp() if created is not None else float("inf")
+
+
 def _same_text(shown: str, sent: str) -> bool:
     return shown.split() == sent.split()
 
@@ -153,13 +161,6 @@ def _is_since(entry: Entry, created: datetime | None) -> bool:
     """Say whether something at Zinc can have come from this change: it is not older than its sending."""
     sent = entry.zinc_at or entry.first_sent_at
     return created is None or sent is None or created.timestamp() >= sent - APART_SECONDS
-
-
-def _sent(change: Change) -> Mapping[str, Any]:
-    """Return the fields that a change sends."""
-    if change.content_type == JSON_TYPE:
-        return json.loads(change.content) if change.content else {}
-    return dict(change.fields)
 
 
 def _case_id(entry: Entry) -> str:
@@ -213,20 +214,26 @@ async def _still_open(process: Process, entry: Entry) -> Entry:
     return await _moved(process, entry, "rejected", "the case is still open", sender=None, problem=problem, **FREE)
 
 
-async def thread_of(process: Process, order: Order, caller: str, rail: Rail, mode: Mode) -> Case | None:
-    """Return the case of an order that matters now, with its messages; None if there is none, or Zinc cannot say."""
+async def thread_of(
+    process: Process, order: Order, caller: str, rail: Rail, mode: Mode
+) -> Case | UnreadableAnswerError | None:
+    """Return the case of an order that matters now, with its messages, or why it could not be read."""
     open_first = sorted(order.cases, key=lambda case: case.status.casefold() == CLOSED)
     chosen = next((case.id for case in open_first if is_a_segment(case.id)), None)
     if chosen is None:
         return None
+    case: Case | None = None
     with anyio.move_on_after(process.clocks.refresh):
         try:
             after_sale = await after_sale_for(process, rail, order.id, caller, mode)
             case = None if after_sale is None else await after_sale.case(chosen)
-        except ZincMcpError:
-            return None
-        return case if case is not None and case.order_id.lower() in ("", order.id.lower()) else None
-    return None
+        except ZincMcpError as error:
+            return UnreadableAnswerError(error.summary)
+    if case is None:
+        return UnreadableAnswerError("Zinc did not show its messages in time.")
+    if case.order_id.lower() not in ("", order.id.lower()):
+        return UnreadableAnswerError("Zinc answered with a case of another order.")
+    return case
 
 
 async def await_news(process: Process, entries: Sequence[Entry], deadline: float) -> None:

@@ -8,7 +8,7 @@ import anyio
 
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, UnreadableAnswerError
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.journal.entry import NAMES, Entry, Mode
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
@@ -58,11 +58,21 @@ async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder
 
     Raises:
         OrderNotFoundError: this caller has no such order.
-        RefusedError: Zinc has no order yet, or it cannot be changed from here.
+        RefusedError: Zinc has no order yet, it cannot be changed from here, or the handle names a return or report.
         ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc does not show it just now.
         JournalError: the journal cannot be read.
     """
-    answer = await look(process, caller, handle)
+    try:
+        answer = await look(process, caller, handle)
+    except OrderNotFoundError:
+        change = await process.journal.run(lambda journal: journal.find_change(handle, caller=caller))
+        if change is None:
+            raise
+        raise RefusedError(
+            f"This is the key of a {NAMES[change.kind][0]}, and not of an order. Nothing was sent.",
+            "Name the order that it is about.",
+            facts={"order_id": change.order_id},
+        ) from None
     entry, order = answer.entry, answer.order
     if answer.unasked is not None:
         raise answer.unasked

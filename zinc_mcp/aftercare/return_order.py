@@ -20,6 +20,7 @@ from zinc_mcp.zinc.responses import Order, OrderItem
 from zinc_mcp.zinc.returns import DENIED, return_change
 
 _NOT_BOUGHT = frozenset({"cancelled", "canceled", "cancelled_by_retailer", "failed", "skipped", "unavailable"})
+_IN_DOUBT = frozenset({"sending", "unknown"})
 MAX_NOTES = 2_000
 """Characters of the notes of a return (reported by third parties; the documents name no limit)."""
 
@@ -187,11 +188,21 @@ def _lines(order: Order, wanted: Sequence[ReturnedItem]) -> list[_Line]:
 
 
 def _admit(order: Order, lines: Sequence[_Line], others: Sequence[Entry]) -> None:
-    """Check that no more goes back than was bought and is not in another return.
+    """Check that no more goes back than was bought and is not in another return, and that none of it is in doubt.
 
     Raises:
-        RefusedError: more would.
+        RefusedError: more would, or an earlier return of the same items may have reached Zinc.
     """
+    wanted = {line.item.id.lower() for line in lines}
+    for other in others:
+        rows = other.facts.get("items") or () if other.kind == "return" and other.state in _IN_DOUBT else ()
+        if any(str(row.get("order_item_id")).lower() in wanted for row in rows):
+            raise RefusedError(
+                "An earlier return of these items is in doubt: Zinc may have it. While it is, no other one of them is "
+                "filed. Nothing was sent.",
+                "Call get_order to see how that one ends.",
+                facts={"key": other.key, "order_id": other.order_id},
+            )
     gone: Counter[str] = Counter()
     denied = {kept_id(each.id) for each in order.returns if each.status.casefold() in DENIED}
     for each in order.returns:
@@ -213,7 +224,7 @@ def _admit(order: Order, lines: Sequence[_Line], others: Sequence[Entry]) -> Non
             in_returns = min(bought, gone[line.item.id.lower()])
             already = f", {in_returns} of them in other returns" if in_returns else ""
             raise RefusedError(
-                f"Of item {line.number}, {left} can still be sent back: {bought} came{already}. Nothing was sent.",
+                f"Of {bought} of item {line.number} bought, {left} can still be sent back{already}. Nothing was sent.",
                 "Call get_order to see the order's returns, and ask for no more than that.",
                 facts={"item": line.number, "left": left},
             )

@@ -18,7 +18,6 @@ from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import (
     ChangeOutcomeUnknownError,
     ChangeRejectedError,
-    JournalError,
     RefusedError,
     ZincMcpError,
     ZincUnreachableError,
@@ -29,6 +28,7 @@ from zinc_mcp.journal.entry import NAMES, Entry, StaleEntryError
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.spending.carrying import carry, leave_in_doubt
 from zinc_mcp.spending.outcome import about_to_send, doubt, end, hold, leaving, never_left, settle
 from zinc_mcp.zinc.changes import Change
 
@@ -83,43 +83,16 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    try:
-        with anyio.CancelScope(shield=True):
-            await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown":
-                await settle(process, attempt, "unknown", "left in doubt", **FREE)
-    except JournalError as error:
-        attempt.error = await _told(process, attempt, error)
-        with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
-            await process.journal.run(lambda journal: None)
-    except ZincMcpError as error:
-        attempt.error = error
-    except StaleEntryError as stale:
-        attempt.entry = stale.current
-    except Exception:
-        # Our crash must not end the process with other requests in flight. The entry stays in doubt in the journal.
-        logger.exception("sending %s crashed", attempt.entry.key)
-        name = NAMES[attempt.entry.kind][0]
-        attempt.error = ChangeOutcomeUnknownError(
-            f"Something failed while the {name} was being sent; it may have reached Zinc.",
-            facts={"key": attempt.entry.key, "order_id": attempt.entry.order_id},
-        )
-    finally:
-        process.attempts.pop(attempt.entry.id, None)
-        attempt.done.set()
+    async def road() -> None:
+        await _send(process, attempt, rail)
+        await leave_in_doubt(process, attempt)
 
-
-async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
-    """Return the error to tell after the journal failed here; if nothing has left, the entry ends as refused."""
-    name = NAMES[attempt.entry.kind][0]
-    if attempt.left or error.is_told:
-        return error.in_doubt(f"The {name} was sent", attempt.entry.key, moves_money=False)
-    try:
-        what = "the journal failed before anything was sent"
-        await end(process, attempt, "refused", what, error.before_sending(), unsent=True)
-    except JournalError as still:
-        return still
-    return attempt.error or error.before_sending()
+    entry, name = attempt.entry, NAMES[attempt.entry.kind][0]
+    crashed = ChangeOutcomeUnknownError(
+        f"Something failed while the {name} was being sent; it may have reached Zinc.",
+        facts={"key": entry.key, "order_id": entry.order_id},
+    )
+    await carry(process, attempt, road, sent=f"The {name} was sent", crashed=crashed, moves_money=False)
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:

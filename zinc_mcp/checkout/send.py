@@ -23,11 +23,12 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.clocks import APART_SECONDS, FREE
+from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import pay
+from zinc_mcp.spending.carrying import carry, leave_in_doubt
 from zinc_mcp.spending.outcome import (
     UNSENT_PROBLEM,
     about_to_send,
@@ -41,7 +42,6 @@ from zinc_mcp.spending.outcome import (
     is_unsent,
     leaving,
     never_left,
-    settle,
 )
 from zinc_mcp.spending.proof import with_reference
 from zinc_mcp.zinc.responses import Order
@@ -116,49 +116,23 @@ def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
+    crashed = OrderOutcomeUnknownError(
+        "Something failed while the order was being sent; it may have been placed.", facts={"key": attempt.entry.key}
+    )
+    road = partial(_go, process, attempt, rail)
+    await carry(process, attempt, road, sent="The order was sent", crashed=crashed, moves_money=True)
+
+
+async def _go(process: Process, attempt: Attempt, rail: Rail) -> None:
     """Pay if a wallet does that, send, and send the same bytes once more if no answer came and a call still waits."""
-    try:
-        with anyio.CancelScope(shield=True):
-            if rail.paying is not None and not await pay.pay(process, attempt, rail.paying):
-                return
-            await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):
-                await _send(process, attempt, rail)
-            if attempt.entry.state == "unknown" and rail.paying is not None:
-                await pay.prove(process, attempt, rail.paying)
-            if attempt.entry.state == "unknown":
-                await settle(process, attempt, "unknown", "left in doubt", **FREE)
-    except JournalError as error:
-        attempt.error = await _told(process, attempt, error)
-        with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
-            await process.journal.run(lambda journal: None)
-    except ZincMcpError as error:
-        attempt.error = error
-    except StaleEntryError as stale:
-        attempt.entry = stale.current
-    except Exception:
-        # Our crash must not end the process with other orders in flight. The entry stays in doubt, as the journal has
-        # it, and each waiting call is told so.
-        logger.exception("sending %s crashed", attempt.entry.key)
-        attempt.error = OrderOutcomeUnknownError(
-            "Something failed while the order was being sent; it may have been placed.",
-            facts={"key": attempt.entry.key},
-        )
-    finally:
-        process.attempts.pop(attempt.entry.id, None)
-        attempt.done.set()
-
-
-async def _told(process: Process, attempt: Attempt, error: JournalError) -> ZincMcpError:
-    """Return the error to tell after the journal failed here; if nothing has left, the entry ends as refused."""
-    if attempt.left or error.is_told:
-        return error.in_doubt("The order was sent", attempt.entry.key)
-    try:
-        what = "the journal failed before anything was sent"
-        await end(process, attempt, "refused", what, error.before_sending(), unsent=True)
-    except JournalError as still:
-        return still
-    return attempt.error or error.before_sending()
+    if rail.paying is not None and not await pay.pay(process, attempt, rail.paying):
+        return
+    await _send(process, attempt, rail)
+    if attempt.entry.state == "unknown" and await _marked_again(process, attempt, rail):
+        await _send(process, attempt, rail)
+    if attempt.entry.state == "unknown" and rail.paying is not None:
+        await pay.prove(process, attempt, rail.paying)
+    await leave_in_doubt(process, attempt)
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:

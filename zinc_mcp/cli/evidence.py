@@ -20,6 +20,7 @@ from zinc_mcp.owner.evidence_key import is_signed, public_key, sign
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.process import Process
 from zinc_mcp.text import plain
+from zinc_mcp.views import change_evidence_check as of_change
 from zinc_mcp.views import evidence_check as checking
 from zinc_mcp.views.evidence import evidence as content_of
 from zinc_mcp.views.evidence import signed_content
@@ -67,8 +68,13 @@ def verify(file: Path, ask_zinc: bool) -> None:
     signature = cast(dict[str, Any], found) if isinstance(found, dict) else dict[str, Any]()
     signed = is_signed(str(signature.get("public_key")), str(signature.get("value")), signed_content(document))
     lines = checking.check_signature(document, is_signed=signed, home_key=public_key(settings.home))
-    lines += checking.check_content(document)
-    lines += _at_zinc(settings, document) if ask_zinc else checking.unasked(document)
+    if of_change.is_about_a_change(document):
+        lines += of_change.check_content(document)
+        told = of_change.unasked
+    else:
+        lines += checking.check_content(document)
+        told = checking.unasked
+    lines += _at_zinc(settings, document) if ask_zinc else told(document)
     lines += checking.resting_on_us(document)
     for line in lines:
         mark = {True: "ok   ", False: "WRONG", None: "-    "}[line.is_right]
@@ -102,6 +108,8 @@ def _at_zinc(settings: Settings, document: Mapping[str, Any]) -> list[checking.L
         order = anyio.run(_read, settings, order_id, str(claimed.get("rail")))
     except ZincMcpError as error:
         return [checking.Line("Zinc", None, f"Zinc could not confirm it: {plain(error.summary, 200)}")]
+    if of_change.is_about_a_change(document):
+        return of_change.check_at_zinc(document, order)
     return checking.check_at_zinc(document, order)
 
 

@@ -23,6 +23,8 @@ Doubt = Literal["price_unclear", "ending_unclear", "above_ceiling"]
 
 OWNERS_WORD = "refunded_by_owner_cents"
 """The name of one of an entry's facts: the cents that have come back in all, by the owner's word. A purge keeps it."""
+CREDITED_THEN = "credited_when_owner_spoke_cents"
+"""The name of one of an entry's facts: the part of `OWNERS_WORD` that Zinc had credited for goods. A purge keeps it."""
 
 NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "refused", "declined"})
 _ENDED: frozenset[State] = frozenset(get_args(State)) - OPEN
@@ -193,6 +195,7 @@ def refunded_by_owner(entry: Entry, cents: int) -> Mapping[str, Any]:
         raise RefusedError(f"At most {printed(authorised)} can come back: that was paid up front. Nothing was changed.")
     facts = {**entry.facts, OWNERS_WORD: cents}
     if entry.state == "placed":
+        facts[CREDITED_THEN] = min(cents, _credited(entry))
         most = max(authorised, entry.spent_cents or 0)
         return {"facts": facts, "refunded_cents": cents, "counts_cents": max(0, most - cents)}
     return {"facts": facts, **_unbought(authorised, cents).columns}
@@ -208,8 +211,10 @@ def told_of(entry: Entry) -> Told:
         return Told(held, None, paid, refunded if let_go is None else None, back, doubt)
     if entry.state not in _ENDED:
         return Told(held, let_go, None, refunded, None, doubt)
-    due = let_go if entry.state != "placed" else None if spent is None else max(0, let_go - spent)
-    back = None if due is None else max(0, due - (refunded or 0))
+    if entry.state != "placed":
+        back = max(0, let_go - (refunded or 0))
+    else:  # what Zinc credits for goods does not return the rest of the payment
+        back = None if spent is None else max(0, let_go - spent - _returned_rest(entry))
     return Told(held, let_go, spent if entry.state == "placed" else None, refunded, back, doubt)
 
 
@@ -234,6 +239,24 @@ def _refunded(entry: Entry, order: Order) -> int | None:
     word = entry.facts.get(OWNERS_WORD)
     credited = order.credited_cents
     return max(word, credited) if isinstance(word, int) else credited or None
+
+
+def _credited(entry: Entry) -> int:
+    """Return the cents that Zinc has certainly credited for goods of an order that was placed."""
+    word, refunded = entry.facts.get(OWNERS_WORD), entry.refunded_cents or 0
+    if not isinstance(word, int) or refunded > word:
+        return refunded
+    return _fact(entry, CREDITED_THEN)
+
+
+def _returned_rest(entry: Entry) -> int:
+    """Return the cents that have come back of a payment beside all credits for goods, by the owner's word."""
+    return max(0, _fact(entry, OWNERS_WORD) - _fact(entry, CREDITED_THEN))
+
+
+def _fact(entry: Entry, name: str) -> int:
+    cents = entry.facts.get(name)
+    return cents if isinstance(cents, int) else 0
 
 
 def _was_never_taken(entry: Entry) -> bool:

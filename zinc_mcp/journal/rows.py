@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from zinc_mcp.journal.clocks import FREE
 from zinc_mcp.journal.decision import pause_of
 from zinc_mcp.journal.entry import CHANGES, Draft, Entry, Event, Mode, StaleEntryError, State, UnreadableEntryError
-from zinc_mcp.journal.money import OWNERS_WORD, Payment
+from zinc_mcp.journal.money import CREDITED_THEN, OWNERS_WORD, Payment
 from zinc_mcp.journal.sqlite import execute
 from zinc_mcp.journal.tables import (
     ENTRIES,
@@ -45,7 +45,7 @@ PAUSE_SECONDS = 0.12
 """The pause between two slices. SQLite looks at a lock more often than that, so a process that waits gets it first."""
 
 _KEPT: Mapping[str, frozenset[str]] = {
-    "facts": frozenset({"retailer", "action", "zinc_id", OWNERS_WORD}),
+    "facts": frozenset({"retailer", "action", "zinc_id", OWNERS_WORD, CREDITED_THEN}),
     "consent": frozenset({"how", "id", "digest", "decision", "until", "zinc_until"}),
     "problem": frozenset({"code", "summary"}),
 }

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -37,6 +37,27 @@ from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
 _TIME_SECONDS = 3.0
+
+
+@contextmanager
+def _by_its_own_key() -> Generator[None]:
+    """Tell the truth where Zinc does not take the key that came with an order: it is no key of the owner's.
+
+    Raises:
+        OrderRejectedError: Zinc answered no.
+    """
+    try:
+        yield
+    except OrderRejectedError as error:
+        if error.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise
+        raise OrderRejectedError(
+            f"Zinc does not take the key that came with this order (HTTP {error.status}).",
+            "Tell the user to ask Zinc about the order, with its id.",
+            status=error.status,
+            zinc_code=error.zinc_code,
+            facts=error.facts,
+        ) from error
 
 
 class AgentRail:
@@ -170,15 +191,18 @@ class AgentRail:
 
     async def read_paid(self, order_id: str, order_key: SecretStr) -> Order:
         """Read one order with the key that came with it."""
-        return await self._client.get_order(order_id, order_key)
+        with _by_its_own_key():
+            return await self._client.get_order(order_id, order_key)
 
     async def find_paid(self, metadata_key: str, value: str, order_key: SecretStr) -> list[Order]:
         """List the orders that the order's own key can read."""
-        return await find_orders(self._client, metadata_key, value, order_key)
+        with _by_its_own_key():
+            return await find_orders(self._client, metadata_key, value, order_key)
 
     async def timeline_paid(self, order_id: str, order_key: SecretStr) -> Timeline:
         """Read the milestones of one order with the key that came with it."""
-        return await get_timeline(self._client, order_id, order_key)
+        with _by_its_own_key():
+            return await get_timeline(self._client, order_id, order_key)
 
     async def cancel_paid_order(self, order_id: str, order_key: SecretStr) -> CancelAnswer:
         """Ask Zinc once to cancel an order, with the key that came with it. For `aftercare` only."""

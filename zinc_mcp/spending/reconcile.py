@@ -38,6 +38,7 @@ Kind = Literal[
     "found_in_doubt",
     "bought_after_no",
     "status_differs",
+    "unclear_at_zinc",
     "total_differs",
     "above_ceiling",
     "unknown_credit",
@@ -250,15 +251,18 @@ def _entries(books: Books, shown: Shown) -> Iterator[Difference]:
                 cents: dict[str, Any] = {"here_cents": entry.ceiling_cents, "zinc_cents": order.max_price}
                 yield Difference(kind="not_what_was_sent", here=entry.state, at_zinc=order.status, **cents, **what)
             else:
-                yield from _states(entry, order, what, is_read=name in shown.read)
-                yield from _moneys(entry, order, what)
+                found = [*_states(entry, order, what, is_read=name in shown.read), *_moneys(entry, order, what)]
+                if order.is_unclear and not found:
+                    unclear: dict[str, Any] = {"here": entry.state, "at_zinc": order.status, **what}
+                    found = [Difference(kind="unclear_at_zinc", money=False, **unclear)]
+                yield from found
 
 
 def _states(entry: Entry, order: Order, what: Mapping[str, Any], *, is_read: bool) -> Iterator[Difference]:
     state = news(entry, order).get("state", entry.state)
     if order.stage == "accepted" and entry.state in ("placed", *NOT_BOUGHT):
-        if not is_read:
-            return  # a list may lag; a read of the order itself does not
+        if not is_read or not order.is_status_known:
+            return  # a list may lag, which a read of the order itself does not; an unknown status says nothing
         state = "accepted"
     if state == entry.state:
         return

@@ -4,25 +4,26 @@ Zinc's words stand in fields that say so (`zinc_says`), each bounded and cleaned
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from zinc_mcp.journal.entry import OPEN, Entry
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.journal.entry import OPEN, Entry, State
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.change import row_of
+from zinc_mcp.views.change import row_of, word_for
+from zinc_mcp.views.delivery import link
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
-from zinc_mcp.zinc.cases import Case
-from zinc_mcp.zinc.responses import CaseSummary, Order, ReturnSummary
+from zinc_mcp.zinc.cases import CLOSED, Case
+from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
+from zinc_mcp.zinc.responses import Order
 
 MAX_LABELS = 3
-MAX_LABEL = 1_000
-"""Characters of a label's address, which is signed: a longer one is left out, because a part of it opens nothing."""
 MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
 
 _RETURNS = ("open", "approved", "denied", "credited")
+_OWN_STATUS = "with a status of their own"
 _CASES = {"open": "open", "waiting_on_customer": "waiting for the user's answer", "on_hold": "on hold"}
 """Zinc's words for how a return and a case stand, as its documents have them, with ours. A closed case is no news."""
 
@@ -48,14 +49,17 @@ def returns(order: Order | None, changes: Sequence[Entry], clean: Cleaner) -> li
     ]
 
 
-def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, clean: Cleaner) -> list[dict[str, Any]]:
-    """Return an order's cases, and the last messages of the one that was read."""
+def cases(
+    order: Order | None, changes: Sequence[Entry], thread: Case | ZincMcpError | None, clean: Cleaner
+) -> list[dict[str, Any]]:
+    """Return an order's cases, and the last messages of the one that matters now, or why they could not be read."""
     if order is None:
         return []
     keys = _keys(changes)
     shown = list(order.cases[:MAX_RETURNS])
-    if thread is not None and thread.id not in {each.id for each in shown}:
+    if isinstance(thread, Case) and thread.id not in {each.id for each in shown}:
         shown = [thread, *shown]
+    unread = thread.summary if isinstance(thread, ZincMcpError) else None
     return [
         {
             "id": plain(each.id, 60),
@@ -63,7 +67,8 @@ def cases(order: Order | None, changes: Sequence[Entry], thread: Case | None, cl
             "reason": plain(each.reason, 60),
             "credited_cents": each.credited_amount,
             "key": keys.get(each.id),
-            **(_messages(thread, clean) if thread is not None and thread.id == each.id else {}),
+            **(_messages(thread, clean) if isinstance(thread, Case) and thread.id == each.id else {}),
+            "messages_unread": unread if each.status.casefold() != CLOSED else None,
         }
         for each in shown
     ]
@@ -81,40 +86,55 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
     return rows[:MAX_REQUESTS]
 
 
-def news(order: Order | None, requests: Sequence[Mapping[str, Any]], decide_at: str | None) -> tuple[str, str]:
+def news(
+    order: Order | None, changes: Sequence[Entry], requests: Sequence[Mapping[str, Any]], decide_at: str | None
+) -> tuple[str, str]:
     """Return what a model is told of returns, cases and requests beside the order's own sentences, and the next step.
 
     Both are empty if there is nothing to tell. `decide_at` says where the user decides about what waits for them.
     """
-    open_requests = [row for row in requests if row["outcome"] in OPEN]
-    said = [str(row["summary"]) for row in open_requests]
+    said = [str(row["summary"]) for row in requests if row["outcome"] in OPEN]
     rows = [] if order is None else order.returns
     cases = [] if order is None else order.cases
-    back = Counter(each.status if each.status in _RETURNS else "with a status of their own" for each in rows)
+    back = Counter(status if (status := each.status.casefold()) in _RETURNS else _OWN_STATUS for each in rows)
     if back:
         said.append(f"Returns: {_counted(back)}.")
-    asked = Counter(_CASES[each.status] for each in cases if each.status in _CASES)
+    asked = Counter(_CASES[each.status.casefold()] for each in cases if each.status.casefold() in _CASES)
     if asked:
         said.append(f"Cases with Zinc's support: {_counted(asked)}.")
     if order is not None and order.credited_cents and not order.credits_are_unclear:
         said.append(f"Credited by Zinc: {printed(order.credited_cents)}.")
-    has_labels = any(each.label_urls and each.status in ("open", "approved") for each in rows)
-    step = (
-        "Do not ask for that change again; it is looked up." if open_requests else _next_step(back, asked, has_labels)
-    )
-    return " ".join(said), decide_at or step
+    return " ".join(said), " ".join(_to_do(order, changes, decide_at))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {which}" for which, count in sorted(counts.items()))
 
 
-def _next_step(back: Mapping[str, int], asked: Mapping[str, int], has_labels: bool) -> str:
-    if _CASES["waiting_on_customer"] in asked:
-        return "Show the user what zinc_says in cases, and ask for their answer."
-    if has_labels:
-        return "Give the user the labels in returns."
-    return "Look again another day for Zinc's decision." if "open" in back or asked else ""
+def _to_do(order: Order | None, changes: Sequence[Entry], decide_at: str | None) -> Iterator[str]:
+    waits = _words_of(changes, frozenset({"waiting"}))
+    if waits or decide_at is not None:
+        yield decide_at or f"Ask the user to decide about the {waits} that waits for them."
+    if doubtful := _words_of(changes, frozenset({"sending", "unknown"})):
+        yield f"Do not send the {doubtful} again: it may have reached Zinc, and is looked up."
+    if order is None:
+        return
+    on_cases = {case.status.casefold() for case in order.cases}
+    if "waiting_on_customer" in on_cases:
+        yield "Show the user what zinc_says in cases, and ask for their answer."
+    elif on_cases - {CLOSED}:
+        yield "Look again another day for the answer of Zinc's support."
+    on_returns = {each.status.casefold() for each in order.returns}
+    if any(each.label_urls and each.status.casefold() in ("open", "approved") for each in order.returns):
+        yield "Give the user the labels in returns."
+    elif "approved" in on_returns:
+        yield "Tell the user that a return was approved."
+    elif "open" in on_returns:
+        yield "Look again another day for the decision about the return."
+
+
+def _words_of(changes: Sequence[Entry], states: frozenset[State]) -> str:
+    return " and the ".join(dict.fromkeys(word_for(entry) for entry in changes if entry.state in states))
 
 
 def _keys(changes: Sequence[Entry]) -> Mapping[str, str]:
@@ -127,20 +147,9 @@ def _items(each: ReturnSummary, numbers: Mapping[str, int]) -> list[dict[str, An
 
 
 def _labels(each: ReturnSummary) -> dict[str, Any]:
-    whole = [label for label in each.label_urls if _is_link(label)]
+    whole = [label for label in each.label_urls if link(label) is not None]
     left_out = len(each.label_urls) + each.rows_cut.get("label_urls", 0) - len(whole[:MAX_LABELS])
     return {"labels": whole[:MAX_LABELS], "labels_left_out": left_out or None}
-
-
-def _is_link(address: str) -> bool:
-    """Say whether an address is a link that a person can open, whole and without anything hidden in it."""
-    if len(address) > MAX_LABEL or not all(33 <= ord(character) <= 126 for character in address):
-        return False
-    try:
-        parts = urlsplit(address)
-        return parts.scheme == "https" and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        return False
 
 
 def _messages(thread: Case, clean: Cleaner) -> dict[str, Any]:

@@ -3,27 +3,13 @@
 from collections.abc import Collection
 from typing import Literal
 
+from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.entry import Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
+from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
-
-How = Literal[
-    "withdrawn",
-    "cancelled",
-    "over",
-    "too_late",
-    "not_taken",
-    "not_proved",
-    "not_known",
-    "ask_zinc",
-    "elsewhere",
-    "in_doubt",
-    "approved",
-    "preparing",
-]
-"""As `aftercare.cancel.How`."""
 
 _OPEN: frozenset[How] = frozenset({"not_proved", "not_known"})
 
@@ -71,6 +57,24 @@ def cancellation_view(
     )
 
 
+class ChangeCancellationView(ChangeView):
+    """One call of `cancel_order` with the key of a return or report."""
+
+    cancellation: Literal["withdrawn", "not_cancelled"]
+
+
+def change_cancellation_view(answer: Answer) -> ChangeCancellationView:
+    """Return the view of a return or report whose question was to be withdrawn."""
+    view = {**dict(change_view(answer, "model")), "new_request": None}  # this call asks for none
+    entry = answer.entry
+    if entry is not None and (entry.problem or {}).get("code") == "withdrawn":
+        said = {"cancellation": "withdrawn", "summary": _WITHDRAWN, "next_step": "Tell the user."}
+        return ChangeCancellationView.model_validate({**view, **said})
+    first = "Not cancelled: only a return or report that waits for the user can be withdrawn."
+    said = {"cancellation": "not_cancelled", "summary": f"{first} {view['summary']}"}
+    return ChangeCancellationView.model_validate({**view, **said})
+
+
 def _ended(
     how: How, view: OrderView, *, is_read: bool
 ) -> Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]:
@@ -81,6 +85,7 @@ def _ended(
     return "unknown" if how in _OPEN or (how in _UNREAD and not is_read) else "not_cancelled"
 
 
+_WITHDRAWN = "The question to the user was withdrawn: nothing was sent. A yes to it counts no more."
 _UNREAD: dict[How, str] = {
     "too_late": "Zinc says that the order cannot be cancelled any more: it is past that, or was cancelled before.",
 }
@@ -101,6 +106,7 @@ _FIRST: dict[How, str] = {
     "address of Zinc), so Zinc was not asked.",
     "in_doubt": "Not cancelled: it is not known whether there is an order, and what is in doubt cannot be cancelled.",
     "approved": "Not cancelled: the user's yes came first, and the order has not been sent yet.",
+    "no_time": "Not cancelled: finding the order took all the time of this call, so Zinc was not asked.",
     "preparing": "Not cancelled: another call is preparing this order just now.",
 }
 
@@ -118,7 +124,7 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
         return "Tell the user. Place the order again only if they want that."
     if view.outcome in NOT_BOUGHT or how in ("in_doubt", "approved"):
         return view.next_step
-    if how == "preparing":
+    if how in ("preparing", "no_time"):
         return "Call cancel_order again in a few seconds."
     if how in _UNREAD and not is_read:
         return "Look with get_order in a minute how it stands; then tell the user."
@@ -137,4 +143,4 @@ def _instead(tools: Collection[str]) -> str:
     """Return what can be done with an order that cannot be cancelled."""
     back = "with return_order" if "return_order" in tools else "through Zinc"
     case = "with report_problem" if "report_problem" in tools else "by the user"
-    return f"Once it has arrived it can be sent back {back}; Zinc's support can be asked {case}."
+    return f"What has arrived can be sent back {back}; Zinc's support can be asked {case}."

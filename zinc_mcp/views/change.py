@@ -43,7 +43,8 @@ class ChangeView(View):
     """One change of an order, as every reader is shown it."""
 
     title: str = Field(exclude=True)
-    outcome: State
+    outcome: str
+    """As `outcome_of`."""
     code: str | None
     summary: str
     next_step: str
@@ -77,7 +78,7 @@ def change_view(answer: Answer, reader: Reader, *, decide_at: str | None = None)
     zinc_id = short(entry.facts.get("zinc_id") or entry.facts.get("case_id"), 100)
     return ChangeView(
         title=_TITLES.get(entry.state, "In doubt"),
-        outcome=entry.state,
+        outcome=outcome_of(entry),
         code="outcome_unknown" if entry.state == "unknown" else None,
         summary=summary,
         next_step=next_step,
@@ -98,6 +99,11 @@ def change_view(answer: Answer, reader: Reader, *, decide_at: str | None = None)
     )
 
 
+def outcome_of(entry: Entry) -> str:
+    """Return how a change stands, in the word of a result: its state, and `filed` if Zinc has it."""
+    return "filed" if entry.state == "placed" else entry.state
+
+
 def word_for(entry: Entry) -> str:
     """Return our word for a change."""
     return _WORDS.get(str(entry.facts.get("action")), NAMES[entry.kind][0])
@@ -109,7 +115,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
     return {
         "key": entry.key,
         "kind": word_for(entry),
-        "outcome": entry.state,
+        "outcome": outcome_of(entry),
         "reason": short(entry.facts.get("reason"), 60),
         "summary": summary,
     }

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
-from zinc_mcp.views.parts import MAX_URL, Cleaner, count_hidden, short
+from zinc_mcp.views.parts import Cleaner, count_hidden, short
 from zinc_mcp.zinc.responses import Order, Tracking
 from zinc_mcp.zinc.timeline import Milestone
 
 MAX_CHECKPOINTS = 3
 MAX_STEPS = 20
 MAX_LINK = 1000
+"""Characters of a link: a longer one is left out, because a part of it opens nothing."""
 _LINK = re.compile(r"https://[!-~]+")
 _DAY = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9](?:[T ]|$)")
 
@@ -28,7 +30,7 @@ def parcel(tracking: Tracking, clean: Cleaner) -> dict[str, Any]:
         "number": short(tracking.tracking_number, 60),
         "status": short(tracking.status, 40),
         "estimated_delivery": short(tracking.estimated_delivery_date, 40),
-        "url": short(tracking.zinc_tracking_url, MAX_URL),
+        "url": link(tracking.zinc_tracking_url),
         "proof": link(tracking.delivery_proof_url),
         "checkpoints": [
             {
@@ -44,10 +46,17 @@ def parcel(tracking: Tracking, clean: Cleaner) -> dict[str, Any]:
 
 
 def link(url: str | None) -> str | None:
-    """Return the address of a page or picture that a person may open; None for anything else. Nobody opens it here."""
+    """Return an address that a person can open, whole and without anything hidden in it; None for anything else.
+
+    Nobody opens it here.
+    """
     if url is None or len(url) > MAX_LINK or not _LINK.fullmatch(url):
         return None
-    return url
+    try:
+        parts = urlsplit(url)
+        return url if parts.hostname and parts.username is None else None
+    except ValueError:
+        return None
 
 
 def timeline(steps: Sequence[Milestone], clean: Cleaner) -> list[dict[str, str]]:

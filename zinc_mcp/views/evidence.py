@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from zinc_mcp.consent.anchor import leaf, private_part, public_part, salt_for, salt_of
-from zinc_mcp.journal.entry import Entry, Event
+from zinc_mcp.journal.entry import CHANGES, Entry, Event
 from zinc_mcp.journal.money import Payment, told_of
 from zinc_mcp.journal.twin import ANCHOR_FIELD, KEY_FIELD, TWIN_FIELD
 from zinc_mcp.text import plain
+from zinc_mcp.zinc.changes import Change
 from zinc_mcp.zinc.orders import canonical
 
 FORMAT = "zinc-mcp evidence 1"
@@ -31,6 +32,8 @@ _RECEIPTS = (
     "wallet", "method", "challenge_id", "expires_at", "valid_before", "reference", "receipt", "payer", "chain_id",
     "transaction_hash",
 )  # fmt: skip
+_WORDS = frozenset({"notes", "body"})
+"""The fields of a return or report with its caller's own words. They may name a street."""
 _DETAILS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
 
@@ -67,6 +70,8 @@ def _request(
     entry: Entry, body: Mapping[str, Any] | None, question: Mapping[str, Any] | None, *, with_address: bool
 ) -> dict[str, Any]:
     """Return what was sent, with the anchor that Zinc holds of it."""
+    if entry.kind in CHANGES:
+        return _change(entry, with_words=with_address)
     if entry.body is None or body is None:
         return {"kept": False, "why": "The order's content was forgotten by a purge."}
     metadata = cast(Mapping[str, Any], body.get("metadata") or {})
@@ -91,6 +96,24 @@ def _request(
         known["private"] = private_part(body, question)
         known["content"] = entry.body.decode("utf-8", "replace")
     return known
+
+
+def _change(entry: Entry, *, with_words: bool) -> dict[str, Any]:
+    """Return what was sent of a return or report, and Zinc's ids of it."""
+    known = {name: entry.facts.get(name) for name in ("zinc_id", "case_id")}
+    if (body := entry.body) is None:
+        return {**known, "kept": False, "why": "Its content was forgotten by a purge."}
+    known |= {"kept": True, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "public": shown_of(body)}
+    return {**known, "content": body.decode("utf-8", "replace")} if with_words else known
+
+
+def shown_of(body: bytes) -> dict[str, Any] | None:
+    """Return what of a return or report may be shown to anybody; None if the bytes are none."""
+    try:
+        change = Change.from_bytes(body)
+        return {"path": change.path, **{name: part for name, part in change.sent.items() if name not in _WORDS}}
+    except (ValueError, RecursionError):
+        return None
 
 
 def _question(entry: Entry) -> dict[str, Any] | None:

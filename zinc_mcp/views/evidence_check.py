@@ -31,6 +31,12 @@ class Line:
     sentence: str
 
 
+def part_of(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a file; an empty one if it is none."""
+    part: object = of.get(name)
+    return cast(dict[str, Any], part) if isinstance(part, dict) else dict[str, Any]()
+
+
 def read(content: bytes) -> Mapping[str, Any] | None:
     """Return the content of an evidence file, or None where it is none, or can be read in two ways."""
     try:
@@ -56,7 +62,7 @@ def _no_number(name: str) -> float:
 
 def check_signature(document: Mapping[str, Any], *, is_signed: bool, home_key: str | None) -> list[Line]:
     """Return whether the file is as it was signed, and by whom; `home_key` is the public key of this home."""
-    public = _part(document, "signature").get("public_key")
+    public = part_of(document, "signature").get("public_key")
     if not is_signed:
         return [Line("file", False, "The signature is not of this content: the file was changed after it was signed.")]
     said = [Line("file", True, "The file is as it was signed.")]
@@ -71,10 +77,10 @@ def check_signature(document: Mapping[str, Any], *, is_signed: bool, home_key: s
 
 def check_content(document: Mapping[str, Any]) -> list[Line]:
     """Return whether the parts of the file agree with each other."""
-    request, order = _part(document, "request"), _part(document, "order")
+    request, order = part_of(document, "request"), part_of(document, "order")
     if request.get("kept") is not True:
         return [Line("us", None, "The order's content was forgotten by a purge: its digests alone are left.")]
-    metadata, public, anchor = _part(request, "metadata"), _part(request, "public"), _part(request, "anchor")
+    metadata, public, anchor = part_of(request, "metadata"), part_of(request, "public"), part_of(request, "anchor")
     said: list[Line] = []
     same_key = metadata.get(KEY_FIELD) == order.get("key")
     if not same_key:
@@ -92,14 +98,21 @@ def check_content(document: Mapping[str, Any]) -> list[Line]:
     return said
 
 
-def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
-    """Return whether the order, as Zinc shows it now, is the one of the file."""
-    request, claimed = _part(document, "request"), _part(document, "order")
-    metadata, public = _part(request, "metadata"), _part(request, "public")
-    if not is_named(order, str(claimed.get("order_id"))):
+def check_order(document: Mapping[str, Any], order: Order) -> list[Line]:
+    """Return whether the order that Zinc shows is the one that the file names."""
+    if not is_named(order, str(part_of(document, "order").get("order_id"))):
         return [Line("Zinc", False, "Zinc answered with another order than the one of the file.")]
     at = order.created_at.isoformat() if order.created_at is not None else "a time that it does not say"
-    said = [Line("Zinc", True, f"Zinc has this order, created at {at}, and says that it is {plain(order.status, 40)}.")]
+    return [Line("Zinc", True, f"Zinc has this order, created at {at}, and says that it is {plain(order.status, 40)}.")]
+
+
+def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
+    """Return whether the order, as Zinc shows it now, is the one of the file."""
+    request, claimed = part_of(document, "request"), part_of(document, "order")
+    metadata, public = part_of(request, "metadata"), part_of(request, "public")
+    said = check_order(document, order)
+    if not is_sound(said):
+        return said
     for name, what in ((KEY_FIELD, "key"), (TWIN_FIELD, "twin digest"), (ANCHOR_FIELD, "anchor")):
         shown = order.metadata.get(name)
         if shown is None:
@@ -110,7 +123,7 @@ def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
             said.append(Line("Zinc", same, f"Zinc's {what} of this order is {'the same' if same else 'ANOTHER ONE'}."))
     if request.get("kept") is not True:
         return said
-    asked = _part(public, "request")
+    asked = part_of(public, "request")
     ceiling = asked.get("max_price")
     if order.max_price is not None:
         same = order.max_price == ceiling
@@ -123,9 +136,9 @@ def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
 
 def unasked(document: Mapping[str, Any]) -> list[Line]:
     """Return what Zinc could confirm, where it was not asked."""
-    if not isinstance(_part(document, "order").get("order_id"), str):
+    if not isinstance(part_of(document, "order").get("order_id"), str):
         return [Line("us", None, "No order of Zinc's is known for it, so Zinc can confirm nothing.")]
-    has_anchor = bool(_part(_part(document, "request"), "anchor"))
+    has_anchor = bool(part_of(part_of(document, "request"), "anchor"))
     by_anchor = ", and by the anchor what was asked for and shown" if has_anchor else ""
     what = f"products, price ceiling, key, date{by_anchor}"
     return [Line("Zinc", None, f"Zinc was not asked (--ask-zinc): it can confirm {what}.")]
@@ -134,14 +147,14 @@ def unasked(document: Mapping[str, Any]) -> list[Line]:
 def resting_on_us(document: Mapping[str, Any]) -> list[Line]:
     """Return what nobody but the owner's own record says, and what a chain could."""
     said: list[Line] = []
-    receipts = _part(document, "receipts")
+    receipts = part_of(document, "receipts")
     if receipts.get("reference") or receipts.get("receipt"):
         reference = plain(receipts.get("receipt") or receipts.get("reference"), 100)
         method = plain(receipts.get("method") or "the payment", 20)
         where: RestsOn = "chain" if receipts.get("method") == "tempo" else "us"
         who = "anybody can look it up on the chain" if where == "chain" else f"ask {method}, or Zinc"
         said.append(Line(where, None, f"The payment's reference is {reference} ({method}); {who}. Not looked up here."))
-    decision = _part(document, "decision")
+    decision = part_of(document, "decision")
     if decision.get("yes") is not None:
         said.append(Line("us", None, "Who decided, how and when is our own record alone."))
     said.append(Line("us", None, "States, times, money and events between are our own record alone."))
@@ -167,8 +180,8 @@ def _anchored(
     value = anchor_over(leaf(str(anchor.get("public_salt")), public), digest)
     same = value == anchor.get("value") == metadata.get(ANCHOR_FIELD) and digest == anchor.get("private_digest")
     if same:
-        return Line("file", True, "What was asked for and shown belongs to the anchor that was sent.")
-    return Line("file", False, "What was asked for or shown does not belong to the anchor that was sent.")
+        return Line("file", True, "What was asked for and shown belongs to the anchor.")
+    return Line("file", False, "What was asked for or shown does not belong to the anchor.")
 
 
 def _exact(request: Mapping[str, Any], public: Mapping[str, Any], metadata: Mapping[str, Any]) -> Line:
@@ -179,7 +192,7 @@ def _exact(request: Mapping[str, Any], public: Mapping[str, Any], metadata: Mapp
     except (ValueError, RecursionError):
         pass
     sent = cast(dict[str, Any], body) if isinstance(body, dict) else dict[str, Any]()
-    private = _part(request, "private")
+    private = part_of(request, "private")
     asked: object = private.get("question")
     question = cast(Mapping[str, Any], asked) if isinstance(asked, dict) else None
     told: object = sent.get("metadata")
@@ -198,8 +211,3 @@ def _exact(request: Mapping[str, Any], public: Mapping[str, Any], metadata: Mapp
 def is_sound(lines: Sequence[Line]) -> bool:
     """Say whether nothing contradicts the file."""
     return all(line.is_right is not False for line in lines)
-
-
-def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part: object = of.get(name)
-    return cast(dict[str, Any], part) if isinstance(part, dict) else dict[str, Any]()

@@ -119,7 +119,7 @@ def order_view(
     decide_at: str | None = None,
     steps: Sequence[Milestone] | ZincMcpError | None = None,
     changes: Sequence[Entry] = (),
-    thread: Case | None = None,
+    thread: Case | ZincMcpError | None = None,
 ) -> OrderView:
     """Return the view of an order.
 
@@ -131,7 +131,7 @@ def order_view(
         decide_at: where the user can decide, if the order or one of its changes waits for that.
         steps: the order's milestones, or why they could not be read, where they were asked for.
         changes: the caller's returns and reports, as the journal has them.
-        thread: a case with its messages, if it was read.
+        thread: the case that matters now with its messages, or why they could not be read.
     """
     entry, order = answer.entry, answer.order
     outcome = entry.state if entry else order.stage if order else "unknown"
@@ -152,8 +152,8 @@ def order_view(
         Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
     requests = after_sale.requests(order, changes, now, DAY_SECONDS)
-    if outcome == "placed" and reader != "person":
-        told, step = after_sale.news(order, requests, decide_at)
+    if reader == "look" or (reader == "place" and outcome == "placed"):
+        told, step = after_sale.news(order, changes, requests, decide_at if outcome == "placed" else None)
         summary = f"{summary} {told}".rstrip()
         if step:
             next_step = step if next_step == NOTHING_MORE else f"{next_step} {step}"

@@ -29,9 +29,13 @@ class RowView(View):
     paid_cents: int | None
     charged_cents: int | None
     """By the retailer, without Zinc's fee, of an order that was placed elsewhere."""
+    credited_cents: int | None
+    """The cents that are proved to have come back."""
     held_cents: int | None
     elsewhere: bool | None
     """Whether it was not placed through this journal."""
+    unclear: bool | None
+    """Whether what Zinc shows of it is not known here, or contradicts itself. `get_order` says more."""
     as_of: str | None
 
 
@@ -41,8 +45,8 @@ class TotalView(View):
     mode: Mode
     orders: int
     spent_cents: int
-    credited_cents: int | None = None
-    """What Zinc credited of it, for returns and cases of orders that the balance paid."""
+    credited_cents: int
+    """The part of what was spent that is proved to have come back."""
     held_cents: int
     """The most that open and unclear orders may still cost."""
     expected_back_cents: int
@@ -135,8 +139,10 @@ def _row(at: float, answer: Answer) -> RowView:
         tracking=order.tracking_state if order and state == "placed" else None,
         paid_cents=paid if state not in NOT_BOUGHT or paid else None,
         charged_cents=priced.charged_cents if entry is None and priced is not None and state == "placed" else None,
+        credited_cents=(told.refunded_cents or None) if told is not None else None,
         held_cents=told.held_cents if told is not None and may_cost else None,
         elsewhere=True if entry is None else None,
+        unclear=True if order is not None and order.is_unclear else None,
         as_of=_moment(entry.updated_at) if entry and order is None and state not in _WITHOUT_NEWS else None,
     )
 
@@ -167,12 +173,10 @@ def _totals(matched: Sequence[Answer]) -> list[TotalView]:
         own = [entry for entry in entries if entry.mode == mode]
         cents = {
             "spent": sum(_spent(entry) for entry in own),
+            "credited": sum(_credited(entry) for entry in own),
             "held": sum(_held(entry) for entry in own),
             "expected_back": sum(_expected_back(entry) for entry in own),
-            "credited": sum(_credited(entry) for entry in own),
         }
-        if not cents["credited"]:
-            del cents["credited"]
         amounts: dict[str, Any] = {f"{name}_cents": amount for name, amount in cents.items()}
         as_read = {name: printed(amount) for name, amount in cents.items()}
         found.append(TotalView(mode=mode, orders=len(own), printed=as_read, **amounts))
@@ -186,8 +190,13 @@ def _spent(entry: Entry) -> int:
 
 def _credited(entry: Entry) -> int:
     told = told_of(entry)
-    # What comes back to a wallet may be the rest of what it paid up front, which was never spent.
-    return told.refunded_cents or 0 if entry.state == "placed" and told.up_front_cents is None else 0
+    if entry.state != "placed" or told.refunded_cents is None:
+        return 0
+    if told.up_front_cents is None or told.paid_cents is None:
+        return told.refunded_cents
+    # The rest of what a wallet paid up front was never spent, so its return is no credit.
+    rest = told.up_front_cents - told.paid_cents - (told.expected_back_cents or 0)
+    return max(0, told.refunded_cents - rest)
 
 
 def _held(entry: Entry) -> int:

@@ -74,7 +74,8 @@ class ItemView(View):
             return f"{self.quantity} x {plain(self.url, 80)}"
         product = f"product {plain(address.product_id, 60)}" if address.product_id else "a product"
         name = quoted(plain(self.title, 80)) if self.title else product
-        return f"{self.quantity} x {name} at {plain(address.host, 60)}"
+        variant = ", ".join(f"{plain(label, 40)}: {plain(value, 60)}" for label, value in (self.variant or {}).items())
+        return f"{self.quantity} x {name}{f' ({variant})' if variant else ''} at {plain(address.host, 60)}"
 
 
 class ShipToView(View):

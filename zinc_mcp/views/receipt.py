@@ -11,7 +11,7 @@ from typing import Any, cast
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.consent.question import paid_by
 from zinc_mcp.journal.entry import Entry, Event
-from zinc_mcp.journal.money import OWNERS_WORD, told_of
+from zinc_mcp.journal.money import CREDITED_THEN, OWNERS_WORD, told_of
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.amounts import amounts_of
 from zinc_mcp.views.order import OrderView
@@ -32,7 +32,7 @@ _HOW = {
     "terminal": "in a terminal",
 }
 _KINDS = {"look_up": "a look-up of products, which is no order"}
-_TOLD = frozenset({"retailer", "items", "ship_to", "payment", "product", "answer", "path", OWNERS_WORD})
+_TOLD = frozenset({"retailer", "items", "ship_to", "payment", "product", "answer", "path", OWNERS_WORD, CREDITED_THEN})
 _DOUBTS = {
     "price_unclear": "what Zinc says of the price contradicts itself",
     "ending_unclear": "what Zinc says of the ending contradicts itself",

@@ -24,6 +24,7 @@ _SENTENCES: dict[Kind, str] = {
     "found_in_doubt": "An order in doubt is found: Zinc has it.",
     "bought_after_no": "The journal says that this came to no order, and Zinc has one.",
     "status_differs": "The state differs.",
+    "unclear_at_zinc": "Zinc shows a status that is not known here, or contradicts itself, so that it proves nothing.",
     "total_differs": "The total differs.",
     "above_ceiling": "Zinc charged more than max_price allows.",
     "unknown_credit": "Zinc shows a credit that the journal does not know.",

@@ -187,13 +187,14 @@ def _for_a_model(known: Known) -> tuple[str, str]:
                     f"How {order} ended is unclear: what Zinc says of it contradicts itself.{ceiling}",
                     f"Do not order again. Tell the user to ask Zinc about it; call {look} another day.",
                 )
+            placing = "" if _odd_status(known) else " and is placing it with the retailer"
             return (
-                f"Zinc has accepted {order} and is placing it with the retailer.{ceiling}{_not_coming(known)}",
+                f"Zinc has accepted {order}{placing}.{_odd_status(known)}{ceiling}{_not_coming(known)}",
                 f"Placing takes some minutes. Call {look} and wait_seconds 25 until is_final is true.",
             )
         case "placed":
             parts = (_not_coming(known), _conceded(known), _cost(known), _shipping(known), _warning(known))
-            return f"The retailer has {order}.{''.join(parts)}", _after_placing(known, look)
+            return f"The retailer has {order}.{_odd_status(known)}{''.join(parts)}", _after_placing(known, look)
         case "failed":
             reason, next_step = _failure(known)
             return f"Nothing was bought: {order} failed because {reason}.{_given_back(known)}", next_step
@@ -284,7 +285,8 @@ def _cost(known: Known) -> str:
     returned = f"; {printed(back)} of what was held comes back" if back else ""
     if back and price.paid_up_front_cents is not None:
         returned = f"; {printed(back)} of what was paid up front should come back, which is not proved yet"
-    return f" Paid: {known.amount('paid')}, Zinc's fee included{returned}."
+    credited = f" {known.amount('credited')} was credited since." if known.amount("credited") else ""
+    return f" Paid: {known.amount('paid')}, Zinc's fee included{returned}.{credited}"
 
 
 def _warning(known: Known) -> str:
@@ -330,6 +332,13 @@ def _not_coming(known: Known) -> str:
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
+def _odd_status(known: Known) -> str:
+    """Return a sentence if Zinc shows the order with a status of which nobody here knows what it means."""
+    if known.order is None or known.order.is_status_known:
+        return ""
+    return " Zinc shows it with a status that is not known here: see status."
+
+
 def _conceded(known: Known) -> str:
     fulfillment = known.order.fulfillment if known.order is not None else None
     return " Not all of it is as it was asked for: see concessions." if fulfillment and fulfillment.concessions else ""
@@ -369,7 +378,7 @@ def _shipping(known: Known) -> str:
 
 
 def _after_placing(known: Known, look: str) -> str:
-    if _parcel_statuses(known.order) == _DELIVERED:
+    if _parcel_statuses(known.order) == _DELIVERED and not _odd_status(known):
         return NOTHING_MORE
     if known.price is not None and known.price.doubt == "above_ceiling":
         return "Tell the user at once. Do not order anything else."

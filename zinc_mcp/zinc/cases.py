@@ -9,8 +9,9 @@ from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.zinc.answers import Answer, Moment, Rows, Text
 from zinc_mcp.zinc.changes import Change, empty, form, taken, unproved
 from zinc_mcp.zinc.client import ZincClient, members
+from zinc_mcp.zinc.credits import CaseSummary
 from zinc_mcp.zinc.order_list import MAX_LIST_BYTES, MAX_LISTED
-from zinc_mcp.zinc.responses import CaseSummary, is_a_segment
+from zinc_mcp.zinc.responses import is_a_segment
 from zinc_mcp.zinc.returns import rows_in
 
 CaseReason = Literal[
@@ -41,7 +42,6 @@ class CaseMessage(Answer):
 class Case(CaseSummary):
     """One case. The list may lack its messages."""
 
-    order_id: Text = ""
     messages: Rows[CaseMessage] = Field(default_factory=list[CaseMessage])
 
     @field_validator("id")

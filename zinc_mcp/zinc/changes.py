@@ -6,7 +6,7 @@ Zinc has no idempotency key for such a request. So it is sent once, and a lost a
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self, cast
@@ -58,6 +58,20 @@ class Change:
         if not _PATH.fullmatch(parts["path"]):
             raise ValueError("no path of a request")
         return cls(**parts)
+
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        """What is sent, by the names of the fields.
+
+        Raises:
+            ValueError: the content is not what this module has made.
+        """
+        if self.content_type != JSON_TYPE:
+            return dict(self.fields)
+        read: object = json.loads(self.content) if self.content else {}
+        if not isinstance(read, dict):
+            raise ValueError("no request")
+        return cast(dict[str, Any], read)
 
     @property
     def fields(self) -> Fields:

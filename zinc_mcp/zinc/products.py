@@ -7,8 +7,8 @@ or is not finished. An answer that names another product than the one asked for 
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Generic, Literal, TypeVar
-from urllib.parse import urlencode
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 from pydantic import Field, SecretStr, ValidationError
 
@@ -311,3 +311,50 @@ def _searched_name(named: str) -> str:
     """Return Zinc's name of a retailer that is named by its host, as results show it; other names as they are."""
     name = named.casefold().removeprefix("www.").removesuffix(".com")
     return name if name in _SEARCHED else named.lower()
+
+
+def details_call(retailer: str, product_id: str) -> DataCall[Product]:
+    """Return the question `GET /products/{id}`, by Zinc's names of a retailer and of a product."""
+
+    def is_about(product: Product) -> bool:
+        return _is_it(product_id, product.product_id, product.asin) and _is_there(retailer, product.retailer)
+
+    path, where = f"/products/{quote(product_id, safe='')}", {"retailer": retailer}
+    return DataCall(path, where, _by_agent("products/details", {"product_id": product_id, **where}), Product, is_about)
+
+
+def offers_call(retailer: str, product_id: str) -> DataCall[Offers]:
+    """Return the question `GET /products/{id}/offers`. Shopify and Etsy have none, and Zinc then refuses it."""
+
+    def is_about(offers: Offers) -> bool:
+        return _is_it(product_id, offers.asin) and _is_there(retailer, offers.retailer)
+
+    path, where = f"/products/{quote(product_id, safe='')}/offers", {"retailer": retailer}
+    by_agent = _by_agent("products/offers", {"product_id": product_id, **where})
+    return DataCall(path, where, by_agent, Offers, is_about, list_name="offers")
+
+
+def _is_it(wanted: str, *named: str | None) -> bool:
+    """Say whether no number in an answer is another product's."""
+    return all(name is None or name.casefold() == wanted.casefold() for name in named)
+
+
+def _is_there(wanted: str, named: str | None) -> bool:
+    """Say whether an answer names no other retailer. Zinc answers for a domain with a name of its own."""
+    # Codes with underscores are still accepted, while answers carry the slug (SDK 2026.10.16).
+    return named is None or "." in wanted or named.casefold().replace("_", "-") == wanted.casefold().replace("_", "-")
+
+
+def is_in_dollars(retailer: str, product: Product) -> bool:
+    """Say whether a product's price is in US cents: its currency says so, or it has none and the shop is in the US."""
+    if product.currency_code:
+        return product.currency_code.upper() == "USD"
+    return retailer in _IN_THE_US
+
+
+_IN_THE_US = frozenset({"amazon", "walmart", "bestbuy"})
+
+
+def kept(answer: Looked) -> dict[str, Any]:
+    """Return an answer as JSON that `DataCall.read` takes again."""
+    return answer.model_dump(mode="json", exclude_defaults=True)

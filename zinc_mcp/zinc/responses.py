@@ -13,7 +13,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from zinc_mcp.network import decoded
-from zinc_mcp.zinc.answers import Amount, Answer, Count, Credit, Currency, Flat, Moment, Rows, Text
+from zinc_mcp.zinc.answers import Amount, Answer, Count, Flat, Moment, Rows, Text
+from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary, credited, without_others
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.prices import PriceComponents
 
@@ -148,55 +149,8 @@ class Tracking(Answer):
         return {"tracking_number": value} if isinstance(value, str | int) else value
 
 
-class ReturnItem(Answer):
-    order_item_id: Text = ""
-    quantity: Count = 1
-
-
 ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
 """An order id that is safe as one segment of a path. Zinc's own ids are UUIDs."""
-
-_NOTHING_GIVEN_BACK = frozenset({"open", "requested", "pending", "denied", "rejected"})
-"""States of a return whose credit is 0 (ReturnResponse, SDK 2026.10.16), and other names for them."""
-
-
-class ReturnSummary(Answer):
-    id: Text = ""
-    status: Text = "open"
-    reason: Text = "other"
-    notes: Text | None = None
-    resolution_notes: Text | None = None
-    items: Rows[ReturnItem] = []
-    label_urls: Rows[Text] = []
-    created_at: Moment | None = None
-    updated_at: Moment | None = None
-    credited_amount: Credit = 0
-    currency: Currency = Field(None, exclude=True)
-    """Undocumented: credits are US cents; one that says otherwise is not counted."""
-
-    @property
-    def is_credit(self) -> bool:
-        """Whether its amount can be US cents that were refunded."""
-        said = self.status.casefold() if "status" in self.model_fields_set else ""
-        return (self.currency or "USD") == "USD" and said not in _NOTHING_GIVEN_BACK
-
-
-class CaseSummary(Answer):
-    id: Text = ""
-    status: Text = "open"
-    reason: Text = "other"
-    return_request_id: Text | None = None
-    created_at: Moment | None = None
-    updated_at: Moment | None = None
-    closed_at: Moment | None = None
-    credited_amount: Credit = 0
-    currency: Currency = Field(None, exclude=True)
-    """Undocumented: credits are US cents; one that says otherwise is not counted."""
-
-    @property
-    def is_credit(self) -> bool:
-        """Whether its amount can be US cents that were refunded. An open case may have refunded something as well."""
-        return (self.currency or "USD") == "USD" and self.status.casefold() not in ("denied", "rejected")
 
 
 class ConnectInfo(Answer):
@@ -278,6 +232,10 @@ class Order(Answer):
     fulfillment: Fulfillment | None = None
     customer_notifications: Notifications | None = None
 
+    @classmethod
+    def _as_documented(cls, value: Any) -> Any:
+        return without_others(value)
+
     @field_validator("id")
     @classmethod
     def _a_segment(cls, text: str) -> str:
@@ -289,6 +247,18 @@ class Order(Answer):
     def stage(self) -> Stage:
         """The order's stage in our words. An unknown status counts as `accepted`."""
         return _STAGES.get(self.status, "accepted")
+
+    @property
+    def is_status_known(self) -> bool:
+        """Whether the meaning of the order's status is known."""
+        return self.status in (*_STAGES, "pending", "in_progress")
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether its status is not known, or its parts contradict each other in how it ended or in its money."""
+        priced = self.job_result.price_components if self.job_result is not None else None
+        is_money_unclear = self.credits_are_unclear or (priced is not None and priced.is_unclear)
+        return not self.is_status_known or self.ending_is_unclear or is_money_unclear
 
     @property
     def tracking_state(self) -> str:
@@ -321,18 +291,9 @@ class Order(Answer):
         return hashlib.sha256(canonical(changing).encode()).hexdigest()[:16]
 
     @property
-    def _given_back(self) -> "list[ReturnSummary | CaseSummary]":
-        return [*self.returns, *self.cases]
-
-    @property
     def credited_cents(self) -> int:
-        """The cents that returns and cases have refunded so far. Each counts once, by its highest total."""
-        credited: dict[tuple[str, str], int] = {}
-        for number, each in enumerate(self._given_back):
-            if each.is_credit:
-                name = (type(each).__name__, each.id or f"number {number}")
-                credited[name] = max(credited.get(name, 0), each.credited_amount)
-        return sum(credited.values())
+        """The cents that returns and cases have refunded so far, as `credits.credited`."""
+        return credited(self.returns, self.cases)
 
     @property
     def credits_are_unclear(self) -> bool:
@@ -342,7 +303,8 @@ class Order(Answer):
         returns and cases were read.
         """
         is_whole = self.rows_cut.keys().isdisjoint(("returns", "cases"))
-        return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in self._given_back)
+        shown: list[ReturnSummary | CaseSummary] = [*self.returns, *self.cases]
+        return not is_whole or any(each.credited_amount > 0 and not each.is_credit for each in shown)
 
     @property
     def ending_is_unclear(self) -> bool:

@@ -9,8 +9,8 @@ from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.zinc.answers import Text
 from zinc_mcp.zinc.changes import Change, json_change, taken, unproved
 from zinc_mcp.zinc.client import ZincClient, members
+from zinc_mcp.zinc.credits import ReturnSummary
 from zinc_mcp.zinc.order_list import MAX_LIST_BYTES, MAX_LISTED
-from zinc_mcp.zinc.responses import ReturnSummary
 
 ReturnReason = Literal[
     "damaged",
@@ -36,7 +36,6 @@ DENIED = frozenset({"denied", "rejected"})
 class ReturnRequest(ReturnSummary):
     """One return, as the 201 and the list give it."""
 
-    order_id: Text = ""
     merchant_return_id: Text | None = None
 
 

@@ -30,7 +30,7 @@ async def get_timeline(client: ZincClient, order_id: str, api_key: SecretStr) ->
 
     Raises:
         OrderNotFoundError: no order has an id like this.
-        UnreadableAnswerError: the answer is no timeline, or is about another order.
+        UnreadableAnswerError: the answer is no timeline, is about another order, or names no step.
     """
     if not is_order_id(order_id):
         raise OrderNotFoundError("No order has an id like this.")
@@ -41,4 +41,6 @@ async def get_timeline(client: ZincClient, order_id: str, api_key: SecretStr) ->
         raise UnreadableAnswerError("Zinc did not give a readable timeline.") from error
     if timeline.order_id.casefold() != order_id.casefold():
         raise UnreadableAnswerError("Zinc answered with the timeline of another order.")
+    if not timeline.milestones:
+        raise UnreadableAnswerError("Zinc shows no steps of this order.")
     return timeline

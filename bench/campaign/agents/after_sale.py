@@ -24,7 +24,7 @@ _MOST_ENDED = 2
 """After so many answers that nothing was sent or taken, an agent stops."""
 
 _ENDED = frozenset({"refused", "rejected", "declined"})
-_OVER = frozenset({"placed", "failed", "cancelled"})
+_OVER = frozenset({"placed", "filed", "failed", "cancelled"})
 
 
 class NoOrderError(Exception):
@@ -70,7 +70,7 @@ async def reported(server: Server, wish: Wish, order: Order) -> None:
             break
         await asyncio.sleep(_BETWEEN_LOOKS)
         first = await server.call("report_problem", report, patience=PATIENCE)
-    if first is None or first["outcome"] != "placed":
+    if first is None or first["outcome"] != "filed":
         raise NoOrderError(f"{wish.name}: {first}")
 
 

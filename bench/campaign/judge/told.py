@@ -44,7 +44,7 @@ def _change(verdict: Verdict, each: AfterRound, one: AfterEvidence, call: Call, 
     outcome, key = answer["outcome"], str(answer.get("key"))
     is_view = "new_request" in answer
     named = answer.get("return_id" if one.wish.kind == "return" else "case_id")
-    if outcome == "placed" and not _has(one, call.at, named):
+    if outcome == "filed" and not _has(one, call.at, named):
         verdict.found(LOST, f"{one.wish.name}: told that Zinc has it, and it has not: {answer['summary']}")
     if outcome == "failed" and not (one.wish.ending == "denied" and _has(one, call.at, named)):
         verdict.found(UNTRUE, f"{one.wish.name}: told that Zinc denied it: {answer['summary']}")
@@ -85,7 +85,7 @@ def _look(verdict: Verdict, one: AfterEvidence, call: Call, answer: Row) -> None
     for row in answer.get("requests") or ():
         if row["key"] not in own:
             continue
-        if row["outcome"] == "placed" and not any(filed.at <= call.at for filed in one.filed):
+        if row["outcome"] == "filed" and not any(filed.at <= call.at for filed in one.filed):
             verdict.found(LOST, f"{one.wish.name}: get_order told that Zinc has it: {row['summary']}")
         if row["outcome"] in _NOT_SENT:
             _not_at_zinc(verdict, one, row["key"], row["outcome"], row["summary"])

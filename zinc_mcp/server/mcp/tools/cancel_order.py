@@ -8,17 +8,17 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from zinc_mcp.aftercare.cancel import cancel
-from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.aftercare.cancel import cancel, withdraw_change
+from zinc_mcp.errors import OrderNotFoundError, ZincMcpError
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, handle_in, logged, published
-from zinc_mcp.views.cancellation import cancellation_view
+from zinc_mcp.views.cancellation import cancellation_view, change_cancellation_view
 
 SHOWS = {**ALWAYS, "cancellation": "string", "status": "string"}
 _DESCRIPTION = (
-    "Cancel an order that is still pending, or withdraw one that waits for the user's approval. Later it says what can "
-    "be done instead. Costs nothing; calling again is safe. Not for sending something back."
+    "Cancel an order that is still pending, or withdraw an order, return or report that waits for the user's approval. "
+    "Later it says what can be done instead. Costs nothing; calling again is safe. Not for sending something back."
 )
 
 
@@ -27,7 +27,7 @@ class OrderCancel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or the key of a placing call")
+    order_id: str = Field(min_length=1, max_length=100, description="Zinc's order id, or a key")
 
 
 def tool(service: Service) -> Tool:
@@ -41,7 +41,13 @@ def tool(service: Service) -> Tool:
             caller = caller_of(ctx)
             with service.calls.one_more(caller):
                 reached = True
-                done = await cancel(process, caller, handle)
+                try:
+                    done = await cancel(process, caller, handle)
+                except OrderNotFoundError:
+                    change = await withdraw_change(process, caller, handle)
+                    if change is None:
+                        raise
+                    return shown(change_cancellation_view(change))
             return shown(
                 cancellation_view(
                     done.how,

@@ -26,7 +26,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     order_id: Handle = Field(description="Zinc's order id, or the key of the placing call")
-    reason: CaseReason | None = Field(None, description="Needed unless close")
+    reason: CaseReason | None = Field(None, description="Needed to open a case, not to add to it or close it")
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] | None = Field(
         None, description="Needed unless close; for address_change the whole new address"
     )
@@ -42,10 +42,7 @@ class Problem(BaseModel):
         if self.close and self.message is not None:
             raise ValueError("message: is left out when the case is closed; send it first, then close")
         if not self.close and self.message is None:
-            also = " and so is reason" if self.reason is None else ""
-            raise ValueError(f"message: is required{also}, unless close is true")
-        if not self.close and self.reason is None:
-            raise ValueError("reason: is required, unless close is true")
+            raise ValueError("message: is required, unless close is true")
         return self
 
 

@@ -17,7 +17,7 @@ from zinc_mcp.zinc.returns import ReturnReason
 
 _DESCRIPTION = (
     "Ask Zinc to take back items of a placed order. The user may be asked first. The same return asked for again "
-    "is answered with the first one; get_order then shows labels, decision and credit."
+    "within a day is answered with the first one; get_order then shows labels, decision and credit."
 )
 
 

@@ -1,0 +1,28 @@
+"""How the cancellation of an order ended."""
+
+from typing import Literal
+
+How = Literal[
+    "withdrawn",
+    "cancelled",
+    "over",
+    "too_late",
+    "not_taken",
+    "not_proved",
+    "not_known",
+    "ask_zinc",
+    "elsewhere",
+    "in_doubt",
+    "approved",
+    "preparing",
+    "no_time",
+]
+"""How a cancellation ended.
+
+`withdrawn`: the question was; nothing had been sent. `cancelled`: Zinc shows the order so. `over`: it had ended or was
+placed before. `too_late`: Zinc said that it is not pending any more. `not_taken`: Zinc said no for another reason.
+`not_proved`: Zinc took it and shows the order otherwise. `not_known`: no answer, and the order is still pending.
+`ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
+up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
+`no_time`: finding the order took all the time, so that Zinc was not asked.
+"""
