@@ -39,8 +39,7 @@ ordered), and has two more:
 `?pay_fault=` acts on the unpaid POSTs. All faults above spoil the answer. These put a lie into every challenge
 (`falsify`, `garble`):
     wrong_amount     a cent more than the right amount, which no limit stops
-    odd_amount_underscore, odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number instead of a string;
-                     `odd_amount` is the first
+    odd_amount_underscore (or odd_amount), odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number
     wrong_currency   euros, or another token
     wrong_chain, no_chain  the test network instead of the main one, or none named; only tempo has chains
     no_expiry, expired, expires_far  none, a minute ago, in ten years
@@ -398,4 +397,4 @@ def _failed(order: _Json) -> _Json:
         "price_components": None,
     }
     items = [{**item, "status": "failed"} for item in order["items"]]
-    return {**order, "status": "order_failed", "job_result": result, "items": items, "tracking_numbers": []}
+    return order | {"status": "order_failed", "job_result": result, "items": items, "tracking_numbers": []}
