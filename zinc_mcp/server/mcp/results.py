@@ -119,22 +119,10 @@ def crashed(
 
     `unchanged` says what such a failure leaves as it was, if the call is about no order.
     """
-    if call == "change" and reached_checkout:
-        return shown(
-            ErrorView(
-                code="internal_error",
-                outcome="unknown",
-                summary="Something unexpected went wrong; the request may or may not have reached Zinc.",
-                next_step=f"Do not send it again. Call get_order, and tell the user the reference {reference}.",
-                money_may_have_moved=False,
-                reference=reference,
-            ),
-            failed=True,
-        )
     moved = call == "place" and reached_checkout
     if call == "change" and reached_checkout:
-        summary = "Something unexpected went wrong; what was asked for may or may not have taken effect."
-        next_step = f"Look with get_order before you call again; tell the user the reference {reference}."
+        summary = "Something unexpected went wrong; the request may or may not have reached Zinc."
+        next_step = f"Call get_order before you ask for it again, and tell the user the reference {reference}."
     elif moved:
         summary = "Something unexpected went wrong after the order was handed on: money may have moved."
         next_step = (
