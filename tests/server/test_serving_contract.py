@@ -263,7 +263,7 @@ async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_pro
         ({"tools": frozenset({"place_agent_order", "report_problem", "cancel_order"})}, True),
         ({"api_key": None}, True),
     ],
-    ids=str,
+    ids=["only reading", "only asking", "an order", "by a wallet, and changes", "without a key"],
 )
 async def test_the_introduction_names_no_tool_that_is_not_listed(
     open_test_process: OpenProcess, mode: str, settings: dict[str, Any], buys: bool
