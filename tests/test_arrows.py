@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "decisions": _AFTERCARE | {"aftercare"},
     "views": _VIEWS,
     "notify": _CHECKOUT | {"checkout"},
+    "hosts": frozenset(),
     "server": _AFTERCARE | {"aftercare", "decisions", "views", "wiring"},  # `wiring` only to run: see below
     "sandbox": frozenset({"zinc", "payments"}),
     "wiring": ANYTHING,
@@ -62,6 +63,7 @@ LIBRARIES = {
     "sqlalchemy": {"journal"},
     "click": {"cli"},
     "jinja2": {"server"},
+    "tomlkit": {"hosts"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},
 }
@@ -206,5 +208,5 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     tools, modules = json.loads(ended.stdout)
     assert "place_order" in tools
     # Not `click`: httpx brings it for its own command.
-    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account"}
-    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)
+    heavy = {"sqlalchemy", "psycopg", "jinja2", "mpp", "pytempo", "eth_account", "tomlkit"}
+    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli", "zinc_mcp.hosts"}.isdisjoint(modules)

@@ -11,6 +11,7 @@ _COMMANDS = {
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
     "evidence": ("evidence", "Check an evidence file: what it proves, and by whose word."),
+    "install": ("hosts", "Put this server into the hosts on this machine: Claude, Codex, Cursor and others."),
     "members": ("serve", "Add, list and remove the members of a team server."),
     "notify": ("notify", "Try the place where you are told about orders."),
     "orders": ("orders", "List orders, show and export them, forget old ones, settle a doubtful one."),
@@ -21,6 +22,8 @@ _COMMANDS = {
     "resume": ("policy", "End a pause."),
     "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
     "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
+    "status": ("hosts", "Say which hosts start this server, and how."),
+    "uninstall": ("hosts", "Take this server out of hosts again."),
 }
 """The module of each command, and its line in the help."""
 

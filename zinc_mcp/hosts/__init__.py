@@ -1,0 +1,1 @@
+"""The hosts: where each keeps its servers, and how this program gets there."""
