@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ from zinc_mcp.known_settings import did_you_mean
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain
 
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How to go about it, and the home with the record."""
+
+    home: Path
+    force: bool
+    yes: bool
+    no_start: bool = False
+
+
 _named = click.argument("hosts", nargs=-1, metavar="[HOST]...")
 _yes = click.option("--yes", is_flag=True, help="Write without asking.")
 _force = click.option("--force", is_flag=True, help=f"Also where another server has the name {NAME}.")
@@ -37,6 +49,7 @@ _force = click.option("--force", is_flag=True, help=f"Also where another server 
 @click.option("--token-env", metavar="NAME", help="With --remote: the variable that holds your token. Unset: OAuth.")
 @click.option("--print", "only_print", is_flag=True, help="Write nothing, and print what to paste.")
 @click.option("--create", is_flag=True, help="Also for a host that was never used here.")
+@click.option("--no-start", is_flag=True, help="Do not start the server to try the entry.")
 @_force
 @_yes
 def install(
@@ -46,6 +59,7 @@ def install(
     token_env: str | None,
     only_print: bool,
     create: bool,
+    no_start: bool,
     force: bool,
     yes: bool,
 ) -> None:
@@ -54,7 +68,7 @@ def install(
     It shows the change before it writes, keeps a copy of the file, and changes nothing else in it. No key is written:
     the server finds it in its home.
     """
-    home, machine = load_settings().home, this_machine(os.environ)
+    how, machine = _How(load_settings().home, force, yes, no_start), this_machine(os.environ)
     wanted = _wanted(sandbox=sandbox, remote=remote, token_env=token_env)
     chosen = _chosen(hosts, [host for host in HOSTS if was_used(host, machine)], "install")
 
@@ -67,7 +81,7 @@ def install(
                 f"{host.title} was not used on this machine, so nothing was written.",
                 owner_step="Start it once, or say --create to make its file all the same.",
             )
-        ended = [_install(host, path, wanted, home, force=force, yes=yes) for path in files_of(host, machine)]
+        ended = [_install(host, path, wanted, how) for path in files_of(host, machine)]
         return all(ended)
 
     _for_each(chosen, one)
@@ -82,8 +96,8 @@ def uninstall(hosts: tuple[str, ...], force: bool, yes: bool) -> None:
 
     A file that nobody changed since is then byte for byte what it was before; in any other only our entry goes.
     """
-    home, machine = load_settings().home, this_machine(os.environ)
-    record = read_record(home)
+    how, machine = _How(load_settings().home, force, yes), this_machine(os.environ)
+    record = read_record(how.home)
     have_it = [each.host for each in look(machine, record) if any(seen.name == NAME for seen in each.seen)]
 
     def one(host: Host) -> bool:
@@ -91,7 +105,7 @@ def uninstall(hosts: tuple[str, ...], force: bool, yes: bool) -> None:
             show_line(f"{host.title}: its file is not written by this program. Remove the server {NAME} in it by hand.")
             return True
         paths = [path for path in map(Path, host.files(machine)) if os.path.lexists(path)]
-        ended = [_uninstall(host, path, home, force=force, yes=yes) for path in paths]
+        ended = [_uninstall(host, path, how) for path in paths]
         if not any(each is not None for each in ended):
             show_line(f"{host.title} has no server {NAME}; nothing was changed.")
         return all(each is not False for each in ended)
@@ -201,19 +215,19 @@ def _print(host: Host, machine: Machine, wanted: Start | Remote) -> None:
     click.echo(snippet(host, entry))
 
 
-def _install(host: Host, path: Path, wanted: Start | Remote, home: Path, *, force: bool, yes: bool) -> bool:
-    plan = plan_install(host, path, wanted, read_record(home), force=force)
+def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
+    plan = plan_install(host, path, wanted, read_record(how.home), force=how.force)
     if plan is None:
         show_line(f"{host.title}: {plain(path, 400)} has this entry already; nothing was changed.")
         return True
     _show_change(plan)
-    if not _agreed(yes):
+    if not _agreed(how.yes):
         return False
-    copy = carry_out(plan, home, time.time())
+    copy = carry_out(plan, how.home, time.time())
     _say_written(plan, copy)
     for name in plan.content.other_names:
         show_line(f"It also starts this program under the name {plain(name, 60)}: remove one of the two there.")
-    if isinstance(wanted, Start) and plan.entry is not None and not _try(host, plan.entry):
+    if isinstance(wanted, Start) and plan.entry is not None and not how.no_start and not _try(host, plan.entry):
         return False
     if host.hazard:
         show_line(f"Mind: {host.hazard}")
@@ -223,15 +237,15 @@ def _install(host: Host, path: Path, wanted: Start | Remote, home: Path, *, forc
     return True
 
 
-def _uninstall(host: Host, path: Path, home: Path, *, force: bool, yes: bool) -> bool | None:
+def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
     """Take our entry out of one file; None if it has none."""
-    plan = plan_uninstall(host, path, read_record(home), force=force)
+    plan = plan_uninstall(host, path, read_record(how.home), force=how.force)
     if plan is None:
         return None
     _show_change(plan)
-    if not _agreed(yes):
+    if not _agreed(how.yes):
         return False
-    copy = carry_out(plan, home, time.time())
+    copy = carry_out(plan, how.home, time.time())
     if plan.data is None:
         show_line("The file, which install had made, is removed.")
     elif plan.puts_back:

@@ -313,7 +313,9 @@ def _removed(text: _Text, at: _Object, gone: _Member) -> list[Splice]:
         return [Splice(at.start + 1, at.end, "")]
     start = _before_blanks(text, gone)
     if place + 1 < len(at.members):
-        comma = text.skip(gone.end)
+        comma, following = text.skip(gone.end), at.members[place + 1].start
+        if place == 0 and not text.whole[gone.end : following].strip(f",{_BLANK}"):
+            return [Splice(gone.start, following, "")]
         return _joined([Splice(start, gone.end, ""), Splice(comma, comma + 1, "")])
     own = next((each for each in sorted(text.trailing) if gone.end <= each < at.end), None)
     if own is not None:

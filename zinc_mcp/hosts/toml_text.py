@@ -75,10 +75,7 @@ def take(text: str, path: Sequence[str], name: str) -> list[Splice]:
     """
     read(text)
     spans = _spans(text, (*path, name))
-    if not spans:
-        return _inline(text, path, name, None)
-    *others, (start, end) = spans
-    return [*(Splice(*each, "") for each in others), Splice(_before_empty_line(text, start, end), end, "")]
+    return _gone(text, spans) if spans else _inline(text, path, name, None)
 
 
 def applied(text: str, splices: Sequence[Splice]) -> str:
@@ -92,11 +89,11 @@ def _replaced(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any
     spans = _spans(text, (*path, name))
     if not spans:
         return _inline(text, path, name, entry)
-    (start, end), *others = spans
-    inside = [Splice(start, end, block), *(Splice(*each, "") for each in others)]
+    first, *others = _gone(text, spans)
+    inside = [Splice(spans[0][0], first.end, block), *others]
     if _holds(applied(text, inside), path, name, entry):
         return inside
-    return [Splice(start, end, ""), *(Splice(*each, "") for each in others), Splice(len(text), len(text), block)]
+    return [first, *others, Splice(len(text), len(text), block)]
 
 
 def table_text(path: Sequence[str], name: str, entry: Mapping[str, Any]) -> str:
@@ -182,6 +179,11 @@ def _spans(text: str, wanted: tuple[str, ...]) -> list[tuple[int, int]]:
         else:
             joined.append((start, end))
     return joined
+
+
+def _gone(text: str, spans: Sequence[tuple[int, int]]) -> list[Splice]:
+    *others, (start, end) = spans
+    return [*(Splice(*each, "") for each in others), Splice(_before_empty_line(text, start, end), end, "")]
 
 
 def _before_empty_line(text: str, start: int, end: int) -> int:
