@@ -53,6 +53,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("approve", "KEY"): Expected("the question still stands", [("Type yes", "no")], 1, about="waits"),
     ("decline", "KEY"): Expected("The answer was no.", about="waits"),
     ("doctor",): Expected("Nothing is wrong."),
+    ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
     ("notify", "test"): Expected("There is no [notify] in zinc.toml", code=2),
@@ -62,6 +63,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("orders", "resolve", "--not-bought", "KEY"): Expected("doubtful is now rejected.", about="doubtful"),
     ("orders", "show", "KEY"): Expected("What happened", about="waits"),
     ("pin", "forget"): Expected("No PIN is set."),
+    ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
     ("resume",): Expected("Resumed. It was paused: for a look."),
 }
 """Every command of ours that a running program prints, with what it does in `home_with_orders`."""

@@ -9,6 +9,8 @@ import pytest
 from hosts.shapes import Shape, comments_of, shapes
 from started import PLANTED, Started
 
+from zinc_mcp.hosts.entries import words_of
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the files lie where Linux has them")
 
 ALL = shapes()
@@ -127,8 +129,7 @@ def test_an_older_entry_of_ours_is_renewed_and_keeps_what_the_person_chose(tmp_p
     assert code == 0, said
     assert shape.shows in said
     entry = shape.entry(desk.data)
-    command = entry["command"]
-    started = command[0] if isinstance(command, list) else command
+    started = words_of(entry)[0]
     assert os.path.isabs(started) and os.path.exists(started)
     given = entry.get("env", entry.get("environment", {}))
     assert {name: given[name] for name in shape.keeps} == shape.keeps

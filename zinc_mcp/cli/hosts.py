@@ -163,7 +163,10 @@ def _chosen(names: Sequence[str], here: Sequence[Host], verb: str) -> list[Host]
             sys.exit(1)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             click.echo("Name some of them, as in:")
-            show_command(verb, given=[here[0].id])
+            if verb == "install":
+                show_command("install", given=[here[0].id])
+            else:
+                show_command("uninstall", given=[here[0].id])
             sys.exit(1)
         names = click.prompt("Which? Names with blanks between them", default="", show_default=False).split()
         if not names:

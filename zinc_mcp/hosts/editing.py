@@ -13,6 +13,8 @@ from zinc_mcp.hosts import jsonc, toml_text
 from zinc_mcp.hosts.jsonc import Splice, UnreadableTextError
 from zinc_mcp.hosts.table import Form
 
+_NOT_SAFE = "its servers are written in a form that cannot be changed safely"
+
 Cuts = tuple[tuple[int, int], ...]
 
 
@@ -62,11 +64,11 @@ def put(form: Form, text: str, path: Sequence[str], name: str, entry: Mapping[st
         else jsonc.put(text, path, name, entry, comments=form == "jsonc")
     )
     changed = toml_text.applied(text, splices)
-    after = read(form, changed)
+    after = _read_again(form, changed)
     made = _missing(before, path)
     _check_same(_without(after, path, name, made), _without(before, path, name, 0))
     if _canonical(servers(after, path).get(name)) != _canonical(entry):
-        raise UnreadableTextError("the change could not be made safely")
+        raise UnreadableTextError(_NOT_SAFE)
     cuts = _cuts(splices)
     return Change(changed, cuts if cuts is not None and uncut(changed, cuts) == text else None, made)
 
@@ -79,15 +81,22 @@ def take(form: Form, text: str, path: Sequence[str], name: str, made: int = 0) -
     """
     before = read(form, text)
     changed = _taken(form, text, path, name)
-    after = read(form, changed)
+    after = _read_again(form, changed)
     _check_same(after, _without(before, path, name, _emptied(before, after, path) if form == "toml" else 0))
     for depth in range(len(path), len(path) - made, -1):
         inner = servers(after, path[:depth])
         if inner or path[depth - 1] not in servers(after, path[: depth - 1]):
             break
         changed = _taken(form, changed, path[: depth - 1], path[depth - 1])
-        after = read(form, changed)
+        after = _read_again(form, changed)
     return Change(changed, None, 0)
+
+
+def _read_again(form: Form, text: str) -> dict[str, Any]:
+    try:
+        return read(form, text)
+    except UnreadableTextError:  # which is not about the text that was given
+        raise UnreadableTextError(_NOT_SAFE) from None
 
 
 def uncut(text: str, cuts: Cuts) -> str:
@@ -141,7 +150,7 @@ def _without(values: Mapping[str, Any], path: Sequence[str], name: str, made: in
 
 def _check_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     if _canonical(one) != _canonical(other):
-        raise UnreadableTextError("its servers are written in a form that cannot be changed safely")
+        raise UnreadableTextError(_NOT_SAFE)
 
 
 def _canonical(value: object) -> str:

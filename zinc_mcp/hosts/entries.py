@@ -154,8 +154,12 @@ def environment_of(entry: object) -> dict[str, str]:
     if not isinstance(entry, dict):
         return {}
     members = cast(dict[str, object], entry)
-    given = next((members[key] for key in ("env", "environment", "envs") if isinstance(members.get(key), dict)), {})
-    return {name: value for name, value in cast(dict[str, object], given).items() if isinstance(value, str)}
+    for key in ("env", "environment", "envs"):
+        given = members.get(key)
+        if isinstance(given, dict):
+            named = cast(dict[str, object], given)
+            return {name: value for name, value in named.items() if isinstance(value, str)}
+    return {}
 
 
 def starts_us(entry: object) -> bool:

@@ -328,8 +328,9 @@ def _removed(text: _Text, at: _Object, gone: _Member) -> list[Splice]:
 
 def _before_blanks(text: _Text, gone: _Member) -> int:
     """Return where the blanks before a member begin; the end of a comment's line stays where the comment needs it."""
+    bound = max((stop for _, stop in text.comments if stop <= gone.start), default=0)
     start = gone.start
-    while start > 0 and text.whole[start - 1] in _BLANK:
+    while start > bound and text.whole[start - 1] in _BLANK:
         start -= 1
     follows_line_comment = any(stop == start and text.whole.startswith("//", begin) for begin, stop in text.comments)
     if follows_line_comment and not re.match(r"[ \t]*,?[ \t]*(?:\r|\n)", text.whole[gone.end :]):

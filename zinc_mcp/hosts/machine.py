@@ -63,6 +63,12 @@ def machine_of(system: System, home: str, environ: Mapping[str, str]) -> Machine
 
 def this_machine(environ: Mapping[str, str]) -> Machine:
     """Return the machine that this program runs on."""
-    system: System = "windows" if os.name == "nt" else "mac" if sys.platform == "darwin" else "linux"
+    system = _system()
     home = environ.get("USERPROFILE" if system == "windows" else "HOME") or os.path.expanduser("~")
     return machine_of(system, os.path.abspath(home), environ)
+
+
+def _system() -> System:
+    if os.name == "nt":
+        return "windows"
+    return "mac" if sys.platform == "darwin" else "linux"

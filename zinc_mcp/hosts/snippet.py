@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from zinc_mcp.hosts.entries import NAME
 from zinc_mcp.hosts.table import Host
@@ -25,8 +25,8 @@ def _yaml(value: Mapping[str, Any], indent: str) -> list[str]:
     """Return lines of YAML, whose scalars and lists may be written as in JSON (yaml.org/spec/1.2.2, 1.3)."""
     lines: list[str] = []
     for key, each in value.items():
-        if isinstance(each, Mapping) and each:
-            lines += [f"{indent}{key}:", *_yaml(each, f"{indent}  ")]
+        if isinstance(each, dict) and each:
+            lines += [f"{indent}{key}:", *_yaml(cast(dict[str, Any], each), f"{indent}  ")]
         else:
             lines.append(f"{indent}{key}: {json.dumps(each, ensure_ascii=False)}")
     return lines

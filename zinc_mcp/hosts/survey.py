@@ -89,9 +89,10 @@ def _looked(host: Host, machine: Machine, record: Mapping[str, Written]) -> Look
             trouble.append(error)
             continue
         known = record.get(str(content.found.path))
+        entries = {name: cast(Mapping[str, Any], each) for name, each in content.servers.items() if type(each) is dict}
         seen += [
-            Seen(host, path, name, cast(Mapping[str, Any], entry), is_ours(entry, known if name == NAME else None))
-            for name, entry in content.servers.items()
-            if isinstance(entry, dict) and (name == NAME or starts_us(cast(object, entry)))
+            Seen(host, path, name, entry, is_ours(entry, known if name == NAME else None))
+            for name, entry in entries.items()
+            if name == NAME or starts_us(entry)
         ]
     return Looked(host, files, tuple(seen), tuple(trouble))

@@ -166,8 +166,8 @@ HOSTS = (
         "usual", "httpUrl", "${{{}}}", "not secrets",
         after="A session that runs reads it when it is started anew.",
         hazard="`trust: true` in the entry lets it call tools without asking.",
-        note="It starts servers only in folders that you trust. It hands over no variable whose name looks secret "
-        "(KEY, TOKEN, SECRET, AUTH, PASSWORD, CREDENTIAL).",
+        note="It starts servers only in folders that you trust. A name looks secret with KEY, TOKEN, SECRET, AUTH, "
+        "PASSWORD or CREDENTIAL in it.",
     ),
     Host(
         "opencode", "OpenCode", "jsonc", ("mcp",), _opencode, _folder_of(_opencode),

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _LINE = re.compile(r"[ \t]*(\[{1,2})?")
-_MOST_BRACKETS = 20_000
+MAX_BRACKETS = 20_000
 
 
 class _Statement(NamedTuple):
@@ -36,8 +36,8 @@ def read(text: str) -> dict[str, Any]:
     Raises:
         UnreadableTextError: it is not valid TOML.
     """
-    if text.count("[") + text.count("{") > _MOST_BRACKETS:
-        raise UnreadableTextError(f"it holds more than {_MOST_BRACKETS} brackets")
+    if text.count("[") + text.count("{") > MAX_BRACKETS:
+        raise UnreadableTextError(f"it holds more than {MAX_BRACKETS} brackets")
     _check_levels(text)
     try:
         return tomllib.loads(text.removeprefix(BOM))
@@ -51,14 +51,15 @@ def put(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any]) -> 
     Raises:
         UnreadableTextError: as `read`, or what stands at the path is no table.
     """
-    at: object = read(text)
+    at = read(text)
     for key in path:
-        at = cast(dict[str, Any], at).get(key, {})
-        if not isinstance(at, dict):
+        inner: object = at.get(key, {})
+        if not isinstance(inner, dict):
             raise UnreadableTextError("what stands where its servers belong is no table")
+        at = cast(dict[str, Any], inner)
     line_end = "\r\n" if "\r\n" in text else "\n"
     block = table_text(path, name, entry).replace("\n", line_end)
-    if name in cast(dict[str, Any], at):
+    if name in at:
         return _replaced(text, path, name, entry, block)
     begin = "" if not text.strip(f"\r\n\t {BOM}") else line_end if text.endswith("\n") else line_end * 2
     if begin and text.endswith(line_end * 2):
@@ -100,14 +101,13 @@ def table_text(path: Sequence[str], name: str, entry: Mapping[str, Any]) -> str:
     """Return a table of its own, as tomlkit writes it."""
     import tomlkit
 
-    document, table = tomlkit.document(), tomlkit.table()
+    document, at = tomlkit.document(), tomlkit.table()
     for key, value in entry.items():
-        table.add(key, _inline_value(value))
-    outer: Any = table
-    for key in reversed((*path, name)):
-        inner, outer = outer, tomlkit.table(is_super_table=True)
-        outer.add(key, inner)
-    document.update(outer)
+        at.add(key, _inline_value(value))
+    for key in reversed((*path[1:], name)):
+        inner, at = at, tomlkit.table(is_super_table=True)
+        at.add(key, inner)
+    document.add(path[0], at)
     return tomlkit.dumps(document)
 
 
