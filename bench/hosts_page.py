@@ -20,6 +20,7 @@ TOKEN = "ZINC_TEAM_TOKEN"  # noqa: S105 - the name of a variable
 _HOMES: dict[System, str] = {"mac": "~", "linux": "~", "windows": "%USERPROFILE%"}
 _READ = {
     "json": "JSON, without comments",
+    "commented": "JSON, with comments, without a comma after a last member",
     "jsonc": "JSON, with comments",
     "toml": "TOML",
     "yaml": "YAML",
@@ -68,7 +69,7 @@ otherwise only our entry goes.
 def page() -> str:
     """Return the page."""
     rows = [
-        f"| {host.title} | `{host.id}` | {_READ[host.form]} | {'yes' if host.written else 'no: it is printed'} |\n"
+        f"| {host.title} | {host.id} | {_READ[host.form]} | {'yes' if host.written else 'no: it is printed'} |\n"
         for host in HOSTS
     ]
     return _BEGIN + "".join(rows) + "".join(_section(host) for host in HOSTS)

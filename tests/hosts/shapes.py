@@ -1,7 +1,7 @@
 """Configuration files of hosts to try the installer on, in `shapes.json` and `shapes_unseen.json`.
 
-The second was written before the code that edits them; only what happens to a read-only file was decided later. What
-is expected of a file:
+The second was written before the code that edits them. Two expectations in it were changed later: a read-only file is
+refused, and Gemini CLI was found not to read a comma after a last member. What is expected of a file:
 
 - `added`: it gets the entry, and `uninstall` gives back the same bytes;
 - `renewed`: it holds an older entry of ours, and `uninstall` afterwards leaves what `uninstall` alone would have left;

@@ -85,9 +85,8 @@ def test_a_server_only_gets_the_variables_that_its_host_hands_over(tmp_path: Pat
     shown = program(desk, 'env > "$0.$MARK"; exit 1')
     for host in ("cursor", "gemini", "claude-code"):
         put(desk, host, {**shown, "env": {"MARK": host, "UNFILLED": "${env:X}"}})
-    desk.file("codex").write_text(
-        f"[mcp_servers.zinc]\ncommand = {json.dumps(shown['command'])}\nenv = {{ MARK = 'codex' }}\nenv_vars = ['ZINC_API_KEY']\n"
-    )
+    start = f"command = {json.dumps(shown['command'])}\nenv = {{ MARK = 'codex' }}\nenv_vars = ['ZINC_API_KEY']\n"
+    desk.file("codex").write_text(f"[mcp_servers.zinc]\n{start}")
     doctor(desk, ZINC_API_KEY="zn_test_1", PLAIN="1")
     seen = {
         path.suffix[1:]: dict(line.partition("=")[::2] for line in path.read_text().splitlines() if "=" in line)

@@ -1,4 +1,4 @@
-"""The README's lines for hosts work as printed with the hosts' own command lines, in an empty home.
+"""The README's lines for hosts, and what `zinc-mcp install` writes, work with the hosts' own command lines.
 
 They come from npm, so this runs where `ZINC_MCP_CLIENTS` names a folder to install them into, as `.ci/full` does.
 The tests neither log in nor call a model: each host only starts the server and says whether it answered.
@@ -20,6 +20,7 @@ import pytest
 from started import ROOT
 
 from bench.clients.environments import NotHadError, command_line
+from zinc_mcp.known_settings import TOOLS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = "/bin/sh"
@@ -143,6 +144,49 @@ def test_codex_lists_the_tools_with_the_line_of_the_readme(desk: Desk) -> None:
     [server] = asked_of_codex(desk)["data"]
     assert (server["name"], server["serverInfo"]["name"]) == ("zinc", "zinc")
     assert sorted(server["tools"]) == ["get_order", "place_agent_order", "place_order"]
+
+
+CONNECTED = {
+    "claude": r"zinc: .*Connected",
+    "codex": r"zinc\s+\S+.*enabled",
+    "gemini": r"zinc: .*(?<!Dis)[Cc]onnected",
+    "opencode": r"✓ zinc .*connected",
+}
+INSTALLED = {"claude": "claude-code"}
+COMMENTED = {
+    "claude": (".claude.json", '{\n  "numStartups": 1\n}\n'),
+    "codex": (".codex/config.toml", "# mine\n[tui] # look\n"),
+    "gemini": (".gemini/settings.json", '{\n  // mine\n  "mcpServers": {} // none yet\n}\n'),
+    "opencode": (
+        ".config/opencode/opencode.jsonc",
+        '{\n  // mine\n  "$schema": "https://opencode.ai/config.json",\n}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("desk", list(PACKAGES), indirect=True)
+def test_a_host_connects_to_what_install_wrote_until_uninstall(desk: Desk) -> None:
+    name, text = COMMENTED[desk.host]
+    path = desk.home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if desk.host == "gemini":  # which starts servers only in folders that are trusted
+        (path.parent / "trustedFolders.json").write_text(json.dumps({str(desk.project): "TRUST_FOLDER"}))
+    host = INSTALLED.get(desk.host, desk.host)
+    said = desk.run(f"zinc-mcp install {host} --sandbox --yes")
+    assert re.search(r"it lists \d+ tools", said)
+    written = path.read_text(encoding="utf-8")
+    assert all(line in written for line in re.findall(r"(?://|#) \w+.*", text))
+    desk.lists(CONNECTED[desk.host])
+    if desk.host == "codex":
+        [server] = asked_of_codex(desk)["data"]
+        assert (server["name"], sorted(server["tools"])) == ("zinc", sorted(TOOLS))
+    if path.read_text(encoding="utf-8") == written:
+        desk.run(f"zinc-mcp uninstall {host} --yes")
+        assert path.read_text(encoding="utf-8") == text
+    else:  # the host wrote into its file meanwhile, as Claude Code does
+        desk.run(f"zinc-mcp uninstall {host} --yes")
+    assert "zinc" not in path.read_text(encoding="utf-8")
 
 
 def asked_of_codex(desk: Desk) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from zinc_mcp.hosts import jsonc, toml_text
 from zinc_mcp.hosts.jsonc import Splice, UnreadableTextError
 from zinc_mcp.hosts.table import Form
 
+_IS_YAML = "it is YAML, which is not read here"
 _NOT_SAFE = "its servers are written in a form that cannot be changed safely"
 
 Cuts = tuple[tuple[int, int], ...]
@@ -37,8 +38,8 @@ def read(form: Form, text: str) -> dict[str, Any]:
     if form == "toml":
         return toml_text.read(text)
     if form == "yaml":
-        raise UnreadableTextError("it is YAML, which is not read here")
-    return jsonc.read(text, comments=form == "jsonc")
+        raise UnreadableTextError(_IS_YAML)
+    return jsonc.read(text, dialect=form)
 
 
 def servers(values: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
@@ -58,11 +59,7 @@ def put(form: Form, text: str, path: Sequence[str], name: str, entry: Mapping[st
         UnreadableTextError: as `read`, or the change cannot be proved to be the only one.
     """
     before = read(form, text)
-    splices = (
-        toml_text.put(text, path, name, entry)
-        if form == "toml"
-        else jsonc.put(text, path, name, entry, comments=form == "jsonc")
-    )
+    splices = _put(form, text, path, name, entry)
     changed = toml_text.applied(text, splices)
     after = _read_again(form, changed)
     made = _missing(before, path)
@@ -104,10 +101,20 @@ def uncut(text: str, cuts: Cuts) -> str:
     return toml_text.applied(text, [Splice(start, end, "") for start, end in cuts])
 
 
+def _put(form: Form, text: str, path: Sequence[str], name: str, entry: Mapping[str, Any]) -> list[Splice]:
+    if form == "toml":
+        return toml_text.put(text, path, name, entry)
+    if form == "yaml":
+        raise UnreadableTextError(_IS_YAML)
+    return jsonc.put(text, path, name, entry, dialect=form)
+
+
 def _taken(form: Form, text: str, path: Sequence[str], name: str) -> str:
     if form == "toml":
         return toml_text.applied(text, toml_text.take(text, path, name))
-    return toml_text.applied(text, jsonc.take(text, path, name, comments=form == "jsonc"))
+    if form == "yaml":
+        raise UnreadableTextError(_IS_YAML)
+    return toml_text.applied(text, jsonc.take(text, path, name, dialect=form))
 
 
 def _cuts(splices: Sequence[Splice]) -> Cuts | None:

@@ -8,7 +8,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
+
+Dialect = Literal["json", "commented", "jsonc"]
+"""What a host reads: plain JSON; JSON with comments; JSON with comments and with commas after last members."""
 
 MAX_LEVELS = 200
 BOM = "\ufeff"
@@ -81,22 +84,22 @@ class _Object:
         return next((each for each in self.members if each.name == name), None)
 
 
-def read(text: str, *, comments: bool) -> dict[str, Any]:
+def read(text: str, *, dialect: Dialect) -> dict[str, Any]:
     """Return the object that a text holds, empty for an empty text.
 
     Raises:
         UnreadableTextError: it holds none, a name twice in an object, or a comment where the host reads none.
     """
-    return _values(_text(text, comments=comments))
+    return _values(_text(text, dialect=dialect))
 
 
-def put(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any], *, comments: bool) -> list[Splice]:
+def put(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any], *, dialect: Dialect) -> list[Splice]:
     """Return the splices that give the object at `path` the member `name`; objects that are missing are made.
 
     Raises:
         UnreadableTextError: as `read`, or something on the path is no object.
     """
-    given = _text(text, comments=comments)
+    given = _text(text, dialect=dialect)
     _values(given)
     if not given.blank.strip():
         return [_whole(given, path, name, entry)]
@@ -115,13 +118,13 @@ def put(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any], *, 
     raise AssertionError("the path ends above")
 
 
-def take(text: str, path: Sequence[str], name: str, *, comments: bool) -> list[Splice]:
+def take(text: str, path: Sequence[str], name: str, *, dialect: Dialect) -> list[Splice]:
     """Return the splices that remove the member `name` from the object at `path`, with the comma that it needed.
 
     Raises:
         UnreadableTextError: as `read`, or it is not there.
     """
-    given = _text(text, comments=comments)
+    given = _text(text, dialect=dialect)
     _values(given)
     at = _object(given, given.skip(0))
     for key in path:
@@ -135,16 +138,16 @@ def take(text: str, path: Sequence[str], name: str, *, comments: bool) -> list[S
     return _removed(given, at, gone)
 
 
-def _text(text: str, *, comments: bool) -> _Text:
+def _text(text: str, *, dialect: Dialect) -> _Text:
     whole = text
     if text.startswith(BOM):
         text = f" {text[1:]}"
     spans = [found.span() for found in _COMMENT.finditer(text) if found[1]]
-    if spans and not comments:
+    if spans and dialect == "json":
         raise UnreadableTextError("it holds a comment, and this host reads no file with comments")
     text = _blanked(text, spans)
     commas = [found.start() for found in _TRAILING.finditer(text) if found[1]]
-    if commas and not comments:
+    if commas and dialect != "jsonc":
         raise UnreadableTextError("a comma stands after its last member, and this host reads no such file")
     if any(_sign_before(text, at) in ("", "{", "[", ",", ":") for at in commas):
         raise UnreadableTextError("it is not valid JSON")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from zinc_mcp.hosts.jsonc import Dialect
 from zinc_mcp.hosts.machine import Machine
 
-Form = Literal["json", "jsonc", "toml", "yaml"]
-"""How a host reads its file. `json`: it does not read a file with comments. `jsonc`: comments and trailing commas."""
+Form = Literal[Dialect, "toml", "yaml"]
+"""How a host reads its file."""
 
 Passes = Literal["all", "few", "not secrets"]
 """The variables of its own that a host hands to a server."""
@@ -162,7 +163,7 @@ HOSTS = (
         extra={"startup_timeout_sec": 60},
     ),
     Host(
-        "gemini", "Gemini CLI", "jsonc", ("mcpServers",), _at_home(".gemini", "settings.json"), _at_home(".gemini"),
+        "gemini", "Gemini CLI", "commented", ("mcpServers",), _at_home(".gemini", "settings.json"), _at_home(".gemini"),
         "usual", "httpUrl", "${{{}}}", "not secrets",
         after="A session that runs reads it when it is started anew.",
         hazard="`trust: true` in the entry lets it call tools without asking.",
