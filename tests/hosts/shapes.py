@@ -61,8 +61,8 @@ class Shape:
         if self.text is None:
             return None
         if self.repeat:
-            times, last = self.repeat["times"], self.repeat["last"]
-            return (self.text % (self.repeat["text"] * times + last)).encode()
+            long = str(self.repeat["text"] * self.repeat["times"] + self.repeat["last"])
+            return self.text.replace("%s", long).encode()
         return self.text.encode()
 
     @property

@@ -88,10 +88,10 @@ def test_a_server_only_gets_the_variables_that_its_host_hands_over(tmp_path: Pat
     start = f"command = {json.dumps(shown['command'])}\nenv = {{ MARK = 'codex' }}\nenv_vars = ['ZINC_API_KEY']\n"
     desk.file("codex").write_text(f"[mcp_servers.zinc]\n{start}")
     doctor(desk, ZINC_API_KEY="zn_test_1", PLAIN="1")
-    seen = {
-        path.suffix[1:]: dict(line.partition("=")[::2] for line in path.read_text().splitlines() if "=" in line)
-        for path in desk.user.glob("zinc-mcp.*")
-    }
+    seen: dict[str, dict[str, str]] = {}
+    for path in desk.user.glob("zinc-mcp.*"):
+        pairs = [line.partition("=") for line in path.read_text().splitlines()]
+        seen[path.suffix[1:]] = {name: value for name, _, value in pairs}
     given = {host: ("ZINC_API_KEY" in had, "PLAIN" in had) for host, had in seen.items()}
     assert given == {
         "claude-code": (True, True),

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from typing import Any
+from typing import Any, cast
 
 from hosts.shapes import comments_of, without_comments
 from hypothesis import HealthCheck, example, given, settings
@@ -45,12 +45,11 @@ def json_texts(draw: st.DrawFn, comments: bool) -> str:
 
     def written(value: object) -> str:
         if isinstance(value, dict):
-            members = [
-                f"{draw(gap)}{json.dumps(k)}{draw(gap)}:{draw(gap)}{written(v)}{draw(gap)}" for k, v in value.items()
-            ]
+            named = cast(dict[str, object], value).items()
+            members = [f"{draw(gap)}{json.dumps(k)}{draw(gap)}:{draw(gap)}{written(v)}{draw(gap)}" for k, v in named]
             return "{" + ",".join(members) + last(members) + "}"
         if isinstance(value, list):
-            items = [f"{draw(gap)}{written(each)}{draw(gap)}" for each in value]
+            items = [f"{draw(gap)}{written(each)}{draw(gap)}" for each in cast(list[object], value)]
             return "[" + ",".join(items) + last(items) + "]"
         return json.dumps(value, ensure_ascii=draw(st.booleans()))
 

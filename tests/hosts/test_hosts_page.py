@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ BLOCKS = [block for block in blocks() if block.document == "docs/hosts.md"]
 
 
 def entry_in(text: str, language: str) -> Any:
-    at: Any = {"toml": tomllib.loads, "yaml": read_yaml, "json": json.loads}[language](text)
+    readers: dict[str, Callable[[str], Any]] = {"toml": tomllib.loads, "yaml": read_yaml, "json": json.loads}
+    at = readers[language](text)
     while "zinc" not in at:
         [at] = at.values()
     return at["zinc"]

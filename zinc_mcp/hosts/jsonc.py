@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 Dialect = Literal["json", "commented", "jsonc"]
-"""What a host reads: plain JSON; JSON with comments; JSON with comments and with commas after last members."""
+"""What a host reads: plain JSON; JSON with comments; JSON with comments and with commas after last members.
+
+A host of the second kind (Gemini CLI 0.61 was tried) reads no byte order mark, and ends a comment only at a line feed.
+"""
 
 MAX_LEVELS = 200
 BOM = "\ufeff"
@@ -20,6 +23,7 @@ _COMMENT = re.compile(rf"{_STRING}|(//[^\r\n]*|/\*.*?\*/)", re.DOTALL)
 _TRAILING = re.compile(rf"{_STRING}|(,)(?=[ \t\r\n]*[}}\]])", re.DOTALL)
 _BRACKETS = re.compile(rf"{_STRING}|([\[{{]+)|([\]}}]+)", re.DOTALL)
 _BLANK = " \t\r\n"
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 _NOT_A_LINE_END = re.compile(r"[^\r\n]")
 
 
@@ -145,6 +149,8 @@ def _text(text: str, *, dialect: Dialect) -> _Text:
     spans = [found.span() for found in _COMMENT.finditer(text) if found[1]]
     if spans and dialect == "json":
         raise UnreadableTextError("it holds a comment, and this host reads no file with comments")
+    if dialect == "commented" and (whole.startswith(BOM) or (spans and _LONE_RETURN.search(whole))):
+        raise UnreadableTextError("it holds a byte order mark or a line end that this host does not read")
     text = _blanked(text, spans)
     commas = [found.start() for found in _TRAILING.finditer(text) if found[1]]
     if commas and dialect != "jsonc":
