@@ -63,6 +63,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("orders", "resolve", "--not-bought", "KEY"): Expected("doubtful is now rejected.", about="doubtful"),
     ("orders", "show", "KEY"): Expected("What happened", about="waits"),
     ("pin", "forget"): Expected("No PIN is set."),
+    ("policy",): Expected("max_order"),
     ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
     ("resume",): Expected("Resumed. It was paused: for a look."),
 }

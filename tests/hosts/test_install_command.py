@@ -301,3 +301,68 @@ def test_the_record_and_the_copies_hold_no_more_than_they_need(tmp_path: Path) -
     words = shlex.split(f"cp {shlex.quote(str(copy))} {shlex.quote(str(desk.file('cursor')))}")
     shutil.copy(words[1], words[2])  # which is all it takes to go back by hand
     assert PLANTED in desk.file("cursor").read_text()
+
+
+def test_a_terminal_that_practises_installs_a_server_that_practises(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "cursor")
+    code, said = desk.run("install", "cursor", "--yes", "--no-start", ZINC_MCP_SANDBOX="1", ZINC_MCP_MAX_DAY="100")
+    assert code == 0, said
+    assert json.loads(desk.file("cursor").read_text())["mcpServers"]["zinc"]["env"]["ZINC_MCP_SANDBOX"] == "1"
+    assert "It practises: nothing is bought." in said
+    assert re.search(r"Set in this terminal and not written: .*ZINC_MCP_MAX_DAY", said)
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("", "It has no API key and no payment wallet yet"),
+        (f'api_key = "{PLANTED}"\n', "It can buy for real."),
+        ('api_key = "zn_test_1"\n', "It has a test key"),
+        ("sandbox = true\n", "It practises"),
+    ],
+)
+def test_it_says_what_the_server_can_do_with_money_in_that_host(tmp_path: Path, toml: str, told: str) -> None:
+    desk = Desk(tmp_path, "gemini")
+    desk.home.mkdir(mode=0o700)
+    (desk.home / "zinc.toml").write_text(toml)
+    (desk.home / "zinc.toml").chmod(0o600)
+    code, said = desk.run("install", "gemini", "--yes", "--no-start", ZINC_API_KEY="zn_live_of_the_terminal")
+    assert (code, told in said) == (0, True), said
+    assert re.search(r"Set in this terminal and not written: .*ZINC_API_KEY", said)
+    assert "zn_live" not in desk.file("gemini").read_text()
+
+
+def test_an_entry_that_changes_from_a_program_to_an_address_keeps_nothing_that_its_host_would_refuse(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path, "codex")
+    text = '[mcp_servers.zinc]\ncommand = "zinc-mcp"\nenv_vars = ["X"]\nenabled_tools = ["get_order"]\n'
+    desk.file("codex").write_text(text)
+    code, said = desk.run("install", "codex", "--remote", "https://team.example/mcp", "--yes")
+    assert code == 0, said
+    written = desk.file("codex").read_text()
+    assert written == '[mcp_servers.zinc]\nurl = "https://team.example/mcp"\nenabled_tools = ["get_order"]\n'
+
+
+def test_an_entry_that_is_switched_off_stays_so_and_that_is_said(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "cursor")
+    entry = {"command": "/old/zinc-mcp", "disabled": True}
+    desk.file("cursor").write_text(json.dumps({"mcpServers": {"zinc": entry}}))
+    code, said = desk.run("install", "cursor", "--yes", "--no-start")
+    assert (code, "switched off" in said) == (0, True)
+
+
+def test_what_a_file_holds_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "cursor")
+    entry = {"command": "/old/zinc-mcp", "note\u009b31m": "\u202eabc\u009b2J", "env": {"\u009b1m": "\u009b1m"}}
+    desk.file("cursor").write_text(json.dumps({"mcpServers": {"zinc": entry}}, ensure_ascii=False))
+    for words in (["install", "cursor", "--yes", "--no-start"], ["status"], ["status", "--json"], ["doctor"]):
+        said = desk.run(*words, ZINC_MCP_SANDBOX="1")[1]
+        assert not {"\u009b", "\u202e", "\x1b"} & set(said), words
+
+
+def test_a_huge_comment_that_does_not_end_is_refused_at_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "vscode")
+    desk.file("vscode").write_text("/*" * 2_000_000)
+    code, said = desk.run("install", "vscode", "--yes", "--no-start")
+    assert (code, "does not end" in said) == (1, True)

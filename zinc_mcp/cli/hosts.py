@@ -4,24 +4,23 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
+from zinc_mcp.cli.hosts_on_screen import in_words, members_of, say_written, show_change, show_notes, try_entry
 from zinc_mcp.cli.screen import advice, show_command, show_line
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.hosts.entries import NAME, Remote, Start, entry_for, remote_server, shown, shown_variables, words_of
+from zinc_mcp.hosts.entries import NAME, Remote, Start, entry_for, remote_server
 from zinc_mcp.hosts.machine import Machine, this_machine
-from zinc_mcp.hosts.plan import Plan, carry_out, files_of, plan_install, plan_uninstall, was_used
+from zinc_mcp.hosts.plan import carry_out, files_of, plan_install, plan_uninstall, was_used
 from zinc_mcp.hosts.program import start_of_this_program
 from zinc_mcp.hosts.record import read_record
 from zinc_mcp.hosts.snippet import snippet
 from zinc_mcp.hosts.survey import Seen, look
 from zinc_mcp.hosts.table import BY_ID, HOSTS, Host
-from zinc_mcp.hosts.trial import try_start
 from zinc_mcp.known_settings import did_you_mean
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain
@@ -68,8 +67,14 @@ def install(
     It shows the change before it writes, keeps a copy of the file, and changes nothing else in it. No key is written:
     the server finds it in its home.
     """
-    how, machine = _How(load_settings().home, force, yes, no_start), this_machine(os.environ)
-    wanted = _wanted(sandbox=sandbox, remote=remote, token_env=token_env)
+    settings, machine = load_settings(), this_machine(os.environ)
+    how = _How(settings.home, force, yes, no_start)
+    if sandbox and remote is not None:
+        raise RefusedError(
+            "A server elsewhere decides itself whether it practises.", owner_step="Leave --sandbox or --remote out."
+        )
+    practises = sandbox or (settings.sandbox and settings.sources["sandbox"].startswith("environment"))
+    wanted = _wanted(sandbox=practises and remote is None, remote=remote, token_env=token_env)
     chosen = _chosen(hosts, [host for host in HOSTS if was_used(host, machine)], "install")
 
     def one(host: Host) -> bool:
@@ -123,15 +128,15 @@ def status(as_json: bool) -> None:
             {
                 "host": each.host.id,
                 "files": [str(path) for path in each.files],
-                "servers": [_as_json(seen) for seen in each.seen],
+                "servers": [members_of(seen) for seen in each.seen],
                 "problems": [plain(error.summary, 600) for error in each.trouble],
             }
             for each in looked
         ]
-        click.echo(json.dumps({"hosts": rows}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"hosts": rows}, indent=2))
         return
     for each in looked:
-        said = [_in_words(seen) for seen in each.seen] + [plain(error.summary, 600) for error in each.trouble]
+        said = [in_words(seen) for seen in each.seen] + [plain(error.summary, 600) for error in each.trouble]
         if not said:
             is_unread = each.host.form == "yaml" and each.files
             said = ["its file is not read here" if is_unread else "does not have this server"]
@@ -148,10 +153,6 @@ def _wanted(*, sandbox: bool, remote: str | None, token_env: str | None) -> Star
         if token_env is not None:
             raise RefusedError("--token-env goes with --remote.", owner_step="Give the address of the server as well.")
         return start_of_this_program(os.environ, sandbox=sandbox)
-    if sandbox:
-        raise RefusedError(
-            "A server elsewhere decides itself whether it practises.", owner_step="Leave --sandbox or --remote out."
-        )
     return remote_server(remote, token_env)
 
 
@@ -223,17 +224,15 @@ def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
     if plan is None:
         show_line(f"{host.title}: {plain(path, 400)} has this entry already; nothing was changed.")
         return True
-    _show_change(plan)
+    show_change(plan)
     if not _agreed(how.yes):
         return False
     copy = carry_out(plan, how.home, time.time())
-    _say_written(plan, copy)
-    for name in plan.content.other_names:
-        show_line(f"It also starts this program under the name {plain(name, 60)}: remove one of the two there.")
-    if isinstance(wanted, Start) and plan.entry is not None and not how.no_start and not _try(host, plan.entry):
+    say_written(copy)
+    seen = Seen(host, path, NAME, plan.entry or {}, is_ours=True)
+    if isinstance(wanted, Start) and not how.no_start and not try_entry(seen):
         return False
-    if host.hazard:
-        show_line(f"Mind: {host.hazard}")
+    show_notes(seen, plan.content.other_names)
     show_line(host.after)
     click.echo("This takes it out again:")
     show_command("uninstall", given=[host.id])
@@ -245,7 +244,7 @@ def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
     plan = plan_uninstall(host, path, read_record(how.home), force=how.force)
     if plan is None:
         return None
-    _show_change(plan)
+    show_change(plan)
     if not _agreed(how.yes):
         return False
     copy = carry_out(plan, how.home, time.time())
@@ -256,22 +255,9 @@ def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
     elif plan.is_exact:
         show_line("The file is what it was before install.")
     else:
-        _say_written(plan, copy)
+        say_written(copy)
     show_line(host.after)
     return True
-
-
-def _show_change(plan: Plan) -> None:
-    place = ".".join((*plan.content.path, NAME))
-    show_line(f"{plan.host.title}: {plain(plan.content.found.path, 400)}")
-    if plan.earlier is not None:
-        started = words_of(plan.earlier)
-        what = f"which starts {plain(started[0], 200)}" if started else "a server elsewhere"
-        show_line(f"  - {place}, {what}")
-    if plan.entry is not None:
-        click.echo(f"  + {place}:")
-        for line in snippet(plan.host, shown(plan.entry)).splitlines():
-            click.echo(f"      {line}")
 
 
 def _agreed(yes: bool) -> bool:
@@ -287,48 +273,3 @@ def _agreed(yes: bool) -> bool:
         return True
     click.echo("Nothing was changed.")
     return False
-
-
-def _say_written(plan: Plan, copy: Path | None) -> None:
-    show_line(f"Done.{f' The file as it was before: {plain(copy, 400)}' if copy is not None else ''}")
-
-
-def _try(host: Host, entry: Mapping[str, Any]) -> bool:
-    seen = Seen(host, Path(), NAME, entry, is_ours=True)
-    ended = try_start(seen.words, seen.environment(os.environ))
-    if ended.tools:
-        show_line(f"Started as {host.title} starts it, it lists {len(ended.tools)} tools.")
-        return True
-    show_line(f"Started as {host.title} starts it, it does not answer: {plain(ended.why, 300)}")
-    click.echo("This says more:")
-    show_command("doctor")
-    return False
-
-
-def _in_words(seen: Seen) -> str:
-    name = "" if seen.name == NAME else f" under the name {plain(seen.name, 60)}"
-    if not seen.is_ours:
-        return f"has a server {NAME} that is not this program"
-    off = ", switched off" if seen.is_off else ""
-    if seen.address:
-        return f"uses the server at {plain(seen.address, 200)}{name}{off}"
-    settings = ", ".join(f"{key}={value}" for key, value in _settings(seen).items())
-    given = f", with {plain(settings, 300)}" if settings else ""
-    return f"starts {plain(' '.join(seen.words), 300)}{name}{given}{off}"
-
-
-def _settings(seen: Seen) -> dict[str, str]:
-    """Return the variables that the entry sets, without the values of those that may be secret."""
-    return {name: str(value) for name, value in shown_variables(seen.variables).items()}
-
-
-def _as_json(seen: Seen) -> dict[str, object]:
-    return {
-        "name": plain(seen.name, 60),
-        "file": str(seen.path),
-        "is_this_program": seen.is_ours,
-        "command": seen.words,
-        "url": seen.address or None,
-        "environment": _settings(seen),
-        "is_off": seen.is_off,
-    }

@@ -22,6 +22,11 @@ _ABOUT_THE_START = frozenset(
 )
 """Members that say how a server is reached. The others are the person's own choices, such as tools to leave out."""
 _RUNNERS = re.compile(r"(?:uvx?|pipx|pyw?|python[0-9.]*w?|env|cmd|wsl)", re.IGNORECASE)
+_OF_ONE_KIND = frozenset(
+    {"envFile", "env_vars", "sandbox", "sandboxEnabled", "dev"}
+    | {"oauth", "oauth_resource", "auth", "authProviderType", "scopes", "headersHelper", "http_headers_helper"}
+)
+"""The person's choices about a program alone, or an address alone. A host may refuse its whole file for the others."""
 _VARIABLES = frozenset({"env", "environment", "envs", "headers", "http_headers"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
@@ -204,7 +209,9 @@ def renewed(
     if isinstance(wanted, Start):
         wanted = Start(wanted.words, {**held, **wanted.environment})
     entry = entry_for(host, wanted)
-    own = {key: value for key, value in earlier.items() if key not in _ABOUT_THE_START}
+    is_same_kind = bool(words_of(earlier)) is isinstance(wanted, Start)
+    gone = _ABOUT_THE_START if is_same_kind else _ABOUT_THE_START | _OF_ONE_KIND
+    own = {key: value for key, value in earlier.items() if key not in gone}
     return {**entry, **own}
 
 

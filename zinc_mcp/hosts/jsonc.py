@@ -19,7 +19,8 @@ A host of the second kind (Gemini CLI 0.61 was tried) reads no byte order mark, 
 MAX_LEVELS = 200
 BOM = "\ufeff"
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_COMMENT = re.compile(rf"{_STRING}|(//[^\r\n]*|/\*.*?\*/)", re.DOTALL)
+_COMMENT = re.compile(rf"{_STRING}|(//[^\r\n]*|/\*(?:.*?\*/|.*))", re.DOTALL)
+"""The end of the text ends a comment that nothing else ends; such a text is refused."""
 _TRAILING = re.compile(rf"{_STRING}|(,)(?=[ \t\r\n]*[}}\]])", re.DOTALL)
 _BRACKETS = re.compile(rf"{_STRING}|([\[{{]+)|([\]}}]+)", re.DOTALL)
 _BLANK = " \t\r\n"
@@ -147,6 +148,8 @@ def _text(text: str, *, dialect: Dialect) -> _Text:
     if text.startswith(BOM):
         text = f" {text[1:]}"
     spans = [found.span() for found in _COMMENT.finditer(text) if found[1]]
+    if spans and text.startswith("/*", spans[-1][0]) and not text.endswith("*/", spans[-1][0] + 2, spans[-1][1]):
+        raise UnreadableTextError("it holds a comment that does not end")
     if spans and dialect == "json":
         raise UnreadableTextError("it holds a comment, and this host reads no file with comments")
     if dialect == "commented" and (whole.startswith(BOM) or (spans and _LONE_RETURN.search(whole))):

@@ -158,7 +158,7 @@ def carry_out(plan: Plan, home: Path, now: float) -> Path | None:
     known, row = rows.get(key), plan.row
     if row is None:
         copy = None if plan.is_exact else files.back_up(found, now)
-        files.replace(found, plan.data)
+        _replace(found, plan.data, copy)
         if known is not None:
             write_record(home, {name: each for name, each in rows.items() if name != key})
             _remove_needless(known, plan.data)
@@ -169,13 +169,21 @@ def carry_out(plan: Plan, home: Path, now: float) -> Path | None:
     # First the record: after a kill between the two, the file does not match it, and nothing is lost.
     write_record(home, {**rows, key: replace(row, copy=row.copy or (str(copy) if copy else None))})
     try:
-        files.replace(found, plan.data)
+        _replace(found, plan.data, copy)
     except RefusedError:
         write_record(home, rows)
+        raise
+    return copy
+
+
+def _replace(found: HostFile, data: bytes | None, copy: Path | None) -> None:
+    """Give a file its next bytes; if that fails, its needless copy goes."""
+    try:
+        files.replace(found, data)
+    except RefusedError:
         if copy is not None:
             copy.unlink(missing_ok=True)
         raise
-    return copy
 
 
 def is_ours(entry: object, known: Written | None) -> bool:

@@ -34,7 +34,20 @@ def start_of_this_program(environ: Mapping[str, str], *, sandbox: bool = False) 
     script = _script(Path(interpreter), environ)
     words = [str(script)] if script is not None else [interpreter, "-m", "zinc_mcp"]
     variables = repeated_variables(words, environ)
+    if not all(_is_text(each) for each in (*words, *variables.values())):
+        raise RefusedError(
+            "A path of this program or of its home is not UTF-8, and no host's file can hold it.",
+            owner_step="Install it in a folder with a plain name.",
+        )
     return Start(words, {**variables, **({"ZINC_MCP_SANDBOX": "1"} if sandbox else {})})
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _script(interpreter: Path, environ: Mapping[str, str]) -> Path | None:
