@@ -52,8 +52,8 @@ otherwise only our entry goes.
   variables, such as limits and the sandbox, and your own choices, such as tools to leave out.
 - **`--sandbox`** practises: nothing is bought. `--print` writes nothing and prints what to paste. So does every host
   whose file is not written.
-- **`--remote URL`** is for a team's server: the host signs in there by OAuth. With `--token-env NAME` it takes your
-  token from that variable instead, where the host can. The token itself is never written.
+- **`--remote URL`** is for a team's server. With `--token-env NAME` the host takes your token from that variable, where
+  it can; the token itself is never written. Without it the host signs in by OAuth, if that server offers it.
 - A server of another program that has the name `zinc` is replaced only with `--force`. `uninstall` brings it back, if
   nobody changed the file since.
 - Hosts with different homes keep different journals: each counts limits and repeats alone. `zinc-mcp doctor` names
@@ -88,10 +88,10 @@ def _section(host: Host) -> str:
     if host.remote is None:
         lines += ["", f"A team's server: {host.no_remote}"]
     elif host.token is None:
-        lines += ["", "A team's server, by OAuth; it takes no token from a variable:", ""]
+        lines += ["", "A team's server that offers OAuth; it takes no token from a variable:", ""]
         lines += [f"```{_language(host)}", snippet(host, entry_for(host, Remote(URL))), "```"]
     else:
-        lines += ["", f"A team's server, with the token in `{TOKEN}`; without `--token-env` by OAuth:", ""]
+        lines += ["", f"A team's server, with the token in `{TOKEN}`:", ""]
         lines += [f"```{_language(host)}", snippet(host, entry_for(host, Remote(URL, TOKEN))), "```"]
     return "\n".join(lines) + "\n"
 

@@ -8,10 +8,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,46 @@ def test_a_host_connects_to_what_install_wrote_until_uninstall(desk: Desk) -> No
     else:  # the host wrote into its file meanwhile, as Claude Code does
         desk.run(f"zinc-mcp uninstall {host} --yes")
     assert "zinc" not in path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Generator[tuple[str, str]]:
+    """A team's server on a port, with its address and the token of a member."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {"HOME": str(tmp_path), "ZINC_MCP_HOME": str(tmp_path / "team"), "ZINC_MCP_SANDBOX": "1"}
+    ours = [sys.executable, "-m", "zinc_mcp"]
+    environ |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    added = subprocess.run([*ours, "members", "add", "ada"], env=environ, capture_output=True, text=True, check=True)
+    with subprocess.Popen(
+        [*ours, "serve", "--http", f"127.0.0.1:{port}"],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as serving:
+        try:
+            for _ in range(200):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/mcp", added.stdout.splitlines()[0]
+        finally:
+            serving.terminate()
+
+
+@pytest.mark.parametrize("desk", ["claude", "gemini", "opencode"], indirect=True)
+def test_a_host_connects_to_a_teams_server_with_a_token_that_no_file_holds(desk: Desk, team: tuple[str, str]) -> None:
+    url, token = team
+    for each in COMMENTED.values():
+        (desk.home / each[0]).parent.mkdir(parents=True, exist_ok=True)
+    (desk.home / ".claude").mkdir()
+    trusted = desk.home / ".gemini" / "trustedFolders.json"
+    trusted.write_text(json.dumps({str(desk.project): "TRUST_FOLDER"}))
+    host = INSTALLED.get(desk.host, desk.host)
+    desk.run(f"zinc-mcp install {host} --remote {url} --token-env TEAM_TOKEN --yes")
+    assert token not in (desk.home / COMMENTED[desk.host][0]).read_text(encoding="utf-8")
+    desk.environ = {**desk.environ, "TEAM_TOKEN": token}
+    desk.lists(CONNECTED[desk.host])
 
 
 def asked_of_codex(desk: Desk) -> dict[str, Any]:

@@ -45,7 +45,7 @@ _force = click.option("--force", is_flag=True, help=f"Also where another server 
 @_named
 @click.option("--sandbox", is_flag=True, help="Practise: nothing is bought.")
 @click.option("--remote", metavar="URL", help="A team's server at this address, instead of this program.")
-@click.option("--token-env", metavar="NAME", help="With --remote: the variable that holds your token. Unset: OAuth.")
+@click.option("--token-env", metavar="NAME", help="With --remote: the variable that holds your token.")
 @click.option("--print", "only_print", is_flag=True, help="Write nothing, and print what to paste.")
 @click.option("--create", is_flag=True, help="Also for a host that was never used here.")
 @click.option("--no-start", is_flag=True, help="Do not start the server to try the entry.")

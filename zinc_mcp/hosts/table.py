@@ -119,7 +119,7 @@ def _cline(machine: Machine) -> list[PurePath]:
 
 
 _IF_NOT_SHOWN = "Start it anew if it does not show the server."
-_LITERAL = "Sign in by OAuth instead (leave --token-env out), or use a host that takes a token from a variable."
+_LITERAL = "Leave --token-env out if the server offers OAuth, or use a host that takes a token from a variable."
 
 HOSTS = (
     Host(
