@@ -83,7 +83,10 @@ def check(form: Any, text: str, path: tuple[str, ...]) -> None:
         assert canonical(reader(gone.text.removeprefix("\ufeff"))) == canonical(reader(text.removeprefix("\ufeff")))
     if form != "toml":
         assert comments_of(change.text) == comments_outside(text, path)
-        assert comments_of(gone.text) == comments_outside(text, path)
+        left = iter(comments_outside(text, path))
+        assert all(comment in left for comment in comments_of(gone.text))
+        if "zinc" not in before:  # a comment within an entry of our name goes with it
+            assert next(left, None) is None
 
 
 def canonical(value: object) -> str:
@@ -108,6 +111,7 @@ def test_any_json(text: str, path: tuple[str, ...]) -> None:
 @example(text='{"mcpServers": { // x\n"zinc": {} }}', path=PATHS[0])
 @example(text='{"mcpServers": {"a": 1 // x\n}}', path=PATHS[0])
 @example(text='{"mcpServers": {/**/} // }', path=PATHS[0])
+@example(text='{"mcpServers":{"a":null,"zinc":/* , } */null}}', path=PATHS[0])
 def test_any_json_with_comments(text: str, path: tuple[str, ...]) -> None:
     check("jsonc", text, path)
 
