@@ -16,7 +16,7 @@ from zinc_mcp.hosts.table import HOSTS, Host
 PAGE = Path(__file__).parents[1] / "docs" / "hosts.md"
 PROGRAM = "/full/path/of/zinc-mcp"
 URL = "https://zinc.example.com/mcp"
-TOKEN = "ZINC_TEAM_TOKEN"  # noqa: S105 - the name of a variable
+TOKEN = "TEAM_TOKEN"  # noqa: S105 - the name of a variable
 _HOMES: dict[System, str] = {"mac": "~", "linux": "~", "windows": "%USERPROFILE%"}
 _READ = {
     "json": "JSON, without comments",

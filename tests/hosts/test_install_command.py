@@ -17,7 +17,10 @@ from mcp import Client, StdioServerParameters
 from pasting import pasted
 from started import PLANTED, ROOT, Started
 
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.hosts.entries import Start
 from zinc_mcp.hosts.files import read_file, replace
+from zinc_mcp.hosts.plan import carry_out, plan_install, plan_uninstall
 from zinc_mcp.hosts.record import read_record
 from zinc_mcp.hosts.table import HOSTS
 from zinc_mcp.known_settings import TOOLS
@@ -255,7 +258,7 @@ def test_a_file_that_another_program_changes_meanwhile_is_left_as_that_program_w
     path.write_text("{}")
     found = read_file(path)
     path.write_text('{"theirs": 1}')
-    with pytest.raises(Exception, match="changed by another program"):
+    with pytest.raises(RefusedError, match="changed by another program"):
         replace(found, b"{}")
     assert path.read_text() == '{"theirs": 1}'
     assert list(tmp_path.iterdir()) == [path]
@@ -273,6 +276,25 @@ def test_if_the_file_cannot_be_replaced_the_record_and_the_folder_are_as_before(
     assert (code, "cannot be written" in said) == (1, True), said
     assert sorted(desk.file("cursor").parent.iterdir()) == sorted([desk.file("cursor"), long])
     assert read_record(desk.home) == {}
+
+
+def test_a_plan_whose_file_was_changed_meanwhile_leaves_record_file_and_folder_as_they_are(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "cursor")
+    path = desk.file("cursor")
+    path.write_text('{"a": 1}')
+    host = next(each for each in HOSTS if each.id == "cursor")
+    assert desk.run("install", "cursor", "--yes", "--no-start")[0] == 0
+    before, names = read_record(desk.home), sorted(path.parent.iterdir())
+    coming = plan_install(host, path, Start(["/other/zinc-mcp"]), before, force=False)
+    going = plan_uninstall(host, path, before, force=False)
+    path.write_text(path.read_text() + "\n")
+    text = path.read_text()
+    for plan in (coming, going):
+        assert plan is not None
+        with pytest.raises(RefusedError, match="changed by another program"):
+            carry_out(plan, desk.home, 1_795_000_000.0)
+        assert (read_record(desk.home), path.read_text()) == (before, text)
+        assert sorted(path.parent.iterdir()) == names
 
 
 def test_a_record_that_is_lost_or_broken_only_costs_exactness(tmp_path: Path) -> None:

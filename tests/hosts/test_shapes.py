@@ -1,6 +1,7 @@
 """`install` and `uninstall` on many configuration files: every other byte stays, or nothing is changed at all."""
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_there_are_enough_of_them_and_half_were_written_before_the_code() -> Non
     assert {shape.expect for shape in unseen} == {"added", "refused", "renewed", "foreign"}
 
 
+def line_ends(data: bytes) -> set[bytes]:
+    return set(re.findall(rb"\r\n|\n|\r", data))
+
+
 @of("added")
 def test_what_install_adds_uninstall_takes_away_byte_for_byte(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
@@ -75,6 +80,8 @@ def test_what_install_adds_uninstall_takes_away_byte_for_byte(tmp_path: Path, sh
     if shape.data is not None:
         copies = list(desk.path.resolve().parent.glob("*.before-zinc-mcp"))
         assert [copy.read_bytes() for copy in copies] == [shape.data]
+    if len(ends := line_ends(shape.data or b"")) == 1:
+        assert line_ends(desk.data) == ends
     assert desk.run("install", "--sandbox")[1].count("nothing was changed") == 1
     code, said = desk.run("uninstall")
     assert code == 0, said

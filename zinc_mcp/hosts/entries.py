@@ -73,7 +73,7 @@ def remote_server(url: str, token_variable: str | None) -> Remote:
     if token_variable is not None and not _VARIABLE.fullmatch(token_variable):
         raise RefusedError(
             "--token-env needs the name of a variable, in capitals, and never the token itself.",
-            owner_step="Set a variable such as ZINC_TEAM_TOKEN to the token, and give its name.",
+            owner_step="Set a variable such as TEAM_TOKEN to the token, and give its name.",
             code="invalid_arguments",
         )
     return Remote(url, token_variable)
