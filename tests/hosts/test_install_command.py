@@ -235,22 +235,54 @@ def test_a_program_in_a_cache_that_may_be_emptied_is_refused(tmp_path: Path) -> 
     assert not desk.file("cursor").exists()
 
 
-def test_where_there_is_no_script_the_interpreter_is_started_with_the_module(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "cursor")
-    other = tmp_path / "venv" / "bin"
-    other.mkdir(parents=True)
-    (other / "python").symlink_to(sys.executable)
-    places = os.pathsep.join([str(ROOT), *(each for each in sys.path if each.endswith("site-packages"))])
-    ended = subprocess.run(
-        [other / "python", "-m", "zinc_mcp", "install", "cursor", "--sandbox", "--yes"],
-        env={**desk.started.environment, "PYTHONPATH": places},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    entry = json.loads(desk.file("cursor").read_text())["mcpServers"]["zinc"]
-    assert (entry["command"], entry["args"]) == (str(other / "python"), ["-m", "zinc_mcp"])
+class Environment:
+    """An environment of its own with an interpreter in it, which finds this program."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "bin"
+        self.programs.mkdir(parents=True)
+        self.python = self.programs / "python"
+        self.python.symlink_to(sys.executable)
+
+    def script(self, interpreter: Path | str) -> Path:
+        """Put a script there as installers write it."""
+        path = self.programs / "zinc-mcp"
+        path.write_text(f"#!{interpreter}\nfrom zinc_mcp.__main__ import main\nmain()\n")
+        path.chmod(0o755)
+        return path
+
+    def install(self, desk: Desk) -> dict[str, object]:
+        """Install into Cursor with it, and return the entry."""
+        places = os.pathsep.join([str(ROOT), *(each for each in sys.path if each.endswith("site-packages"))])
+        ended = subprocess.run(
+            [self.python, "-m", "zinc_mcp", "install", "cursor", "--sandbox", "--yes"],
+            env={**desk.started.environment, "PYTHONPATH": places},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        entry: dict[str, object] = json.loads(desk.file("cursor").read_text())["mcpServers"]["zinc"]
+        return entry
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_without_a_script_of_its_own_the_interpreter_is_started_with_the_module(tmp_path: Path, another: bool) -> None:
+    desk, environment = Desk(tmp_path, "cursor"), Environment(tmp_path / "venv")
+    if another:
+        environment.script("/usr/bin/python3")
+    entry = environment.install(desk)
+    assert (entry["command"], entry["args"]) == (str(environment.python), ["-m", "zinc_mcp"])
+
+
+def test_a_tool_of_uv_is_started_by_the_link_that_it_keeps(tmp_path: Path) -> None:
+    desk, environment = Desk(tmp_path, "cursor"), Environment(tmp_path / "uv" / "tools" / "zinc-mcp")
+    script = environment.script(environment.python)
+    assert environment.install(desk)["command"] == str(script)
+    link = desk.user / ".local" / "bin" / "zinc-mcp"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(script)
+    assert environment.install(desk)["command"] == str(link)
 
 
 def test_a_file_that_another_program_changes_meanwhile_is_left_as_that_program_wrote_it(tmp_path: Path) -> None:
