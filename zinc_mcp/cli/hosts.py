@@ -256,7 +256,7 @@ def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
         show_line("The file is what it was before install.")
     else:
         say_written(copy)
-    show_line(host.after)
+    show_line(f"If {host.title} runs, it may go on with it until it is started anew.")
     return True
 
 

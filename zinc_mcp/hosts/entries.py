@@ -97,7 +97,7 @@ def _local(host: Host, start: Start) -> dict[str, Any]:
     if host.local == "goose":
         named = {"name": NAME, "description": DESCRIPTION, "type": "stdio", "enabled": True, "timeout": 300}
         return {**named, "cmd": command, "args": args, "envs": environment}
-    kind = {"typed": {"type": "stdio"}, "copilot": {"type": "local"}}.get(host.local, {})
+    kind = {"type": "stdio"} if host.local in ("typed", "copilot") else {}
     tools = {"tools": ["*"]} if host.local == "copilot" else {}
     given = {"env": environment} if environment else {}
     return {**kind, "command": command, "args": args, **given, **tools, **extra}

@@ -118,7 +118,7 @@ def _cline(machine: Machine) -> list[PurePath]:
     return [machine.folder("CLINE_DIR", ".cline") / "data" / "settings" / "cline_mcp_settings.json"]
 
 
-_IF_NOT_SHOWN = "Start it anew if it does not show the server."
+_IF_NOT_SHOWN = "Start it anew if it does not show the change."
 _LITERAL = "Leave --token-env out if the server offers OAuth, or use a host that takes a token from a variable."
 
 HOSTS = (
