@@ -55,6 +55,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("doctor",): Expected("Nothing is wrong."),
     ("login",): Expected("the built-in sandbox takes no sign-in", code=1),
     ("logout",): Expected("Nothing to forget"),
+    ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
     ("notify", "test"): Expected("There is no [notify] in zinc.toml", code=2),
@@ -64,6 +65,8 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("orders", "resolve", "--not-bought", "KEY"): Expected("doubtful is now rejected.", about="doubtful"),
     ("orders", "show", "KEY"): Expected("What happened", about="waits"),
     ("pin", "forget"): Expected("No PIN is set."),
+    ("policy",): Expected("max_order"),
+    ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
     ("resume",): Expected("Resumed. It was paused: for a look."),
     ("whoami",): Expected("This practises (zinc.toml sandbox): no key is used."),
 }

@@ -26,6 +26,7 @@ class Started:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "UV"))}
         self.environment = {
             **kept,
+            "HOME": str(folder / "user"),  # whose hosts are those of whoever runs the tests
             "ZINC_MCP_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
             "TZ": "UTC",

@@ -65,7 +65,7 @@ LIBRARIES = {
     "rich": {"cli"},
     "jinja2": {"server"},
     "keyring": {"owner"},
-    "tomlkit": {"owner"},
+    "tomlkit": {"owner", "hosts"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},
 }
@@ -213,4 +213,4 @@ def test_listing_the_tools_waits_for_no_heavy_library(tmp_path: Path) -> None:
     # httpx would load rich for its own command, and the SDK for its log. Not `click`: uvicorn brings it.
     wallets = {"mpp", "pytempo", "eth_account"}
     heavy = {"sqlalchemy", "psycopg", "jinja2", "keyring", "tomlkit", "rich", "pygments", *wallets}
-    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli"}.isdisjoint(modules)
+    assert {*heavy, "zinc_mcp.sandbox", "zinc_mcp.cli", "zinc_mcp.hosts"}.isdisjoint(modules)

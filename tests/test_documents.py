@@ -419,6 +419,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
         "a part of the exchange that the first look begins"
     ),
     ("docs/evidence-file.md", r"zinc-mcp orders evidence KEY"): NotRun("tests/cli/test_evidence_command.py runs both"),
+    ("docs/hosts.md", r"\{\n|\[mcp_servers|extensions:"): NotRun("tests/hosts/test_hosts_page.py starts each of them"),
     ("docs/notify.md", r"\[notify\]\n"): as_the_table,
     ("docs/notify.md", r'\{\n  "text"|import hashlib'): NotRun("tests/notify/test_notify_page.py runs it"),
     ("docs/settings.md", r'api_key_file = "key"'): as_the_file,
@@ -476,6 +477,10 @@ _PIN = [("New PIN", "246810"), ("The same again", "246810")]
 LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp orders evidence KEY": Expected('"format": "zinc-mcp evidence 1"', about="doubtful"),
     "zinc-mcp evidence verify FILE": NotRun("tests/cli/test_evidence_command.py runs it on real and on forged files"),
+    "zinc-mcp install": Expected("No known host was used on this machine.", code=1),
+    "zinc-mcp install HOST": NotRun("tests/hosts/test_install_command.py runs it for each host"),
+    "zinc-mcp uninstall HOST": NotRun("tests/hosts/test_install_command.py runs it"),
+    "zinc-mcp status": Expected("No host that is known here was used on this machine."),
     "zinc-mcp notify test": NotRun("tests/cli/test_notify_command.py runs it against a real address"),
     "pip install '.[tempo]'": _REGISTRY,
     "npm i -g @stripe/link-cli": _REGISTRY,

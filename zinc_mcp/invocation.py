@@ -115,6 +115,11 @@ def install_command(extra: str) -> str:
     return f"`{' '.join([pip, *needed])}`"
 
 
+def repeated_variables(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without which a command of these words would find another home, journal or package."""
+    return _variables(environ, words)
+
+
 def setting_to_repeat(environ: Mapping[str, str] | None = None) -> str:
     """Return a remark about the variable that a printed command omits because of a password, or an empty text."""
     url = environment_value(os.environ if environ is None else environ, _JOURNAL)

@@ -1,4 +1,4 @@
-"""The README's lines for hosts work as printed with the hosts' own command lines, in an empty home.
+"""The README's lines for hosts, and what `zinc-mcp install` writes, work with the hosts' own command lines.
 
 They come from npm, so this runs where `ZINC_MCP_CLIENTS` names a folder to install them into, as `.ci/full` does.
 The tests neither log in nor call a model: each host only starts the server and says whether it answered.
@@ -8,10 +8,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,89 @@ def test_codex_lists_the_tools_with_the_line_of_the_readme(desk: Desk) -> None:
     [server] = asked_of_codex(desk)["data"]
     assert (server["name"], server["serverInfo"]["name"]) == ("zinc", "zinc")
     assert sorted(server["tools"]) == sorted(TOOLS)
+
+
+CONNECTED = {
+    "claude": r"zinc: .*Connected",
+    "codex": r"zinc\s+\S+.*enabled",
+    "gemini": r"zinc: .*(?<!Dis)[Cc]onnected",
+    "opencode": r"✓ zinc .*connected",
+}
+INSTALLED = {"claude": "claude-code"}
+COMMENTED = {
+    "claude": (".claude.json", '{\n  "numStartups": 1\n}\n'),
+    "codex": (".codex/config.toml", "# mine\n[tui] # look\n"),
+    "gemini": (".gemini/settings.json", '{\n  // mine\n  "mcpServers": {} // none yet\n}\n'),
+    "opencode": (
+        ".config/opencode/opencode.jsonc",
+        '{\n  // mine\n  "$schema": "https://opencode.ai/config.json",\n}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("desk", list(PACKAGES), indirect=True)
+def test_a_host_connects_to_what_install_wrote_until_uninstall(desk: Desk) -> None:
+    name, text = COMMENTED[desk.host]
+    path = desk.home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if desk.host == "gemini":  # which starts servers only in folders that are trusted
+        (path.parent / "trustedFolders.json").write_text(json.dumps({str(desk.project): "TRUST_FOLDER"}))
+    host = INSTALLED.get(desk.host, desk.host)
+    said = desk.run(f"zinc-mcp install {host} --sandbox --yes")
+    assert re.search(r"it lists \d+ tools", said)
+    written = path.read_text(encoding="utf-8")
+    assert all(line in written for line in re.findall(r"(?://|#) \w+.*", text))
+    desk.lists(CONNECTED[desk.host])
+    if desk.host == "codex":
+        [server] = asked_of_codex(desk)["data"]
+        assert (server["name"], sorted(server["tools"])) == ("zinc", sorted(TOOLS))
+    if path.read_text(encoding="utf-8") == written:
+        desk.run(f"zinc-mcp uninstall {host} --yes")
+        assert path.read_text(encoding="utf-8") == text
+    else:  # the host wrote into its file meanwhile, as Claude Code does
+        desk.run(f"zinc-mcp uninstall {host} --yes")
+    assert "zinc" not in path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Generator[tuple[str, str]]:
+    """A team's server on a port, with its address and the token of a member."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {"HOME": str(tmp_path), "ZINC_MCP_HOME": str(tmp_path / "team"), "ZINC_MCP_SANDBOX": "1"}
+    ours = [sys.executable, "-m", "zinc_mcp"]
+    environ |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    added = subprocess.run([*ours, "members", "add", "ada"], env=environ, capture_output=True, text=True, check=True)
+    with subprocess.Popen(
+        [*ours, "serve", "--http", f"127.0.0.1:{port}"],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as serving:
+        try:
+            for _ in range(200):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/mcp", added.stdout.splitlines()[0]
+        finally:
+            serving.terminate()
+
+
+@pytest.mark.parametrize("desk", ["claude", "gemini", "opencode"], indirect=True)
+def test_a_host_connects_to_a_teams_server_with_a_token_that_no_file_holds(desk: Desk, team: tuple[str, str]) -> None:
+    url, token = team
+    for each in COMMENTED.values():
+        (desk.home / each[0]).parent.mkdir(parents=True, exist_ok=True)
+    (desk.home / ".claude").mkdir()
+    trusted = desk.home / ".gemini" / "trustedFolders.json"
+    trusted.write_text(json.dumps({str(desk.project): "TRUST_FOLDER"}))
+    host = INSTALLED.get(desk.host, desk.host)
+    desk.run(f"zinc-mcp install {host} --remote {url} --token-env TEAM_TOKEN --yes")
+    assert token not in (desk.home / COMMENTED[desk.host][0]).read_text(encoding="utf-8")
+    desk.environ = {**desk.environ, "TEAM_TOKEN": token}
+    desk.lists(CONNECTED[desk.host])
 
 
 def asked_of_codex(desk: Desk) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor", "Say what is configured, what can work and what is wrong."),
     "evidence": ("evidence", "Check an evidence file: what it proves, and by whose word."),
+    "install": ("hosts", "Put this server into the hosts on this machine: Claude, Codex, Cursor and others."),
     "link": ("link", "Print the link that a host opens to add this server."),
     "login": ("login", "Sign in to Zinc; the key is kept here and never shown."),
     "logout": ("account", "Forget the key that a sign-in kept here."),
@@ -26,6 +27,8 @@ _COMMANDS = {
     "resume": ("policy", "End a pause."),
     "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
     "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
+    "status": ("hosts", "Say which hosts start this server, and how."),
+    "uninstall": ("hosts", "Take this server out of hosts again."),
     "whoami": ("account", "Say which key is used, and whose it is."),
 }
 """The module of each command, and its line in the help."""

@@ -117,6 +117,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _notify(settings)
     yield from _ways_to_buy(settings, policy)
     yield from _zinc(settings)
+    from zinc_mcp.cli.doctor_hosts import host_findings  # which needs Finding
+
+    yield from host_findings(settings)
 
 
 def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) -> Finding:
