@@ -485,8 +485,6 @@ LINES: Mapping[str, Expected | NotRun] = {
     "pip install '.[tempo]'": _REGISTRY,
     "npm i -g @stripe/link-cli": _REGISTRY,
     "uvx zinc-mcp": NotRun("named in a warning not to run it: nothing of that name is published"),
-    "zinc-mcp install": NotRun(INSTALLS),
-    "zinc-mcp install HOST": NotRun(INSTALLS),
     "zinc-mcp install --print HOST": NotRun(INSTALLS),
     "zinc-mcp install --sandbox": NotRun(INSTALLS),
     "mcp-publisher": NotRun("the registry's own program: named, and run at a release"),

@@ -1,6 +1,5 @@
 """`zinc-mcp demo`: a whole life of a practice order, through the real server and the SDK's client."""
 
-import json
 import os
 import sys
 import tempfile
@@ -26,7 +25,6 @@ from zinc_mcp.cli.demo_on_screen import (
     show_title,
 )
 from zinc_mcp.cli.screen import show_command
-from zinc_mcp.invocation import started_with
 from zinc_mcp.text import printed
 
 PRODUCTS = "https://zinc.com/shop/products"
@@ -160,15 +158,11 @@ async def _send_back(client: Client, order: Facts) -> bool:
 
 
 def _say_what_is_next() -> None:
-    # The full path of the program, because a host's PATH is often shorter than a terminal's.
-    started, *arguments = started_with()
-    entry = {"command": started, **({"args": arguments} if arguments else {}), "env": {"ZINC_MCP_SANDBOX": "1"}}
     show_title("What to do next")
-    show_paragraph("1. Practise in your own host. This goes into its configuration (docs/hosts.md):")
-    click.echo(json.dumps({"mcpServers": {"zinc": entry}}, indent=2, ensure_ascii=False))
-    show_paragraph(
-        "2. To buy for real, put ZINC_API_KEY in the place of ZINC_MCP_SANDBOX. You are asked before each order."
-    )
+    show_paragraph("1. Practise in your own host. This finds the hosts on this machine and asks which shall start it:")
+    show_command("install", "--sandbox")
+    show_paragraph("2. To buy for real, sign in, and install without --sandbox. You are asked before each order.")
+    show_command("login")
     show_paragraph("3. This says whether everything is set up, and what is wrong:")
     show_command("doctor")
 

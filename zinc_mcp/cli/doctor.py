@@ -15,6 +15,7 @@ import anyio
 import click
 
 from zinc_mcp.cli.console import working
+from zinc_mcp.cli.doctor_hosts import host_findings
 from zinc_mcp.cli.findings import Configured, Finding, findings_record, show_configured, show_finding
 from zinc_mcp.cli.screen import advice, show_line, show_sentences
 from zinc_mcp.consent.approval import question_of
@@ -117,8 +118,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _notify(settings)
     yield from _ways_to_buy(settings, policy)
     yield from _zinc(settings)
-    from zinc_mcp.cli.doctor_hosts import host_findings  # which needs Finding
-
     yield from host_findings(settings)
 
 

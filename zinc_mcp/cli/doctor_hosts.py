@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from zinc_mcp.cli.doctor import Finding
+from zinc_mcp.cli.findings import Finding
 from zinc_mcp.cli.screen import advice
 from zinc_mcp.hosts.entries import NAME, shown_variables
 from zinc_mcp.hosts.machine import this_machine

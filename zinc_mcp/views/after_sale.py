@@ -9,7 +9,7 @@ from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import OPEN, Entry, State
-from zinc_mcp.text import plain, printed
+from zinc_mcp.text import plain
 from zinc_mcp.views.change import row_of, word_for
 from zinc_mcp.views.delivery import link
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
@@ -102,8 +102,6 @@ def news(
     asked = Counter(_CASES[each.status.casefold()] for each in cases if each.status.casefold() in _CASES)
     if asked:
         said.append(f"Cases with Zinc's support: {_counted(asked)}.")
-    if order is not None and order.credited_cents and not order.credits_are_unclear:
-        said.append(f"Credited by Zinc: {printed(order.credited_cents)}.")
     return " ".join(said), " ".join(_to_do(order, changes, decide_at))
 
 
@@ -119,18 +117,21 @@ def _to_do(order: Order | None, changes: Sequence[Entry], decide_at: str | None)
         yield f"Do not send the {doubtful} again: it may have reached Zinc, and is looked up."
     if order is None:
         return
+    awaited: list[str] = []
     on_cases = {case.status.casefold() for case in order.cases}
     if "waiting_on_customer" in on_cases:
         yield "Show the user what zinc_says in cases, and ask for their answer."
     elif on_cases - {CLOSED}:
-        yield "Look again another day for the answer of Zinc's support."
+        awaited.append("the answer of Zinc's support")
     on_returns = {each.status.casefold() for each in order.returns}
     if any(each.label_urls and each.status.casefold() in ("open", "approved") for each in order.returns):
         yield "Give the user the labels in returns."
     elif "approved" in on_returns:
         yield "Tell the user that a return was approved."
     elif "open" in on_returns:
-        yield "Look again another day for the decision about the return."
+        awaited.append("the decision about the return")
+    if awaited:
+        yield f"Look again another day for {' and '.join(awaited)}."
 
 
 def _words_of(changes: Sequence[Entry], states: frozenset[State]) -> str:
