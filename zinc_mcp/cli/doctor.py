@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import anyio
 import click
 
+from zinc_mcp.cli.configured import configured
 from zinc_mcp.cli.console import working
 from zinc_mcp.cli.doctor_hosts import host_findings
 from zinc_mcp.cli.findings import Configured, Finding, findings_record, show_configured, show_finding
@@ -24,7 +25,6 @@ from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.twin import order_of
-from zinc_mcp.known_settings import SETTINGS, VALUE, Setting
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
@@ -33,7 +33,7 @@ from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
-from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, certificates, check_certificates, shown
+from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.text import plain, printed
 from zinc_mcp.wiring import payment_wallet
 from zinc_mcp.zinc.account import get_health, get_wallet
@@ -91,14 +91,6 @@ def _shown_one_by_one(findings: Iterator[Finding]) -> Iterator[Finding]:
         yield finding
 
 
-def configured(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the name and the printable value of each setting; secrets only as `set`."""
-    for setting in SETTINGS:
-        said = setting.shown[0 if getattr(settings, setting.name, None) else 1]
-        if said:
-            yield setting.name, _shown(settings, setting) if said == VALUE else said
-
-
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the findings, the cheapest check first."""
     for place in settings.unfilled:
@@ -135,29 +127,6 @@ def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) ->
         )
     named = ", ".join(plain(name, 40) for name in names[:20])
     return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
-
-
-def _shown(settings: Settings, setting: Setting) -> str:
-    value = getattr(settings, setting.name)
-    match setting.kind:
-        case "address":
-            try:
-                return plain(check_origin(value))
-            except ZincMcpError:
-                return "not usable"  # the value is not repeated: it may be a key in the wrong place
-        case "database":
-            if settings.journal is None:
-                return f"SQLite, {plain(settings.home / 'journal.db')}"
-            return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
-        case "proxy":
-            wanted = value.get_secret_value() if value is not None else ENVIRONMENT
-            return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))
-        case "file":
-            return f"{plain(value)}{'' if value.exists() else ', not there'}"
-        case "names":
-            return ", ".join(sorted(value))
-        case _:
-            return plain(value)
 
 
 def _route(settings: Settings) -> Iterator[Finding]:
