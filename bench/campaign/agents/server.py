@@ -183,6 +183,8 @@ def _run_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         for stream, descriptor in enumerate(descriptors):
             os.dup2(descriptor, stream)
             os.close(descriptor)
+        # The parent's object knows that its stdout was a file that can be searched, and this one is a pipe.
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
         for name in list(os.environ):
             if name.startswith(("ZINC_", "CAMPAIGN_")):
                 del os.environ[name]
