@@ -187,7 +187,7 @@ async def test_a_change_of_address_asks_a_person_in_every_mode_of_approval(
             assert len(asked) == (2 if approval == "auto" else 1)
     assert question.startswith("Report a problem with the order from zinc.com to Zinc's support?")
     assert f"Message: “{ADDRESS_MESSAGE}”" in question
-    assert "Reason: “address_change”" in question
+    assert "Reason: “address change”" in question
     assert "This asks to send the parcel to another address." in question
     assert len(created(sandbox)) == (0 if approval == "auto" else 1)
 

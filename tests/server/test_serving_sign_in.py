@@ -52,17 +52,16 @@ async def test_a_server_without_a_key_says_how_to_sign_in_and_takes_the_key_at_i
     variables = {"ZINC_API_URL": sandbox.url, "ZINC_MCP_APPROVAL": "none"}
     wanted, looked = arguments(products=SUCCESS, max_price=6000), {"url": BOOK, "details": True}
     async with server(started.home, log, **variables) as client:
-        for tool, given in (("place_order", wanted), ("check_product", looked)):
-            answer = await told(client, tool, given)
-            assert answer["code"] == "account_not_configured"
-            assert "sign in with `" in answer["next_step"] and " -m zinc_mcp login`" in answer["next_step"]
+        answer, checked = await told(client, "place_order", wanted), await told(client, "check_product", looked)
+        assert answer["code"] == "account_not_configured"
+        for said in (answer["next_step"], checked["not_read"]["details"]):
+            assert "sign in with `" in said and " -m zinc_mcp login`" in said
         keep(started.home, sandbox.url)
-        for tool, given in (("place_order", wanted), ("check_product", looked)):
-            answer = await told(client, tool, given)
-            assert answer["code"] == "account_not_configured"
-            assert answer["next_step"] == (
-                "Tell the user to start this server again: an API key was kept after it had started."
-            )
+        answer, checked = await told(client, "place_order", wanted), await told(client, "check_product", looked)
+        assert answer["code"] == "account_not_configured"
+        again = "Tell the user to start this server again: an API key was kept after it had started."
+        assert answer["next_step"] == again
+        assert again in checked["not_read"]["details"]
     assert "kept on" not in log.read_text()
     async with server(started.home, log, **variables) as client:
         assert (await told(client, "place_order", wanted))["outcome"] == "accepted"

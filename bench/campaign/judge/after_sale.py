@@ -268,7 +268,7 @@ def shows(question: object, filed: Filed) -> bool:
     if kind == "close":
         return bool(shown.get("action") == "close" and filed.id in words)
     if kind == "return":
-        said = [reason, *([filed.notes] if filed.notes else [])]
+        said = [reason.replace("_", " "), *([filed.notes] if filed.notes else [])]  # a person reads it in words
         lines = sum(int(line["quantity"]) for line in shown.get("lines") or ())
         return bool(shown.get("action") == "return" and lines == pieces and sorted(words) == sorted(said))
     return bool(shown.get("action") in ("open", "message") and text in words)
