@@ -32,7 +32,6 @@ from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish, home_with_
 from server.on_a_port import until_healthy
 from started import ROOT
 
-from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import load_settings
@@ -133,19 +132,6 @@ async def tools_of(client: Client) -> list[str]:
 # The blocks
 
 
-async def start_as_an_app(place: Place, text: str) -> None:
-    """A host's file: read as JSON, and its server started with the full path."""
-    configured = json.loads(text)
-    [server] = (configured.get("mcpServers") or configured["servers"]).values()
-    assert server["command"] == FULL_PATH, "an app's PATH is short"
-    asked = {f"${{input:{each['id']}}}": "zn_test_1" for each in configured.get("inputs", [])}
-    given: dict[str, str] = server["env"]
-    environ = {name: asked.get(value, value) for name, value in given.items()}
-    full_path = place.sh("command -v zinc-mcp").strip()
-    async with place.server(full_path, server.get("args", []), environ) as client:
-        assert await tools_of(client) == list(TOOLS)
-
-
 async def install_and_try(place: Place, text: str) -> None:
     """The installer and the tests stand in for themselves (`.ci/run` has the real ones); the demo runs."""
     calls = {name: place.stand_in(name) for name in ("pip", "pytest")}
@@ -155,20 +141,6 @@ async def install_and_try(place: Place, text: str) -> None:
     assert calls["pip"].read_text().splitlines() == ['["install", "."]', '["install", "-e", ".[test]"]']
     assert calls["pytest"].read_text() == "[]\n"
     assert (ROOT / "pyproject.toml").read_text(encoding="utf-8").count("\ntest = [") == 1
-
-
-async def add_to_a_host(place: Place, text: str) -> None:
-    """A host's own command line stands in for itself; what it is given to start is started."""
-    host = text.split()[0]
-    calls = place.stand_in(host)
-    place.sh(text)
-    [line] = calls.read_text().splitlines()
-    words: list[str] = json.loads(line)
-    assert words[-1] == str(place.script), "the full path, whatever the host's PATH is"
-    environ = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.startswith("ZINC_")}
-    assert environ == {"ZINC_MCP_SANDBOX": "1"}
-    async with place.server(words[-1], [], environ) as client:
-        assert await tools_of(client) == list(TOOLS)
 
 
 async def as_the_file(place: Place, text: str) -> None:

@@ -26,8 +26,9 @@ from wanted import ADDRESS, BOOK, book, intent
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry, RailName
+from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
