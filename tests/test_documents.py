@@ -38,7 +38,6 @@ from zinc_mcp.owner.settings import load_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
-FULL_PATH = "/full/path/of/zinc-mcp"
 """The placeholder in the documents for the output of `command -v zinc-mcp`."""
 
 
@@ -123,10 +122,6 @@ class NotRun:
     """The reason why a block or a command is not run here."""
 
     reason: str
-
-
-async def tools_of(client: Client) -> list[str]:
-    return [tool.name for tool in (await client.list_tools()).tools]
 
 
 # The blocks
