@@ -6,7 +6,6 @@ A block or command that is not known here fails; one that no test can run stands
 import gc
 import importlib.util
 import json
-import os
 import re
 import shlex
 import shutil
@@ -37,8 +36,6 @@ from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import load_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-
-"""The placeholder in the documents for the output of `command -v zinc-mcp`."""
 
 
 class Place:
@@ -559,4 +556,3 @@ def test_nothing_that_is_printed_installs_or_runs_the_package_by_a_name_that_nob
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "**Not `uvx zinc-mcp` yet.** No package index has this package. Whoever takes the name" in readme
     assert [each for each in NAMED if by_name.match(each)] == ["uvx zinc-mcp"]
-    assert os.sep + "zinc-mcp" in FULL_PATH
