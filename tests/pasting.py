@@ -55,6 +55,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("doctor",): Expected("Nothing is wrong."),
     ("login",): Expected("the built-in sandbox takes no sign-in", code=1),
     ("logout",): Expected("Nothing to forget"),
+    ("install", "--sandbox"): Expected("No known host was used on this machine.", code=1),
     ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
