@@ -99,8 +99,8 @@ _FIRST: dict[How, str] = {
     "not_taken": "Not cancelled: Zinc did not take the cancellation.",
     "not_proved": "Zinc said that it took the cancellation, but does not show the order as cancelled, so do not count "
     "on it.",
-    "not_known": "Zinc was asked to cancel the order, and it is not known whether it will: no clear answer came, and "
-    "the order is not shown as cancelled.",
+    "not_known": "A request to cancel the order was sent to Zinc, and it is not known whether it arrived: "
+    "no clear answer came, and the order is not shown as cancelled.",
     "ask_zinc": "Not cancelled: no key that is kept here is allowed to cancel this order. Zinc itself may be able to.",
     "elsewhere": "Not cancelled: the order was placed in a way that is not set up here (another key, wallet, mode or "
     "address of Zinc), so Zinc was not asked.",

@@ -37,6 +37,10 @@ class Filed:
     order_id: str
 
 
+_ABOUT_TO_CANCEL = "cancellation asked for"
+"""The journal's event before a request to cancel leaves."""
+
+
 @dataclass(slots=True)
 class AfterEvidence:
     """One intention: what Zinc has of it, what the journal says, and the calls of its agent."""
@@ -54,6 +58,8 @@ class AfterEvidence:
     calls: Sequence[Call] = ()
     family_calls: Sequence[Call] = ()
     """Its own calls and those of its siblings."""
+    begun: list[float] = field(default_factory=list[float])
+    """When processes wrote down that they were about to ask for the cancellation of the order."""
 
 
 @dataclass(slots=True)
@@ -84,6 +90,9 @@ def read_after_round(
         order["family"] = _family(json.loads(order["body"]))
     entries, events, record = _journal(folder / "journal.db", behind)
     found = sorted_out(each.wishes, orders, filed, posts, entries, calls)
+    for one in found:
+        ids = {entry["id"] for entry in one.entries}
+        one.begun = [event["at"] for event in events if event["entry_id"] in ids and event["what"] == _ABOUT_TO_CANCEL]
     return AfterRoundEvidence(orders, attempts, filed, posts, entries, record, events, found)
 
 

@@ -66,9 +66,11 @@ def _cancellation(verdict: Verdict, each: AfterRound, one: AfterEvidence, call: 
         verdict.found(UNTRUE, f"{told} Zinc has the order")
     if ended == "not_cancelled" and at is not None and at < (call.at if _is_alone(one, call) else began):
         verdict.found(UNTRUE, f"{told} It was cancelled")
-    # A busy Zinc writes a request down some time after the client has given it up.
-    if ended == "unknown" and not any(post["at"] <= call.at + _MAY_STILL_SEND_SECONDS for post in one.posts):
-        verdict.found(UNTRUE, f"{told} Zinc had not been asked")
+    # A busy Zinc writes a request down some time after the client has given it up, or never reads it. So this is
+    # untrue only if no process had begun to ask.
+    arrived = any(post["at"] <= call.at + _MAY_STILL_SEND_SECONDS for post in one.posts)
+    if ended == "unknown" and not arrived and not any(at <= call.at for at in one.begun):
+        verdict.found(UNTRUE, f"{told} Nobody had asked Zinc")
     if ended is None:
         _nothing_sent(verdict, each, one, call, answer)
 
