@@ -146,7 +146,7 @@ def _picture(page: Any, path: Path, width: int, scheme: str) -> None:
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    # What the command is called differs between machines.
+    # The command's name differs between machines.
     page.execute_script(
         "for (const each of document.querySelectorAll('.soft code')) each.innerText = 'zinc-mcp orders'"
     )

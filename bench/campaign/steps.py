@@ -21,7 +21,7 @@ class Planned(Pursued, Protocol):
 
 
 class StepCoverage:
-    """What was planned, and what was reached."""
+    """The planned steps, and the reached ones."""
 
     def __init__(self, by_chance: Collection[str] = ()) -> None:
         """`by_chance`: steps to which a process need not come."""

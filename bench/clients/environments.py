@@ -48,7 +48,7 @@ class Client:
     asks: bool = False
     """Whether it can ask its person (elicitation)."""
     offers: tuple[str, ...] = ("resources", "resource", "prompts", "prompt")
-    """What it gives besides tools: the lists of resources and prompts, and one of each."""
+    """Its abilities besides tools: the lists of resources and prompts, and one of each."""
     loses: Mapping[str, str] = field(default_factory=dict[str, str])
     """By converter ("" is the client's own): a pattern of its known losses. Any other loss is a failure."""
 

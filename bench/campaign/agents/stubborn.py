@@ -1,9 +1,10 @@
-"""What every stubborn agent of the campaign does: it begins as the plan says, breaks off, and lets processes die."""
+"""An agent of the campaign that does not give up: it begins as the plan says, breaks off, and lets processes die."""
 
 import asyncio
 import random
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +34,7 @@ class Asking(Protocol):
 
 
 class Pursued(Protocol):
-    """What an agent wants, as far as it decides how the agent begins."""
+    """The part of an intention that decides how its agent begins."""
 
     @property
     def number(self) -> int: ...
@@ -49,7 +50,7 @@ class Pursued(Protocol):
     def askings(self) -> Sequence[Asking]: ...
 
 
-class StubbornAgent:
+class StubbornAgent(ABC):
     """The part of an agent that begins an intention. A subclass has these fields, asks, and looks."""
 
     starter: Starter
@@ -60,17 +61,17 @@ class StubbornAgent:
     under_way: asyncio.Event
 
     @property
+    @abstractmethod
     def pursued(self) -> Pursued:
         """The intention."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def ask(self, server: Server, cancel_after: float | None = None) -> None:
         """Ask for it once."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def look(self, server: Server) -> None:
         """Look how it stands, without asking for it."""
-        raise NotImplementedError
 
     async def begin_all(self) -> None:
         """Begin with all calls of the plan at once."""
