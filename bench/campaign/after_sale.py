@@ -77,14 +77,9 @@ class AfterSaleCampaign(StepCoverage):
             asked = " asked" if each.asks else ""
             self.note(wish, wish.action, asked, folder / "reached", calls[wish.number])
         self.verdict.add(verdict)
-        broken = {row: verdict.counts[row] for row in verdict.broken_rows}
-        print(
-            f"{each.name:12} {each.dialect:36} {len(each.wishes):4} intentions "
-            f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
-            file=sys.stderr,
-            flush=True,
-        )
-        if broken or self._keep:
+        told = verdict.told(each.name, each.dialect, len(each.wishes), time.monotonic() - began)
+        print(told, file=sys.stderr, flush=True)
+        if verdict.broken_rows or self._keep:
             write_down(folder, each, {agent.wish: agent.calls for agent in agents})
         else:
             shutil.rmtree(folder)

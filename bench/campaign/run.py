@@ -109,14 +109,9 @@ class Campaign:
         self.racing += sum(1 for wish in each.intentions if len(wish.racers) > 1)
         self.slowest_seconds = max([self.slowest_seconds, *(call.seconds for some in calls.values() for call in some)])
         self.verdict.add(verdict)
-        broken = {row: verdict.counts[row] for row in verdict.broken_rows}
-        print(
-            f"{each.name:12} {each.dialect:36} {len(each.intentions):4} intentions "
-            f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
-            file=sys.stderr,
-            flush=True,
-        )
-        if broken or self._keep:
+        told = verdict.told(each.name, each.dialect, len(each.intentions), time.monotonic() - began)
+        print(told, file=sys.stderr, flush=True)
+        if verdict.broken_rows or self._keep:
             _write_down(folder, each, calls)
         else:
             shutil.rmtree(folder)

@@ -115,7 +115,7 @@ def post(at: float = 20.0, outcome: str = "created") -> Row:
 def version(state: str, counts: int, at: float, **changed: Any) -> Row:
     return {
         "id": 9, "version": at, "state": state, "counts_cents": counts, "reserved_cents": 900,
-        "authorised_cents": None, "refunded_cents": None, "at": at - BOOT, "epoch": at, "what": "x",
+        "authorised_cents": None, "refunded_cents": None, "at": at - BOOT, "unsure": 0.0, "epoch": at, "what": "x",
         "lease_owner": None, "lease_taken": None, "lease_seconds": None, **changed,
     }  # fmt: skip
 
