@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bench.campaign.agents.agent import Agent, Call
-from bench.campaign.agents.hosts import Process, Server, Starter, http_server, practice_zinc, stdio_server
+from bench.campaign.agents.hosts import Process, Server, Starter, practice_zinc, stdio_server
 from bench.campaign.coverage import Coverage
 from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.rounds import judge_round
@@ -20,11 +20,10 @@ from bench.campaign.judge.verdict import Verdict
 from bench.campaign.plan.draw import again
 from bench.campaign.plan.intentions import IGNORED, PACE, PRACTICE, Kind, Round
 from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
+from bench.campaign.rounds import AT_ONCE, four_servers
 from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
 
-AT_ONCE = 8
-"""Intentions at the same time in one round."""
 TRIES_MORE = 4
 """The number of further tries of a step at which a process was to die and did not."""
 PROOF_SECONDS = 6.0
@@ -121,11 +120,7 @@ class Campaign:
     ) -> tuple[list[Agent], Process]:
         environ = self._environ(each, folder, address)
         fresh = int(each.name.split("-")[0]) % _FRESH_EVERY == 0
-        servers: list[Server] = [
-            await stdio_server(starter, environ, fresh=fresh),
-            await stdio_server(starter, environ),
-            *await asyncio.gather(http_server(starter, environ), http_server(starter, environ)),
-        ]
+        servers = await four_servers(starter, environ, fresh=fresh)
         people, practice = await _people(starter, each, environ, folder) if each.kind == "questions" else ([], [])
         agents = [
             Agent(wish, each.price, starter, environ, practice if wish.line2 == PRACTICE else servers, self._turns)
