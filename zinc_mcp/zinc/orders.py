@@ -6,7 +6,7 @@ Requests forbid unknown keys and write only fields that were set, so both API ve
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -25,6 +25,7 @@ from zinc_mcp.text import Cents, selects_a_variation
 from zinc_mcp.zinc.letters import filled, printable, printable_or_none, stray_joiner, unprintable
 from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 
 MAX_METADATA_BYTES = 8_192
 MAX_METADATA_DEPTH = 20
@@ -343,6 +344,51 @@ class OrderCreate(Request):
     def retailer(self) -> str:
         """The registrable domain of the retailer of all products."""
         return read_product_url(self.products[0].url).retailer
+
+    @property
+    def ceiling_cents(self) -> int:
+        """The most that may be debited for it, without Zinc's fee."""
+        return self.max_price
+
+    @property
+    def ship_to(self) -> Address:
+        """The place it goes to."""
+        return self.shipping_address
+
+    @property
+    def pages(self) -> Sequence[ProductAddress]:
+        """The page of each product."""
+        return [read_product_url(product.url) for product in self.products]
+
+    @property
+    def chooses_account(self) -> bool:
+        """Whether it is bought with an account at the retailer that is not Zinc's."""
+        return self.retailer_credentials_id is not None
+
+    @property
+    def outside_limits(self) -> Sequence[tuple[str, str]]:
+        """Its fields that cost money outside our limits, each with the switch of the policy that allows it."""
+        used = (
+            (self.payment is not None and self.payment.mode == "connect", "payment.mode", "connect"),
+            (self.chooses_account, "retailer_credentials_id", "retailer_accounts"),
+            (self.customer_notifications is not None, "customer_notifications", "paid_notifications"),
+        )
+        return [(name, switch) for is_used, name, switch in used if is_used]
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return the products as an entry keeps them to be shown."""
+        return [
+            {
+                "url": product.url,
+                "quantity": product.quantity,
+                **({"variant": [option.model_dump() for option in product.variant]} if product.variant else {}),
+            }
+            for product in self.products
+        ]
+
+    def wished(self) -> Mapping[str, Any]:
+        """Return all that the caller asked for, without the key, and without what has its default."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object to send: only fields that were set, and no nulls, which the newer API may refuse."""
