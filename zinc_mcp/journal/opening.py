@@ -316,8 +316,9 @@ def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
+            fee = "" if rail == "v1" else " with Zinc's fee"  # v1 tells none
             full = LimitExceededError(
-                f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
+                f"This order could cost {printed(asked)}{fee}, and the limit of {printed(cents)} in "
                 f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )

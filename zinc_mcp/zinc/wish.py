@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 
 
-class AnyOrder(Protocol):
+class Wish(Protocol):
     """A checked order: `OrderCreate` of v2, or `V1Order`."""
 
     @property
