@@ -21,7 +21,8 @@ from typing import Any, cast
 
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.twin import ANCHOR_FIELD
-from zinc_mcp.zinc.orders import RESERVED_METADATA, canonical
+from zinc_mcp.zinc.notes import RESERVED_METADATA
+from zinc_mcp.zinc.orders import canonical
 
 SALT = "anchor_salt"
 """The name of the salt among an entry's facts. A purge forgets it, with the order."""
