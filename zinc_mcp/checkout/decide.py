@@ -28,7 +28,7 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
@@ -332,7 +332,7 @@ async def _asked_anew(process: Process, entry: Entry) -> None:
     """Ask again about an entry whose question has become untrue."""
     ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
     try:
-        await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
+        await ask(process, entry, any_order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
         await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
 

@@ -25,7 +25,7 @@ from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
@@ -262,7 +262,7 @@ def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
                 question_of(entry)
                 if entry.body is None:
                     raise UnreadableEntryError(entry.id, "body")
-                order_of(entry)
+                any_order_of(entry)
             except UnreadableEntryError as error:
                 found[entry.id] = error
             except RefusedError:

@@ -16,11 +16,11 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.wish import Wish
 from zinc_mcp.zinc.orders import Address, canonical
 from zinc_mcp.zinc.places import shown_lines
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.wish import Wish
 
 DIALOGUE_CHARACTERS = 24_000
 """The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""

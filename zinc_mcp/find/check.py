@@ -6,9 +6,9 @@ import anyio
 
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.process import Process
-from zinc_mcp.zinc.wish import Wish
 from zinc_mcp.zinc.failures import meaning_of
 from zinc_mcp.zinc.retailers import ShopCheck, check_shop
+from zinc_mcp.zinc.wish import Wish
 
 CHECK_SECONDS = 5.0
 BEFORE_ASKING_SECONDS = 2.0

@@ -147,7 +147,7 @@ class Entry:
 
     @property
     def fee_is_known(self) -> bool:
-        """Whether `fee_cents` is Zinc's fee. v1 tells none, so an order there holds none, and costs one all the same."""
+        """Whether `fee_cents` is Zinc's fee. v1 tells none, so an order there holds none, and may cost one."""
         return self.rail != "v1"
 
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import CHANGES, Entry, Limits, Mode
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.wish import Wish
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
-
+from zinc_mcp.zinc.wish import Wish
 
 _WAYS: Mapping[RailName, str] = {
     "account": "paying with the Zinc balance",
@@ -67,7 +66,7 @@ def admitted(policy: Policy, entry: Entry) -> Limits:
         return Limits()  # it buys nothing; whether a person has to say yes was decided before it was opened
     refusal = objection(
         policy,
-        order_of(entry),
+        any_order_of(entry),
         rail=entry.rail,
         mode=entry.mode,
         saved="saved" in (entry.facts.get("ship_to") or {}),
