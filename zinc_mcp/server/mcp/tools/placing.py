@@ -41,15 +41,15 @@ class Form(Generic[W]):
     model: type[W]
     address: Callable[[Address], object]
     """Returns an address that the owner saved as this form takes it."""
-
-
-V2 = Form(OrderCreate, lambda address: address)
+    schema: Callable[[], dict[str, Any]]
+    """Returns the published schema."""
 
 
 def placing(
-    service: Service, rail: RailName, name: str, title: str, description: str, form: Form[Any] = V2
+    service: Service, rail: RailName, name: str, title: str, description: str, form: Form[Any] | None = None
 ) -> Tool:
-    """Return a tool that places orders and pays by `rail`."""
+    """Return a tool that places orders and pays by `rail`; by default it takes orders of v2."""
+    form = form or Form(OrderCreate, lambda address: address, order_schema)
     process, page = service.process, service.page
 
     async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
@@ -93,16 +93,16 @@ def placing(
 
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     meta = {"anthropic/requiresUserInteraction": True} if service.host_asks else None
-    return published(place, name, title, description, arguments=order_schema(form.model), shows=SHOWS, meta=meta)
+    return published(place, name, title, description, arguments=form.schema(), shows=SHOWS, meta=meta)
 
 
 @cache
-def order_schema(model: type[BaseModel] = OrderCreate) -> dict[str, Any]:
-    """Return the input schema of a placing tool: that of its model, at the top level.
+def order_schema() -> dict[str, Any]:
+    """Return the input schema of a tool that places orders of v2: OrderCreate's own, at the top level.
 
     Some converters lose the fields of an object (docs/clients.md), so that the required names stand in words as well.
     """
-    schema = deepcopy(input_schema(model))
+    schema = deepcopy(input_schema(OrderCreate))
     address = schema["properties"]["shipping_address"]
     saved = {
         "type": "object",
