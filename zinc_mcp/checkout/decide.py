@@ -34,7 +34,7 @@ from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.any_order import AnyOrder
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
@@ -50,7 +50,7 @@ MOST_WAITING = 6
 """Questions of one caller that may wait at once: few enough that a person can read them."""
 
 
-async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
+async def ask(process: Process, entry: Entry, order: AnyOrder, policy: Policy, *, saved_as: str | None) -> Entry:
     """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
 
     It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.consent.approval import asked_question
-from zinc_mcp.consent.question import quoted
+from zinc_mcp.consent.field_words import quoted
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.money import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
