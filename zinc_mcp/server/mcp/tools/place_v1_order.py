@@ -35,7 +35,10 @@ def v1_schema() -> dict[str, Any]:
     """Return the input schema: V1Order's own at the top level, with what is inside its arguments in words."""
     schema = worded(input_schema(V1Order), _SAID)
     address = schema["properties"]["shipping_address"]
-    schema["properties"]["shipping_address"] = {**address, "description": f'{address["description"]}; or {{"saved": "home"}}'}
+    schema["properties"]["shipping_address"] = {
+        **address,
+        "description": f'{address["description"]}; or {{"saved": "home"}}',
+    }
     return schema
 
 
