@@ -423,7 +423,7 @@ def managed(**more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("price", "request", "charged", "fees"),
+    ("price", "sent", "charged", "fees"),
     [
         # The total is that of the retailer: what the managed account adds comes on top.
         ({"total": 1999}, managed(zma_priority_bid=150), 2149, 150),
@@ -432,23 +432,33 @@ def managed(**more: Any) -> dict[str, Any]:
         ({"total": 1999, "converted_payment_total": 1999}, managed(zma_priority_bid=1), 2000, 1),
         # It counts them already.
         ({"total": 2149, "subtotal": 1850, "tax": 149, "shipping": 0}, managed(zma_priority_bid=150), 2149, 150),
+        ({"total": 1999, "converted_payment_total": 2149}, managed(zma_priority_bid=150), 2149, 150),
+        # In other money, what is added is in dollars.
+        (
+            {"total": 1000, "currency": "GBP", "converted_payment_total": 1300, "payment_currency": "USD"},
+            managed(zma_priority_bid=150, zma_discount=-10),
+            1580,
+            None,
+        ),
+        ({"total": 1000, "currency": "GBP"}, managed(zma_priority_bid=150), None, None),
         # Nothing is added.
         ({"total": 1999}, managed(), 1999, None),
         ({"total": 1999}, {"retailer": "amazon", "zma_priority_bid": 150}, 1999, None),
         ({"total": 1999}, managed(zma_priority_bid="150", zma_discount=5), 1999, None),
         # No amount can be believed.
-        ({"total": "19.99"}, managed(zma_priority_bid=150), None, 150),
+        ({"total": "19.99"}, managed(zma_priority_bid=150), None, None),
+        ({"total": 1999, "converted_payment_total": 2500}, managed(zma_priority_bid=150), None, None),
         ({"total": 19.99}, managed(), None, None),
         ({"total": -5}, managed(), None, None),
         ({"total": 1999, "subtotal": 9000, "tax": 0, "shipping": 0}, managed(), None, None),
     ],
 )
 async def test_what_a_managed_account_adds_is_counted(
-    price: dict[str, Any], request: dict[str, Any], charged: int | None, fees: int | None
+    price: dict[str, Any], sent: dict[str, Any], charged: int | None, fees: int | None
 ) -> None:
     for order in (
-        await read({**PLACED, "price_components": price, "request": request}),
-        await read({**PLACED, "price_components": price, "request": {}}, sent=request),
+        await read({**PLACED, "price_components": price, "request": sent}),
+        await read({**PLACED, "price_components": price, "request": {}}, sent=sent),
     ):
         assert order.job_result is not None and order.job_result.price_components is not None
         assert order.job_result.price_components.charged_cents == charged

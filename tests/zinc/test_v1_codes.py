@@ -1,4 +1,4 @@
-"""The table of v1's codes: each documented code has its row, and each row its ending, its sentence and its next step."""
+"""Each documented code of v1 has its row, and each row its ending, its sentence and its next step."""
 
 import pytest
 

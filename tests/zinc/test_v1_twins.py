@@ -47,7 +47,7 @@ def v1_order(pair: dict[str, Any]) -> V1Order:
 
 def v2_order(pair: dict[str, Any]) -> OrderCreate:
     """Return the pair's order of v2. `v2` is one product, or several."""
-    products = pair["v2"] if isinstance(pair["v2"], list) else [pair["v2"]]
+    products: Any = pair["v2"] if isinstance(pair["v2"], list) else [pair["v2"]]
     place = placed(ADDRESS, pair.get("v2_place", {}))
     return OrderCreate.model_validate({"products": products, "shipping_address": place, "max_price": 9000})
 
