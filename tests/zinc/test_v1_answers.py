@@ -267,9 +267,15 @@ async def test_each_code_as_the_answer_to_the_request(code: str, status: int) ->
             await posted(error(code), status)
 
 
-@pytest.mark.parametrize("status", [200, 202, 400, 500])
-async def test_an_id_is_an_accepted_order_whatever_the_status(status: int) -> None:
+@pytest.mark.parametrize("status", [200, 202])
+async def test_an_id_is_an_accepted_order(status: int) -> None:
     assert (await posted({"request_id": ID}, status)).id == ID
+
+
+@pytest.mark.parametrize("status", [302, 403, 502])
+async def test_an_id_with_a_status_of_an_error_may_be_a_gateways_own(status: int) -> None:
+    with pytest.raises(OrderOutcomeUnknownError):
+        await posted({"message": "Bad gateway", "request_id": OTHER_ID}, status)
 
 
 @pytest.mark.parametrize("code", ["request_processing", "internal_error", "max_price_exceeded", "duplicate_order"])

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from wanted import ADDRESS
@@ -47,7 +47,8 @@ def v1_order(pair: dict[str, Any]) -> V1Order:
 
 def v2_order(pair: dict[str, Any]) -> OrderCreate:
     """Return the pair's order of v2. `v2` is one product, or several."""
-    products: Any = pair["v2"] if isinstance(pair["v2"], list) else [pair["v2"]]
+    v2: Any = pair["v2"]
+    products = cast(list[Any], v2 if isinstance(v2, list) else [v2])
     place = placed(ADDRESS, pair.get("v2_place", {}))
     return OrderCreate.model_validate({"products": products, "shipping_address": place, "max_price": 9000})
 

@@ -31,7 +31,7 @@ from zinc_mcp.owner.objection import limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.any_order import AnyOrder
+from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -59,7 +59,7 @@ class Intent:
 
     caller: str
     rail: RailName
-    order: AnyOrder
+    order: Wish
     saved_as: str | None = None
     """The name under which the owner saved the shipping address, when the caller used one."""
 
@@ -209,7 +209,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         ceiling_cents=order.ceiling_cents,
         fee_cents=fee_cents,
         facts={
-            "retailer": order.retailer,
+            "retailer": order.domain,
             "items": order.items(),
             "ship_to": ship_to,
             **({} if salt is None else {SALT: salt}),

@@ -16,11 +16,11 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.any_order import AnyOrder
 from zinc_mcp.zinc.orders import Address, canonical
 from zinc_mcp.zinc.places import shown_lines
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import Product
+from zinc_mcp.zinc.wish import Wish
 
 DIALOGUE_CHARACTERS = 24_000
 """The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""
@@ -204,7 +204,7 @@ _PAID_BY: Mapping[RailName, str] = {
 
 
 def question_about(
-    order: AnyOrder,
+    order: Wish,
     products: Sequence[Product | None],
     *,
     rail: RailName,
@@ -234,7 +234,7 @@ def question_about(
     whole = _ship_to(order.ship_to, rest.pop("shipping_address"))
     del rest["max_price"]  # shown as money, in the ceiling
     question = Question(
-        retailer=order.retailer,
+        retailer=order.domain,
         lines=lines,
         ship_to=whole if saved_as is None else _saved_ship_to(order.ship_to),
         ship_to_whole=whole,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zinc_mcp.consent.field_words import Labelled
-from zinc_mcp.zinc.any_order import AnyOrder
+from zinc_mcp.zinc.wish import Wish
 
 _BUY_BOX = ("Who may sell it", "whoever the page itself offers it from: no other rule is applied")
 _BY_DEFAULT = (
@@ -34,7 +34,7 @@ class Terms:
 NO_TERMS = Terms()
 
 
-def v1_terms(wire: dict[str, Any], order: AnyOrder) -> Terms:
+def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
     """Return the terms of an order of v1, and take what they show out of `wire`, which is to be sent."""
     code, bid, managed = wire.pop("retailer"), wire.pop("zma_priority_bid", None) or 0, wire.pop("addax", False)
     beside: list[tuple[str, int]] = []

@@ -6,9 +6,9 @@ import anyio
 
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.process import Process
-from zinc_mcp.zinc.any_order import AnyOrder
 from zinc_mcp.zinc.failures import meaning_of
 from zinc_mcp.zinc.retailers import ShopCheck, check_shop
+from zinc_mcp.zinc.wish import Wish
 
 CHECK_SECONDS = 5.0
 BEFORE_ASKING_SECONDS = 2.0
@@ -28,7 +28,7 @@ async def check(process: Process, url: str, country: str) -> ShopCheck:
         raise UnreadableAnswerError("Zinc did not answer in time.") from error
 
 
-async def refuse_before_asking(process: Process, order: AnyOrder) -> None:
+async def refuse_before_asking(process: Process, order: Wish) -> None:
     """Refuse an order that Zinc says it would refuse. An order whose check is not answered is not refused.
 
     All products come from one shop, and the check is about the shop, so the first one stands for all.

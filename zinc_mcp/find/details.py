@@ -11,9 +11,9 @@ from zinc_mcp.find.question import Found
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.any_order import AnyOrder
 from zinc_mcp.zinc.product_urls.reading import shop_product
 from zinc_mcp.zinc.products import Product, details_call, is_in_dollars
+from zinc_mcp.zinc.wish import Wish
 
 QUESTION_SECONDS = 5.0
 MOST_PRODUCTS = 10
@@ -28,7 +28,7 @@ class LookedUp:
     """The cost of the look-ups that this call made."""
 
 
-async def look_up_order(process: Process, caller: str, order: AnyOrder, rail: Rail | None, policy: Policy) -> LookedUp:
+async def look_up_order(process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy) -> LookedUp:
     """Ask Zinc for titles and prices, all at once and for at most `QUESTION_SECONDS`. Never fails."""
     if rail is None or rail.paying is not None:  # a wallet pays for what the caller asks, and for no question of ours
         return LookedUp([None] * len(order.pages), 0)

@@ -1,20 +1,26 @@
 """An order held against the owner's policy, before it is opened and again before it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import CHANGES, Entry, Limits, Mode
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.any_order import AnyOrder
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.wish import Wish
+
+_WAYS: Mapping[RailName, str] = {
+    "account": "paying with the Zinc balance",
+    "agent": "paying with a payment wallet",
+    "v1": "ordering through Zinc's v1",
+}
 
 
 def objection(
-    policy: Policy, order: AnyOrder, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
+    policy: Policy, order: Wish, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
 ) -> RefusedError | None:
     """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
 
@@ -60,7 +66,7 @@ def admitted(policy: Policy, entry: Entry) -> Limits:
         return Limits()  # it buys nothing; whether a person has to say yes was decided before it was opened
     refusal = objection(
         policy,
-        order_of(entry),
+        any_order_of(entry),
         rail=entry.rail,
         mode=entry.mode,
         saved="saved" in (entry.facts.get("ship_to") or {}),
@@ -78,9 +84,8 @@ def _not_allowed(summary: str, next_step: str) -> RefusedError:
 def _wrong_rail(policy: Policy, rail: RailName) -> RefusedError | None:
     if policy.rails is None or rail in policy.rails:
         return None
-    way = "with the Zinc balance (rail account)" if rail == "account" else "with a payment wallet (rail agent)"
     return _not_allowed(
-        f"The owner's policy does not allow paying {way}.",
+        f"The owner's policy does not allow {_WAYS[rail]} (rail {rail}).",
         f"Tell the user; allowed rails: {', '.join(policy.rails) or 'none'} (`rails` in zinc.toml).",
     )
 
@@ -112,7 +117,7 @@ def _wrong_retailer(policy: Policy, addresses: Sequence[ProductAddress]) -> Refu
     return None
 
 
-def _wrong_place(policy: Policy, order: AnyOrder, *, saved: bool) -> RefusedError | None:
+def _wrong_place(policy: Policy, order: Wish, *, saved: bool) -> RefusedError | None:
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
@@ -131,7 +136,7 @@ def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
     return None
 
 
-def _unlimited_spending(policy: Policy, order: AnyOrder) -> RefusedError | None:
+def _unlimited_spending(policy: Policy, order: Wish) -> RefusedError | None:
     """Refuse fields that cost money outside our limits, unless the owner has allowed them."""
     for name, switch in order.outside_limits:
         if not getattr(policy, switch):
@@ -142,7 +147,7 @@ def _unlimited_spending(policy: Policy, order: AnyOrder) -> RefusedError | None:
     return None
 
 
-def _too_much(policy: Policy, order: AnyOrder, fee_cents: int) -> RefusedError | None:
+def _too_much(policy: Policy, order: Wish, fee_cents: int) -> RefusedError | None:
     total = order.ceiling_cents + fee_cents
     if total <= policy.max_order:
         return None

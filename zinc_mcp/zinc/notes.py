@@ -1,7 +1,7 @@
 """The caller's own notes of an order (`metadata` of v2, `client_notes` of v1): small and plain JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from zinc_mcp.zinc.letters import unprintable
@@ -10,6 +10,17 @@ MAX_METADATA_BYTES = 8_192
 MAX_METADATA_DEPTH = 20
 RESERVED_METADATA = "zinc_mcp_"
 """Keys with this prefix are ours; a look-up finds an order by them."""
+
+
+def notes_field(body: Mapping[str, Any]) -> str:
+    """Return the name of the notes in an order's body. Only an order of v1 names its retailer."""
+    return "client_notes" if "retailer" in body else "metadata"
+
+
+def notes_in(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the notes of an order's body, ours and the caller's."""
+    told: object = body.get(notes_field(body))
+    return cast(dict[str, Any], told) if isinstance(told, dict) else dict[str, Any]()
 
 
 def refuse_huge(notes: object) -> object:

@@ -61,6 +61,12 @@ class V1Address(V1Request):
             raise _in_v1_words(error) from None
 
 
+def from_v2(address: Address) -> V1Address:
+    """Return an address of v2, such as a saved one, as v1 takes it."""
+    parts = address.model_dump(exclude={"postal_code"}, exclude_none=True)
+    return V1Address.model_validate({**parts, "zip_code": address.postal_code})
+
+
 def _in_v1_words(error: ValidationError) -> ValidationError:
     """Return what v2's address objects to, with v1's name of the field."""
     return ValidationError.from_exception_data(

@@ -43,6 +43,11 @@ def page_of(retailer: V1Retailer, number: str) -> str:
     return _SHOPS[retailer].page.format(number)
 
 
+def page_in(retailer: str, number: str) -> str:
+    """Return the address of a product's page by a retailer's code that need not be known."""
+    return page_of(retailer, number) if retailer in _SHOPS else f"{retailer}/{number}"
+
+
 def address_of(retailer: V1Retailer, number: str) -> ProductAddress:
     """Return a product's page, as the address of a v2 order would be read. The number has met no `objection`."""
     return read_product_url(page_of(retailer, number))

@@ -1,14 +1,15 @@
 """What the road of an order needs to know of it, whichever of Zinc's two interfaces takes the order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zinc_mcp.zinc.goods import Comparable
+
 if TYPE_CHECKING:
-    from zinc_mcp.zinc.orders import Address
     from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 
 
-class AnyOrder(Protocol):
+class Wish(Comparable, Protocol):
     """A checked order: `OrderCreate` of v2, or `V1Order`."""
 
     @property
@@ -17,7 +18,7 @@ class AnyOrder(Protocol):
         ...
 
     @property
-    def retailer(self) -> str:
+    def domain(self) -> str:
         """The registrable domain of the retailer of all products."""
         ...
 
@@ -29,11 +30,6 @@ class AnyOrder(Protocol):
     @property
     def ceiling_cents(self) -> int:
         """The most that may be debited for it, without a fee of Zinc's own."""
-        ...
-
-    @property
-    def ship_to(self) -> "Address":
-        """The place it goes to, in v2's form."""
         ...
 
     @property
@@ -53,10 +49,6 @@ class AnyOrder(Protocol):
 
     def items(self) -> list[dict[str, Any]]:
         """Return the products as an entry keeps them to be shown."""
-        ...
-
-    def wished(self) -> Mapping[str, Any]:
-        """Return all that the caller asked for, without the key, and without what has its default."""
         ...
 
     def to_wire(self) -> dict[str, Any]:
