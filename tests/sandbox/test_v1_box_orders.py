@@ -15,7 +15,12 @@ async def test_an_order_is_processed_and_then_placed_with_price_numbers_and_trac
     zinc = V1()
     request_id = await zinc.place()
     assert len(request_id) == 32 and int(request_id, 16)
-    running = {"_type": "error", "code": "request_processing", "message": MESSAGES["request_processing"], "data": {}}
+    running: dict[str, Any] = {
+        "_type": "error",
+        "code": "request_processing",
+        "message": MESSAGES["request_processing"],
+        "data": {},
+    }
     assert await zinc.read(request_id) == running
     zinc.clock.now += 4
     shown = await zinc.read(request_id)
