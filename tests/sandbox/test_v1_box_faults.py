@@ -34,7 +34,7 @@ FAULTS: list[tuple[str, bool, Any, Any]] = [
     ("huge", True, 200, None),
     ("other_order", True, 200, None),
 ]
-CHANGES = {
+CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "abort_fault": ("abort", {}),
     "retry_fault": ("retry", {}),
     "cancel_fault": ("cancel", {"merchant_order_id": "x"}),
