@@ -125,7 +125,8 @@ def test_a_managed_order_is_these_bytes() -> None:
     assert sent.decode() == (
         '{"addax":true,"client_notes":{"mine":1,"zinc_mcp_key":"key-1"},"idempotency_key":"key-1","is_gift":false,'
         '"max_price":5000,"products":[{"product_id":"B07JGBW826","quantity":1}],"retailer":"amazon",'
-        '"shipping_address":{"address_line1":"12 Planted Street","city":"New York","first_name":"Ada",'
+        '"shipping_address":{"address_line1":"12 Planted Street","city":"New York","country":"US",'
+        '"first_name":"Ada",'
         '"last_name":"Buyer","phone_number":"212-555-0147","state":"NY","zip_code":"10001"},'
         '"shipping_method":"cheapest"}'
     )
