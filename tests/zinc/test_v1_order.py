@@ -254,6 +254,8 @@ TAKEN: dict[str, dict[str, Any]] = {
         "shipping_address": {**ADDRESS, "country": "gb", "zip_code": "SW1A 1AA", "city": "London", "state": None}
     },
     "an order number with hyphens in the notes": {"client_notes": {"order": "112-1234567-1234567"}},
+    "sixteen digits that are no card's": {"client_notes": {"order": "4111111111111112"}},
+    "a telephone number like a card's": {"shipping_address": {**ADDRESS, "phone_number": "+49 151 12345603"}},
     "a telephone number with its country": {"shipping_address": {**ADDRESS, "phone_number": "+49 1511 1234567"}},
 }
 
