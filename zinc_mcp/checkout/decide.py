@@ -28,13 +28,13 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.wish import Wish
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
@@ -50,17 +50,18 @@ MOST_WAITING = 6
 """Questions of one caller that may wait at once: few enough that a person can read them."""
 
 
-async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
+async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, saved_as: str | None) -> Entry:
     """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
 
-    It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.
+    It shows what Zinc tells about the products, if Zinc can be asked.
 
     Raises:
         RefusedError: `cannot_be_ordered`, `too_many_waiting`, `order_too_large`.
     """
-    if policy.check_before_asking and entry.mode != "test":  # with a test key Zinc checks no shop
+    # With a test key Zinc checks no shop, and the check is about the shops of v2 alone.
+    if policy.check_before_asking and entry.mode != "test" and entry.rail != "v1":
         await refuse_before_asking(process, order)
-    looked = await look_up_order(process, entry.caller, order, process.rails.get(entry.rail), policy)
+    looked = await look_up_order(process, entry.caller, order, _rail_to_ask(process, entry), policy)
     held, orders = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
     held_month, _ = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS))
     now = process.times.clock()
@@ -94,6 +95,15 @@ async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy
         **until(process),
     }
     return await freeze(process, entry, consent, body)
+
+
+def _rail_to_ask(process: Process, entry: Entry) -> Rail | None:
+    """Return the rail to ask about the products of a question: the entry's own, or for v1 an API key for such money."""
+    rail = process.rails.get(entry.rail)
+    if rail is not None and rail.on_v1 is not None:
+        rail = process.rails.get("account")
+        return rail if rail is not None and rail.mode == entry.mode else None
+    return rail
 
 
 async def freeze(process: Process, entry: Entry, consent: Mapping[str, Any], body: bytes | None = None) -> Entry:
@@ -332,7 +342,7 @@ async def _asked_anew(process: Process, entry: Entry) -> None:
     """Ask again about an entry whose question has become untrue."""
     ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
     try:
-        await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
+        await ask(process, entry, any_order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
         await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
 

@@ -22,6 +22,7 @@ from zinc_mcp.checkout.repeats import (
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
@@ -31,7 +32,7 @@ from zinc_mcp.owner.objection import limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -59,7 +60,7 @@ class Intent:
 
     caller: str
     rail: RailName
-    order: OrderCreate
+    order: Wish
     saved_as: str | None = None
     """The name under which the owner saved the shipping address, when the caller used one."""
 
@@ -190,20 +191,12 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
     salt = None if rail.paying is not None else secrets.token_hex(SALT_BYTES)
     anchor = None if salt is None else partial(anchor_of, question=None, salt=salt)
-    address = order.shipping_address
+    address = order.ship_to
     ship_to = {"city": address.city, "country": address.country}
     if intent.saved_as is not None:
         ship_to["saved"] = intent.saved_as
     else:
         ship_to["name"] = f"{address.first_name} {address.last_name}"
-    items = [
-        {
-            "url": product.url,
-            "quantity": product.quantity,
-            **({"variant": [option.model_dump() for option in product.variant]} if product.variant else {}),
-        }
-        for product in order.products
-    ]
     return Draft(
         caller=intent.caller,
         mode=rail.mode,
@@ -214,12 +207,13 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         body_digest=body_digest(order),
         given_key=None if key is None else given_key(intent.caller, key),
         to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, anchor),
-        ceiling_cents=order.max_price,
+        ceiling_cents=order.ceiling_cents,
         fee_cents=fee_cents,
         facts={
-            "retailer": order.retailer,
-            "items": items,
+            "retailer": order.domain,
+            "items": order.items(),
             "ship_to": ship_to,
+            **order.told(),
             **({} if salt is None else {SALT: salt}),
         },
         near=near_digests(intent.caller, rail.mode, order),
@@ -325,6 +319,13 @@ def _rail(process: Process, name: RailName) -> Rail:
             code="account_not_configured",
             owner_step=unusable.owner_step,
         )
+    if unusable is not None and name == "v1":
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be ordered through Zinc's v1, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="account_not_configured",
+            owner_step=unusable.owner_step,
+        )
     if unusable is not None:
         raise RefusedError(
             f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
@@ -340,6 +341,12 @@ def _rail(process: Process, name: RailName) -> Rail:
             "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
             "(ZINC_API_KEY).",
             code="wallet_not_configured",
+        )
+    if name == "v1":
+        raise RefusedError(
+            "No client token of Zinc's v1 is configured, so nothing can be ordered through it.",
+            f"Tell the user to set ZINC_V1_CLIENT_TOKEN, or to keep one with {command('login', '--v1')}.",
+            code="account_not_configured",
         )
     raise RefusedError(
         "No Zinc API key is configured, so no order can be placed.",

@@ -73,6 +73,10 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 
+LEFT_TO_PEOPLE = "left_to_people"
+"""The problem's code of an entry in doubt of which Zinc itself does not know whether the retailer has it. Only the
+owner can look, so only the owner's word ends it (v1, "Errors")."""
+
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has the order."""
 
@@ -144,6 +148,11 @@ class Entry:
     """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
     facts: Mapping[str, Any]
     """A summary of the order that is shown without the body: retailer, items, ship-to name and city."""
+
+    @property
+    def fee_is_known(self) -> bool:
+        """Whether `fee_cents` is Zinc's fee. v1 tells none, so an order there holds none, and may cost one."""
+        return self.rail != "v1"
 
 
 Admits = Callable[[Sequence[Entry]], None]

@@ -113,7 +113,7 @@ def _asked(entry: Entry, view: OrderView | None, when: When) -> Lines:
         saved = f"your saved address {place.saved}" if place.saved else None
         yield "Ship to", ", ".join(filter(None, (saved, place.name, place.city, place.country)))
     question = asked_question(entry)
-    yield "Paid", f"{question.paid if question else paid_by(entry.rail)} (rail {entry.rail})"
+    yield "Paid", f"{question.paid if question else paid_by(entry.rail, entry.facts)} (rail {entry.rail})"
     if entry.mode != "live":
         yield "Practice", f"nothing was really bought ({entry.mode})"
     yield "Caller", plain(entry.caller, 60)
@@ -180,8 +180,10 @@ def _came(entry: Entry, view: OrderView | None, when: When) -> Lines:
 
 def _money(entry: Entry, view: OrderView | None) -> Lines:
     amounts = amounts_of(entry)
-    yield "Ceiling", f"{printed(entry.ceiling_cents)} for items, tax and shipping"
-    yield "Zinc's fee", f"at most {printed(entry.fee_cents)}"
+    more = "" if entry.fee_is_known else ", with all that the order itself adds to max_price"
+    yield "Ceiling", f"{printed(entry.ceiling_cents)} for items, tax and shipping{more}"
+    fee = f"at most {printed(entry.fee_cents)}" if entry.fee_is_known else "as agreed with Zinc; v1 does not tell it"
+    yield "Zinc's fee", fee
     yield "Authorised", printed(amounts.authorised_cents)
     yield "Charged", "not known yet" if amounts.charged_cents is None else printed(amounts.charged_cents)
     yield "Credited", printed(amounts.credited_cents)
