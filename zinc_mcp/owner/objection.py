@@ -137,7 +137,7 @@ def _unlimited_spending(policy: Policy, order: OrderCreate) -> RefusedError | No
     for allowed, used, name, key in (
         (policy.connect, order.payment is not None and order.payment.mode == "connect", "payment.mode", "connect"),
         (
-            policy.retailer_accounts,
+            policy.retailer_accounts is True or order.retailer_credentials_id in policy.named_accounts,
             order.retailer_credentials_id is not None,
             "retailer_credentials_id",
             "retailer_accounts",
