@@ -230,7 +230,7 @@ ORDERS = (
     Bound("products of an order", "zinc.orders.MAX_PRODUCTS", "", "`invalid_arguments`"),
     Bound("options of a product's variant", "zinc.orders.MAX_OPTIONS", "", "`invalid_arguments`"),
     Bound("the address of a product", "zinc.product_urls.url_parts.MAX_URL", "characters", "`invalid_arguments`"),
-    Bound("metadata of an order", "zinc.orders.MAX_METADATA_BYTES", "bytes", "`invalid_arguments`"),
+    Bound("metadata of an order", "zinc.notes.MAX_METADATA_BYTES", "bytes", "`invalid_arguments`"),
     Bound(
         "a question in a host's dialogue",
         "consent.question.DIALOGUE_CHARACTERS",

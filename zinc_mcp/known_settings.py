@@ -9,11 +9,12 @@ from typing import Literal, cast, get_args
 from zinc_mcp.errors import SettingsError
 
 Approval = Literal["auto", "host", "page", "none"]
-RailName = Literal["account", "agent"]
+RailName = Literal["account", "agent", "v1"]
 Profile = Literal["read", "order"]
 PROFILES: Mapping[str, tuple[Profile, ...]] = {
     "place_order": ("order",),
     "place_agent_order": ("order",),
+    "place_v1_order": ("order",),
     "get_order": ("read", "order"),
     "search_products": ("order",),
     "check_product": ("order",),
@@ -189,6 +190,12 @@ SETTINGS = (
         shown=("set", "not set"),
     ),
     Setting("ZINC_API_URL", "address", "default `https://api.zinc.com`", shown=(VALUE, "")),
+    Setting(
+        "ZINC_V1_CLIENT_TOKEN", "key",
+        "the client token of Zinc's v1, which `place_v1_order` needs. Unset: the one that `login --v1` kept",
+        shown=("set", ""),
+    ),
+    Setting("ZINC_V1_API_URL", "address", "default `https://api.zinc.io/v1`", shown=(VALUE, "")),
     Setting("ZINC_MCP_SANDBOX", "switch", "`1`: everything against the built-in sandbox", shown=("on", "off")),
     Setting("ZINC_MCP_SANDBOX_PACE", "number", "how many times faster practice orders advance. Unset: 1"),
     Setting(

@@ -28,7 +28,7 @@ from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, check_length, fields_of
-from zinc_mcp.consent.question import in_words, quoted
+from zinc_mcp.consent.field_words import in_words, quoted
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.decision import QuestionRef, reference_of

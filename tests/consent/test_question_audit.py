@@ -23,7 +23,8 @@ from wanted import ADDRESS, BOOK, arguments, intent
 from zinc_mcp.checkout.decide import decide, questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
-from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, MOST_BYTES, in_words, question_about
+from zinc_mcp.consent.field_words import in_words
+from zinc_mcp.consent.question import DIALOGUE_CHARACTERS, MOST_BYTES, question_about
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.zinc.orders import OrderCreate

@@ -28,13 +28,13 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.wish import Wish
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
@@ -50,7 +50,7 @@ MOST_WAITING = 6
 """Questions of one caller that may wait at once: few enough that a person can read them."""
 
 
-async def ask(process: Process, entry: Entry, order: OrderCreate, policy: Policy, *, saved_as: str | None) -> Entry:
+async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, saved_as: str | None) -> Entry:
     """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
 
     It shows what Zinc tells about the products, if Zinc can be asked on the entry's rail.
@@ -332,7 +332,7 @@ async def _asked_anew(process: Process, entry: Entry) -> None:
     """Ask again about an entry whose question has become untrue."""
     ship_to: Mapping[str, Any] = entry.facts.get("ship_to") or {}
     try:
-        await ask(process, entry, order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
+        await ask(process, entry, any_order_of(entry), process.policy(), saved_as=ship_to.get("saved"))
     except RefusedError as error:
         await refuse(process, entry, f"refused: {error.code}", error.code, error.summary)
 

@@ -1,4 +1,4 @@
-"""The orders of a caller: Zinc's list of the account, joined with what the journal knows. Nothing is written down.
+"""The orders of a caller: Zinc's lists of its payers, joined with what the journal knows. Nothing is written down.
 
 An order that both know is one row. Orders of the account that the journal does not know are the local caller's: a
 member sees the journal's own entries only. The newest come first, whatever the order in which Zinc lists them.
@@ -73,20 +73,24 @@ async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
     Raises:
         JournalError: the journal cannot be read.
     """
-    rail = process.rails.get("account")
     modes: tuple[Mode, ...] = tuple({each.mode for each in process.rails.values()}) or get_args(Mode)
     entries = await process.journal.run(
         lambda journal: journal.listed(caller, modes, wish.since, wish.until, MOST_ENTRIES + 1)
     )
     listing = Listing(journal_cut=len(entries) > MOST_ENTRIES)
     entries = [_as_known(process, entry) for entry in entries[:MOST_ENTRIES]]
-    listed = OrderList()
-    if rail is not None and (caller == LOCAL or entries):
+    found: dict[int, Order] = {}
+    others: list[Answer] = []
+    rails = [rail for rail in process.rails.values() if rail.lists is not None]
+    for rail in rails if caller == LOCAL or entries else ():
         listing.has_account = True
-        await _read(rail, listed, wish, listing)
-    rows = await _joined(entries, list(listed.orders.values()), rail, with_others=caller == LOCAL)
-    if caller == LOCAL:
-        rows = await _with_entries(process, rows, rail, caller)
+        listed = OrderList()
+        await _read(rail, listed, wish, listing, LIST_SECONDS / len(rails))
+        own, left = await _joined(entries, list(listed.orders.values()), rail)
+        found |= own
+        if caller == LOCAL:
+            others += await _with_entries(process, left, rail, caller)
+    rows = [*(Answer(_now(entry, found.get(entry.id)), found.get(entry.id)) for entry in entries), *others]
     for row in rows:
         await lowlevel.checkpoint()
         if _matches(row, wish, listing):
@@ -130,26 +134,28 @@ def _as_known(process: Process, entry: Entry) -> Entry:
     return entry if known is None else known.entry
 
 
-async def _read(rail: Rail, listed: OrderList, wish: Wish, listing: Listing) -> None:
-    """Read Zinc's list as far as it goes in time; what was read is kept."""
-    if rail.on_balance is None:
+async def _read(rail: Rail, listed: OrderList, wish: Wish, listing: Listing, seconds: float) -> None:
+    """Read Zinc's list of one payer as far as it goes in time; what was read is kept."""
+    if rail.lists is None:
         return
     began = time.monotonic()
+    unasked: ZincMcpError | None = None
     try:
-        with anyio.move_on_after(LIST_SECONDS):
-            await rail.on_balance.read_list(listed, wish.since, wish.until)
+        with anyio.move_on_after(seconds):
+            await rail.lists.read_list(listed, wish.since, wish.until)
     except ZincMcpError as error:
-        listing.unasked = error
-    if not listed.orders and not listed.is_whole and listing.unasked is None and time.monotonic() - began > 1:
-        listing.unasked = UnreadableAnswerError("Zinc did not show its list of orders in time.")
-    listing.zinc_cut = not listed.is_whole and bool(listed.orders)
-    listing.unreadable = listed.unreadable
+        unasked = error
+    if not listed.orders and not listed.is_whole and unasked is None and time.monotonic() - began > 1:
+        unasked = UnreadableAnswerError("Zinc did not show its list of orders in time.")
+    listing.unasked = listing.unasked or unasked
+    listing.zinc_cut |= not listed.is_whole and bool(listed.orders)
+    listing.unreadable += listed.unreadable
 
 
 async def _joined(
-    entries: Sequence[Entry], orders: Sequence[Order], rail: Rail | None, *, with_others: bool
-) -> list[Answer]:
-    """Return one row for each entry and, `with_others`, for each order that is no entry's."""
+    entries: Sequence[Entry], orders: Sequence[Order], rail: Rail
+) -> tuple[dict[int, Order], list[Order]]:
+    """Return the orders of a rail's list that belong to entries, by the entry's id, and the orders of no entry."""
     left = {order.id.casefold(): order for order in orders}
     by_key: dict[str, list[Order]] = {}
     for order in orders:
@@ -157,21 +163,20 @@ async def _joined(
             by_key.setdefault(key, []).append(order)
     found: dict[int, Order] = {}
     for entry in entries:
-        if entry.order_id is None or rail is None:
+        if entry.order_id is None:
             continue
         own: Order | None = left.pop(entry.order_id.casefold(), None)
         await lowlevel.checkpoint()  # lets other tasks run between two orders
         if own is not None and is_ours(entry, rail) and may_be(own, wanted(entry)):
             found[entry.id] = own
     for entry in entries:
-        if rail is None or entry.order_id is not None or entry.state not in FOREVER | WITHOUT_ORDER:
+        if entry.order_id is not None or entry.state not in FOREVER | WITHOUT_ORDER:
             continue
         for order in by_key.get(entry.key, ()):
             if order.id.casefold() in left and is_ours(entry, rail) and must_be(order, wanted(entry)):
                 found[entry.id] = left.pop(order.id.casefold())
                 break
-    rows = [Answer(_now(entry, found.get(entry.id)), found.get(entry.id)) for entry in entries]
-    return [*rows, *(Answer(None, order) for order in left.values())] if with_others else rows
+    return found, list(left.values())
 
 
 def _now(entry: Entry, order: Order | None) -> Entry:
@@ -180,14 +185,14 @@ def _now(entry: Entry, order: Order | None) -> Entry:
     return replace(entry, **changes) if changes else entry
 
 
-async def _with_entries(process: Process, rows: list[Answer], rail: Rail | None, caller: str) -> list[Answer]:
-    """Leave out orders that the journal knows as another caller's, and find older entries of the caller."""
-    strangers = {row.order.id.casefold(): row.order for row in rows if row.entry is None and row.order is not None}
-    if not strangers or rail is None:
-        return rows
+async def _with_entries(process: Process, orders: Sequence[Order], rail: Rail, caller: str) -> list[Answer]:
+    """Return the rows of orders without those that the journal knows as another caller's, with older entries."""
+    strangers = {order.id.casefold(): order for order in orders}
+    if not strangers:
+        return []
     known = await process.journal.run(lambda journal: journal.of_orders([each.id for each in strangers.values()]))
     older = {entry.order_id.casefold(): entry for entry in known if entry.order_id is not None}
-    kept = [row for row in rows if row.entry is not None]
+    kept: list[Answer] = []
     for order_id, order in strangers.items():
         entry = older.get(order_id)
         if entry is None:

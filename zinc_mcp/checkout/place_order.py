@@ -31,7 +31,7 @@ from zinc_mcp.owner.objection import limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
     {
@@ -59,7 +59,7 @@ class Intent:
 
     caller: str
     rail: RailName
-    order: OrderCreate
+    order: Wish
     saved_as: str | None = None
     """The name under which the owner saved the shipping address, when the caller used one."""
 
@@ -190,20 +190,12 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
     # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
     salt = None if rail.paying is not None else secrets.token_hex(SALT_BYTES)
     anchor = None if salt is None else partial(anchor_of, question=None, salt=salt)
-    address = order.shipping_address
+    address = order.ship_to
     ship_to = {"city": address.city, "country": address.country}
     if intent.saved_as is not None:
         ship_to["saved"] = intent.saved_as
     else:
         ship_to["name"] = f"{address.first_name} {address.last_name}"
-    items = [
-        {
-            "url": product.url,
-            "quantity": product.quantity,
-            **({"variant": [option.model_dump() for option in product.variant]} if product.variant else {}),
-        }
-        for product in order.products
-    ]
     return Draft(
         caller=intent.caller,
         mode=rail.mode,
@@ -214,11 +206,11 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
         body_digest=body_digest(order),
         given_key=None if key is None else given_key(intent.caller, key),
         to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, anchor),
-        ceiling_cents=order.max_price,
+        ceiling_cents=order.ceiling_cents,
         fee_cents=fee_cents,
         facts={
-            "retailer": order.retailer,
-            "items": items,
+            "retailer": order.domain,
+            "items": order.items(),
             "ship_to": ship_to,
             **({} if salt is None else {SALT: salt}),
         },

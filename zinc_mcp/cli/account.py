@@ -61,15 +61,18 @@ def whoami(as_json: bool) -> None:
 
 @click.command()
 @click.option("--wallet", is_flag=True, help="Forget the keys of payment wallets instead of the API key.")
+@click.option("--v1", "of_v1", is_flag=True, help="Forget the client token of Zinc's v1 instead of the API key.")
 @click.option("--force", is_flag=True, help="Forget where a key is, even if the keyring cannot be asked to remove it.")
-def logout(wallet: bool, force: bool) -> None:
+def logout(wallet: bool, of_v1: bool, force: bool) -> None:
     """Forget the API key that `login` kept on this machine.
 
     The key itself stays good at Zinc until it is revoked there.
     """
+    if wallet and of_v1:
+        raise click.UsageError("--wallet and --v1 are two things: choose one.")
     settings = load_settings()
     store = SecretStore(settings.home)
-    for name in _WALLETS if wallet else ("api_key",):
+    for name in _WALLETS if wallet else ("v1_client_token",) if of_v1 else ("api_key",):
         what = KINDS[name].meaning
         try:
             removed = store.remove(name, even_if_locked=force)

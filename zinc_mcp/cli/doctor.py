@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
@@ -155,6 +156,9 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "Zinc", check_origin(settings.api_url)
     except ZincMcpError:
         pass  # `_zinc` reports it
+    if settings.has_v1:
+        with suppress(ZincMcpError):  # `_v1_rail` reports it
+            yield "Zinc's v1", check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
     if settings.wallet == "tempo":
         network = NETWORKS.get(settings.tempo_chain_id or 4217)
         url = settings.tempo_rpc_url or (network.rpc_url if network else "")
@@ -258,7 +262,7 @@ def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
                 question_of(entry)
                 if entry.body is None:
                     raise UnreadableEntryError(entry.id, "body")
-                order_of(entry)
+                any_order_of(entry)
             except UnreadableEntryError as error:
                 found[entry.id] = error
             except RefusedError:
@@ -272,6 +276,10 @@ def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]
         yield _account_rail(settings, policy)
     if listed is None or "place_agent_order" in listed:
         yield _agent_rail(settings, policy)
+    if settings.has_v1 and (listed is None or "place_v1_order" in listed):
+        yield _v1_rail(settings, policy)
+    elif settings.v1_trouble is not None:
+        yield Finding("wrong", "place_v1_order", *settings.v1_trouble)
 
 
 def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
@@ -310,6 +318,21 @@ def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
     except Exception as error:  # from a library that is installed and cannot be loaded
         return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
     return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {asking_in_words(policy)}")
+
+
+def _v1_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_v1_order"
+    if settings.sandbox:
+        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "v1" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail v1")
+    try:
+        origin = check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
+    except ZincMcpError as error:
+        return Finding("wrong", subject, error.summary, advice(error))
+    return Finding("ok", subject, f"buys for real at {plain(origin, 200)}; {asking_in_words(policy)}")
 
 
 async def check_wallet(settings: Settings) -> None:

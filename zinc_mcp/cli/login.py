@@ -8,7 +8,7 @@ import click
 from pydantic import SecretStr
 
 from zinc_mcp.cli.device_login import SIGN_IN_SECONDS, sign_in
-from zinc_mcp.cli.keeping import Keeper, is_terminal, keep_key
+from zinc_mcp.cli.keeping import Keeper, is_terminal, keep_key, show_first_source
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.kept_settings import opened
@@ -26,6 +26,7 @@ MAX_PASTED_BYTES = 8 * MAX_KEY
 @click.option("--test", "for_testing", is_flag=True, help="Have Zinc make a key for testing. It needs no account.")
 @click.option("--paste", is_flag=True, help="Keep a key that you have: typed unseen, or from a pipe.")
 @click.option("--wallet", is_flag=True, help="Set up a payment wallet, for orders without an account.")
+@click.option("--v1", "for_v1", is_flag=True, help="Keep a client token of Zinc's v1: typed unseen, or from a pipe.")
 @click.option(
     "--store",
     type=click.Choice(["file", "keyring"]),
@@ -35,13 +36,15 @@ MAX_PASTED_BYTES = 8 * MAX_KEY
 )
 @click.option("--force", is_flag=True, help="Replace what is kept already, without being asked.")
 @click.option("--name", default=None, help="The name that Zinc shows for this program.")
-def login(for_testing: bool, paste: bool, wallet: bool, store: Place, force: bool, name: str | None) -> None:
+def login(
+    for_testing: bool, paste: bool, wallet: bool, for_v1: bool, store: Place, force: bool, name: str | None
+) -> None:
     """Sign in to Zinc: open a page, say yes there, and the key is kept on this machine.
 
     The key is never shown. It is used where neither ZINC_API_KEY nor zinc.toml has one.
     """
-    if for_testing + paste + wallet > 1:
-        raise click.UsageError("--test, --paste and --wallet are three ways: choose one.")
+    if for_testing + paste + wallet + for_v1 > 1:
+        raise click.UsageError("--test, --paste, --wallet and --v1 are four ways: choose one.")
     settings = load_settings()
     if settings.sandbox:
         raise RefusedError(
@@ -54,6 +57,9 @@ def login(for_testing: bool, paste: bool, wallet: bool, store: Place, force: boo
         from zinc_mcp.cli.wallet_setup import set_up_wallet
 
         set_up_wallet(settings, store, force=force)
+        return
+    if for_v1:
+        _keep_token(Keeper.ready(settings, "v1_client_token", store, force=force))
         return
     check_origin(settings.api_url)
     if paste:
@@ -113,6 +119,24 @@ def _paste(keeper: Keeper) -> None:
             code="invalid_arguments",
         )
     keep_key(keeper, SecretStr(key), was_just_made=False)
+
+
+def _keep_token(keeper: Keeper) -> None:
+    """Keep a client token of v1. Nothing is asked of Zinc: v1 has no call that only checks a token."""
+    origin = check_origin(keeper.settings.v1_api_url, "ZINC_V1_API_URL")
+    given = click.prompt("Client token (it is not shown)", hide_input=True) if is_terminal(sys.stdin) else _read_stdin()
+    token = given.strip()
+    if not token or len(token) > MAX_KEY or any(not 33 <= ord(character) <= 126 for character in token):
+        raise RefusedError(
+            "That is not a client token: one has no spaces, and letters and signs of ASCII alone. Nothing was kept.",
+            owner_step="Copy the whole token from Zinc's dashboard, and nothing else.",
+            code="invalid_arguments",
+        )
+    keeper.keep(SecretStr(token), origin=origin)
+    click.echo(f"The client token is kept in {keeper.where()}.")
+    show_line(f"It buys for real at {plain(origin, 200)}. It was not checked: the first order or look-up shows it.")
+    show_first_source(keeper.settings, keeper.name)
+    show_line("A server that runs already uses it from its next start on: start your MCP host again.")
 
 
 def _read_stdin() -> str:

@@ -21,14 +21,15 @@ from typing import Any, cast
 
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.twin import ANCHOR_FIELD
-from zinc_mcp.zinc.orders import RESERVED_METADATA, canonical
+from zinc_mcp.zinc.notes import RESERVED_METADATA, notes_field, notes_in
+from zinc_mcp.zinc.orders import canonical
 
 SALT = "anchor_salt"
 """The name of the salt among an entry's facts. A purge forgets it, with the order."""
 SALT_BYTES = 16
 FORMAT = "zinc-mcp anchor 1"
 
-_SHOWN_OF_PRODUCTS = ("url", "quantity", "variant")
+_SHOWN_OF_PRODUCTS = ("url", "product_id", "quantity", "variant")
 _SHOWN_OF_QUESTION = ("retailer", "rail", "mode", "ceiling_cents", "fee_cents", "twin", "look_up_cents")
 _SHOWN_OF_LINES = ("host", "url", "product_id", "quantity", "title", "seller", "price_cents")
 
@@ -64,7 +65,7 @@ def public_part(body: Mapping[str, Any], question: Mapping[str, Any] | None) -> 
     """Return what of an order and its question may be shown to anybody."""
     products = [_some(product, _SHOWN_OF_PRODUCTS) for product in _rows(body.get("products"))]
     return {
-        "request": {"products": products, "max_price": body.get("max_price")},
+        "request": {"products": products, "max_price": body.get("max_price"), **_some(body, ("retailer",))},
         "question": None
         if question is None
         else {
@@ -81,11 +82,10 @@ def private_part(body: Mapping[str, Any], question: Mapping[str, Any] | None) ->
 
 def without_ours(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return an order's body without our own metadata."""
-    told: object = body.get("metadata")
-    metadata = cast(dict[str, Any], told) if isinstance(told, dict) else dict[str, Any]()
-    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
-    rest = {name: value for name, value in body.items() if name != "metadata"}
-    return {**rest, **({"metadata": theirs} if theirs else {})}
+    field = notes_field(body)
+    theirs = {name: value for name, value in notes_in(body).items() if not name.startswith(RESERVED_METADATA)}
+    rest = {name: value for name, value in body.items() if name != field}
+    return {**rest, **({field: theirs} if theirs else {})}
 
 
 def anchored(entry: Entry, question: Mapping[str, Any]) -> bytes | None:
@@ -100,8 +100,8 @@ def anchored(entry: Entry, question: Mapping[str, Any]) -> bytes | None:
     if not isinstance(read, dict):
         return entry.body
     body = cast(dict[str, Any], read)
-    metadata = {**cast(dict[str, Any], body.get("metadata") or {}), ANCHOR_FIELD: anchor_of(body, question, salt)}
-    return canonical({**body, "metadata": metadata}).encode()
+    notes = {**notes_in(body), ANCHOR_FIELD: anchor_of(body, question, salt)}
+    return canonical({**body, notes_field(body): notes}).encode()
 
 
 def _rows(rows: object) -> list[Mapping[str, Any]]:

@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zinc_mcp.consent.question import MOST_BYTES, PRACTICE, Labelled, in_words, leaves, quoted
+from zinc_mcp.consent.field_words import Labelled, in_words, leaves, quoted
+from zinc_mcp.consent.question import MOST_BYTES, PRACTICE
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName

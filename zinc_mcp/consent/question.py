@@ -5,29 +5,34 @@ Foreign words are in fields of their own, in quotes that they cannot close.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from zinc_mcp.consent.field_words import Labelled, label_of, leaves, quoted, visible
+from zinc_mcp.consent.v1_terms import NO_TERMS, v1_terms
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.cases import CASE_REASONS
-from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
+from zinc_mcp.zinc.orders import Address, canonical
 from zinc_mcp.zinc.places import shown_lines
-from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.products import Product
-from zinc_mcp.zinc.returns import RETURN_REASONS
+from zinc_mcp.zinc.wish import Wish
 
 DIALOGUE_CHARACTERS = 24_000
 """The longest question for a host's dialogue. A longer one is asked on the page or in a terminal."""
 MOST_BYTES = 256 * 1024
 """The longest question. An order that needs a longer one is refused, and nobody is asked."""
 
-Labelled = tuple[str, str]
+_V1_FEE = "Zinc's own fee for it comes on top, as you agreed with Zinc: v1 does not tell it."
+
+
+def _is_empty(value: object) -> bool:
+    # A question that was frozen before a field was there has to read as it did: a yes is bound to a digest over it.
+    return not value
 
 
 class Line(BaseModel):
@@ -81,13 +86,27 @@ class Question(BaseModel):
     look_up_cents: int = 0
     charged_to_customer: bool = False
     """Stripe Connect: the card of the owner's customer pays, with a markup added."""
+    beside: Sequence[tuple[str, int]] = Field((), exclude_if=_is_empty)
+    """The parts of the ceiling that may come on top of the order's own `max_price`, in words and in cents."""
+    account: str = Field("", exclude_if=_is_empty)
+    """The account at the retailer and its way of paying, in words, where neither is Zinc's."""
 
     @property
     def paid(self) -> str:
         """The way of paying, in words."""
         if self.charged_to_customer:
             return "by your customer's card, with your markup on top, which no limit here sees"
-        return paid_by(self.rail)
+        return self.account or paid_by(self.rail)
+
+    @property
+    def made_of(self) -> str:
+        """The parts of the most that may be debited, as the end of a sentence."""
+        itself = self.ceiling_cents - sum(cents for _, cents in self.beside)
+        parts = [f"{printed(itself)} for items, tax and shipping"]
+        parts += [f"{printed(cents)} for {what}" for what, cents in self.beside]
+        if self.rail == "v1":
+            return f"{', '.join(parts)}. {_V1_FEE}"
+        return f"{', '.join(parts)}, plus at most {printed(self.fee_cents)} for Zinc."
 
     @property
     def most_cents(self) -> int:
@@ -148,10 +167,7 @@ class Question(BaseModel):
             said.append("Ship to an address that was given:")
             said += [f"  {quoted(part)}" for part in self.ship_to]
         said += [f"{label}: {quoted(value)}" for label, value in self.extras]
-        said.append(
-            f"Paid {self.paid}: at most {printed(self.ceiling_cents)} for items, tax and shipping, plus "
-            f"at most {printed(self.fee_cents)} for Zinc."
-        )
+        said.append(f"Paid {self.paid}: at most {self.made_of}")
         if self.limits_left:
             said.append(f"Left of your limits after this: {', '.join(self.limits_left)}.")
         if self.look_up_cents:
@@ -160,19 +176,6 @@ class Question(BaseModel):
 
 
 PRACTICE = {"sandbox": " (practice: nothing is really bought)", "test": " (test key: nothing is really bought)"}
-
-_OUR_QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"'})
-_BREAKS = str.maketrans({"\r": None, "\n": "\u23ce"})
-
-
-def visible(text: str) -> str:
-    """Return a text on one line. A sign stands in the place of each line break."""
-    return text.translate(_BREAKS)
-
-
-def quoted(text: str) -> str:
-    """Return foreign words in quotes that they cannot close."""
-    return f"“{visible(text).translate(_OUR_QUOTES)}”"
 
 
 def describe(line: Line, number: int | None = None) -> list[str]:
@@ -190,11 +193,18 @@ def describe(line: Line, number: int | None = None) -> list[str]:
 
 def paid_by(rail: RailName) -> str:
     """Return in words how a rail pays."""
-    return "from the Zinc balance" if rail == "account" else "by the payment wallet"
+    return _PAID_BY[rail]
+
+
+_PAID_BY: Mapping[RailName, str] = {
+    "account": "from the Zinc balance",
+    "agent": "by the payment wallet",
+    "v1": "from the balance of your managed accounts at Zinc (v1)",
+}
 
 
 def question_about(
-    order: OrderCreate,
+    order: Wish,
     products: Sequence[Product | None],
     *,
     rail: RailName,
@@ -215,30 +225,35 @@ def question_about(
         RefusedError: `order_too_large`: the question is longer than the longest that is asked.
     """
     rest = order.to_wire()
+    terms = v1_terms(rest, order) if rail == "v1" else NO_TERMS
+    rows = cast(list[dict[str, Any]], rest.pop("products"))
     lines = [
-        _line(wire, product)
-        for wire, product in zip(cast(list[dict[str, Any]], rest.pop("products")), products, strict=True)
+        _line(wire, page, product, terms.by_criteria if "seller_selection_criteria" in wire else terms.by_default)
+        for wire, page, product in zip(rows, order.pages, products, strict=True)
     ]
-    whole = _ship_to(order.shipping_address, rest.pop("shipping_address"))
+    whole = _ship_to(order.ship_to, rest.pop("shipping_address"))
+    del rest["max_price"]  # shown as money, in the ceiling
     question = Question(
-        retailer=order.retailer,
+        retailer=order.domain,
         lines=lines,
-        ship_to=whole if saved_as is None else _saved_ship_to(order.shipping_address),
+        ship_to=whole if saved_as is None else _saved_ship_to(order.ship_to),
         ship_to_whole=whole,
         saved_as=saved_as,
         rail=rail,
         mode=mode,
-        ceiling_cents=rest.pop("max_price"),
+        ceiling_cents=order.ceiling_cents,
         fee_cents=fee_cents,
         left_day_cents=left_day_cents,
         left_month_cents=left_month_cents,
         left_orders_day=left_orders_day,
-        extras=[(_label(path), value) for path, value in leaves(rest)],
+        extras=[*terms.extras, *((label_of(path), value) for path, value in leaves(rest))],
         twin=twin,
         near=near,
         notes=notes,
         look_up_cents=look_up_cents,
-        charged_to_customer=order.payment is not None and order.payment.mode == "connect",
+        charged_to_customer=any(switch == "connect" for _, switch in order.outside_limits),
+        beside=terms.beside,
+        account=terms.account,
     )
     if len(question.text().encode()) > MOST_BYTES:
         raise RefusedError(
@@ -249,27 +264,29 @@ def question_about(
     return question
 
 
-def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
+def _line(wire: Mapping[str, Any], address: ProductAddress, product: Product | None, more: Sequence[Labelled]) -> Line:
     rest = dict(wire)
-    url, quantity = str(rest.pop("url")), int(rest.pop("quantity", 1))
+    quantity = int(rest.pop("quantity", 1))
+    rest.pop("url", None)  # shown as the address, and so is the number that v1 has in its place
+    number = rest.pop("product_id", address.product_id)
     options = [
         (f"With {quoted(str(option['label']))}", str(option["value"]))
         for option in cast(list[Mapping[str, Any]], rest.pop("variant", None) or [])
     ]
     known = product if product is not None and product.status == "completed" else None
-    address = read_product_url(url)
     # Zinc shows the page's own offer, not that of another seller or variant that the address chooses.
     offered = known if known and not (address.chooses_seller or address.chooses_variant) else None
     return Line(
         # The host in ASCII: a look-alike in another script is shown as punycode.
         host=address.host,
-        url=url,
-        product_id=address.product_id,
+        url=address.url,
+        product_id=None if number is None else str(number),
         quantity=quantity,
         options=[
             *((f"The address chooses {quoted(name)}", value) for name, value in address.choices),
             *options,
-            *((_label(path), value) for path, value in leaves(rest)),
+            *((label_of(path), value) for path, value in leaves(rest)),
+            *more,
         ],
         title=plain(known.title, 200) if known and known.title else None,
         seller=plain(offered.seller, 100) if offered and offered.seller else None,
@@ -277,83 +294,19 @@ def _line(wire: Mapping[str, Any], product: Product | None) -> Line:
     )
 
 
-_IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "city", "state", "postal_code")
+_IN_AN_ADDRESS = ("first_name", "last_name", "address_line1", "address_line2", "city", "state")
+
+
+_SHOWN = (*_IN_AN_ADDRESS, "postal_code", "zip_code", "country", "phone_number")
 
 
 def _ship_to(address: Address, wire: Mapping[str, Any]) -> list[str]:
-    rest = {name: value for name, value in wire.items() if name not in (*_IN_AN_ADDRESS, "country", "phone_number")}
-    return [*shown_lines(address), *(f"{_label(path)}: {value}" for path, value in leaves(rest))]
+    rest = {name: value for name, value in wire.items() if name not in _SHOWN}
+    return [*shown_lines(address), *(f"{label_of(path)}: {value}" for path, value in leaves(rest))]
 
 
 def _saved_ship_to(address: Address) -> list[str]:
     return [f"{address.first_name} {address.last_name}", address.city, address.country]
-
-
-_LABELS = {
-    "idempotency_key": "Key of this order",
-    "retailer_credentials_id": "Bought with the retailer account",
-    "po_number": "Purchase order number",
-    "handling_days_max": "Only sellers who hand it over within this many days",
-    "is_gift": "Sent as a gift",
-    "gift_message": "Gift message",
-    "payment.mode": "Way of payment",
-    "payment.payment_method": "Your customer's card",
-    "payment.customer": "Your customer",
-    "payment.margin.type": "Your markup is",
-    "payment.margin.value": "Your markup",
-    "customer_notifications.email": "E-mails about it, which Zinc charges for, to",
-    "fulfillment.gift": "Bought even where it cannot be a gift",
-    "fulfillment.items": "Bought even where some items cannot be",
-    "fulfillment.quantity": "Bought even where fewer pieces can be had",
-    "fulfillment.excluded_merchants": "Never bought from",
-    "condition_in": "Only in condition",
-    "condition_not_in": "Never in condition",
-}
-"""The names of fields for a person. A field that is not here keeps its own name."""
-
-
-_CONDITIONS = {
-    "New": "new",
-    "Refurbished": "refurbished",
-    "UsedLikeNew": "used, like new",
-    "UsedVeryGood": "used, very good",
-    "UsedGood": "used, good",
-    "UsedAcceptable": "used, acceptable",
-}
-_SWITCH = {"true": "yes", "false": "no"}
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "condition_in": _CONDITIONS,
-    "condition_not_in": _CONDITIONS,
-    "is_gift": _SWITCH,
-    "payment.mode": {"wallet": "your own wallet", "connect": "your customer's card"},
-    "payment.margin.type": {"flat": "in cents", "percent": "in per cent"},
-    **{f"fulfillment.{name}": {"best_effort": "yes"} for name in ("gift", "items", "quantity")},
-    "reason": {each: each.replace("_", " ") for each in (*RETURN_REASONS, *CASE_REASONS)},
-}
-"""The words for a person in place of the values of those fields that know only a few values."""
-
-
-def in_words(path: str, value: str) -> str:
-    """Return the words for a value of a field that knows only a few values; any other value as it is."""
-    return _WORDS.get(path, {}).get(value, value)
-
-
-def _label(path: str) -> str:
-    if path.startswith("metadata."):
-        return f"Note {quoted(path.removeprefix('metadata.'))}"
-    return _LABELS.get(path) or f"{path.replace('_', ' ').replace('.', ', ').capitalize()}"
-
-
-def leaves(value: object, path: str = "") -> Iterator[Labelled]:
-    """Yield each text, number and switch that would be sent, with its path. The rows of a list share a path."""
-    if isinstance(value, Mapping) and value:
-        for name, part in cast(Mapping[str, object], value).items():
-            yield from leaves(part, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and value:
-        for part in cast(list[object], value):
-            yield from leaves(part, path)
-    elif path:
-        yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def digest_of(

@@ -7,8 +7,8 @@ import anyio
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.process import Process
 from zinc_mcp.zinc.failures import meaning_of
-from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.retailers import ShopCheck, check_shop
+from zinc_mcp.zinc.wish import Wish
 
 CHECK_SECONDS = 5.0
 BEFORE_ASKING_SECONDS = 2.0
@@ -28,7 +28,7 @@ async def check(process: Process, url: str, country: str) -> ShopCheck:
         raise UnreadableAnswerError("Zinc did not answer in time.") from error
 
 
-async def refuse_before_asking(process: Process, order: OrderCreate) -> None:
+async def refuse_before_asking(process: Process, order: Wish) -> None:
     """Refuse an order that Zinc says it would refuse. An order whose check is not answered is not refused.
 
     All products come from one shop, and the check is about the shop, so the first one stands for all.
@@ -38,8 +38,8 @@ async def refuse_before_asking(process: Process, order: OrderCreate) -> None:
     """
     found: ShopCheck | None = None
     with suppress(ZincMcpError), anyio.move_on_after(BEFORE_ASKING_SECONDS):
-        found = await check_shop(process.client, order.products[0].url, order.shipping_address.country)
-    has_account, country = order.retailer_credentials_id is not None, order.shipping_address.country
+        found = await check_shop(process.client, order.pages[0].url, order.ship_to.country)
+    has_account, country = order.chooses_account, order.ship_to.country
     code = None if found is None else found.refusal(country, has_account=has_account)
     if code is None:
         return

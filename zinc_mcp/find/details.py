@@ -11,9 +11,9 @@ from zinc_mcp.find.question import Found
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.product_urls.reading import read_product_url, shop_product
+from zinc_mcp.zinc.product_urls.reading import shop_product
 from zinc_mcp.zinc.products import Product, details_call, is_in_dollars
+from zinc_mcp.zinc.wish import Wish
 
 QUESTION_SECONDS = 5.0
 MOST_PRODUCTS = 10
@@ -29,12 +29,12 @@ class LookedUp:
 
 
 async def look_up_order(
-    process: Process, caller: str, order: OrderCreate, rail: Rail | None, policy: Policy
+    process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy
 ) -> LookedUp:
     """Ask Zinc for titles and prices, all at once and for at most `QUESTION_SECONDS`. Never fails."""
     if rail is None or rail.paying is not None:  # a wallet pays for what the caller asks, and for no question of ours
-        return LookedUp([None] * len(order.products), 0)
-    named = [shop_product(read_product_url(line.url)) for line in order.products[:MOST_PRODUCTS]]
+        return LookedUp([None] * len(order.pages), 0)
+    named = [shop_product(page) for page in order.pages[:MOST_PRODUCTS]]
     wanted = list(dict.fromkeys(each for each in named if each is not None))
     calls = [details_call(*each) for each in wanted]
     answers: Sequence[object] = ()
@@ -48,4 +48,4 @@ async def look_up_order(
             found[each] = product if is_in_dollars(each[0], product) else product.model_copy(update={"price": None})
             cost_cents += answer.cost_cents
     products = [None if each is None else found.get(each) for each in named]
-    return LookedUp([*products, *[None] * (len(order.products) - len(products))], cost_cents)
+    return LookedUp([*products, *[None] * (len(order.pages) - len(products))], cost_cents)

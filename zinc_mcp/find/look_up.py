@@ -33,7 +33,7 @@ def rail_to_ask(process: Process, policy: Policy) -> Rail:
     Raises:
         RefusedError: `account_not_configured`, `not_allowed`.
     """
-    usable = [rail for name, rail in process.rails.items() if name not in process.unusable]
+    usable = [rail for name, rail in process.rails.items() if name not in process.unusable and rail.on_v1 is None]
     if not usable:
         raise RefusedError(
             "Neither a Zinc API key nor a usable payment wallet is configured, so Zinc cannot be asked about products.",

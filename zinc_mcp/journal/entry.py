@@ -145,6 +145,11 @@ class Entry:
     facts: Mapping[str, Any]
     """A summary of the order that is shown without the body: retailer, items, ship-to name and city."""
 
+    @property
+    def fee_is_known(self) -> bool:
+        """Whether `fee_cents` is Zinc's fee. v1 tells none, so an order there holds none, and may cost one."""
+        return self.rail != "v1"
+
 
 Admits = Callable[[Sequence[Entry]], None]
 """Checks a change against the other changes of its order; raises a refusal."""

@@ -36,7 +36,7 @@ from zinc_mcp.journal.tables import (
     entry_of,
     number,
 )
-from zinc_mcp.journal.twin import near_digests, order_of
+from zinc_mcp.journal.twin import any_order_of, near_digests
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
 
@@ -264,7 +264,7 @@ def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[En
     if entry.kind != "order":
         return []
     try:
-        digests = near_digests(entry.caller, entry.mode, order_of(entry))
+        digests = near_digests(entry.caller, entry.mode, any_order_of(entry))
     except RefusedError:  # the body was purged, or is no order today: only the same intention can be found
         digests = ()
     given = {"id": entry.id, **{name: getattr(entry, name) for name in _INTENTION}, "since": since, "digests": digests}
@@ -316,8 +316,9 @@ def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -
     ):
         if cents is not None and held + asked > cents:
             left = max(0, cents - held)
+            fee = "" if rail == "v1" else " with Zinc's fee"  # v1 tells none
             full = LimitExceededError(
-                f"This order could cost {printed(asked)} with Zinc's fee, and the limit of {printed(cents)} in "
+                f"This order could cost {printed(asked)}{fee}, and the limit of {printed(cents)} in "
                 f"{period} has {printed(left)} left.",
                 facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
             )

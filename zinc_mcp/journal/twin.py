@@ -4,17 +4,19 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.zinc.letters import fold_label
-from zinc_mcp.zinc.orders import RESERVED_METADATA, OrderCreate, OrderProduct, canonical
+from zinc_mcp.zinc.goods import Comparable
+from zinc_mcp.zinc.notes import RESERVED_METADATA
+from zinc_mcp.zinc.orders import OrderCreate, canonical
 from zinc_mcp.zinc.places import near_place_of, place_of
-from zinc_mcp.zinc.product_urls.likeness import likely_product
-from zinc_mcp.zinc.product_urls.reading import read_product_url
+
+if TYPE_CHECKING:
+    from zinc_mcp.zinc.v1.order import V1Order
 
 KEY_FIELD = f"{RESERVED_METADATA}key"
 TWIN_FIELD = f"{RESERVED_METADATA}twin"
@@ -25,26 +27,27 @@ _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
 
 
-def twin_digest(caller: str, order: OrderCreate) -> str:
+def twin_digest(caller: str, order: Comparable) -> str:
     """Return the digest that is equal for the same intention: who, where to, and what.
 
-    Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number.
+    Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number. A
+    product that is named by its number counts as its page.
     """
     wanted: dict[str, int] = {}
-    for product in order.products:
-        line = canonical([read_product_url(product.url).canonical, _variant(product)])
-        wanted[line] = wanted.get(line, 0) + product.quantity
-    return _digest([caller, place_of(order.shipping_address), sorted(wanted.items())])
+    for each in order.goods():
+        line = canonical([each.product, each.options])
+        wanted[line] = wanted.get(line, 0) + each.quantity
+    return _digest([caller, place_of(order.ship_to), sorted(wanted.items())])
 
 
-def near_digests(caller: str, mode: str, order: OrderCreate) -> tuple[str, ...]:
+def near_digests(caller: str, mode: str, order: Comparable) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
     Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
     what is only likely to be another spelling of the place or of the product's address.
     """
-    ship_to = near_place_of(order.shipping_address)
-    products = sorted({_product(line) for line in order.products})
+    ship_to = near_place_of(order.ship_to)
+    products = sorted({each.likely for each in order.goods()})
     return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
 
 
@@ -61,7 +64,19 @@ def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str
 
 
 def order_of(entry: Entry) -> OrderCreate:
-    """Return the order that an entry's bytes are.
+    """Return the order of v2 that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged, cannot be read, or an older version took what this one does not.
+    """
+    order = any_order_of(entry)
+    if not isinstance(order, OrderCreate):
+        raise RefusedError("The order is one of Zinc's v1, which cannot be read as another, so it is not sent.")
+    return order
+
+
+def any_order_of(entry: Entry) -> "OrderCreate | V1Order":
+    """Return the order that an entry's bytes are, of v2 or of v1.
 
     Raises:
         RefusedError: they were purged, cannot be read, or an older version took what this one does not.
@@ -79,11 +94,15 @@ def order_of(entry: Entry) -> OrderCreate:
         ) from None
 
 
-def _order_in(sent: bytes) -> OrderCreate:
+def _order_in(sent: bytes) -> "OrderCreate | V1Order":
     read: object = json.loads(sent)
     if not isinstance(read, dict):
         raise ValueError("no order")
     body = cast(dict[str, Any], read)
+    if "retailer" in body:  # v2 takes the retailer from the pages
+        from zinc_mcp.zinc.v1.order import V1Order  # only here: most processes have no order of v1
+
+        return V1Order.from_body(body)
     told: object = body.pop("metadata", None) or {}
     metadata = cast(dict[str, Any], told if isinstance(told, dict) else {})
     theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
@@ -95,12 +114,12 @@ def change_digest(parts: Sequence[object]) -> str:
     return _digest(["change", *parts])
 
 
-def body_digest(order: OrderCreate) -> str:
+def body_digest(order: Comparable) -> str:
     """Return the digest of everything the caller asked for, but the idempotency key.
 
     A field that is left out and a field with its default are one wish.
     """
-    return _digest(_essence(order.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})))
+    return _digest(_essence(order.wished()))
 
 
 def derived_key(caller: str, mode: str, twin: str, earlier: int) -> str:
@@ -116,19 +135,15 @@ def given_key(caller: str, key: str) -> str:
     return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key])))
 
 
-def to_bytes(
-    order: OrderCreate, key: str, twin: str, anchor: Callable[[Mapping[str, Any]], str] | None = None
-) -> bytes:
-    """Return the exact bytes to send: the order, its key, and the metadata by which it can be found again.
+def to_bytes(order: Comparable, key: str, twin: str, anchor: Callable[[Mapping[str, Any]], str] | None = None) -> bytes:
+    """Return the exact bytes to send: the order, its key, and the notes by which it can be found again.
 
-    `anchor` makes the anchor that stands beside that metadata, of the order with its key.
+    `anchor` makes the anchor that stands beside these notes, of the order with its key.
     """
-    body: dict[str, Any] = order.to_wire()
-    body["idempotency_key"] = key
-    body["metadata"] = {**(order.metadata or {}), KEY_FIELD: key, TWIN_FIELD: twin}
+    notes = {KEY_FIELD: key, TWIN_FIELD: twin}
     if anchor is not None:
-        body["metadata"][ANCHOR_FIELD] = anchor(body)
-    return canonical(body).encode()
+        notes[ANCHOR_FIELD] = anchor(order.body(key, notes))
+    return canonical(order.body(key, notes)).encode()
 
 
 def _essence(value: Any) -> Any:
@@ -139,15 +154,6 @@ def _essence(value: Any) -> Any:
     if isinstance(value, list):
         return [_essence(part) for part in cast(list[Any], value)]
     return value
-
-
-def _product(line: OrderProduct) -> str:
-    return likely_product(read_product_url(line.url))
-
-
-def _variant(product: OrderProduct) -> list[tuple[str, str]]:
-    # An option that is given twice counts once.
-    return sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
 
 
 def _digest(value: Any) -> str:

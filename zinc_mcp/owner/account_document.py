@@ -13,7 +13,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.owner.retailer_accounts import Payment
 from zinc_mcp.text import invisible
 from zinc_mcp.zinc.orders import Request, canonical
-from zinc_mcp.zinc.v1.order import V1Address
+from zinc_mcp.zinc.v1.address import V1Address
 from zinc_mcp.zinc.v1.private import holds_card_number
 from zinc_mcp.zinc.v1.products import RETAILERS
 

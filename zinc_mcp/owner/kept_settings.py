@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SOURCES = {"file": "secret store, file", "keyring": "secret store, keyring"}
 """The words for each place, as a source of a setting."""
+_ORIGINS = {"api_key": "ZINC_API_URL", "v1_client_token": "ZINC_V1_API_URL"}
+"""Secrets for one Zinc alone, and the setting with the address of the Zinc that is asked."""
+_TROUBLES = {"api_key": "key_trouble", "v1_client_token": "v1_trouble"}
+"""The field of `Settings` that says why a kept secret cannot be used; of any other secret it is the wallet's."""
 _WALLETS = {"tempo": "tempo_private_key", "stripe": "stripe_secret_key"}
 
 
@@ -35,17 +39,18 @@ class KeptSettings:
     """The record of the API key, if it is the one in use."""
     key_trouble: tuple[str, str] | None = None
     """Why the kept API key is not used, and what to do about it."""
+    v1_trouble: tuple[str, str] | None = None
     wallet_trouble: tuple[str, str] | None = None
 
 
 def wanted(sources: Mapping[str, str], wallet: object, *, notifies: bool) -> list[str]:
     """Return the secrets that are needed and were found nowhere else."""
-    names = ["api_key", *([_WALLETS[wallet]] if isinstance(wallet, str) and wallet in _WALLETS else [])]
+    names = [*_ORIGINS, *([_WALLETS[wallet]] if isinstance(wallet, str) and wallet in _WALLETS else [])]
     return [name for name in (*names, *(["notify_secret"] if notifies else [])) if sources.get(name) == "default"]
 
 
-def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSettings:
-    """Look up secrets in the store of a home.
+def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) -> KeptSettings:
+    """Look up secrets in the store of a home. `origins`: by the name of a secret, the address of the Zinc it is for.
 
     Raises:
         InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
@@ -62,7 +67,7 @@ def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSetting
             record = store.record(name)
             if record is None:
                 continue
-            if name == "api_key" and (trouble := _other_zinc(record, api_url)):
+            if name in origins and (trouble := _other_zinc(name, record, origins[name])):
                 troubles[name] = trouble
                 continue
             if record.place == "keyring":
@@ -76,7 +81,7 @@ def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSetting
             raise
         except SettingsError as error:
             troubles[name] = (error.summary, error.next_step)
-    key_trouble = troubles.pop("api_key", None)
+    key_trouble, v1_trouble = troubles.pop("api_key", None), troubles.pop("v1_client_token", None)
     return KeptSettings(
         values,
         sources,
@@ -84,6 +89,7 @@ def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSetting
         tuple(files),
         key_record,
         key_trouble,
+        v1_trouble,
         next(iter(troubles.values()), None),
     )
 
@@ -91,7 +97,7 @@ def kept_settings(home: Path, names: Sequence[str], api_url: str) -> KeptSetting
 def opened(settings: "Settings") -> "Settings":
     """Return the settings with the secrets that are in a keyring. This may take some seconds, and never longer.
 
-    A keyring that cannot be used is said in `key_trouble` or `wallet_trouble`.
+    A keyring that cannot be used is said in `key_trouble`, `v1_trouble` or `wallet_trouble`.
     """
     if not settings.in_keyring:
         return settings
@@ -103,8 +109,8 @@ def opened(settings: "Settings") -> "Settings":
             kept = store.get(name)
             found[name] = None if kept is None else kept.value
         except SettingsError as error:
-            found["key_trouble" if name == "api_key" else "wallet_trouble"] = (error.summary, error.next_step)
-            if name == "api_key":
+            found[_TROUBLES.get(name, "wallet_trouble")] = (error.summary, error.next_step)
+            if name in _ORIGINS:
                 break  # a keyring that does not answer is not waited for twice
     return dataclasses.replace(settings, in_keyring=(), **found)
 
@@ -123,23 +129,26 @@ def _is_kept_now(settings: "Settings") -> bool:
         record = SecretStore(settings.home).record("api_key")
     except SettingsError:
         return False
-    return record is not None and _other_zinc(record, settings.api_url) is None
+    return record is not None and _other_zinc("api_key", record, settings.api_url) is None
 
 
-def _other_zinc(record: "Record", api_url: str) -> tuple[str, str] | None:
-    """Return what is wrong with a key that was kept for another Zinc than the configured one, which never gets it."""
-    if record.origin is None or record.origin == api_url:
+def _other_zinc(name: str, record: "Record", url: str) -> tuple[str, str] | None:
+    """Return what is wrong with a secret that was kept for another Zinc than the one that is set up."""
+    if record.origin is None or record.origin == url:
         return None
     from zinc_mcp.zinc.origin import check_origin
 
     try:
-        origin = check_origin(api_url)
+        origin = check_origin(url, _ORIGINS[name])
     except SettingsError:
         origin = None  # said by whoever asks Zinc
     if record.origin == origin:
         return None
     kept_for = plain(cast(object, record.origin), 200)
+    what, sign_in = "v1 client token", command("login", "--v1")
+    if name == "api_key":
+        what, sign_in = "API key", command("login")
     return (
-        f"The kept API key is for {kept_for}, and ZINC_API_URL names another Zinc, so it is not used.",
-        f"Correct ZINC_API_URL, or sign in there: {command('login')}.",
+        f"The kept {what} is for {kept_for}, and {_ORIGINS[name]} names another Zinc, so it is not used.",
+        f"Correct {_ORIGINS[name]}, or sign in there: {sign_in}.",
     )

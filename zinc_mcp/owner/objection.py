@@ -1,21 +1,26 @@
 """An order held against the owner's policy, before it is opened and again before it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.entry import CHANGES, Entry, Limits, Mode
-from zinc_mcp.journal.twin import order_of
+from zinc_mcp.journal.twin import any_order_of
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.orders import OrderCreate
-from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.wish import Wish
+
+_WAYS: Mapping[RailName, str] = {
+    "account": "paying with the Zinc balance",
+    "agent": "paying with a payment wallet",
+    "v1": "ordering through Zinc's v1",
+}
 
 
 def objection(
-    policy: Policy, order: OrderCreate, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
+    policy: Policy, order: Wish, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
 ) -> RefusedError | None:
     """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
 
@@ -29,8 +34,9 @@ def objection(
     """
     return (
         _wrong_rail(policy, rail)
-        or _wrong_retailer(policy, [read_product_url(product.url) for product in order.products])
+        or _wrong_retailer(policy, order.pages)
         or _wrong_place(policy, order, saved=saved)
+        or _wrong_account(policy, order, mode)
         or (_unlimited_spending(policy, order) if mode == "live" else None)
         or _too_much(policy, order, fee_cents)
     )
@@ -61,7 +67,7 @@ def admitted(policy: Policy, entry: Entry) -> Limits:
         return Limits()  # it buys nothing; whether a person has to say yes was decided before it was opened
     refusal = objection(
         policy,
-        order_of(entry),
+        any_order_of(entry),
         rail=entry.rail,
         mode=entry.mode,
         saved="saved" in (entry.facts.get("ship_to") or {}),
@@ -79,9 +85,8 @@ def _not_allowed(summary: str, next_step: str) -> RefusedError:
 def _wrong_rail(policy: Policy, rail: RailName) -> RefusedError | None:
     if policy.rails is None or rail in policy.rails:
         return None
-    way = "with the Zinc balance (rail account)" if rail == "account" else "with a payment wallet (rail agent)"
     return _not_allowed(
-        f"The owner's policy does not allow paying {way}.",
+        f"The owner's policy does not allow {_WAYS[rail]} (rail {rail}).",
         f"Tell the user; allowed rails: {', '.join(policy.rails) or 'none'} (`rails` in zinc.toml).",
     )
 
@@ -113,14 +118,14 @@ def _wrong_retailer(policy: Policy, addresses: Sequence[ProductAddress]) -> Refu
     return None
 
 
-def _wrong_place(policy: Policy, order: OrderCreate, *, saved: bool) -> RefusedError | None:
+def _wrong_place(policy: Policy, order: Wish, *, saved: bool) -> RefusedError | None:
     if policy.ship_to == "saved" and not saved:
         return _not_allowed(
             "The owner's policy ships to saved addresses only.",
             'Give shipping_address as {"saved": name}. The user saves addresses with '
             f"{command('addresses', 'add', 'home')}.",
         )
-    return _wrong_country(policy, order.shipping_address.country)
+    return _wrong_country(policy, order.ship_to.country)
 
 
 def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
@@ -132,45 +137,56 @@ def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
     return None
 
 
-def _unlimited_spending(policy: Policy, order: OrderCreate) -> RefusedError | None:
+def _wrong_account(policy: Policy, order: Wish, mode: Mode) -> RefusedError | None:
+    """Refuse an account at a retailer that the policy does not name; of those at Zinc it may allow all."""
+    if order.profile is not None and order.profile not in policy.named_accounts:
+        return _not_allowed(
+            "The owner's policy does not allow this retailer account.",
+            f"Leave retailer_account out, or tell the user: `retailer_accounts` under [policy] in zinc.toml names the "
+            f"accounts that orders may use ({', '.join(policy.named_accounts[:20]) or 'none now'}).",
+        )
+    is_allowed = policy.retailer_accounts is True or order.account_id in policy.named_accounts
+    if mode == "live" and order.account_id is not None and not is_allowed:
+        return _not_allowed(
+            "retailer_credentials_id spends outside the limits, and the owner's policy does not allow it.",
+            "Leave retailer_credentials_id out, or tell the user that `retailer_accounts = true` under [policy] in "
+            "zinc.toml allows each account at Zinc, and a list of their ids those alone.",
+        )
+    return None
+
+
+def _unlimited_spending(policy: Policy, order: Wish) -> RefusedError | None:
     """Refuse fields that cost money outside our limits, unless the owner has allowed them."""
-    for allowed, used, name, key in (
-        (policy.connect, order.payment is not None and order.payment.mode == "connect", "payment.mode", "connect"),
-        (
-            policy.retailer_accounts is True or order.retailer_credentials_id in policy.named_accounts,
-            order.retailer_credentials_id is not None,
-            "retailer_credentials_id",
-            "retailer_accounts",
-        ),
-        (
-            policy.paid_notifications,
-            order.customer_notifications is not None,
-            "customer_notifications",
-            "paid_notifications",
-        ),
-    ):
-        if used and not allowed:
+    for name, switch in order.outside_limits:
+        if not getattr(policy, switch):
             return _not_allowed(
                 f"{name} spends outside the limits, and the owner's policy does not allow it.",
-                f"Leave {name} out, or tell the user that `{key} = true` under [policy] in zinc.toml allows it.",
+                f"Leave {name} out, or tell the user that `{switch} = true` under [policy] in zinc.toml allows it.",
             )
     return None
 
 
-def _too_much(policy: Policy, order: OrderCreate, fee_cents: int) -> RefusedError | None:
-    total = order.max_price + fee_cents
+def _too_much(policy: Policy, order: Wish, fee_cents: int) -> RefusedError | None:
+    total = order.ceiling_cents + fee_cents
     if total <= policy.max_order:
         return None
-    largest = policy.max_order - fee_cents
+    beside = total - order.max_price
+    largest = policy.max_order - beside
     facts = {
         "limit_cents": policy.max_order,
         "max_price_cents": order.max_price,
         "fee_cents": fee_cents,
         "largest_max_price_cents": max(largest, 0),
     }
+    parts = [f"max_price {printed(order.max_price)}"]
+    if order.ceiling_cents > order.max_price:
+        facts["beside_max_price_cents"] = order.ceiling_cents - order.max_price
+        parts.append(f"{printed(order.ceiling_cents - order.max_price)} that may come on top of it")
+    if fee_cents or len(parts) == 1:
+        parts.append(f"Zinc's fee of {printed(fee_cents)}")
     summary = (
-        f"This order could cost {printed(total)} (max_price {printed(order.max_price)} and Zinc's fee of "
-        f"{printed(fee_cents)}); the owner's limit for one order is {printed(policy.max_order)}."
+        f"This order could cost {printed(total)} ({' and '.join(parts)}); the owner's limit for one order is "
+        f"{printed(policy.max_order)}."
     )
     next_step = (
         f"The largest max_price allowed is {largest} ({printed(largest)}). If that cannot buy it, tell the user that "

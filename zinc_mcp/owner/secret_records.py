@@ -37,6 +37,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "api_key": Kind("the Zinc API key"),
+    "v1_client_token": Kind("the client token of Zinc's v1"),
     "tempo_private_key": Kind("the key of the Tempo wallet"),
     "stripe_secret_key": Kind("the Stripe wallet's key"),
     "notify_secret": Kind("the secret that signs messages to you", places=("file",)),

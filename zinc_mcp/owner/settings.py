@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zinc_mcp.owner.secret_records import Record
 
 DEFAULT_API_URL = "https://api.zinc.com"
+DEFAULT_V1_API_URL = "https://api.zinc.io/v1"
 
 _TOP_LEVEL = frozenset(
     {"policy", "addresses", "notify"}.union(*(each.keys for each in settings_of("general", "wallet")))
@@ -47,6 +48,9 @@ class Settings:
     """The path of `zinc.toml`, whether the file exists or not."""
     api_key: SecretStr | None = None
     api_url: str = DEFAULT_API_URL
+    v1_client_token: SecretStr | None = None
+    """The client token of Zinc's v1; without it there is no `place_v1_order`."""
+    v1_api_url: str = DEFAULT_V1_API_URL
     sandbox: bool = False
     sandbox_pace: int = 1
     """How many times faster the built-in sandbox's orders advance; 0 is taken for 1."""
@@ -94,6 +98,8 @@ class Settings:
     """What is known of the API key if it is from the secret store."""
     key_trouble: tuple[str, str] | None = None
     """Why the API key in the secret store cannot be used, and what to do about it."""
+    v1_trouble: tuple[str, str] | None = None
+    """The same about the client token of v1."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
@@ -103,6 +109,11 @@ class Settings:
         if self.api_key is not None:
             return "test" if self.api_key.get_secret_value().startswith("zn_test_") else "live"
         return "test" if self.key_record is not None and self.key_record.remark == "test" else "live"
+
+    @property
+    def has_v1(self) -> bool:
+        """Whether there is a client token of v1, which may be in a keyring that is not read yet."""
+        return self.v1_client_token is not None or "v1_client_token" in self.in_keyring
 
     @property
     def route(self) -> Route:
@@ -152,7 +163,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     general = reader.values("general")
     names = wanted(reader.sources, wallet.get("wallet"), notifies="notify" in document)
     # Whoever practises uses no key. One that is kept is not even opened.
-    kept = kept_settings(home, [] if general.get("sandbox") else names, general.get("api_url", DEFAULT_API_URL))
+    origins = {
+        "api_key": general.get("api_url", DEFAULT_API_URL),
+        "v1_client_token": general.get("v1_api_url", DEFAULT_V1_API_URL),
+    }
+    kept = kept_settings(home, [] if general.get("sandbox") else names, origins)
     for name, secret in kept.values.items():
         (wallet if name in _OF_WALLETS else general)[name] = secret
     reader.sources |= kept.sources
@@ -165,6 +180,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         in_keyring=kept.in_keyring,
         key_record=kept.key_record,
         key_trouble=kept.key_trouble,
+        v1_trouble=kept.v1_trouble,
         **general,
         notify=read_notify(document.get("notify"), general.get("notify_secret"), str(config)),
         sources=MappingProxyType(reader.sources),
@@ -184,8 +200,7 @@ def warnings_about(settings: Settings) -> tuple[str, ...]:
     if settings.key_record is not None:
         kept = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(settings.key_record.since))
         told.append(f"The API key is the {settings.mode} key that was kept on {kept} ({settings.sources['api_key']}).")
-    if settings.key_trouble is not None:
-        told.append(settings.key_trouble[0])
+    told += [trouble[0] for trouble in (settings.key_trouble, settings.v1_trouble) if trouble is not None]
     return tuple(told)
 
 

@@ -16,6 +16,7 @@ from zinc_mcp.zinc.responses import Order
 if TYPE_CHECKING:
     from zinc_mcp.rails.account import AccountRail
     from zinc_mcp.rails.agent import AgentRail
+    from zinc_mcp.rails.v1 import V1Rail
 
 
 class Rail(RailIdentity, Protocol):
@@ -23,12 +24,22 @@ class Rail(RailIdentity, Protocol):
 
     @property
     def paying(self) -> "AgentRail | None":
-        """This rail, if a wallet pays each order; None if a balance at Zinc does. The kinds are told apart by it."""
+        """This rail, if a wallet pays each order; None if Zinc debits something. The kinds are told apart by it."""
         ...
 
     @property
     def on_balance(self) -> "AccountRail | None":
-        """This rail, if a balance at Zinc pays each order; None if a wallet does."""
+        """This rail, if the Zinc balance of an API key pays each order."""
+        ...
+
+    @property
+    def on_v1(self) -> "V1Rail | None":
+        """This rail, if Zinc's v1 takes the orders."""
+        ...
+
+    @property
+    def lists(self) -> "AccountRail | V1Rail | None":
+        """This rail, if Zinc lists the orders of its payer."""
         ...
 
     async def fee_cents(self) -> int:

@@ -39,6 +39,7 @@ class AccountRail:
 
     name: RailName = "account"
     paying: None = None
+    on_v1: None = None
 
     def __init__(
         self, client: ZincClient, api_key: SecretStr, mode: Mode, clock: Callable[[], float] = time.monotonic
@@ -48,7 +49,7 @@ class AccountRail:
         self._fee_cents = ORDER_FEE_CENTS
         self._fee_until = -math.inf
         self._clock = clock
-        self.on_balance = self
+        self.on_balance = self.lists = self
         self.mode: Mode = mode
         self.origin = client.origin
         self.account = self.former_account = fingerprint(api_key)

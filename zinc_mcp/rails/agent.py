@@ -65,6 +65,8 @@ class AgentRail:
 
     name: RailName = "agent"
     on_balance: None = None
+    on_v1: None = None
+    lists: None = None
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.ledger import Attempt, Ledger, Placed
@@ -60,6 +60,8 @@ class Sandbox:
         self.payees = payees
         self.challenge_seconds = challenge_seconds
         self.settle = settle
+        self.v1_secrets: dict[str, dict[str, Any]] = {}
+        """The secrets in the v1 orders that this process took, by `request_id`; no file keeps them."""
 
     @cached_property
     def app(self) -> "Starlette":
@@ -80,7 +82,7 @@ class Sandbox:
         return self.ledger.placed()
 
     def attempts(self) -> list[Attempt]:
-        """Return every received `POST /orders` and `POST /agent/orders`, oldest first, with its outcome."""
+        """Return every received POST of an order, on each rail, oldest first, with its outcome."""
         return self.ledger.attempts()
 
     def settlements(self) -> "list[Settlement]":

@@ -49,12 +49,17 @@ def recorded(
     sandbox: Sandbox, request: Request, row: OrderRow | None, answer: Response, outcome: str, fault: Fault | None
 ) -> Response:
     """Record a POST, and return its answer, spoilt where a fault is due."""
+    record_change(sandbox, request, row, outcome, fault)
+    return answer if fault is None else spoil(sandbox, fault, answer)
+
+
+def record_change(sandbox: Sandbox, request: Request, row: OrderRow | None, outcome: str, fault: Fault | None) -> None:
+    """Record a POST that changes an order."""
     with sandbox.ledger.transaction() as database:
         database.execute(
             "INSERT INTO changes (at, path, order_id, outcome, fault) VALUES (?, ?, ?, ?, ?)",
             (sandbox.clock(), request.url.path, row and row.order_id, outcome, fault and fault.name),
         )
-    return answer if fault is None else spoil(sandbox, fault, answer)
 
 
 def caller_of(sandbox: Sandbox, request: Request) -> str:

@@ -47,6 +47,7 @@ from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
 from zinc_mcp.sandbox.products import ORDER_FEE
 from zinc_mcp.sandbox.sign_in import WALLET_BALANCE
+from zinc_mcp.sandbox.v1 import routes as v1
 
 _Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
 _logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("GET", "/sandbox/status", sign_in.get_sandbox_status),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
+            *(route(method, path, endpoint) for method, path, endpoint in v1.ROUTES),
         ],
         middleware=[Middleware(_Dated, clock=sandbox.clock)],
         exception_handlers={

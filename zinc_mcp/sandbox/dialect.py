@@ -3,13 +3,15 @@
 A user practises on the default dialect. The campaign repeats its rounds in each other one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
+
+from zinc_mcp.sandbox.switches import Switches
+from zinc_mcp.sandbox.v1.dialect import V1Dialect
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Switches):
     """Each field is an open question, and its values are the possible answers. The defaults are the best supported."""
 
     listing: Literal["prompt", "lags", "unpaged", "unfiltered"] = "prompt"
@@ -97,37 +99,18 @@ class Dialect:
     """`GET /retailers/check` for a country that is not shipped to, which is not stated: the reason alone, not orderable
     as well, or 400."""
 
-    @classmethod
-    def parse(cls, text: str) -> "Dialect":
-        """Read `listing=lags,keys=ignored`; an empty text is the default dialect.
-
-        Raises:
-            ValueError: for an unknown field or value; the text names it and those that exist.
-        """
-        chosen: dict[str, Any] = {}
-        choices = cls.choices()
-        for part in filter(None, (part.strip() for part in text.split(","))):
-            name, _, value = (side.strip() for side in part.partition("="))
-            if name not in choices:
-                raise ValueError(f"no such dialect field: {name!r}; there are {', '.join(choices)}")
-            if value not in choices[name]:
-                raise ValueError(f"{name} cannot be {value!r}; it is one of {', '.join(choices[name])}")
-            chosen[name] = value
-        return replace(cls(), **chosen)
+    v1: V1Dialect = field(default_factory=V1Dialect)
+    """The same about Zinc v1; in a text its fields start with `v1_`. `choices` and `named` leave them out."""
 
     @classmethod
-    def choices(cls) -> dict[str, tuple[str, ...]]:
-        """Return every field with its values, the default first."""
-        hints = get_type_hints(cls)
-        return {field.name: get_args(hints[field.name]) for field in fields(cls)}
+    def parse(cls, text: str) -> Self:
+        """See `Switches.parse`; a field of v1 is read as well."""
+        parts = [part.strip() for part in text.split(",")]
+        ours = [part for part in parts if not part.startswith(V1Dialect.prefix)]
+        v1 = [part for part in parts if part.startswith(V1Dialect.prefix)]
+        read = super(Dialect, cls).parse(",".join(ours))
+        return replace(read, v1=V1Dialect.parse(",".join(v1)))
 
-    @classmethod
-    def named(cls) -> Mapping[str, "Dialect"]:
-        """Return the dialects for a fault campaign: `default`, and each single departure as `parse` spells it."""
-        departures = [f"{name}={value}" for name, values in cls.choices().items() for value in values[1:]]
-        return {"default": cls(), **{text: cls.parse(text) for text in departures}}
-
-    def __str__(self) -> str:
-        """Spell the departures from the default as `parse` reads them; `default` when there are none."""
-        chosen = ((name, getattr(self, name), values[0]) for name, values in self.choices().items())
-        return ",".join(f"{name}={value}" for name, value, usual in chosen if value != usual) or "default"
+    def departures(self) -> list[str]:
+        """See `Switches.departures`; those of v1 come last."""
+        return [*super(Dialect, self).departures(), *self.v1.departures()]

@@ -67,6 +67,15 @@ CREATE TABLE IF NOT EXISTS issued_keys (api_key TEXT PRIMARY KEY, caller TEXT NO
 CREATE TABLE IF NOT EXISTS minted_keys (seq INTEGER PRIMARY KEY, at REAL NOT NULL, address TEXT NOT NULL);
 """
 """The tables of signing in; see `sign_in`. Codes and keys are fingerprints, except for the code that a person sees."""
+V1 = """
+CREATE TABLE IF NOT EXISTS v1_answers (
+    caller TEXT NOT NULL, idempotency_key TEXT NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (caller, idempotency_key));
+CREATE TABLE IF NOT EXISTS v1_requests (
+    seq INTEGER PRIMARY KEY, request_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, order_id TEXT NOT NULL,
+    caller TEXT NOT NULL, body TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS v1_requests_by_order ON v1_requests (order_id);
+"""
+"""The tables of Zinc v1: the first answer to each key, and requests about placed orders; see `v1.book`."""
 
 # The columns that ledgers of earlier versions lack.
 _LATER_COLUMNS = {
@@ -77,8 +86,8 @@ _LATER_COLUMNS = {
 }
 _LATER_INDEX = "CREATE INDEX IF NOT EXISTS orders_by_rail ON orders (rail, idempotency_key)"
 
-Rail = Literal["account", "agent"]
-"""Which of the two POSTs an order came by."""
+Rail = Literal["account", "agent", "v1"]
+"""Which of the POSTs an order came by."""
 
 
 Acceptance = Literal["created", "earlier", "in_flight"]
@@ -86,7 +95,10 @@ Acceptance = Literal["created", "earlier", "in_flight"]
 
 
 class Placed(TypedDict):
-    """One order. `api_key` is a fingerprint, on the agent rail that of the order's own key."""
+    """One order. `api_key` is a fingerprint, on the agent rail that of the order's own key.
+
+    On the v1 rail the body has an account's secrets masked.
+    """
 
     rail: Rail
     order_id: str
@@ -98,7 +110,7 @@ class Placed(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One `POST /orders` or `POST /agent/orders`.
+    """One `POST /orders`, `POST /agent/orders` or `POST /v1/orders`.
 
     `outcome` is `created`, `replayed_409`, `rejected_422`, `not_accepted_drop_before`, or `received` while the POST is
     being worked on; on the agent rail also `challenged`, for a POST without a payment. `fault` is the fault that spoilt
@@ -187,7 +199,7 @@ class Ledger:
                     raise
                 time.sleep(0.02)
         with self.transaction() as database:
-            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}{SIGN_IN}".split(";")):
+            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}{SIGN_IN}{V1}".split(";")):
                 database.execute(statement)
             for table, columns in _LATER_COLUMNS.items():
                 known = {row["name"] for row in database.execute(f"PRAGMA table_info({table})")}

@@ -19,10 +19,12 @@ from pydantic import ValidationError
 from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError
 from zinc_mcp.journal.entry import Draft, Entry
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.zinc.notes import notes_in
 from zinc_mcp.zinc.orders import Address
 from zinc_mcp.zinc.places import place_of
 from zinc_mcp.zinc.product_urls.reading import comparable
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.products import page_in
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Wanted:
         Empty after a purge, and if the bytes are no order: then nothing is compared.
         """
         body = _read(self.content)
-        return body if _is_order(body) else {}
+        return _by_pages(body) if _is_order(body) else {}
 
 
 def _read(content: bytes | None) -> Mapping[str, Any]:
@@ -78,6 +80,19 @@ def _is_order(parts: Mapping[str, object]) -> bool:
     )
 
 
+def _by_pages(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an order of v1 with the pages of its products, and its place, as v2 would name them."""
+    if "retailer" not in body:
+        return body
+    products = [
+        {**product, "url": page_in(str(body["retailer"]), str(product.get("product_id")))}
+        for product in cast(list[dict[str, Any]], body.get("products") or [])
+    ]
+    address = cast(dict[str, Any], body.get("shipping_address") or {})
+    place = {name: address.get(name) for name in Address.model_fields} | {"postal_code": address.get("zip_code")}
+    return {"products": products, "shipping_address": {name: text for name, text in place.items() if text is not None}}
+
+
 def wanted(of: Entry | Draft) -> Wanted:
     """Return the parts that an answer about this entry must agree with. For a draft, any price agrees."""
     if isinstance(of, Draft):
@@ -89,8 +104,7 @@ def _sent_twin(entry: Entry) -> str | None:
     """Return the twin digest that Zinc was told. The entry's own may follow newer rules (`schema`, version 6)."""
     if entry.body is None:
         return None
-    metadata: object = _read(entry.body).get("metadata")
-    told = cast(Mapping[str, object], metadata).get(TWIN_FIELD) if isinstance(metadata, dict) else None
+    told: object = notes_in(_read(entry.body)).get(TWIN_FIELD)
     return told if isinstance(told, str) else entry.twin
 
 

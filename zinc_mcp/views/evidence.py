@@ -16,6 +16,7 @@ from zinc_mcp.journal.money import Payment, told_of
 from zinc_mcp.journal.twin import ANCHOR_FIELD, KEY_FIELD, TWIN_FIELD
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.changes import Change
+from zinc_mcp.zinc.notes import notes_in
 from zinc_mcp.zinc.orders import canonical
 
 FORMAT = "zinc-mcp evidence 1"
@@ -74,7 +75,7 @@ def _request(
         return _change(entry, with_words=with_address)
     if entry.body is None or body is None:
         return {"kept": False, "why": "The order's content was forgotten by a purge."}
-    metadata = cast(Mapping[str, Any], body.get("metadata") or {})
+    metadata = notes_in(body)
     known: dict[str, Any] = {
         "kept": True,
         "sha256": hashlib.sha256(entry.body).hexdigest(),

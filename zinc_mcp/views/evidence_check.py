@@ -12,6 +12,7 @@ from zinc_mcp.network import decoded
 from zinc_mcp.spending.same_order import Wanted, is_named, may_be
 from zinc_mcp.text import plain
 from zinc_mcp.views.evidence import FORMAT
+from zinc_mcp.zinc.notes import notes_in
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.responses import Order
 
@@ -195,8 +196,7 @@ def _exact(request: Mapping[str, Any], public: Mapping[str, Any], metadata: Mapp
     private = part_of(request, "private")
     asked: object = private.get("question")
     question = cast(Mapping[str, Any], asked) if isinstance(asked, dict) else None
-    told: object = sent.get("metadata")
-    ours = cast(dict[str, Any], told) if isinstance(told, dict) else dict[str, Any]()
+    ours = notes_in(sent)
     same = (
         hashlib.sha256(content).hexdigest() == request.get("sha256")
         and private.get("request") == without_ours(sent)

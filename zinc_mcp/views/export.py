@@ -76,7 +76,7 @@ def row_of(entry: Entry) -> Row:
         "items": _items(entry),
         "currency": "USD",
         "ceiling_cents": entry.ceiling_cents,
-        "fee_cents": entry.fee_cents,
+        "fee_cents": entry.fee_cents if entry.fee_is_known else None,
         **cents,
         **as_read,
         "doubt": parts.short((entry.problem or {}).get("code"), 60),

@@ -115,7 +115,7 @@ def order_list_view(
         orders=[_row(at, answer) for at, answer in shown],
         next_page=next_page,
         totals=totals,
-        totals_cover=_covered(others) if totals else None,
+        totals_cover=_covered(matched, others) if totals else None,
         unasked=None if missing.unasked is None else _not_asked(missing.unasked),
     )
 
@@ -214,8 +214,10 @@ def _expected_back(entry: Entry) -> int:
     return told.expected_back_cents or 0
 
 
-def _covered(others: int) -> str:
+def _covered(matched: Sequence[Answer], others: int) -> str:
     told = "All orders found, not only those shown here, with Zinc's fee."
+    if any(row.entry is not None and not row.entry.fee_is_known for row in matched):
+        told = f"{told[:-1]} (without it for orders of Zinc's v1, which does not tell it)."
     if not others:
         return told
     count = f"{others} order{'' if others == 1 else 's'}"

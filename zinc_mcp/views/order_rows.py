@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zinc_mcp.consent.approval import is_approved
-from zinc_mcp.consent.question import quoted
+from zinc_mcp.consent.field_words import quoted
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.money import NOT_BOUGHT

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.consent.approval import asked_question
-from zinc_mcp.consent.question import quoted
+from zinc_mcp.consent.field_words import quoted
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.money import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
@@ -269,7 +269,7 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
     cents: dict[str, int | None] = {
         **retailers,
         "total_in_usd_cents": charged if currency != "USD" else None,
-        "zinc_fee_cents": entry.fee_cents if entry else None,
+        "zinc_fee_cents": entry.fee_cents if entry and entry.fee_is_known else None,
         "max_price_cents": entry.ceiling_cents if entry else order.max_price if order else None,
         "paid_cents": told.paid_cents if told else None,
         "paid_up_front_cents": told.up_front_cents if told else None,

@@ -180,8 +180,10 @@ def _came(entry: Entry, view: OrderView | None, when: When) -> Lines:
 
 def _money(entry: Entry, view: OrderView | None) -> Lines:
     amounts = amounts_of(entry)
-    yield "Ceiling", f"{printed(entry.ceiling_cents)} for items, tax and shipping"
-    yield "Zinc's fee", f"at most {printed(entry.fee_cents)}"
+    more = "" if entry.fee_is_known else ", with all that the order itself adds to max_price"
+    yield "Ceiling", f"{printed(entry.ceiling_cents)} for items, tax and shipping{more}"
+    fee = f"at most {printed(entry.fee_cents)}" if entry.fee_is_known else "as agreed with Zinc; v1 does not tell it"
+    yield "Zinc's fee", fee
     yield "Authorised", printed(amounts.authorised_cents)
     yield "Charged", "not known yet" if amounts.charged_cents is None else printed(amounts.charged_cents)
     yield "Credited", printed(amounts.credited_cents)

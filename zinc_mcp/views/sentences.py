@@ -110,6 +110,12 @@ class Known:
                 return text
         return None
 
+    @property
+    def fee(self) -> str:
+        """Whether amounts hold Zinc's fee, as the end of a sentence."""
+        entry = self.answer.entry
+        return "Zinc's fee included" if entry is None or entry.fee_is_known else "without Zinc's own fee for a v1 order"
+
     def amount(self, name: str) -> str | None:
         """Return an amount of the price as a person reads it."""
         return self.price.printed.get(name) if self.price else None
@@ -181,7 +187,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
     match known.outcome:
         case "accepted":
             most = known.amount("held")
-            ceiling = f" At most {most} is debited, Zinc's fee included." if most else ""
+            ceiling = f" At most {most} is debited, {known.fee}." if most else ""
             if known.price is not None and known.price.doubt == "ending_unclear":
                 return (
                     f"How {order} ended is unclear: what Zinc says of it contradicts itself.{ceiling}",
@@ -286,7 +292,7 @@ def _cost(known: Known) -> str:
     if back and price.paid_up_front_cents is not None:
         returned = f"; {printed(back)} of what was paid up front should come back, which is not proved yet"
     credited = f" {known.amount('credited')} was credited since." if known.amount("credited") else ""
-    return f" Paid: {known.amount('paid')}, Zinc's fee included{returned}.{credited}"
+    return f" Paid: {known.amount('paid')}, {known.fee}{returned}.{credited}"
 
 
 def _warning(known: Known) -> str:

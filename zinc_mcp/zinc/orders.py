@@ -6,7 +6,7 @@ Requests forbid unknown keys and write only fields that were set, so both API ve
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -22,19 +22,24 @@ from pydantic import (
 )
 
 from zinc_mcp.text import Cents, selects_a_variation
-from zinc_mcp.zinc.letters import filled, printable, printable_or_none, stray_joiner, unprintable
+from zinc_mcp.zinc.goods import Goods
+from zinc_mcp.zinc.letters import filled, fold_label, printable, printable_or_none, stray_joiner, unprintable
+from zinc_mcp.zinc.notes import plain_notes, refuse_huge
 from zinc_mcp.zinc.place_tables import ALPHA_2
+from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 
-MAX_METADATA_BYTES = 8_192
-MAX_METADATA_DEPTH = 20
 MAX_PRODUCTS = 100
 MAX_OPTIONS = 50
-RESERVED_METADATA = "zinc_mcp_"
-"""Metadata keys with this prefix are ours; a look-up finds an order by them."""
 
 _NOT_GIVEN = frozenset({"null", "None", "undefined", "NULL", "NONE", "UNDEFINED"})
 """Words that some hosts and tables write for a missing value. Case counts, because `Null` is a family name."""
+
+
+def given_or_none(text: str | None) -> str | None:
+    """Return a text; None if it is blank or a word for a missing value."""
+    return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
 
 
 def _all_seen(text: str | None) -> str | None:
@@ -72,11 +77,7 @@ class Address(Request):
         filled
     )
     _all_seen = field_validator("*")(_all_seen)
-
-    @field_validator("address_line2", "state")
-    @classmethod
-    def _blank_is_none(cls, text: str | None) -> str | None:
-        return text if text and text.strip() and text.strip() not in _NOT_GIVEN else None
+    _blank_is_none = field_validator("address_line2", "state")(given_or_none)
 
     @field_validator("first_name", "last_name", "address_line1", "postal_code")
     @classmethod
@@ -296,39 +297,8 @@ class OrderCreate(Request):
             raise ValueError("contains control or invisible characters; send plain text")
         return message
 
-    @field_validator("metadata", mode="before")
-    @classmethod
-    def _not_huge(cls, metadata: object) -> object:
-        # Counted level by level and only up to the bound, so that megabytes or ten thousand levels cost no more.
-        if not isinstance(metadata, dict):
-            return metadata
-        level: list[Any] = [cast(object, metadata)]
-        left = MAX_METADATA_BYTES
-        for _ in range(MAX_METADATA_DEPTH):
-            left -= sum(_length(item) for item in level)
-            if left < 0:
-                raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
-            level = [part for item in level for part in _parts(item)]
-            if not level:
-                return cast(object, metadata)
-        raise ValueError(f"is nested more than {MAX_METADATA_DEPTH} levels deep")
-
-    @field_validator("metadata")
-    @classmethod
-    def _small_and_plain(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-        if metadata is None:
-            return None
-        try:
-            size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
-        except (ValueError, TypeError):
-            raise ValueError("must be plain JSON: no NaN, no infinity, no broken characters") from None
-        if size > MAX_METADATA_BYTES:
-            raise ValueError(f"is larger than {MAX_METADATA_BYTES} bytes of JSON")
-        if any(key.startswith(RESERVED_METADATA) for key in metadata):
-            raise ValueError(f"keys that start with {RESERVED_METADATA} are reserved")
-        if any(unprintable(text, lines=True) for text in _strings(metadata)):
-            raise ValueError("contains control or invisible characters; send plain text")
-        return metadata
+    _not_huge = field_validator("metadata", mode="before")(refuse_huge)
+    _small_and_plain = field_validator("metadata")(plain_notes)
 
     @model_validator(mode="after")
     def _gift_rules(self) -> "OrderCreate":
@@ -344,30 +314,84 @@ class OrderCreate(Request):
         """The registrable domain of the retailer of all products."""
         return read_product_url(self.products[0].url).retailer
 
+    @property
+    def ceiling_cents(self) -> int:
+        """The most that may be debited for it, without Zinc's fee."""
+        return self.max_price
+
+    @property
+    def ship_to(self) -> Address:
+        """The place it goes to."""
+        return self.shipping_address
+
+    @property
+    def pages(self) -> Sequence[ProductAddress]:
+        """The page of each product."""
+        return [read_product_url(product.url) for product in self.products]
+
+    @property
+    def chooses_account(self) -> bool:
+        """Whether it is bought with an account at the retailer that is not Zinc's."""
+        return self.retailer_credentials_id is not None
+
+    @property
+    def account_id(self) -> str | None:
+        """That account, by its id at Zinc."""
+        return self.retailer_credentials_id
+
+    @property
+    def profile(self) -> None:
+        """No account that is kept here: only v1 takes one."""
+        return None
+
+    @property
+    def outside_limits(self) -> Sequence[tuple[str, str]]:
+        """Its fields that cost money outside our limits, each with the switch of the policy that allows it."""
+        used = (
+            (self.payment is not None and self.payment.mode == "connect", "payment.mode", "connect"),
+            (self.customer_notifications is not None, "customer_notifications", "paid_notifications"),
+        )
+        return [(name, switch) for is_used, name, switch in used if is_used]
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return the products as an entry keeps them to be shown."""
+        return [
+            {
+                "url": product.url,
+                "quantity": product.quantity,
+                **({"variant": [option.model_dump() for option in product.variant]} if product.variant else {}),
+            }
+            for product in self.products
+        ]
+
+    def wished(self) -> Mapping[str, Any]:
+        """Return all that the caller asked for, without the key, and without what has its default."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
+
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object to send: only fields that were set, and no nulls, which the newer API may refuse."""
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+    @property
+    def domain(self) -> str:
+        """The registrable domain of the retailer, by the name that orders of v1 have for it as well."""
+        return self.retailer
+
+    def goods(self) -> list[Goods]:
+        """Return each product in the form in which two orders are compared."""
+        return [_goods(product) for product in self.products]
+
+    def body(self, key: str, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the JSON object to send with a key, and with notes of ours beside the caller's own."""
+        return {**self.to_wire(), "idempotency_key": key, "metadata": {**(self.metadata or {}), **notes}}
 
 
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """Returns JSON in one spelling (sorted keys, no spaces), so that equal content is equal text. It is sent as UTF-8."""
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for part in _parts(value):
-        yield from _strings(part)
-
-
-def _length(value: object) -> int:
-    """Return the least number of bytes of a JSON value, without its parts."""
-    return len(cast(list[Any], value)) if isinstance(value, str | dict | list) else 1
-
-
-def _parts(value: object) -> list[Any]:
-    """Return the parts of a JSON value: the keys and values of an object, or the items of a list."""
-    if isinstance(value, dict):
-        entries = cast(dict[Any, Any], value)
-        return [*entries, *entries.values()]
-    return cast(list[Any], value) if isinstance(value, list) else []
+def _goods(product: OrderProduct) -> Goods:
+    address = read_product_url(product.url)
+    # An option that is given twice counts once.
+    options = sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
+    return Goods(address.canonical, likely_product(address), tuple(options), product.quantity)

@@ -12,8 +12,10 @@ _ORIGIN = re.compile(
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
-def check_origin(origin: str) -> str:
+def check_origin(origin: str, setting: str = "ZINC_API_URL") -> str:
     """Return `origin` in one spelling: scheme, host, port if it is not the default, and path if there is one.
+
+    `setting` names where it is from.
 
     Raises:
         SettingsError: it is neither https, nor http to a loopback address.
@@ -22,9 +24,9 @@ def check_origin(origin: str) -> str:
     host, slash, path = rest.partition("/")
     parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
     if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
-        raise SettingsError("ZINC_API_URL is not an address like https://api.zinc.com.")
+        raise SettingsError(f"{setting} is not an address like https://api.zinc.com.")
     if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
-        raise SettingsError("ZINC_API_URL must use https; plain http is taken for loopback addresses only.")
+        raise SettingsError(f"{setting} must use https; plain http is taken for loopback addresses only.")
     port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
     return f"{parts[1]}://{parts[2]}{port}{parts[4]}"
 

@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 from zinc_mcp.known_settings import TOOLS
 
-_PLACING = ("place_order", "place_agent_order")
+_PLACING = ("place_order", "place_agent_order", "place_v1_order")
 _PAYS = {
     "place_order": "the owner's Zinc balance",
     "place_agent_order": "a payment wallet",
+    "place_v1_order": "the balance of Zinc's v1, by product numbers",
 }
 
 

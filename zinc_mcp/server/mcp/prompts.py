@@ -9,7 +9,7 @@ from zinc_mcp.text import plain
 
 _MOST = 500
 """Characters of an argument that a prompt repeats."""
-_BUYING = ("place_order", "place_agent_order")
+_BUYING = ("place_order", "place_agent_order", "place_v1_order")
 
 
 def prompts(tools: Collection[str]) -> Iterator[Prompt]:

@@ -195,7 +195,8 @@ def _names(settings: Settings) -> frozenset[str]:
     """Return the names of the tools that are listed: those that the owner named, where they can work."""
     has_key = settings.api_key is not None or "api_key" in settings.in_keyring
     asks_zinc = settings.sandbox or has_key or settings.wallet is not None
-    known = frozenset(TOOLS) if asks_zinc else frozenset(TOOLS) - {"search_products"}
+    known = frozenset(TOOLS) - (set() if asks_zinc else {"search_products"})
+    known -= set() if settings.has_v1 else {"place_v1_order"}
     return known if settings.tools is None else known & settings.tools
 
 

@@ -45,7 +45,7 @@ _DESCRIPTION = (
     "Show what may be spent: Zinc's balance and fee, the owner's limits and when they free, the payment wallet, and "
     "orders that wait for the user's yes. Changes nothing and costs nothing."
 )
-_TOOLS = {"account": "place_order", "agent": "place_agent_order"}
+_TOOLS = {"account": "place_order", "agent": "place_agent_order", "v1": "place_v1_order"}
 
 
 class BalanceAsked(BaseModel):

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
@@ -27,12 +28,28 @@ from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, in_doubt, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.order import order_view
 from zinc_mcp.zinc.orders import Address, OrderCreate
+from zinc_mcp.zinc.wish import Wish
 
+W = TypeVar("W", bound=BaseModel)
 SHOWS = {**ALWAYS, "new_order": "boolean", "order_id": "string", "key": "string", "is_final": "boolean"}
 
 
-def placing(service: Service, rail: RailName, name: str, title: str, description: str) -> Tool:
-    """Return a tool that places orders and pays by `rail`."""
+@dataclass(frozen=True, slots=True)
+class Form(Generic[W]):
+    """The form in which a placing tool takes its orders."""
+
+    model: type[W]
+    address: Callable[[Address], object]
+    """Returns an address that the owner saved as this form takes it."""
+    schema: Callable[[], dict[str, Any]]
+    """Returns the published schema."""
+
+
+def placing(
+    service: Service, rail: RailName, name: str, title: str, description: str, form: Form[Any] | None = None
+) -> Tool:
+    """Return a tool that places orders and pays by `rail`; by default it takes orders of v2."""
+    form = form or Form(OrderCreate, lambda address: address, order_schema)
     process, page = service.process, service.page
 
     async def place(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
@@ -40,7 +57,8 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         reached = False
         try:
             caller = caller_of(ctx)
-            order, saved_as = await read_order(given, partial(find_address, process.settings, process.journal))
+            find = partial(find_address, process.settings, process.journal)
+            order, saved_as = await read_order(given, find, form)
             key = order.idempotency_key if caller == LOCAL else None
             with service.calls.one_more(caller):
                 reached = True
@@ -63,7 +81,7 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
         )
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
-    async def _second_leg(caller: str, order: OrderCreate, ctx: Context) -> CallToolResult:
+    async def _second_leg(caller: str, order: Wish, ctx: Context) -> CallToolResult:
         deadline = time.monotonic() + process.clocks.answer
         asked = asking.SealedQuestion.unsealed(str(ctx.request_state))
         entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
@@ -75,12 +93,12 @@ def placing(service: Service, rail: RailName, name: str, title: str, description
 
     # Claude Code then asks on every call, even where a rule allows the tool (its MCP page, `requiresUserInteraction`).
     meta = {"anthropic/requiresUserInteraction": True} if service.host_asks else None
-    return published(place, name, title, description, arguments=order_schema(), shows=SHOWS, meta=meta)
+    return published(place, name, title, description, arguments=form.schema(), shows=SHOWS, meta=meta)
 
 
 @cache
 def order_schema() -> dict[str, Any]:
-    """Return the input schema of a placing tool: OrderCreate's own, at the top level.
+    """Return the input schema of a tool that places orders of v2: OrderCreate's own, at the top level.
 
     Some converters lose the fields of an object (docs/clients.md), so that the required names stand in words as well.
     """
@@ -97,14 +115,14 @@ def order_schema() -> dict[str, Any]:
 
 
 async def read_order(
-    given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]]
-) -> tuple[OrderCreate, str | None]:
+    given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]], form: Form[W]
+) -> tuple[W, str | None]:
     """Return the order and, when the address was given as `{"saved": name}`, that name; `saved` looks it up.
 
     Raises:
         InvalidArgumentsError: with every field to change.
     """
-    arguments = normalized(OrderCreate, given)
+    arguments = normalized(form.model, given)
     name = None
     address = arguments.get("shipping_address")
     if isinstance(address, dict):
@@ -117,8 +135,8 @@ async def read_order(
             name = _Saved.model_validate(address).saved
         except ValidationError as error:
             raise invalid_arguments(error, _Saved, ("shipping_address",)) from None
-        arguments["shipping_address"] = await saved(name)
-    return validated(OrderCreate, arguments), name
+        arguments["shipping_address"] = form.address(await saved(name))
+    return validated(form.model, arguments), name
 
 
 class _Saved(BaseModel):

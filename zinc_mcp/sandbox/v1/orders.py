@@ -1,0 +1,212 @@
+"""The endpoints of Zinc v1 about orders (19.5 to 19.7): create, read, list, abort, retry."""
+
+import json
+import logging
+from typing import Any, Literal, cast
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox.after_sale import record_change
+from zinc_mcp.sandbox.checks import AnsweredError, as_json, key_in
+from zinc_mcp.sandbox.faults import Fault
+from zinc_mcp.sandbox.ledger import OrderRow, Post
+from zinc_mcp.sandbox.orders import LISTING_LAG_SECONDS, PROCESSING_SECONDS
+from zinc_mcp.sandbox.v1 import book
+from zinc_mcp.sandbox.v1.answers import Json, answer, caller_of, error_object, refused, token_of
+from zinc_mcp.sandbox.v1.bill import bill_of, refusal_of
+from zinc_mcp.sandbox.v1.codes import RUNNING
+from zinc_mcp.sandbox.v1.faults import due_fault, due_post_fault, spoilt
+from zinc_mcp.sandbox.v1.form import problem_of
+from zinc_mcp.sandbox.v1.progress import Progress, progress_of
+from zinc_mcp.sandbox.v1.view import account_of, echo_of, order_at, without_secrets
+
+DEFAULT_LIMIT, MOST_ROWS = 10, 5_000
+"""The length of a list: 10 by default (V1P); V1's example asks for 5,000, and no upper bound is documented."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def create_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /v1/orders`. The order of the checks is not documented; here: token, JSON, key, form, product."""
+    content = await request.body()
+    body, code = read_json(content)
+    caller = caller_of(sandbox, request)
+    order = cast(Json, body) if isinstance(body, dict) else {}
+    post = sandbox.ledger.record_post(sandbox.clock(), caller, key_in(order), content, order, rail="v1")
+    fault: Fault | None = None
+    try:
+        fault = due_post_fault(sandbox, post)
+        if fault is not None and not fault.accepts:
+            told, outcome = Response(), f"not_accepted_{fault.name}"
+        elif code is not None:
+            raise refused(sandbox, code)
+        else:
+            told, outcome = await _taken(sandbox, post, body, fault)
+    except AnsweredError as ended:
+        told, outcome = ended.answer, "rejected"
+    sandbox.ledger.close_attempt(post, outcome, fault and fault.name, busy=True)
+    _logger.info("POST /v1/orders: %s, fault: %s", outcome, fault and fault.name)
+    return spoilt(sandbox, request, fault, told)
+
+
+def read_json(content: bytes) -> tuple[Any, Literal["invalid_json"] | None]:
+    """Return a body, and the code of its error if it is no JSON."""
+    try:
+        decoded = json.loads(content, parse_constant=_not_json)
+        json.dumps(decoded, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None, "invalid_json"
+    return decoded, None
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+async def _taken(sandbox: Sandbox, post: Post, body: Any, fault: Fault | None) -> tuple[Response, str]:
+    """Create the order of a POST, or answer as its key was answered before."""
+    dialect, honour = sandbox.dialect.v1, sandbox.dialect.v1.keys == "honoured"
+    if honour and (earlier := book.earlier_answer(sandbox.ledger, post.caller, post.key)) is not None:
+        if dialect.concurrent == "serialised" or not book.is_busy(sandbox.ledger, post):
+            return answer(sandbox, earlier), "replayed"
+    problem = problem_of(body, managed_shops=dialect.managed_shops, now=post.at) or refusal_of(post.body)
+    if problem is not None:
+        told = error_object(*problem)
+        if honour:
+            told = book.keep_answer(sandbox.ledger, post.caller, post.key, told)
+        return answer(sandbox, told), f"rejected_{told.get('code', '200')}"
+    kept, secrets = without_secrets(post.body)
+    slow = fault.seconds / sandbox.pace if fault is not None and fault.name == "slow" else 0.0
+    busy = 0.0 if dialect.concurrent == "serialised" else PROCESSING_SECONDS / sandbox.pace + slow
+    scenario = bill_of(post.body).course.name
+    told, is_new = book.place(sandbox.ledger, post, kept, scenario, busy_seconds=busy, honour_keys=honour)
+    if not is_new:
+        return answer(sandbox, told), "replayed"
+    if secrets:
+        sandbox.v1_secrets[told["request_id"]] = secrets
+    if busy:
+        await anyio.sleep(PROCESSING_SECONDS / sandbox.pace)
+    return answer(sandbox, told), "created"
+
+
+async def get_order(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /v1/orders/{request_id}`."""
+    row = order_of(sandbox, request)
+    fault = due_fault(sandbox, row, "read_fault")
+    if fault is not None and not fault.accepts:
+        return spoilt(sandbox, request, fault, Response())
+    told = shown(sandbox, request, row, looking=True)
+    if told.get("code") == RUNNING and sandbox.dialect.v1.running == "bare":
+        told = error_object(RUNNING)
+    return spoilt(sandbox, request, fault, answer(sandbox, told))
+
+
+def order_of(sandbox: Sandbox, request: Request) -> OrderRow:
+    """Return the caller's order that the path names.
+
+    Raises:
+        AnsweredError: with `invalid_request_id`: it is unknown, or another caller's.
+    """
+    row = sandbox.ledger.find(caller_of(sandbox, request), request.path_params["request_id"])
+    if row is None:
+        raise refused(sandbox, "invalid_request_id", request_id=request.path_params["request_id"])
+    return row
+
+
+def progress_now(sandbox: Sandbox, row: OrderRow, *, looking: bool = False) -> Progress:
+    """Return how far an order is; `looking` counts, where the order's course depends on it."""
+    looks = 0
+    if bill_of(row.body).course.looks:
+        count = sandbox.ledger.count_read
+        looks = count(row.order_id, "look") if looking else book.looks_at(sandbox.ledger, row.order_id)
+    return progress_of(row, sandbox.clock(), sandbox.pace, looks)
+
+
+def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = False) -> Json:
+    """Return an order as a GET shows it."""
+    progress, dialect = progress_now(sandbox, row, looking=looking), sandbox.dialect.v1
+    secrets = sandbox.v1_secrets.get(row.order_id, {})
+    echo = echo_of(row, dialect, secrets, token_of(request) or "")
+    return order_at(row, progress, dialect, sandbox.pace, echo, account_of(row, secrets))
+
+
+async def list_orders(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /v1/orders`: the times are unix milliseconds, the start is inside the range and the end is not (19.7)."""
+    caller, given, now = caller_of(sandbox, request), request.query_params, sandbox.clock()
+    dialect = sandbox.dialect.v1
+    limit = _number(sandbox, given.get("limit"), "limit") or DEFAULT_LIMIT
+    skip = _number(sandbox, given.get("skip"), "skip") or 0
+    start = _number(sandbox, given.get("starting_after"), "starting_after")
+    end = _number(sandbox, given.get("ending_before"), "ending_before")
+    rows = [
+        row
+        for row in sandbox.ledger.orders_of(caller)
+        if (start is None or milliseconds(row.created_at) >= start)
+        and (end is None or milliseconds(row.created_at) < end)
+        and given.get("retailer") in (None, row.body["retailer"])
+        and (dialect.listing != "lags" or (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS)
+    ]
+    if dialect.list_order == "oldest_first":
+        rows.reverse()
+    if dialect.listing == "placed_only":
+        rows = [row for row in rows if progress_now(sandbox, row).stage == "placed"]
+    rows = rows[skip : skip + min(limit, MOST_ROWS)]
+    fault = next(filter(None, [due_fault(sandbox, row, "list_fault") for row in rows]), None)
+    found = [shown(sandbox, request, row) for row in rows]
+    return spoilt(sandbox, request, fault, as_json({"orders": found} if dialect.listing == "wrapped" else found))
+
+
+def milliseconds(at: float) -> int:
+    """Return a time as v1's lists take it."""
+    return int(at * 1000)
+
+
+def _number(sandbox: Sandbox, given: str | None, name: str) -> int | None:
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit():
+        raise refused(sandbox, "invalid_request", problems=[f"{name}: Input should be a number"])
+    return int(given)
+
+
+async def abort_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /v1/orders/{request_id}/abort`: answers like a GET, and an abort may take time or have no effect."""
+    row = order_of(sandbox, request)
+    fault = due_fault(sandbox, row, "abort_fault")
+    if fault is not None and not fault.accepts:
+        return _recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
+    outcome = "too_late"
+    if progress_now(sandbox, row).stage == "processing":
+        outcome = "asked" if sandbox.ledger.cancel(row.order_id, sandbox.clock()) else "asked_again"
+        row = order_of(sandbox, request)
+    return _recorded(sandbox, request, row, answer(sandbox, shown(sandbox, request, row)), outcome, fault)
+
+
+async def retry_order(sandbox: Sandbox, request: Request) -> Response:
+    """`POST /v1/orders/{request_id}/retry`: a new order with the body of one that has failed."""
+    row = order_of(sandbox, request)
+    fault = due_fault(sandbox, row, "retry_fault")
+    if fault is not None and not fault.accepts:
+        return _recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
+    if progress_now(sandbox, row).stage != "failed":
+        refusal = refused(sandbox, "invalid_request", problems=["only a failed order can be retried"])
+        return _recorded(sandbox, request, row, refusal.answer, "rejected", fault)
+    content = json.dumps(row.body).encode()
+    post = sandbox.ledger.record_post(sandbox.clock(), row.caller, None, content, row.body, rail="v1")
+    scenario = bill_of(row.body).course.name
+    told, _ = book.place(sandbox.ledger, post, row.body, scenario, busy_seconds=0.0, honour_keys=False)
+    sandbox.ledger.close_attempt(post, "created", fault and fault.name)
+    if secrets := sandbox.v1_secrets.get(row.order_id):
+        sandbox.v1_secrets[told["request_id"]] = secrets
+    return _recorded(sandbox, request, row, answer(sandbox, told), "created", fault)
+
+
+def _recorded(
+    sandbox: Sandbox, request: Request, row: OrderRow, told: Response, outcome: str, fault: Fault | None
+) -> Response:
+    """Record a POST about an order, and return its answer with the fault."""
+    record_change(sandbox, request, row, outcome, fault)
+    return spoilt(sandbox, request, fault, told)

@@ -1,0 +1,29 @@
+"""The paths of Zinc v1 in the sandbox."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox.checks import as_json
+from zinc_mcp.sandbox.v1 import orders, products
+from zinc_mcp.sandbox.v1.answers import caller_of
+
+Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
+
+
+async def list_practice_products(sandbox: Sandbox, request: Request) -> Response:
+    """`GET /v1/practice/products`: ours; Zinc v1 has no products to practise on (22.22)."""
+    caller_of(sandbox, request)
+    return as_json({"products": products.listed()})
+
+
+ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
+    ("POST", "/v1/orders", orders.create_order),
+    ("GET", "/v1/orders", orders.list_orders),
+    ("GET", "/v1/orders/{request_id}", orders.get_order),
+    ("POST", "/v1/orders/{request_id}/abort", orders.abort_order),
+    ("POST", "/v1/orders/{request_id}/retry", orders.retry_order),
+    ("GET", "/v1/practice/products", list_practice_products),
+)
