@@ -4,7 +4,7 @@ from typing import Any, NoReturn, SupportsIndex
 
 
 class SecretBody:
-    """Bytes that nothing shows: no repr, format, comparison, copy, pickle or exception. Only `revealed` returns them."""
+    """Bytes that nothing shows: no repr, format, comparison, copy, pickle or exception. Only `revealed` has them."""
 
     __slots__ = ("__content",)
 

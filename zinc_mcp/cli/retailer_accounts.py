@@ -11,14 +11,15 @@ from zinc_mcp.cli.keeping import Keeper, is_terminal, uninterrupted
 from zinc_mcp.cli.screen import show_command, show_line
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.account_document import MAX_BYTES, NewAccount, account_in
+from zinc_mcp.owner.account_document import MAX_BYTES, account_in
 from zinc_mcp.owner.kept_settings import SOURCES
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.retailer_accounts import Profile, is_profile_name, profile_named, profiles, secret_name
 from zinc_mcp.owner.secret_records import Place
 from zinc_mcp.owner.secrets import SecretStore
 from zinc_mcp.owner.settings import Settings, load_settings
-from zinc_mcp.text import plain
+from zinc_mcp.owner.system_keyring import ELSE
+from zinc_mcp.wiring import v1_origin
 from zinc_mcp.zinc.v1.products import RETAILERS
 
 _ADDRESS = {
@@ -38,8 +39,10 @@ _WAYS = {
     "gift": "the gift balance of the account (Amazon, Walmart)",
     "default": "whatever the account pays with by default",
 }
-_NOT_IN_A_FILE = "A card is kept in the system's keyring or nowhere. Without one, let the account pay by its gift " \
+_NOT_IN_A_FILE = (
+    "A card is kept in the system's keyring or nowhere. Without one, let the account pay by its gift "
     "balance or by its own default."
+)
 
 
 @click.group(name="retailer-accounts")
@@ -71,14 +74,23 @@ def add(name: str, store: Place, force: bool) -> None:
             "That is no name for an account.", owner_step="Use 1 to 40 of a-z, 0-9, dash and underscore, such as work."
         )
     settings = load_settings()
-    keeper = Keeper.ready(settings, secret_name(name), store, force=force)
+    keeper = _ready(settings, name, store, force=force)
     account = account_in(_asked() if is_terminal(sys.stdin) else _piped())
     parts = account.parts
     if store == "file" and "card" in parts:
         raise RefusedError("A card is never kept in a file, so nothing was kept.", owner_step=_NOT_IN_A_FILE)
     with uninterrupted():
-        keeper.keep_parts(parts, origin=settings.v1_origin, about=account.about)
+        keeper.keep_parts(parts, origin=v1_origin(settings), about=account.about)
     _show_kept(settings, keeper, profile_named(settings.home, name))
+
+
+def _ready(settings: Settings, name: str, store: Place, *, force: bool) -> Keeper:
+    try:
+        return Keeper.ready(settings, secret_name(name), store, force=force)
+    except SettingsError as error:
+        if ELSE not in error.next_step:
+            raise
+        raise SettingsError(error.summary, f"{error.next_step} But a card is never kept in a file.") from None
 
 
 @retailer_accounts.command(name="list")

@@ -103,7 +103,9 @@ class PaymentMethod(Request):
                 raise ValueError("give a card or use_account_payment_defaults, not both")
             self._check_expiry()
         elif bool(self.use_gift) == bool(self.use_account_payment_defaults):
-            raise ValueError("give a card, or use_gift true, or use_account_payment_defaults true, and one of them only")
+            raise ValueError(
+                "give a card, or use_gift true, or use_account_payment_defaults true, and one of them only"
+            )
         return self
 
     def _check_expiry(self) -> None:

@@ -8,6 +8,8 @@ import hashlib
 import hmac
 import secrets
 
+from pydantic import SecretBytes
+
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.own_files import KEY_BYTES, own_key
 from zinc_mcp.owner.settings import Settings
@@ -18,25 +20,26 @@ LEAST_CHARACTERS = 32
 """A key that is given is at least as long."""
 
 
-def digest_of(settings: Settings, body: SecretBody, *, make: bool) -> str | None:
-    """Return the keyed digest of a body (HMAC-SHA256, RFC 2104), as hex digits; None if there is no key yet.
+def digest_key(settings: Settings, *, make: bool) -> SecretBytes | None:
+    """Return the key; None if there is none yet.
 
-    Args:
-        settings: the settings, which may hold the key.
-        body: the bytes as they go out.
-        make: whether the key may be made. A new key proves nothing about what was sent before.
+    `make` says whether it may be made. A new key proves nothing about what was sent before.
 
     Raises:
-        SettingsError: the key cannot be made or read, or is too short.
+        SettingsError: it cannot be made or read, or is too short.
     """
-    if settings.digest_key is not None:
-        given = settings.digest_key.get_secret_value()
-        if len(given) < LEAST_CHARACTERS:
-            raise SettingsError(
-                f"ZINC_MCP_DIGEST_KEY is shorter than {LEAST_CHARACTERS} characters.",
-                "Set a longer one, which nobody can guess, in every server on this journal.",
-            )
-        key: bytes | None = given.encode()
-    else:
+    if settings.digest_key is None:
         key = own_key(settings.home / FILE, (lambda: secrets.token_bytes(KEY_BYTES)) if make else None)
-    return None if key is None else hmac.new(key, body.revealed(), hashlib.sha256).hexdigest()
+        return None if key is None else SecretBytes(key)
+    given = settings.digest_key.get_secret_value()
+    if len(given) < LEAST_CHARACTERS:
+        raise SettingsError(
+            f"The key of digests (ZINC_MCP_DIGEST_KEY, `digest_key`) is shorter than {LEAST_CHARACTERS} characters.",
+            "Set a longer one, which nobody can guess, and the same one for every server on this journal.",
+        )
+    return SecretBytes(given.encode())
+
+
+def keyed_digest(key: SecretBytes, body: SecretBody) -> str:
+    """Return the digest of a body (HMAC-SHA256, RFC 2104), as hex digits."""
+    return hmac.new(key.get_secret_value(), body.revealed(), hashlib.sha256).hexdigest()

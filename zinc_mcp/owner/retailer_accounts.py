@@ -16,6 +16,7 @@ from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.secret_records import Kept, Place, Record
 from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.system_keyring import ELSE
 from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD
@@ -116,9 +117,7 @@ def _profile_of(name: str, record: Record) -> Profile:
         or (last_four is not None and not re.fullmatch(r"[0-9]{4}", last_four))
     ):
         raise _unusable(name, SettingsError("The secret store's record of it is not complete."))
-    return Profile(
-        name, about["retailer"], cast(Payment, payment), last_four, record.id, record.place, record.origin
-    )
+    return Profile(name, about["retailer"], cast(Payment, payment), last_four, record.id, record.place, record.origin)
 
 
 def _unusable(name: str, error: SettingsError) -> RefusedError:
@@ -126,7 +125,7 @@ def _unusable(name: str, error: SettingsError) -> RefusedError:
         f"The retailer account {name} cannot be used. {error.summary}",
         "Nothing was sent. Tell the user; only they can correct it.",
         code="account_not_configured",
-        owner_step=f"{error.next_step} If that does not help, add the account again: "
+        owner_step=f"{error.next_step.replace(ELSE, '').strip()} If that does not help, add the account again: "
         f"{command('retailer-accounts', 'add', name)}",
     )
 

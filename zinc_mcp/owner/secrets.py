@@ -90,7 +90,7 @@ class SecretStore:
         return Kept(record, parts_in(name, parts, self.path(name), record.place))
 
     def check_place(self, name: str, place: Place, parts: Collection[str] = ()) -> None:
-        """Find out whether a secret, with these parts if they are known, could be kept in a place before it is asked for.
+        """Find out whether a secret (with these parts) could be kept in a place, before it is asked for.
 
         Raises:
             SettingsError: it could not.
