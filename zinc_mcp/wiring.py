@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, cast
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
     from zinc_mcp.rails import Rail
+    from zinc_mcp.rails.v1 import V1Rail
+    from zinc_mcp.zinc.v1.client import V1Client
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +93,9 @@ async def open_process(
 
     runner = Runner(open_journal)
     times = Times(clock, _steady_clock(clock, uptime))
+    transport = transport if transport is not None or not settings.sandbox else _practice_transport(settings)
     client = _client(settings, transport, clocks, times)
+    v1_client = _v1_client(settings, transport, clocks, times)
     rails: dict[RailName, Rail] = {}
     unusable: dict[RailName, ZincMcpError] = {}
     wallet = _usable_wallet(settings, client, wallet_transport, unusable)
@@ -116,6 +120,11 @@ async def open_process(
             signs_only=not by_program,
             payer=_wallet_settings(settings).payer(),
         )
+
+    if v1_client is not None:
+        rails["v1"] = _v1_rail(v1_client, settings, clock)
+    elif settings.v1_trouble is not None:
+        unusable["v1"] = SettingsError(*settings.v1_trouble)
 
     policy = partial(read_policy, settings)
     try:
@@ -160,27 +169,36 @@ async def open_process(
         with anyio.CancelScope(shield=True):
             await runner.aclose()
             await client.aclose()
+            if v1_client is not None:
+                await v1_client.aclose()
             if wallet is not None:
                 await wallet.aclose()
 
 
 @asynccontextmanager
-async def open_account(
+async def open_payers(
     settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clocks: Clocks | None = None
-) -> AsyncGenerator[AccountRail | None]:
-    """Open the account's rail alone, to read with it: no journal is opened, and no task looks up or sends anything.
-
-    None: there is no API key.
+) -> AsyncGenerator[Mapping[RailName, AccountRail | V1Rail]]:
+    """Open the rails whose orders Zinc lists, to read with them: no journal is opened, and nothing is sent.
 
     Raises:
-        SettingsError: the API's address cannot be used.
+        SettingsError: an address of Zinc cannot be used.
     """
-    settings = await _opened(settings)
-    client = _client(settings, transport, clocks or Clocks(), Times(time.time, time.monotonic))
+    settings, clocks = await _opened(settings), clocks or Clocks()
+    transport = transport if transport is not None or not settings.sandbox else _practice_transport(settings)
+    times = Times(time.time, time.monotonic)
+    client, v1_client = _client(settings, transport, clocks, times), _v1_client(settings, transport, clocks, times)
+    payers: dict[RailName, AccountRail | V1Rail] = {}
+    if (account := _account_rail(settings, client, time.monotonic)) is not None:
+        payers["account"] = account
+    if v1_client is not None:
+        payers["v1"] = _v1_rail(v1_client, settings, time.time)
     try:
-        yield _account_rail(settings, client, time.monotonic)
+        yield payers
     finally:
         await client.aclose()
+        if v1_client is not None:
+            await v1_client.aclose()
 
 
 def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:
@@ -317,11 +335,38 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, cloc
             wire_seconds=clocks.wire,
             on_date=times.heard,
         )
-    if transport is None:
-        from zinc_mcp.sandbox import Sandbox
-
-        transport = Sandbox(settings.home / "sandbox.db", pace=max(1, settings.sandbox_pace)).transport()
+    transport = transport or _practice_transport(settings)
     return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
+
+
+def _practice_transport(settings: Settings) -> httpx.AsyncBaseTransport:
+    from zinc_mcp.sandbox import Sandbox
+
+    return Sandbox(settings.home / "sandbox.db", pace=max(1, settings.sandbox_pace)).transport()
+
+
+def _v1_client(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times
+) -> V1Client | None:
+    """Return a client of Zinc's v1; None without a client token."""
+    if settings.v1_client_token is None:
+        return None
+    from zinc_mcp.zinc.v1.client import V1Client  # few owners have a token
+
+    origin = f"{SANDBOX_ORIGIN}/v1" if settings.sandbox else settings.v1_api_url
+    return V1Client(
+        origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard
+    )
+
+
+def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -> V1Rail:
+    from zinc_mcp.rails.v1 import V1Rail
+
+    # Whoever practises sends no real token anywhere.
+    token = SecretStr("sandbox") if settings.sandbox else settings.v1_client_token
+    if token is None:
+        raise AssertionError
+    return V1Rail(client, token, "sandbox" if settings.sandbox else "live", clock)
 
 
 def payment_wallet(

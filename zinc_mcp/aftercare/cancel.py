@@ -148,7 +148,7 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     if rail is None or not is_ours(entry, rail) or entry.order_id is None:
         return Cancellation("elsewhere", Answer(entry))
     payment = await process.unwritten.payment(entry.id) if rail.paying is not None else None
-    if rail.paying is not None and (payment is None or payment.order_key is None):
+    if rail.on_v1 is not None or (rail.paying is not None and (payment is None or payment.order_key is None)):
         return Cancellation("ask_zinc", Answer(entry))
     if _for_the_wire(process, deadline) <= 0:
         return Cancellation("no_time", Answer(entry))

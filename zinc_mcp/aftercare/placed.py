@@ -93,6 +93,8 @@ async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder
             "The order was placed in a way that is not set up here, so nothing was sent.",
             "Tell the user to do this where it was ordered.",
         )
+    if rail.on_v1 is not None:
+        raise RefusedError("Returns and reports of orders of Zinc's v1 are not made from here.", _ASK_ZINC)
     after_sale = await after_sale_for(process, rail, order.id, caller, rail.mode if entry is None else entry.mode)
     if after_sale is None:
         raise RefusedError("The order is changed with a key of its own, and that key is not kept here.", _ASK_ZINC)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import anyio
@@ -97,7 +97,11 @@ async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: S
     if entry.body is None:
         return None
     wish = wanted(entry)
-    for order in await rail.find(KEY_FIELD, entry.key):
+    if rail.on_v1 is not None:
+        found = await rail.on_v1.find_sent(entry.key, entry.body, entry.zinc_at or entry.first_sent_at)
+    else:
+        found = await rail.find(KEY_FIELD, entry.key)
+    for order in found:
         if must_be(order, wish):
             return order
     for identifier in identifiers:
@@ -187,8 +191,13 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
     if entry.state in ("signing", "sending"):
         entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
     ending: Ending = "open"
+    order: Order | None = None
     if rail.paying is not None:
         ending, order = await proven(process, rail.paying, entry)
+    elif entry.order_id is not None:  # Zinc took it, and does not know itself what became of it
+        with suppress(OrderNotFoundError):
+            order = await _read(process, entry, entry.order_id, rail)
+        order = None if order is None else as_read(order, entry.order_id, entry)
     else:
         order = await find_landed(process, entry, rail)
     if order is not None:
@@ -209,6 +218,8 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
 
 async def _read(process: Process, entry: Entry, order_id: str, rail: Rail) -> Order | None:
     """Read an order; one that was paid by wallet is read with its own key."""
+    if rail.on_v1 is not None:
+        return await rail.on_v1.read_sent(order_id, entry.body)
     if rail.paying is None:
         return await rail.read(order_id)
     payment = await process.unwritten.payment(entry.id)

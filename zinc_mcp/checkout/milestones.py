@@ -29,6 +29,8 @@ async def _timeline(process: Process, answer: Answer) -> Timeline:
     rail = process.rails.get("account" if entry is None else entry.rail)
     if rail is None or (entry is not None and not is_ours(entry, rail)):
         raise UnreadableAnswerError("The order was placed in a way that is not set up here, so it has no timeline.")
+    if rail.on_v1 is not None:
+        raise UnreadableAnswerError("Zinc's v1 has no timeline of an order.")
     if rail.on_balance is not None:
         return await rail.on_balance.timeline(order_id)
     payment = None if entry is None else await process.unwritten.payment(entry.id)

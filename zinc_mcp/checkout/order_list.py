@@ -25,6 +25,7 @@ from zinc_mcp.spending.same_order import may_be, must_be, wanted
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.answers import BY_KEY
 
 MOST_ENTRIES = 500
 """Entries of the journal that one list looks at."""
@@ -166,6 +167,8 @@ async def _joined(
         if entry.order_id is None:
             continue
         own: Order | None = left.pop(entry.order_id.casefold(), None)
+        if own is None and (by_our_key := left.pop(f"{BY_KEY}{entry.key}".casefold(), None)) is not None:
+            own = by_our_key.model_copy(update={"id": entry.order_id})
         await lowlevel.checkpoint()  # lets other tasks run between two orders
         if own is not None and is_ours(entry, rail) and may_be(own, wanted(entry)):
             found[entry.id] = own

@@ -10,10 +10,12 @@ from zinc_mcp.journal.entry import DOUBTFUL, NOTHING_SENT
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.periods import MOST_COMPARED
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
+from zinc_mcp.rails.v1 import V1Rail
 from zinc_mcp.spending.reconcile import Books, Difference, Reconciled, Shown, belongs, compare, key_of, to_read
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.answers import BY_KEY
 
 LIST_SECONDS = 60.0
 """For so long Zinc's list is read."""
@@ -21,8 +23,11 @@ MOST_READ = 50
 """Orders that are read one by one, because the list does not settle them."""
 
 
+Payer = AccountRail | V1Rail
+
+
 async def reconcile(
-    rail: AccountRail,
+    rail: Payer,
     journal: Journal,
     since: float,
     *,
@@ -37,7 +42,7 @@ async def reconcile(
     Raises:
         JournalError: the journal cannot be read.
     """
-    found, began = Reconciled(), clock()
+    found, began = Reconciled(rail=rail.name), clock()
     listed = OrderList()
     try:
         with anyio.move_on_after(LIST_SECONDS):
@@ -46,6 +51,8 @@ async def reconcile(
         found.unread = error
     found.list_cut, found.unreadable = not listed.is_whole, listed.unreadable
     in_period = {name: order for name, order in listed.orders.items() if _is_since(order, since)}
+    if rail.on_v1 is not None:
+        in_period = _by_their_ids(journal, rail, in_period, since)
     books = _books(journal, rail, in_period, since, found)
     read = await _read(rail, to_read(books.entries, in_period, since, began), found)
     shown = Shown(in_period, read)
@@ -61,11 +68,22 @@ async def reconcile(
     return found
 
 
+def _by_their_ids(journal: Journal, rail: Payer, orders: dict[str, Order], since: float) -> dict[str, Order]:
+    """Return orders by the ids that entries know. v1 may list an order without its id, which then stands by our key."""
+    ids = {entry.key: entry.order_id for entry in journal.of_account(rail, since) if entry.order_id is not None}
+    found: dict[str, Order] = {}
+    for order in orders.values():
+        order_id = ids.get(order.id.removeprefix(BY_KEY)) if order.id.startswith(BY_KEY) else None
+        known = order if order_id is None else order.model_copy(update={"id": order_id})
+        found.setdefault(known.id.casefold(), known)
+    return found
+
+
 def _is_since(order: Order, since: float) -> bool:
     return order.created_at is None or order.created_at.timestamp() >= since
 
 
-def _books(journal: Journal, rail: AccountRail, orders: dict[str, Order], since: float, found: Reconciled) -> Books:
+def _books(journal: Journal, rail: Payer, orders: dict[str, Order], since: float, found: Reconciled) -> Books:
     entries = journal.of_account(rail, since)
     found.journal_cut = len(entries) > MOST_COMPARED
     known = {entry.order_id.casefold() for entry in entries if entry.order_id is not None}
@@ -73,14 +91,14 @@ def _books(journal: Journal, rail: AccountRail, orders: dict[str, Order], since:
     entries = [*entries[:MOST_COMPARED], *(entry for entry in named if belongs(entry, rail))]
     elsewhere = {each.order_id.casefold() for each in named if each.order_id is not None and not belongs(each, rail)}
     found.entries = len(entries)
-    found.paid_by_wallet, found.other_accounts = journal.not_of_account(rail, since)
+    found.paid_by_wallet, found.other_service, found.other_accounts = journal.not_of_account(rail, since)
     keys = {key_of(order) for order in orders.values()}
     doubtful = [entry for entry in entries if entry.state in DOUBTFUL and entry.order_id is None]
     found.in_doubt = sum(entry.key not in keys for entry in doubtful)
     return Books(entries, elsewhere)
 
 
-async def _read(rail: AccountRail, order_ids: Sequence[str], found: Reconciled) -> dict[str, Order | None]:
+async def _read(rail: Payer, order_ids: Sequence[str], found: Reconciled) -> dict[str, Order | None]:
     """Read orders one by one; None for those that Zinc does not know."""
     read: dict[str, Order | None] = {}
     for order_id in order_ids[:MOST_READ]:
@@ -99,10 +117,12 @@ async def _read(rail: AccountRail, order_ids: Sequence[str], found: Reconciled) 
     return read
 
 
-async def _balance(rail: AccountRail, found: Reconciled) -> int | None:
+async def _balance(rail: Payer, found: Reconciled) -> int | None:
     """Return Zinc's balance, if it is one that orders are debited from."""
+    if rail.on_balance is None:
+        return None
     try:
-        told = await rail.wallet()
+        told = await rail.on_balance.wallet()
     except ZincMcpError:
         return None
     balance = told.get("balance")

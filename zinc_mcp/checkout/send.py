@@ -33,14 +33,15 @@ from zinc_mcp.spending.outcome import (
     UNSENT_PROBLEM,
     about_to_send,
     accept,
+    answered_unclearly,
     check_answer,
     doubt,
     doubt_lost_answer,
     end,
     hold,
-    is_answered_wrongly,
     is_unsent,
     leaving,
+    may_not_repeat,
     never_left,
 )
 from zinc_mcp.spending.proof import with_reference
@@ -212,13 +213,16 @@ async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body:
         order = await check_answer(process, answer, attempt.entry)
     except ZincUnreachableError as error:
         await _not_sent(process, attempt, rail, "no connection", error, first=first)
+    except RefusedError as error:  # the bytes that go out could not be made
+        await _not_sent(process, attempt, rail, error.code, error, first=first)
     except OrderAlreadyExistsError as error:
         process.checkpoint("answered")
-        await doubt(process, attempt, "Zinc has had this key before")
+        more = {} if rail.on_v1 is None else {"problem": answered_unclearly(error.zinc_code, error.summary)}
+        await doubt(process, attempt, "Zinc has had this key before" if not more else error.summary, **more)
         await _find_landed(process, attempt, rail, error)
     except OrderRejectedError as error:
         process.checkpoint("answered")
-        if first:
+        if first or (rail.on_v1 is not None and rail.on_v1.ends_a_repeat(error)):
             error.facts["key"] = attempt.entry.key
             await end(process, attempt, "rejected", f"Zinc rejected it: {error.zinc_code}", error)
         else:
@@ -299,7 +303,7 @@ async def may_repeat(process: Process, entry: Entry, rail: Rail) -> bool:
     return (
         is_ours(entry, rail)
         and entry.body is not None
-        and not is_answered_wrongly(entry)
+        and not may_not_repeat(entry)
         and _is_recent(process, entry)
         and (rail.paying is None or await pay.may_repeat(process, entry))
     )

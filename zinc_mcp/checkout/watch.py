@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
@@ -151,12 +151,12 @@ async def _look_elsewhere(
     process: Process, caller: str, handle: str, deadline: float, progress: Progress | None
 ) -> Answer:
     """Read an order that this journal does not know, for the local caller: the same API key placed it elsewhere."""
-    rail = process.rails.get("account")
-    if caller != "local" or rail is None:
+    rails = [rail for rail in process.rails.values() if rail.lists is not None]
+    if caller != "local" or not rails:
         raise OrderNotFoundError("No order with this id or key is known here.")
+    order, rail = await _read_at_one(rails, handle)
     first: str | None = None
     while True:
-        order = as_read(await rail.read(handle), handle)
         ours = await _named_in(process, caller, order)
         if ours is not None and (known := await _known_now(process, ours, order, rail)) is not None:
             return Answer(known, order)
@@ -168,6 +168,23 @@ async def _look_elsewhere(
         if progress is not None:
             await progress(order.status)
         await anyio.sleep(min(process.clocks.poll, left))
+        order = as_read(await rail.read(handle), handle)
+
+
+async def _read_at_one(rails: Sequence[Rail], handle: str) -> tuple[Order, Rail]:
+    """Read an order at the first of these payers that has it.
+
+    Raises:
+        OrderNotFoundError: none has it.
+        ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: one of them cannot say, and none has it.
+    """
+    troubles: list[ZincMcpError] = []
+    for rail in rails:
+        try:
+            return as_read(await rail.read(handle), handle), rail
+        except ZincMcpError as error:
+            troubles.append(error)
+    raise next((error for error in troubles if not isinstance(error, OrderNotFoundError)), troubles[0])
 
 
 async def _named_in(process: Process, caller: str, order: Order) -> Entry | None:

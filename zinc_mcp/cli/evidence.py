@@ -131,8 +131,8 @@ async def _read(settings: Settings, order_id: str, rail: str) -> Order:
 async def _asked(process: Process, order_id: str, rail: str) -> Order | None:
     """Read an order at Zinc: by the API key, or, where a wallet paid, by the order's own key from this journal."""
     if rail != "agent":
-        account = process.rails.get("account")
-        return None if account is None else await account.read(order_id)
+        payer = process.rails.get("v1" if rail == "v1" else "account")
+        return None if payer is None else await payer.read(order_id)
     entry = await process.journal.find(order_id)
     paying = process.rails["agent"].paying if "agent" in process.rails else None
     payment = None if entry is None else await process.unwritten.payment(entry.id)

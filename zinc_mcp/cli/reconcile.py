@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import anyio
 import click
@@ -16,7 +16,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.spending.reconcile import Reconciled
 from zinc_mcp.views.reconciled import ReconciledView, reconciled_view
-from zinc_mcp.wiring import open_account
+from zinc_mcp.wiring import open_payers
 
 DIFFERS, NOT_COMPARED = 1, 2
 
@@ -24,9 +24,16 @@ DIFFERS, NOT_COMPARED = 1, 2
 @click.command()
 @click.option("--days", type=click.FloatRange(0, 3650, min_open=True), default=30.0, show_default=True, metavar="N")
 @click.option("--balance-was", "was_cents", type=int, metavar="CENTS", help="The Zinc balance so many days ago.")
+@click.option(
+    "--rail",
+    type=click.Choice(("account", "v1")),
+    help="Whose orders: those of the API key, or those of the client token of v1. Unset: the one that there is.",
+)
 @click.option("--pause", is_flag=True, help="Pause ordering if a difference concerns money.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def reconcile(days: float, was_cents: int | None, pause: bool, as_json: bool) -> NoReturn:
+def reconcile(
+    days: float, was_cents: int | None, rail: Literal["account", "v1"] | None, pause: bool, as_json: bool
+) -> NoReturn:
     """Compare Zinc's orders and balance with the journal.
 
     Ends with exit code 0 if all agrees, 1 if something differs, 2 if it could not be compared. Without --pause nothing
@@ -34,7 +41,7 @@ def reconcile(days: float, was_cents: int | None, pause: bool, as_json: bool) ->
     """
     settings = load_settings()
     try:
-        found = anyio.run(_compare, settings, days, was_cents)
+        found = anyio.run(_compare, settings, days, was_cents, rail)
     except ZincMcpError as error:
         show_failure(error)
         sys.exit(NOT_COMPARED)
@@ -53,7 +60,9 @@ def reconcile(days: float, was_cents: int | None, pause: bool, as_json: bool) ->
     sys.exit({"agrees": 0, "differs": DIFFERS, "not_compared": NOT_COMPARED}[view.outcome])
 
 
-async def _compare(settings: Settings, days: float, was_cents: int | None) -> Reconciled:
+async def _compare(
+    settings: Settings, days: float, was_cents: int | None, chosen: Literal["account", "v1"] | None
+) -> Reconciled:
     """Compare the account's orders of so many days.
 
     Raises:
@@ -61,10 +70,11 @@ async def _compare(settings: Settings, days: float, was_cents: int | None) -> Re
         JournalError: the journal cannot be read.
     """
     with Journal.open(settings.journal_url) as journal:
-        async with open_account(settings) as rail:
+        async with open_payers(settings) as payers:
+            rail = payers.get(chosen) if chosen is not None else next(iter(payers.values()), None)
             if rail is None:
-                nothing = "There is no API key, so there is no account to compare."
-                raise RefusedError(nothing, code="account_not_configured")
+                what = "client token of v1" if chosen == "v1" else "API key"
+                raise RefusedError(f"There is no {what}, so there is nothing to compare.", code="account_not_configured")
             since = time.time() - days * DAY_SECONDS
             return await compared(rail, journal, since, balance_was_cents=was_cents)
 

@@ -73,6 +73,10 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 
+PROBABLY_PLACED = "order_probably_placed"
+"""The problem's code of an entry in doubt of which Zinc says that the retailer probably has it. Only the owner can
+look, so only the owner's word ends it (v1, "Errors")."""
+
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has the order."""
 

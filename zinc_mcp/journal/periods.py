@@ -77,10 +77,11 @@ class Periods(Database):
         with self._reading() as connection:
             return entries_of(connection, query.order_by(ENTRIES.c.id.desc()).limit(MOST_COMPARED + 1))
 
-    def not_of_account(self, by: RailIdentity, since: float) -> tuple[int, int]:
+    def not_of_account(self, by: RailIdentity, since: float) -> tuple[int, int, int]:
         """Count the orders with this kind of money from `since` on that another rail, key or origin placed.
 
-        Returns those that a wallet paid for, and those of another API key or origin.
+        Returns those that a wallet paid for, those of Zinc's other service (v1 or v2), and those of another key or
+        origin.
         """
         query = sa.select(ENTRIES.c.rail, sa.func.count()).where(
             ENTRIES.c.mode == by.mode,
@@ -97,7 +98,8 @@ class Periods(Database):
         )
         with self._reading() as connection:
             counts = {str(rail): int(count) for rail, count in connection.execute(query.group_by(ENTRIES.c.rail)).all()}
-        return counts.get("agent", 0), sum(count for rail, count in counts.items() if rail != "agent")
+        wallet, same = counts.pop("agent", 0), counts.pop(by.name, 0)
+        return wallet, sum(counts.values()), same
 
     def look_ups_under(self, key: str) -> list[Entry]:
         """List the look-ups with this key: one, or none."""

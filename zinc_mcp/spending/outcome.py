@@ -19,6 +19,7 @@ from zinc_mcp.journal.entry import (
     LANDED,
     NAMES,
     PLACED_BEFORE,
+    PROBABLY_PLACED,
     WITHOUT_ORDER,
     Entry,
     StaleEntryError,
@@ -37,9 +38,13 @@ logger = logging.getLogger(__name__)
 # The reasons of a doubt other than a request without an answer. The entry's problem holds the reason.
 
 
-Why = Literal["placed_before", "not_sent"]
+Why = Literal["placed_before", "not_sent", "probably_placed"]
 
 _UNSENT = "not_sent"
+_UNANSWERED = frozenset({"timeout", "connection_lost", "unreadable"})
+_MAY_BE_SENT_AGAIN = frozenset({"internal_error"})
+"""Codes of v1 that may come from before Zinc has looked at the order, so that the same bytes may be taken."""
+_ANSWERED = "answered_unclearly"
 
 UNSENT_PROBLEM: Mapping[str, Any] = {
     "code": _UNSENT,
@@ -69,10 +74,27 @@ def is_answered_wrongly(entry: Entry) -> bool:
     return (entry.problem or {}).get("code") == same_order.ANOTHER_ORDER
 
 
+def may_not_repeat(entry: Entry) -> bool:
+    """Say whether an entry in doubt may never be sent again: Zinc has answered it, or has taken it.
+
+    A key's first answer is replayed (v1, "Idempotency"), so the same bytes would be told the same.
+    """
+    code = (entry.problem or {}).get("code")
+    return entry.order_id is not None or code in (same_order.ANOTHER_ORDER, PROBABLY_PLACED, _ANSWERED)
+
+
+def answered_unclearly(code: str, summary: str) -> Mapping[str, Any]:
+    """Return the problem of an entry whose outcome is not known after an answer of Zinc's with this code."""
+    known = PROBABLY_PLACED if code == PROBABLY_PLACED else _ANSWERED
+    return {"code": known, "summary": summary, "facts": {"zinc_code": code}}
+
+
 def why_in_doubt(entry: Entry) -> Why | None:
     """Return why an entry is in doubt; None if a request was not answered, or if the entry is not in doubt."""
     if entry.state != "unknown":
         return None
+    if (entry.problem or {}).get("code") == PROBABLY_PLACED:
+        return "probably_placed"
     return "placed_before" if is_placed_before(entry) else "not_sent" if is_unsent(entry) else None
 
 
@@ -136,6 +158,8 @@ async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
 
 def news(entry: Entry, order: Order) -> dict[str, Any]:
     """Return the columns of an entry that its order changes (with `state`), or nothing if all of it is known."""
+    if order.is_probably_placed:
+        return _probably_placed(entry, order)
     state: State = order.stage
     if order.ending_is_unclear:
         state = "placed" if "placed" in (state, entry.state) else "accepted"  # the order stands until that is clear
@@ -151,6 +175,17 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     if state == entry.state and all(getattr(entry, name) == value for name, value in found.items()):
         return {}
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
+
+
+def _probably_placed(entry: Entry, order: Order) -> dict[str, Any]:
+    if entry.state not in (*DOUBTFUL, "accepted"):
+        return {}  # an ending, or the owner's word
+    summary = "Zinc lost sight of the order at the retailer: it was probably placed."
+    problem = {"code": PROBABLY_PLACED, "summary": summary}
+    found = {"order_id": order.id, "status": order.status, "seen": order.digest, "problem": problem}
+    if entry.state == "unknown" and all(getattr(entry, name) == value for name, value in found.items()):
+        return {}
+    return {"state": "unknown", **found, **(FREE if entry.state in FOREVER else {})}
 
 
 def landed(process: Process, entry: Entry, order: Order) -> dict[str, Any]:
@@ -254,7 +289,10 @@ async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> N
 async def doubt_lost_answer(process: Process, attempt: Attempt, what: str, error: ZincMcpError) -> None:
     """Write down a doubt after an error of a sent request; the problem says so if Zinc answered with another order."""
     wrong = {"code": same_order.ANOTHER_ORDER, "summary": "Zinc answered with an order that is not the one sent."}
-    more = {"problem": wrong} if error.facts.get("reason") == same_order.ANOTHER_ORDER else {}
+    reason = str(error.facts.get("reason"))
+    more: dict[str, Any] = {"problem": wrong} if reason == same_order.ANOTHER_ORDER else {}
+    if attempt.entry.rail == "v1" and reason not in (*_UNANSWERED, *_MAY_BE_SENT_AGAIN, same_order.ANOTHER_ORDER):
+        more = {"problem": answered_unclearly(reason, error.summary)}
     await doubt(process, attempt, what, **more)
 
 

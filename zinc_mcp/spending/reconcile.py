@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import DAY_SECONDS, FOREVER, WITHOUT_ORDER, Entry, RailIdentity
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.spending.outcome import news
@@ -101,7 +102,11 @@ class Reconciled:
     """Rows of Zinc's list that are no orders."""
     unsettled: int = 0
     """Orders that had to be read one by one and could not be."""
+    rail: RailName = "account"
+    """The payer that was compared."""
     paid_by_wallet: int = 0
+    other_service: int = 0
+    """Orders of Zinc's v1, where its v2 was compared, or the other way round."""
     other_accounts: int = 0
     in_doubt: int = 0
     """Orders in doubt that Zinc's list does not show, which proves nothing."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from zinc_mcp.invocation import command
 from zinc_mcp.spending.reconcile import Difference, Kind, Reconciled
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.parts import View
@@ -12,7 +13,7 @@ MOST_TOLD = 200
 _MOST_NAMED = 10
 
 _SENTENCES: dict[Kind, str] = {
-    "unknown_order": "Zinc has an order that this journal does not know. Something else ordered with this API key.",
+    "unknown_order": "Zinc has an order that this journal does not know. Something else ordered with the same key or token.",
     "other_journal": "Zinc has an order with a key of ours that this journal does not hold. Another journal placed it.",
     "missing_order": "The journal has an order that Zinc says it does not have.",
     "same_key_twice": "Zinc has two orders for one key, so it did not honour the key.",
@@ -121,7 +122,7 @@ def _next_step(each: Difference) -> str:
     if each.kind == "balance_unexplained":
         return "Look at the movements on Zinc's dashboard."
     if each.kind in ("unknown_order", "other_journal"):
-        return "If nobody of yours placed it, change the API key at Zinc."
+        return "If nobody of yours placed it, change the key or token at Zinc."
     return "Look at both, and ask Zinc with the order's id."
 
 
@@ -139,10 +140,15 @@ def _not_compared(found: Reconciled, *, asked_balance: bool) -> Iterator[str]:
     if found.in_doubt:
         yield f"{_count(found.in_doubt, 'order')} in doubt: not in Zinc's list, which proves nothing."
     if found.paid_by_wallet:
-        yield f"{_count(found.paid_by_wallet, 'order')} paid by wallet: Zinc does not list them for the API key."
+        yield f"{_count(found.paid_by_wallet, 'order')} paid by wallet: Zinc does not list them for the {_key(found)}."
+    if found.other_service:
+        other, rail = ("v1", "v1") if found.rail == "account" else ("v2", "account")
+        yield f"{_count(found.other_service, 'order')} of Zinc's {other}: {command('reconcile', '--rail', rail)}"
     if found.other_accounts:
-        yield f"{_count(found.other_accounts, 'order')} placed with another API key or at another address of Zinc."
-    if found.balance_cents is None:
+        yield f"{_count(found.other_accounts, 'order')} placed with another {_key(found)} or at another address of Zinc."
+    if found.rail == "v1":
+        yield "The balance: what moved it stands on Zinc's dashboard, with its fees."
+    elif found.balance_cents is None:
         yield "The balance: Zinc did not show one that orders are taken from."
     elif not asked_balance:
         yield (
@@ -153,6 +159,10 @@ def _not_compared(found: Reconciled, *, asked_balance: bool) -> Iterator[str]:
         yield "The balance: without the whole list nobody can say what explains it."
     else:
         yield "Money that was added to the balance meanwhile: Zinc does not show it, and it can hide what is gone."
+
+
+def _key(found: Reconciled) -> str:
+    return "client token" if found.rail == "v1" else "API key"
 
 
 def _count(number: int, noun: str) -> str:

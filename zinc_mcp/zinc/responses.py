@@ -254,6 +254,11 @@ class Order(Answer):
         return self.status in (*_STAGES, "pending", "in_progress")
 
     @property
+    def is_probably_placed(self) -> bool:
+        """Whether Zinc lost sight of it at the retailer. A person has to look there (v1, "Errors")."""
+        return self.status == "order_probably_placed"
+
+    @property
     def is_unclear(self) -> bool:
         """Whether its status is not known, or its parts contradict each other in how it ended or in its money."""
         priced = self.job_result.price_components if self.job_result is not None else None

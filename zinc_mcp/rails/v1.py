@@ -1,0 +1,173 @@
+"""The v1 rail: `POST /v1/orders` at Zinc's older service, paid from managed accounts there, or by an account of one's own.
+
+v1 replays the first answer of a key. An order is found again by its request id, or in the list by our key in the notes.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, cast
+
+import anyio
+from pydantic import SecretStr
+
+from zinc_mcp.errors import OrderRejectedError, RefusedError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.known_settings import RailName
+from zinc_mcp.network import Leaving
+from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.zinc.order_list import OrderList
+from zinc_mcp.zinc.products import A, DataCall
+from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.answers import BY_KEY
+from zinc_mcp.zinc.v1.client import V1Client
+from zinc_mcp.zinc.v1.order import PROFILE_FIELD
+from zinc_mcp.zinc.v1.order_list import find_orders, read_by_key, read_list
+
+_TIME_SECONDS = 3.0
+_FOUND_SECONDS = 2 * 86_400.0
+"""Orders of this time are looked through for notes, where it is not known when the order was sent."""
+_BEFORE_SENDING_SECONDS = 3600.0
+"""An order is looked for from so long before it was sent, because Zinc's clock may differ."""
+
+_SAME_FOR_THE_SAME = frozenset(
+    {
+        "invalid_json",
+        "invalid_request",
+        "unknown_retailer",
+        "unsupported_product_id",
+        "mismatching_retailer",
+        "invalid_shipping_method",
+        "invalid_gift_options",
+        "invalid_address",
+        "invalid_variant",
+    }
+)
+"""Codes about the bytes of an order alone. What the first request of a key did cannot be the reason of one."""
+
+Outgoing = Callable[[bytes], bytes]
+"""Makes the bytes that go out of a frozen body."""
+
+
+class V1Rail:
+    """Buys with one client token at one origin."""
+
+    name: RailName = "v1"
+    paying: None = None
+    on_balance: None = None
+
+    def __init__(
+        self,
+        client: V1Client,
+        token: SecretStr,
+        mode: Mode,
+        clock: Callable[[], float] = time.time,
+        outgoing: Outgoing | None = None,
+    ) -> None:
+        """Set up the rail.
+
+        Args:
+            client: sends the requests to Zinc.
+            token: the client token.
+            mode: whether real money moves.
+            clock: returns seconds since the epoch.
+            outgoing: makes the bytes that go out of the frozen body of an order for an account of one's own. Without it
+                no such order is sent.
+        """
+        self._client = client
+        self._token = token
+        self._clock = clock
+        self._outgoing = outgoing or _managed_alone
+        self.on_v1 = self.lists = self
+        self.mode: Mode = mode
+        self.origin = client.origin
+        self.account = self.former_account = fingerprint(token)
+
+    async def fee_cents(self) -> int:
+        """Return nothing: v1 tells no fee (`Entry.fee_is_known`)."""
+        return 0
+
+    async def ask_the_time(self) -> None:
+        """Ask for a list of one order, which is free."""
+        with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
+            await self._client.list_orders(self._token, limit=1)
+
+    async def send(self, body: bytes, leaving: Leaving) -> Order:
+        """Place the order; see `V1Client.create` for what it raises.
+
+        Raises:
+            RefusedError: it cannot be made ready to be sent, and nothing was sent.
+        """
+        return await self._client.create(self._outgoing(body), self._token, leaving)
+
+    def ends_a_repeat(self, error: OrderRejectedError) -> bool:
+        """Say whether a refusal of the same bytes and key proves that no request with this key was taken.
+
+        "The same key always returns the same response" (v1, "Idempotency"). So a refusal that is about the bytes alone
+        was the answer to the first request as well, or would have been.
+        """
+        return error.zinc_code in _SAME_FOR_THE_SAME
+
+    async def find(self, metadata_key: str, value: str) -> list[Order]:
+        """List the newest orders with one pair in their notes; v1 cannot filter by them."""
+        since = self._clock() - _FOUND_SECONDS
+        return await find_orders(self._client, metadata_key, value, self._token, since=since)
+
+    async def find_sent(self, key: str, body: bytes, sent_at: float | None) -> list[Order]:
+        """List the orders with our key in their notes, from the time of sending, and then whenever they were made."""
+        sent = _sent(body)
+        if sent_at is not None:
+            since = sent_at - _BEFORE_SENDING_SECONDS
+            found = await find_orders(self._client, KEY_FIELD, key, self._token, since=since, sent=sent)
+            if found:
+                return found
+        return await find_orders(self._client, KEY_FIELD, key, self._token, sent=sent)
+
+    async def read(self, order_id: str) -> Order:
+        """Read one order that was not sent from here."""
+        return await self.read_sent(order_id, None)
+
+    async def read_sent(self, order_id: str, body: bytes | None) -> Order:
+        """Read one order. Its body says what is added to the price, which not every answer of v1 shows."""
+        if order_id.startswith(BY_KEY):
+            return await read_by_key(self._client, order_id, self._token, _sent(body))
+        return await self._client.read(order_id, self._token, _sent(body))
+
+    async def read_list(self, into: OrderList, since: float | None, until: float | None) -> None:
+        """Read the orders of this token; see `v1.order_list.read_list`."""
+        await read_list(self._client, self._token, into, since, until)
+
+    async def look_up(self, call: DataCall[A]) -> A:
+        """Say that v1 is asked nothing about products from here."""
+        raise UnreadableAnswerError("Zinc's v1 is not asked about products from here.")
+
+    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
+        """Return nothing: v1 has its own ways after a sale."""
+        return None
+
+
+def fingerprint(token: SecretStr) -> str:
+    """Return a digest of a client token, which differs for two tokens and reveals neither."""
+    return hashlib.sha256(b"zinc-mcp v1\0" + token.get_secret_value().encode()).hexdigest()[:16]
+
+
+def _managed_alone(body: bytes) -> bytes:
+    """Return a body as it is, if no secret of an account of one's own belongs into it.
+
+    Raises:
+        RefusedError: one does.
+    """
+    if PROFILE_FIELD in (_sent(body) or {}):
+        raise RefusedError("Accounts of your own at retailers are not set up here, so nothing was sent.")
+    return body
+
+
+def _sent(body: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        read: object = json.loads(body or b"null")
+    except (ValueError, RecursionError):
+        return None
+    return cast(dict[str, Any], read) if isinstance(read, dict) else None
