@@ -129,7 +129,7 @@ def remove(name: str, force: bool) -> None:
             owner_step=f"This lists those that are kept: {command('retailer-accounts', 'list')}",
         )
     click.echo(f"Forgot the retailer account {name}.")
-    show_line("An order that was sent with it and not answered is never sent again; it is still looked up.")
+    show_line("An order that was sent with it and not answered is not sent again; it is still looked up.")
 
 
 def _allowed(settings: Settings) -> tuple[str, ...] | None:
@@ -156,7 +156,8 @@ def _show_kept(settings: Settings, keeper: Keeper, profile: Profile) -> None:
     show_line(f"It pays with {profile.pays_with}.")
     if keeper.is_in_the_way:
         show_line(
-            "An order that was sent with the earlier one and not answered is never sent again; it is still looked up."
+            "An order that was made with the earlier one, and differs from this one in anything, is not sent (again); one "
+            "that was sent is still looked up."
         )
     allowed = _allowed(settings)
     if allowed is not None and profile.name not in allowed:

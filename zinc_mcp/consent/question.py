@@ -218,14 +218,17 @@ def question_about(
     near: Sequence[str] = (),
     notes: Sequence[str] = (),
     look_up_cents: int = 0,
+    account: Mapping[str, str] | None = None,
 ) -> Question:
     """Return the question about an order. `products` holds Zinc's answer about each line, if there is one.
+
+    `account` is what an entry keeps of an account of the owner's own, if one buys.
 
     Raises:
         RefusedError: `order_too_large`: the question is longer than the longest that is asked.
     """
     rest = order.to_wire()
-    terms = v1_terms(rest, order) if rail == "v1" else NO_TERMS
+    terms = v1_terms(rest, order, account) if rail == "v1" else NO_TERMS
     rows = cast(list[dict[str, Any]], rest.pop("products"))
     lines = [
         _line(wire, page, product, terms.by_criteria if "seller_selection_criteria" in wire else terms.by_default)

@@ -1,10 +1,12 @@
 """What a question about an order of Zinc's v1 says beside its fields: who may sell, who pays, and what may be added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zinc_mcp.consent.field_words import Labelled
+from zinc_mcp.owner.retailer_accounts import payment_in_words
+from zinc_mcp.zinc.v1.order import PROFILE_FIELD
 from zinc_mcp.zinc.wish import Wish
 
 _BUY_BOX = ("Who may sell it", "whoever the page itself offers it from: no other rule is applied")
@@ -34,7 +36,7 @@ class Terms:
 NO_TERMS = Terms()
 
 
-def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
+def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | None) -> Terms:
     """Return the terms of an order of v1, and take what they show out of `wire`, which is to be sent."""
     code, bid, managed = wire.pop("retailer"), wire.pop("zma_priority_bid", None) or 0, wire.pop("addax", False)
     beside: list[tuple[str, int]] = []
@@ -43,9 +45,14 @@ def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
     if above := order.ceiling_cents - order.max_price - bid:
         beside.append((f"what the discount of {wire['zma_discount']} per cent may add to the face value", above))
     extras = [("Zinc's code of the retailer", str(code))]
+    paid = ""
     if managed:
         extras.append(("Bought with", "an account at the retailer that Zinc manages (ZMA)"))
+    elif account is not None and wire.pop(PROFILE_FIELD) == account["profile"]:
+        extras.append(("Bought with", f"your own account at {account['retailer']}, kept here as {account['profile']}"))
+        payment = payment_in_words(account["payment"], account.get("last_four"))
+        paid = f"by your own account at {account['retailer']} ({account['profile']}), with {payment}"
     if str(code).startswith("amazon") and not wire.get("strict_expired_product_id"):
         extras.append(_REDIRECTED)
     by_default = _BUY_BOX if wire.get("take_buybox_offers") else _BY_DEFAULT
-    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside)
+    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, paid)

@@ -29,14 +29,19 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 Payment = Literal["gift_balance", "account_default", "card", "gift_balance_and_card"]
 _WORDS: Mapping[str, str] = {
-    "gift_balance": "the gift balance of that account",
-    "account_default": "the payment that is the default of that account",
+    "gift_balance": "its gift balance",
+    "account_default": "the payment that it has by default",
     "card": "a card that ends in {last_four}",
-    "gift_balance_and_card": "first the gift balance of that account, then a card that ends in {last_four}",
+    "gift_balance_and_card": "first its gift balance, then a card that ends in {last_four}",
 }
 
 
 # What is known of an account without opening it
+
+
+def payment_in_words(payment: str, last_four: str | None) -> str:
+    """Return a payment in words, as what pays: `a card that ends in 4242`."""
+    return _WORDS.get(payment, "a payment that is not known here").format(last_four=last_four)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Profile:
     @property
     def pays_with(self) -> str:
         """The payment in words."""
-        return _WORDS[self.payment].format(last_four=self.last_four)
+        return payment_in_words(self.payment, self.last_four)
 
 
 def is_profile_name(name: str) -> bool:
@@ -103,10 +108,15 @@ def profile_named(home: Path, name: str) -> Profile:
             code="account_not_configured",
             owner_step=f"This lists the accounts that are kept: {command('retailer-accounts', 'list')}",
         )
-    return _profile_of(name, record)
+    return profile_of(name, record)
 
 
-def _profile_of(name: str, record: Record) -> Profile:
+def profile_of(name: str, record: Record) -> Profile:
+    """Return what a record says of an account.
+
+    Raises:
+        RefusedError: `account_not_configured`: it does not say all of it.
+    """
     about = record.about
     payment, last_four = about.get("payment"), about.get("last_four")
     has_card = payment in ("card", "gift_balance_and_card")
@@ -143,7 +153,7 @@ def opened_account(home: Path, profile: Profile) -> Kept:
         kept = SecretStore(home).get(secret_name(profile.name))
     except SettingsError as error:
         raise _unusable(profile.name, error) from None
-    if kept is None or _profile_of(profile.name, kept.record) != profile:
+    if kept is None or profile_of(profile.name, kept.record) != profile:
         raise changed(profile.name)
     if ("card" in kept.parts) != (profile.last_four is not None):
         raise _unusable(profile.name, SettingsError("What it holds is not what its record says."))
@@ -151,11 +161,15 @@ def opened_account(home: Path, profile: Profile) -> Kept:
 
 
 def changed(name: str) -> RefusedError:
-    """Return the refusal of an order whose account was replaced or removed after the order was made."""
+    """Return the refusal of an order whose account, or the key of its digest, is not the same any more."""
     return RefusedError(
-        f"The retailer account {name} was changed or removed after this order was made with it, so nothing was sent.",
-        "If the order is still wanted, place it again: it is then made with the account as it is now.",
+        f"The retailer account {name} is not the one that this order was made with any more: it was changed or removed, "
+        "or the key that proves this is another one. So nothing was sent.",
+        "If the order is still wanted and was never sent, place it again: it is then made with the account as it is "
+        "now.",
         code="account_not_configured",
+        owner_step=f"This lists the accounts: {command('retailer-accounts', 'list')}. Servers that share a journal need "
+        "the same accounts and the same ZINC_MCP_DIGEST_KEY.",
     )
 
 
@@ -165,26 +179,30 @@ def with_secrets(body: bytes, kept: Kept) -> SecretBody:
     The same body and account give the same bytes every time.
     """
     order: dict[str, Any] = json.loads(body)
-    name = order.pop(PROFILE_FIELD)
-    if secret_name(name) != kept.record.name or order.get("addax"):
+    if secret_name(order.pop(PROFILE_FIELD, "")) != kept.record.name or "addax" in order:
         raise AssertionError("another account than the order names")
+    return SecretBody(canonical({**order, **_members(kept)}).encode())
+
+
+def secrets_of(kept: Kept) -> SecretBody:
+    """Return all that an account adds to a body, alone and in one spelling."""
+    return SecretBody(canonical(_members(kept)).encode())
+
+
+def _members(kept: Kept) -> dict[str, Any]:
     parts = {part: value.get_secret_value() for part, value in kept.parts.items()}
     credentials = {"email": parts["email"], "password": parts["password"]}
     if "totp_key" in parts:
         credentials["totp_2fa_key"] = parts["totp_key"]
-    order |= {
+    match kept.record.about["payment"]:
+        case "gift_balance":
+            payment: dict[str, Any] = {"use_gift": True}
+        case "account_default":
+            payment = {"use_account_payment_defaults": True}
+        case with_card:
+            payment = {**json.loads(parts["card"]), "use_gift": with_card == "gift_balance_and_card"}
+    return {
         "retailer_credentials": credentials,
         "billing_address": json.loads(parts["billing_address"]),
-        "payment_method": _payment_method(cast(Payment, kept.record.about["payment"]), parts.get("card")),
+        "payment_method": payment,
     }
-    return SecretBody(canonical(order).encode())
-
-
-def _payment_method(payment: Payment, card: str | None) -> dict[str, Any]:
-    match payment:
-        case "gift_balance":
-            return {"use_gift": True}
-        case "account_default":
-            return {"use_account_payment_defaults": True}
-        case _:
-            return {**json.loads(card or "{}"), "use_gift": payment == "gift_balance_and_card"}
