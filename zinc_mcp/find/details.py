@@ -28,9 +28,7 @@ class LookedUp:
     """The cost of the look-ups that this call made."""
 
 
-async def look_up_order(
-    process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy
-) -> LookedUp:
+async def look_up_order(process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy) -> LookedUp:
     """Ask Zinc for titles and prices, all at once and for at most `QUESTION_SECONDS`. Never fails."""
     if rail is None or rail.paying is not None:  # a wallet pays for what the caller asks, and for no question of ours
         return LookedUp([None] * len(order.pages), 0)

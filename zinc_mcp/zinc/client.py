@@ -154,7 +154,7 @@ class ZincClient:
         answer = await self.post(path, body, sent, keep, leaving)
         if credential is None and answer.status == HTTPStatus.PAYMENT_REQUIRED:
             challenges = tuple(answer.headers.get_list("www-authenticate"))
-            return PaymentAsked(challenges, _read_date(answer.headers.get("date")))
+            return PaymentAsked(challenges, read_date(answer.headers.get("date")))
         return placed_order(answer, has_key=False)
 
     async def get_order(self, order_id: str, api_key: SecretStr) -> Order:
@@ -278,7 +278,7 @@ class ZincClient:
             return on_headers
 
         async def arrived(status: int, headers: httpx.Headers) -> None:
-            on_date(_read_date(headers.get("date")))
+            on_date(read_date(headers.get("date")))
             if on_headers is not None:
                 await on_headers(status, headers)
 
@@ -371,7 +371,7 @@ def _bearer_header(api_key: SecretStr) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def _read_date(text: str | None) -> float | None:
+def read_date(text: str | None) -> float | None:
     """Read a `Date` header (RFC 9110, section 6.6.1); None if it is absent or unreadable."""
     try:
         return parsedate_to_datetime(text).timestamp() if text else None

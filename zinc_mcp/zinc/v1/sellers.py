@@ -51,5 +51,5 @@ class SellerCriteria(V1Request):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-DEFAULT_CRITERIA = SellerCriteria(prime=True, handling_days_max=6, condition_in=["New"])
+DEFAULT_CRITERIA = SellerCriteria.model_validate({"prime": True, "handling_days_max": 6, "condition_in": ["New"]})
 """What Zinc uses where none are given (Create Order, "Default seller selection criteria")."""

@@ -1,0 +1,327 @@
+"""The client of Zinc's v1: each request, and the order or error that its answer proves.
+
+The client token is the user name of Basic authentication, and the password is empty (RFC 7617; v1, "Authorizations").
+It is never in an address. As for v2, nothing is repeated, no redirect is followed, and only bounded answers are read.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from pydantic import SecretStr
+
+from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
+    ChangeRejectedError,
+    OrderNotFoundError,
+    OrderOutcomeUnknownError,
+    ZincUnreachableError,
+)
+from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, Parameters
+from zinc_mcp.zinc.client import READ_SECONDS, WIRE_SECONDS, OnDate, members, read_date
+from zinc_mcp.zinc.orders import canonical
+from zinc_mcp.zinc.origin import check_origin
+from zinc_mcp.zinc.responses import Order, is_a_segment
+from zinc_mcp.zinc.v1 import answers
+from zinc_mcp.zinc.v1.codes import code_of
+
+if TYPE_CHECKING:
+    import httpx
+
+    from zinc_mcp.proxies import Route
+
+_ABORTED = "aborted_request"
+_HOW = {
+    "timeout": "no answer came in time",
+    "unreadable": "the answer was too large or packed, and was not read",
+    "connection_lost": "the connection was lost before the answer",
+}
+
+
+class V1Client:
+    """Sends requests to one Zinc's v1."""
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        route: Route | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        wire_seconds: float = WIRE_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        on_date: OnDate | None = None,
+    ) -> None:
+        """Prepare a client as `ZincClient` does; nothing is connected yet. `origin` ends in `/v1`.
+
+        Raises:
+            SettingsError: `origin` is neither https nor loopback.
+        """
+        self.origin = check_origin(origin, "ZINC_V1_API_URL")
+        self._exchange = Exchange(self.origin, route, transport=transport)
+        self._wire_seconds = wire_seconds
+        self._read_seconds = read_seconds
+        self._on_date = on_date
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._exchange.aclose()
+
+    # Orders
+
+    async def create(self, body: bytes, token: SecretStr, leaving: Leaving | None = None) -> Order:
+        """Send `POST /v1/orders` once with exactly these bytes.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            OrderRejectedError: Zinc did not take it.
+            OrderAlreadyExistsError: it looks like one that Zinc has had before.
+            OrderOutcomeUnknownError: sent, and nothing proves what became of it.
+        """
+        try:
+            answer = await self._ask("POST", "/orders", token, content=body, leaving=leaving)
+        except NoAnswerError as error:
+            raise OrderOutcomeUnknownError(
+                f"The order was sent, but {_HOW[error.reason]}.", facts={"reason": error.reason}
+            ) from error
+        return answers.placed_order(answer)
+
+    async def read(self, request_id: str, token: SecretStr, sent: Mapping[str, Any] | None = None) -> Order:
+        """Read one order. `sent` is the order as it was sent, if known: it says what is added to the price.
+
+        Raises:
+            OrderNotFoundError: Zinc has no such request.
+            ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
+        """
+        return answers.order_in_answer(await self._get(_path(request_id), token), request_id, sent)
+
+    async def list_orders(
+        self,
+        token: SecretStr,
+        *,
+        limit: int,
+        skip: int = 0,
+        since: float | None = None,
+        until: float | None = None,
+        retailer: str | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> list[object]:
+        """Return the rows of one page of a list: of orders from `since` to before `until`, in seconds of the epoch.
+
+        Raises:
+            ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
+        """
+        # List Orders: "unix timestamps in milliseconds", the start inclusive, the end exclusive.
+        parameters = {
+            "limit": str(limit),
+            **({"skip": str(skip)} if skip else {}),
+            **({} if since is None else {"starting_after": str(int(since * 1000 // 1))}),
+            **({} if until is None else {"ending_before": str(-int(-until * 1000 // 1))}),
+            **({} if retailer is None else {"retailer": retailer}),
+        }
+        answer = await self._get("/orders", token, parameters, most_bytes)
+        content: object = answer.json()
+        rows: object = cast(object, content) if isinstance(content, list) else members(content).get("orders")
+        if isinstance(rows, list):
+            return cast(list[object], rows)
+        _raise_if_error(answer)
+        raise answers.unreadable_error()
+
+    # After the order
+
+    async def abort(self, request_id: str, token: SecretStr, leaving: Leaving | None = None) -> Order:
+        """Ask Zinc to stop an order that it works on. The answer is the order, which may go on all the same.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            ChangeRejectedError: Zinc refused it.
+            ChangeOutcomeUnknownError: the answer does not say what became of it; a look at the order does.
+        """
+        answer = await self.change(f"{_path(request_id)}/abort", b"{}", token, leaving)
+        content = members(answer.json())
+        if content.get("_type") == "order_response" or answers.code_in(content) in ("request_processing", _ABORTED):
+            return answers.order_in_answer(answer, request_id)
+        _changed(answer)
+        _raise_unknown_change("the answer does not say what became of the order")
+
+    async def cancel(
+        self, request_id: str, merchant_order_id: str, token: SecretStr, leaving: Leaving | None = None
+    ) -> str:
+        """Ask Zinc to cancel a placed order at the retailer. Return the id to ask for the outcome with."""
+        body = canonical({"merchant_order_id": merchant_order_id}).encode()
+        return _request_id(await self.change(f"{_path(request_id)}/cancel", body, token, leaving))
+
+    async def read_cancellation(self, cancellation_id: str, token: SecretStr) -> Mapping[str, Any]:
+        """Return what became of a cancellation, by its `_type` and `code`."""
+        return await self.get_object(_path(cancellation_id, "cancellations"), token)
+
+    async def send_return(self, request_id: str, body: bytes, token: SecretStr, leaving: Leaving | None = None) -> str:
+        """Ask for a return. Return the id to ask for the labels with."""
+        return _request_id(await self.change(f"{_path(request_id)}/return", body, token, leaving))
+
+    async def read_return(self, return_id: str, token: SecretStr) -> Mapping[str, Any]:
+        """Return what became of a return, by its `_type` and `code`."""
+        return await self.get_object(_path(return_id, "returns"), token)
+
+    async def get_case(self, request_id: str, token: SecretStr) -> Mapping[str, Any]:
+        """Return the case of a managed order."""
+        return await self.get_object(f"{_path(request_id)}/case", token)
+
+    async def say_in_case(
+        self, request_id: str, reason: str, message: str, token: SecretStr, leaving: Leaving | None = None
+    ) -> Mapping[str, Any]:
+        """Open the case of a managed order, or add a message to it."""
+        body = canonical({"reason": reason, "message": message}).encode()
+        return _changed(await self.change(f"{_path(request_id)}/case", body, token, leaving))
+
+    async def balance(self, token: SecretStr) -> Mapping[str, Any]:
+        """Return the balance of the managed accounts."""
+        return await self.get_object("/addax/balance", token)
+
+    async def transactions(self, token: SecretStr, *, count: int, offset: int = 0) -> Mapping[str, Any]:
+        """Return a page of what was debited and credited there; a list is under `transactions`."""
+        answer = await self._get("/addax/transactions", token, {"count": str(count), "offset": str(offset)})
+        content: object = answer.json()
+        return {"transactions": content} if isinstance(content, list) else _told(answer)
+
+    # Requests
+
+    async def change(self, path: str, body: bytes, token: SecretStr, leaving: Leaving | None = None) -> NetworkAnswer:
+        """Send one POST request that changes something other than a purchase, and return the answer.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            ChangeOutcomeUnknownError: sent, and no whole answer came.
+        """
+        try:
+            return await self._ask("POST", path, token, content=body, leaving=leaving)
+        except NoAnswerError as error:
+            how = f"The request was sent, but {_HOW[error.reason]}."
+            raise ChangeOutcomeUnknownError(how, facts={"reason": error.reason}) from error
+
+    async def get_object(self, path: str, token: SecretStr) -> Mapping[str, Any]:
+        """Send one GET request and return the object in its answer.
+
+        Raises:
+            ZincUnreachableError, OrderNotFoundError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
+        """
+        return _told(await self._get(path, token))
+
+    async def _get(
+        self,
+        path: str,
+        token: SecretStr,
+        parameters: Parameters | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> NetworkAnswer:
+        try:
+            return await self._ask("GET", path, token, parameters=parameters, most_bytes=most_bytes)
+        except NoAnswerError as error:
+            raise answers.unreadable_error() from error
+
+    async def _ask(
+        self,
+        verb: str,
+        path: str,
+        token: SecretStr,
+        *,
+        content: bytes | None = None,
+        parameters: Parameters | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+        leaving: Leaving | None = None,
+    ) -> NetworkAnswer:
+        typed = {} if content is None else {"Content-Type": "application/json"}
+        try:
+            return await self._exchange.ask(
+                verb,
+                path,
+                {**typed, **_basic_header(token)},
+                seconds=self._read_seconds if content is None else self._wire_seconds,
+                content=content,
+                parameters=parameters,
+                most_bytes=most_bytes,
+                on_headers=self._tell_date,
+                leaving=leaving,
+            )
+        except NotSentError as error:
+            because = f" ({error.because})" if error.because else ""
+            end = ", so nothing was sent" if content is not None else ""
+            raise ZincUnreachableError(f"Zinc could not be reached{because}{end}.") from error
+
+    async def _tell_date(self, status: int, headers: httpx.Headers) -> None:
+        if self._on_date is not None:
+            self._on_date(read_date(headers.get("date")))
+
+
+def _path(request_id: str, kind: str = "orders") -> str:
+    if not is_a_segment(request_id) or request_id.startswith(answers.BY_KEY):
+        raise OrderNotFoundError("No order has an id like this.")
+    return f"/{kind}/{request_id}"
+
+
+def _request_id(answer: NetworkAnswer) -> str:
+    request_id = answers.request_id_of(_changed(answer))
+    if request_id is None:
+        _raise_unknown_change("the answer does not say under which id")
+    return request_id
+
+
+def _changed(answer: NetworkAnswer) -> Mapping[str, Any]:
+    """Return the object in the answer to a change.
+
+    Raises:
+        ChangeRejectedError: Zinc refused it.
+        ChangeOutcomeUnknownError: the answer does not say what became of it.
+    """
+    content = members(answer.json())
+    if content.get("_type") != "error":
+        if not content:
+            _raise_unknown_change("the answer could not be read")
+        return content
+    refused = answers.refusal(answer.status, content)
+    if code_of(refused.zinc_code).post != "rejected":
+        _raise_unknown_change(f"Zinc answered with an error that does not say what became of it ({refused.zinc_code})")
+    raise ChangeRejectedError(
+        f"Zinc did not accept this ({refused.zinc_code}).", facts=refused.facts, problems=refused.problems
+    )
+
+
+def _raise_unknown_change(how: str) -> NoReturn:
+    raise ChangeOutcomeUnknownError(f"The request was sent, but {how}.", facts={"reason": "unreadable"})
+
+
+def _told(answer: NetworkAnswer) -> Mapping[str, Any]:
+    """Return the object in the answer to a question; one with `_type` error is the answer where it is no refusal."""
+    _raise_if_error(answer)
+    content = members(answer.json())
+    if not content:
+        raise answers.unreadable_error()
+    return content
+
+
+def _raise_if_error(answer: NetworkAnswer) -> None:
+    content = members(answer.json())
+    if content.get("_type") != "error":
+        return
+    code = answers.code_in(content)
+    if code == "invalid_request_id":
+        raise OrderNotFoundError("Zinc knows no such request for this client token.")
+    if code_of(code).later == "no_answer":
+        raise answers.refusal(answer.status, content)
+
+
+def _basic_header(token: SecretStr) -> dict[str, str]:
+    """Return the header that carries the client token.
+
+    Raises:
+        ZincUnreachableError: the token has characters that no user name can have.
+    """
+    secret = token.get_secret_value()
+    if not secret or any(not 33 <= ord(character) <= 126 or character == ":" for character in secret):
+        raise ZincUnreachableError(
+            "The client token holds characters that no client token has, so Zinc cannot be asked with it.",
+            "Tell the user to correct ZINC_V1_CLIENT_TOKEN.",
+            owner_step="Correct ZINC_V1_CLIENT_TOKEN.",
+        )
+    return {"Authorization": f"Basic {base64.b64encode(f'{secret}:'.encode()).decode()}"}
