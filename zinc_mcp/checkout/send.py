@@ -28,8 +28,8 @@ from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.network import Leaving
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
-from zinc_mcp.spending import pay
 from zinc_mcp.secret_body import SecretBody
+from zinc_mcp.spending import pay
 from zinc_mcp.spending.carrying import carry, leave_in_doubt
 from zinc_mcp.spending.outcome import (
     UNSENT_PROBLEM,

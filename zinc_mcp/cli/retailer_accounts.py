@@ -156,8 +156,8 @@ def _show_kept(settings: Settings, keeper: Keeper, profile: Profile) -> None:
     show_line(f"It pays with {profile.pays_with}.")
     if keeper.is_in_the_way:
         show_line(
-            "An order that was made with the earlier one, and differs from this one in anything, is not sent (again); one "
-            "that was sent is still looked up."
+            "If it differs from the earlier one, an order that was made with that is not sent (again). One that was "
+            "sent is still looked up."
         )
     allowed = _allowed(settings)
     if allowed is not None and profile.name not in allowed:

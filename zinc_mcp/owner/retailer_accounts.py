@@ -163,8 +163,8 @@ def opened_account(home: Path, profile: Profile) -> Kept:
 def changed(name: str) -> RefusedError:
     """Return the refusal of an order whose account, or the key of its digest, is not the same any more."""
     return RefusedError(
-        f"The retailer account {name} is not the one that this order was made with any more: it was changed or removed, "
-        "or the key that proves this is another one. So nothing was sent.",
+        f"The retailer account {name} is not the one that this order was made with any more: it was changed or "
+        "removed, or the key that proves this is another one. So nothing was sent.",
         "If the order is still wanted and was never sent, place it again: it is then made with the account as it is "
         "now.",
         code="account_not_configured",

@@ -1,4 +1,4 @@
-"""The v1 rail: `POST /v1/orders` at Zinc's older service, paid from managed accounts there, or by an account of one's own.
+"""The v1 rail: `POST /v1/orders` at Zinc's older service, paid from managed accounts, or by an account of one's own.
 
 v1 replays the first answer of a key. An order is found again by its request id, or in the list by our key in the notes.
 """
@@ -90,7 +90,7 @@ class V1Rail:
             await self._client.list_orders(self._token, limit=1)
 
     async def send(self, body: bytes | SecretBody, leaving: Leaving) -> Order:
-        """Place the order; see `V1Client.create` for what it raises. What goes out is made in `spending.own_account`."""
+        """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes what goes out."""
         if not isinstance(body, SecretBody) and PROFILE_FIELD in (_sent(body) or {}):
             raise AssertionError("an order for an account of one's own is not sent without it")
         return await self._client.create(body, self._token, leaving)
