@@ -168,7 +168,7 @@ def changed(name: str) -> RefusedError:
         "If the order is still wanted and was never sent, place it again: it is then made with the account as it is "
         "now.",
         code="account_not_configured",
-        owner_step=f"This lists the accounts: {command('retailer-accounts', 'list')}. Servers that share a journal need "
+        owner_step=f"This lists the accounts: {command('retailer-accounts', 'list')}. Servers on one journal need "
         "the same accounts and the same ZINC_MCP_DIGEST_KEY.",
     )
 
