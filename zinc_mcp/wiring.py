@@ -354,9 +354,7 @@ def _v1_client(
     from zinc_mcp.zinc.v1.client import V1Client  # few owners have a token
 
     origin = f"{SANDBOX_ORIGIN}/v1" if settings.sandbox else settings.v1_api_url
-    return V1Client(
-        origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard
-    )
+    return V1Client(origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
 
 
 def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -> V1Rail:

@@ -16,6 +16,7 @@ from conftest import OpenProcess
 from mcp.server import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
+from pydantic import SecretStr
 from server.as_a_host import both_eras, host, size
 
 from bench.sizes import TOOLS_BUDGET
@@ -24,6 +25,9 @@ from zinc_mcp.server.mcp import listing
 from zinc_mcp.server.mcp.instructions import INSTRUCTIONS
 from zinc_mcp.server.mcp.server import own_version, service_of
 from zinc_mcp.zinc.orders import OrderCreate
+from zinc_mcp.zinc.v1.address import V1Address
+from zinc_mcp.zinc.v1.order import PromoCode, RetailerAccount, Shipping, V1Order, V1Product
+from zinc_mcp.zinc.v1.sellers import SellerCriteria
 
 CONTRACT = Path(__file__).parent.parent / "tools.json"
 SHIPPED = Path(listing.__file__).with_name(listing.FILE)
@@ -105,8 +109,12 @@ SEEDS: dict[str, tuple[set[str], dict[str, dict[str, Any]]]] = {
 }
 
 
+V1 = {"v1_client_token": SecretStr("token-of-v1")}
+"""With it all tools are listed."""
+
+
 async def listed(open_test_process: OpenProcess, mode: str, **settings: Any) -> dict[str, dict[str, Any]]:
-    async with open_test_process(**settings) as process, host(process, mode) as client:
+    async with open_test_process(**V1, **settings) as process, host(process, mode) as client:
         tools = (await client.list_tools()).tools
         return {tool.name: tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools}
 
@@ -187,6 +195,30 @@ async def test_the_published_arguments_are_the_model_s_own(open_test_process: Op
 
 
 @both_eras
+async def test_the_published_arguments_of_v1_are_its_model_s_own(open_test_process: OpenProcess, mode: str) -> None:
+    schema = (await listed(open_test_process, mode))["place_v1_order"]["inputSchema"]
+    assert schema["properties"].keys() == V1Order.model_fields.keys()
+    assert set(schema["required"]) == set(V1Order.model_json_schema()["required"])
+    text = json.dumps(schema)
+    inside = (V1Address, V1Product, SellerCriteria, Shipping, PromoCode, RetailerAccount)
+    assert [name for model in inside for name in model.model_fields if name not in text] == []
+
+
+@both_eras
+@pytest.mark.parametrize("settings", [{}, {"api_key": None}], ids=["with a key", "without"])
+async def test_an_order_of_v1_is_offered_only_with_a_client_token(
+    open_test_process: OpenProcess, mode: str, settings: dict[str, Any]
+) -> None:
+    async with open_test_process(**settings) as process, host(process, mode) as client:
+        assert "place_v1_order" not in {tool.name for tool in (await client.list_tools()).tools}
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("place_v1_order", {})
+        assert "v1" not in (client.instructions or "")
+    assert refused.value.error.code == INVALID_PARAMS
+    assert "place_v1_order" in await listed(open_test_process, mode, **settings)
+
+
+@both_eras
 async def test_the_schemas_of_results_stay_open(open_test_process: OpenProcess, mode: str) -> None:
     for tool in (await listed(open_test_process, mode)).values():
         assert "additionalProperties" not in tool["outputSchema"]
@@ -228,7 +260,7 @@ async def test_with_host_approval_the_placing_tools_ask_for_the_person(
 ) -> None:
     write_config('[policy]\napproval = "host"\n')
     tools = await listed(open_test_process, mode)
-    for name in ("place_order", "place_agent_order"):
+    for name in ("place_order", "place_agent_order", "place_v1_order"):
         assert tools[name]["_meta"] == {"anthropic/requiresUserInteraction": True}
     assert "_meta" not in tools["get_order"]
 
@@ -246,7 +278,7 @@ async def test_only_the_tools_the_owner_named_are_listed_and_callable(
 
 @both_eras
 async def test_the_server_introduces_itself_in_under_two_kilobytes(open_test_process: OpenProcess, mode: str) -> None:
-    async with open_test_process() as process, host(process, mode) as client:
+    async with open_test_process(**V1) as process, host(process, mode) as client:
         assert client.instructions == INSTRUCTIONS
         assert client.server_info is not None
         assert client.server_info.version == own_version() != ""

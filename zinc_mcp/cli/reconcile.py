@@ -74,7 +74,9 @@ async def _compare(
             rail = payers.get(chosen) if chosen is not None else next(iter(payers.values()), None)
             if rail is None:
                 what = "client token of v1" if chosen == "v1" else "API key"
-                raise RefusedError(f"There is no {what}, so there is nothing to compare.", code="account_not_configured")
+                raise RefusedError(
+                    f"There is no {what}, so there is nothing to compare.", code="account_not_configured"
+                )
             since = time.time() - days * DAY_SECONDS
             return await compared(rail, journal, since, balance_was_cents=was_cents)
 

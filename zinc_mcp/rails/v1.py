@@ -1,4 +1,4 @@
-"""The v1 rail: `POST /v1/orders` at Zinc's older service, paid from managed accounts, or by an account of one's own.
+"""The v1 rail: `POST /v1/orders` at Zinc's older service, paid from managed accounts or by an account of one's own.
 
 v1 replays the first answer of a key. An order is found again by its request id, or in the list by our key in the notes.
 """
@@ -23,10 +23,9 @@ from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.v1.answers import BY_KEY
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD
-from zinc_mcp.zinc.v1.order_list import find_orders, read_by_key, read_list
+from zinc_mcp.zinc.v1.order_list import find_orders, read_list, read_order
 
 _TIME_SECONDS = 3.0
 _FOUND_SECONDS = 2 * 86_400.0
@@ -124,9 +123,7 @@ class V1Rail:
 
     async def read_sent(self, order_id: str, body: bytes | None) -> Order:
         """Read one order. Its body says what is added to the price, which not every answer of v1 shows."""
-        if order_id.startswith(BY_KEY):
-            return await read_by_key(self._client, order_id, self._token, _sent(body))
-        return await self._client.read(order_id, self._token, _sent(body))
+        return await read_order(self._client, order_id, self._token, _sent(body))
 
     async def read_list(self, into: OrderList, since: float | None, until: float | None) -> None:
         """Read the orders of this token; see `v1.order_list.read_list`."""

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import DAY_SECONDS, FOREVER, WITHOUT_ORDER, Entry, RailIdentity
-from zinc_mcp.known_settings import RailName
 from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD
 from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.known_settings import RailName
 from zinc_mcp.spending.outcome import news
 from zinc_mcp.spending.same_order import may_be, must_be, wanted
 from zinc_mcp.zinc.orders import Address

@@ -13,7 +13,8 @@ MOST_TOLD = 200
 _MOST_NAMED = 10
 
 _SENTENCES: dict[Kind, str] = {
-    "unknown_order": "Zinc has an order that this journal does not know. Something else ordered with the same key or token.",
+    "unknown_order": "Zinc has an order that this journal does not know. Something else ordered with the same key or "
+    "token.",
     "other_journal": "Zinc has an order with a key of ours that this journal does not hold. Another journal placed it.",
     "missing_order": "The journal has an order that Zinc says it does not have.",
     "same_key_twice": "Zinc has two orders for one key, so it did not honour the key.",
@@ -145,7 +146,8 @@ def _not_compared(found: Reconciled, *, asked_balance: bool) -> Iterator[str]:
         other, rail = ("v1", "v1") if found.rail == "account" else ("v2", "account")
         yield f"{_count(found.other_service, 'order')} of Zinc's {other}: {command('reconcile', '--rail', rail)}"
     if found.other_accounts:
-        yield f"{_count(found.other_accounts, 'order')} placed with another {_key(found)} or at another address of Zinc."
+        orders = _count(found.other_accounts, "order")
+        yield f"{orders} placed with another {_key(found)} or at another address of Zinc."
     if found.rail == "v1":
         yield "The balance: what moved it stands on Zinc's dashboard, with its fees."
     elif found.balance_cents is None:

@@ -117,7 +117,9 @@ def _line(product: Product, wanted: Mapping[str, Any], body: Mapping[str, Any]) 
     if body.get("take_buybox_offers"):
         # "Takes whatever the default offer is", so that no criteria count.
         return Line(bought, int(wanted["quantity"]), offers[0].price, offers[0].name)
-    criteria: Json = wanted.get("seller_selection_criteria") or DEFAULT_CRITERIA
+    given: Json | None = wanted.get("seller_selection_criteria")
+    # The default counts "if a seller selection criteria object is not explicitly provided": `{}` fits every offer.
+    criteria = DEFAULT_CRITERIA if given is None else given
     fitting = [offer for offer in offers if _fits(offer, criteria, is_first=offer is offers[0])]
     if not fitting:
         raise _FailedError("product_unavailable", product_id=product.product_id)

@@ -15,6 +15,8 @@ Kind = Literal["cancellation", "return", "case"]
 class Request:
     """One request about a placed order: a cancellation, a return, or what was said in its case."""
 
+    number: int
+    """Its place among all requests of the ledger."""
     request_id: str
     kind: Kind
     order_id: str
@@ -60,19 +62,14 @@ def keep_answer(ledger: Ledger, caller: str, key: str | None, told: Json) -> Jso
         return _earlier(ledger, caller, key) or told
 
 
-def add_request(
-    ledger: Ledger, caller: str, row: OrderRow, kind: Kind, body: Json, at: float, key: str | None = None
-) -> Json:
-    """Add a request about an order, or return the first answer of its key, in one transaction."""
+def add_request(ledger: Ledger, row: OrderRow, kind: Kind, body: Json, at: float) -> Json:
+    """Add a request about an order; return what its POST is told."""
     with ledger.transaction() as database:
-        if (earlier := _earlier(ledger, caller, key)) is not None:
-            return earlier
         told = {"request_id": uuid4().hex}
         database.execute(
             "INSERT INTO v1_requests (request_id, kind, order_id, caller, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (told["request_id"], kind, row.order_id, caller, json.dumps(body), at),
+            (told["request_id"], kind, row.order_id, row.caller, json.dumps(body), at),
         )
-        _keep(ledger, caller, key, told)
         return told
 
 
@@ -97,7 +94,9 @@ def looks_at(ledger: Ledger, order_id: str) -> int:
 
 
 def _request(row: Any) -> Request:
-    return Request(row["request_id"], row["kind"], row["order_id"], json.loads(row["body"]), row["created_at"])
+    return Request(
+        row["seq"], row["request_id"], row["kind"], row["order_id"], json.loads(row["body"]), row["created_at"]
+    )
 
 
 def _earlier(ledger: Ledger, caller: str, key: str | None) -> Json | None:

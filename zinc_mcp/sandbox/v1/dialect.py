@@ -67,6 +67,8 @@ class V1Dialect(Switches):
     managed_shops: Literal["amazon", "all"] = "amazon"
     """Managed orders (19.2): only at Amazon.com (V1, dated), or at every retailer."""
 
-    cancelled_order: Literal["unchanged", "aborted"] = "unchanged"
-    """An order after the retailer cancelled it as asked: it reads as before ("the order will no longer change",
-    idempotency page), or as `aborted_request`."""
+    balance: Literal["balance", "available_balance"] = "balance"
+    """The field of `GET /v1/addax/balance` (19.7), whose shape is not documented; third parties read both names."""
+
+    transactions: Literal["wrapped", "array"] = "wrapped"
+    """`GET /v1/addax/transactions` (19.7), whose shape is not documented: `{transactions: [...]}`, or an array."""

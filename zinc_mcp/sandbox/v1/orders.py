@@ -2,7 +2,8 @@
 
 import json
 import logging
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, cast
 
 import anyio
 from starlette.requests import Request
@@ -17,10 +18,12 @@ from zinc_mcp.sandbox.orders import LISTING_LAG_SECONDS, PROCESSING_SECONDS
 from zinc_mcp.sandbox.v1 import book
 from zinc_mcp.sandbox.v1.answers import Json, answer, caller_of, error_object, refused, token_of
 from zinc_mcp.sandbox.v1.bill import bill_of, refusal_of
+from zinc_mcp.sandbox.v1.cancellations import cancelled_orders
+from zinc_mcp.sandbox.v1.changes import changed
 from zinc_mcp.sandbox.v1.codes import RUNNING
 from zinc_mcp.sandbox.v1.faults import due_fault, due_post_fault, spoilt
 from zinc_mcp.sandbox.v1.form import problem_of
-from zinc_mcp.sandbox.v1.progress import Progress, progress_of
+from zinc_mcp.sandbox.v1.reading import milliseconds, number_of, order_of, progress_now, read_json
 from zinc_mcp.sandbox.v1.view import account_of, echo_of, order_at, without_secrets
 
 DEFAULT_LIMIT, MOST_ROWS = 10, 5_000
@@ -50,20 +53,6 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
     sandbox.ledger.close_attempt(post, outcome, fault and fault.name, busy=True)
     _logger.info("POST /v1/orders: %s, fault: %s", outcome, fault and fault.name)
     return spoilt(sandbox, request, fault, told)
-
-
-def read_json(content: bytes) -> tuple[Any, Literal["invalid_json"] | None]:
-    """Return a body, and the code of its error if it is no JSON."""
-    try:
-        decoded = json.loads(content, parse_constant=_not_json)
-        json.dumps(decoded, allow_nan=False)
-    except (ValueError, RecursionError):
-        return None, "invalid_json"
-    return decoded, None
-
-
-def _not_json(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 async def _taken(sandbox: Sandbox, post: Post, body: Any, fault: Fault | None) -> tuple[Response, str]:
@@ -98,31 +87,17 @@ async def get_order(sandbox: Sandbox, request: Request) -> Response:
     fault = due_fault(sandbox, row, "read_fault")
     if fault is not None and not fault.accepts:
         return spoilt(sandbox, request, fault, Response())
-    told = shown(sandbox, request, row, looking=True)
+    told = _alone(sandbox, shown(sandbox, request, row, looking=True))
     if told.get("code") == RUNNING and sandbox.dialect.v1.running == "bare":
-        told = error_object(RUNNING)
+        told.pop("request_id", None)
     return spoilt(sandbox, request, fault, answer(sandbox, told))
 
 
-def order_of(sandbox: Sandbox, request: Request) -> OrderRow:
-    """Return the caller's order that the path names.
-
-    Raises:
-        AnsweredError: with `invalid_request_id`: it is unknown, or another caller's.
-    """
-    row = sandbox.ledger.find(caller_of(sandbox, request), request.path_params["request_id"])
-    if row is None:
-        raise refused(sandbox, "invalid_request_id", request_id=request.path_params["request_id"])
-    return row
-
-
-def progress_now(sandbox: Sandbox, row: OrderRow, *, looking: bool = False) -> Progress:
-    """Return how far an order is; `looking` counts, where the order's course depends on it."""
-    looks = 0
-    if bill_of(row.body).course.looks:
-        count = sandbox.ledger.count_read
-        looks = count(row.order_id, "look") if looking else book.looks_at(sandbox.ledger, row.order_id)
-    return progress_of(row, sandbox.clock(), sandbox.pace, looks)
+def _alone(sandbox: Sandbox, told: Json) -> Json:
+    """Return an order as it is shown outside of a list: without its request while it is processed."""
+    if told.get("code") != RUNNING or sandbox.dialect.v1.running == "full":
+        return told
+    return {name: value for name, value in told.items() if name not in ("request", "_created_at")}
 
 
 def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = False) -> Json:
@@ -130,17 +105,18 @@ def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = 
     progress, dialect = progress_now(sandbox, row, looking=looking), sandbox.dialect.v1
     secrets = sandbox.v1_secrets.get(row.order_id, {})
     echo = echo_of(row, dialect, secrets, token_of(request) or "")
-    return order_at(row, progress, dialect, sandbox.pace, echo, account_of(row, secrets))
+    bought_by = account_of(row, secrets)
+    cancelled = cancelled_orders(sandbox, row).keys() if progress.stage == "placed" else ()
+    return order_at(row, progress, dialect, sandbox.pace, echo=echo, account=bought_by, cancelled=cancelled)
 
 
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     """`GET /v1/orders`: the times are unix milliseconds, the start is inside the range and the end is not (19.7)."""
     caller, given, now = caller_of(sandbox, request), request.query_params, sandbox.clock()
     dialect = sandbox.dialect.v1
-    limit = _number(sandbox, given.get("limit"), "limit") or DEFAULT_LIMIT
-    skip = _number(sandbox, given.get("skip"), "skip") or 0
-    start = _number(sandbox, given.get("starting_after"), "starting_after")
-    end = _number(sandbox, given.get("ending_before"), "ending_before")
+    limit = number_of(sandbox, request, "limit") or DEFAULT_LIMIT
+    skip = number_of(sandbox, request, "skip") or 0
+    start, end = number_of(sandbox, request, "starting_after"), number_of(sandbox, request, "ending_before")
     rows = [
         row
         for row in sandbox.ledger.orders_of(caller)
@@ -159,54 +135,34 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     return spoilt(sandbox, request, fault, as_json({"orders": found} if dialect.listing == "wrapped" else found))
 
 
-def milliseconds(at: float) -> int:
-    """Return a time as v1's lists take it."""
-    return int(at * 1000)
-
-
-def _number(sandbox: Sandbox, given: str | None, name: str) -> int | None:
-    if given is None:
-        return None
-    if not given.isascii() or not given.isdigit():
-        raise refused(sandbox, "invalid_request", problems=[f"{name}: Input should be a number"])
-    return int(given)
-
-
 async def abort_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /v1/orders/{request_id}/abort`: answers like a GET, and an abort may take time or have no effect."""
     row = order_of(sandbox, request)
     fault = due_fault(sandbox, row, "abort_fault")
     if fault is not None and not fault.accepts:
-        return _recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
+        record_change(sandbox, request, row, f"not_accepted_{fault.name}", fault)
+        return spoilt(sandbox, request, fault, Response())
     outcome = "too_late"
     if progress_now(sandbox, row).stage == "processing":
         outcome = "asked" if sandbox.ledger.cancel(row.order_id, sandbox.clock()) else "asked_again"
         row = order_of(sandbox, request)
-    return _recorded(sandbox, request, row, answer(sandbox, shown(sandbox, request, row)), outcome, fault)
+    record_change(sandbox, request, row, outcome, fault)
+    return spoilt(sandbox, request, fault, answer(sandbox, _alone(sandbox, shown(sandbox, request, row))))
 
 
 async def retry_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /v1/orders/{request_id}/retry`: a new order with the body of one that has failed."""
-    row = order_of(sandbox, request)
-    fault = due_fault(sandbox, row, "retry_fault")
-    if fault is not None and not fault.accepts:
-        return _recorded(sandbox, request, row, Response(), f"not_accepted_{fault.name}", fault)
+    return await changed(sandbox, request, "retry_fault", partial(_retry, sandbox))
+
+
+def _retry(sandbox: Sandbox, row: OrderRow, body: Json) -> Json:
     if progress_now(sandbox, row).stage != "failed":
-        refusal = refused(sandbox, "invalid_request", problems=["only a failed order can be retried"])
-        return _recorded(sandbox, request, row, refusal.answer, "rejected", fault)
+        raise refused(sandbox, "invalid_request", problems=["only a failed order can be retried"])
     content = json.dumps(row.body).encode()
     post = sandbox.ledger.record_post(sandbox.clock(), row.caller, None, content, row.body, rail="v1")
     scenario = bill_of(row.body).course.name
     told, _ = book.place(sandbox.ledger, post, row.body, scenario, busy_seconds=0.0, honour_keys=False)
-    sandbox.ledger.close_attempt(post, "created", fault and fault.name)
+    sandbox.ledger.close_attempt(post, "created", None)
     if secrets := sandbox.v1_secrets.get(row.order_id):
         sandbox.v1_secrets[told["request_id"]] = secrets
-    return _recorded(sandbox, request, row, answer(sandbox, told), "created", fault)
-
-
-def _recorded(
-    sandbox: Sandbox, request: Request, row: OrderRow, told: Response, outcome: str, fault: Fault | None
-) -> Response:
-    """Record a POST about an order, and return its answer with the fault."""
-    record_change(sandbox, request, row, outcome, fault)
-    return spoilt(sandbox, request, fault, told)
+    return told

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.checks import as_json
-from zinc_mcp.sandbox.v1 import orders, products
+from zinc_mcp.sandbox.v1 import cancellations, cases, money, orders, products, returns
 from zinc_mcp.sandbox.v1.answers import caller_of
 
 Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
@@ -25,5 +25,13 @@ ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/v1/orders/{request_id}", orders.get_order),
     ("POST", "/v1/orders/{request_id}/abort", orders.abort_order),
     ("POST", "/v1/orders/{request_id}/retry", orders.retry_order),
+    ("POST", "/v1/orders/{request_id}/cancel", cancellations.cancel_order),
+    ("GET", "/v1/cancellations/{request_id}", cancellations.get_cancellation),
+    ("POST", "/v1/orders/{request_id}/return", returns.return_order),
+    ("GET", "/v1/returns/{request_id}", returns.get_return),
+    ("GET", "/v1/orders/{request_id}/case", cases.get_case),
+    ("POST", "/v1/orders/{request_id}/case", cases.say_in_case),
+    ("GET", "/v1/addax/balance", money.get_balance),
+    ("GET", "/v1/addax/transactions", money.list_transactions),
     ("GET", "/v1/practice/products", list_practice_products),
 )

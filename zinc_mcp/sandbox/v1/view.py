@@ -1,7 +1,7 @@
 """What `GET /v1/orders/{request_id}` shows of an order (19.6), in each documented shape."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -22,7 +22,14 @@ When = Callable[[float], str]
 
 
 def order_at(
-    row: OrderRow, progress: Progress, dialect: V1Dialect, pace: float, echo: Json | None, account: str
+    row: OrderRow,
+    progress: Progress,
+    dialect: V1Dialect,
+    pace: float,
+    *,
+    echo: Json | None,
+    account: str,
+    cancelled: Collection[str],
 ) -> Json:
     """Return an order as a GET shows it.
 
@@ -33,6 +40,7 @@ def order_at(
         pace: how many times faster it advances.
         echo: its request, or None.
         account: the e-mail of the account that bought.
+        cancelled: the retailer's orders that were cancelled as asked, for which there is no tracking.
     """
     about: Json = {}
     if dialect.request_ids == "present":
@@ -44,7 +52,11 @@ def order_at(
     if progress.code is not None:
         message = HOSTILE if hostile and progress.stage == "failed" else None
         return error_object(progress.code, progress.data, message) | about
-    return _placed(row, progress, dialect, lambda age: stamp(row.created_at + age / pace), account) | about
+    shown = _placed(row, progress, dialect, lambda age: stamp(row.created_at + age / pace))
+    for merchant in shown["merchant_order_ids"]:
+        merchant["account"] = account
+    shown["tracking"] = [each for each in shown["tracking"] if each["merchant_order_id"] not in cancelled]
+    return shown | about
 
 
 def account_of(row: OrderRow, secrets: Mapping[str, Any]) -> str:
@@ -97,13 +109,13 @@ def merchant_order_ids(row: OrderRow, bill: Bill) -> list[str]:
     ]
 
 
-def _placed(row: OrderRow, progress: Progress, dialect: V1Dialect, when: When, account: str) -> Json:
+def _placed(row: OrderRow, progress: Progress, dialect: V1Dialect, when: When) -> Json:
     bill, hostile = progress.bill, progress.bill.course.hostile
     shown: Json = {"_type": bill.course.response_type}
     if bill.course.priced:
         shown["price_components"] = _prices(bill, dialect, is_managed=bool(row.body.get("addax")))
     shown["merchant_order_ids"] = [
-        {**_merchant_order(row, progress, number, part, dialect, when), "account": account}
+        _merchant_order(row, progress, number, part, dialect, when)
         for part, number in enumerate(merchant_order_ids(row, bill))
     ]
     shown["tracking"] = _tracking(row, progress, dialect, when) if progress.is_tracked else []

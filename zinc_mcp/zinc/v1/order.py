@@ -256,6 +256,7 @@ class V1Order(V1Request):
         wire = self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude={"retailer_account"})
         for product, line in zip(self.products, wire["products"], strict=True):
             line["quantity"] = product.quantity
+        wire["shipping_address"]["country"] = self.shipping_address.country
         whose = {"addax": True} if self.retailer_account is None else {PROFILE_FIELD: self.retailer_account.profile}
         return {**wire, **whose, "is_gift": self.is_gift}
 

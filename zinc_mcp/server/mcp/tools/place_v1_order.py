@@ -12,21 +12,20 @@ from zinc_mcp.zinc.v1.address import from_v2
 from zinc_mcp.zinc.v1.order import V1Order
 
 _DESCRIPTION = (
-    "Buy products of one retailer by their numbers (such as ASINs) through Zinc's v1, and have them shipped. Spends "
-    "real money: up to max_price plus zma_priority_bid. Not for products known by their page; that is place_order."
+    "Buy products by their numbers (ASINs) through Zinc's v1. Spends real money: up to max_price, plus what "
+    "zma_priority_bid and zma_discount add. Not for products known by their page; that is place_order."
 )
 
 
 _SAID = {
-    "product_id": "The retailer's number, e.g. an ASIN",
-    "seller_selection_criteria": "Whose offer. Absent: Prime, New, 6 days to hand over.",
+    "product_id": "The retailer's own number",
+    "seller_selection_criteria": "Absent: Prime, New, 6 days to hand over.",
     "max_price": "US cents: items, tax and shipping together",
-    "shipping_method": "Either this or shipping",
-    "gift_message": "Needs is_gift",
-    "take_buybox_offers": "Take the page's own offer, whoever sells it",
+    "shipping_method": "Or shipping",
+    "take_buybox_offers": "Whoever sells it",
     "zma_discount": "Per cent, -50 to 0: above face value, goes first",
-    "zma_priority_bid": "US cents on top, goes first",
-    "retailer_account": "The user's own account. Absent: one of Zinc's (ZMA).",
+    "zma_priority_bid": "US cents on top",
+    "retailer_account": "The user's own account. Absent: one of Zinc's.",
 }
 """What is said of an argument, where its name does not say enough."""
 
@@ -35,11 +34,14 @@ def v1_schema() -> dict[str, Any]:
     """Return the input schema: V1Order's own at the top level, with what is inside its arguments in words."""
     schema = worded(input_schema(V1Order), _SAID)
     address = schema["properties"]["shipping_address"]
-    schema["properties"]["shipping_address"] = {**address, "description": f'{address["description"]}; or {{"saved": "home"}}'}
+    schema["properties"]["shipping_address"] = {
+        **address,
+        "description": f'{address["description"]}; or {{"saved": "home"}}',
+    }
     return schema
 
 
 def tool(service: Service) -> Tool:
     """Return the tool."""
     form = Form(V1Order, from_v2, v1_schema)
-    return placing(service, "v1", "place_v1_order", "Place an order of Zinc's v1", _DESCRIPTION, form)
+    return placing(service, "v1", "place_v1_order", "Place a v1 order", _DESCRIPTION, form)
