@@ -109,7 +109,7 @@ def test_the_line_that_the_command_prints_allows_the_account(started: Started) -
 def test_an_account_is_removed_and_its_keyring_item_with_it(started: Started, tmp_path: Path) -> None:
     add(started, document())
     ended = run(started, "remove", "work", FAKE_KEYRING_IS="locked")
-    assert ended.returncode == 1 and "So the account is still kept." in ended.stderr
+    assert ended.returncode == 2 and "So the account is still kept." in ended.stderr
     assert "--store" not in ended.stderr
     assert run(started, "remove", "work").stdout.startswith("Forgot the retailer account work.")
     assert json.loads((tmp_path / "keyring.json").read_text()) == {}
@@ -147,7 +147,7 @@ def test_a_keyring_that_does_not_work_keeps_nothing_and_does_not_send_a_card_to_
     started: Started, keyring: str
 ) -> None:
     ended = add(started, document(), FAKE_KEYRING_IS=keyring)
-    assert ended.returncode == 1 and SecretStore(started.home).names() == []
+    assert ended.returncode == 2 and SecretStore(started.home).names() == []
     assert "--store file" in ended.stderr and "But a card is never kept in a file." in ended.stderr
 
 
