@@ -161,8 +161,8 @@ async def test_the_question_names_account_and_payment_and_no_secret(
         entry = await asked(process, client)
         shown = json.dumps(entry.consent, ensure_ascii=False)
         assert not shown_in(shown)
-        assert "by your own account at amazon (work), with a card that ends in 5559" in shown
-        assert "your own account at amazon, kept here as work" in shown
+        assert "by your own account at the retailer, kept here as “work”, with a card that ends in 5559" in shown
+        assert "Bought with your own account at the retailer, kept here as" in shown
         assert "managed" not in shown and "zinc_mcp_profile" not in shown
         await decisions.decide(process, yes(entry))
     [body] = wire.sent

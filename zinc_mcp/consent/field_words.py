@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.cases import CASE_REASONS
@@ -161,3 +161,13 @@ def leaves(value: object, path: str = "") -> Iterator[Labelled]:
             yield from leaves(part, path)
     elif path:
         yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def by_account(account: Mapping[str, Any]) -> str:
+    """Return in words that an account of the owner's own at a retailer pays, by what an entry keeps of it."""
+    from zinc_mcp.owner.retailer_accounts import payment_in_words  # few orders have such an account
+
+    payment, name = str(account.get("payment")), quoted(str(account.get("profile")))
+    return f"by your own account at the retailer, kept here as {name}, with " + payment_in_words(
+        payment, account.get("last_four")
+    )

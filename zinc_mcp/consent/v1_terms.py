@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zinc_mcp.consent.field_words import Labelled
-from zinc_mcp.owner.retailer_accounts import payment_in_words
-from zinc_mcp.zinc.v1.order import PROFILE_FIELD
+from zinc_mcp.consent.field_words import Labelled, by_account
 from zinc_mcp.zinc.wish import Wish
 
 _BUY_BOX = ("Who may sell it", "whoever the page itself offers it from: no other rule is applied")
@@ -38,6 +36,8 @@ NO_TERMS = Terms()
 
 def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | None) -> Terms:
     """Return the terms of an order of v1, and take what they show out of `wire`, which is to be sent."""
+    from zinc_mcp.zinc.v1.order import PROFILE_FIELD  # most processes ask about no order of v1
+
     code, bid, managed = wire.pop("retailer"), wire.pop("zma_priority_bid", None) or 0, wire.pop("addax", False)
     beside: list[tuple[str, int]] = []
     if bid:
@@ -45,14 +45,13 @@ def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | Non
     if above := order.ceiling_cents - order.max_price - bid:
         beside.append((f"what the discount of {wire['zma_discount']} per cent may add to the face value", above))
     extras = [("Zinc's code of the retailer", str(code))]
-    paid = ""
     if managed:
         extras.append(("Bought with", "an account at the retailer that Zinc manages (ZMA)"))
-    elif account is not None and wire.pop(PROFILE_FIELD) == account["profile"]:
-        extras.append(("Bought with", f"your own account at {account['retailer']}, kept here as {account['profile']}"))
-        payment = payment_in_words(account["payment"], account.get("last_four"))
-        paid = f"by your own account at {account['retailer']} ({account['profile']}), with {payment}"
+    profile = wire.pop(PROFILE_FIELD, None)
+    if profile is not None:
+        extras.append(("Bought with your own account at the retailer, kept here as", str(profile)))
     if str(code).startswith("amazon") and not wire.get("strict_expired_product_id"):
         extras.append(_REDIRECTED)
     by_default = _BUY_BOX if wire.get("take_buybox_offers") else _BY_DEFAULT
+    paid = "" if profile is None else by_account({"profile": str(profile), **(account or {})})
     return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, paid)

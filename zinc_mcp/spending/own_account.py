@@ -7,28 +7,22 @@ sending, and only if they still have this digest: so a yes, and a repeat, is for
 
 import hmac
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import to_thread
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
 from zinc_mcp.journal.entry import Entry
-from zinc_mcp.owner.digest_key import digest_key, keyed_digest
-from zinc_mcp.owner.retailer_accounts import (
-    Profile,
-    changed,
-    opened_account,
-    profile_named,
-    secrets_of,
-    with_secrets,
-)
-from zinc_mcp.owner.secret_records import Kept
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.secret_body import SecretBody
-from zinc_mcp.zinc.v1.products import domain_of
 from zinc_mcp.zinc.wish import Wish
+
+# What reads an account is loaded with the first order for one: few orders are.
+if TYPE_CHECKING:
+    from zinc_mcp.owner.retailer_accounts import Profile
+    from zinc_mcp.owner.secret_records import Kept
 
 ACCOUNT = "retailer_account"
 DIGEST = "secret_digest"
@@ -46,6 +40,9 @@ async def facts_of_account(process: Process, order: Wish, rail: Rail) -> Mapping
     """
     if order.profile is None:
         return {}
+    from zinc_mcp.owner.retailer_accounts import profile_named
+    from zinc_mcp.zinc.v1.products import domain_of
+
     profile = await _read(profile_named, process.settings.home, order.profile)
     if domain_of(profile.retailer) != order.domain:
         raise InvalidArgumentsError(
@@ -67,6 +64,8 @@ async def outgoing(process: Process, entry: Entry, body: bytes, rail: Rail) -> b
     account: Mapping[str, str] | None = entry.facts.get(ACCOUNT)
     if account is None:
         return body
+    from zinc_mcp.owner.retailer_accounts import changed, profile_named, with_secrets
+
     name = account["profile"]
     profile = await _read(profile_named, process.settings.home, name)
     kept = await _opened(process, profile, rail)
@@ -76,7 +75,9 @@ async def outgoing(process: Process, entry: Entry, body: bytes, rail: Rail) -> b
     return with_secrets(body, kept)
 
 
-async def _opened(process: Process, profile: Profile, rail: Rail) -> Kept:
+async def _opened(process: Process, profile: "Profile", rail: Rail) -> "Kept":
+    from zinc_mcp.owner.retailer_accounts import opened_account
+
     if profile.origin != rail.origin:
         raise RefusedError(
             f"The retailer account {profile.name} was added for another Zinc than the configured one, which never gets "
@@ -93,8 +94,11 @@ async def _read(function: Callable[..., _A], *arguments: Any, **options: Any) ->
     return await to_thread.run_sync(lambda: function(*arguments, **options), abandon_on_cancel=True)
 
 
-def _digest(settings: Settings, kept: Kept, *, make: bool) -> str | None:
+def _digest(settings: Settings, kept: "Kept", *, make: bool) -> str | None:
     """Return the keyed digest of what is secret; None if there is no key."""
+    from zinc_mcp.owner.digest_key import digest_key, keyed_digest
+    from zinc_mcp.owner.retailer_accounts import secrets_of
+
     try:
         key = digest_key(settings, make=make)
     except SettingsError as error:

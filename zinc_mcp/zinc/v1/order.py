@@ -7,7 +7,7 @@ Whose account buys, and where webhooks go, is the owner's, so those fields are n
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -119,6 +119,9 @@ class V1Order(V1Request):
     retailer_account: RetailerAccount | None = Field(
         None, description="Buy with that account of the user's own; absent: Zinc's managed account"
     )
+
+    not_taken: ClassVar[Mapping[str, str]] = V1_NOT_IN_SCHEMA
+    """The reasons why fields of Zinc's are not here, for the answer to a call that gives them."""
 
     _not_huge = field_validator("client_notes", mode="before")(refuse_huge)
     _plain_notes = field_validator("client_notes")(plain_notes)
