@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
-from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.wiring import open_process
 
 ORIGIN = "https://sandbox.invalid/v1"
@@ -47,8 +47,8 @@ def wish(number: str = NUMBERS[0], **changes: Any) -> dict[str, Any]:
 class Wire(httpx.AsyncBaseTransport):
     """A practised Zinc that keeps the bytes of each order that reaches it."""
 
-    def __init__(self, clock: Callable[[], float], ledger: Path | None = None) -> None:
-        self.sandbox = Sandbox(ledger, clock=clock)
+    def __init__(self, clock: Callable[[], float], ledger: Path | None = None, dialect: str = "") -> None:
+        self.sandbox = Sandbox(ledger, clock=clock, dialect=Dialect.parse(dialect))
         self.sent: list[bytes] = []
         self.headers: list[str] = []
         self._transport = self.sandbox.transport()

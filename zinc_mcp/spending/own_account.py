@@ -2,7 +2,7 @@
 
 The entry keeps the account's name, the kind of its payment, and a keyed digest of what is secret. That is written down
 when the order is made, before anybody is asked and before a byte leaves. The secrets join the body at the moment of
-sending, and only if they still have this digest: so a yes, and a repeat, is for the same login and payment to the letter.
+sending, and only if they still have this digest. So a yes, and a repeat, is for the same login and payment.
 """
 
 import hmac
