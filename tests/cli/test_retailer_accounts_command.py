@@ -1,6 +1,8 @@
 """`zinc-mcp retailer-accounts`: accounts come in unseen or on standard input, and no secret ever comes out."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import planted_account as planted
 import preloaded
 import pytest
+from documents import blocks
 from keyboard import at_a_terminal
 from planted_account import document, shown_in
 from preloaded import Ended
@@ -20,6 +23,7 @@ from zinc_mcp.owner.secrets import SecretStore
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
 GIFT = {"use_gift": True}
+PAGE = "docs/retailer-accounts.md"
 
 
 @pytest.fixture
@@ -248,6 +252,32 @@ def test_a_person_types_an_account_and_no_secret_is_on_the_screen(started: Start
     assert json.loads(kept(started, tmp_path)["card"]) == planted.CARD
     assert kept(started, tmp_path)["password"] == planted.PASSWORD
     assert profile_named(started.home, "work").last_four == "5559"
+
+
+def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
+    given, policy = (
+        next(each.text for each in blocks() if each.document == PAGE and each.text.startswith(begins))
+        for begins in ("{", "[policy]")
+    )
+    lines = "\n".join(each.text for each in blocks() if each.document == PAGE and each.text.startswith("zinc-mcp"))
+    given = given.replace('"password": "…"', '"password": "one"').replace("…", planted.TOTP)
+    (tmp_path / "account.json").write_text(given, encoding="utf-8")
+    commands = [line for line in lines.splitlines() if line != "zinc-mcp retailer-accounts add work"]
+    assert [line.split()[2] for line in commands] == ["add", "list", "remove"], "the first add is typed elsewhere"
+    started.configure(policy)
+    environ = {**started.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["/bin/sh", "-ec", "\n".join(commands)],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert "It pays with its gift balance." in ended.stdout and "No order can use it yet" not in ended.stdout
+    assert "work: amazon, pays with its gift balance (secret store, keyring)" in ended.stdout
+    assert ended.stdout.splitlines()[-2] == "Forgot the retailer account work."
 
 
 def test_a_practised_account_is_for_the_sandbox_alone(started: Started) -> None:

@@ -165,9 +165,9 @@ def leaves(value: object, path: str = "") -> Iterator[Labelled]:
 
 def by_account(account: Mapping[str, Any]) -> str:
     """Return in words that an account of the owner's own at a retailer pays, by what an entry keeps of it."""
+    name = f"by your own account at the retailer, kept here as {quoted(str(account.get('profile')))}"
+    if "payment" not in account:
+        return name
     from zinc_mcp.owner.retailer_accounts import payment_in_words  # few orders have such an account
 
-    payment, name = str(account.get("payment")), quoted(str(account.get("profile")))
-    return f"by your own account at the retailer, kept here as {name}, with " + payment_in_words(
-        payment, account.get("last_four")
-    )
+    return f"{name}, with {payment_in_words(str(account['payment']), account.get('last_four'))}"

@@ -135,8 +135,7 @@ def _unusable(name: str, error: SettingsError) -> RefusedError:
         f"The retailer account {name} cannot be used. {error.summary}",
         "Nothing was sent. Tell the user; only they can correct it.",
         code="account_not_configured",
-        owner_step=f"{error.next_step.replace(ELSE, '').strip()} If that does not help, add the account again: "
-        f"{command('retailer-accounts', 'add', name)}",
+        owner_step=f"{error.next_step.replace(ELSE, '').strip()} If that does not help, add the account again.".strip(),
     )
 
 
