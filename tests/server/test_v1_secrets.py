@@ -223,6 +223,39 @@ async def test_results_logs_and_files_show_nothing_whatever_happens_to_an_order(
     assert {"journal.db", "digest.key"} <= {path.name for path in files}
 
 
+class Quoting(Wire):
+    """A Zinc that quotes the account in all of its words."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the sandbox does, in other words."""
+        answer = await super().handle_async_request(request)
+        await answer.aread()
+        told = answer.json()
+        for each in told if isinstance(told, list) else [told]:
+            if each.get("_type") == "error":
+                each |= error_of(each["code"], " ".join(planted.SECRETS))
+            each["retailer_credentials"] = planted.document()["retailer_credentials"]
+            for row in each.get("merchant_order_ids", []):
+                row |= {"account": planted.EMAIL, "note": planted.PASSWORD}
+        return httpx.Response(answer.status_code, json=told)
+
+
+async def test_what_zinc_quotes_of_an_account_is_not_passed_on(home: Path, clocks: Clocks, clock: HandClock) -> None:
+    keep(home, ORIGIN)
+    said: list[str] = []
+    async with practising(home, Quoting(clock), clocks, clock) as process, host(process, "auto") as client:
+        for number, changes in JOURNEYS:
+            said.append(await told_of(client, number, **changes))
+            clock.pass_seconds(7)
+        entries = await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 99))
+        for each in entries:
+            said += [repr(each), (await client.call_tool("get_order", {"order_id": each.key})).model_dump_json()]
+    assert {"placed", "rejected", "failed"} <= {each.state for each in entries}, {each.state for each in entries}
+    assert [shown_in(text) for text in said if shown_in(text)] == []
+    for path in home.rglob("*"):
+        assert not path.is_file() or not shown_in(path.read_bytes()), path.name
+
+
 async def test_the_question_and_what_a_person_reads_show_nothing(home: Path, clocks: Clocks, clock: HandClock) -> None:
     (home / "zinc.toml").write_text(f'{ALLOWED}approval = "page"\n')
     keep(home, ORIGIN)
