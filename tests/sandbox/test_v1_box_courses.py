@@ -7,6 +7,7 @@ from sandbox.practising import customer, order
 from sandbox.practising_v1 import COFFEE, OWN, V1, order_v1, practised
 
 from zinc_mcp.sandbox.v1.products import RETAILERS, WAYS, Product, practice_id
+from zinc_mcp.sandbox.v1.truth import orders
 from zinc_mcp.zinc.product_urls.reading import comparable
 
 OURS = "B0SNDBXC02"
@@ -202,3 +203,21 @@ async def test_the_products_to_practise_on_are_listed() -> None:
     assert {way.name for way in WAYS} <= {row["name"] for row in rows}
     with pytest.raises(LookupError):
         practice_id("no_such_course")
+
+
+async def test_the_truth_knows_what_was_bought_whatever_is_shown() -> None:
+    zinc = V1()
+    for name in ("probably_placed", "probably_not_placed", "placed", "never_decided", "unknown_type", "queue_full"):
+        await zinc.place(practised(name))
+    await zinc.place(order_v1(OURS, **OWN, zma_priority_bid=100))
+    zinc.clock.now += 20
+    assert [(each.stage, each.is_bought, each.cents) for each in orders(zinc.sandbox)] == [
+        ("failed", True, 4900),
+        ("failed", False, 0),
+        ("placed", True, 4900),
+        ("processing", False, 0),
+        ("placed", True, 4900),
+        ("processing", False, 0),
+        ("placed", True, 2736),
+    ]
+    assert orders(zinc.sandbox)[-1].canonical == (f"amazon.com/dp/{OURS}",)

@@ -1,6 +1,9 @@
 """The sandbox's Zinc v1 takes, shows and lists orders as the documents of v1 say (facts, sections 19.1 to 19.7)."""
 
 import base64
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +18,12 @@ async def test_an_order_is_processed_and_then_placed_with_price_numbers_and_trac
     zinc = V1()
     request_id = await zinc.place()
     assert len(request_id) == 32 and int(request_id, 16)
-    running = {"_type": "error", "code": "request_processing", "message": MESSAGES["request_processing"], "data": {}}
+    running: dict[str, Any] = {
+        "_type": "error",
+        "code": "request_processing",
+        "message": MESSAGES["request_processing"],
+        "data": {},
+    }
     assert await zinc.read(request_id) == running
     zinc.clock.now += 4
     shown = await zinc.read(request_id)
@@ -124,3 +132,40 @@ async def test_a_list_has_ten_rows_and_times_in_milliseconds_with_the_end_outsid
     assert await zinc.listed(retailer="walmart") == []
     assert {row["_type"] for row in await zinc.listed(limit=12)} == {"error", "order_response"}
     assert (await zinc.listed(limit="many"))["code"] == "invalid_request"
+
+
+_RIVAL = """
+import asyncio, sys
+from pathlib import Path
+from sandbox.practising_v1 import client_of, order_v1
+from zinc_mcp.sandbox import Sandbox
+
+async def main():
+    async with client_of(Sandbox(Path(sys.argv[1]))) as client:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for turn in range(20):
+            answer = await client.post("/orders", json=order_v1(idempotency_key=f"key-{turn}"))
+            print(answer.json()["request_id"], flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_two_processes_with_one_ledger_place_one_order_for_each_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen(command, env={"PYTHONPATH": ":".join(sys.path)}, **pipes) as one,
+        subprocess.Popen(command, env={"PYTHONPATH": ":".join(sys.path)}, **pipes) as other,
+    ):
+        rivals = (one, other)
+        assert [rival.stdout.readline() for rival in rivals if rival.stdout] == ["ready\n", "ready\n"]
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.write("go\n")
+            rival.stdin.flush()
+        heard = [rival.communicate(timeout=30)[0].split() for rival in rivals]
+    assert heard[0] == heard[1] and len(heard[0]) == 20
+    judge = Sandbox(tmp_path / "ledger.db")
+    assert [row["order_id"] for row in judge.placed()] == heard[0] and len(judge.attempts()) == 40

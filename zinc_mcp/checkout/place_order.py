@@ -22,6 +22,7 @@ from zinc_mcp.checkout.repeats import (
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.invocation import command
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
@@ -212,6 +213,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
             "retailer": order.domain,
             "items": order.items(),
             "ship_to": ship_to,
+            **order.told(),
             **({} if salt is None else {SALT: salt}),
         },
         near=near_digests(intent.caller, rail.mode, order),
@@ -317,6 +319,13 @@ def _rail(process: Process, name: RailName) -> Rail:
             code="account_not_configured",
             owner_step=unusable.owner_step,
         )
+    if unusable is not None and name == "v1":
+        raise RefusedError(
+            f"{unusable.summary} So nothing can be ordered through Zinc's v1, and nothing was sent.",
+            f"Tell the user: {unusable.owner_step or unusable.next_step}",
+            code="account_not_configured",
+            owner_step=unusable.owner_step,
+        )
     if unusable is not None:
         raise RefusedError(
             f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
@@ -332,6 +341,12 @@ def _rail(process: Process, name: RailName) -> Rail:
             "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
             "(ZINC_API_KEY).",
             code="wallet_not_configured",
+        )
+    if name == "v1":
+        raise RefusedError(
+            "No client token of Zinc's v1 is configured, so nothing can be ordered through it.",
+            f"Tell the user to set ZINC_V1_CLIENT_TOKEN, or to keep one with {command('login', '--v1')}.",
+            code="account_not_configured",
         )
     raise RefusedError(
         "No Zinc API key is configured, so no order can be placed.",

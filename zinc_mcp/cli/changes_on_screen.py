@@ -59,7 +59,7 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
             yield "Item", f"{row['quantity']} of item {row['number']}"
         if view.reason:
             yield "Reason", in_words(view.reason)
-    yield "Rail", f"{entry.rail} (the order was paid {paid_by(entry.rail)})"
+    yield "Rail", f"{entry.rail} (the order was paid {paid_by(entry.rail, entry.facts)})"
 
 
 def show_last_word(entry: Entry, whose: Sequence[str]) -> None:

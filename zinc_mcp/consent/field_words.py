@@ -161,3 +161,8 @@ def leaves(value: object, path: str = "") -> Iterator[Labelled]:
             yield from leaves(part, path)
     elif path:
         yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def by_account(profile: str) -> str:
+    """Return in words that an account of the owner's own at a retailer pays."""
+    return f"by your own account at the retailer, kept here as {quoted(profile)}"

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zinc_mcp.consent.field_words import Labelled, label_of, leaves, quoted, visible
+from zinc_mcp.consent.field_words import Labelled, by_account, label_of, leaves, quoted, visible
 from zinc_mcp.consent.v1_terms import NO_TERMS, v1_terms
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Mode
@@ -191,9 +191,10 @@ def describe(line: Line, number: int | None = None) -> list[str]:
     return said + [f"  {label}: {quoted(value)}" for label, value in line.options]
 
 
-def paid_by(rail: RailName) -> str:
-    """Return in words how a rail pays."""
-    return _PAID_BY[rail]
+def paid_by(rail: RailName, facts: Mapping[str, Any] | None = None) -> str:
+    """Return in words how an order of a rail is paid; `facts` are its entry's."""
+    profile: object = (facts or {}).get("retailer_account")
+    return _PAID_BY[rail] if profile is None else by_account(str(profile))
 
 
 _PAID_BY: Mapping[RailName, str] = {

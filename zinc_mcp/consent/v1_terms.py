@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zinc_mcp.consent.field_words import Labelled
+from zinc_mcp.consent.field_words import Labelled, by_account
 from zinc_mcp.zinc.wish import Wish
 
 _BUY_BOX = ("Who may sell it", "whoever the page itself offers it from: no other rule is applied")
@@ -36,6 +36,8 @@ NO_TERMS = Terms()
 
 def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
     """Return the terms of an order of v1, and take what they show out of `wire`, which is to be sent."""
+    from zinc_mcp.zinc.v1.order import PROFILE_FIELD  # most processes ask about no order of v1
+
     code, bid, managed = wire.pop("retailer"), wire.pop("zma_priority_bid", None) or 0, wire.pop("addax", False)
     beside: list[tuple[str, int]] = []
     if bid:
@@ -45,7 +47,10 @@ def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
     extras = [("Zinc's code of the retailer", str(code))]
     if managed:
         extras.append(("Bought with", "an account at the retailer that Zinc manages (ZMA)"))
+    profile = wire.pop(PROFILE_FIELD, None)
+    if profile is not None:
+        extras.append(("Bought with your own account at the retailer, kept here as", str(profile)))
     if str(code).startswith("amazon") and not wire.get("strict_expired_product_id"):
         extras.append(_REDIRECTED)
     by_default = _BUY_BOX if wire.get("take_buybox_offers") else _BY_DEFAULT
-    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside)
+    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, "" if profile is None else by_account(str(profile)))

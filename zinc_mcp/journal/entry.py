@@ -73,9 +73,9 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 
-PROBABLY_PLACED = "order_probably_placed"
-"""The problem's code of an entry in doubt of which Zinc says that the retailer probably has it. Only the owner can
-look, so only the owner's word ends it (v1, "Errors")."""
+LEFT_TO_PEOPLE = "left_to_people"
+"""The problem's code of an entry in doubt of which Zinc itself does not know whether the retailer has it. Only the
+owner can look, so only the owner's word ends it (v1, "Errors")."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
 """Zinc has the order."""

@@ -13,7 +13,16 @@ from zinc_mcp.journal import rows
 from zinc_mcp.journal.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
 from zinc_mcp.journal.database import Database
 from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import CHANGES, FOREVER, NAMES, PLACED_BEFORE, Entry, Mode, UnreadableEntryError
+from zinc_mcp.journal.entry import (
+    CHANGES,
+    FOREVER,
+    LEFT_TO_PEOPLE,
+    NAMES,
+    PLACED_BEFORE,
+    Entry,
+    Mode,
+    UnreadableEntryError,
+)
 from zinc_mcp.journal.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.tables import (
     ADDRESSES,
@@ -185,6 +194,11 @@ class OwnedJournal(Database):
                 rows.forget_credential(connection, entry.id)
             if entry.kind in CHANGES:
                 return _resolved_change(connection, entry, order_id, now)
+            if order_id is not None and (entry.problem or {}).get("code") == LEFT_TO_PEOPLE:
+                # Zinc goes on to say that it does not know, so this is the last word; the id is the retailer's.
+                facts = {**entry.facts, "bought_as": order_id}
+                known = {**FREE, "sender": None, "facts": facts, "problem": None}
+                return rows.change(connection, entry, "placed", what, detail, known, now)
             if order_id is not None:
                 bought = {**FREE, "sender": None, "order_id": order_id, "problem": None}
                 return rows.change(connection, entry, "accepted", what, detail, bought, now)

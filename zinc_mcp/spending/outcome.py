@@ -17,9 +17,9 @@ from zinc_mcp.journal.entry import (
     DOUBTFUL,
     FOREVER,
     LANDED,
+    LEFT_TO_PEOPLE,
     NAMES,
     PLACED_BEFORE,
-    PROBABLY_PLACED,
     WITHOUT_ORDER,
     Entry,
     StaleEntryError,
@@ -30,6 +30,7 @@ from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import same_order
+from zinc_mcp.zinc import responses
 from zinc_mcp.zinc.responses import Order
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 # The reasons of a doubt other than a request without an answer. The entry's problem holds the reason.
 
 
-Why = Literal["placed_before", "not_sent", "probably_placed"]
+Why = Literal["placed_before", "not_sent", "left_to_people"]
 
 _UNSENT = "not_sent"
 _UNANSWERED = frozenset({"timeout", "connection_lost", "unreadable"})
@@ -80,12 +81,12 @@ def may_not_repeat(entry: Entry) -> bool:
     A key's first answer is replayed (v1, "Idempotency"), so the same bytes would be told the same.
     """
     code = (entry.problem or {}).get("code")
-    return entry.order_id is not None or code in (same_order.ANOTHER_ORDER, PROBABLY_PLACED, _ANSWERED)
+    return entry.order_id is not None or code in (same_order.ANOTHER_ORDER, LEFT_TO_PEOPLE, _ANSWERED)
 
 
 def answered_unclearly(code: str, summary: str) -> Mapping[str, Any]:
     """Return the problem of an entry whose outcome is not known after an answer of Zinc's with this code."""
-    known = PROBABLY_PLACED if code == PROBABLY_PLACED else _ANSWERED
+    known = LEFT_TO_PEOPLE if code in responses.LEFT_TO_PEOPLE else _ANSWERED
     return {"code": known, "summary": summary, "facts": {"zinc_code": code}}
 
 
@@ -93,8 +94,8 @@ def why_in_doubt(entry: Entry) -> Why | None:
     """Return why an entry is in doubt; None if a request was not answered, or if the entry is not in doubt."""
     if entry.state != "unknown":
         return None
-    if (entry.problem or {}).get("code") == PROBABLY_PLACED:
-        return "probably_placed"
+    if (entry.problem or {}).get("code") == LEFT_TO_PEOPLE:
+        return "left_to_people"
     return "placed_before" if is_placed_before(entry) else "not_sent" if is_unsent(entry) else None
 
 
@@ -158,8 +159,8 @@ async def check_answer(process: Process, order: Order, entry: Entry) -> Order:
 
 def news(entry: Entry, order: Order) -> dict[str, Any]:
     """Return the columns of an entry that its order changes (with `state`), or nothing if all of it is known."""
-    if order.is_probably_placed:
-        return _probably_placed(entry, order)
+    if order.is_left_to_people:
+        return _left_to_people(entry, order)
     state: State = order.stage
     if order.ending_is_unclear:
         state = "placed" if "placed" in (state, entry.state) else "accepted"  # the order stands until that is clear
@@ -177,11 +178,10 @@ def news(entry: Entry, order: Order) -> dict[str, Any]:
     return {"state": state, **found, **(FREE if entry.state in FOREVER else {})}
 
 
-def _probably_placed(entry: Entry, order: Order) -> dict[str, Any]:
+def _left_to_people(entry: Entry, order: Order) -> dict[str, Any]:
     if entry.state not in (*DOUBTFUL, "accepted"):
         return {}  # an ending, or the owner's word
-    summary = "Zinc lost sight of the order at the retailer: it was probably placed."
-    problem = {"code": PROBABLY_PLACED, "summary": summary}
+    problem = answered_unclearly(order.status, "Zinc does not know whether the retailer has the order.")
     found = {"order_id": order.id, "status": order.status, "seen": order.digest, "problem": problem}
     if entry.state == "unknown" and all(getattr(entry, name) == value for name, value in found.items()):
         return {}

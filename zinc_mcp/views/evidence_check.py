@@ -163,7 +163,8 @@ def resting_on_us(document: Mapping[str, Any]) -> list[Line]:
 
 
 def _has_products(order: Order, asked: Mapping[str, Any]) -> bool:
-    content = canonical({"products": asked.get("products") or []}).encode()
+    retailer = {"retailer": asked["retailer"]} if "retailer" in asked else {}  # v1 names products by it
+    content = canonical({**retailer, "products": asked.get("products") or []}).encode()
     try:
         wish = Wanted(None, None, None, content)
         return bool(wish.body.get("products")) and may_be(order.model_copy(update={"metadata": {}}), wish)

@@ -1,4 +1,6 @@
-"""Why an order failed, in words, and what to do then."""
+"""Why an order failed or is in doubt, in words, and what to do then."""
+
+from collections.abc import Mapping
 
 _LATER = "It may work later; ask the user first."
 _FEWER = "Ask the user whether fewer are all right."
@@ -42,3 +44,43 @@ ALSO_CALLED = {
     "unsupported_retailer": "retailer_not_supported",
 }
 """The names of Zinc's HTTP errors, which its sandbox uses for failed orders as well."""
+
+
+ENDED_HERE: Mapping[object, tuple[str, str]] = {
+    "resolved_not_bought": ("The owner stated that nothing was bought.", "Order again only if the user asks."),
+    "payment_not_taken": (
+        "The payment was not taken, and cannot be taken any more: nothing was bought.",
+        "Ask the user whether to order again with a new payment.",
+    ),
+}
+"""By the code of an entry's problem: the cause that ended the order, if it was no answer of Zinc's, and the next
+step."""
+
+
+STEPS: Mapping[str, str] = {
+    "unknown": "It is looked up again and again, and never sent as a second order.",
+    "placed_before": "Look whether it was bought.",
+    "not_sent": "Look into the payment wallet.",
+    "left_to_people": "Look in the orders of the account at the retailer, or ask Zinc.",
+    "ending_unclear": "Ask Zinc about it.",
+    "paid_no_order": "Ask Zinc about it, with the key and the payment's reference.",
+}
+"""The next step of a person, by a doubt or an outcome. After other outcomes there is none."""
+
+
+def why_failed(code: str, otherwise: str, *, is_v1: bool) -> tuple[str, str]:
+    """Return why an order failed, as the end of a sentence and what follows it, and the next step.
+
+    Args:
+        code: Zinc's.
+        otherwise: what the user is told where the code is not known.
+        is_v1: whether the code is one of v1's.
+    """
+    if is_v1:
+        from zinc_mcp.zinc.v1.codes import CODES  # most processes tell of no order of v1
+
+        if (row := CODES.get(code)) is not None:
+            return f". {row.sentence}", row.next_step
+    unknown = ("the retailer or Zinc could not carry it out", f"Tell the user {otherwise}.")
+    reason, next_step = FAILURES.get(ALSO_CALLED.get(code, code), unknown)
+    return f" because {reason}.", next_step

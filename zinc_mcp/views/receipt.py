@@ -113,7 +113,7 @@ def _asked(entry: Entry, view: OrderView | None, when: When) -> Lines:
         saved = f"your saved address {place.saved}" if place.saved else None
         yield "Ship to", ", ".join(filter(None, (saved, place.name, place.city, place.country)))
     question = asked_question(entry)
-    yield "Paid", f"{question.paid if question else paid_by(entry.rail)} (rail {entry.rail})"
+    yield "Paid", f"{question.paid if question else paid_by(entry.rail, entry.facts)} (rail {entry.rail})"
     if entry.mode != "live":
         yield "Practice", f"nothing was really bought ({entry.mode})"
     yield "Caller", plain(entry.caller, 60)

@@ -18,7 +18,7 @@ from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain, printed
-from zinc_mcp.views.failures import ALSO_CALLED, FAILURES
+from zinc_mcp.views.failures import ENDED_HERE, STEPS, why_failed
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
 from zinc_mcp.zinc.responses import Order
 
@@ -53,25 +53,6 @@ _TITLES: Mapping[State, str] = {
     "paid_no_order": "Paid, and no order is known",
 }
 _DELIVERED = frozenset({"delivered"})
-
-_REJECTED: Mapping[object, tuple[str, str]] = {
-    "resolved_not_bought": ("The owner stated that nothing was bought.", "Order again only if the user asks."),
-    "payment_not_taken": (
-        "The payment was not taken, and cannot be taken any more: nothing was bought.",
-        "Ask the user whether to order again with a new payment.",
-    ),
-}
-"""By the code of an entry's problem: the cause that ended the order, if it was no answer of Zinc's, and the next
-step."""
-
-_STEPS: Mapping[str, str] = {
-    "unknown": "It is looked up again and again, and never sent as a second order.",
-    "placed_before": "Look whether it was bought.",
-    "not_sent": "Look into the payment wallet.",
-    "ending_unclear": "Ask Zinc about it.",
-    "paid_no_order": "Ask Zinc about it, with the key and the payment's reference.",
-}
-"""The next step of a person, by a doubt or an outcome. After other outcomes there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +110,7 @@ def sentences(known: Known) -> tuple[str, str, str]:
     if is_person:
         title, summary = _for_a_person(known, title, summary)
         reasons = (known.doubt, known.price.doubt if known.price else None, known.outcome)
-        next_step = next((_STEPS[reason] for reason in reasons if reason is not None and reason in _STEPS), "")
+        next_step = next((STEPS[reason] for reason in reasons if reason is not None and reason in STEPS), "")
     if known.reader != "look" and known.outcome != "paid_no_order" and may_have_paid(entry, known.outcome):
         summary = f"{summary} Money may have moved."
     if entry is not None and is_answered_wrongly(entry):
@@ -202,8 +183,8 @@ def _for_a_model(known: Known) -> tuple[str, str]:
             parts = (_not_coming(known), _conceded(known), _cost(known), _shipping(known), _warning(known))
             return f"The retailer has {order}.{_odd_status(known)}{''.join(parts)}", _after_placing(known, look)
         case "failed":
-            reason, next_step = _failure(known)
-            return f"Nothing was bought: {order} failed because {reason}.{_given_back(known)}", next_step
+            why, next_step = _failure(known)
+            return f"Nothing was bought: {order} failed{why}{_given_back(known)}", next_step
         case "cancelled":
             return (
                 f"{first_word_up} was cancelled.{_given_back(known)}",
@@ -229,7 +210,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
         case "rejected":
             problem = (known.answer.entry and known.answer.entry.problem) or {}
             by_zinc = "Change what failure names, then order again." if _says_why(known) else "Tell the user."
-            summary, next_step = _REJECTED.get(
+            summary, next_step = ENDED_HERE.get(
                 problem.get("code"), ("Zinc did not accept the order: nothing was bought.", by_zinc)
             )
             return f"{summary}{_given_back(known)}", next_step
@@ -264,6 +245,12 @@ def _in_doubt(known: Known, look: str) -> tuple[str, str]:
             f"Do not order again. Tell the user to look whether it was bought; {_details(known)} then says how to "
             "settle it here.",
         )
+    if known.doubt == "left_to_people":
+        return (
+            f"Zinc itself does not know whether the retailer has the order: {_why_unknown(known)}.",
+            "Do not order again. Tell the user to look in the orders of the account at the retailer, or to ask Zinc; "
+            f"{_details(known)} then says how to settle it here.",
+        )
     next_step = f"Do not order again. Call {look} and wait_seconds 25 to find out."
     if known.answer.entry is not None and known.answer.entry.facts.get("payment"):
         next_step = (
@@ -276,6 +263,14 @@ def _in_doubt(known: Known, look: str) -> tuple[str, str]:
             f"{next_step} The user can look into the wallet; {_details(known)} then says how to settle it here.",
         )
     return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
+
+
+def _why_unknown(known: Known) -> str:
+    entry = known.answer.entry
+    facts: Mapping[str, object] = ((entry.problem if entry else None) or {}).get("facts") or {}
+    if facts.get("zinc_code") == "duplicate_order":
+        return "it took it for a second order of the same, and the first may be this very one"
+    return "it was probably placed"
 
 
 def _cost(known: Known) -> str:
@@ -394,8 +389,7 @@ def _after_placing(known: Known, look: str) -> str:
 
 
 def _failure(known: Known) -> tuple[str, str]:
-    code = (known.failure.code if known.failure else None) or ""
     what = "what failure says" if _says_why(known) else "that no reason was given"
-    unknown = ("the retailer or Zinc could not carry it out", f"Tell the user {what}.")
-    reason, next_step = FAILURES.get(ALSO_CALLED.get(code, code), unknown)
-    return reason, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."
+    is_v1 = known.answer.entry is not None and known.answer.entry.rail == "v1"
+    why, next_step = why_failed((known.failure.code if known.failure else None) or "", what, is_v1=is_v1)
+    return why, f"{next_step} A new order is a new purchase: give no idempotency_key, or a new one."

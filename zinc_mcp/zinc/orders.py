@@ -355,6 +355,10 @@ class OrderCreate(Request):
             for product in self.products
         ]
 
+    def told(self) -> Mapping[str, Any]:
+        """Return what else an entry keeps to be shown: nothing."""
+        return {}
+
     def wished(self) -> Mapping[str, Any]:
         """Return all that the caller asked for, without the key, and without what has its default."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})

@@ -34,6 +34,9 @@ _STAGES: dict[str, Stage] = {
 }
 
 
+LEFT_TO_PEOPLE = frozenset({"order_probably_placed", "duplicate_order"})
+"""Codes of v1 after which Zinc does not know whether this order was bought."""
+
 _PARCELS = ("undeliverable", "available_for_pickup", "in_transit", "pending", "delivered")
 """Tracking.status (SDK 2026.10.9), the one that needs most attention first."""
 
@@ -254,9 +257,9 @@ class Order(Answer):
         return self.status in (*_STAGES, "pending", "in_progress")
 
     @property
-    def is_probably_placed(self) -> bool:
-        """Whether Zinc lost sight of it at the retailer. A person has to look there (v1, "Errors")."""
-        return self.status == "order_probably_placed"
+    def is_left_to_people(self) -> bool:
+        """Whether Zinc itself does not know what became of it, so that a person has to look (v1, "Errors")."""
+        return self.status in LEFT_TO_PEOPLE
 
     @property
     def is_unclear(self) -> bool:

@@ -1,6 +1,6 @@
 """What the road of an order needs to know of it, whichever of Zinc's two interfaces takes the order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zinc_mcp.zinc.goods import Comparable
@@ -49,6 +49,10 @@ class Wish(Comparable, Protocol):
 
     def items(self) -> list[dict[str, Any]]:
         """Return the products as an entry keeps them to be shown."""
+        ...
+
+    def told(self) -> Mapping[str, Any]:
+        """Return what else an entry keeps to be shown."""
         ...
 
     def to_wire(self) -> dict[str, Any]:

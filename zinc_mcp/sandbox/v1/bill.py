@@ -143,7 +143,7 @@ def _passes(offer: Seller, name: str, wanted: Any, *, is_first: bool) -> bool:
     }
     match name:
         case "first_party_seller" | "international" | "buy_box" | "addon":
-            return is_so[name] == wanted
+            return is_so[name] is wanted
         case "prime":
             return offer.first_party or not wanted
         case "condition_in":
@@ -155,9 +155,9 @@ def _passes(offer: Seller, name: str, wanted: Any, *, is_first: bool) -> bool:
         case "merchant_id_not_in":
             return offer.name not in wanted
         case "handling_days_max":
-            return offer.handling_days[1] <= wanted
+            return float(wanted) >= offer.handling_days[1]
         case "max_item_price":
-            return offer.price <= wanted
+            return float(wanted) >= offer.price
         case _:  # ratings of sellers, of which the sandbox has none
             return True
 

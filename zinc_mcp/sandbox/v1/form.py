@@ -26,8 +26,9 @@ _MOST_LINES, _MOST_CHARACTERS = 9, 240
 
 _Text = Annotated[str, Field(min_length=1)]
 _Flag = Annotated[bool, Field(strict=True)]
-_Number = StrictInt | StrictFloat
-_Cents = Annotated[int, Field(strict=True, ge=0)]
+_MOST = 10**15
+_Number = Annotated[StrictInt, Field(ge=-_MOST, le=_MOST)] | Annotated[StrictFloat, Field(ge=-_MOST, le=_MOST)]
+_Cents = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
 
 
 class _Part(BaseModel):

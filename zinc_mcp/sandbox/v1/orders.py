@@ -50,7 +50,7 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
             told, outcome = await _taken(sandbox, post, body, fault)
     except AnsweredError as ended:
         told, outcome = ended.answer, "rejected"
-    sandbox.ledger.close_attempt(post, outcome, fault and fault.name, busy=True)
+    sandbox.ledger.close_attempt(post, outcome, fault.name if fault is not None else None, busy=True)
     _logger.info("POST /v1/orders: %s, fault: %s", outcome, fault and fault.name)
     return spoilt(sandbox, request, fault, told)
 

@@ -174,6 +174,9 @@ def hint(name: str, model: type[BaseModel] | None) -> str:
     """Return the hint for an argument that a model does not know: the end of a sentence that begins with its name."""
     if model is None:
         return "is not known beside saved: give the name of a saved address alone, or the whole address"
+    not_taken: Mapping[str, str] = getattr(model, "not_taken", {})
+    if name in not_taken:
+        return f"is not taken here: {not_taken[name]}"
     squeezed = _squeezed(name)
     if model is Address and squeezed in _IN_AN_ADDRESS:
         return _IN_AN_ADDRESS[squeezed]

@@ -60,17 +60,18 @@ def placed_order(answer: NetworkAnswer) -> Order:
     """
     body = members(answer.json())
     request_id = request_id_of(body)
-    if request_id is not None and (body.get("_type") != "error" or code_of(code_in(body)).post != "rejected"):
+    is_error = body.get("_type") == "error"
+    if request_id is not None and (is_error or 200 <= answer.status < 300):
+        # An error with an id is one of an order that Zinc has: a look at it says more. Without `_type`, and with a
+        # status of an error, the id may be a gateway's own.
         return Order.read({"id": request_id, "status": "pending"})
-    if body.get("_type") != "error":
+    if not is_error:
         raise _unknown("the answer could not be read", "unreadable")
-    code, row = code_in(body), code_of(code_in(body))
-    if row.post == "rejected" and request_id is None:
+    code = code_in(body)
+    if code_of(code).post == "rejected":
         raise refusal(answer.status, body)
     if code == "duplicate_order":
-        raise OrderAlreadyExistsError(row.sentence, status=answer.status, zinc_code=code)
-    if request_id is not None:  # a refusal of something that has an id: a look at it says more
-        return Order.read({"id": request_id, "status": "pending"})
+        raise OrderAlreadyExistsError(code_of(code).sentence, status=answer.status, zinc_code=code)
     raise _unknown(f"Zinc answered with an error that does not say what became of it ({code})", code)
 
 

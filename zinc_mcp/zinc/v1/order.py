@@ -7,7 +7,7 @@ Whose account buys, and where webhooks go, is the owner's, so those fields are n
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +31,9 @@ MAX_QUEUE_SECONDS = 30 * 86_400
 
 PROFILE_FIELD = f"{RESERVED_METADATA}profile"
 """The member of the frozen body that names a profile. It never leaves: the profile's secrets take its place."""
+
+ACCOUNT = "retailer_account"
+"""The name of the profile among an entry's facts."""
 
 V1_NOT_IN_SCHEMA: Mapping[str, str] = {
     "retailer_credentials": f"a login is a secret. {ELSEWHERE}; retailer_account names it",
@@ -119,6 +122,9 @@ class V1Order(V1Request):
     retailer_account: RetailerAccount | None = Field(
         None, description="Buy with that account of the user's own; absent: Zinc's managed account"
     )
+
+    not_taken: ClassVar[Mapping[str, str]] = V1_NOT_IN_SCHEMA
+    """The reasons why fields of Zinc's are not here, for the answer to a call that gives them."""
 
     _not_huge = field_validator("client_notes", mode="before")(refuse_huge)
     _plain_notes = field_validator("client_notes")(plain_notes)
@@ -233,6 +239,10 @@ class V1Order(V1Request):
             {"url": page_of(self.retailer, each.product_id), "product_id": each.product_id, "quantity": each.quantity}
             for each in self.products
         ]
+
+    def told(self) -> Mapping[str, Any]:
+        """Return what else an entry keeps to be shown: the name of the profile of an account of the user's own."""
+        return {} if self.retailer_account is None else {ACCOUNT: self.retailer_account.profile}
 
     def wished(self) -> Mapping[str, Any]:
         """Return all that the caller asked for, without the key, and without what has its default."""

@@ -14,6 +14,7 @@ from zinc_mcp.zinc.client import members
 _ROUNDING = 5
 """Cents that the sum of the parts may differ from the total, because each part is rounded (as in `zinc.prices`)."""
 _PARTS = ("subtotal", "tax", "shipping")
+_TAKEN = (*_PARTS, "total", "converted_payment_total", "currency", "payment_currency")
 
 
 def breakdown(components: object, request: Mapping[str, Any]) -> object:
@@ -21,40 +22,46 @@ def breakdown(components: object, request: Mapping[str, Any]) -> object:
     if not isinstance(components, Mapping):
         return None
     given: dict[str, Any] = {str(name): part for name, part in cast(Mapping[object, Any], components).items()}
-    price = {name: given[name] for name in (*_PARTS, "total", *_MONEY) if name in given}
-    price["cart_items"] = (
-        [
-            {"product_id": row.get("product_id"), "quantity": row.get("quantity"), "unit_price": row.get("price")}
-            for row in map(members, cast(list[object], given["products"]))
-        ]
-        if isinstance(given.get("products"), list)
-        else None
-    )
-    paid_by_gift = _cents(given.get("gift_certificate"))
-    if paid_by_gift:
+    price = {name: given[name] for name in _TAKEN if name in given}
+    if isinstance(products := given.get("products"), list):
+        price["cart_items"] = [_cart_item(members(row)) for row in cast(list[object], products)]
+    if paid_by_gift := _cents(given.get("gift_certificate")):
         price["line_items"] = [{"description": "gift balance", "amount": -paid_by_gift}]
-    total, parts = given.get("total"), [given.get(name) for name in _PARTS]
+    return price | _with_what_is_added(price, request)
+
+
+def _cart_item(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"product_id": row.get("product_id"), "quantity": row.get("quantity"), "unit_price": row.get("price")}
+
+
+def _with_what_is_added(price: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the amounts that differ from v1's, because the balance is debited with more than the retailer charges."""
+    total, converted = price.get("total"), price.get("converted_payment_total")
+    currency = price.get("currency") or "USD"
+    if (price.get("payment_currency") or currency) != currency:
+        # What is added is US cents, and so is not part of a total in other money.
+        added = _added(converted, request)
+        return {"converted_payment_total": converted + added} if added and type(converted) is int else {}
     added = _added(total, request)
-    if not added or type(total) is not int:
-        return price
-    if any(type(part) is not int for part in parts) or abs(sum(cast(list[int], parts)) - total) <= _ROUNDING:
-        price["total"] = total + added
-        if type(converted := given.get("converted_payment_total")) is int and converted == total:
-            price["converted_payment_total"] = converted + added
-    return {**price, "fees": added}
+    if not added or type(total) is not int or currency != "USD":
+        return {}
+    if type(converted) is int and converted != total:
+        is_counted = abs(converted - total - added) <= _ROUNDING
+        return {"total": converted, "fees": added} if is_counted else {}
+    parts = [price.get(name) for name in _PARTS]
+    if all(type(part) is int for part in parts) and abs(sum(cast(list[int], parts)) - total) > _ROUNDING:
+        return {"fees": added}  # the parts are less than the total, so it is counted, or they contradict each other
+    both = {"total": total + added, "fees": added}
+    return both if converted is None else {**both, "converted_payment_total": total + added}
 
 
-_MONEY = ("converted_payment_total", "currency", "payment_currency")
-
-
-def _added(total: object, request: Mapping[str, Any]) -> int:
+def _added(face_value: object, request: Mapping[str, Any]) -> int:
     """Return the cents that bid and negative discount add to the price of a managed order, rounded up."""
     if request.get("addax") is not True:
         return 0
     discount = request.get("zma_discount")
     above = -discount if type(discount) is int and -50 <= discount <= 0 else 0
-    face = total if type(total) is int else 0
-    return _cents(request.get("zma_priority_bid")) - (face * -above // 100)
+    return _cents(request.get("zma_priority_bid")) + (_cents(face_value) * above + 99) // 100
 
 
 def _cents(value: object) -> int:
