@@ -90,8 +90,10 @@ async def _listed(placed: PlacedOrder) -> list[CaseSummary]:
     found: dict[str, CaseSummary] = {case.id: case for case in placed.order.cases}
     try:
         found |= {case.id: case for case in await placed.after_sale.cases(placed.order.id)}
-    except OrderRejectedError:  # an order's own key may not be good for the list
-        pass
+    except OrderRejectedError:
+        if placed.rail.on_v1 is not None:  # which shows cases nowhere else
+            raise
+        # An order's own key may not be good for the list.
     return list(found.values())
 
 
