@@ -105,6 +105,13 @@ class Answer:
     """The refusal that a new order would get now, if an earlier order is the answer."""
     unasked: ZincMcpError | None = None
     """The error if Zinc could not be asked; the entry is then as the journal last had it."""
+    shown_by: RailName | None = None
+    """The rail that reads the order, if no entry names it."""
+
+    @property
+    def rail_name(self) -> RailName:
+        """The rail of the order."""
+        return self.entry.rail if self.entry is not None else self.shown_by or "account"
 
 
 @dataclass(frozen=True, slots=True)

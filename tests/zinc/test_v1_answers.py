@@ -25,6 +25,7 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.cancellations import ask_to_cancel
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.codes import CODES
 from zinc_mcp.zinc.v1.order_list import find_orders, read_list, read_order
@@ -171,24 +172,20 @@ async def test_an_order_is_posted_with_the_token_as_user_and_without_a_password(
 async def test_each_question_has_its_address() -> None:
     zinc = FakeV1((200, {"_type": "x", "request_id": ID, "code": "y"}))
     async with client_of(zinc) as client:
-        await client.cancel(ID, "112-1", TOKEN)
+        await ask_to_cancel(client, ID, "112-1", "k", TOKEN)
         await client.read_cancellation(ID, TOKEN)
-        await client.send_return(ID, b'{"products":[]}', TOKEN)
         await client.read_return(ID, TOKEN)
         await client.get_case(ID, TOKEN)
-        await client.say_in_case(ID, "other", "Where?", TOKEN)
         await client.balance(TOKEN)
         await client.transactions(TOKEN, count=5, offset=10)
         with pytest.raises(ChangeOutcomeUnknownError):
             await client.abort(ID, TOKEN)
     asked = [f"{each.method} {each.url.raw_path.decode()} {each.content.decode()}".strip() for each in zinc.requests]
     assert asked == [
-        f'POST /v1/orders/{ID}/cancel {{"merchant_order_id":"112-1"}}',
+        f'POST /v1/orders/{ID}/cancel {{"idempotency_key":"k","merchant_order_id":"112-1"}}',
         f"GET /v1/cancellations/{ID}",
-        f'POST /v1/orders/{ID}/return {{"products":[]}}',
         f"GET /v1/returns/{ID}",
         f"GET /v1/orders/{ID}/case",
-        f'POST /v1/orders/{ID}/case {{"message":"Where?","reason":"other"}}',
         "GET /v1/addax/balance",
         "GET /v1/addax/transactions?count=5&offset=10",
         f"POST /v1/orders/{ID}/abort {{}}",

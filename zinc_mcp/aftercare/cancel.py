@@ -7,7 +7,7 @@ is read, and only Zinc's own showing of our order as cancelled gives money back 
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
@@ -15,7 +15,16 @@ from zinc_mcp.aftercare.look_up import refreshed
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
 from zinc_mcp.checkout.watch import known_entry, look, pause, why_not_asked
 from zinc_mcp.consent.approval import is_approved
-from zinc_mcp.errors import ChangeOutcomeUnknownError, JournalError, OrderNotFoundError, RefusedError, ZincMcpError
+from zinc_mcp.errors import (
+    ChangeOutcomeUnknownError,
+    ChangeRejectedError,
+    JournalError,
+    OrderNotFoundError,
+    OrderRejectedError,
+    RefusedError,
+    UnreadableAnswerError,
+    ZincMcpError,
+)
 from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.decision import reference_of
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError, State
@@ -27,12 +36,17 @@ from zinc_mcp.rails.account import AccountRail
 from zinc_mcp.spending.same_order import as_read
 from zinc_mcp.zinc.cancellation import CancelAnswer
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.answers import BY_KEY
+
+if TYPE_CHECKING:
+    from zinc_mcp.rails.v1 import V1Rail
 
 ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
 _WITHDRAWN = "It was withdrawn before the user decided, so nothing was sent."
-_Said = CancelAnswer | Literal["nothing"]
+_Said = CancelAnswer | Literal["nothing", "working"]
+"""Also: no usable answer; v1 was asked to stop the order, and works on it still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,10 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
         if entry is None:
             answer = await look(process, caller, handle)
             if answer.entry is None and answer.order is not None:
-                return await _cancel_of_the_account(process, caller, answer.order, deadline)
+                rail = process.rails[answer.rail_name]
+                if rail.on_balance is None:
+                    raise _of_another_journal()
+                return await _cancel_of_the_account(process, caller, answer.order, rail.on_balance, deadline)
             entry = answer.entry
         while entry is not None:
             step = await _step(process, entry, deadline)
@@ -132,6 +149,8 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
         return entry
     if order is None and unasked is None:
         unasked = await why_not_asked(process, entry, rail)
+    if entry.state == "placed" and rail is not None and rail.on_v1 is not None:
+        return await _cancel_placed(process, entry, order, rail.on_v1, unasked, deadline)
     if entry.state in DOUBTFUL:
         left = deadline - time.monotonic()
         if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
@@ -148,7 +167,8 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     if rail is None or not is_ours(entry, rail) or entry.order_id is None:
         return Cancellation("elsewhere", Answer(entry))
     payment = await process.unwritten.payment(entry.id) if rail.paying is not None else None
-    if rail.on_v1 is not None or (rail.paying is not None and (payment is None or payment.order_key is None)):
+    is_nameless = rail.on_v1 is not None and entry.order_id.startswith(BY_KEY)
+    if is_nameless or (rail.paying is not None and (payment is None or payment.order_key is None)):
         return Cancellation("ask_zinc", Answer(entry))
     if _for_the_wire(process, deadline) <= 0:
         return Cancellation("no_time", Answer(entry))
@@ -165,11 +185,64 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
                 said = await rail.paying.cancel_paid_order(order_id, payment.order_key)
             elif rail.on_balance is not None:
                 said = await rail.on_balance.cancel_order(order_id)
+            elif rail.on_v1 is not None:
+                said = await _stop(rail.on_v1, order_id)
         except ChangeOutcomeUnknownError:
             pass
     process.checkpoint("cancel_answered")
     answer = await _read_again(process, entry, rail, said, deadline)
+    if rail.on_v1 is not None and answer.entry is not None and answer.entry.state == "placed":
+        return answer.entry  # the retailer may cancel it
     return Cancellation(_how(said, (answer.entry or entry).state, answer.order), answer)
+
+
+async def _stop(rail: "V1Rail", order_id: str) -> _Said:
+    """Ask v1 once to stop an order that it works on.
+
+    Raises:
+        ZincUnreachableError: nothing was sent.
+        ChangeOutcomeUnknownError: sent, and no usable answer came.
+    """
+    try:
+        shown = await rail.abort(order_id)
+    except ChangeRejectedError:
+        return "refused"
+    except (OrderNotFoundError, OrderRejectedError, UnreadableAnswerError):
+        return "nothing"
+    return "working" if shown.stage == "accepted" else "taken" if shown.stage == "cancelled" else "not_cancellable"
+
+
+async def _cancel_placed(
+    process: Process,
+    entry: Entry,
+    order: Order | None,
+    rail: "V1Rail",
+    unasked: ZincMcpError | None,
+    deadline: float,
+) -> Cancellation | Entry:
+    """Ask for a placed order of v1 at its retailer.
+
+    Raises:
+        ZincMcpError: how the order stands could not be found out; nothing was sent.
+    """
+    if not is_ours(entry, rail):
+        return Cancellation("elsewhere", Answer(entry))
+    if order is None:
+        raise unasked or UnreadableAnswerError("Zinc does not show the order just now.")
+    from zinc_mcp.aftercare.at_retailer import cancel_at_retailer  # few owners have a token of v1
+
+    try:
+        how, entry = await cancel_at_retailer(process, entry, order, rail, deadline)
+    except StaleEntryError as stale:
+        return stale.current
+    return Cancellation(how, Answer(entry, order))
+
+
+def _of_another_journal() -> RefusedError:
+    return RefusedError(
+        "This order of Zinc's v1 was not placed from here, so nothing is kept of it, and it was not cancelled.",
+        "Tell the user to cancel it where it was ordered, or to ask Zinc with the order's id.",
+    )
 
 
 async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, deadline: float) -> Answer:
@@ -189,10 +262,11 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: _Said, d
         await anyio.sleep(min(process.clocks.poll, left))
 
 
-async def _cancel_of_the_account(process: Process, caller: str, order: Order, deadline: float) -> Cancellation:
+async def _cancel_of_the_account(
+    process: Process, caller: str, order: Order, rail: AccountRail, deadline: float
+) -> Cancellation:
     """Cancel an order of the local caller's account that this journal does not know."""
-    rail = process.rails["account"].on_balance
-    if caller != LOCAL or rail is None:
+    if caller != LOCAL:
         raise OrderNotFoundError("No order with this id or key is known here.")
     named = order.metadata.get(KEY_FIELD)
     for handle in (order.id, named):
@@ -239,7 +313,7 @@ def _for_the_wire(process: Process, deadline: float) -> float:
 
 def _is_open(said: _Said, state: State, order: Order | None) -> bool:
     """Say whether another look at the order may show more of what became of its cancellation."""
-    return state == "accepted" and (said in ("taken", "nothing") or _contradicts(said, order))
+    return state == "accepted" and (said in ("taken", "nothing", "working") or _contradicts(said, order))
 
 
 def _contradicts(said: _Said, order: Order | None) -> bool:
@@ -255,6 +329,8 @@ def _how(said: _Said, state: State, order: Order | None) -> How:
         return "over"
     if said == "taken":
         return "not_proved"
+    if said == "working":
+        return "stopping" if state == "accepted" else "too_late"
     if said == "not_allowed":
         return "ask_zinc"
     if said == "nothing" or _contradicts(said, order):

@@ -14,7 +14,7 @@ from zinc_mcp.journal.entry import OPEN, Draft, Entry
 from zinc_mcp.journal.twin import change_digest
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.text import plain
-from zinc_mcp.zinc.cases import CLOSED, Case, case_change, closing_change, message_change
+from zinc_mcp.zinc.cases import CLOSED, Case
 from zinc_mcp.zinc.changes import Change
 from zinc_mcp.zinc.credits import CaseSummary
 from zinc_mcp.zinc.responses import is_a_segment
@@ -90,15 +90,20 @@ async def _listed(placed: PlacedOrder) -> list[CaseSummary]:
     found: dict[str, CaseSummary] = {case.id: case for case in placed.order.cases}
     try:
         found |= {case.id: case for case in await placed.after_sale.cases(placed.order.id)}
-    except OrderRejectedError:  # an order's own key may not be good for the list
-        pass
+    except OrderRejectedError:
+        if placed.rail.on_v1 is not None:  # which shows cases nowhere else
+            raise
+        # An order's own key may not be good for the list.
     return list(found.values())
 
 
 def _standing(placed: PlacedOrder, listed: Sequence[CaseSummary], changes: Sequence[Entry]) -> _Standing | None:
+    ours = {entry.facts.get("zinc_id"): entry for entry in changes if entry.facts.get("action") == "open"}
     for case in listed:
         if case.status.casefold() != CLOSED and is_a_segment(case.id):
-            return _Standing(case.id, case.reason, case.updated_at.isoformat() if case.updated_at else None)
+            opened = ours.get(kept_id(case.id))  # v1 has fewer reasons than were given here
+            reason = case.reason if opened is None else str(opened.facts.get("reason"))
+            return _Standing(case.id, reason, case.updated_at.isoformat() if case.updated_at else None)
     known = {case.id for case in listed}
     for entry in changes:  # Zinc's list may lag behind what it has answered
         opened = str(entry.facts.get("zinc_id") or "")
@@ -113,7 +118,9 @@ def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary],
         report,
         placed,
         "open",
-        change=case_change(placed.order.id, reason, message),
+        change=placed.after_sale.case_change(
+            placed.order.id, reason, message, None if placed.entry is None else placed.entry.body
+        ),
         same=_same_words(message, listed),
         facts={"reason": reason, "before": [kept_id(case.id) for case in listed]},
     )
@@ -131,7 +138,7 @@ async def _message(report: Report, placed: PlacedOrder, standing: _Standing, lis
         report,
         placed,
         "message",
-        change=message_change(standing.id, message),
+        change=placed.after_sale.message_change(standing.id, message),
         same=_same_words(message, listed),
         facts={"reason": standing.reason, "case_id": standing.id, "before": before},
         standing=standing,
@@ -152,7 +159,7 @@ def _closing(report: Report, placed: PlacedOrder, standing: _Standing) -> Wish:
         report,
         placed,
         "close",
-        change=closing_change(standing.id),
+        change=placed.after_sale.closing_change(standing.id),
         same=["close", standing.id, standing.as_of],
         facts={"reason": standing.reason, "case_id": standing.id},
         standing=standing,

@@ -1,20 +1,27 @@
 """An order followed with its returns and cases: for `get_order`, and for a person who has just decided."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
+
 from zinc_mcp.aftercare.look_up import await_news, changes_about, refreshed, thread_of
+from zinc_mcp.aftercare.placed import after_sale_for, sent_of
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.watch import Progress
 from zinc_mcp.errors import JournalError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.process import Answer, Process
+from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.cases import Case
+from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
+    from zinc_mcp.rails.v1 import V1Rail
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +106,45 @@ def _named_in(journal: "Journal", *, handle: str, caller: str, modes: set[Mode])
 
 async def _with_changes(process: Process, caller: str, answer: Answer) -> Followed:
     entry, order = answer.entry, answer.order
-    rail = process.rails.get("account" if entry is None else entry.rail)
+    rail = process.rails.get(answer.rail_name)
     order_id = order.id if order is not None else None if entry is None else entry.order_id
     if rail is None or order_id is None:
         return Followed(answer, [], None)
     mode = rail.mode if entry is None else entry.mode
     changes: list[Entry] = []
     try:
-        if not await process.journal.has_changes(order_id, caller, mode):
-            changes = []
-        elif order is not None:
-            changes = await changes_about(process, order, caller, mode)
-        else:
+        if await process.journal.has_changes(order_id, caller, mode) and (order is None or rail.on_v1 is not None):
             changes = await process.journal.run(lambda journal: journal.changes_of(order_id, caller, mode))
+        if order is not None and rail.on_v1 is not None:
+            order = await _completed(process, caller, answer, rail, order, changes)
+            answer = replace(answer, entry=await _with_outcomes(process, entry, rail.on_v1), order=order)
+        if order is not None and await process.journal.has_changes(order_id, caller, mode):
+            changes = await changes_about(process, order, caller, mode)
     except JournalError:
         pass  # what is known of the order is told all the same
     thread = None
     if order is not None and order.cases:
         thread = await thread_of(process, order, caller, rail, mode)
     return Followed(answer, changes, thread)
+
+
+async def _completed(
+    process: Process, caller: str, answer: Answer, rail: Rail, order: Order, changes: Sequence[Entry]
+) -> Order:
+    """Return an order with what Zinc shows of it elsewhere, as far as that is read in time."""
+    mode = rail.mode if answer.entry is None else answer.entry.mode
+    with anyio.move_on_after(process.clocks.refresh):
+        if (found := await after_sale_for(process, rail, order.id, caller, mode)) is not None:
+            return await found.completed(order, sent_of(answer.entry, changes))
+    return order
+
+
+async def _with_outcomes(process: Process, entry: Entry | None, rail: "V1Rail") -> Entry | None:
+    """Return an order's entry with what became of its cancellations, as far as that is read in time."""
+    if entry is None:
+        return None
+    from zinc_mcp.aftercare.at_retailer import with_outcomes  # few owners have a token of v1
+
+    with anyio.move_on_after(process.clocks.refresh):
+        return await with_outcomes(process, entry, rail)
+    return entry

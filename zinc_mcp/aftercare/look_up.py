@@ -18,11 +18,11 @@ from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
-from zinc_mcp.zinc.cases import CLOSED, Case, answered_case
+from zinc_mcp.zinc.cases import CLOSED, Case
 from zinc_mcp.zinc.changes import Change, unproved
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order, is_a_segment
-from zinc_mcp.zinc.returns import DENIED, filed_return, is_return
+from zinc_mcp.zinc.returns import DENIED, is_return
 
 logger = logging.getLogger(__name__)
 
@@ -57,22 +57,22 @@ def kept_id(zinc_id: str) -> str:
     return zinc_id[:100]
 
 
-def read_answer(entry: Entry, change: Change, answer: NetworkAnswer) -> Filed:
+def read_answer(entry: Entry, change: Change, answer: NetworkAnswer, after_sale: AfterSale) -> Filed:
     """Return what Zinc's answer to a change shows.
 
     Raises:
         ChangeRejectedError: Zinc answered no.
         ChangeOutcomeUnknownError: the answer proves nothing about this change.
     """
-    wanted, before = change.sent, entry.facts.get("before") or ()
+    wanted, before = after_sale.wanted(change, entry.order_id or ""), entry.facts.get("before") or ()
     if entry.kind == "return":
-        filed = filed_return(answer, wanted)
+        filed = after_sale.filed_return(answer, wanted)
         if kept_id(filed.id) in before:
             raise unproved("Zinc answered with an earlier return", "another_return")
         return Filed(filed.id, filed.status)
     action, case_id = entry.facts.get("action"), _case_id(entry)
     reason = wanted.get("reason") if action == "open" else None
-    case = answered_case(answer, entry.order_id or "", None if action == "open" else case_id, reason)
+    case = after_sale.answered_case(answer, entry.order_id or "", None if action == "open" else case_id, reason)
     if action == "open" and kept_id(case.id) in before:
         raise unproved("Zinc answered with an earlier case", "another_case")
     if action == "close" and case.status != CLOSED:
@@ -88,7 +88,7 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
     """
     if entry.body is None or entry.order_id is None:
         return None
-    wanted = Change.from_bytes(entry.body).sent
+    wanted = after_sale.wanted(Change.from_bytes(entry.body), entry.order_id)
     others = await process.journal.run(
         lambda journal: journal.changes_of(entry.order_id or "", entry.caller, entry.mode)
     )
@@ -219,14 +219,14 @@ async def thread_of(
 ) -> Case | UnreadableAnswerError | None:
     """Return the case of an order that matters now, with its messages, or why it could not be read."""
     open_first = sorted(order.cases, key=lambda case: case.status.casefold() == CLOSED)
-    chosen = next((case.id for case in open_first if is_a_segment(case.id)), None)
-    if chosen is None:
-        return None
+    chosen = next((case for case in open_first if is_a_segment(case.id)), None)
+    if chosen is None or isinstance(chosen, Case):  # v1 shows a case with its messages
+        return chosen
     case: Case | None = None
     with anyio.move_on_after(process.clocks.refresh):
         try:
             after_sale = await after_sale_for(process, rail, order.id, caller, mode)
-            case = None if after_sale is None else await after_sale.case(chosen)
+            case = None if after_sale is None else await after_sale.case(chosen.id)
         except ZincMcpError as error:
             return UnreadableAnswerError(error.summary)
     if case is None:

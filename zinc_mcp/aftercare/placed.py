@@ -1,6 +1,6 @@
 """The order that a change is about: the caller's own, as Zinc shows it now, with the key that may change it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from zinc_mcp.errors import OrderNotFoundError, RefusedError, UnreadableAnswerEr
 from zinc_mcp.journal.entry import NAMES, Entry, Mode
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.rails.after_sale import AfterSale, SentOrder
+from zinc_mcp.zinc.credits import ReturnSummary
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
@@ -87,18 +88,37 @@ async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder
         known = await process.journal.find(order.id)
         if known is not None and known.caller != caller:
             raise OrderNotFoundError("No order with this id or key is known here.")
-    rail = process.rails.get("account" if entry is None else entry.rail)
+    rail = process.rails.get(answer.rail_name)
     if rail is None:
         raise RefusedError(
             "The order was placed in a way that is not set up here, so nothing was sent.",
             "Tell the user to do this where it was ordered.",
         )
-    if rail.on_v1 is not None:
-        raise RefusedError("Returns and reports of orders of Zinc's v1 are not made from here.", _ASK_ZINC)
-    after_sale = await after_sale_for(process, rail, order.id, caller, rail.mode if entry is None else entry.mode)
+    mode = rail.mode if entry is None else entry.mode
+    after_sale = await after_sale_for(process, rail, order.id, caller, mode)
     if after_sale is None:
         raise RefusedError("The order is changed with a key of its own, and that key is not kept here.", _ASK_ZINC)
+    order_id = order.id
+    changes = await process.journal.run(lambda journal: journal.changes_of(order_id, caller, mode))
+    order = await after_sale.completed(order, sent_of(entry, changes))
     return PlacedOrder(caller, order, entry, rail, after_sale)
+
+
+def sent_of(entry: Entry | None, changes: Sequence[Entry]) -> SentOrder:
+    """Return what the journal knows of an order and of its returns that are at Zinc."""
+    filed = [
+        ReturnSummary.read(
+            {
+                "id": each.facts["zinc_id"],
+                "status": each.status or "open",
+                "reason": each.facts.get("reason"),
+                "items": each.facts.get("items") or [],
+            }
+        )
+        for each in changes
+        if each.kind == "return" and each.state in ("placed", "failed") and each.facts.get("zinc_id")
+    ]
+    return SentOrder(None if entry is None else entry.body, filed)
 
 
 async def after_sale_for(process: Process, rail: Rail, order_id: str, caller: str, mode: Mode) -> AfterSale | None:

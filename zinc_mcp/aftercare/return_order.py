@@ -14,10 +14,11 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import OPEN, Draft, Entry
 from zinc_mcp.journal.twin import change_digest
 from zinc_mcp.process import Answer, Process
+from zinc_mcp.rails.after_sale import ReturnAsked
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.product_urls.url_parts import host_in
 from zinc_mcp.zinc.responses import Order, OrderItem
-from zinc_mcp.zinc.returns import DENIED, return_change
+from zinc_mcp.zinc.returns import DENIED
 
 _NOT_BOUGHT = frozenset({"cancelled", "canceled", "cancelled_by_retailer", "failed", "skipped", "unavailable"})
 _IN_DOUBT = frozenset({"sending", "unknown"})
@@ -72,7 +73,7 @@ async def return_order(process: Process, wish: ReturnWish) -> Answer:
 def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], changes: Sequence[Entry]) -> Wish:
     order, rail = placed.order, placed.rail
     items = [(line.item.id, line.quantity) for line in lines]
-    change = return_change(order.id, items, wish.reason, wish.notes)
+    change = placed.after_sale.return_change(ReturnAsked(order.id, placed.retailer, items, wish.reason, wish.notes))
     body = change.to_bytes()
     mode = rail.mode if placed.entry is None else placed.entry.mode
     sent_id, sent_items, fields = fields_of(change)
@@ -83,7 +84,7 @@ def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], chan
         retailer=plain(placed.retailer, 100),
         mode=mode,
         rail=rail.name,
-        order_id=sent_id,
+        order_id=sent_id or order.id,
         lines=[
             ReturnLine(
                 order_item_id=str(row["order_item_id"]),

@@ -137,7 +137,7 @@ async def _is_held(process: Process, attempt: Attempt) -> bool:
 async def _send_once(process: Process, attempt: Attempt, after_sale: AfterSale, change: Change) -> None:
     try:
         answer = await after_sale.send(change, partial(leaving, process, attempt))
-        filed = read_answer(attempt.entry, change, answer)
+        filed = read_answer(attempt.entry, change, answer, after_sale)
     except ZincUnreachableError as error:
         await end(process, attempt, "refused", "no connection: nothing was sent", error)
     except ChangeRejectedError as error:

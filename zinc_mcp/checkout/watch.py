@@ -164,7 +164,7 @@ async def _look_elsewhere(
         first = first or seen
         left = deadline - time.monotonic()
         if left <= 0 or seen != first or order.stage in _FINAL:
-            return Answer(None, order)
+            return Answer(None, order, shown_by=rail.name)
         if progress is not None:
             await progress(order.status)
         await anyio.sleep(min(process.clocks.poll, left))

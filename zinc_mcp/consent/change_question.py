@@ -94,6 +94,11 @@ class ChangeQuestion(BaseModel):
     @property
     def consequence(self) -> str:
         """What a yes leads to."""
+        if self.rail == "v1" and self.action == "return":
+            return (
+                "A yes asks Zinc to arrange the return with the retailer, who decides about it. Money comes back only "
+                "if the retailer or Zinc refunds it."
+            )
         return {
             "return": "A yes asks Zinc to take it back. Zinc decides about it, and money comes back only if Zinc "
             "credits it.",
@@ -145,6 +150,9 @@ _LABELS = {
     "reason": "Reason",
     "notes": "Note for Zinc",
     "body": "Message",
+    "message": "Message",
+    "reason_code": "Reason, in the retailer's words",
+    "method_code": "Way of sending it back",
     "case": "Case",
     "case_reason": "Opened because of",
     "return_request_id": "Return",
@@ -159,6 +167,8 @@ def fields_of(change: Change) -> tuple[str, list[Mapping[str, Any]], list[Labell
     if change.content_type == JSON_TYPE:
         rest: dict[str, Any] = json.loads(change.content) if change.content else {}
         order_id, items = str(rest.pop("order_id", "")), cast(list[Mapping[str, Any]], rest.pop("items", []))
+        products = cast(list[Mapping[str, Any]], rest.pop("products", []))  # the items of v1
+        items += [{"order_item_id": each["product_id"], "quantity": each["quantity"]} for each in products]
         return order_id, items, [(label(path), value) for path, value in leaves(rest)]
     fields = list(change.fields)
     found = "".join(text for name, text in fields if name == "order_id")

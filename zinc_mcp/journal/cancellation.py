@@ -16,6 +16,13 @@ How = Literal[
     "approved",
     "preparing",
     "no_time",
+    "stopping",
+    "attempting",
+    "retailer_cancelled",
+    "partly",
+    "retailer_refused",
+    "not_there",
+    "no_number",
 ]
 """How a cancellation ended.
 
@@ -25,4 +32,12 @@ placed before. `too_late`: Zinc said that it is not pending any more. `not_taken
 `ask_zinc`: the key may not, or is not kept here. `elsewhere`: the order was placed by a key or wallet that is not set
 up here. `in_doubt`: it is not known whether there is an order. `approved`, `preparing`: it is about to be sent.
 `no_time`: finding the order took all the time, so that Zinc was not asked.
+
+Of v1 alone: `stopping`: Zinc was asked to stop the order, and works on it still. `attempting`: the retailer was asked
+to cancel a placed order, and has not decided. `retailer_cancelled`, `retailer_refused`: Zinc says that the retailer
+did, or did not. `partly`: it did so with a part of what it has. `not_there`: v1 cancels nothing at this retailer.
+`no_number`: Zinc does not show the retailer's number of the order.
 """
+
+PARTS = "cancellations"
+"""The name of an entry's fact that keeps what was asked of the retailer, and what became of it (`at_retailer`)."""

@@ -14,7 +14,7 @@ from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
-from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.rails.after_sale import ZincAfterSale
 from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
 from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
@@ -110,9 +110,9 @@ class AccountRail:
         """Ask Zinc once to cancel an order of this account; see `cancellation.cancel_order`. For `aftercare` only."""
         return await cancel_order(self._client, order_id, self._api_key)
 
-    def after_sale(self, order_key: SecretStr | None) -> AfterSale:
+    def after_sale(self, order_key: SecretStr | None) -> ZincAfterSale:
         """Return what this account's key can do about its orders."""
-        return AfterSale(self._client, self._api_key)
+        return ZincAfterSale(self._client, self._api_key)
 
 
 def fingerprint(api_key: SecretStr) -> str:

@@ -27,7 +27,7 @@ from zinc_mcp.payments.terms import Charge, Terms, check, choose
 from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
-from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.rails.after_sale import ZincAfterSale
 from zinc_mcp.zinc.account import get_health
 from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path, json_of
@@ -282,9 +282,9 @@ class AgentRail:
         except (OrderOutcomeUnknownError, OrderRejectedError) as error:  # a no after the payment proves nothing
             raise UnreadableAnswerError("Zinc did not answer the question that was paid for.") from error
 
-    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
+    def after_sale(self, order_key: SecretStr | None) -> ZincAfterSale | None:
         """Return what an order's own key can do about it, as far as Zinc lets it."""
-        return None if order_key is None else AfterSale(self._client, order_key)
+        return None if order_key is None else ZincAfterSale(self._client, order_key)
 
 
 def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:

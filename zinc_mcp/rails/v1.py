@@ -18,12 +18,15 @@ from zinc_mcp.journal.entry import Mode
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
-from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.rails.v1_after_sale import V1AfterSale
 from zinc_mcp.secret_body import SecretBody
+from zinc_mcp.zinc.credits import ManagedCredit
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.v1.cancellations import Outcome, ask_to_cancel, read_outcome
 from zinc_mcp.zinc.v1.client import V1Client
+from zinc_mcp.zinc.v1.money import read_balance, read_credits
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD
 from zinc_mcp.zinc.v1.order_list import find_orders, read_list, read_order
 
@@ -133,9 +136,29 @@ class V1Rail:
         """Say that v1 is asked nothing about products from here."""
         raise UnreadableAnswerError("Zinc's v1 is not asked about products from here.")
 
-    def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
-        """Return nothing: v1 has its own ways after a sale."""
-        return None
+    def after_sale(self, order_key: SecretStr | None) -> V1AfterSale:
+        """Return what this token can do about its orders."""
+        return V1AfterSale(self._client, self._token)
+
+    async def abort(self, order_id: str) -> Order:
+        """Ask Zinc once to stop an order that it works on; see `V1Client.abort`. For `aftercare` only."""
+        return await self._client.abort(order_id, self._token)
+
+    async def cancel(self, order_id: str, number: str, key: str) -> str:
+        """Ask Zinc once to cancel one of the retailer's orders; see `ask_to_cancel`. For `aftercare` only."""
+        return await ask_to_cancel(self._client, order_id, number, key, self._token)
+
+    async def cancellation(self, cancellation_id: str, number: str) -> Outcome:
+        """Return what became of a cancellation; see `read_outcome`."""
+        return await read_outcome(self._client, cancellation_id, number, self._token)
+
+    async def balance(self) -> tuple[int | None, str]:
+        """Read the balance of Zinc's managed accounts; see `read_balance`."""
+        return await read_balance(self._client, self._token)
+
+    async def credits(self) -> tuple[ManagedCredit, ...]:
+        """Read what came back for orders of Zinc's managed accounts; see `read_credits`."""
+        return await read_credits(self._client, self._token)
 
 
 def fingerprint(token: SecretStr) -> str:

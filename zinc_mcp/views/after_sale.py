@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.journal.cancellation import PARTS
 from zinc_mcp.journal.entry import OPEN, Entry, State
 from zinc_mcp.text import plain
-from zinc_mcp.views.change import row_of, word_for
+from zinc_mcp.views.change import is_found, row_of, word_for
 from zinc_mcp.views.delivery import link
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
 from zinc_mcp.zinc.cases import CLOSED, Case
@@ -21,8 +22,19 @@ MAX_LABELS = 3
 MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
+MAX_PARTS = 5
+"""Orders at the retailer, of one order, whose cancellation is told."""
 
+_SAID = {"customer": "you_said", "unknown": "said"}
+"""The field of a message by its author. v1 does not show whose words some are."""
 _RETURNS = ("open", "approved", "denied", "credited")
+_CANCELLATIONS = {
+    "sent": "A cancellation was sent, and it is not known whether it arrived.",
+    "asked": "The retailer was asked to cancel it, and has not decided: count on neither.",
+    "cancelled": "Zinc says that the retailer has cancelled it. That proves no refund.",
+    "refused": "Zinc says that the retailer did not cancel it.",
+    "not_taken": "Zinc did not take the cancellation.",
+}
 _OWN_STATUS = "with a status of their own"
 _CASES = {"open": "open", "waiting_on_customer": "waiting for the user's answer", "on_hold": "on hold"}
 """Zinc's words for how a return and a case stand, as its documents have them, with ours. A closed case is no news."""
@@ -86,6 +98,20 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
     return rows[:MAX_REQUESTS]
 
 
+def cancellations(entry: Entry | None) -> list[dict[str, Any]]:
+    """Return what was asked of the retailer of a placed order of v1, and what became of it: one row for each part."""
+    asked: Sequence[Mapping[str, Any]] = () if entry is None else entry.facts.get(PARTS) or ()
+    return [
+        {
+            "kind": "cancellation",
+            "merchant_order_id": plain(str(part["number"]), 60),
+            "outcome": "unknown" if part["outcome"] in ("asked", "sent") else str(part["outcome"]),
+            "summary": _CANCELLATIONS.get(str(part["outcome"]), ""),
+        }
+        for part in list(asked)[:MAX_PARTS]
+    ]
+
+
 def news(
     order: Order | None, changes: Sequence[Entry], requests: Sequence[Mapping[str, Any]], decide_at: str | None
 ) -> tuple[str, str]:
@@ -93,7 +119,8 @@ def news(
 
     Both are empty if there is nothing to tell. `decide_at` says where the user decides about what waits for them.
     """
-    said = [str(row["summary"]) for row in requests if row["outcome"] in OPEN]
+    said = [str(row["summary"]) for row in requests if row["outcome"] in OPEN or row["kind"] == "cancellation"]
+    said = list(dict.fromkeys(said))
     rows = [] if order is None else order.returns
     cases = [] if order is None else order.cases
     back = Counter(status if (status := each.status.casefold()) in _RETURNS else _OWN_STATUS for each in rows)
@@ -113,8 +140,11 @@ def _to_do(order: Order | None, changes: Sequence[Entry], decide_at: str | None)
     waits = _words_of(changes, frozenset({"waiting"}))
     if waits or decide_at is not None:
         yield decide_at or f"Ask the user to decide about the {waits} that waits for them."
-    if doubtful := _words_of(changes, frozenset({"sending", "unknown"})):
+    found, lost = [each for each in changes if is_found(each)], [each for each in changes if not is_found(each)]
+    if doubtful := _words_of(found, frozenset({"sending", "unknown"})):
         yield f"Do not send the {doubtful} again: it may have reached Zinc, and is looked up."
+    if doubtful := _words_of(lost, frozenset({"sending", "unknown"})):
+        yield f"Do not send the {doubtful} again: it may have reached Zinc, which lists none of them. The user can ask."
     if order is None:
         return
     awaited: list[str] = []
@@ -160,7 +190,7 @@ def _messages(thread: Case, clean: Cleaner) -> dict[str, Any]:
         "messages": [
             {
                 "at": each.created_at.isoformat(timespec="minutes") if each.created_at else None,
-                ("you_said" if each.author == "customer" else "zinc_says"): clean(each.body, MAX_MESSAGE),
+                _SAID.get(each.author, "zinc_says"): clean(each.body, MAX_MESSAGE),
             }
             for each in newest
         ],

@@ -12,11 +12,14 @@ from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import word_for
 from zinc_mcp.views.parts import View
 from zinc_mcp.zinc.answers import MAX_CENTS
+from zinc_mcp.zinc.credits import ManagedCredit
 
 _AGES = ((7, "up to 7 days"), (30, "8 to 30 days"))
 _OLDER = "more than 30 days"
 MAX_WAITING = 10
 MAX_FREED = 3
+MAX_CREDITS = 5
+"""Credits for orders of managed accounts that are told, the newest ones."""
 
 
 class AccountView(View):
@@ -28,6 +31,17 @@ class AccountView(View):
     billed_by_invoice: bool | None
     unread: str | None
     """Why Zinc did not show it."""
+
+
+class ManagedView(View):
+    """The balance of Zinc's managed accounts (ZMA), which pays for `place_v1_order`, in US cents."""
+
+    balance_cents: int | None
+    credits: list[dict[str, Any]]
+    """Of the newest transactions, those that gave money back for an order. Only they prove a refund."""
+    unread: str | None
+    """Why Zinc did not show the balance."""
+    credits_unread: str | None
 
 
 class LimitView(View):
@@ -89,6 +103,7 @@ class BalanceView(View):
     summary: str
     next_step: str
     account: AccountView | None
+    managed: ManagedView | None
     wallet: WalletView | None
     modes: list[ModeView]
     policy_unread: str | None
@@ -115,6 +130,29 @@ def account_view(told: Any) -> AccountView:
         order_fee_cents=fee,
         billed_by_invoice=True if told.get("billed_by_invoice") is True else None,
         unread="Zinc's answer holds no balance." if balance is None and spendable is None else None,
+    )
+
+
+def managed_view(
+    balance: tuple[int | None, str] | ZincMcpError, credits: Sequence[ManagedCredit] | ZincMcpError
+) -> ManagedView:
+    """Return the view of the managed accounts, or of the errors with which they were not read."""
+    unread: str | None = None
+    cents: int | None = None
+    if isinstance(balance, ZincMcpError):
+        unread = balance.summary
+    elif balance[1] != "USD":
+        unread = "The balance is in another currency than US dollars."
+    elif (cents := balance[0]) is None:
+        unread = "Zinc's answer holds no balance."
+    rows: Sequence[ManagedCredit] = () if isinstance(credits, ZincMcpError) else credits
+    return ManagedView(
+        balance_cents=cents,
+        credits=[{"order_id": plain(each.order_id, 60), "cents": each.cents, "at": each.at} for each in rows][
+            :MAX_CREDITS
+        ],
+        unread=unread,
+        credits_unread=credits.summary if isinstance(credits, ZincMcpError) else None,
     )
 
 
@@ -162,6 +200,7 @@ def waiting_view(entry: Entry) -> WaitingView:
 
 def balance_view(
     account: AccountView | None,
+    managed: ManagedView | None,
     wallet: WalletView | None,
     modes: Sequence[ModeView],
     waiting: Sequence[Entry],
@@ -175,6 +214,7 @@ def balance_view(
 
     Args:
         account: the account as Zinc shows it; None without one.
+        managed: the managed accounts of v1 as Zinc shows them; None without a client token.
         wallet: the wallet; None without one.
         modes: the limits of each kind of money.
         waiting: the entries that wait for a yes.
@@ -184,7 +224,8 @@ def balance_view(
         asked: whether account and wallet were looked at.
     """
     paused = sorted({name for mode in modes for name in mode.paused})
-    said = [*([_account_said(account), _wallet_said(wallet)] if asked else []), *(_mode_said(mode) for mode in modes)]
+    looked_at = [_account_said(account), _managed_said(managed), _wallet_said(wallet)]
+    said = [*(looked_at if asked else []), *(_mode_said(mode) for mode in modes)]
     if policy_unread is not None:
         said.append(policy_unread)
     if paused:
@@ -200,6 +241,7 @@ def balance_view(
         summary=" ".join(filter(None, said)),
         next_step=" ".join(steps) or "Tell the user. Only they can change the limits or add money.",
         account=account,
+        managed=managed,
         wallet=wallet,
         modes=list(modes),
         policy_unread=policy_unread,
@@ -216,6 +258,17 @@ def _account_said(account: AccountView | None) -> str:
     fee = f"; its fee is {printed(account.order_fee_cents)} an order" if account.order_fee_cents is not None else ""
     invoice = " It is billed by invoice, so the balance stops no order." if account.billed_by_invoice else ""
     return f"Zinc's balance for place_order is {printed(account.spendable_cents)}{fee}.{invoice}"
+
+
+def _managed_said(managed: ManagedView | None) -> str:
+    if managed is None:
+        return ""
+    if managed.balance_cents is None:
+        return f"The balance of Zinc's managed accounts is not known just now: {managed.unread}"
+    back = ""
+    if managed.credits:
+        back = " What has come back for orders, as far as the newest transactions show, is in managed.credits."
+    return f"The balance of Zinc's managed accounts for place_v1_order is {printed(managed.balance_cents)}.{back}"
 
 
 def _wallet_said(wallet: WalletView | None) -> str:

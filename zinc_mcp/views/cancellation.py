@@ -1,17 +1,19 @@
 """The view of a cancellation: what became of it, how the order stands, and what can be done instead."""
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, Literal
 
 from zinc_mcp.journal.cancellation import How
 from zinc_mcp.journal.entry import Mode, State
 from zinc_mcp.journal.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
+from zinc_mcp.views.after_sale import cancellations
 from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
+from zinc_mcp.views.sentences import PRACTISED
 
-_OPEN: frozenset[How] = frozenset({"not_proved", "not_known"})
+_OPEN: frozenset[How] = frozenset({"not_proved", "not_known", "stopping", "attempting"})
 
 
 class CancellationView(View):
@@ -19,7 +21,7 @@ class CancellationView(View):
 
     outcome: State
     """How the order stands, as `get_order` says it."""
-    cancellation: Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]
+    cancellation: Literal["cancelled", "withdrawn", "not_cancelled", "unknown", "partly"]
     summary: str
     next_step: str
     order_id: str | None
@@ -27,6 +29,8 @@ class CancellationView(View):
     status: str | None
     mode: Mode
     unasked: UnaskedView | None
+    parts: list[dict[str, Any]]
+    """Of a placed order of v1: what became of each of the retailer's orders."""
 
 
 def cancellation_view(
@@ -47,14 +51,23 @@ def cancellation_view(
     return CancellationView(
         outcome=view.outcome,
         cancellation=_ended(how, view, is_read=is_read),
-        summary=f"{first} {view.summary}".strip() if how != "withdrawn" else first,
+        summary=_summary(how, first, view),
         next_step=_next_step(how, view, tools, is_read=is_read),
         order_id=view.order_id,
         key=view.key,
         status=view.status,
         mode=view.mode,
         unasked=view.unasked,
+        parts=cancellations(answer.entry),
     )
+
+
+def _summary(how: How, first: str, view: OrderView) -> str:
+    if how == "withdrawn":
+        return first
+    if how == "retailer_cancelled":  # the order's own sentences say that it is placed
+        return first if view.mode == "live" else f"{PRACTISED[view.mode]} {first}"
+    return f"{first} {view.summary}".strip()
 
 
 class ChangeCancellationView(ChangeView):
@@ -77,11 +90,13 @@ def change_cancellation_view(answer: Answer) -> ChangeCancellationView:
 
 def _ended(
     how: How, view: OrderView, *, is_read: bool
-) -> Literal["cancelled", "withdrawn", "not_cancelled", "unknown"]:
+) -> Literal["cancelled", "withdrawn", "not_cancelled", "unknown", "partly"]:
     if how == "withdrawn":
         return "withdrawn"
-    if view.outcome == "cancelled":
+    if view.outcome == "cancelled" or how == "retailer_cancelled":
         return "cancelled"
+    if how == "partly":
+        return "partly"
     return "unknown" if how in _OPEN or (how in _UNREAD and not is_read) else "not_cancelled"
 
 
@@ -108,7 +123,29 @@ _FIRST: dict[How, str] = {
     "approved": "Not cancelled: the user's yes came first, and the order has not been sent yet.",
     "no_time": "Not cancelled: finding the order took all the time of this call, so Zinc was not asked.",
     "preparing": "Not cancelled: another call is preparing this order just now.",
+    "stopping": "Zinc was asked to stop the order, and still works on it: it may be stopped, or be placed.",
+    "attempting": "The retailer was asked to cancel the order and has not decided, so count on neither.",
+    "retailer_cancelled": "Zinc says that the retailer has cancelled the order. Zinc still shows the order itself as "
+    "placed, and that proves no refund: the price still counts in the owner's limits.",
+    "partly": "Only a part is cancelled: the retailer has split the order, and parts says what became of each.",
+    "retailer_refused": "Not cancelled: Zinc says that the retailer did not cancel it.",
+    "not_there": "Not cancelled: it is placed, and Zinc's v1 cancels placed orders of amazon.com and amazon.co.uk "
+    "alone.",
+    "no_number": "Not cancelled: it is placed, and Zinc does not show the retailer's number of it, which v1 needs.",
 }
+
+
+_AGAIN = "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
+_REFUNDED = "Tell the user. Refunds that Zinc has credited are in get_balance; others come from the retailer."
+_STEPS: dict[How, str] = {
+    "attempting": "Tell the user. Look with get_order later what the retailer decides; that can take days.",
+    "retailer_cancelled": _REFUNDED,
+    "partly": _REFUNDED,
+    "no_number": "Look with get_order in a minute; once merchant_order_ids shows it, call cancel_order again.",
+    "not_there": "Tell the user. The retailer can be asked; for an order of a managed account report_problem asks "
+    "Zinc's support.",
+}
+"""What to do next after an ending that only v1 has."""
 
 
 def _over(view: OrderView) -> str:
@@ -128,10 +165,14 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
         return "Call cancel_order again in a few seconds."
     if how in _UNREAD and not is_read:
         return "Look with get_order in a minute how it stands; then tell the user."
+    if how in _STEPS:
+        return _STEPS[how]
+    if how == "not_known" and any(row["kind"] == "cancellation" for row in view.requests):
+        return _AGAIN
     if view.outcome == "placed" and how in _OPEN:
         return "Tell the user. Look with get_order another time: Zinc may still cancel it."
     if how in _OPEN or (how == "not_taken" and view.outcome == "accepted"):
-        return "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
+        return _AGAIN
     if how == "ask_zinc" and view.outcome == "accepted":
         return "Tell the user to ask Zinc to cancel it, with the order's id."
     if how == "elsewhere":

@@ -39,6 +39,9 @@ _AT_ZINC = {
 }
 
 
+_PASSED_ON = "Zinc has the return, and passes it on to the retailer, who decides about it."
+
+
 class ChangeView(View):
     """One change of an order, as every reader is shown it."""
 
@@ -109,6 +112,11 @@ def word_for(entry: Entry) -> str:
     return _WORDS.get(str(entry.facts.get("action")), NAMES[entry.kind][0])
 
 
+def is_found(entry: Entry) -> bool:
+    """Say whether Zinc can be asked what became of a change whose answer was lost: v1 lists no returns."""
+    return entry.rail != "v1" or entry.kind != "return"
+
+
 def row_of(entry: Entry) -> dict[str, Any]:
     """Return a change as one row of its order's view."""
     summary, _ = _sentences(entry, None)
@@ -137,6 +145,13 @@ def _sentences(entry: Entry, decide_at: str | None) -> tuple[str, str]:
             )
         case "sending":
             return f"The {word} is on its way to Zinc; no answer yet.", f"Do not send it again. Call {look}."
+        case "unknown" if not is_found(entry):
+            return (
+                f"The {word} was sent and its outcome is not known: Zinc may or may not have it.",
+                "Do not send it again, in whatever words: Zinc's v1 lists no returns, so it cannot be looked up. The "
+                "user can look at the retailer's, or ask Zinc; "
+                f"{command('orders', 'show', given=[entry.key])} then says how to settle it.",
+            )
         case "unknown":
             return (
                 f"The {word} was sent and its outcome is not known: Zinc may or may not have it.",
@@ -145,9 +160,11 @@ def _sentences(entry: Entry, decide_at: str | None) -> tuple[str, str]:
             )
         case "placed":
             said, news = _AT_ZINC.get(action, _AT_ZINC["return"])
+            said = _PASSED_ON if entry.rail == "v1" and entry.kind == "return" else said
             return said, f"Tell the user. Call {look} another day for {news}."
         case "failed":
-            return "Zinc denied the return.", "Tell the user. report_problem asks Zinc's support about the order."
+            by = "Zinc or the retailer" if entry.rail == "v1" else "Zinc"
+            return f"{by} denied the return.", "Tell the user. report_problem asks Zinc's support about the order."
         case "rejected":
             return f"Zinc did not take the {word}: nothing was changed.{why}", "Tell the user."
         case "refused":
@@ -173,5 +190,6 @@ def _for_a_person(entry: Entry, summary: str) -> tuple[str, str]:
     if entry.state == "declined":
         return "The answer was no. Nothing was sent.", ""
     if entry.state == "unknown":
-        return summary, "It is looked up again and again, and never sent a second time. Zinc can say whether it has it."
+        looks = "is looked up again and again, and" if is_found(entry) else "cannot be looked up with Zinc's v1, and is"
+        return summary, f"It {looks} never sent a second time. Zinc can say whether it has it."
     return summary, ""

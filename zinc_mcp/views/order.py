@@ -99,7 +99,7 @@ class OrderView(View):
     returns: list[dict[str, Any]]
     cases: list[dict[str, Any]]
     requests: list[dict[str, Any]]
-    """Our requests for returns and reports that Zinc does not show, such as those that wait for a person."""
+    """Our requests that Zinc does not show with the order: for returns and reports, and v1's cancellations."""
 
     @property
     def breakdown(self) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def order_view(
     title, summary, next_step = sentences(
         Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
-    requests = after_sale.requests(order, changes, now, DAY_SECONDS)
+    requests = after_sale.requests(order, changes, now, DAY_SECONDS) + after_sale.cancellations(entry)
     if reader == "look" or (reader == "place" and outcome == "placed"):
         told, step = after_sale.news(order, changes, requests, decide_at if outcome == "placed" else None)
         summary = f"{summary} {told}".rstrip()

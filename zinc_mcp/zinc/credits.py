@@ -1,11 +1,21 @@
 """Returns and cases as an order shows them, and what they have refunded (OrderResponse, SDK 2026.10.16)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import Field
 
 from zinc_mcp.zinc.answers import Answer, Count, Credit, Currency, Moment, Rows, Text
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedCredit:
+    """Money that a transaction of Zinc's managed accounts (v1) gave back for one order."""
+
+    order_id: str
+    cents: int
+    at: str | None
 
 
 class ReturnItem(Answer):

@@ -108,5 +108,5 @@ def _replies(reason: str, at: float, pace: float) -> list[Event]:
 def _shown(sandbox: Sandbox, row: OrderRow) -> Json:
     events = events_of(sandbox, row)
     state = None if not events else "closed" if events[-1][1] == "case.closed" else "open"
-    messages = [{"type": kind, "message": text, "created_at": stamp(at)} for at, kind, text in events]
+    messages = [{"type": kind, "message": text, "timestamp": stamp(at)} for at, kind, text in events]
     return {"state": state, "messages": messages}

@@ -81,7 +81,7 @@ def refusal(status: int, body: Mapping[str, Any], *, has_secrets: bool = False) 
     """Return the error for a request that Zinc refused, with everything that its answer says; see `placed_order`."""
     code = code_in(body)
     row = code_of(code)
-    message = None if has_secrets else _told(body.get("message"))
+    message = None if has_secrets else words_of(body.get("message"))
     facts = {"zinc_message": plain(message)} if message else {}
     problems = () if has_secrets else tuple(_problems(body))
     return OrderRejectedError(
@@ -177,14 +177,14 @@ def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | N
     numbers = [number for each in merchant_orders if (number := _merchant_number(each)) is not None]
     components = body.get("price_components") or members(body.get("data")).get("price_components")
     created = next(
-        (moment for moment in map(_moment, (body.get("_created_at"), body.get("created_at"))) if moment), None
+        (moment for moment in map(moment_of, (body.get("_created_at"), body.get("created_at"))) if moment), None
     )
     return {
         "id": request_id,
         "status": status,
         "items": _items(request, item_status),
         "created_at": created
-        or min((at for each in merchant_orders if (at := _moment(each.get("placed_at")))), default=None),
+        or min((at for each in merchant_orders if (at := moment_of(each.get("placed_at")))), default=None),
         "metadata": dict(notes_in(body)),
         "tracking_numbers": list(_parcels(body, merchant_orders)),
         "merchant_order_ids": numbers,
@@ -217,7 +217,7 @@ def _result(
         "estimated_delivery": _delivery_date(body, merchant_orders),
     }
     if code and code != "request_processing":
-        result |= {"error_type": code, "error": None if has_secrets else _told(body.get("message"))}
+        result |= {"error_type": code, "error": None if has_secrets else words_of(body.get("message"))}
         fields = [{"field": each.field, "message": each.reason} for each in _problems(body)]
         if fields and not has_secrets:
             result["error_details"] = {"code": code, "field_errors": fields}
@@ -286,7 +286,7 @@ def _merchant_number(row: Mapping[str, Any]) -> str | None:
     return number if isinstance(number, str) and number and "@" not in number else None
 
 
-def _told(message: object) -> str | None:
+def words_of(message: object) -> str | None:
     """Return Zinc's words without e-mail addresses; None if they hold the number of a card."""
     if not isinstance(message, str):
         return None
@@ -298,11 +298,11 @@ def _told(message: object) -> str | None:
 def _problems(body: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the fields that Zinc objects to; never a value of them."""
     for row in _objects(members(body.get("data")).get("validator_errors"))[:_MAX_PROBLEMS]:
-        path, said = row.get("path"), _told(row.get("message"))
+        path, said = row.get("path"), words_of(row.get("message"))
         yield Problem(plain(path if isinstance(path, str) else "", 100), f"Zinc says: {plain(said or '', 160)}")
 
 
-def _moment(value: object) -> str | None:
+def moment_of(value: object) -> str | None:
     """Return a point in time as ISO text: v1 gives such text, and unix milliseconds in its lists."""
     if isinstance(value, str):
         try:

@@ -22,7 +22,6 @@ from zinc_mcp.errors import (
 from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, Parameters
 from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.client import READ_SECONDS, WIRE_SECONDS, OnDate, members, read_date
-from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.v1 import answers
@@ -95,7 +94,7 @@ class V1Client:
             OrderNotFoundError: Zinc has no such request.
             ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
         """
-        return answers.order_in_answer(await self._get(_path(request_id), token), request_id, sent)
+        return answers.order_in_answer(await self._get(path_of(request_id), token), request_id, sent)
 
     async def list_orders(
         self,
@@ -139,42 +138,24 @@ class V1Client:
             ChangeRejectedError: Zinc refused it.
             ChangeOutcomeUnknownError: the answer does not say what became of it; a look at the order does.
         """
-        answer = await self.change(f"{_path(request_id)}/abort", b"{}", token, leaving)
+        answer = await self.change(f"{path_of(request_id)}/abort", b"{}", token, leaving)
         content = members(answer.json())
         if content.get("_type") == "order_response" or answers.code_in(content) in ("request_processing", _ABORTED):
             return answers.order_in_answer(answer, request_id)
-        _changed(answer)
+        changed(answer)
         _raise_unknown_change("the answer does not say what became of the order")
-
-    async def cancel(
-        self, request_id: str, merchant_order_id: str, token: SecretStr, leaving: Leaving | None = None
-    ) -> str:
-        """Ask Zinc to cancel a placed order at the retailer. Return the id to ask for the outcome with."""
-        body = canonical({"merchant_order_id": merchant_order_id}).encode()
-        return _request_id(await self.change(f"{_path(request_id)}/cancel", body, token, leaving))
 
     async def read_cancellation(self, cancellation_id: str, token: SecretStr) -> Mapping[str, Any]:
         """Return what became of a cancellation, by its `_type` and `code`."""
-        return await self.get_object(_path(cancellation_id, "cancellations"), token)
-
-    async def send_return(self, request_id: str, body: bytes, token: SecretStr, leaving: Leaving | None = None) -> str:
-        """Ask for a return. Return the id to ask for the labels with."""
-        return _request_id(await self.change(f"{_path(request_id)}/return", body, token, leaving))
+        return await self.get_object(path_of(cancellation_id, "cancellations"), token)
 
     async def read_return(self, return_id: str, token: SecretStr) -> Mapping[str, Any]:
         """Return what became of a return, by its `_type` and `code`."""
-        return await self.get_object(_path(return_id, "returns"), token)
+        return await self.get_object(path_of(return_id, "returns"), token)
 
     async def get_case(self, request_id: str, token: SecretStr) -> Mapping[str, Any]:
         """Return the case of a managed order."""
-        return await self.get_object(f"{_path(request_id)}/case", token)
-
-    async def say_in_case(
-        self, request_id: str, reason: str, message: str, token: SecretStr, leaving: Leaving | None = None
-    ) -> Mapping[str, Any]:
-        """Open the case of a managed order, or add a message to it."""
-        body = canonical({"reason": reason, "message": message}).encode()
-        return _changed(await self.change(f"{_path(request_id)}/case", body, token, leaving))
+        return await self.get_object(f"{path_of(request_id)}/case", token)
 
     async def balance(self, token: SecretStr) -> Mapping[str, Any]:
         """Return the balance of the managed accounts."""
@@ -255,20 +236,31 @@ class V1Client:
             self._on_date(read_date(headers.get("date")))
 
 
-def _path(request_id: str, kind: str = "orders") -> str:
+def path_of(request_id: str, kind: str = "orders") -> str:
+    """Return the path of an order, or of what became of a change of one.
+
+    Raises:
+        OrderNotFoundError: it is no such id.
+    """
     if not is_a_segment(request_id) or request_id.startswith(answers.BY_KEY):
         raise OrderNotFoundError("No order has an id like this.")
     return f"/{kind}/{request_id}"
 
 
-def _request_id(answer: NetworkAnswer) -> str:
-    request_id = answers.request_id_of(_changed(answer))
+def changed_id(answer: NetworkAnswer) -> str:
+    """Return the id under which an answer to a change says that its outcome is found.
+
+    Raises:
+        ChangeRejectedError: Zinc refused it.
+        ChangeOutcomeUnknownError: the answer does not say what became of it.
+    """
+    request_id = answers.request_id_of(changed(answer))
     if request_id is None:
         _raise_unknown_change("the answer does not say under which id")
     return request_id
 
 
-def _changed(answer: NetworkAnswer) -> Mapping[str, Any]:
+def changed(answer: NetworkAnswer) -> Mapping[str, Any]:
     """Return the object in the answer to a change.
 
     Raises:

@@ -23,13 +23,16 @@ from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.balance import (
     AccountView,
     BalanceView,
+    ManagedView,
     ModeView,
     WalletView,
     account_view,
     balance_view,
     limit_view,
+    managed_view,
     unproved_view,
 )
+from zinc_mcp.zinc.credits import ManagedCredit
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
@@ -98,6 +101,7 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
     waiting = await questions_for(process, caller)
     return balance_view(
         None if limits_only else await _account(process),
+        None if limits_only else await _managed(process),
         None if limits_only else await _wallet(process),
         await _modes(process, policy, caller, modes) if policy is not None else [],
         waiting,
@@ -119,6 +123,23 @@ async def _account(process: Process) -> AccountView | None:
         return account_view(UnreadableAnswerError("Zinc did not show the balance in time."))
     except ZincMcpError as error:
         return account_view(error)
+
+
+async def _managed(process: Process) -> ManagedView | None:
+    """Return the balance of Zinc's managed accounts, and what came back there."""
+    rail = process.rails.get("v1")
+    if rail is None or rail.on_v1 is None:
+        return None
+    late = UnreadableAnswerError("Zinc did not show it in time.")
+    balance: tuple[int | None, str] | ZincMcpError = late
+    credits: Sequence[ManagedCredit] | ZincMcpError = late
+    with anyio.move_on_after(BALANCE_SECONDS):
+        try:
+            balance = await rail.on_v1.balance()
+            credits = await rail.on_v1.credits()
+        except ZincMcpError as error:
+            balance, credits = (error if balance is late else balance), error
+    return managed_view(balance, credits)
 
 
 async def _wallet(process: Process) -> WalletView | None:
