@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -72,6 +73,13 @@ def command(program: str, where: str = "") -> list[str]:
     return [sys.executable, "-I", "-S", __file__, where or address(), program]
 
 
+def script(path: Path) -> None:
+    """Write a script that starts our program quickly, as an environment's own script starts it, and may be named so."""
+    quickly = shlex.join(command(str(path)))
+    path.write_text(f'#!/bin/sh\nexec {quickly} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
 class Program:
     """A program that was started quickly."""
 
@@ -104,7 +112,7 @@ def started(
     """Start a program quickly.
 
     Args:
-        program: `zinc_mcp`, or the name of a module that has a `main(*words)`.
+        program: `zinc_mcp`, the path of our own script `zinc-mcp`, or the name of a module that has a `main(*words)`.
         words: the words after it.
         environ: all of its environment.
         folder: the folder that it is in.
@@ -236,11 +244,13 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 def _run(program: str, words: list[str]) -> None:
     from importlib import import_module
 
-    if program == "zinc_mcp":
+    if program == "zinc_mcp" or Path(program).name == "zinc-mcp":
         import zinc_mcp
         from zinc_mcp.__main__ import main
 
-        sys.argv = [str(Path(zinc_mcp.__path__[0]) / "__main__.py"), *words]
+        # What the program prints names the script by which it was started, or the interpreter and the module.
+        started = str(Path(zinc_mcp.__path__[0]) / "__main__.py") if program == "zinc_mcp" else program
+        sys.argv = [started, *words]
         main()
     else:
         import_module(program).main(*words)
