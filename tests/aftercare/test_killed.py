@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import preloaded
 import pytest
 from aftercare import mover
 from aftercare.after import SUCCESS, back, created, problem
@@ -55,19 +54,9 @@ class Machine:
 
     async def in_a_process(self, tool: str, given: dict[str, Any], step: str = "", *, yes: bool = False) -> int:
         word = json.dumps(self.request(tool, given, step, yes=yes))
-        environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-        return await anyio.to_thread.run_sync(
-            lambda: (
-                subprocess.run(
-                    [sys.executable, "-m", "aftercare.mover", word],
-                    env=environ,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=60,
-                    check=False,
-                ).returncode
-            )
-        )
+        with open(os.devnull, "r+b") as nothing:
+            program = preloaded.started("aftercare.mover", [word], os.environ, ROOT, [nothing.fileno()] * 3)
+        return await anyio.to_thread.run_sync(program.wait, 60)
 
     async def here(self, tool: str, given: dict[str, Any]) -> dict[str, Any]:
         async with mover.opened(self.request("", {}), lambda step: None) as process:

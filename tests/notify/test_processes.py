@@ -1,12 +1,13 @@
 """Telling the owner by whole processes: killed in the middle, and started by a host."""
 
 import json
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import preloaded
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -17,7 +18,6 @@ from wanted import arguments
 from zinc_mcp.journal.journal import Journal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-TESTS = ROOT / "tests"
 PRODUCT = "https://zinc.com/shop/products/test-success"
 
 
@@ -29,12 +29,10 @@ def listener() -> Generator[Listener]:
 
 def run(home: Path, listener: Listener, *, step: str = "", place: bool = False) -> int:
     word = json.dumps({"home": str(home), "url": listener.url, "step": step, "place": place})
-    return subprocess.run(
-        [sys.executable, str(TESTS / "notify" / "teller.py"), word],
-        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
-        timeout=60,
-        check=False,
-    ).returncode
+    with open(os.devnull, "r+b") as nothing:
+        streams = [nothing.fileno(), nothing.fileno(), 2]
+        environ = {"PATH": "/usr/bin:/bin"}
+        return preloaded.started("notify.teller", [word], environ, ROOT, streams).wait(60)
 
 
 def pause(home: Path) -> None:
