@@ -19,6 +19,7 @@ def at_a_terminal(
     program: Sequence[str] = (),
     cwd: Path | None = None,
     columns: int = 80,
+    term: str = "dumb",
     passed_on: bool = False,
 ) -> tuple[int, str]:
     """Run our program at a terminal, or another one; each of `typed` is text to wait for and what to type then.
@@ -28,7 +29,7 @@ def at_a_terminal(
     Returns the exit code and everything the screen showed.
     """
     ours, theirs = os.openpty()
-    environ = {**environ, "TERM": "dumb", "COLUMNS": str(columns)}
+    environ = {**environ, "TERM": term, "COLUMNS": str(columns)}
     if program:
         code, end = _started([*program, *words], environ, cwd, theirs, passed_on=passed_on)
     else:

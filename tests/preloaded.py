@@ -135,11 +135,11 @@ class Ended:
     stderr: str
 
 
-def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "") -> Ended:
-    """Run our program to its end, quickly, with nothing on stdin."""
+def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "", *, program: str = "zinc_mcp") -> Ended:
+    """Run our program, or another one, to its end, quickly, with nothing on stdin."""
     with open(os.devnull, "rb") as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         streams = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
-        code = started("zinc_mcp", list(words), environ, Path.cwd(), streams, where).wait(60)
+        code = started(program, list(words), environ, Path.cwd(), streams, where).wait(60)
         for each in (stdout, stderr):
             each.seek(0)
         return Ended(code, stdout.read().decode(), stderr.read().decode())
@@ -238,6 +238,8 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
+    # A program that was started in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["folder"])
 
 

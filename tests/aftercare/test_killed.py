@@ -14,7 +14,6 @@ import pytest
 from aftercare import mover
 from aftercare.after import SUCCESS, back, created, problem
 from deciding import yes
-from started import ROOT
 from wanted import arguments
 
 from zinc_mcp.checkout.decide import questions_for
@@ -54,9 +53,10 @@ class Machine:
 
     async def in_a_process(self, tool: str, given: dict[str, Any], step: str = "", *, yes: bool = False) -> int:
         word = json.dumps(self.request(tool, given, step, yes=yes))
-        with open(os.devnull, "r+b") as nothing:
-            program = preloaded.started("aftercare.mover", [word], os.environ, ROOT, [nothing.fileno()] * 3)
-        return await anyio.to_thread.run_sync(program.wait, 60)
+        ended = await anyio.to_thread.run_sync(
+            lambda: preloaded.finished([word], os.environ, program="aftercare.mover")
+        )
+        return ended.returncode
 
     async def here(self, tool: str, given: dict[str, Any]) -> dict[str, Any]:
         async with mover.opened(self.request("", {}), lambda step: None) as process:
