@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ LONGEST = (
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
+_rewritten: list[tempfile.TemporaryDirectory[str]] = []
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -70,11 +72,46 @@ class HandClock:
         self.now += seconds
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give all workers of a run one folder for the test modules that pytest has rewritten."""
+    if not _rewritten:
+        _rewritten.append(tempfile.TemporaryDirectory(prefix="zinc-mcp-rewritten-"))
+    node.workerinput["rewritten"] = _rewritten[0].name
+
+
+def pytest_unconfigure() -> None:
+    while _rewritten:
+        _rewritten.pop().cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Let each worker begin with other modules, and read from that folder what another one has already rewritten.
+
+    Rewriting takes longer than all the rest of collecting. Without this, each worker of a fresh clone rewrites all.
+    """
+    given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if given is None:
+        return (yield)
+    if session.config.args == session.config.getini("testpaths"):
+        files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
+        first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
+        session.config.args = [*files[first:], *files[:first]]
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    if sys.dont_write_bytecode:  # otherwise they stand beside the modules, as always
+        sys.dont_write_bytecode, sys.pycache_prefix = False, given["rewritten"]
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = before
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first."""
+    """Put the tests of the longest files first, and all in an order that is the same in each worker."""
     tests = Path(__file__).parent
     place = {tests / name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    items.sort(key=lambda item: (place.get(item.path, len(place)), item.path))
 
 
 @pytest.fixture
