@@ -83,10 +83,11 @@ def test_connections_that_never_ask_are_ended_when_their_time_is_over(team: Team
     before = team.files()
     # So few that none of them is ended to make room: one wait is enough for all kinds.
     held = {kind: [team.bare(sent) for _ in range(5)] for kind, sent in UNFINISHED.items()}
+    every = [each for of_a_kind in held.values() for each in of_a_kind]
     silent = held["silent"] + held["half a head"]
     assert all(is_open(each) for each in silent)
     until(lambda: not any(is_open(each) for each in silent), HEAD_SECONDS + 6)
-    until(lambda: not any(is_open(each) for each in sum(held.values(), [])), BODY_SECONDS + 6)
+    until(lambda: not any(is_open(each) for each in every), BODY_SECONDS + 6)
     until(lambda: team.files() <= before + 1, 10)
 
 
