@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -26,33 +27,47 @@ settings.load_profile("patient")
 
 LONGEST = (
     "server/test_consent_matrix.py",
-    "server/test_bounds_http.py",
+    "aftercare/test_killed_cancellations.py",
     "campaign/test_campaign.py",
+    "server/test_bounds_http.py",
+    "aftercare/test_killed.py",
     "test_documents.py",
-    "cli/test_screen.py",
-    "cli/test_printed_commands.py",
+    "server/test_ways_of_asking.py",
     "checkout/test_stopped_processes.py",
+    "cli/test_screen.py",
     "checkout/test_refused_steps.py",
-    "server/test_page_pin.py",
     "server/test_opened_pages.py",
-    "server/test_consent.py",
-    "server/test_dialogues.py",
+    "notify/test_processes.py",
     "journal/test_journal_locks.py",
+    "server/test_page_pin.py",
+    "server/test_consent.py",
+    "cli/test_printed_commands.py",
+    "server/test_dialogues.py",
     "journal/test_times.py",
-    "cli/test_approve.py",
+    "views/test_month.py",
+    "consent/test_decisions_property.py",
     "checkout/test_journal_failures.py",
+    "cli/test_login_command.py",
+    "cli/test_sign_in_page.py",
+    "server/test_page_axe.py",
+    "aftercare/test_returns.py",
+    "aftercare/test_changes_property.py",
+    "journal/test_crash_consistency.py",
+    "server/test_serving_members.py",
+    "server/test_serving_processes.py",
+    "cli/test_approve.py",
+    "cli/test_console.py",
+    "test_sabotages.py",
     "server/test_page.py",
     "consent/test_question_audit.py",
-    "consent/test_decisions_property.py",
     "checkout/test_properties.py",
-    "server/test_serving_processes.py",
-    "server/test_serving_members.py",
     "test_secrets.py",
 )
 """The files that take longest begin first, so that no process still works on one of them when the others are done."""
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
+_rewritten: list[tempfile.TemporaryDirectory[str]] = []
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -70,11 +85,46 @@ class HandClock:
         self.now += seconds
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give all workers of a run one folder for the test modules that pytest has rewritten."""
+    if not _rewritten:
+        _rewritten.append(tempfile.TemporaryDirectory(prefix="zinc-mcp-rewritten-"))
+    node.workerinput["rewritten"] = _rewritten[0].name
+
+
+def pytest_unconfigure() -> None:
+    while _rewritten:
+        _rewritten.pop().cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Let each worker begin with other modules, and read from that folder what another one has already rewritten.
+
+    Rewriting takes longer than all the rest of collecting. Without this, each worker of a fresh clone rewrites all.
+    """
+    given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if given is None:
+        return (yield)
+    if session.config.args == session.config.getini("testpaths"):
+        files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
+        first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
+        session.config.args = [*files[first:], *files[:first]]
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    if sys.dont_write_bytecode:  # otherwise they stand beside the modules, as always
+        sys.dont_write_bytecode, sys.pycache_prefix = False, given["rewritten"]
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = before
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first."""
+    """Put the tests of the longest files first, and all in an order that is the same in each worker."""
     tests = Path(__file__).parent
     place = {tests / name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    items.sort(key=lambda item: (place.get(item.path, len(place)), item.path))
 
 
 @pytest.fixture

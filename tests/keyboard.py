@@ -19,15 +19,19 @@ def at_a_terminal(
     program: Sequence[str] = (),
     cwd: Path | None = None,
     columns: int = 80,
+    term: str = "dumb",
+    passed_on: bool = False,
 ) -> tuple[int, str]:
     """Run our program at a terminal, or another one; each of `typed` is text to wait for and what to type then.
+
+    With `passed_on`, a shell leaves the terminal to the program that it starts by a script of `preloaded.script`.
 
     Returns the exit code and everything the screen showed.
     """
     ours, theirs = os.openpty()
-    environ = {**environ, "TERM": "dumb", "COLUMNS": str(columns)}
+    environ = {**environ, "TERM": term, "COLUMNS": str(columns)}
     if program:
-        code, end = _started([*program, *words], environ, cwd, theirs)
+        code, end = _started([*program, *words], environ, cwd, theirs, passed_on=passed_on)
     else:
         code, end = _forked(list(words), environ, cwd, theirs)
     os.close(theirs)
@@ -64,14 +68,17 @@ def _forked(words: list[str], environ: dict[str, str], cwd: Path | None, termina
     return lambda: program.wait(10), program.close
 
 
-def _started(words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int) -> _CodeAndEnd:
+def _started(
+    words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int, *, passed_on: bool
+) -> _CodeAndEnd:
     """Start any program; return what waits for its exit code and what ends it."""
     import fcntl
     import termios
 
     def own_terminal() -> None:
         os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if not passed_on:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
         words,

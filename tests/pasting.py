@@ -24,12 +24,16 @@ Typed = Sequence[tuple[str, str]]
 
 
 def pasted(
-    line: str, typed: Typed = (), cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    line: str,
+    typed: Typed = (),
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    passed_on: bool = False,
 ) -> tuple[int, str]:
     """Paste a line into a terminal with a bare environment, and return how it ended and what the screen showed."""
-    return at_a_terminal(
-        ["-c", line], {"PATH": "/usr/bin:/bin", **(environ or {})}, typed, program=["/bin/sh"], cwd=cwd
-    )
+    bare = {"PATH": "/usr/bin:/bin", **(environ or {})}
+    return at_a_terminal(["-c", line], bare, typed, program=["/bin/sh"], cwd=cwd, passed_on=passed_on)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -72,6 +73,13 @@ def command(program: str, where: str = "") -> list[str]:
     return [sys.executable, "-I", "-S", __file__, where or address(), program]
 
 
+def script(path: Path) -> None:
+    """Write a script that starts our program quickly, as an environment's own script starts it, and may be named so."""
+    quickly = shlex.join(command(str(path)))
+    path.write_text(f'#!/bin/sh\nexec {quickly} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
 class Program:
     """A program that was started quickly."""
 
@@ -104,7 +112,7 @@ def started(
     """Start a program quickly.
 
     Args:
-        program: `zinc_mcp`, or the name of a module that has a `main(*words)`.
+        program: `zinc_mcp`, the path of our own script `zinc-mcp`, or the name of a module that has a `main(*words)`.
         words: the words after it.
         environ: all of its environment.
         folder: the folder that it is in.
@@ -127,11 +135,11 @@ class Ended:
     stderr: str
 
 
-def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "") -> Ended:
-    """Run our program to its end, quickly, with nothing on stdin."""
+def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "", *, program: str = "zinc_mcp") -> Ended:
+    """Run our program, or another one, to its end, quickly, with nothing on stdin."""
     with open(os.devnull, "rb") as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         streams = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
-        code = started("zinc_mcp", list(words), environ, Path.cwd(), streams, where).wait(60)
+        code = started(program, list(words), environ, Path.cwd(), streams, where).wait(60)
         for each in (stdout, stderr):
             each.seek(0)
         return Ended(code, stdout.read().decode(), stderr.read().decode())
@@ -230,17 +238,21 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
+    # A program that was started in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["folder"])
 
 
 def _run(program: str, words: list[str]) -> None:
     from importlib import import_module
 
-    if program == "zinc_mcp":
+    if program == "zinc_mcp" or Path(program).name == "zinc-mcp":
         import zinc_mcp
         from zinc_mcp.__main__ import main
 
-        sys.argv = [str(Path(zinc_mcp.__path__[0]) / "__main__.py"), *words]
+        # What the program prints names the script by which it was started, or the interpreter and the module.
+        started = str(Path(zinc_mcp.__path__[0]) / "__main__.py") if program == "zinc_mcp" else program
+        sys.argv = [started, *words]
         main()
     else:
         import_module(program).main(*words)

@@ -18,11 +18,13 @@ import tomllib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
 import httpx2
+import preloaded
 import pytest
 from documents import Block, blocks, commands_in_lines
 from keyboard import at_a_terminal
@@ -47,8 +49,13 @@ class Place:
         self.programs = folder / "bin"
         for each in (self.home, self.folder, self.programs):
             each.mkdir()
-        self.script = self.program("zinc-mcp", "from zinc_mcp.__main__ import main\nmain()\n")
+        self.script = self.programs / "zinc-mcp"
+        preloaded.script(self.script)
         self.environment = {"HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TERM": "dumb"}
+
+    def start_anew(self) -> None:
+        """Let an interpreter of its own load the program from now on, as after an installation."""
+        self.program("zinc-mcp", "from zinc_mcp.__main__ import main\nmain()\n")
 
     def program(self, name: str, python: str) -> Path:
         """Put a program on the PATH."""
@@ -126,6 +133,7 @@ class NotRun:
 
 async def install_and_try(place: Place, text: str) -> None:
     """The installer and the tests stand in for themselves (`.ci/run` has the real ones); the demo runs."""
+    place.start_anew()
     calls = {name: place.stand_in(name) for name in ("pip", "pytest")}
     shutil.copy(ROOT / "pyproject.toml", place.folder)
     said = place.sh(text)
@@ -296,7 +304,9 @@ async def as_shown(place: Place, text: str) -> None:
     gc.collect()  # the sandbox's ledger is closed with the last that knows it
     environ = {**place.environment, "TZ": "UTC"}
     line = command.removeprefix("$ ")
-    code, screen = at_a_terminal(["-c", line], environ, program=["/bin/sh"], cwd=place.folder, columns=80)
+    code, screen = at_a_terminal(
+        ["-c", line], environ, program=["/bin/sh"], cwd=place.folder, columns=80, passed_on=True
+    )
     assert code == 0, screen
     shown = iter(_without_times(screen).splitlines())
     for each in _without_times("\n".join(wanted)).splitlines():
@@ -517,16 +527,20 @@ def test_every_command_between_the_lines_is_known_and_none_besides() -> None:
     assert set(LINES) - set(NAMED) == set()
 
 
+@cache
+def help_of(module: str) -> str:
+    words = [sys.executable, "-m", module, "--help"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+
+
 @pytest.mark.parametrize("command", [each for each in NAMED if re.fullmatch(BENCHES, each)])
 def test_a_bench_that_is_named_takes_the_options_that_are_named(command: str) -> None:
     found = re.fullmatch(BENCHES, command)
     assert found is not None and importlib.util.find_spec(found[1]) is not None
     options = re.findall(r"--[a-z-]+", command)
     if options:
-        helped = subprocess.run(
-            [sys.executable, "-m", found[1], "--help"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
-        )
-        assert [option for option in options if option not in helped.stdout] == []
+        helped = help_of(found[1])
+        assert [option for option in options if option not in helped] == []
 
 
 @pytest.fixture(scope="module")
@@ -547,7 +561,9 @@ def test_a_command_between_the_lines_works_as_printed(place: Place, furnished: P
     for placeholder, value in {**PLACEHOLDERS, "KEY": expected.about}.items():
         line = re.sub(rf"\b{placeholder}\b", value, line)
     typed: Typed = expected.typed
-    code, screen = at_a_terminal(["-c", line], place.environment, typed, program=["/bin/sh"], cwd=place.folder)
+    code, screen = at_a_terminal(
+        ["-c", line], place.environment, typed, program=["/bin/sh"], cwd=place.folder, passed_on=True
+    )
     assert (code, expected.shows in " ".join(screen.split())) == (expected.code, True), screen
 
 

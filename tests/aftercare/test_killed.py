@@ -3,19 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import preloaded
 import pytest
 from aftercare import mover
 from aftercare.after import SUCCESS, back, created, problem
 from deciding import yes
-from started import ROOT
 from wanted import arguments
 
 from zinc_mcp.checkout.decide import questions_for
@@ -55,19 +53,10 @@ class Machine:
 
     async def in_a_process(self, tool: str, given: dict[str, Any], step: str = "", *, yes: bool = False) -> int:
         word = json.dumps(self.request(tool, given, step, yes=yes))
-        environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-        return await anyio.to_thread.run_sync(
-            lambda: (
-                subprocess.run(
-                    [sys.executable, "-m", "aftercare.mover", word],
-                    env=environ,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=60,
-                    check=False,
-                ).returncode
-            )
+        ended = await anyio.to_thread.run_sync(
+            lambda: preloaded.finished([word], os.environ, program="aftercare.mover")
         )
+        return ended.returncode
 
     async def here(self, tool: str, given: dict[str, Any]) -> dict[str, Any]:
         async with mover.opened(self.request("", {}), lambda step: None) as process:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -50,11 +49,10 @@ def started(furnished: Path, tmp_path: Path) -> Started:
 
 def shown(started: Started, words: Sequence[str], width: int = 80, **variables: str) -> str:
     """Return what a terminal shows, which has colours unless the variables say otherwise."""
-    variables = {"TERM": "xterm-256color", "COLUMNS": str(width), "ZINC_MCP_SANDBOX": "1", **variables}
-    assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    line = f"{assigned} {sys.executable} -m zinc_mcp {shlex.join(words)}"
+    term = variables.pop("TERM", "xterm-256color")
+    environ = {**started.environment, "ZINC_MCP_SANDBOX": "1", **variables}
     typed = [("Type yes", "no")] if words[0] == "approve" else []
-    return at_a_terminal(["-c", line], started.environment, typed, program=["/bin/sh"], columns=width)[1]
+    return at_a_terminal(words, environ, typed, columns=width, term=term)[1]
 
 
 # Widths
@@ -166,9 +164,8 @@ def test_a_screen_without_those_letters_still_shows_each_of_them(started: Starte
 
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
 def test_what_is_followed_says_how_it_ends_and_ends_so(started: Started, term: str) -> None:
-    line = f"TERM={term} COLUMNS=80 exec {sys.executable} -m zinc_mcp orders --watch"
     typed = [("Ctrl-C ends it.", "\x03")]
-    code, screen = at_a_terminal(["-c", line], started.environment, typed, program=["/bin/sh"])
+    code, screen = at_a_terminal(["orders", "--watch"], started.environment, typed, term=term)
     assert code == 0
     assert "doubtful" in screen
     assert ("\x1b[2J" in screen) == (term != "dumb")

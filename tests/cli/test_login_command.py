@@ -145,9 +145,7 @@ def test_a_test_key_comes_along_with_its_orders_and_a_live_one_is_never_sent(sta
 
 def on_a_screen(started: Started, words: str, typed: Sequence[tuple[str, str]], **variables: str) -> tuple[int, str]:
     """Run a command at a terminal that takes control sequences."""
-    line = f"TERM=xterm exec {sys.executable} -m zinc_mcp {words}"
-    environ = {**started.environment, **variables}
-    return at_a_terminal(["-c", line], environ, typed, program=["/bin/sh"], columns=40)
+    return at_a_terminal(words.split(), {**started.environment, **variables}, typed, columns=40, term="xterm")
 
 
 def test_the_count_stands_in_one_line_of_a_terminal_and_leaves_nothing(started: Started, sandbox: Practice) -> None:

@@ -62,9 +62,7 @@ def test_the_table_fits_and_colours_are_only_for_those_who_want_them(started: St
 
 def _shown(environ: dict[str, str]) -> str:
     """Return the screen of a terminal that shows colours."""
-    width = environ["COLUMNS"]
-    line = f"TERM=xterm COLUMNS={width} {sys.executable} -m zinc_mcp orders"
-    code, screen = at_a_terminal(["-c", line], environ, program=["/bin/sh"], columns=int(width))
+    code, screen = at_a_terminal(["orders"], environ, columns=int(environ["COLUMNS"]), term="xterm")
     assert code == 0
     return screen
 

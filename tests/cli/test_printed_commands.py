@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import preloaded
 import pytest
 from keyboard import at_a_terminal
 from pasting import COMMANDS, PLACEHOLDERS, furnish, pasted
@@ -73,6 +74,14 @@ def own_home(furnished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(furnished, tmp_path / "it's a home"))
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our script, which starts quickly, in a folder whose name a shell would split."""
+    script = tmp_path_factory.mktemp("its programs") / "zinc-mcp"
+    preloaded.script(script)
+    return script
+
+
 def test_every_command_that_is_printed_is_known_here_and_none_besides() -> None:
     assert len(PRINTED) > 25
     assert [each for each in PRINTED if each[1] not in COMMANDS] == []
@@ -80,7 +89,9 @@ def test_every_command_that_is_printed_is_known_here_and_none_besides() -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_printed_command_works_in_a_bare_terminal(own_home: Path, tmp_path: Path, words: Words) -> None:
+def test_a_printed_command_works_in_a_bare_terminal(
+    own_home: Path, tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, words: Words
+) -> None:
     expected = COMMANDS[words]
     filled = [PLACEHOLDERS.get(word, word) for word in words]
     plain = [word for word in filled if word != "KEY"]
@@ -88,9 +99,10 @@ def test_a_printed_command_works_in_a_bare_terminal(own_home: Path, tmp_path: Pa
         plain, given = filled[:2], [expected.about, filled[3]]
     else:
         given = [expected.about] if "KEY" in words else []
-    environ = {"ZINC_MCP_HOME": str(own_home), "PYTHONPATH": str(ROOT), "ZINC_API_KEY": "zn_test_not-carried"}
+    environ = {"ZINC_MCP_HOME": str(own_home), "ZINC_API_KEY": "zn_test_not-carried"}
+    monkeypatch.setattr(sys, "argv", [str(program)])
     line = command_line(*plain, given=given, environ=environ)
-    code, screen = pasted(line, expected.typed, Path("/"), {"HOME": str(tmp_path)})
+    code, screen = pasted(line, expected.typed, Path("/"), {"HOME": str(tmp_path)}, passed_on=True)
     assert (code, expected.shows in " ".join(screen.split())) == (expected.code, True), f"{line}\n{screen}"
     assert list(tmp_path.iterdir()) == [own_home], "nothing was made in another home"
 

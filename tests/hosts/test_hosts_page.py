@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from documents import blocks
 from hosts.test_table_of_hosts import read_yaml
@@ -57,10 +58,7 @@ def test_an_entry_starts_the_server_as_it_stands_there(tmp_path: Path, block: An
         return
     assert words == [PROGRAM]
     script = tmp_path / "zinc-mcp"
-    root = Path(__file__).parents[2]
-    head = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(root)!r})\n"
-    script.write_text(f"{head}from zinc_mcp.__main__ import main\nmain()\n", encoding="utf-8")
-    script.chmod(0o755)
+    preloaded.script(script)
     given = environment_of(entry)
     ended = try_start([str(script)], {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", **given}, 60)
     assert given == {"ZINC_MCP_SANDBOX": "1"}

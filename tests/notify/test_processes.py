@@ -2,11 +2,11 @@
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import preloaded
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -17,7 +17,6 @@ from wanted import arguments
 from zinc_mcp.journal.journal import Journal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-TESTS = ROOT / "tests"
 PRODUCT = "https://zinc.com/shop/products/test-success"
 
 
@@ -29,12 +28,7 @@ def listener() -> Generator[Listener]:
 
 def run(home: Path, listener: Listener, *, step: str = "", place: bool = False) -> int:
     word = json.dumps({"home": str(home), "url": listener.url, "step": step, "place": place})
-    return subprocess.run(
-        [sys.executable, str(TESTS / "notify" / "teller.py"), word],
-        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
-        timeout=60,
-        check=False,
-    ).returncode
+    return preloaded.finished([word], {"PATH": "/usr/bin:/bin"}, program="notify.teller").returncode
 
 
 def pause(home: Path) -> None:

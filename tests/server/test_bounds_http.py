@@ -56,25 +56,38 @@ def until(true: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"GET /healthz HTTP/1.1\r\nHost: mcp.exam",
-        head("POST", "/approve/7", more=FORM + "Content-Length: 100\r\n") + b"visit=",
-        head("POST", "/approve/7", more=FORM + "Transfer-Encoding: chunked\r\n") + b"3\r\nvis\r\n",
-        head("POST", "/mcp", more=A_JSON + "Content-Length: 900000\r\n") + b'{"jsonrpc"',
-    ],
-    ids=["silent", "half a head", "half a form", "chunks of a form", "no token"],
-)
-def test_health_is_told_beside_three_hundred_connections_that_never_ask(team: TeamServer, sent: bytes) -> None:
+UNFINISHED = {
+    "silent": b"",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHost: mcp.exam",
+    "half a form": head("POST", "/approve/7", more=FORM + "Content-Length: 100\r\n") + b"visit=",
+    "chunks of a form": head("POST", "/approve/7", more=FORM + "Transfer-Encoding: chunked\r\n") + b"3\r\nvis\r\n",
+    "no token": head("POST", "/mcp", more=A_JSON + "Content-Length: 900000\r\n") + b'{"jsonrpc"',
+}
+"""What connections send that never ask for anything."""
+
+
+@pytest.mark.parametrize("kind", UNFINISHED)
+def test_health_is_told_beside_three_hundred_connections_that_never_ask(team: TeamServer, kind: str) -> None:
     before = team.files()
-    held = [team.bare(sent) for _ in range(300)]
+    for _ in range(300):
+        team.bare(UNFINISHED[kind])
     assert team.health_seconds() < 2
     assert team.files() - before < 120, "most of them were ended to make room"
-    with team.client(team.member(f"beside-{len(sent)}")) as client:
+    with team.client(team.member(f"beside-{len(UNFINISHED[kind])}")) as client:
         session_of(client)
-    until(lambda: not any(is_open(each) for each in held), BODY_SECONDS + 6)
+    team.close()
+    until(lambda: team.files() <= before + 1, 10)
+
+
+def test_connections_that_never_ask_are_ended_when_their_time_is_over(team: TeamServer) -> None:
+    before = team.files()
+    # So few that none of them is ended to make room: one wait is enough for all kinds.
+    held = {kind: [team.bare(sent) for _ in range(5)] for kind, sent in UNFINISHED.items()}
+    every = [each for of_a_kind in held.values() for each in of_a_kind]
+    silent = held["silent"] + held["half a head"]
+    assert all(is_open(each) for each in silent)
+    until(lambda: not any(is_open(each) for each in silent), HEAD_SECONDS + 6)
+    until(lambda: not any(is_open(each) for each in every), BODY_SECONDS + 6)
     until(lambda: team.files() <= before + 1, 10)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import preloaded
 import pytest
 from conftest import OpenProcess
 from deciding import yes
@@ -77,7 +77,8 @@ def configured(started: Started, origin: str, **more: str) -> dict[str, str]:
 @asynccontextmanager
 async def stdio_host(environ: dict[str, str], log: Path) -> AsyncGenerator[Client]:
     """Be a host that cannot ask, with a server of its own over real pipes."""
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environ)
+    [program, *given] = preloaded.command("zinc_mcp")
+    parameters = StdioServerParameters(command=program, args=given, env=environ)
     with log.open("w", encoding="utf-8") as errors:
         async with Client(stdio_client(parameters, errlog=errors), mode="legacy") as client:
             yield client
@@ -185,35 +186,6 @@ async def test_a_process_killed_while_it_asked_gives_its_reservation_back_when_n
     assert zinc.posts == []
 
 
-BUYER = """
-import collections, json, pathlib, sys, anyio
-from zinc_mcp.checkout import place_order
-from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.owner.settings import load_settings
-from zinc_mcp.wiring import open_process
-from wanted import book, intent
-
-number, start = int(sys.argv[1]), pathlib.Path(sys.argv[2])
-
-async def main():
-    ended = collections.Counter()
-    async with open_process(load_settings()) as process:
-        async def buy(product):
-            try:
-                ended[(await place_order.place(process, intent(products=book(product)))).entry.state] += 1
-            except ZincMcpError as error:
-                ended[error.code] += 1
-        while not start.exists():
-            await anyio.sleep(0.01)
-        async with anyio.create_task_group() as tasks:
-            for product in range(50):
-                tasks.start_soon(buy, number * 100 + product)
-    print(json.dumps(ended))
-
-anyio.run(main)
-"""
-
-
 async def test_of_200_orders_by_four_processes_at_once_a_limit_that_admits_ten_admits_ten(
     started: Started, zinc: FakeZinc, write_config: WriteConfig, tmp_path: Path
 ) -> None:
@@ -221,18 +193,21 @@ async def test_of_200_orders_by_four_processes_at_once_a_limit_that_admits_ten_a
     start = tmp_path / "start"
     async with zinc_on_a_port(zinc) as origin:
         environ = configured(started, origin)
-        environ["PYTHONPATH"] = os.pathsep.join((environ["PYTHONPATH"], str(Path(__file__).parents[1])))
         ended: list[dict[str, int]] = []
 
         async def buyer(number: int) -> None:
-            done = await anyio.run_process([sys.executable, "-c", BUYER, str(number), str(start)], env=environ)
+            given = [str(number), str(tmp_path / f"ready {number}"), str(start)]
+            done = await anyio.to_thread.run_sync(
+                lambda: preloaded.finished(given, environ, program="server.fifty_buyer")
+            )
             ended.append(json.loads(done.stdout))
 
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 for number in range(4):
                     tasks.start_soon(buyer, number)
-                await anyio.sleep(2)
+                while len(list(tmp_path.glob("ready *"))) < 4:
+                    await anyio.sleep(0.02)
                 start.touch()
     together = {name: sum(each.get(name, 0) for each in ended) for each in ended for name in each}
     assert together == {"accepted": 10, "limit_exceeded": 190}

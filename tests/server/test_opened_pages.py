@@ -30,7 +30,7 @@ from mcp.types import (
 from server.as_a_host import both_eras, call, said
 from server.in_a_process import ClockInAFile, Desktop
 from server.on_a_port import connected, initialize, served, zinc_on_a_port
-from server.test_consent_matrix import declaring, unix
+from server.test_ways_of_asking import declaring, unix
 from server.visitor import Shown, visitor, words
 from wanted import arguments, book, intent
 
