@@ -1,0 +1,136 @@
+"""Chooses the tests for a mutant: those that run its line, and of them first one of each function of the tests."""
+
+import ast
+import random
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from bench.mutations import ROOMS, ROOT
+from bench.mutations.covering import Covered
+from bench.mutations.mutants import Mutant
+
+Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
+
+
+class Chooser:
+    """Chooses from what was learnt."""
+
+    def __init__(self, covered: Covered) -> None:
+        self._covered = covered
+
+    def by_line(self, mutant: Mutant) -> set[str]:
+        """Return all tests that run the line of a mutant in their own process.
+
+        Of a line that runs when its module is loaded, these are the tests that run a line with one of its names.
+        """
+        scope, lines = _around(mutant.file, mutant.line)
+        if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return self._covered.tests_of(mutant.file, lines)
+        names = _names_given(mutant.file, mutant.line)
+        found: set[str] = set()
+        for file in _files() if names else ():
+            found |= self._covered.tests_of(file, _lines_with(file, names))
+        return found or self._covered.tests_of(mutant.file, range(1, 10_000))
+
+    def starting(self) -> set[str]:
+        """Return the tests that start processes: what those run is not seen."""
+        return {name for name, test in self._covered.tests.items() if test.starts_processes}
+
+    def first(self, mutant: Mutant, tests: Iterable[str], most: int, seconds: float) -> list[str]:
+        """Return so many tests at most, for so many seconds: the fastest of each function, half from the room's own."""
+        given = self._in_turn(tests)
+        own = tuple(f"{folder}/" for folder in ROOMS[mutant.room][:1])
+        ours = [name for name in given if name.startswith(own)][: most // 2]
+        return self._bounded([*ours, *(name for name in given if name not in set(ours))], most, seconds)
+
+    def others(self, tests: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
+        """Return so many of these tests at most, for so many seconds, drawn at random."""
+        drawn = sorted(tests)
+        random.Random(seed).shuffle(drawn)
+        return self._bounded(drawn, most, seconds)
+
+    def seconds(self, tests: Iterable[str]) -> float:
+        """Return how long these tests take without any change."""
+        return sum(self._covered.tests[each].seconds for each in tests)
+
+    def _in_turn(self, tests: Iterable[str]) -> list[str]:
+        of_function: dict[str, list[str]] = {}
+        for name in sorted(tests, key=lambda each: (self._covered.tests[each].seconds, each)):
+            of_function.setdefault(name.partition("[")[0], []).append(name)
+        place = {name: turn for names in of_function.values() for turn, name in enumerate(names)}
+        return sorted(place, key=lambda each: (place[each], self._covered.tests[each].seconds, each))
+
+    def _bounded(self, tests: Sequence[str], most: int, seconds: float) -> list[str]:
+        chosen: list[str] = []
+        left = seconds
+        for name in tests:
+            takes = self._covered.tests[name].seconds
+            if len(chosen) < most and takes <= left:
+                chosen.append(name)
+                left -= takes
+        return chosen
+
+
+def _files() -> list[str]:
+    found = [file for room in ROOMS for file in sorted((ROOT / "zinc_mcp" / room).rglob("*.py"))]
+    return [file.relative_to(ROOT).as_posix() for file in found]
+
+
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse(Path(ROOT / file).read_text(encoding="utf-8"))
+
+
+def _around(file: str, line: int) -> tuple[Scope, list[int]]:
+    """Return the function or class around a line, and the lines of the statement that the line is part of."""
+    scope: Scope = _tree(file)
+    lines = [line]
+    body: Sequence[ast.AST] = scope.body
+    while inner := next((each for each in body if _first(each) <= line <= _last(each)), None):
+        parts = [part for part in ast.iter_child_nodes(inner) if isinstance(part, _PARTS)]
+        head = range(_first(inner), min((_first(part) for part in parts), default=_last(inner) + 1))
+        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            scope = inner
+            if line < _first(inner.body[0]):  # its defaults and decorators: whoever runs it
+                return scope, list(range(_first(inner.body[0]), _last(inner) + 1))
+        elif line in head:
+            return scope, list(head)
+        lines, body = [line], parts
+    return scope, lines
+
+
+_PARTS = (ast.stmt, ast.excepthandler, ast.match_case)
+
+
+def _first(node: ast.AST) -> int:
+    if isinstance(node, ast.match_case):
+        return node.pattern.lineno
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([getattr(node, "lineno", 0), *(each.lineno for each in decorators)])
+
+
+def _last(node: ast.AST) -> int:
+    return _last(node.body[-1]) if isinstance(node, ast.match_case) else getattr(node, "end_lineno", 0)
+
+
+def _names_given(file: str, line: int) -> frozenset[str]:
+    """Return the names that the statement around a line gives, outside of functions."""
+    given: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and _first(node) <= line <= _last(node):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            given |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return frozenset(given)
+
+
+@cache
+def _lines_with(file: str, names: frozenset[str]) -> list[int]:
+    """Return the lines of a file that use one of these names, alone or as an attribute."""
+    return [
+        node.lineno
+        for node in ast.walk(_tree(file))
+        if (isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load))
+        or (isinstance(node, ast.Attribute) and node.attr in names)
+        or (isinstance(node, ast.keyword) and node.arg in names)
+    ]
