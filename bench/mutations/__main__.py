@@ -8,7 +8,7 @@
 
 By hand, not in CI. The changes are those of cosmic-ray's operators; a sample draws lines at random, and one change of
 each. First each file of tests runs once under coverage.py, so that for each line the tests are known that run it, and
-their times. Then each change is made in this tree, and at most 120 of these tests run in one forked process: first the
+their times. Then each change is made in this tree, and at most 100 of these tests run in one forked process: first the
 fastest of each function of the tests, half of them from the room's own folder, then others drawn at random. For a line
 that no test runs in its own process, these are tests that start processes. A change that no test notices has survived.
 Findings and results stay in a folder, so that a run can go on later. The exit status is 1 when a change survived.
@@ -18,6 +18,7 @@ import argparse
 import compileall
 import dataclasses
 import json
+import os
 import secrets
 import signal
 import sys
@@ -28,10 +29,10 @@ from pathlib import Path
 from types import FrameType
 
 from bench.mutations import ROOMS, ROOT, forked
-from bench.mutations.choosing import Chooser
 from bench.mutations.covering import Covered, cover
+from bench.mutations.loaded import Loaded, with_loaded
 from bench.mutations.mutants import Mutant, mutants, sample
-from bench.mutations.trying import CannotRunError, Tried, put_back, tried
+from bench.mutations.trying import OUTCOMES, CannotRunError, Tried, Trier, put_back
 
 _FILE_SECONDS = 300.0
 """The longest time for one file of tests while it is learnt what its tests run."""
@@ -48,41 +49,68 @@ def _read(results: Path) -> dict[str, Tried]:
     return {each.name: each for each in read}
 
 
-def run(chosen: Sequence[Mutant], folder: Path, results: Path, deadline: float) -> None:
-    """Try the mutants that have no result yet, one after the other, until the deadline."""
-    covered = Covered(folder / "covered")
-    chooser = Chooser(covered)
-    print(f"{len(covered.tests)} tests are known; {len(covered.failed)} failed or were skipped and are left out")
-    known = _read(results)
-    for mutant in chosen:
-        if time.monotonic() >= deadline:
-            break
-        if mutant.name in known:
-            continue
+class _Run:
+    """Tries mutants that have no result yet, until the deadline."""
+
+    def __init__(self, folder: Path, results: Path, deadline: float) -> None:
+        self._covered = Covered(folder / "covered")
+        self._trier = Trier(self._covered, folder)
+        self._results, self._deadline = results, deadline
+
+    def try_all(self, chosen: Sequence[Mutant]) -> None:
+        """Try them one after the other: first those within functions, in a process that has everything loaded."""
+        tests = self._covered
+        print(f"{len(tests.tests)} tests are known; {len(tests.failed)} failed or were skipped and are left out")
+        in_memory = [each for each in chosen if self._trier.is_within_a_function(each)]
+        files = sorted({name.partition("::")[0] for name in tests.tests})
+        child = os.fork()
+        if child == 0:
+            try:
+                with_loaded(files, lambda loaded: self._try(in_memory, loaded))
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
         try:
-            result = tried(mutant, chooser, covered.tests, folder)
-        except CannotRunError as error:
-            print(f"not tried: {mutant.name}: {error}", flush=True)
-            continue
-        with results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-        print(f"{result.outcome}: {result.name}  {result.what}  [{result.by[:120]}]  {result.seconds} s", flush=True)
+            os.waitpid(child, 0)
+        except BaseException:
+            os.kill(child, signal.SIGTERM)  # it puts its file back
+            os.waitpid(child, 0)
+            raise
+        in_memory_too = {each.name for each in in_memory}
+        self._try([each for each in chosen if each.name not in in_memory_too], None)
+
+    def check_green(self) -> None:
+        """Say which of the tests that noticed fail without any change as well: these have noticed nothing."""
+        noticed = sorted({each.test for each in _read(self._results).values()} & self._covered.tests.keys())
+        print(f"{len(noticed)} tests noticed something.", flush=True)
+        for test in self._trier.not_green(noticed) if noticed else ():
+            print(f"not green without a change: {test}")
+
+    def _try(self, chosen: Sequence[Mutant], loaded: Loaded | None) -> None:
+        known = _read(self._results)
+        for mutant in chosen:
+            if mutant.name in known or time.monotonic() >= self._deadline:
+                continue
+            try:
+                tried = self._trier.tried(mutant, loaded)
+            except CannotRunError as error:
+                print(f"not tried: {mutant.name}: {error}", flush=True)
+                continue
+            with self._results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dataclasses.asdict(tried)) + "\n")
+            print(f"{tried.outcome}: {tried.name}  {tried.what}  [{tried.test}]  {tried.seconds} s", flush=True)
 
 
 def report(chosen: Sequence[Mutant], results: Path) -> bool:
     """Print the counts of each room and the survivors; return whether all were killed."""
     found = _read(results)
     of_sample = [found[each.name] for each in chosen if each.name in found]
-    print(
-        "\n| room | tried | killed | timed out | survived | run by no test in its own process |\n|---|---|---|---|---|---|"
-    )
+    print("\n| room | tried | killed | timed out | survived | run by no test itself |\n|---|---|---|---|---|---|")
     for room in (*ROOMS, "all"):
         ours = [each for each in of_sample if room in (each.room, "all")]
         counts = Counter(each.outcome for each in ours)
-        unseen = sum(not each.covering for each in ours)
-        print(
-            f"| {room} | {len(ours)} | {counts['killed']} | {counts['timed out']} | {counts['survived']} | {unseen} |"
-        )
+        figures = [len(ours), *(counts[outcome] for outcome in OUTCOMES), sum(not each.covering for each in ours)]
+        print(f"| {room} | {' | '.join(map(str, figures))} |")
     print(f"\nNot tried: {len(chosen) - len(of_sample)}")
     survivors = [each for each in of_sample if each.outcome == "survived"]
     for each in sorted(survivors, key=lambda each: each.name):
@@ -127,7 +155,9 @@ def main() -> int:
         compileall.compile_dir(str(ROOT / part), quiet=2)
     forked.load_libraries()
     cover(folder / "covered", _FILE_SECONDS)
-    run(chosen, folder, results, time.monotonic() + 60 * given.minutes)
+    run = _Run(folder, results, time.monotonic() + 60 * given.minutes)
+    run.try_all(chosen)
+    run.check_green()
     return 0 if report(chosen, results) else 1
 
 

@@ -33,6 +33,12 @@ class Chooser:
             found |= self._covered.tests_of(file, _lines_with(file, names))
         return found or self._covered.tests_of(mutant.file, range(1, 10_000))
 
+    def is_within_a_function(self, mutant: Mutant) -> bool:
+        """Say whether a mutant is within a function, none of whose lines run when modules and tests are loaded."""
+        scope, lines = _around(mutant.file, mutant.line)
+        is_function = isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef))
+        return is_function and _first(scope.body[0]) <= mutant.line and not self._covered.is_loaded(mutant.file, lines)
+
     def starting(self) -> set[str]:
         """Return the tests that start processes: what those run is not seen."""
         return {name for name, test in self._covered.tests.items() if test.starts_processes}
@@ -40,8 +46,7 @@ class Chooser:
     def first(self, mutant: Mutant, tests: Iterable[str], most: int, seconds: float) -> list[str]:
         """Return so many tests at most, for so many seconds: the fastest of each function, half from the room's own."""
         given = self._in_turn(tests)
-        own = tuple(f"{folder}/" for folder in ROOMS[mutant.room][:1])
-        ours = [name for name in given if name.startswith(own)][: most // 2]
+        ours = [name for name in given if name.startswith(f"{ROOMS[mutant.room]}/")][: most // 2]
         return self._bounded([*ours, *(name for name in given if name not in set(ours))], most, seconds)
 
     def others(self, tests: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
@@ -69,7 +74,10 @@ class Chooser:
             if len(chosen) < most and takes <= left:
                 chosen.append(name)
                 left -= takes
-        return chosen
+        place: dict[str, int] = {}
+        for name in chosen:  # the tests of a file one after the other: they share what is slow to make
+            place.setdefault(name.partition("::")[0], len(place))
+        return sorted(chosen, key=lambda each: place[each.partition("::")[0]])
 
 
 def _files() -> list[str]:

@@ -76,6 +76,7 @@ def _cover(file: str, found: Path, seconds: float) -> int:
         config_file=False,
         messages=False,
     )
+    coverage.set_option("run:relative_files", True)  # so that the findings hold for another clone
     coverage.start()
     recorder = _Recorder(coverage, seconds)
     code = forked.pytest_run([file], recorder)
@@ -134,16 +135,27 @@ class Covered:
                 data.read()
                 self._data.append(data)
         self._of_file: dict[str, Mapping[int, frozenset[str]]] = {}
+        self._when_loaded: dict[str, frozenset[int]] = {}
 
     def tests_of(self, file: str, lines: Sequence[int]) -> set[str]:
         """Return the tests that run at least one of these lines of a file, in their own process."""
-        if file not in self._of_file:
-            self._of_file[file] = self._read(file)
+        self._read(file)
         return {test for line in lines for test in self._of_file[file].get(line, ())}
 
-    def _read(self, file: str) -> Mapping[int, frozenset[str]]:
+    def is_loaded(self, file: str, lines: Sequence[int]) -> bool:
+        """Say whether one of these lines runs when modules are loaded or tests are found."""
+        self._read(file)
+        return not self._when_loaded[file].isdisjoint(lines)
+
+    def _read(self, file: str) -> None:
+        if file in self._of_file:
+            return
         read: dict[int, set[str]] = {}
+        when_loaded: set[int] = set()
         for data in self._data:
-            for line, contexts in data.contexts_by_lineno(str(ROOT / file)).items():
+            for line, contexts in data.contexts_by_lineno(file).items():
                 read.setdefault(line, set()).update(each for each in contexts if each in self.tests)
-        return {line: frozenset(tests) for line, tests in read.items()}
+                if "" in contexts:
+                    when_loaded.add(line)
+        self._of_file[file] = {line: frozenset(tests) for line, tests in read.items()}
+        self._when_loaded[file] = frozenset(when_loaded)

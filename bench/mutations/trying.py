@@ -1,12 +1,11 @@
 """Tries one mutant: changes the line in this tree, runs the chosen tests, and puts the line back."""
 
-import functools
 import itertools
 import json
 import os
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,16 @@ import pytest
 
 from bench.mutations import ROOT, forked
 from bench.mutations.choosing import Chooser
-from bench.mutations.covering import Timed
+from bench.mutations.covering import Covered, Timed
+from bench.mutations.loaded import Loaded
 from bench.mutations.mutants import Mutant, mutated
 
 Outcome = Literal["killed", "timed out", "survived"]
+OUTCOMES: tuple[Outcome, ...] = ("killed", "timed out", "survived")
 
-FIRST_TESTS, FIRST_SECONDS = 60, 45.0
+FIRST_TESTS, FIRST_SECONDS = 60, 25.0
 """The bounds of the tests that are run first."""
-OTHER_TESTS, OTHER_SECONDS = 60, 60.0
+OTHER_TESTS, OTHER_SECONDS = 40, 25.0
 """The bounds of those that are drawn at random if the first notice nothing."""
 _LOAD_SECONDS = 180.0
 """The longest time until the first test begins."""
@@ -47,8 +48,9 @@ class Tried:
     outcome: Outcome
     what: str
     """The line before and after."""
-    by: str
-    """The test that noticed, and why."""
+    test: str
+    """The test that noticed."""
+    why: str
     tests: int
     """The number of tests that were chosen for it."""
     covering: int
@@ -68,20 +70,26 @@ class _Watched:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._fail(report.nodeid, report.longreprtext)
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self._fail(report.nodeid, str(crash.message if crash else report.longreprtext))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._fail(_LOADS_NO_MORE, report.longreprtext)
 
     def _fail(self, test: str, text: str) -> None:
-        last = text.strip().splitlines()[-1:] or [""]
+        first = text.strip().splitlines()[:1] or [""]
         with (self._folder / "failed").open("a", encoding="utf-8") as file:
-            file.write(json.dumps([test, last[0][:200]]) + "\n")
+            file.write(json.dumps([test, first[0][:200]]) + "\n")
 
 
-def _run(tests: Sequence[str], folder: Path) -> int:
-    return forked.pytest_run(["-x", *tests], _Watched(folder))
+Run = Callable[[Sequence[str], object], int]
+"""Runs tests in this process with a plugin of pytest, and returns the exit code."""
+
+
+def run_anew(tests: Sequence[str], plugin: object) -> int:
+    """Load the program from its files, and run tests until one fails."""
+    return forked.pytest_run(["-x", *tests], plugin)
 
 
 class _Patience:
@@ -102,8 +110,8 @@ class _Patience:
         return time.monotonic() < self._until
 
 
-def noticed(tests: Sequence[str], times: Mapping[str, Timed]) -> tuple[Outcome, str]:
-    """Run tests on the tree as it is now; return whether one noticed, and which.
+def noticed(run: Run, tests: Sequence[str], times: Mapping[str, Timed]) -> tuple[Outcome, str, str]:
+    """Run tests in a forked process; return whether one noticed, which, and why.
 
     Raises:
         CannotRunError: the tests could not be run.
@@ -111,26 +119,26 @@ def noticed(tests: Sequence[str], times: Mapping[str, Timed]) -> tuple[Outcome, 
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as name:
         folder = Path(name)
         patience = _Patience(folder, times)
-        code = forked.await_end(forked.start(functools.partial(_run, tests, folder), folder), patience)
+        code = forked.await_end(forked.start(lambda: run(tests, _Watched(folder)), folder), patience)
         output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
         failed = folder / "failed"
         if failed.exists():
             test, why = json.loads(failed.read_text(encoding="utf-8").splitlines()[0])
-            return "killed", f"{test}: {why}"
+            return "killed", test, why
     if code is None:
-        return "timed out", patience.running
+        return "timed out", patience.running, "hangs"
     if code == 0:
-        return "survived", ""
+        return "survived", "", ""
     if "while loading conftest" in output:
-        return "killed", _LOADS_NO_MORE
+        return "killed", _LOADS_NO_MORE, ""
     if not patience.running or code == 5:
         raise CannotRunError(f"pytest ended with {code}: {output[-1500:]}")
-    return "killed", f"{patience.running}: the process of the tests ended with {code}"
+    return "killed", patience.running, f"its process ended with {code}"
 
 
 @contextmanager
-def _changed(mutant: Mutant, folder: Path) -> Generator[str]:
-    """Change a file of this tree; give the line before and after. `put_back` ends what was killed meanwhile."""
+def _changed(mutant: Mutant, folder: Path) -> Generator[tuple[str, str]]:
+    """Change a file of this tree, which `put_back` mends after a kill; give its text, and the line before and after."""
     file = ROOT / mutant.file
     original, before = file.read_text(encoding="utf-8"), file.stat()
     text, what = mutated(original, mutant)
@@ -141,7 +149,7 @@ def _changed(mutant: Mutant, folder: Path) -> Generator[str]:
         file.write_text(text, encoding="utf-8")
         later = before.st_mtime + 10 * next(_changes)  # another time for each, or the bytecode of another one is loaded
         os.utime(file, (later, later))
-        yield what
+        yield text, what
     finally:
         file.write_text(original, encoding="utf-8")
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -157,18 +165,64 @@ def put_back(folder: Path) -> None:
         kept.unlink()
 
 
-def tried(mutant: Mutant, chooser: Chooser, times: Mapping[str, Timed], folder: Path) -> Tried:
-    """Try one mutant."""
-    began = time.monotonic()
-    covering = chooser.by_line(mutant)
-    first = chooser.first(mutant, covering or chooser.starting(), FIRST_TESTS, FIRST_SECONDS)
-    others = chooser.others(covering.difference(first), mutant.name, OTHER_TESTS, OTHER_SECONDS)
-    outcome: Outcome = "survived"
-    by, number = "", 0
-    with _changed(mutant, folder) as what:
-        for tests in (first, others):
-            if tests and outcome == "survived":
-                number += len(tests)
-                outcome, by = noticed(tests, times)
-    seconds = round(time.monotonic() - began, 1)
-    return Tried(mutant.name, mutant.room, outcome, what, by, number, len(covering), seconds)
+class Trier:
+    """Tries mutants by what was learnt."""
+
+    def __init__(self, covered: Covered, folder: Path) -> None:
+        self._covered, self._folder = covered, folder
+        self._chooser = Chooser(covered)
+
+    def is_within_a_function(self, mutant: Mutant) -> bool:
+        """Say whether a mutant is within a function, none of whose lines run when modules and tests are loaded."""
+        return self._chooser.is_within_a_function(mutant)
+
+    def tried(self, mutant: Mutant, loaded: Loaded | None) -> Tried:
+        """Try one mutant, in memory if the tests are loaded, else by loading the changed file.
+
+        Raises:
+            CannotRunError: the tests could not be run.
+        """
+        began = time.monotonic()
+        covering = self._chooser.by_line(mutant)
+        first = self._chooser.first(mutant, covering or self._chooser.starting(), FIRST_TESTS, FIRST_SECONDS)
+        others = self._chooser.others(covering.difference(first), mutant.name, OTHER_TESTS, OTHER_SECONDS)
+        outcome: Outcome = "survived"
+        test = why = ""
+        number = 0
+        with _changed(mutant, self._folder) as (text, what):
+
+            def run(tests: Sequence[str], plugin: object) -> int:
+                if loaded is None:
+                    return run_anew(tests, plugin)
+                if not loaded.change(mutant.file, text):
+                    return forked.COULD_NOT_START
+                return loaded.run(tests, plugin)
+
+            for tests in (first, others):
+                if tests and outcome == "survived":
+                    outcome, test, why = self._noticed_twice(run, tests)
+                    number += len(tests)
+        seconds = round(time.monotonic() - began, 1)
+        return Tried(mutant.name, mutant.room, outcome, what, test, why, number, len(covering), seconds)
+
+    def not_green(self, tests: Sequence[str]) -> list[str]:
+        """Return which of these tests fail without any change."""
+        with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as name:
+            folder = Path(name)
+            child = forked.start(lambda: forked.pytest_run(tests, _Watched(folder)), folder)
+            code = forked.await_end(child, _Patience(folder, self._covered.tests))
+            failed = folder / "failed"
+            found = failed.read_text(encoding="utf-8").splitlines() if failed.exists() else []
+        return [json.loads(line)[0] for line in found] if code in (0, 1) else list(tests)
+
+    def _noticed_twice(self, run: Run, tests: Sequence[str]) -> tuple[Outcome, str, str]:
+        """Run tests; a test that fails has noticed only if it fails once more alone, and the others run without it."""
+        left = list(tests)
+        while left:
+            outcome, test, why = noticed(run, left, self._covered.tests)
+            if outcome != "killed" or test not in left:
+                return outcome, test, why
+            if noticed(run, [test], self._covered.tests)[0] != "survived":
+                return outcome, test, why
+            left = left[left.index(test) + 1 :]
+        return "survived", "", ""
