@@ -49,10 +49,13 @@ class Chooser:
         ours = [name for name in given if name.startswith(f"{ROOMS[mutant.room]}/")][: most // 2]
         return self._bounded([*ours, *(name for name in given if name not in set(ours))], most, seconds)
 
-    def others(self, tests: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
-        """Return so many of these tests at most, for so many seconds, drawn at random."""
-        drawn = sorted(tests)
+    def others(self, tests: Iterable[str], run: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
+        """Return so many tests beside those run already, for so many seconds, at random: of new functions first."""
+        already = set(run)
+        functions = {name.partition("[")[0] for name in already}
+        drawn = sorted(set(tests) - already)
         random.Random(seed).shuffle(drawn)
+        drawn.sort(key=lambda name: name.partition("[")[0] in functions)
         return self._bounded(drawn, most, seconds)
 
     def seconds(self, tests: Iterable[str]) -> float:

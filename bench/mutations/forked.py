@@ -42,7 +42,7 @@ def start(work: Callable[[], int], folder: Path) -> int:
         return child
     code = COULD_NOT_START
     try:
-        os.setpgid(0, 0)
+        os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

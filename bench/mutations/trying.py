@@ -185,7 +185,7 @@ class Trier:
         began = time.monotonic()
         covering = self._chooser.by_line(mutant)
         first = self._chooser.first(mutant, covering or self._chooser.starting(), FIRST_TESTS, FIRST_SECONDS)
-        others = self._chooser.others(covering.difference(first), mutant.name, OTHER_TESTS, OTHER_SECONDS)
+        others = self._chooser.others(covering, first, mutant.name, OTHER_TESTS, OTHER_SECONDS)
         outcome: Outcome = "survived"
         test = why = ""
         number = 0

@@ -163,7 +163,7 @@ class Draft:
     body_digest: str
     given_key: str | None
     """The key to use on the wire, if the caller gave one; None: it is derived."""
-    to_bytes: Callable[[str], bytes] = field(repr=True)
+    to_bytes: Callable[[str], bytes] = field(repr=False)
     """Makes the exact body for a key: the key is known only inside the transaction."""
     ceiling_cents: int
     fee_cents: int
