@@ -63,10 +63,11 @@ class _Run:
         print(f"{len(tests.tests)} tests are known; {len(tests.failed)} failed or were skipped and are left out")
         in_memory = [each for each in chosen if self._trier.is_within_a_function(each)]
         files = sorted({name.partition("::")[0] for name in tests.tests})
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
             try:
-                with_loaded(files, lambda loaded: self._try(in_memory, loaded))
+                with_loaded(files, lambda loaded: self._try(in_memory, loaded, parent))
             finally:
                 sys.stdout.flush()
                 os._exit(0)
@@ -86,11 +87,13 @@ class _Run:
         for test in self._trier.not_green(noticed) if noticed else ():
             print(f"not green without a change: {test}")
 
-    def _try(self, chosen: Sequence[Mutant], loaded: Loaded | None) -> None:
+    def _try(self, chosen: Sequence[Mutant], loaded: Loaded | None, parent: int | None = None) -> None:
         known = _read(self._results)
         for mutant in chosen:
             if mutant.name in known or time.monotonic() >= self._deadline:
                 continue
+            if parent is not None and os.getppid() != parent:
+                break  # it was killed, and another run may change the same files
             try:
                 tried = self._trier.tried(mutant, loaded)
             except CannotRunError as error:
