@@ -8,8 +8,8 @@
 
 By hand, not in CI. The changes are those of cosmic-ray's operators; a sample draws lines at random, and one change of
 each. First each file of tests runs once under coverage.py, so that for each line the tests are known that run it, and
-their times. Then each change is made in this tree, and at most 100 of these tests run in one forked process: first the
-fastest of each function of the tests, half of them from the room's own folder, then others drawn at random. For a line
+their times. Then each change is made in this tree, and at most 100 of these tests run in one forked process: first
+those that differ most in what else of the room they run, then others drawn at random. For a line
 that no test runs in its own process, these are tests that start processes. A change that no test notices has survived.
 Findings and results stay in a folder, so that a run can go on later. The exit status is 1 when a change survived.
 """

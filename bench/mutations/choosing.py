@@ -1,14 +1,18 @@
-"""Chooses the tests for a mutant: those that run its line, and of them first one of each function of the tests."""
+"""Chooses the tests for a mutant: of those that run its line first those that differ most in what else they run."""
 
 import ast
+import heapq
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from bench.mutations import ROOMS, ROOT
 from bench.mutations.covering import Covered
 from bench.mutations.mutants import Mutant
+
+_AROUND_SECONDS = 0.1
+"""The time that each test takes beside its own."""
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
@@ -18,6 +22,7 @@ class Chooser:
 
     def __init__(self, covered: Covered) -> None:
         self._covered = covered
+        self._reaches: dict[str, Mapping[str, int]] = {}
 
     def by_line(self, mutant: Mutant) -> set[str]:
         """Return all tests that run the line of a mutant in their own process.
@@ -44,10 +49,54 @@ class Chooser:
         return {name for name, test in self._covered.tests.items() if test.starts_processes}
 
     def first(self, mutant: Mutant, tests: Iterable[str], most: int, seconds: float) -> list[str]:
-        """Return so many tests at most, for so many seconds: the fastest of each function, half from the room's own."""
-        given = self._in_turn(tests)
-        ours = [name for name in given if name.startswith(f"{ROOMS[mutant.room]}/")][: most // 2]
-        return self._bounded([*ours, *(name for name in given if name not in set(ours))], most, seconds)
+        """Return so many tests at most, for so many seconds: of those that run most other lines of the room, for their
+        time; when all lines are run, the same again with the tests that are left.
+        """
+        reach = self._reach(mutant.room)
+        chosen: list[str] = []
+        left = {name: reach.get(name, 0) for name in sorted(tests)}
+        while left and len(chosen) < most:
+            of_round = self._most_lines(left, most - len(chosen), seconds - self.seconds(chosen))
+            if not of_round:
+                break
+            chosen += of_round
+            for name in of_round:
+                del left[name]
+        return _by_file(chosen)
+
+    def _most_lines(self, reach: Mapping[str, int], most: int, seconds: float) -> list[str]:
+        """Choose tests until no other one runs a line that these do not, as far as number and time go."""
+        chosen: list[str] = []
+        seen = 0
+        times = {name: self._covered.tests[name].seconds for name in reach}
+        by_gain = [(-lines.bit_count() / (times[name] + _AROUND_SECONDS), name) for name, lines in reach.items()]
+        heapq.heapify(by_gain)
+        while by_gain and len(chosen) < most:
+            _, name = heapq.heappop(by_gain)
+            gain = -(reach[name] & ~seen).bit_count() / (times[name] + _AROUND_SECONDS)
+            if not gain or times[name] > seconds:
+                continue
+            if by_gain and gain > by_gain[0][0]:  # what was chosen meanwhile runs its lines too
+                heapq.heappush(by_gain, (gain, name))
+                continue
+            chosen.append(name)
+            seen |= reach[name]
+            seconds -= times[name]
+        return chosen
+
+    def _reach(self, room: str) -> Mapping[str, int]:
+        """Return the lines of a room that each test runs, each line as a bit."""
+        if room not in self._reaches:
+            found: dict[str, int] = {}
+            bit = 1
+            for file in _files():
+                if file.startswith(f"zinc_mcp/{room}/"):
+                    for tests in self._covered.lines(file).values():
+                        for name in tests:
+                            found[name] = found.get(name, 0) | bit
+                        bit <<= 1
+            self._reaches[room] = found
+        return self._reaches[room]
 
     def others(self, tests: Iterable[str], run: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
         """Return so many tests beside those run already, for so many seconds, at random: of new functions first."""
@@ -62,13 +111,6 @@ class Chooser:
         """Return how long these tests take without any change."""
         return sum(self._covered.tests[each].seconds for each in tests)
 
-    def _in_turn(self, tests: Iterable[str]) -> list[str]:
-        of_function: dict[str, list[str]] = {}
-        for name in sorted(tests, key=lambda each: (self._covered.tests[each].seconds, each)):
-            of_function.setdefault(name.partition("[")[0], []).append(name)
-        place = {name: turn for names in of_function.values() for turn, name in enumerate(names)}
-        return sorted(place, key=lambda each: (place[each], self._covered.tests[each].seconds, each))
-
     def _bounded(self, tests: Sequence[str], most: int, seconds: float) -> list[str]:
         chosen: list[str] = []
         left = seconds
@@ -77,10 +119,14 @@ class Chooser:
             if len(chosen) < most and takes <= left:
                 chosen.append(name)
                 left -= takes
-        place: dict[str, int] = {}
-        for name in chosen:  # the tests of a file one after the other: they share what is slow to make
-            place.setdefault(name.partition("::")[0], len(place))
-        return sorted(chosen, key=lambda each: place[each.partition("::")[0]])
+        return _by_file(chosen)
+
+
+def _by_file(tests: Sequence[str]) -> list[str]:
+    place: dict[str, int] = {}
+    for name in tests:  # the tests of a file one after the other: they share what is slow to make
+        place.setdefault(name.partition("::")[0], len(place))
+    return sorted(tests, key=lambda each: place[each.partition("::")[0]])
 
 
 def _files() -> list[str]:

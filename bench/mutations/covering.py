@@ -142,6 +142,11 @@ class Covered:
         self._read(file)
         return {test for line in lines for test in self._of_file[file].get(line, ())}
 
+    def lines(self, file: str) -> Mapping[int, frozenset[str]]:
+        """Return the tests of each line of a file."""
+        self._read(file)
+        return self._of_file[file]
+
     def is_loaded(self, file: str, lines: Sequence[int]) -> bool:
         """Say whether one of these lines runs when modules are loaded or tests are found."""
         self._read(file)
