@@ -11,8 +11,8 @@ from bench.mutations import ROOMS, ROOT
 from bench.mutations.covering import Covered
 from bench.mutations.mutants import Mutant
 
-_AROUND_SECONDS = 0.1
-"""The time that each test takes beside its own."""
+_AROUND_SECONDS, _SHARED_SECONDS = 0.1, 8.0
+"""The time that each test takes beside its own, and that the first of those takes that start a server or a program."""
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
@@ -56,24 +56,24 @@ class Chooser:
         chosen: list[str] = []
         left = {name: reach.get(name, 0) for name in sorted(tests)}
         while left and len(chosen) < most:
-            of_round = self._most_lines(left, most - len(chosen), seconds - self.seconds(chosen))
+            of_round = self._most_lines(left, most - len(chosen), seconds - self._seconds(chosen))
             if not of_round:
                 break
             chosen += of_round
             for name in of_round:
                 del left[name]
-        return _by_file(chosen)
+        return chosen
 
     def _most_lines(self, reach: Mapping[str, int], most: int, seconds: float) -> list[str]:
         """Choose tests until no other one runs a line that these do not, as far as number and time go."""
         chosen: list[str] = []
         seen = 0
-        times = {name: self._covered.tests[name].seconds for name in reach}
-        by_gain = [(-lines.bit_count() / (times[name] + _AROUND_SECONDS), name) for name, lines in reach.items()]
+        times = {name: self._takes(name) for name in reach}
+        by_gain = [(-lines.bit_count() / times[name], name) for name, lines in reach.items()]
         heapq.heapify(by_gain)
         while by_gain and len(chosen) < most:
             _, name = heapq.heappop(by_gain)
-            gain = -(reach[name] & ~seen).bit_count() / (times[name] + _AROUND_SECONDS)
+            gain = -(reach[name] & ~seen).bit_count() / times[name]
             if not gain or times[name] > seconds:
                 continue
             if by_gain and gain > by_gain[0][0]:  # what was chosen meanwhile runs its lines too
@@ -107,24 +107,30 @@ class Chooser:
         drawn.sort(key=lambda name: name.partition("[")[0] in functions)
         return self._bounded(drawn, most, seconds)
 
-    def seconds(self, tests: Iterable[str]) -> float:
+    def _seconds(self, tests: Iterable[str]) -> float:
         """Return how long these tests take without any change."""
-        return sum(self._covered.tests[each].seconds for each in tests)
+        return sum(map(self._takes, tests))
+
+    def _takes(self, name: str) -> float:
+        test = self._covered.tests[name]
+        has_shared = test.starts_processes or "postgres" in name
+        return test.seconds + (_SHARED_SECONDS if has_shared else _AROUND_SECONDS)
 
     def _bounded(self, tests: Sequence[str], most: int, seconds: float) -> list[str]:
         chosen: list[str] = []
         left = seconds
         for name in tests:
-            takes = self._covered.tests[name].seconds
+            takes = self._takes(name)
             if len(chosen) < most and takes <= left:
                 chosen.append(name)
                 left -= takes
-        return _by_file(chosen)
+        return chosen
 
 
-def _by_file(tests: Sequence[str]) -> list[str]:
+def by_file(tests: Sequence[str]) -> list[str]:
+    """Return tests with those of a file one after the other: they share what is slow to make."""
     place: dict[str, int] = {}
-    for name in tests:  # the tests of a file one after the other: they share what is slow to make
+    for name in tests:
         place.setdefault(name.partition("::")[0], len(place))
     return sorted(tests, key=lambda each: place[each.partition("::")[0]])
 

@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 
 from bench.mutations import ROOT, forked
-from bench.mutations.choosing import Chooser
+from bench.mutations.choosing import Chooser, by_file
 from bench.mutations.covering import Covered, Timed
 from bench.mutations.loaded import Loaded
 from bench.mutations.mutants import Mutant, mutated
@@ -22,9 +22,10 @@ from bench.mutations.mutants import Mutant, mutated
 Outcome = Literal["killed", "timed out", "survived"]
 OUTCOMES: tuple[Outcome, ...] = ("killed", "timed out", "survived")
 
-FIRST_TESTS, FIRST_SECONDS = 60, 25.0
-"""The bounds of the tests that are run first."""
-OTHER_TESTS, OTHER_SECONDS = 40, 25.0
+FIRST_TESTS, FIRST_SECONDS = 60, 20.0
+"""The bounds of the tests that are chosen by their lines; so many of them run before the others:"""
+_AT_ONCE = 12
+OTHER_TESTS, OTHER_SECONDS = 40, 10.0
 """The bounds of those that are drawn at random if the first notice nothing."""
 _LOAD_SECONDS = 180.0
 """The longest time until the first test begins."""
@@ -198,7 +199,7 @@ class Trier:
                     return forked.COULD_NOT_START
                 return loaded.run(tests, plugin)
 
-            for tests in (first, others):
+            for tests in map(by_file, (first[:_AT_ONCE], first[_AT_ONCE:], others)):
                 if tests and outcome == "survived":
                     outcome, test, why = self._noticed_twice(run, tests)
                     number += len(tests)
