@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,45 +122,37 @@ class Covered:
     """What was learnt: tests with their times, and the tests of each line."""
 
     def __init__(self, folder: Path) -> None:
+        """Read all of it: coverage.py erases data that a forked process goes on to read."""
         self.tests: dict[str, Timed] = {}
         self.failed: list[str] = []
-        self._data: list[Any] = []
-        for file in _files():
-            found = _found(folder, file)
-            if found.exists():
-                learnt = json.loads(found.read_text())
-                self.failed += learnt["failed"]
-                self.tests |= {name: Timed(*each) for name, each in learnt["tests"].items()}
-                data = importlib.import_module("coverage").CoverageData(str(found.with_suffix(".coverage")))
-                data.read()
-                self._data.append(data)
-        self._of_file: dict[str, Mapping[int, frozenset[str]]] = {}
-        self._when_loaded: dict[str, frozenset[int]] = {}
+        self._of_file: dict[str, dict[int, set[str]]] = {}
+        self._when_loaded: dict[str, set[int]] = {}
+        for found in filter(Path.exists, (_found(folder, file) for file in _files())):
+            learnt = json.loads(found.read_text())
+            self.failed += learnt["failed"]
+            self.tests |= {name: Timed(*each) for name, each in learnt["tests"].items()}
+            data = importlib.import_module("coverage").CoverageData(str(found.with_suffix(".coverage")))
+            data.read()
+            for file in data.measured_files():
+                self._learn(file, data.contexts_by_lineno(file))
+            data.close()
 
-    def tests_of(self, file: str, lines: Sequence[int]) -> set[str]:
-        """Return the tests that run at least one of these lines of a file, in their own process."""
-        self._read(file)
-        return {test for line in lines for test in self._of_file[file].get(line, ())}
+    def _learn(self, file: str, contexts_of: Mapping[int, Iterable[str]]) -> None:
+        lines, when_loaded = self._of_file.setdefault(file, {}), self._when_loaded.setdefault(file, set())
+        for line, contexts in contexts_of.items():
+            lines.setdefault(line, set()).update(each for each in contexts if each in self.tests)
+            if "" in contexts:
+                when_loaded.add(line)
 
-    def lines(self, file: str) -> Mapping[int, frozenset[str]]:
+    def lines(self, file: str) -> Mapping[int, Set[str]]:
         """Return the tests of each line of a file."""
-        self._read(file)
-        return self._of_file[file]
+        return self._of_file.get(file, {})
 
-    def is_loaded(self, file: str, lines: Sequence[int]) -> bool:
+    def tests_of(self, file: str, lines: Iterable[int]) -> set[str]:
+        """Return the tests that run at least one of these lines of a file, in their own process."""
+        of_file = self.lines(file)
+        return {test for line in lines for test in of_file.get(line, ())}
+
+    def is_loaded(self, file: str, lines: Iterable[int]) -> bool:
         """Say whether one of these lines runs when modules are loaded or tests are found."""
-        self._read(file)
-        return not self._when_loaded[file].isdisjoint(lines)
-
-    def _read(self, file: str) -> None:
-        if file in self._of_file:
-            return
-        read: dict[int, set[str]] = {}
-        when_loaded: set[int] = set()
-        for data in self._data:
-            for line, contexts in data.contexts_by_lineno(file).items():
-                read.setdefault(line, set()).update(each for each in contexts if each in self.tests)
-                if "" in contexts:
-                    when_loaded.add(line)
-        self._of_file[file] = {line: frozenset(tests) for line, tests in read.items()}
-        self._when_loaded[file] = frozenset(when_loaded)
+        return not self._when_loaded.get(file, set()).isdisjoint(lines)
