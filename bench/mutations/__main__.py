@@ -4,13 +4,15 @@
     nice python -m bench.mutations --list
     nice python -m bench.mutations --sample 300 --seed 7 --minutes 120
     nice python -m bench.mutations --sample 300 --seed 7 --resume
+    nice python -m bench.mutations --sample 300 --seed 7 --again
     nice python -m bench.mutations --room journal --room spending
 
 By hand, not in CI. The changes are those of cosmic-ray's operators; a sample draws lines at random, and one change of
 each. First each file of tests runs once under coverage.py, so that for each line the tests are known that run it, and
 their times. Then each change is made in this tree, and at most 100 of these tests run in one forked process: first
 those that differ most in what else of the room they run, then others drawn at random. For a line
-that no test runs in its own process, these are tests that start processes. A change that no test notices has survived.
+that no test runs in its own process, these are tests that start processes. A change that no test notices has survived;
+`--again` tries it with the tests that have not been run yet, up to a thousand of them.
 Findings and results stay in a folder, so that a run can go on later. The exit status is 1 when a change survived.
 """
 
@@ -52,10 +54,10 @@ def _read(results: Path) -> dict[str, Tried]:
 class _Run:
     """Tries mutants that have no result yet, until the deadline."""
 
-    def __init__(self, folder: Path, results: Path, deadline: float) -> None:
+    def __init__(self, folder: Path, results: Path, deadline: float, *, again: bool) -> None:
         self._covered = Covered(folder / "covered")
         self._trier = Trier(self._covered, folder)
-        self._results, self._deadline = results, deadline
+        self._results, self._deadline, self._again = results, deadline, again
 
     def try_all(self, chosen: Sequence[Mutant]) -> None:
         """Try them one after the other: first those within functions, in a process that has everything loaded."""
@@ -90,12 +92,14 @@ class _Run:
     def _try(self, chosen: Sequence[Mutant], loaded: Loaded | None, parent: int | None = None) -> None:
         known = _read(self._results)
         for mutant in chosen:
-            if mutant.name in known or time.monotonic() >= self._deadline:
+            before = known.get(mutant.name)
+            due = before is None if not self._again else before is not None and before.outcome == "survived"
+            if not due or time.monotonic() >= self._deadline:
                 continue
             if parent is not None and os.getppid() != parent:
                 break  # it was killed, and another run may change the same files
             try:
-                tried = self._trier.tried(mutant, loaded)
+                tried = self._trier.tried(mutant, loaded, again=self._again)
             except CannotRunError as error:
                 print(f"not tried: {mutant.name}: {error}", flush=True)
                 continue
@@ -132,6 +136,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=6000.0, help="stop trying after so long (6000)")
     parser.add_argument("--folder", type=Path, default=ROOT / "artefacts" / "mutations", help="of findings and results")
     parser.add_argument("--resume", action="store_true", help="go on with the results that are in the folder")
+    parser.add_argument("--again", action="store_true", help="try the survivors in the folder with the other tests")
     parser.add_argument("--list", action="store_true", help="count the mutants of each room, and end")
     parser.add_argument("--report", action="store_true", help="print the results that are in the folder, and end")
     given = parser.parse_args()
@@ -150,7 +155,7 @@ def main() -> int:
     results = folder / "results.jsonl"
     if given.report:
         return 0 if report(chosen, results) else 1
-    if results.exists() and not given.resume:
+    if results.exists() and not (given.resume or given.again):
         parser.error(f"{results} has the results of an earlier run: go on with --resume, or name another --folder")
     print(f"{len(chosen)} mutants of {', '.join(rooms)}, seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, _end)
@@ -158,7 +163,7 @@ def main() -> int:
         compileall.compile_dir(str(ROOT / part), quiet=2)
     forked.load_libraries()
     cover(folder / "covered", _FILE_SECONDS)
-    run = _Run(folder, results, time.monotonic() + 60 * given.minutes)
+    run = _Run(folder, results, time.monotonic() + 60 * given.minutes, again=given.again)
     run.try_all(chosen)
     run.check_green()
     return 0 if report(chosen, results) else 1

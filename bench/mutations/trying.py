@@ -27,6 +27,8 @@ FIRST_TESTS, FIRST_SECONDS = 60, 20.0
 _AT_ONCE = 12
 OTHER_TESTS, OTHER_SECONDS = 40, 10.0
 """The bounds of those that are drawn at random if the first notice nothing."""
+AGAIN_TESTS, AGAIN_SECONDS = 1000, 300.0
+"""The bounds of those that are run when a survivor is looked at again."""
 _LOAD_SECONDS = 180.0
 """The longest time until the first test begins."""
 _LEAST_SECONDS, _TIMES = 40.0, 10.0
@@ -177,19 +179,29 @@ class Trier:
         """Say whether a mutant is within a function, none of whose lines run when modules and tests are loaded."""
         return self._chooser.is_within_a_function(mutant)
 
-    def tried(self, mutant: Mutant, loaded: Loaded | None) -> Tried:
+    def tried(self, mutant: Mutant, loaded: Loaded | None, *, again: bool = False) -> Tried:
         """Try one mutant, in memory if the tests are loaded, else by loading the changed file.
+
+        Args:
+            mutant: the change.
+            loaded: what runs the tests in memory.
+            again: run the tests that have not been run when it survived.
 
         Raises:
             CannotRunError: the tests could not be run.
         """
         began = time.monotonic()
         covering = self._chooser.by_line(mutant)
-        first = self._chooser.first(mutant, covering or self._chooser.starting(), FIRST_TESTS, FIRST_SECONDS)
+        all_of_them = covering or self._chooser.starting()
+        first = self._chooser.first(mutant, all_of_them, FIRST_TESTS, FIRST_SECONDS)
         others = self._chooser.others(covering, first, mutant.name, OTHER_TESTS, OTHER_SECONDS)
+        steps = [first[:_AT_ONCE], first[_AT_ONCE:], others]
+        run_before = [] if not again else [*first, *others]
+        if again:
+            steps = [self._chooser.others(all_of_them, run_before, mutant.name, AGAIN_TESTS, AGAIN_SECONDS)]
         outcome: Outcome = "survived"
         test = why = ""
-        number = 0
+        number = len(run_before)
         with _changed(mutant, self._folder) as (text, what):
 
             def run(tests: Sequence[str], plugin: object) -> int:
@@ -199,7 +211,7 @@ class Trier:
                     return forked.COULD_NOT_START
                 return loaded.run(tests, plugin)
 
-            for tests in map(by_file, (first[:_AT_ONCE], first[_AT_ONCE:], others)):
+            for tests in map(by_file, steps):
                 if tests and outcome == "survived":
                     outcome, test, why = self._noticed_twice(run, tests)
                     number += len(tests)
