@@ -11,7 +11,7 @@ from started import ROOT
 
 from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_WALLET, OVER_LIMIT
 from bench.campaign.plan.after_sale import kinds_in
-from bench.mutations import ROOMS
+from bench.mutations import COVERING, ROOMS
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
 from bench.sabotages import BY_CAMPAIGN, BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
@@ -122,7 +122,7 @@ def test_only_a_test_that_ran_and_failed_has_noticed_a_sabotage(
 @pytest.mark.parametrize("room", ROOMS)
 def test_each_room_of_the_mutation_run_and_its_tests_exist(room: str) -> None:
     assert (ROOT / "zinc_mcp" / room).is_dir()
-    assert all((ROOT / tests).exists() for tests in ROOMS[room])
+    assert all((ROOT / tests).exists() for tests in COVERING)
 
 
 def test_there_are_enough_and_each_has_its_turn() -> None:

@@ -138,6 +138,25 @@ async def test_a_process_overtaken_after_its_wallet_answered_frees_only_unmoved_
     assert (entry.state, entry.counts_cents) == (state, counts)
 
 
+@pytest.mark.parametrize("meanwhile", ["sent again", "resolved as bought"])
+async def test_a_process_overtaken_before_it_sent_ends_nothing_that_came_meanwhile(
+    open_test_process: OpenProcess, home: Path, meanwhile: str
+) -> None:
+    def overtaken(step: str) -> None:
+        if step == "signed":
+            with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal:
+                [entry] = journal.entries()
+                attempts = 2 if meanwhile == "sent again" else 1
+                journal.move(entry, "unknown", "taken over", attempts=attempts, **FREE)
+                if meanwhile == "resolved as bought":
+                    journal.resolve(entry.key, order_id="order-1", holder_ended=True)
+
+    async with open_test_process(checkpoint=overtaken, api_key=None, wallet="sandbox") as process:
+        await place(process, BY_WALLET)
+    [entry], _ = journal_of(home)
+    assert (entry.state, entry.counts_cents) == ("unknown" if meanwhile == "sent again" else "accepted", 5100)
+
+
 # Sent, and written down
 
 

@@ -247,6 +247,18 @@ async def test_a_planted_difference_is_found_and_no_other(
         shop.journal.close()
 
 
+async def test_an_order_whose_id_has_capitals_is_named_as_the_journal_has_it(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
+) -> None:
+    async with open_test_process() as process:
+        shop = await shop_of(process, zinc, clock)
+        gone = str(uuid.uuid4()).upper()
+        shop.moved("rejected", "accepted", order_id=gone, problem=None)
+        [lost] = (await shop.compared()).differences
+        assert (lost.kind, lost.order_ids) == ("missing_order", (gone,))
+        shop.journal.close()
+
+
 @pytest.mark.parametrize(("gone", "told"), [(0, False), (24_000, False), (24_001, True)])
 async def test_money_that_is_gone_and_that_no_order_explains_is_told(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, gone: int, told: bool

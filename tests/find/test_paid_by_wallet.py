@@ -163,6 +163,21 @@ async def test_without_a_price_nothing_is_paid_and_it_may_be_asked_again(
         assert (await search(process))["cost_cents"] == 1
 
 
+async def test_a_question_whose_process_stood_still_after_signing_is_not_sent(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    def at(step: str) -> None:
+        if step == "signed":
+            clock.pass_seconds(3_600)
+
+    zinc.searches = [answer()]
+    async with open_test_process(checkpoint=at, **WALLET) as process:
+        told = await not_searched(process)
+    assert "was not sent in time" in told["summary"]
+    assert paid(zinc) == []
+    assert counted(home, clock) == (0, 0)
+
+
 async def test_a_question_that_zinc_does_not_take_is_not_paid_for(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:

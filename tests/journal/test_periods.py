@@ -120,4 +120,5 @@ def test_look_ups_are_found_by_their_key_and_added_up(url: str, clock: HandClock
         look_up = opened(journal, "question", kind="look_up", ceiling_cents=1, fee_cents=0)
         assert [entry.twin for entry in journal.look_ups_under(look_up.key)] == ["question"]
         assert journal.looked_up_cents(By(), clock() - DAY) == 1
+        assert journal.looked_up_cents(By(), clock()) == 1, "from this very moment on"
         assert journal.looked_up_cents(By(), clock() + DAY) == 0
