@@ -214,6 +214,7 @@ async def test_after_a_change_a_yes_sends_nothing(
         assert error.value.code == "account_not_configured"
         entry = await only_entry(process)
         assert (entry.state, entry.spent_cents) == ("refused", 0)
+        assert change is not no_key or not (home / "digest.key").exists(), "a new key would prove nothing"
     assert wire.sent == []
 
 

@@ -233,7 +233,7 @@ class Quoting(Wire):
         told = answer.json()
         for each in told if isinstance(told, list) else [told]:
             if each.get("_type") == "error":
-                each |= error_of(each["code"], " ".join(planted.SECRETS))
+                each |= error_of(each["code"], f"no login with {planted.PASSWORD} and {planted.TOTP}")
             each["retailer_credentials"] = planted.document()["retailer_credentials"]
             for row in each.get("merchant_order_ids", []):
                 row |= {"account": planted.EMAIL, "note": planted.PASSWORD}
