@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import anyio
 import httpx
@@ -91,8 +91,9 @@ def _models_in(annotation: Any, *, is_row: bool = False) -> Iterator[tuple[Any, 
 
 def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     """Yield every value inside a value, with its place."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, part in items:
+    held = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    rows = enumerate(cast(list[Any], value)) if isinstance(value, list) else held.items()
+    for name, part in rows:
         yield (*place, name), part
         yield from parts(part, (*place, name))
 
@@ -230,8 +231,9 @@ class Quoting(Wire):
         """Answer as the sandbox does, in other words."""
         answer = await super().handle_async_request(request)
         await answer.aread()
-        told = answer.json()
-        for each in told if isinstance(told, list) else [told]:
+        told: Any = answer.json()
+        rows: list[dict[str, Any]] = told if isinstance(told, list) else [told]
+        for each in rows:
             if each.get("_type") == "error":
                 each |= error_of(each["code"], f"no login with {planted.PASSWORD} and {planted.TOTP}")
             each["retailer_credentials"] = planted.document()["retailer_credentials"]
