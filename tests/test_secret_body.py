@@ -36,10 +36,9 @@ def test_it_is_neither_copied_nor_written_down() -> None:
 
 
 def test_it_does_not_change() -> None:
-    with pytest.raises(AttributeError):
-        BODY._SecretBody__content = b"other"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(AttributeError):
-        BODY.note = "x"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    for name in ("_SecretBody__content", "note"):
+        with pytest.raises(AttributeError):
+            setattr(BODY, name, b"other")
 
 
 async def test_exactly_these_bytes_are_sent_and_a_failure_does_not_show_them() -> None:

@@ -22,7 +22,7 @@ from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox.v1.products import practice_id
 from zinc_mcp.spending.own_account import ACCOUNT
 
-GIFT = {"payment_method": {"use_gift": True}}
+GIFT: dict[str, Any] = {"payment_method": {"use_gift": True}}
 LOST = {"practice": "fault=drop_before,drop_before"}
 """The first two requests never arrive."""
 Write = Callable[[str], Path]
@@ -123,7 +123,8 @@ async def test_what_may_not_be_used_is_refused_and_nothing_is_sent(
     code: str, said: str,
 ) -> None:  # fmt: skip
     write_config(policy)
-    keep(home, **{"origin": ORIGIN, **kept})
+    rest = {name: value for name, value in kept.items() if name != "origin"}
+    keep(home, kept.get("origin", ORIGIN), **rest)
     async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
         told = await refused(client, "place_v1_order", wish(**order))
         assert (told["code"], said in told["summary"]) == (code, True), told
@@ -214,6 +215,7 @@ async def test_after_a_change_a_yes_sends_nothing(
         assert error.value.code == "account_not_configured"
         entry = await only_entry(process)
         assert (entry.state, entry.spent_cents) == ("refused", 0)
+        assert change is not no_key or not (home / "digest.key").exists(), "a new key would prove nothing"
     assert wire.sent == []
 
 
@@ -268,6 +270,7 @@ async def test_an_order_that_landed_is_found_although_the_account_was_changed(
     async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
         await refused(client, "place_v1_order", wish(client_notes=lost))
         await other_payment(home)
+        told: dict[str, Any] = {}
         for _ in range(8):
             clock.pass_seconds(60)
             told = said(await client.call_tool("get_order", {"order_id": (await only_entry(process)).key}))

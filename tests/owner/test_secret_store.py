@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> SecretStore:
 
 
 def put(
-    store: SecretStore, secret: str = SECRET, place: Place = "file", instead_of: Record | None = None, **more: str
+    store: SecretStore, secret: str = SECRET, place: Place = "file", instead_of: Record | None = None, **more: Any
 ) -> Record:
     return store.put("api_key", {"value": SecretStr(secret)}, place, instead_of=instead_of, **more)
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args, get_origin
 
 import anyio
 import httpx
@@ -86,13 +86,14 @@ def _models_in(annotation: Any, *, is_row: bool = False) -> Iterator[tuple[Any, 
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, is_row
     for part in get_args(annotation):
-        yield from _models_in(part, is_row=is_row or getattr(annotation, "__origin__", None) is list)
+        yield from _models_in(part, is_row=is_row or get_origin(annotation) is list)
 
 
 def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     """Yield every value inside a value, with its place."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, part in items:
+    held = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    rows = enumerate(cast(list[Any], value)) if isinstance(value, list) else held.items()
+    for name, part in rows:
         yield (*place, name), part
         yield from parts(part, (*place, name))
 
@@ -230,10 +231,11 @@ class Quoting(Wire):
         """Answer as the sandbox does, in other words."""
         answer = await super().handle_async_request(request)
         await answer.aread()
-        told = answer.json()
-        for each in told if isinstance(told, list) else [told]:
+        told: Any = answer.json()
+        rows = cast(list[dict[str, Any]], told if isinstance(told, list) else [told])
+        for each in rows:
             if each.get("_type") == "error":
-                each |= error_of(each["code"], " ".join(planted.SECRETS))
+                each |= error_of(each["code"], f"no login with {planted.PASSWORD} and {planted.TOTP}")
             each["retailer_credentials"] = planted.document()["retailer_credentials"]
             for row in each.get("merchant_order_ids", []):
                 row |= {"account": planted.EMAIL, "note": planted.PASSWORD}

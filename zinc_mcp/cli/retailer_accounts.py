@@ -3,7 +3,7 @@
 import json
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -187,7 +187,7 @@ def _piped() -> object:
             "run this in a terminal without a pipe: then each is asked for.",
             code="invalid_arguments",
         )
-    return found
+    return cast("dict[str, object]", found)
 
 
 def _asked() -> dict[str, Any]:

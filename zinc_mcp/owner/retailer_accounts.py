@@ -20,7 +20,7 @@ from zinc_mcp.owner.system_keyring import ELSE
 from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD
-from zinc_mcp.zinc.v1.products import RETAILERS
+from zinc_mcp.zinc.v1.products import RETAILERS, V1Retailer
 
 KIND = "retailer_account"
 MOST_ACCOUNTS = 200
@@ -49,7 +49,7 @@ class Profile:
     """One account as it may be shown to anybody: nothing in it is secret."""
 
     name: str
-    retailer: str
+    retailer: V1Retailer
     payment: Payment
     last_four: str | None
     """The end of the card's number, if a card pays."""
@@ -127,7 +127,15 @@ def profile_of(name: str, record: Record) -> Profile:
         or (last_four is not None and not re.fullmatch(r"[0-9]{4}", last_four))
     ):
         raise _unusable(name, SettingsError("The secret store's record of it is not complete."))
-    return Profile(name, about["retailer"], cast(Payment, payment), last_four, record.id, record.place, record.origin)
+    return Profile(
+        name,
+        cast(V1Retailer, about["retailer"]),
+        cast(Payment, payment),
+        last_four,
+        record.id,
+        record.place,
+        record.origin,
+    )
 
 
 def _unusable(name: str, error: SettingsError) -> RefusedError:
