@@ -20,6 +20,7 @@ async def test_a_managed_order_is_accepted_then_placed_and_told_with_its_price(h
         placed = await call(client, "place_v1_order", arguments(zma_priority_bid=300))
         assert (placed["outcome"], placed["new_order"], placed["is_final"]) == ("accepted", True, False)
         assert placed["price"]["held_cents"] == 9300, "the bid may be debited as well"
+        assert "max_price_cents" not in placed["price"], "which is another amount than what may be debited"
         assert "without Zinc's own fee" in placed["summary"]
         zinc.clock.now += 10
         shown = await call(client, "get_order", {"order_id": placed["order_id"]})
