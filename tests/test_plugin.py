@@ -54,7 +54,7 @@ def test_the_skill_says_when_it_is_for_in_what_a_host_reads_first() -> None:
 
 
 def test_the_skill_names_every_tool_and_only_what_there_is() -> None:
-    named = set(re.findall(r"`([a-z_]+)`", SKILL)) | set(re.findall(r"\b([a-z]+_[a-z_]+)\b", SKILL))
+    named = set(re.findall(r"`([a-z_]+)`", SKILL)) | set(re.findall(r"\b([a-z]+_[a-z0-9_]+)\b", SKILL))
     inputs = {name for tool in CONTRACT for name in tool["inputSchema"]["properties"]}
     results = {name for tool in CONTRACT for name in tool["outputSchema"]["properties"]}
     assert named - set(TOOLS) - set(get_args(ErrorCode)) - inputs - results == set()

@@ -262,3 +262,25 @@ async def test_transactions_are_paged_newest_first() -> None:
     page = (await zinc.client.get("/addax/transactions", params={"count": 2, "offset": 1})).json()["transactions"]
     assert [row["request_id"] for row in page] == [ids[2], ids[1]]
     assert (await zinc.client.get("/addax/transactions?count=x")).json()["code"] == "invalid_request"
+
+
+async def test_an_order_that_is_not_placed_yet_is_not_cancelled_and_the_key_keeps_that_answer() -> None:
+    zinc = V1()
+    request_id, number = await placed(zinc)
+    body = {"merchant_order_id": number, "idempotency_key": "k"}
+    zinc.clock.now -= 1
+    refused = await zinc.post(body, f"/{request_id}/cancel")
+    assert refused["code"] == "invalid_request"
+    zinc.clock.now += 1
+    assert await zinc.post(body, f"/{request_id}/cancel") == refused
+    assert "request_id" in await zinc.post({**body, "idempotency_key": "another"}, f"/{request_id}/cancel")
+
+
+async def test_an_order_brings_back_at_most_what_it_cost() -> None:
+    zinc = V1()
+    request_id, _ = await placed(zinc)
+    await zinc.post(RETURN, f"/{request_id}/return")
+    zinc.clock.now += 10
+    await zinc.post({"reason": "nondelivery.damaged", "message": "Broken."}, f"/{request_id}/case")
+    zinc.clock.now += 10
+    assert await moved(zinc) == [-PRICE, GOODS, PRICE - GOODS]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, TextContent, TextResourceContents
+from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host
 from wanted import arguments
 
@@ -101,7 +103,9 @@ async def test_a_prompt_or_resource_is_there_only_with_its_tools(
     open_test_process: OpenProcess, mode: str, profile: str
 ) -> None:
     tools, prompts, resources, templates = PROFILES[profile]
-    async with open_test_process(tools=frozenset(tools)) as process, host(process, mode) as client:
+    token = SecretStr("token-of-v1")
+    settings: dict[str, Any] = {"tools": frozenset(tools), "v1_client_token": token}
+    async with open_test_process(**settings) as process, host(process, mode) as client:
         assert {tool.name for tool in (await client.list_tools()).tools} == tools
         listed = (await client.session.list_prompts()).prompts
         assert {prompt.name for prompt in listed} == prompts

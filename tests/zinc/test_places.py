@@ -274,7 +274,7 @@ def test_the_question_shows_the_address_as_it_is_sent() -> None:
     question = question_about(
         order, [None], rail="account", mode="test", fee_cents=100, left_day_cents=None, saved_as=None
     )
-    assert list(question.ship_to) == shown_lines(order.shipping_address)
+    assert list(question.ship_to) == shown_lines(order.ship_to)
     assert all(str(text) in question.text() for text in given.values())
 
 

@@ -412,6 +412,11 @@ async def test_a_retailers_number_that_is_an_address_is_left_out() -> None:
     assert (await read({**PLACED, "merchant_order_ids": rows})).merchant_order_ids == ["112-2"]
 
 
+async def test_of_several_days_of_delivery_none_is_told() -> None:
+    order = await read({**PLACED, "delivery_dates": ["2026-11-12", {"date": "2026-11-13"}]})
+    assert order.job_result is not None and order.job_result.estimated_delivery is None
+
+
 async def test_a_failed_order_with_a_retailers_number_is_unclear() -> None:
     order = await read(error("internal_error", data={"merchant_order_ids": PLACED["merchant_order_ids"]}))
     assert order.stage == "failed"

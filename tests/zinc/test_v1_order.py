@@ -125,7 +125,8 @@ def test_a_managed_order_is_these_bytes() -> None:
     assert sent.decode() == (
         '{"addax":true,"client_notes":{"mine":1,"zinc_mcp_key":"key-1"},"idempotency_key":"key-1","is_gift":false,'
         '"max_price":5000,"products":[{"product_id":"B07JGBW826","quantity":1}],"retailer":"amazon",'
-        '"shipping_address":{"address_line1":"12 Planted Street","city":"New York","first_name":"Ada",'
+        '"shipping_address":{"address_line1":"12 Planted Street","city":"New York","country":"US",'
+        '"first_name":"Ada",'
         '"last_name":"Buyer","phone_number":"212-555-0147","state":"NY","zip_code":"10001"},'
         '"shipping_method":"cheapest"}'
     )
@@ -253,6 +254,8 @@ TAKEN: dict[str, dict[str, Any]] = {
         "shipping_address": {**ADDRESS, "country": "gb", "zip_code": "SW1A 1AA", "city": "London", "state": None}
     },
     "an order number with hyphens in the notes": {"client_notes": {"order": "112-1234567-1234567"}},
+    "sixteen digits that are no card's": {"client_notes": {"order": "4111111111111112"}},
+    "a telephone number like a card's": {"shipping_address": {**ADDRESS, "phone_number": "+49 151 12345603"}},
     "a telephone number with its country": {"shipping_address": {**ADDRESS, "phone_number": "+49 1511 1234567"}},
 }
 

@@ -62,5 +62,4 @@ def caller_of(sandbox: Sandbox, request: Request) -> str:
     token = token_of(request)
     if token is None or token.startswith("zn_") or token == "invalid":  # noqa: S105  # a practice value
         raise refused(sandbox, "invalid_client_token")
-    # Zinc v1 and v2 are two services, also where somebody gives both the same token.
-    return fingerprint(f"v1 {token}")
+    return fingerprint(token)

@@ -31,7 +31,19 @@ CENTS_EXAMPLE = "6000 for $60.00"
 _NOT_GIVEN = frozenset({"null", "None", "undefined"})
 """Whole texts that stand for nothing where a field may be null."""
 _SELF_EVIDENT = frozenset(
-    {"label", "value", "address_line2", "condition_in", "condition_not_in", "mode", "customer", "margin", "fulfillment"}
+    {
+        "label",
+        "value",
+        "address_line1",
+        "address_line2",
+        "metadata",
+        "condition_in",
+        "condition_not_in",
+        "mode",
+        "customer",
+        "margin",
+        "fulfillment",
+    }
 )
 """Fields that the published schema does not describe: their names and their parents' say enough."""
 

@@ -38,7 +38,10 @@ def refuse_secret(value: Any) -> Any:
     """
     for text in _scalars(value):
         if holds_card_number(text):
-            raise ValueError(f"holds what looks like the number of a card; leave it out. {ELSEWHERE}")
+            raise ValueError(
+                "holds what looks like the number of a card; leave it out (a telephone number begins with + and its "
+                f"country). {ELSEWHERE}"
+            )
         if _KEY_FOR_CODES.search(text):
             raise ValueError(f"holds a key that makes codes for signing in; leave it out. {ELSEWHERE}")
     return value
