@@ -68,6 +68,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("pin", "forget"): Expected("No PIN is set."),
     ("policy",): Expected("max_order"),
     ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
+    ("retailer-accounts", "list"): Expected("No account at a retailer is kept."),
     ("resume",): Expected("Resumed. It was paused: for a look."),
     ("whoami",): Expected("This practises (zinc.toml sandbox): no key is used."),
 }

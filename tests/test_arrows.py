@@ -15,7 +15,9 @@ import pytest
 import zinc_mcp
 
 PACKAGE = Path(zinc_mcp.__file__).parent
-LEAVES = frozenset({"errors", "invocation", "known_settings", "network", "private_files", "proxies", "text"})
+LEAVES = frozenset(
+    {"errors", "invocation", "known_settings", "network", "private_files", "proxies", "secret_body", "text"}
+)
 ANYTHING = None
 
 # The rooms that each room may import besides itself. Every room may import the leaves.

@@ -232,6 +232,12 @@ SETTINGS = (
         shown=("set", ""),
     ),
     Setting(
+        "ZINC_MCP_DIGEST_KEY", "key",
+        "proves that a repeat holds the same login and card as the order before; one for all servers on a journal. "
+        "Unset: `digest.key` in the home, made by itself",
+        shown=("set", ""),
+    ),
+    Setting(
         "ZINC_TEMPO_PRIVATE_KEY", "key", "`tempo`: the key that signs, best an access key", "wallet", (), ("set", "")
     ),
     Setting("ZINC_TEMPO_ROOT_ACCOUNT", "text", "`tempo`: the account that an access key signs for", "wallet"),

@@ -313,6 +313,19 @@ def _keep_what_is_loaded() -> None:
     gc.freeze()
 
 
+def v1_origin(settings: Settings) -> str:
+    """Return the origin of the Zinc that v1 orders go to, in one spelling.
+
+    Raises:
+        SettingsError: the configured one cannot be used.
+    """
+    if settings.sandbox:
+        return f"{SANDBOX_ORIGIN}/v1"
+    from zinc_mcp.zinc.origin import check_origin  # not needed to list the tools
+
+    return check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
+
+
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
     if not settings.sandbox:
         return ZincClient(

@@ -13,6 +13,7 @@ _CONDITIONS, _CANCEL = "tests/checkout/test_single_conditions.py", "tests/afterc
 _STOPPED = "tests/checkout/test_stopped_processes.py"
 _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_wallet.py"
 _AFTERCARE = "tests/aftercare"
+_OWN = "tests/checkout/test_own_accounts.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -567,5 +568,45 @@ BY_TESTS = (
         "known.status == 401:",
         "known.status == 499:",
         _tests("tests/cli/test_login_command.py::test_a_key_that_zinc_does_not_accept_replaces_nothing"),
+    ),
+    Sabotage(
+        "another-account-at-a-repeat",
+        "an order for an own account goes out again only with the same login and payment",
+        "zinc_mcp/spending/own_account.py",
+        "    if digest is None or not hmac.compare_digest(digest, str(entry.facts.get(DIGEST))):",
+        "    if digest is None:",
+        _tests(f"{_OWN}::test_after_a_change_nothing_is_sent_again_and_the_doubt_stands"),
+    ),
+    Sabotage(
+        "an-account-that-nobody-allowed",
+        "an own account is used only if the policy names it",
+        "zinc_mcp/owner/objection.py",
+        "    if order.profile is not None and order.profile not in policy.named_accounts:",
+        "    if order.profile is not None and policy.retailer_accounts is False:",
+        _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+    ),
+    Sabotage(
+        "a-card-in-a-file",
+        "a card is in a keyring or nowhere",
+        "zinc_mcp/owner/secret_records.py",
+        '        if place == "file" and part in kind.never_in_files:',
+        '        if place == "file" and part in kind.places:',
+        _tests("tests/owner/test_secret_store.py::test_a_card_is_in_a_keyring_and_never_in_a_file"),
+    ),
+    Sabotage(
+        "an-account-to-another-zinc",
+        "an own account goes only to the Zinc that it was added for",
+        "zinc_mcp/spending/own_account.py",
+        "    if profile.origin != rail.origin:",
+        "    if profile.origin is None:",
+        _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+    ),
+    Sabotage(
+        "words-that-quote-an-account",
+        "what Zinc says about an own account may quote it, and is not passed on",
+        "zinc_mcp/zinc/v1/answers.py",
+        '    return (sent if sent is not None else request).get("addax") is not True',
+        '    return (sent if sent is not None else request).get("addax") is False',
+        _tests("tests/server/test_v1_secrets.py::test_what_zinc_quotes_of_an_account_is_not_passed_on"),
     ),
 )

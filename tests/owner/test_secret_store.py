@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> SecretStore:
 
 
 def put(
-    store: SecretStore, secret: str = SECRET, place: Place = "file", instead_of: Record | None = None, **more: str
+    store: SecretStore, secret: str = SECRET, place: Place = "file", instead_of: Record | None = None, **more: Any
 ) -> Record:
     return store.put("api_key", {"value": SecretStr(secret)}, place, instead_of=instead_of, **more)
 
@@ -288,19 +289,59 @@ def test_a_full_disk_leaves_the_earlier_secret(store: SecretStore, monkeypatch: 
     assert kept is not None and kept.value.get_secret_value() == "zn_live_before"
 
 
-def test_an_account_at_a_shop_is_kept_whole_and_in_a_keyring_only(store: SecretStore) -> None:
-    parts = {"login": SecretStr("ada@example.com"), "password": SecretStr(SECRET), "totp_key": SecretStr("JBSW")}
-    with pytest.raises(SettingsError, match="not kept in the file"):
-        store.put("v1_account.work", parts, "file", instead_of=None)
-    store.put("v1_account.work", parts, "keyring", instead_of=None)
-    kept = store.get("v1_account.work")
+ACCOUNT = {"email": "ada@example.com", "password": SECRET, "billing_address": '{"city":"Zürich"}', "totp_key": "JBSW"}
+
+
+def parts_of_account(**more: str) -> dict[str, SecretStr]:
+    return {part: SecretStr(text) for part, text in {**ACCOUNT, **more}.items()}
+
+
+@pytest.mark.parametrize("place", ["file", "keyring"])
+def test_an_account_at_a_retailer_is_kept_whole_with_what_is_known_of_it(store: SecretStore, place: Place) -> None:
+    about = {"retailer": "amazon", "payment": "gift_balance"}
+    name = "retailer_account.work"
+    record = store.put(name, parts_of_account(), place, instead_of=None, about=about)
+    kept = store.get(name)
+    assert kept is not None and (kept.parts, kept.record) == (parts_of_account(), record)
+    assert record.about == about and store.names() == [name]
+    with pytest.raises(SettingsError, match="has the parts email, password, billing_address, totp_key, card"):
+        store.put(name, {"email": SecretStr("ada")}, place, instead_of=record)
+
+
+def test_a_card_is_in_a_keyring_and_never_in_a_file(store: SecretStore, tmp_path: Path) -> None:
+    name, parts = "retailer_account.work", parts_of_account(card='{"number":"4242424242424242"}')
+    with pytest.raises(SettingsError, match="A card is kept in the system's keyring only, never in a file"):
+        store.put(name, parts, "file", instead_of=None)
+    with pytest.raises(SettingsError, match="never in a file"):
+        store.check_place(name, "file", ["card"])
+    record = store.put(name, parts, "keyring", instead_of=None)
+    kept = store.get(name)
     assert kept is not None and kept.parts == parts
-    assert store.names() == ["v1_account.work"]
-    with pytest.raises(SettingsError, match="has the parts login, password, totp_key, card"):
-        store.put("v1_account.work", {"login": SecretStr("ada")}, "keyring", instead_of=kept.record)
+    for path in (tmp_path / "home").rglob("*"):
+        assert not path.is_file() or b"4242" not in path.read_bytes()
+    # Whoever moves it into a file by hand is not served from there.
+    plain = {part: value.get_secret_value() for part, value in parts.items()}
+    moved = {"in": "file", "id": record.id, "since": record.since, "for": None, "is": None, "parts": plain}
+    store.path(name).write_text(json.dumps(moved))
+    with pytest.raises(SettingsError, match="it holds a card, which only a keyring may hold") as refused:
+        store.get(name)
+    assert "4242" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["v1_account", "api_key.work", "v1_account.../x", "v1_account.A", "v1_account."])
+@pytest.mark.parametrize("about", ["text", ["list"], {"payment": 5}, {"payment": None}])
+def test_a_record_that_says_something_else_than_texts_is_none(store: SecretStore, about: object) -> None:
+    record = put(store)
+    found = json.loads(store.path("api_key").read_text())
+    store.path("api_key").write_text(json.dumps({**found, "about": about}))
+    with pytest.raises(SettingsError, match="not a record of ours"):
+        store.get("api_key")
+    put(store, "zn_live_after", instead_of=record)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["retailer_account", "api_key.work", "retailer_account.../x", "retailer_account.A", "retailer_account."],
+)
 def test_a_name_that_is_none_is_refused(store: SecretStore, name: str) -> None:
     with pytest.raises(SettingsError, match="of the kind"):
         store.record(name)

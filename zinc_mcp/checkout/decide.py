@@ -33,6 +33,7 @@ from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
+from zinc_mcp.spending.own_account import ACCOUNT
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.wish import Wish
 
@@ -80,6 +81,7 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         twin=None if twin is None else _how_it_stands(twin, now),
         near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
         look_up_cents=looked.cost_cents,
+        account=entry.facts.get(ACCOUNT),
     )
     if doubt := entry.facts.get("clock_uncertain"):
         clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")

@@ -32,6 +32,7 @@ from zinc_mcp.owner.objection import limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
+from zinc_mcp.spending.own_account import facts_of_account
 from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
@@ -104,7 +105,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     )
     if refusal is not None:
         raise refusal
-    draft = _draft(intent, rail, fee_cents)
+    draft = _draft(intent, rail, fee_cents, await facts_of_account(process, intent.order, rail))
     await _hear_the_time(process, rail)
     try:
         return await _placed(process, draft, intent, rail, policy, deadline)
@@ -184,7 +185,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 # Opening
 
 
-def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
+def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any]) -> Draft:
     order = intent.order
     twin = twin_digest(intent.caller, order)
     key = order.idempotency_key
@@ -213,7 +214,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int) -> Draft:
             "retailer": order.domain,
             "items": order.items(),
             "ship_to": ship_to,
-            **order.told(),
+            **account,
             **({} if salt is None else {SALT: salt}),
         },
         near=near_digests(intent.caller, rail.mode, order),

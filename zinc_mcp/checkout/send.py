@@ -25,8 +25,10 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.journal.clocks import APART_SECONDS
 from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
+from zinc_mcp.network import Leaving
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
+from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.spending import pay
 from zinc_mcp.spending.carrying import carry, leave_in_doubt
 from zinc_mcp.spending.outcome import (
@@ -44,6 +46,7 @@ from zinc_mcp.spending.outcome import (
     may_not_repeat,
     never_left,
 )
+from zinc_mcp.spending.own_account import outgoing
 from zinc_mcp.spending.proof import with_reference
 from zinc_mcp.zinc.responses import Order
 
@@ -150,12 +153,17 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
             return
     if attempt.entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
+    try:
+        body = await outgoing(process, attempt.entry, attempt.entry.body, rail)
+    except RefusedError as error:
+        await _not_sent(process, attempt, rail, error.code, error, first=first)
+        return
     while await _is_held(process, attempt, rail, first=first):
         with suppress(LeaseOverError):
             if rail.paying is not None and credential is not None:
                 await _send_with_credential(process, attempt, rail.paying, attempt.entry.body, credential, first=first)
             else:
-                await _send_on_balance(process, attempt, rail, attempt.entry.body, first=first)
+                await _send_on_balance(process, attempt, rail, body, first=first)
             return
 
 
@@ -207,9 +215,11 @@ async def _not_sent(
 # Paid from a balance at Zinc: Zinc's no to the first request is an end, since no other request can have caused it
 
 
-async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body: bytes, *, first: bool) -> None:
+async def _send_on_balance(
+    process: Process, attempt: Attempt, rail: Rail, body: bytes | SecretBody, *, first: bool
+) -> None:
     try:
-        answer = await rail.send(body, partial(leaving, process, attempt))
+        answer = await _posted(rail, body, partial(leaving, process, attempt))
         order = await check_answer(process, answer, attempt.entry)
     except ZincUnreachableError as error:
         await _not_sent(process, attempt, rail, "no connection", error, first=first)
@@ -235,6 +245,14 @@ async def _send_on_balance(process: Process, attempt: Attempt, rail: Rail, body:
     else:
         process.checkpoint("answered")
         await accept(process, attempt, rail, order, "accepted by Zinc")
+
+
+async def _posted(rail: Rail, body: bytes | SecretBody, leaving: Leaving) -> Order:
+    if not isinstance(body, SecretBody):
+        return await rail.send(body, leaving)
+    if rail.on_v1 is None:  # no other rail knows accounts of the owner's own
+        raise AssertionError
+    return await rail.on_v1.send(body, leaving)
 
 
 async def _find_landed(

@@ -25,6 +25,10 @@ _COMMANDS = {
     "policy": ("policy", "Print the limits that hold and where each comes from."),
     "reconcile": ("reconcile", "Compare Zinc's orders and balance with the journal."),
     "resume": ("policy", "End a pause."),
+    "retailer-accounts": (
+        "retailer_accounts",
+        "Add, list and remove your own accounts at retailers, for v1 orders.",
+    ),
     "sandbox": ("serve", "Run the practice Zinc on a port, for any client."),
     "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
     "status": ("hosts", "Say which hosts start this server, and how."),
@@ -46,7 +50,7 @@ class Program(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[cmd_name]
-        command = getattr(import_module(f"zinc_mcp.cli.{module}"), cmd_name)
+        command = getattr(import_module(f"zinc_mcp.cli.{module}"), cmd_name.replace("-", "_"))
         return command if isinstance(command, click.Command) else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from zinc_mcp.owner import system_keyring
 from zinc_mcp.owner.kept_settings import SOURCES
 from zinc_mcp.owner.own_files import InsecureFileError
 from zinc_mcp.owner.policy import read_policy
-from zinc_mcp.owner.secret_records import KINDS, Place, Record
+from zinc_mcp.owner.secret_records import KINDS, Place, Record, kind_of
 from zinc_mcp.owner.secrets import SecretStore
 from zinc_mcp.owner.settings import DEFAULT_API_URL, Settings, load_settings
 from zinc_mcp.text import plain, printed
@@ -71,9 +71,19 @@ class Keeper:
 
     def keep(self, secret: SecretStr, *, origin: str | None = None, remark: str | None = None) -> Record:
         """Keep the secret."""
-        store = SecretStore(self.settings.home)
-        return store.put(
-            self.name, {"value": secret}, self.place, instead_of=self.instead_of, origin=origin, remark=remark
+        return self.keep_parts({"value": secret}, origin=origin, remark=remark)
+
+    def keep_parts(
+        self,
+        parts: Mapping[str, SecretStr],
+        *,
+        origin: str | None = None,
+        remark: str | None = None,
+        about: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Keep a secret of several parts."""
+        return SecretStore(self.settings.home).put(
+            self.name, parts, self.place, instead_of=self.instead_of, origin=origin, remark=remark, about=about
         )
 
     def where(self) -> str:
@@ -167,16 +177,22 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def _ask_to_replace(name: str, present: Record | None) -> None:
-    what = KINDS[name].meaning
+    what = kind_of(name).meaning
     if present is not None and present.remark:
         what = f"{what} ({present.remark})"
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise RefusedError(
             f"One is kept already: {what}. Nothing was changed.",
-            owner_step=f"--force replaces it. {command('logout')} forgets it.",
+            owner_step=f"--force replaces it. {command(*_forgetting(name))} forgets it.",
         )
     if not click.confirm(f"One is kept already: {what}. Replace it?", default=False):
         raise RefusedError("Nothing was changed.", owner_step="What was kept before is still kept.")
+
+
+def _forgetting(name: str) -> tuple[str, ...]:
+    """Return the words of the command that forgets a secret."""
+    own = name.partition(".")[2]
+    return ("retailer-accounts", "remove", own) if own else ("logout",)
 
 
 async def ask_about(settings: Settings, key: SecretStr) -> Account | ZincMcpError:

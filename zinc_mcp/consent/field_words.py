@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.cases import CASE_REASONS
@@ -163,6 +163,11 @@ def leaves(value: object, path: str = "") -> Iterator[Labelled]:
         yield path, in_words(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def by_account(profile: str) -> str:
-    """Return in words that an account of the owner's own at a retailer pays."""
-    return f"by your own account at the retailer, kept here as {quoted(profile)}"
+def by_account(account: Mapping[str, Any]) -> str:
+    """Return in words that an account of the owner's own at a retailer pays, by what an entry keeps of it."""
+    name = f"by your own account at the retailer, kept here as {quoted(str(account.get('profile')))}"
+    if "payment" not in account:
+        return name
+    from zinc_mcp.owner.retailer_accounts import payment_in_words  # few orders have such an account
+
+    return f"{name}, with {payment_in_words(str(account['payment']), account.get('last_four'))}"

@@ -193,8 +193,8 @@ def describe(line: Line, number: int | None = None) -> list[str]:
 
 def paid_by(rail: RailName, facts: Mapping[str, Any] | None = None) -> str:
     """Return in words how an order of a rail is paid; `facts` are its entry's."""
-    profile: object = (facts or {}).get("retailer_account")
-    return _PAID_BY[rail] if profile is None else by_account(str(profile))
+    account: Mapping[str, Any] | None = (facts or {}).get("retailer_account")
+    return _PAID_BY[rail] if account is None else by_account(account)
 
 
 _PAID_BY: Mapping[RailName, str] = {
@@ -219,14 +219,17 @@ def question_about(
     near: Sequence[str] = (),
     notes: Sequence[str] = (),
     look_up_cents: int = 0,
+    account: Mapping[str, str] | None = None,
 ) -> Question:
     """Return the question about an order. `products` holds Zinc's answer about each line, if there is one.
+
+    `account` is what an entry keeps of an account of the owner's own, if one buys.
 
     Raises:
         RefusedError: `order_too_large`: the question is longer than the longest that is asked.
     """
     rest = order.to_wire()
-    terms = v1_terms(rest, order) if rail == "v1" else NO_TERMS
+    terms = v1_terms(rest, order, account) if rail == "v1" else NO_TERMS
     rows = cast(list[dict[str, Any]], rest.pop("products"))
     lines = [
         _line(wire, page, product, terms.by_criteria if "seller_selection_criteria" in wire else terms.by_default)

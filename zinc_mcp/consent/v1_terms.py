@@ -1,6 +1,6 @@
 """What a question about an order of Zinc's v1 says beside its fields: who may sell, who pays, and what may be added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Terms:
 NO_TERMS = Terms()
 
 
-def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
+def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | None) -> Terms:
     """Return the terms of an order of v1, and take what they show out of `wire`, which is to be sent."""
     from zinc_mcp.zinc.v1.order import PROFILE_FIELD  # most processes ask about no order of v1
 
@@ -53,4 +53,5 @@ def v1_terms(wire: dict[str, Any], order: Wish) -> Terms:
     if str(code).startswith("amazon") and not wire.get("strict_expired_product_id"):
         extras.append(_REDIRECTED)
     by_default = _BUY_BOX if wire.get("take_buybox_offers") else _BY_DEFAULT
-    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, "" if profile is None else by_account(str(profile)))
+    paid = "" if profile is None else by_account({"profile": str(profile), **(account or {})})
+    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, paid)

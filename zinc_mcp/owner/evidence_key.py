@@ -1,18 +1,15 @@
 """The home's key for evidence files: Ed25519 (RFC 8032), made on first use, readable by its owner only."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.private_files import make_folder, open_file
+from zinc_mcp.owner.own_files import own_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 FILE = "evidence.key"
-_KEY_BYTES = 32
 
 
 def sign(home: Path, content: bytes) -> tuple[str, str]:
@@ -52,38 +49,8 @@ def is_signed(public: str, signature: str, content: bytes) -> bool:
 def _key(home: Path, *, make: bool) -> "Ed25519PrivateKey | None":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    path = home / FILE
-    try:
-        if make:
-            make_folder(home)
-            # Another process may make it at the same time: then its key is taken.
-            with suppress(FileExistsError):
-                _write(path, Ed25519PrivateKey.generate().private_bytes_raw())
-        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-            kept = file.read(_KEY_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be used ({error.strerror or 'input/output error'}).") from None
-    if len(kept) != _KEY_BYTES:
-        raise SettingsError(f"{path} is not a key.", "Put its backup in its place, or move it away: a new one is made.")
-    return Ed25519PrivateKey.from_private_bytes(kept)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is whole as soon as it is there."""
-    if path.exists():
-        return
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(open_file(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(beside, path)
-    finally:
-        with suppress(FileNotFoundError):
-            beside.unlink()
+    kept = own_key(home / FILE, (lambda: Ed25519PrivateKey.generate().private_bytes_raw()) if make else None)
+    return None if kept is None else Ed25519PrivateKey.from_private_bytes(kept)
 
 
 def _public(key: "Ed25519PrivateKey") -> str:

@@ -36,6 +36,7 @@ def objection(
         _wrong_rail(policy, rail)
         or _wrong_retailer(policy, order.pages)
         or _wrong_place(policy, order, saved=saved)
+        or _wrong_account(policy, order, mode)
         or (_unlimited_spending(policy, order) if mode == "live" else None)
         or _too_much(policy, order, fee_cents)
     )
@@ -132,6 +133,24 @@ def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
         return _not_allowed(
             f"The owner's policy does not ship to {country}.",
             f"Allowed countries: {', '.join(policy.countries) or 'none'} (`countries` in zinc.toml).",
+        )
+    return None
+
+
+def _wrong_account(policy: Policy, order: Wish, mode: Mode) -> RefusedError | None:
+    """Refuse an account at a retailer that the policy does not name; of those at Zinc it may allow all."""
+    if order.profile is not None and order.profile not in policy.named_accounts:
+        return _not_allowed(
+            "The owner's policy does not allow this retailer account.",
+            f"Leave retailer_account out, or tell the user: `retailer_accounts` under [policy] in zinc.toml names the "
+            f"accounts that orders may use ({', '.join(policy.named_accounts[:20]) or 'none now'}).",
+        )
+    is_allowed = policy.retailer_accounts is True or order.account_id in policy.named_accounts
+    if mode == "live" and order.account_id is not None and not is_allowed:
+        return _not_allowed(
+            "retailer_credentials_id spends outside the limits, and the owner's policy does not allow it.",
+            "Leave retailer_credentials_id out, or tell the user that `retailer_accounts = true` under [policy] in "
+            "zinc.toml allows each account at Zinc, and a list of their ids those alone.",
         )
     return None
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -53,13 +53,31 @@ class Policy(BaseModel):
     repeat: Literal["ask", "allow"] = "ask"
     connect: Switch = False
     """Whether Stripe Connect is allowed, by which the owner's customer pays."""
-    retailer_accounts: Switch = False
+    retailer_accounts: Switch | tuple[str, ...] = False
+    """The accounts at retailers that orders may use: names of accounts that are kept here, and ids of those at Zinc.
+    True allows each of those at Zinc, and none that is kept here: such an account has to be named."""
     paid_notifications: Switch = False
 
     @property
     def most_unproved(self) -> int:
         """The amount of `max_unproved`, or its default."""
         return self.max_day if self.max_unproved is None else self.max_unproved
+
+    @property
+    def named_accounts(self) -> tuple[str, ...]:
+        """The accounts that the policy names."""
+        return self.retailer_accounts if isinstance(self.retailer_accounts, tuple) else ()
+
+    @field_validator("retailer_accounts", mode="before")
+    @classmethod
+    def _switch_or_names(cls, given: object) -> object:
+        # A union would report the mistake once for each of its members.
+        if isinstance(given, bool):
+            return given
+        names = cast("list[object]", given) if isinstance(given, list | tuple) else [None]
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            raise ValueError('must be a list of names such as ["work"], or true or false')
+        return tuple(cast("list[str]", names))
 
     @field_validator("retailers_allowed", "retailers_blocked")
     @classmethod

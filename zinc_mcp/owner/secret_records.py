@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -27,8 +27,12 @@ class Kind:
     parts: tuple[str, ...] = ("value",)
     more: tuple[str, ...] = ()
     places: tuple[Place, ...] = get_args(Place)
+    never_in_files: tuple[str, ...] = ()
+    """The parts that only a keyring may hold."""
     has_names: bool = False
     """Whether there may be several, each with a name that the owner chose."""
+    again: str = "Sign in again, or sign out to forget it."
+    """The owner's next step if the secret is lost."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -37,12 +41,13 @@ KINDS: Mapping[str, Kind] = {
     "tempo_private_key": Kind("the key of the Tempo wallet"),
     "stripe_secret_key": Kind("the Stripe wallet's key"),
     "notify_secret": Kind("the secret that signs messages to you", places=("file",)),
-    "v1_account": Kind(
-        "an account at a shop, for Zinc's v1",
-        ("login", "password"),
+    "retailer_account": Kind(
+        "an account of yours at a retailer",
+        ("email", "password", "billing_address"),
         ("totp_key", "card"),
-        places=("keyring",),  # a card and a password of a shop are worth more than a key that can be revoked
+        never_in_files=("card",),  # it pays everywhere, and whoever copies the file has it
         has_names=True,
+        again="Add the account again, or remove it.",
     ),
 }
 """Every kind of secret. The name of one of a kind with names is `kind.name`. A setting's secret has the setting's name,
@@ -63,6 +68,8 @@ class Record:
     """The only Zinc that the secret is for; None for a secret of somebody else's."""
     remark: str | None = None
     """What is known of the secret and tells nothing of it, such as `live` or `test`."""
+    about: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More of the same, by name, for a kind about which there is more to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +113,21 @@ def is_name(name: str) -> bool:
     return True
 
 
-def check_place(name: str, place: Place) -> None:
-    """Check that a secret of this kind may be in a place.
+def check_place(name: str, place: Place, parts: Collection[str] = ()) -> None:
+    """Check that a secret of this kind, with these parts, may be in a place.
 
     Raises:
         SettingsError: it may not.
     """
-    if place not in kind_of(name).places:
+    kind = kind_of(name)
+    if place not in kind.places:
         raise SettingsError(f"This kind of secret is not kept in the {place}.", "Choose another place for it.")
+    for part in parts:
+        if place == "file" and part in kind.never_in_files:
+            raise SettingsError(
+                f"A {part} is kept in the system's keyring only, never in a file, so nothing was kept.",
+                "Keep it there: --store keyring.",
+            )
 
 
 def check_parts(name: str, parts: Mapping[str, SecretStr], place: Place) -> None:
@@ -122,7 +136,7 @@ def check_parts(name: str, parts: Mapping[str, SecretStr], place: Place) -> None
     Raises:
         SettingsError: it has not, or is not.
     """
-    check_place(name, place)
+    check_place(name, place, parts)
     kind = kind_of(name)
     if not set(kind.parts) <= parts.keys() <= {*kind.parts, *kind.more}:
         raise SettingsError(f"A secret of this kind has the parts {', '.join((*kind.parts, *kind.more))}.")
@@ -139,7 +153,7 @@ def record_in(name: str, document: Mapping[str, Any], path: Path) -> Record:
         SettingsError: it is not a record.
     """
     place, identity, since = document.get("in"), document.get("id"), document.get("since")
-    origin, remark = document.get("for"), document.get("is")
+    origin, remark, about = document.get("for"), document.get("is"), document.get("about", {})
     if (
         place not in get_args(Place)
         or place not in kind_of(name).places
@@ -150,22 +164,31 @@ def record_in(name: str, document: Mapping[str, Any], path: Path) -> Record:
         or not 0 <= since < 1e11
         or not isinstance(origin, str | None)
         or not isinstance(remark, str | None)
+        or not _is_text_by_name(about)
     ):
         raise unusable(path, "not a record of ours")
-    return Record(name, place, identity, float(since), origin, remark)
+    return Record(name, place, identity, float(since), origin, remark, cast("dict[str, str]", about))
 
 
-def parts_in(name: str, parts: object, path: Path) -> Mapping[str, SecretStr]:
-    """Return the parts of a secret as they were kept.
+def _is_text_by_name(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(each, str) for each in cast("dict[str, object]", value).values())
+
+
+def parts_in(name: str, parts: object, path: Path, place: Place) -> Mapping[str, SecretStr]:
+    """Return the parts of a secret as they were kept in a place.
 
     Raises:
-        SettingsError: they are not those of its kind.
+        SettingsError: they are not those of its kind, or may not be in that place.
     """
     kind = kind_of(name)
     found = cast("dict[str, object]", parts) if isinstance(parts, dict) else {}
     are_known = set(kind.parts) <= found.keys() <= {*kind.parts, *kind.more}
     if not are_known or not all(isinstance(each, str) and each for each in found.values()):
         raise unusable(path, "not a record of ours")
+    if place == "file" and not found.keys().isdisjoint(kind.never_in_files):
+        raise unusable(path, f"it holds a {', a '.join(kind.never_in_files)}, which only a keyring may hold")
     return {part: SecretStr(str(value)) for part, value in found.items()}
 
 
@@ -186,5 +209,5 @@ def unusable(path: Path, why: str) -> SettingsError:
     """Return the error for a record, or for the whole store, that cannot be used."""
     return SettingsError(
         f"The secret store cannot be used ({why}): {path}",
-        "Correct it, or move it away and sign in again.",
+        "Correct it, or move it away and keep the secret again.",
     )

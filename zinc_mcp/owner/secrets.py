@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -84,18 +84,18 @@ class SecretStore:
             if content is None:
                 raise SettingsError(
                     f"The keyring does not hold {kind_of(name).meaning} any more, although it was kept there.",
-                    "Sign in again, or sign out to forget it.",
+                    kind_of(name).again,
                 )
             parts = json_in(content)
-        return Kept(record, parts_in(name, parts, self.path(name)))
+        return Kept(record, parts_in(name, parts, self.path(name), record.place))
 
-    def check_place(self, name: str, place: Place) -> None:
-        """Find out whether a secret could be kept in a place, before it is asked for.
+    def check_place(self, name: str, place: Place, parts: Collection[str] = ()) -> None:
+        """Find out whether a secret (with these parts) could be kept in a place, before it is asked for.
 
         Raises:
             SettingsError: it could not.
         """
-        check_place(name, place)
+        check_place(name, place, parts)
         with self._alone():
             self._write(self._folder / f".try-{secrets.token_hex(8)}", b"{}", remove=True)
         if place == "keyring":
@@ -110,6 +110,7 @@ class SecretStore:
         instead_of: Record | None,
         origin: str | None = None,
         remark: str | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> Record:
         """Keep a secret in the place of the one that the caller knows of.
 
@@ -120,6 +121,7 @@ class SecretStore:
             instead_of: the record that it replaces, None if there was none.
             origin: see `Record`.
             remark: see `Record`.
+            about: see `Record`.
 
         Raises:
             RefusedError: another process has kept or removed one meanwhile; nothing was changed.
@@ -128,8 +130,9 @@ class SecretStore:
         check_parts(name, parts, place)
         path = self.path(name)
         plain_parts = {part: value.get_secret_value() for part, value in parts.items()}
-        record = Record(name, place, secrets.token_hex(8), time.time(), origin, remark)
+        record = Record(name, place, secrets.token_hex(8), time.time(), origin, remark, dict(about or {}))
         facts: dict[str, Any] = {"in": place, "id": record.id, "since": record.since, "for": origin, "is": remark}
+        facts |= {"about": record.about} if record.about else {}
         with self._alone():
             try:
                 before = self.record(name)
@@ -141,7 +144,8 @@ class SecretStore:
                     owner_step="Look at what is kept now, and try again.",
                 )
             if place == "keyring":
-                system_keyring.write(item_of(record), json.dumps(plain_parts))
+                # A Windows keyring counts characters, and an escaped letter would be six of them.
+                system_keyring.write(item_of(record), json.dumps(plain_parts, ensure_ascii=False))
             else:
                 facts["parts"] = plain_parts
             try:

@@ -80,6 +80,8 @@ class Settings:
     """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
     notify_secret: SecretStr | None = None
     """Signs the messages to the owner's address; it is in `notify` too."""
+    digest_key: SecretStr | None = None
+    """See `owner.digest_key`; None for the key in the home."""
     notify: Notify | None = None
     """Where the owner is told about orders, by `[notify]`; None for nowhere."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -45,7 +45,7 @@ def write(item: str, content: str) -> None:
         return bool(keyring.get_password(SERVICE, item) == content)
 
     if not _asked(both, PERSON_SECONDS):
-        raise SettingsError("The system's keyring did not keep the secret.", _ELSE)
+        raise SettingsError("The system's keyring did not keep the secret.", ELSE)
 
 
 def remove(item: str) -> None:
@@ -81,7 +81,8 @@ def name() -> str:
     return _asked(lambda keyring: str(keyring.get_keyring().name), READ_SECONDS)
 
 
-_ELSE = "Keep it in a file of the home instead: --store file."
+ELSE = "Keep it in a file of the home instead: --store file."
+"""The other place, as a sentence. It does not hold for a secret that no file may hold."""
 
 
 def _asked(ask: Callable[[ModuleType], _Answer], seconds: float) -> _Answer:
@@ -103,7 +104,7 @@ def _asked(ask: Callable[[ModuleType], _Answer], seconds: float) -> _Answer:
     except queue.Empty:
         raise SettingsError(
             f"The system's keyring did not answer within {seconds:g} seconds. It may be locked, and wait for you.",
-            f"Unlock it and try again. {_ELSE}",
+            f"Unlock it and try again. {ELSE}",
         ) from None
     if isinstance(answer, SettingsError):
         raise answer from None
@@ -120,11 +121,11 @@ def _library() -> ModuleType:
             f"Install it with {install_command('keyring')}.",
         ) from None
     if isinstance(keyring.get_keyring(), fail.Keyring | null.Keyring):
-        raise SettingsError("This system has no keyring that could be used here.", _ELSE)
+        raise SettingsError("This system has no keyring that could be used here.", ELSE)
     return keyring
 
 
 def _failure(kind: type[Exception]) -> SettingsError:
     if kind.__name__ in ("KeyringLocked", "InitError"):
-        return SettingsError("The system's keyring is locked.", f"Unlock it and try again. {_ELSE}")
-    return SettingsError(f"The system's keyring failed ({kind.__name__}).", f"Try again. {_ELSE}")
+        return SettingsError("The system's keyring is locked.", f"Unlock it and try again. {ELSE}")
+    return SettingsError(f"The system's keyring failed ({kind.__name__}).", f"Try again. {ELSE}")

@@ -13,12 +13,13 @@ from typing import Any, cast
 import anyio
 from pydantic import SecretStr
 
-from zinc_mcp.errors import OrderRejectedError, RefusedError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.entry import Mode
 from zinc_mcp.journal.twin import KEY_FIELD
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.rails.v1_after_sale import V1AfterSale
+from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.credits import ManagedCredit
 from zinc_mcp.zinc.order_list import OrderList
 from zinc_mcp.zinc.products import A, DataCall
@@ -50,9 +51,6 @@ _SAME_FOR_THE_SAME = frozenset(
 )
 """Codes about the bytes of an order alone. What the first request of a key did cannot be the reason of one."""
 
-Outgoing = Callable[[bytes], bytes]
-"""Makes the bytes that go out of a frozen body."""
-
 
 class V1Rail:
     """Buys with one client token at one origin."""
@@ -67,7 +65,6 @@ class V1Rail:
         token: SecretStr,
         mode: Mode,
         clock: Callable[[], float] = time.time,
-        outgoing: Outgoing | None = None,
     ) -> None:
         """Set up the rail.
 
@@ -76,13 +73,10 @@ class V1Rail:
             token: the client token.
             mode: whether real money moves.
             clock: returns seconds since the epoch.
-            outgoing: makes the bytes that go out of the frozen body of an order for an account of one's own. Without it
-                no such order is sent.
         """
         self._client = client
         self._token = token
         self._clock = clock
-        self._outgoing = outgoing or _managed_alone
         self.on_v1 = self.lists = self
         self.mode: Mode = mode
         self.origin = client.origin
@@ -97,13 +91,11 @@ class V1Rail:
         with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
             await self._client.list_orders(self._token, limit=1)
 
-    async def send(self, body: bytes, leaving: Leaving) -> Order:
-        """Place the order; see `V1Client.create` for what it raises.
-
-        Raises:
-            RefusedError: it cannot be made ready to be sent, and nothing was sent.
-        """
-        return await self._client.create(self._outgoing(body), self._token, leaving)
+    async def send(self, body: bytes | SecretBody, leaving: Leaving) -> Order:
+        """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes what goes out."""
+        if not isinstance(body, SecretBody) and PROFILE_FIELD in (_sent(body) or {}):
+            raise AssertionError("an order for an account of one's own is not sent without it")
+        return await self._client.create(body, self._token, leaving)
 
     def ends_a_repeat(self, error: OrderRejectedError) -> bool:
         """Say whether a refusal of the same bytes and key proves that no request with this key was taken.
@@ -172,17 +164,6 @@ class V1Rail:
 def fingerprint(token: SecretStr) -> str:
     """Return a digest of a client token, which differs for two tokens and reveals neither."""
     return hashlib.sha256(b"zinc-mcp v1\0" + token.get_secret_value().encode()).hexdigest()[:16]
-
-
-def _managed_alone(body: bytes) -> bytes:
-    """Return a body as it is, if no secret of an account of one's own belongs into it.
-
-    Raises:
-        RefusedError: one does.
-    """
-    if PROFILE_FIELD in (_sent(body) or {}):
-        raise RefusedError("Accounts of your own at retailers are not set up here, so nothing was sent.")
-    return body
 
 
 def _sent(body: bytes | None) -> Mapping[str, Any] | None:

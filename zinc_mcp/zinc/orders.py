@@ -335,11 +335,20 @@ class OrderCreate(Request):
         return self.retailer_credentials_id is not None
 
     @property
+    def account_id(self) -> str | None:
+        """That account, by its id at Zinc."""
+        return self.retailer_credentials_id
+
+    @property
+    def profile(self) -> None:
+        """No account that is kept here: only v1 takes one."""
+        return None
+
+    @property
     def outside_limits(self) -> Sequence[tuple[str, str]]:
         """Its fields that cost money outside our limits, each with the switch of the policy that allows it."""
         used = (
             (self.payment is not None and self.payment.mode == "connect", "payment.mode", "connect"),
-            (self.chooses_account, "retailer_credentials_id", "retailer_accounts"),
             (self.customer_notifications is not None, "customer_notifications", "paid_notifications"),
         )
         return [(name, switch) for is_used, name, switch in used if is_used]
@@ -354,10 +363,6 @@ class OrderCreate(Request):
             }
             for product in self.products
         ]
-
-    def told(self) -> Mapping[str, Any]:
-        """Return what else an entry keeps to be shown: nothing."""
-        return {}
 
     def wished(self) -> Mapping[str, Any]:
         """Return all that the caller asked for, without the key, and without what has its default."""

@@ -1,6 +1,6 @@
 """What the road of an order needs to know of it, whichever of Zinc's two interfaces takes the order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zinc_mcp.zinc.goods import Comparable
@@ -43,16 +43,22 @@ class Wish(Comparable, Protocol):
         ...
 
     @property
+    def account_id(self) -> str | None:
+        """That account, if it is kept at Zinc: its id there."""
+        ...
+
+    @property
+    def profile(self) -> str | None:
+        """That account, if it is the owner's and kept here: its name."""
+        ...
+
+    @property
     def outside_limits(self) -> Sequence[tuple[str, str]]:
         """Its fields that cost money outside our limits, each with the switch of the policy that allows it."""
         ...
 
     def items(self) -> list[dict[str, Any]]:
         """Return the products as an entry keeps them to be shown."""
-        ...
-
-    def told(self) -> Mapping[str, Any]:
-        """Return what else an entry keeps to be shown."""
         ...
 
     def to_wire(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from zinc_mcp.server.mcp.hints import hint
 from zinc_mcp.text import plain
 
 MAX_ARGUMENTS = 64
+_DIGITS_OF_A_CARD = 13
+"""The fewest (ISO/IEC 7812-1)."""
 MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 20_000
 MAX_DEPTH = 32
@@ -164,7 +166,7 @@ def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]
             value = _from_text(value)
             objection = _objection(value)
         if objection:
-            problems.append(Problem(plain(name, 60), objection))
+            problems.append(Problem(_named(name), objection))
         arguments[name] = value
     if problems:
         raise must_change(problems)
@@ -260,8 +262,13 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str,
 def _path(place: Sequence[int | str]) -> str:
     path = ""
     for part in place:
-        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{plain(part, 60)}"
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{_named(part)}"
     return path if len(path) <= 120 else path[:119] + "…"
+
+
+def _named(part: str) -> str:
+    """Return a name as the caller gave it, unless it has so many digits that it may be a card's number."""
+    return plain(part, 60) if sum(map(str.isdigit, part)) < _DIGITS_OF_A_CARD else "[...]"
 
 
 def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel] | None:

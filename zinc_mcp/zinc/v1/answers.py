@@ -50,8 +50,10 @@ _MAX_PROBLEMS = 20
 _DELIVERY = {"intransit": "in_transit", "outfordelivery": "in_transit", "availableforpickup": "available_for_pickup"}
 
 
-def placed_order(answer: NetworkAnswer) -> Order:
+def placed_order(answer: NetworkAnswer, *, has_secrets: bool = False) -> Order:
     """Return the order in the answer to the request that orders: its id, and that Zinc has it.
+
+    `has_secrets`: the request held a login, so that words in the answer may quote it.
 
     Raises:
         OrderRejectedError: Zinc did not take the order.
@@ -69,19 +71,19 @@ def placed_order(answer: NetworkAnswer) -> Order:
         raise _unknown("the answer could not be read", "unreadable")
     code = code_in(body)
     if code_of(code).post == "rejected":
-        raise refusal(answer.status, body)
+        raise refusal(answer.status, body, has_secrets=has_secrets)
     if code == "duplicate_order":
         raise OrderAlreadyExistsError(code_of(code).sentence, status=answer.status, zinc_code=code)
     raise _unknown(f"Zinc answered with an error that does not say what became of it ({code})", code)
 
 
-def refusal(status: int, body: Mapping[str, Any]) -> OrderRejectedError:
-    """Return the error for a request that Zinc refused, with everything that its answer says."""
+def refusal(status: int, body: Mapping[str, Any], *, has_secrets: bool = False) -> OrderRejectedError:
+    """Return the error for a request that Zinc refused, with everything that its answer says; see `placed_order`."""
     code = code_in(body)
     row = code_of(code)
-    message = words_of(body.get("message"))
+    message = None if has_secrets else words_of(body.get("message"))
     facts = {"zinc_message": plain(message)} if message else {}
-    problems = tuple(_problems(body))
+    problems = () if has_secrets else tuple(_problems(body))
     return OrderRejectedError(
         row.sentence, row.next_step, status=status, zinc_code=code, facts=facts, problems=problems
     )
@@ -107,7 +109,8 @@ def order_in_answer(answer: NetworkAnswer, request_id: str, sent: Mapping[str, A
         # With a 4xx, a general refusal may be one of the question, and a code that is not known may be anything.
         is_general = code == "invalid_request" or code not in CODES
         if ending == "no_answer" or (is_general and answer.status >= HTTPStatus.BAD_REQUEST):
-            raise refusal(answer.status, body)
+            asked = _may_have_secrets(members(body.get("request")), sent)
+            raise refusal(answer.status, body, has_secrets=asked)
         if ending != "running" and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise unreadable_error()
     return order_of(body, request_id, sent)
@@ -185,13 +188,23 @@ def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | N
         "metadata": dict(notes_in(body)),
         "tracking_numbers": list(_parcels(body, merchant_orders)),
         "merchant_order_ids": numbers,
-        "job_result": _result(is_placed, code, body, merchant_orders)
+        "job_result": _result(is_placed, code, body, merchant_orders, has_secrets=_may_have_secrets(request, sent))
         | {"price_components": breakdown(components, sent if sent is not None else request)},
     }
 
 
+def _may_have_secrets(request: Mapping[str, Any], sent: Mapping[str, Any] | None) -> bool:
+    """Say whether the request may have held a login: only one for a managed account surely did not."""
+    return (sent if sent is not None else request).get("addax") is not True
+
+
 def _result(
-    is_placed: bool, code: str, body: Mapping[str, Any], merchant_orders: Sequence[Mapping[str, Any]]
+    is_placed: bool,
+    code: str,
+    body: Mapping[str, Any],
+    merchant_orders: Sequence[Mapping[str, Any]],
+    *,
+    has_secrets: bool,
 ) -> dict[str, Any]:
     ending = code_of(code).later if code else None
     result: dict[str, Any] = {
@@ -204,9 +217,9 @@ def _result(
         "estimated_delivery": _delivery_date(body, merchant_orders),
     }
     if code and code != "request_processing":
-        result |= {"error_type": code, "error": words_of(body.get("message"))}
+        result |= {"error_type": code, "error": None if has_secrets else words_of(body.get("message"))}
         fields = [{"field": each.field, "message": each.reason} for each in _problems(body)]
-        if fields:
+        if fields and not has_secrets:
             result["error_details"] = {"code": code, "field_errors": fields}
     return result
 

@@ -20,6 +20,7 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, Parameters
+from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.client import READ_SECONDS, WIRE_SECONDS, OnDate, members, read_date
 from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.responses import Order, is_a_segment
@@ -69,8 +70,8 @@ class V1Client:
 
     # Orders
 
-    async def create(self, body: bytes, token: SecretStr, leaving: Leaving | None = None) -> Order:
-        """Send `POST /v1/orders` once with exactly these bytes.
+    async def create(self, body: bytes | SecretBody, token: SecretStr, leaving: Leaving | None = None) -> Order:
+        """Send `POST /v1/orders` once with exactly these bytes. Of an answer to a `SecretBody` no words are kept.
 
         Raises:
             ZincUnreachableError: nothing was sent.
@@ -84,7 +85,7 @@ class V1Client:
             raise OrderOutcomeUnknownError(
                 f"The order was sent, but {_HOW[error.reason]}.", facts={"reason": error.reason}
             ) from error
-        return answers.placed_order(answer)
+        return answers.placed_order(answer, has_secrets=isinstance(body, SecretBody))
 
     async def read(self, request_id: str, token: SecretStr, sent: Mapping[str, Any] | None = None) -> Order:
         """Read one order. `sent` is the order as it was sent, if known: it says what is added to the price.
@@ -207,7 +208,7 @@ class V1Client:
         path: str,
         token: SecretStr,
         *,
-        content: bytes | None = None,
+        content: bytes | SecretBody | None = None,
         parameters: Parameters | None = None,
         most_bytes: int = MAX_ANSWER_BYTES,
         leaving: Leaving | None = None,
@@ -271,7 +272,7 @@ def changed(answer: NetworkAnswer) -> Mapping[str, Any]:
         if not content:
             _raise_unknown_change("the answer could not be read")
         return content
-    refused = answers.refusal(answer.status, content)
+    refused = answers.refusal(answer.status, content, has_secrets=True)  # its order may have held a login
     if code_of(refused.zinc_code).post != "rejected":
         _raise_unknown_change(f"Zinc answered with an error that does not say what became of it ({refused.zinc_code})")
     raise ChangeRejectedError(

@@ -32,9 +32,6 @@ MAX_QUEUE_SECONDS = 30 * 86_400
 PROFILE_FIELD = f"{RESERVED_METADATA}profile"
 """The member of the frozen body that names a profile. It never leaves: the profile's secrets take its place."""
 
-ACCOUNT = "retailer_account"
-"""The name of the profile among an entry's facts."""
-
 V1_NOT_IN_SCHEMA: Mapping[str, str] = {
     "retailer_credentials": f"a login is a secret. {ELSEWHERE}; retailer_account names it",
     "payment_method": f"a card is a secret. {ELSEWHERE}; retailer_account names it",
@@ -207,8 +204,18 @@ class V1Order(V1Request):
         return self.retailer_account is not None
 
     @property
+    def account_id(self) -> None:
+        """No account that is kept at Zinc: only v2 takes one."""
+        return None
+
+    @property
+    def profile(self) -> str | None:
+        """The user's own account, by its name here."""
+        return None if self.retailer_account is None else self.retailer_account.profile
+
+    @property
     def outside_limits(self) -> Sequence[tuple[str, str]]:
-        """No field costs money outside our limits: which profiles may be used, is a rule of its own."""
+        """No field costs money outside our limits."""
         return ()
 
     @property
@@ -239,10 +246,6 @@ class V1Order(V1Request):
             {"url": page_of(self.retailer, each.product_id), "product_id": each.product_id, "quantity": each.quantity}
             for each in self.products
         ]
-
-    def told(self) -> Mapping[str, Any]:
-        """Return what else an entry keeps to be shown: the name of the profile of an account of the user's own."""
-        return {} if self.retailer_account is None else {ACCOUNT: self.retailer_account.profile}
 
     def wished(self) -> Mapping[str, Any]:
         """Return all that the caller asked for, without the key, and without what has its default."""
