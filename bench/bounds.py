@@ -56,6 +56,12 @@ ANSWERS = (
         "not read on: its status alone counts",
     ),
     Bound("a page of a list of orders", "zinc.order_list.MAX_LIST_BYTES", "bytes", "the list was not read"),
+    Bound("messages of a case of v1", "zinc.v1.cases.MAX_MESSAGES", "", "the newest are read"),
+    Bound("cases in the history of a v1 order", "zinc.v1.cases.MAX_CASES", "", "the newest are read"),
+    Bound(
+        "returns of a v1 order that are asked for", "zinc.v1.returns.MAX_READ", "", "the newest; others as last known"
+    ),
+    Bound("transactions of managed accounts", "zinc.v1.money.MOST_TRANSACTIONS", "", "the newest are read"),
     Bound("a Tempo node's answer", "payments.tempo_chain.MAX_ANSWER_BYTES", "bytes", "no answer: nothing is proved"),
     Bound("a Tempo node's log entries", "payments.tempo_chain.MAX_LOGS", "", "not looked at: nothing is proved"),
     Bound(
@@ -114,6 +120,8 @@ ANSWERS = (
     ),
     Bound("a message of a case that a result shows", "views.after_sale.MAX_MESSAGE", "characters", "cut"),
     Bound("requests of ours that a result shows beside an order", "views.after_sale.MAX_REQUESTS", "", "the newest"),
+    Bound("cancelled parts of a v1 order that a result shows", "views.after_sale.MAX_PARTS", "", "the first"),
+    Bound("credits for v1 orders that `get_balance` shows", "views.balance.MAX_CREDITS", "", "the newest"),
     Bound("the notes of a return", "aftercare.return_order.MAX_NOTES", "characters", "refused, and told"),
     Bound("a message to Zinc's support", "aftercare.case.MAX_MESSAGE", "characters", "refused, and told"),
     Bound("items that the question about a case shows", "aftercare.case.MAX_ITEMS", "", "left out"),
@@ -230,6 +238,9 @@ ORDERS = (
     Bound("products of an order", "zinc.orders.MAX_PRODUCTS", "", "`invalid_arguments`"),
     Bound("options of a product's variant", "zinc.orders.MAX_OPTIONS", "", "`invalid_arguments`"),
     Bound("the address of a product", "zinc.product_urls.url_parts.MAX_URL", "characters", "`invalid_arguments`"),
+    Bound(
+        "parts of a v1 order cancelled at once", "zinc.v1.cancellations.MAX_PARTS", "", "not asked for; told as partly"
+    ),
     Bound("products of an order of v1", "zinc.v1.order.MAX_PRODUCTS", "", "`invalid_arguments`"),
     Bound("a product's number in v1", "zinc.v1.products.MAX_NUMBER", "characters", "`invalid_arguments`"),
     Bound("promotion codes, and a list of criteria", "zinc.v1.request.MAX_LISTED", "", "`invalid_arguments`"),

@@ -59,8 +59,8 @@ def failing_with(code: str) -> str:
 class Moved:
     """Seconds since the epoch, moved by the test; it goes on for the sandbox and for us alike."""
 
-    def __init__(self) -> None:
-        self.now = 1_795_000_000.0
+    def __init__(self, now: float = 1_795_000_000.0) -> None:
+        self.now = now
 
     def __call__(self) -> float:
         return self.now

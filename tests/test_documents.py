@@ -403,6 +403,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/shopping.md", r'\{"query"'): shopping,
     ("docs/shopping.md", r'\{"(?:url|products)"|\{\n'): NotRun("a part of the exchange that the search begins"),
     ("docs/sign-in.md", r"zinc-mcp |export ZINC_API_URL"): NotRun("tests/cli/test_sign_in_page.py runs them"),
+    ("docs/v1.md", r"zinc-mcp login --v1"): NotRun("tests/cli/test_v1_commands.py keeps a token with it"),
+    ("docs/v1.md", r'\{"|Buy from '): NotRun("tests/aftercare/test_v1_page.py runs them in their order"),
     ("docs/wallets.md", r"mkdir -p "): make_a_key_file,
     ("docs/wallets.md", r"ZINC_MCP_SANDBOX=1 ZINC_WALLET=sandbox zinc-mcp\n"): serve_on_stdio,
     ("docs/wallets.md", r"ZINC_WALLET=(?:tempo|stripe|command)\n"): as_variables,

@@ -1,7 +1,7 @@
 """A process that asks for one change of an order and kills itself at a step.
 
 Its one word is JSON with `home`, `origin`, `step` (empty: none), `tool`, `arguments`, and `yes`, whether a person then
-says yes to the question that waits.
+says yes to the question that waits. With `v1` it speaks to Zinc's v1.
 """
 
 import json
@@ -33,12 +33,14 @@ CLOCKS = Clocks(
 def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> AbstractAsyncContextManager[Process]:
     """Open a process on the machine of a request."""
     home = Path(request["home"])
+    whose: dict[str, Any] = {"api_key": SecretStr("zn_test_killed"), "api_url": request["origin"]}
+    if request.get("v1"):
+        whose = {"v1_client_token": SecretStr("killed-token-of-v1"), "v1_api_url": f"{request['origin']}/v1"}
     settings = Settings(
         home=home,
         config=home / "zinc.toml",
-        api_key=SecretStr("zn_test_killed"),
-        api_url=request["origin"],
         browser=False,
+        **whose,
     )
     return open_process(settings, clocks=CLOCKS, checkpoint=checkpoint)
 

@@ -5,8 +5,14 @@ from typing import Any
 
 import pytest
 from aftercare.test_v1_cancel import placed, sent
+from conftest import as_json
+from mcp import Client
 from on_v1 import Practice, way
 from server.as_a_host import both_eras, call, refused
+
+from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.views.change_evidence_check import check_at_zinc
+from zinc_mcp.views.evidence import evidence
 
 ACCEPTED = ["drop_after", "http_500_after", "html_200", "truncated"]
 LOST = ["drop_before", "http_500_before", "html_502"]
@@ -122,6 +128,28 @@ async def test_a_case_that_cannot_be_read_is_not_told_as_none(home: Path, fault:
         told = await refused(client, "report_problem", {**problem(order), "close": True, "message": None})
     assert "No case about this order is open" not in told["summary"]
     assert not sent(zinc, "case")
+
+
+async def test_evidence_of_a_report_or_return_holds_no_words_and_claims_no_more_than_v1_shows(home: Path) -> None:
+    zinc = Practice(home)
+    async with zinc.opened() as process, Client(build_server(process), mode="auto") as client:
+        order = await placed(zinc, client)
+        items = [{"number": 1, "quantity": 1}]
+        back = {"order_id": order["order_id"], "items": items, "reason": "defective", "notes": "Planted words"}
+        keys = [
+            (await call(client, "report_problem", problem(order, message="Planted words")))["key"],
+            (await call(client, "return_order", back))["key"],
+        ]
+        rail = process.rails["v1"]
+        for key in keys:
+            entry = await process.journal.run(lambda journal, key=key: journal.find_change(key, caller="local"))
+            assert entry is not None
+            events = await process.journal.run(lambda journal, entry=entry: journal.events(entry.id))
+            document = evidence(entry, events, None, with_address=False, program="", now=0.0)
+            assert "Planted" not in as_json(document)
+            said = check_at_zinc(document, await rail.read(order["order_id"]))
+            assert [line.sentence for line in said if line.is_right is False] == []
+            assert "Zinc's v1 shows no" in said[-1].sentence
 
 
 @both_eras

@@ -101,7 +101,7 @@ def sandbox(port: int, host: str, dialect: str, pace: float, challenge_seconds: 
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"http://{shown}:{bound}")
         click.echo(f"ZINC_API_URL=http://{shown}:{bound} ZINC_API_KEY=zn_test_any points zinc-mcp at it.", err=True)
-        click.echo(f"ZINC_V1_API_URL=http://{shown}:{bound}/v1 ZINC_V1_CLIENT_TOKEN=sandbox does so for v1.", err=True)
+        click.echo(f"ZINC_V1_API_URL=http://{shown}:{bound}/v1 ZINC_V1_CLIENT_TOKEN=practise does so for v1.", err=True)
 
     try:
         anyio.run(partial(serve_practice, practice, host, port, ready=announce))

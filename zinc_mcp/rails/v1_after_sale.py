@@ -144,17 +144,20 @@ class V1AfterSale:
             more["items"] = items
         if sent.returns:
             newest = sent.returns[: v1_returns.MAX_READ]
-            more["returns"] = [*[await self._return(each) for each in newest], *sent.returns[v1_returns.MAX_READ :]]
+            read = [await self._return(each, is_managed=bool(body.get("addax"))) for each in newest]
+            more["returns"] = [*read, *sent.returns[v1_returns.MAX_READ :]]
         if order.stage == "placed" and PROFILE_FIELD not in body:
             with suppress(ZincMcpError):
                 more["cases"] = list(await self.cases(order.id))
         return order.model_copy(update=more) if more else order
 
-    async def _return(self, known: ReturnSummary) -> ReturnSummary:
+    async def _return(self, known: ReturnSummary, *, is_managed: bool) -> ReturnSummary:
         try:
-            return await v1_returns.read_return(self._client, known, self._token)
+            found = await v1_returns.read_return(self._client, known, self._token)
         except ZincMcpError:
             return known
+        # Words about an order of the user's own account may quote its login.
+        return found if is_managed else found.model_copy(update={"resolution_notes": None})
 
 
 def _read(content: bytes | None) -> Mapping[str, Any]:

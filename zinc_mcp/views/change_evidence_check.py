@@ -44,6 +44,8 @@ def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
     said = check_order(document, order)
     if not is_sound(said):
         return said
+    if part_of(document, "order").get("rail") == "v1":
+        return [*said, Line("Zinc", None, f"Zinc's v1 shows no {name} with its order, so it confirms no more here.")]
     rows: Sequence[ReturnSummary | CaseSummary] = order.returns if is_a_return else order.cases
     zinc_id = request.get("zinc_id") or request.get("case_id")
     if not isinstance(zinc_id, str):

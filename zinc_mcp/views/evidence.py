@@ -33,8 +33,8 @@ _RECEIPTS = (
     "wallet", "method", "challenge_id", "expires_at", "valid_before", "reference", "receipt", "payer", "chain_id",
     "transaction_hash",
 )  # fmt: skip
-_WORDS = frozenset({"notes", "body"})
-"""The fields of a return or report with its caller's own words. They may name a street."""
+_WORDS = frozenset({"notes", "body", "explanation", "message"})
+"""The fields of a return or report, the latter two in v1, with its caller's own words. They may name a street."""
 _DETAILS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
 

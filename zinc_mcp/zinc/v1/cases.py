@@ -24,8 +24,10 @@ REASONS: Mapping[str, str] = {
 OTHER = "other"
 
 _OPENED, _CLOSED, _FREE = "case.opened.", "case.closed", "case.freetext"
-_MAX_MESSAGES = 200
-_MAX_CASES = 20
+MAX_MESSAGES = 200
+"""Messages of one case that are read, the newest ones."""
+MAX_CASES = 20
+"""Cases of one order that are read, the newest ones."""
 
 
 def case_change(order_id: str, reason: str, message: str) -> Change:
@@ -58,7 +60,7 @@ def cases_in(body: Mapping[str, Any], order_id: str) -> list[Case]:
         raise unreadable_error()
     if state is None:
         return []
-    messages = [members(row) for row in cast(list[object], rows)[:_MAX_MESSAGES]] if isinstance(rows, list) else []
+    messages = [members(row) for row in cast(list[object], rows)] if isinstance(rows, list) else []
     parts: list[list[Mapping[str, Any]]] = [[]]
     for message in messages:
         is_over = bool(parts[-1]) and any(each.get("type") == _CLOSED for each in parts[-1])
@@ -70,7 +72,7 @@ def cases_in(body: Mapping[str, Any], order_id: str) -> list[Case]:
         return [
             Case.read(_case(order_id, number, part, state if number == last else CLOSED))
             for number, part in enumerate(parts, start=1)
-        ][-_MAX_CASES:]
+        ][-MAX_CASES:]
     except ValidationError:
         raise unreadable_error() from None
 
@@ -89,7 +91,7 @@ def _case(order_id: str, number: int, messages: list[Mapping[str, Any]], state: 
         "status": state,
         "reason": opened[0] if opened else OTHER,
         "created_at": shown[0]["created_at"] if shown else None,
-        "messages": shown,
+        "messages": shown[-MAX_MESSAGES:],
     }
 
 
