@@ -182,7 +182,7 @@ def fork(listener: socket.socket) -> None:
 
 
 def _load() -> None:
-    """Import what the programs import, and open a server once, because much is imported and built only then."""
+    """Import what the programs import, and order once, because much is imported and built only then."""
     import asyncio
     import pkgutil
     from importlib import import_module
@@ -197,22 +197,25 @@ def _load() -> None:
 
 
 async def _open_once(imported: object) -> None:
-    import httpx
     from mcp import Client
     from pydantic import SecretStr
+    from wanted import arguments
 
     from zinc_mcp.owner.settings import Settings
+    from zinc_mcp.sandbox import Sandbox
     from zinc_mcp.server.mcp.server import build_server
     from zinc_mcp.server.pages.browser import page_beside
     from zinc_mcp.wiring import open_process
 
-    nobody = httpx.MockTransport(lambda request: httpx.Response(503))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         settings = Settings(home=home, config=home / "zinc.toml", api_key=SecretStr("zn_test_none"), browser=False)
-        async with open_process(settings, transport=nobody) as process, page_beside(process) as page:
+        zinc = Sandbox().transport()
+        async with open_process(settings, transport=zinc) as process, page_beside(process) as page:
             async with Client(build_server(process, page)) as client:
                 await client.list_tools()
+                product = {"url": "https://zinc.com/shop/products/test-success"}
+                await client.call_tool("place_order", arguments(products=[product]))
 
 
 def _read(line: socket.socket) -> tuple[dict[str, Any], list[int]]:

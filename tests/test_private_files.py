@@ -110,7 +110,7 @@ def test_a_server_says_so_on_stderr_and_does_not_start(
 ) -> None:
     opened(home)
     started = Started(tmp_path)
-    ended = started.process("-m", "zinc_mcp", ZINC_MCP_HOME=str(home))
+    ended = started.quickly(ZINC_MCP_HOME=str(home))
     assert ended.returncode == 2
     assert "Other users of this machine can write" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -153,7 +153,7 @@ def test_a_secret_that_others_can_read_is_warned_of_and_used(tmp_path: Path, hom
     [warning] = warnings_about(settings)
     assert str(home / "key") in warning
     assert KEY not in warning
-    told = Started(tmp_path).process("-m", "zinc_mcp", ZINC_MCP_HOME=str(home))
+    told = Started(tmp_path).quickly(ZINC_MCP_HOME=str(home))
     assert str(home / "key") in told.stderr
     examined = Started(tmp_path).run("doctor", ZINC_MCP_HOME=str(home), ZINC_API_URL="http://127.0.0.1:1")
     assert f"chmod 600 {home / 'key'}" in examined.stdout

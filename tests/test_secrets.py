@@ -1,13 +1,13 @@
 """No tool result, log line, exception, repr, command output or journal shows a secret."""
 
 import os
-import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
+import preloaded
 import pytest
 from conftest import OpenProcess, as_json
 from fake_zinc import FakeZinc, Step, failure
@@ -58,17 +58,16 @@ async def test_a_server_that_meets_every_kind_of_trouble_shows_no_secret_anywher
             "ZINC_API_URL": origin,
             "PYTHONPATH": str(ROOT),
         }
-        server = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment)
+        [program, *words] = preloaded.command("zinc_mcp")
+        server = StdioServerParameters(command=program, args=words, env=environment)
         with log.open("w+", encoding="utf-8") as errlog:
             async with Client(stdio_client(server, errlog=errlog)) as client:
                 said.extend([(await client.call_tool(tool, given)).model_dump_json() for tool, given in CALLS])
                 [order_id, *_] = zinc.orders
                 said.append((await client.call_tool("get_order", {"order_id": order_id})).model_dump_json())
         for command in (["doctor"], ["orders"], ["orders", "--json"], ["policy"], ["pause"], ["resume"]):
-            process = await anyio.run_process(
-                [sys.executable, "-m", "zinc_mcp", *command], env=environment, check=False
-            )
-            said.append((process.stdout + process.stderr).decode())
+            ended = await anyio.to_thread.run_sync(preloaded.finished, command, environment)
+            said.append(ended.stdout + ended.stderr)
     assert any(order["status"] == "pending" for order in zinc.orders.values()), "the calls did reach Zinc"
     said.append(log.read_text(encoding="utf-8"))
     for text in said:

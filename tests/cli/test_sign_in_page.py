@@ -51,7 +51,9 @@ def kept(place: Place) -> str | None:
 
 
 def typed_in(place: Place, lines: str, typed: Sequence[tuple[str, str]]) -> str:
-    code, screen = at_a_terminal(["-ec", lines], place.environment, typed, program=["/bin/sh"], cwd=place.folder)
+    code, screen = at_a_terminal(
+        ["-ec", lines], place.environment, typed, program=["/bin/sh"], cwd=place.folder, passed_on=True
+    )
     assert code == 0, screen
     return screen
 

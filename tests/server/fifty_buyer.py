@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import anyio
+from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.checkout.place_order import place
@@ -24,7 +25,7 @@ async def _buy(first: int, ready: Path, start: Path) -> dict[str, int]:
 
         async def one(product: int) -> None:
             try:
-                ended[(await place(process, intent(products=book(product)))).entry.state] += 1
+                ended[entry_of(await place(process, intent(products=book(product)))).state] += 1
             except ZincMcpError as error:
                 ended[error.code] += 1
 

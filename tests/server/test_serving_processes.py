@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import anyio
 import httpx2
+import preloaded
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -73,9 +73,8 @@ async def tell(process: anyio.abc.Process, *messages: dict[str, Any]) -> None:
 
 
 def orders(environment: dict[str, str]) -> list[dict[str, Any]]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "zinc_mcp", "orders", "--json"], env=environment, capture_output=True, check=True
-    )
+    ended = preloaded.finished(["orders", "--json"], environment)
+    assert ended.returncode == 0
     return [dict(order) for order in json.loads(ended.stdout)]
 
 

@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import preloaded
 import pytest
 from conftest import HandClock, as_json
 from mcp import Client, StdioServerParameters
@@ -211,7 +211,8 @@ async def test_the_same_works_over_stdio_with_a_server_process(tmp_path: Path, m
                 await anyio.sleep(0.2)
         return order
 
-    server = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment)
+    [program, *words] = preloaded.command("zinc_mcp")
+    server = StdioServerParameters(command=program, args=words, env=environment)
     async with Client(server, mode=mode) as client:
         await lives(Agent(client), wait)
 

@@ -1,11 +1,11 @@
 """A server without a key says how to sign in, and takes a key that was kept at its next start."""
 
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import preloaded
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -30,7 +30,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @asynccontextmanager
 async def server(home: Path, log: Path, **variables: str) -> AsyncGenerator[Client]:
     environment = {"PATH": "/usr/bin:/bin", "ZINC_MCP_HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment)
+    [program, *words] = preloaded.command("zinc_mcp")
+    parameters = StdioServerParameters(command=program, args=words, env=environment)
     with log.open("w", encoding="utf-8") as errlog:
         async with Client(stdio_client(parameters, errlog=errlog)) as client:
             yield client
