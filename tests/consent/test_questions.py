@@ -100,7 +100,9 @@ async def test_an_old_question_s_answer_is_none_for_the_next_question_of_the_sam
     assert len(zinc.posts) == 1
 
 
-async def test_a_question_that_is_asked_anew_shows_all_that_the_first_one_showed(open_test_process: OpenProcess) -> None:
+async def test_a_question_that_is_asked_anew_shows_all_that_the_first_one_showed(
+    open_test_process: OpenProcess,
+) -> None:
     async with open_test_process() as process:
         first = await asked(process, intent(metadata={"for": "the planted desk"}))
         await asked(process, intent(products=[{"url": BOOK, "quantity": 2}]))
