@@ -1,5 +1,6 @@
 """An intention is sent once, limits and pauses hold, and the journal says what was sent and answered."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,19 @@ async def test_a_policy_that_allows_repeats_buys_again_after_ten_minutes(
     assert not second.earlier
     assert entry_of(second).key != first.key
     assert len(zinc.orders) == 2
+
+
+async def test_a_policy_of_saved_addresses_takes_an_order_to_one_and_no_other(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: object
+) -> None:
+    assert callable(write_config)
+    write_config('[policy]\nship_to = "saved"\n')
+    async with open_test_process() as process:
+        with pytest.raises(RefusedError):
+            await place_order.place(process, intent())
+        assert zinc.posts == []
+        placed = entry_of(await place_order.place(process, replace(intent(), saved_as="home")))
+    assert placed.state == "accepted"
 
 
 async def test_a_day_later_the_same_words_are_a_new_order_with_a_new_key(

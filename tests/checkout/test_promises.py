@@ -109,6 +109,20 @@ async def test_a_payment_that_a_killed_process_only_had_signed_was_not_paid(
     assert (looked.state, looked.counts_cents) == ("rejected", 0)
 
 
+async def test_the_owners_word_that_nothing_was_bought_does_not_return_what_a_program_may_have_paid(
+    open_test_process: OpenProcess, clock: HandClock, home: Path, by_program: Any
+) -> None:
+    settings = by_program(PAYS)
+    await killed(open_test_process, "asking", **settings)
+    clock.pass_seconds(500)
+    async with open_test_process(**settings) as process:
+        [entry] = journal_of(home)[0]
+        assert entry_of(await watch.look(process, "local", entry.key)).state == "unknown"
+    with Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock) as journal:
+        resolved = journal.resolve(entry.key, order_id=None, holder_ended=True)
+    assert (resolved.state, resolved.authorised_cents, resolved.counts_cents) == ("rejected", 5100, 5100)
+
+
 @pytest.mark.parametrize("source", [_BABBLES, _FAILS_LATE], ids=["no answer of ours", "it breaks off"])
 async def test_money_that_an_unclear_program_may_have_released_counts(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, by_program: Any, source: str

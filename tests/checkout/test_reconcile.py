@@ -187,6 +187,11 @@ PLANTED: dict[str, tuple[str, bool, Plant]] = {
         False,
         lambda s: s.zinc.advance(s.entries["open"].order_id or "", "order_failed"),
     ),
+    "an order that was placed and that nobody looked up": (
+        "status_differs",
+        False,
+        lambda s: s.zinc.settle(s.entries["open"].order_id or "", 4_000),
+    ),
     "an order that was over and goes on": (
         "status_differs",
         True,

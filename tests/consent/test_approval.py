@@ -387,3 +387,19 @@ async def test_a_question_about_a_saved_address_shows_name_city_and_country_only
     assert (question.saved_as, question.ship_to) == ("home", ["Ada Buyer", "New York", "US"])
     assert "your saved address “home”: Ada Buyer, New York, US" in question.text()
     assert "Planted" not in question.text()
+
+
+@pytest.mark.parametrize(("asks", "found"), [(True, ("waiting", 0)), (False, ("sending", 1))])
+async def test_only_an_order_that_nobody_is_asked_about_is_marked_for_sending_as_it_is_opened(
+    open_test_process: OpenProcess, home: Path, write_config: WriteConfig, asks: bool, found: tuple[str, int]
+) -> None:
+    write_config(f'[policy]\napproval = "{"auto" if asks else "none"}"\n')
+    seen: list[tuple[str, int]] = []
+
+    def at(step: str) -> None:
+        if step == "opened":
+            seen.extend((entry.state, entry.attempts) for entry in journal_of(home)[0])
+
+    async with open_test_process(checkpoint=at) as process:
+        await place(process, intent())
+    assert seen == [found]

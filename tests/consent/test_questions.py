@@ -100,6 +100,20 @@ async def test_an_old_question_s_answer_is_none_for_the_next_question_of_the_sam
     assert len(zinc.posts) == 1
 
 
+async def test_a_question_that_is_asked_anew_shows_all_that_the_first_one_showed(
+    open_test_process: OpenProcess,
+) -> None:
+    async with open_test_process() as process:
+        first = await asked(process, intent(metadata={"for": "the planted desk"}))
+        await asked(process, intent(products=[{"url": BOOK, "quantity": 2}]))
+        assert await refusal(process, yes(first)) == "question_closed"
+        anew = await watch.entry_of(process, first.id)
+        assert anew is not None
+        for question in (asked_question(first), asked_question(anew)):
+            assert question is not None
+            assert "the planted desk" in question.text()
+
+
 @pytest.mark.parametrize("forged", ["id", "digest", "entry"])
 async def test_a_decision_that_names_anything_else_changes_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, forged: str

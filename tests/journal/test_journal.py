@@ -66,6 +66,20 @@ def test_an_entry_is_waiting_with_its_exact_bytes_and_its_reservation(journal: J
     assert journal.find(made.key, caller="local") == made
 
 
+def test_the_callers_of_a_mode_are_those_whose_orders_count_in_it(journal: Journal) -> None:
+    entry(journal, draft(1, "ada"))
+    entry(journal, draft(2, "bob", mode="live"))
+    assert (journal.callers("test"), journal.callers("live")) == (["ada"], ["bob"])
+
+
+def test_what_is_kept_of_a_pin_is_there_until_the_pin_ends(journal: Journal, clock: HandClock) -> None:
+    journal.set_pin("planted hash")
+    journal.end_pin(clock() + 60)
+    assert (journal.pin(), journal.pin_ends()) == ("planted hash", clock() + 60)
+    clock.pass_seconds(60)
+    assert journal.pin() is None
+
+
 def test_a_change_returns_the_entry_as_it_stands_in_the_journal(journal: Journal) -> None:
     sent = entry(journal, draft(), sending=lambda: {"attempts": 1, "consent": {"by": "limits", "asked": [1, None]}})
     assert journal.read(sent.id) == sent

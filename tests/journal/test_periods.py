@@ -98,6 +98,8 @@ def test_an_account_s_orders_are_told_from_those_of_others(
 ) -> None:
     with Journal.open(url, clock=clock, uptime=None) as journal:
         journal.move(opened(journal, "one", **changes), "accepted", "sent", attempts=1, order_id="id-1")
+        if where != "ours":
+            opened(journal, "never sent", **changes)
         ours = [entry.twin for entry in journal.of_account(By(), clock() - DAY)]
         paid, service, other = journal.not_of_account(By(), clock() - DAY)
         assert service == 0

@@ -210,6 +210,22 @@ def test_an_entry_that_cannot_be_read_is_forgotten_like_any_other(tmp_path: Path
     assert b"Planted" not in on_disk(tmp_path)
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_log_that_others_read_is_told_as_not_emptied_and_no_other(
+    tmp_path: Path, clock: HandClock, caplog: pytest.LogCaptureFixture, is_read: bool
+) -> None:
+    file = tmp_path / "journal.db"
+    fill(f"sqlite:///{file}", 3, clock.now, state="placed")
+    with Journal.open(f"sqlite:///{file}", clock=clock) as journal, closing(sqlite3.connect(file)) as reader:
+        with journal._engine.connect() as connection:  # pyright: ignore[reportPrivateUsage]  # or it waits for long
+            connection.exec_driver_sql("PRAGMA busy_timeout = 10")
+        if is_read:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM zinc_entries").fetchone()
+        assert journal.purge(0.0) == 3
+    assert ("could not be emptied" in caplog.text) is is_read
+
+
 def test_every_build_of_sqlite_wipes_overwritten_data(tmp_path: Path, clock: HandClock) -> None:
     with Journal.open(f"sqlite:///{tmp_path / 'journal.db'}", clock=clock) as journal:
         with journal._engine.connect() as connection:  # pyright: ignore[reportPrivateUsage]  # its own setting

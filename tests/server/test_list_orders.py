@@ -10,6 +10,7 @@ import httpx
 import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
+from journal.full_journal import fill
 from server.as_a_host import both_eras, call, host, refused, size
 from wanted import ADDRESS, arguments, book, intent
 
@@ -387,3 +388,13 @@ async def test_a_row_says_if_what_zinc_shows_is_not_clear(
         told = await call(client, "list_orders", {})
     assert "unclear" not in clear["orders"][0]
     assert told["orders"][0]["unclear"] is True
+
+
+@pytest.mark.parametrize(("entries", "is_cut"), [(500, False), (501, True)])
+async def test_a_journal_with_more_orders_than_are_looked_at_says_that_some_may_be_missing(
+    open_test_process: OpenProcess, clock: HandClock, home: Path, entries: int, is_cut: bool
+) -> None:
+    home.mkdir()
+    fill(f"sqlite:///{home / 'journal.db'}", entries, clock(), caller="ada", mode="test")
+    async with open_test_process(clock=clock) as process:
+        assert (await list_orders(process, "ada", Wish())).journal_cut is is_cut

@@ -1,7 +1,9 @@
 """An answer counts only if it is about our order; any other changes nothing and is told."""
 
+import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +323,33 @@ async def test_a_listed_order_under_our_key_that_was_made_for_another_wish_is_no
     async with open_test_process() as process:
         entry = entry_of(await place(process, by_balance(idempotency_key="our-key")))
     assert (entry.state, entry.order_id, entry.counts_cents) == ("unknown", None, 5100)
+
+
+async def test_an_order_is_ours_by_the_twin_that_zinc_was_told_also_if_the_journal_renewed_its_own(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+) -> None:
+    zinc.script, zinc.listing = ["lose_after", "lose_before"], False
+    async with open_test_process() as process:
+        doubted = entry_of(await place(process, by_balance()))
+        assert doubted.state == "unknown"
+        with closing(sqlite3.connect(home / "journal.db")) as journal, journal:
+            journal.execute("UPDATE zinc_entries SET twin = 'as a newer version makes it'")
+        zinc.listing = True
+        assert entry_of(await look(process, "local", doubted.key)).state == "accepted"
+
+
+async def test_an_order_that_is_looked_at_again_unchanged_is_not_written_down_again(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    async with open_test_process() as process:
+        placed = entry_of(await place(process, by_balance()))
+        for _ in range(3):
+            clock.pass_seconds(600)
+            await look(process, "local", placed.key)
+        zinc.settle(str(placed.order_id), 4000)
+        seen: list[int] = []
+        for _ in range(3):
+            clock.pass_seconds(600)
+            seen.append(entry_of(await look(process, "local", placed.key)).version)
+    assert seen == [placed.version + 1] * 3
+    assert [event.version for event in journal_of(home)[1]] == list(range(1, placed.version + 2))
