@@ -36,7 +36,7 @@ from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.text import plain, printed
-from zinc_mcp.wiring import payment_wallet
+from zinc_mcp.wiring.wallet import payment_wallet
 from zinc_mcp.zinc.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.origin import check_origin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import logging
 import os
@@ -11,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -30,7 +29,7 @@ from zinc_mcp.owner.objection import admitted
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
-from zinc_mcp.zinc.account import get_practice_settlement
+from zinc_mcp.wiring.wallet import payment_wallet, wallet_settings
 from zinc_mcp.zinc.client import ZincClient
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from zinc_mcp.known_settings import RailName
     from zinc_mcp.owner.notify import Notify
     from zinc_mcp.owner.settings import Settings
-    from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
+    from zinc_mcp.payments.wallet import PaymentWallet
     from zinc_mcp.rails import Rail
     from zinc_mcp.rails.v1 import V1Rail
     from zinc_mcp.zinc.v1.client import V1Client
@@ -118,7 +117,7 @@ async def open_process(
             fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
             sign_seconds=320.0 if by_program else clocks.sign,
             signs_only=not by_program,
-            payer=_wallet_settings(settings).payer(),
+            payer=wallet_settings(settings).payer(),
         )
 
     if v1_client is not None:
@@ -365,51 +364,3 @@ def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -
     if token is None:
         raise AssertionError
     return V1Rail(client, token, "sandbox" if settings.sandbox else "live", clock)
-
-
-def payment_wallet(
-    settings: Settings, client: ZincClient | None = None, transport: httpx.AsyncBaseTransport | None = None
-) -> PaymentWallet | None:
-    """Open the owner's payment wallet; practising in the sandbox never touches a real one.
-
-    Raises:
-        SettingsError: something that the wallet needs is missing or malformed.
-    """
-    if settings.wallet_trouble is not None and not settings.sandbox:
-        raise SettingsError(*settings.wallet_trouble)
-    kind = "sandbox" if settings.sandbox else settings.wallet
-    if kind is None:
-        return None
-    from zinc_mcp.payments.wallet import OPEN, Fate, wallet_from
-
-    async def lookup(challenge_id: str) -> Fate:
-        if client is None:
-            return OPEN
-        try:
-            settlement = await get_practice_settlement(client, challenge_id)
-        except ZincMcpError:
-            return OPEN
-        ending = settlement.get("ending")
-        return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
-
-    return wallet_from(_wallet_settings(settings), route=settings.route, transport=transport, lookup=lookup)
-
-
-def _wallet_settings(settings: Settings) -> WalletSettings:
-    from zinc_mcp.payments.wallet import WalletSettings
-
-    kind = "sandbox" if settings.sandbox else settings.wallet
-    chosen = WalletSettings(
-        kind=cast(Literal["tempo", "stripe", "command", "sandbox"], kind),
-        tempo_private_key=settings.tempo_private_key,
-        tempo_root_account=settings.tempo_root_account,
-        tempo_rpc_url=settings.tempo_rpc_url,
-        stripe_secret_key=settings.stripe_secret_key,
-        stripe_payment_method=settings.stripe_payment_method,
-        command=settings.wallet_command,
-        methods=settings.wallet_methods,
-        recipients=frozenset(settings.wallet_recipients) or None,
-    )
-    if settings.tempo_chain_id is not None:
-        chosen = dataclasses.replace(chosen, tempo_chain_id=settings.tempo_chain_id)
-    return chosen
