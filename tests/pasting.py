@@ -62,6 +62,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("reconcile", "--rail", "account"): Expected("No difference in"),
     ("reconcile", "--rail", "v1"): Expected("There is no client token of v1", code=2),
     ("logout",): Expected("Nothing to forget"),
+    ("logout", "--v1"): Expected("Nothing to forget"),
     ("install", "--sandbox"): Expected("No known host was used on this machine.", code=1),
     ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
@@ -76,6 +77,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("policy",): Expected("max_order"),
     ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
     ("retailer-accounts", "list"): Expected("No account at a retailer is kept."),
+    ("retailer-accounts", "remove", "KEY"): Expected("is kept under that name.", code=1, about="work"),
     ("resume",): Expected("Resumed. It was paused: for a look."),
     ("whoami",): Expected("This practises (zinc.toml sandbox): no key is used."),
 }

@@ -183,16 +183,18 @@ def _ask_to_replace(name: str, present: Record | None) -> None:
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise RefusedError(
             f"One is kept already: {what}. Nothing was changed.",
-            owner_step=f"--force replaces it. {command(*_forgetting(name))} forgets it.",
+            owner_step=f"--force replaces it. {_forgetting(name)} forgets it.",
         )
     if not click.confirm(f"One is kept already: {what}. Replace it?", default=False):
         raise RefusedError("Nothing was changed.", owner_step="What was kept before is still kept.")
 
 
-def _forgetting(name: str) -> tuple[str, ...]:
-    """Return the words of the command that forgets a secret."""
+def _forgetting(name: str) -> str:
+    """Return the command that forgets a secret."""
     own = name.partition(".")[2]
-    return ("retailer-accounts", "remove", own) if own else ("logout",)
+    if own:
+        return command("retailer-accounts", "remove", given=[own])
+    return command("logout", "--v1") if name == "v1_client_token" else command("logout")
 
 
 async def ask_about(settings: Settings, key: SecretStr) -> Account | ZincMcpError:
