@@ -96,6 +96,8 @@ async def test_attempting_to_cancel_is_neither_yes_nor_no(home: Path, mode: str,
         told = await call(client, "cancel_order", {"order_id": order["order_id"]})
         zinc.clock.now += 2
         waiting = await call(client, "get_order", {"order_id": order["order_id"]})
+        impatient = await call(client, "cancel_order", {"order_id": order["order_id"]})
+        assert (impatient["cancellation"], sent(zinc, "cancel")) == ("unknown", ["accepted"])
         zinc.clock.now += 5
         shown = await call(client, "get_order", {"order_id": order["order_id"]})
         again = await call(client, "cancel_order", {"order_id": order["order_id"]})
