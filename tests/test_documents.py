@@ -380,6 +380,8 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ),
     ("CONTRIBUTING.md", r"pip install \. && zinc-mcp demo\n"): install_and_try,
     ("CONTRIBUTING.md", r"ruff check \. && "): NotRun("checks this very tree, for hours: `.ci/run` does so"),
+    ("CONTRIBUTING.md", r"pip install -e .* cosmic-ray"): NotRun("changes this very tree, for hours"),
+    ("docs/mutations.md", r"nice python -m bench\.mutations"): NotRun("changes this very tree, for hours"),
     ("docs/exchange.md", r'\{"products"'): exchange,
     ("docs/exchange.md", r'\{\n  "outcome"'): NotRun("what the exchange above it is told: compared there"),
     ("docs/hosting.md", r"zinc-mcp members add ada\nzinc-mcp serve "): team,

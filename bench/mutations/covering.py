@@ -102,9 +102,12 @@ def cover(folder: Path, seconds: float) -> None:
         with tempfile.TemporaryDirectory(prefix="zinc-mcp-covering-") as scratch:
             began = time.monotonic()
             child = forked.start(functools.partial(_cover, file, found, seconds), Path(scratch))
-            until = began + 2 * seconds
-            code = forked.await_end(child, lambda until=until: time.monotonic() < until)
+            code = forked.await_end(child, functools.partial(_is_before, began + 2 * seconds))
             print(f"{file}: {code} after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _is_before(until: float) -> bool:
+    return time.monotonic() < until
 
 
 def _files() -> Iterator[str]:

@@ -66,6 +66,10 @@ def test_an_entry_is_waiting_with_its_exact_bytes_and_its_reservation(journal: J
     assert journal.find(made.key, caller="local") == made
 
 
+def test_nothing_counts_in_an_empty_journal(journal: Journal) -> None:
+    assert journal.counted("local", "test", 86_400.0) == (0, 0)
+
+
 def test_the_callers_of_a_mode_are_those_whose_orders_count_in_it(journal: Journal) -> None:
     entry(journal, draft(1, "ada"))
     entry(journal, draft(2, "bob", mode="live"))

@@ -250,3 +250,13 @@ async def test_a_pin_that_cannot_be_read_takes_no_yes_and_ends_nothing(
 def test_an_entry_without_a_name_is_not_named_by_its_contents() -> None:
     error = UnreadableEntryError(7, "facts")
     assert (error.code, error.summary) == ("journal_unavailable", "Entry 7 of the journal cannot be read (facts).")
+
+
+def test_a_pin_whose_end_cannot_be_read_is_told_and_is_no_pin_without_an_end(tmp_path: Path, clock: HandClock) -> None:
+    file = tmp_path / "journal.db"
+    with Journal.open(f"sqlite:///{file}", clock=clock) as journal:
+        journal.set_pin("planted hash")
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE zinc_pins SET ends = 'soon'")
+        with pytest.raises(JournalError, match="about the PIN of local cannot be read"):
+            journal.pin()
