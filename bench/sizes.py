@@ -18,9 +18,9 @@ from bench.baselines.zinc import TYPICAL
 from bench.callers import HELLO, Stdio, started, succeeded, upstream
 from bench.figures import Figure, run_bench
 from bench.wanted import ADDRESS, configured, order
+from zinc_mcp.views.find.search import search_view
 from zinc_mcp.views.order import compact
-from zinc_mcp.views.search import search_view
-from zinc_mcp.zinc.products import SearchResults
+from zinc_mcp.zinc.find.products import SearchResults
 
 TOOLS_BUDGET = 20 * 1024
 INSTRUCTIONS_BUDGET = 2_000

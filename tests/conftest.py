@@ -17,7 +17,7 @@ from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
-from zinc_mcp.journal.clocks import Uptime
+from zinc_mcp.journal.records.clocks import Uptime
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process

@@ -1,7 +1,7 @@
 """Decisions about the question that an entry waits with."""
 
-from zinc_mcp.journal.decision import Decision, How, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import Decision, How, reference_of
+from zinc_mcp.journal.records.entry import Entry
 
 
 def yes(

@@ -15,8 +15,8 @@ import httpx
 from payments.payees import Payee
 
 from zinc_mcp.payments.headers import encoded_object, to_payment_receipt
-from zinc_mcp.sandbox.agent_orders import verify
 from zinc_mcp.sandbox.challenges import bound
+from zinc_mcp.sandbox.orders.agent import verify
 
 Changed = Callable[[dict[str, Any]], dict[str, Any]]
 Step = str | httpx.Response | Exception

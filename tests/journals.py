@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry, Event
 from zinc_mcp.process import Answer
 
 

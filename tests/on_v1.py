@@ -13,9 +13,9 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.v1.codes import FINAL
-from zinc_mcp.sandbox.v1.dialect import V1Dialect
-from zinc_mcp.sandbox.v1.products import WAYS
+from zinc_mcp.sandbox.dialects.v1 import V1Dialect
+from zinc_mcp.sandbox.v1.rules.codes import FINAL
+from zinc_mcp.sandbox.v1.rules.products import WAYS
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.wiring import open_process
 

@@ -12,9 +12,9 @@ from keyboard import at_a_terminal
 from wanted import ADDRESS, order
 
 from zinc_mcp.checkout.place_order import Intent, place
-from zinc_mcp.journal.entry import Draft, Entry, Limits
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import to_bytes
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits
+from zinc_mcp.journal.records.twin import to_bytes
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.wiring import open_process
 

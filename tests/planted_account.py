@@ -7,8 +7,8 @@ from typing import Any
 
 from zinc_mcp.owner.account_document import account_in
 from zinc_mcp.owner.retailer_accounts import secret_name
-from zinc_mcp.owner.secret_records import Place
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.records import Place
+from zinc_mcp.owner.secrets.store import SecretStore
 
 EMAIL, PASSWORD, TOTP = "planted.login@example.com", "pl4nted pa\u00dfword!", "PLANTEDKEYAAAA23"
 NUMBER, CODE, HOLDER, STREET = "5500005555555559", "8037", "Planted Holder", "7 Planted Lane"

@@ -13,7 +13,7 @@ from started import ROOT
 from test_arrows import ANYTHING, LEAVES, MAY_IMPORT
 
 from zinc_mcp.errors import ErrorCode
-from zinc_mcp.journal.entry import State
+from zinc_mcp.journal.records.entry import State
 from zinc_mcp.known_settings import TOOLS, RailName
 from zinc_mcp.zinc.failures import HTTP_CODES
 

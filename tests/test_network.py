@@ -29,7 +29,7 @@ from zinc_mcp.payments.terms import choose
 from zinc_mcp.proxies import Route
 from zinc_mcp.zinc.answers import MAX_ROWS
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.order_list import MAX_LIST_BYTES
+from zinc_mcp.zinc.placed.order_list import MAX_LIST_BYTES
 
 KEY = SecretStr("zn_test_planted5a1e")
 BODY = b'{"max_price":5000}'

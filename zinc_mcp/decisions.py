@@ -4,7 +4,7 @@ from functools import partial
 
 from zinc_mcp.aftercare import send
 from zinc_mcp.checkout import decide as checkout
-from zinc_mcp.journal.entry import CHANGES, Entry
+from zinc_mcp.journal.records.entry import CHANGES, Entry
 from zinc_mcp.process import Process
 
 

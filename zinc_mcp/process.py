@@ -7,20 +7,20 @@ import anyio
 from anyio.abc import TaskGroup
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.journal.clocks import LeaseClock, Times
-from zinc_mcp.journal.decision import Admission
-from zinc_mcp.journal.entry import Entry, Mode, State
-from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.records.clocks import LeaseClock, Times
+from zinc_mcp.journal.records.decision import Admission
+from zinc_mcp.journal.records.entry import Entry, Mode, State
+from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.find.products import Offers, Product
+from zinc_mcp.zinc.find.retailers import ShopCheck
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
-from zinc_mcp.zinc.products import Offers, Product
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.retailers import ShopCheck
 
 Checkpoint = Callable[[str], None]
 """Called at every step that a crash could fall on; the fault campaign kills the process here."""

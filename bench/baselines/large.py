@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.baselines.zinc import TYPICAL, Zinc, serve
 from zinc_mcp.network import MAX_ANSWER_BYTES, MAX_PARTS
-from zinc_mcp.zinc.order_list import MAX_LIST_BYTES
+from zinc_mcp.zinc.placed.order_list import MAX_LIST_BYTES
 
 _Order = dict[str, Any]
 _ROOM = MAX_ANSWER_BYTES - 8_192

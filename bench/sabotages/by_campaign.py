@@ -43,7 +43,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored",
         "one process at a time holds an entry",
-        "zinc_mcp/journal/clocks.py",
+        "zinc_mcp/journal/records/clocks.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _account("slow", "hosts", red=(TWO_OWNERS, AT_ONCE)),
@@ -51,7 +51,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "leases-ignored-by-wallet",
         "one process at a time holds an entry, also where a wallet pays",
-        "zinc_mcp/journal/clocks.py",
+        "zinc_mcp/journal/records/clocks.py",
         "        return self.left(entry) > 0.0",
         "        return False",
         _agent("slow", "hosts", red=(TWO_OWNERS, AT_ONCE)),
@@ -59,7 +59,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "open-orders-do-not-count",
         "a reservation counts against the limits while its order is open",
-        "zinc_mcp/journal/rows.py",
+        "zinc_mcp/journal/storage/rows.py",
         '        "counts_cents": draft.reserved_cents,',
         '        "counts_cents": 0,',
         _account("slow", red=(UNCOUNTED, OVER_LIMIT)),
@@ -107,7 +107,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "one-clock-alone",
         "a twin or a limit holds if either clock says so",
-        "zinc_mcp/journal/clocks.py",
+        "zinc_mcp/journal/records/clocks.py",
         "return min(self.clock(), self._second())",
         "return self.clock()",
         _account("clocks", red=(BY_WRONG_CLOCK,)),
@@ -139,7 +139,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "visitors-parameters-count",
         "one product under another address is the same intention",
-        "zinc_mcp/journal/twin.py",
+        "zinc_mcp/journal/records/twin.py",
         "        line = canonical([read_product_url(product.url).canonical, _variant(product)])",
         "        line = canonical([product.url, _variant(product)])",
         _account("slow", "hosts", red=(DUPLICATED,)),
@@ -147,7 +147,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "quantity-forgotten",
         "two of a product are another intention than one",
-        "zinc_mcp/journal/twin.py",
+        "zinc_mcp/journal/records/twin.py",
         "wanted[line] = wanted.get(line, 0) + product.quantity",
         "wanted[line] = 1",
         _account("hosts", red=(FALSE_TWIN,)),
@@ -171,7 +171,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "failed-orders-give-back-what-was-paid",
         "money that a wallet paid counts until its return is proved",
-        "zinc_mcp/journal/money.py",
+        "zinc_mcp/journal/records/money.py",
         "        return _unbought(let_go, refunded)\n",
         "        return Settlement(0, 0, refunded)\n",
         _agent("failing", red=(SAID_MONEY_BACK, PAID_OVER_LIMIT, OVER_LIMIT)),
@@ -179,7 +179,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "order-key-not-kept",
         "the order's own key is on disk before its body is read",
-        "zinc_mcp/journal/money.py",
+        "zinc_mcp/journal/records/money.py",
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted}, order_key=order_key)',
         'return replace(self, recovery={**recovery, "key_of_conflict": not accepted})',
         _agent("hosts", red=(ORDER_KEY_LOST,)),

@@ -92,7 +92,7 @@ BY_TESTS = (
     Sabotage(
         "commits-not-synced",
         "a commit is on the disk",
-        "zinc_mcp/journal/sqlite.py",
+        "zinc_mcp/journal/storage/sqlite.py",
         '"synchronous=FULL"',
         '"synchronous=NORMAL"',
         _tests(f"{_ORDERING}::test_a_commit_is_on_the_disk_before_it_returns"),
@@ -100,7 +100,7 @@ BY_TESTS = (
     Sabotage(
         "syncs-not-full",
         "a commit has left the disk's cache, where a system can ask for that",
-        "zinc_mcp/journal/sqlite.py",
+        "zinc_mcp/journal/storage/sqlite.py",
         '"fullfsync=1"',
         '"fullfsync=0"',
         _tests(f"{_ORDERING}::test_a_commit_is_on_the_disk_before_it_returns"),
@@ -227,7 +227,7 @@ BY_TESTS = (
     Sabotage(
         "no-compare-and-set",
         "an entry is changed only as it was read",
-        "zinc_mcp/journal/rows.py",
+        "zinc_mcp/journal/storage/rows.py",
         'ENTRIES.c.version == sa.bindparam("this_version")',
         'ENTRIES.c.version >= sa.bindparam("this_version")',
         _tests("tests/journal/test_journal.py::test_a_change_of_an_older_version_is_refused_and_shows_how_it_stands"),
@@ -373,7 +373,7 @@ BY_TESTS = (
     Sabotage(
         "a-question-in-capitals-is-paid-again",
         "the same question is paid for once, however it is spelt",
-        "zinc_mcp/zinc/products.py",
+        "zinc_mcp/zinc/find/products.py",
         'value.casefold() if name == "q" and isinstance(value, str) else value',
         "value",
         _tests("tests/find/test_same_question.py::test_the_same_question_in_another_spelling_is_not_paid_for_again"),
@@ -389,7 +389,7 @@ BY_TESTS = (
     Sabotage(
         "a-check-that-contradicts-itself-refuses",
         "no order is refused by an answer that contradicts itself",
-        "zinc_mcp/zinc/retailers.py",
+        "zinc_mcp/zinc/find/retailers.py",
         'return known and self.orderable is (self.support == "unsupported")',
         "return False",
         _tests("tests/find/test_checks.py::test_a_check_that_contradicts_itself_refuses_nothing"),
@@ -421,7 +421,7 @@ BY_TESTS = (
     Sabotage(
         "a-price-gets-dollars",
         "no currency is invented for a price",
-        "zinc_mcp/views/search.py",
+        "zinc_mcp/views/find/search.py",
         "price=None if each.price is None else without_currency(each.price),",
         "price=None if each.price is None else printed(each.price),",
         _tests(f"{_SERVING}/test_serving_search.py::test_a_result_has_what_an_order_needs"),
@@ -445,7 +445,7 @@ BY_TESTS = (
     Sabotage(
         "a-cell-is-a-formula",
         "no cell of an export is a formula",
-        "zinc_mcp/views/export.py",
+        "zinc_mcp/views/owner/export.py",
         "isinstance(value, str) and text[:1] in _FORMULA",
         "isinstance(value, bytes) and text[:1] in _FORMULA",
         _tests("tests/views/test_export.py::test_cells_that_spreadsheets_take_for_formulas_are_defused"),
@@ -469,7 +469,7 @@ BY_TESTS = (
     Sabotage(
         "another-return-is-ours",
         "an answer about another return proves nothing about ours",
-        "zinc_mcp/zinc/returns.py",
+        "zinc_mcp/zinc/aftercare/returns.py",
         "    if not filed.id or not is_return(filed, body):",
         "    if not filed.id:",
         _tests(
@@ -545,7 +545,7 @@ BY_TESTS = (
     Sabotage(
         "a-hidden-anchor",
         "a forged file is found where Zinc holds the anchor, also if it leaves the anchor out",
-        "zinc_mcp/views/evidence_check.py",
+        "zinc_mcp/views/evidence/check.py",
         "            same = shown == known ",
         "            same = known is None or shown == known ",
         _tests(
@@ -564,7 +564,7 @@ BY_TESTS = (
     Sabotage(
         "a-refused-key-that-replaces",
         "a key that Zinc does not accept replaces none",
-        "zinc_mcp/cli/keeping.py",
+        "zinc_mcp/cli/login/keeping.py",
         "known.status == 401:",
         "known.status == 499:",
         _tests("tests/cli/test_login_command.py::test_a_key_that_zinc_does_not_accept_replaces_nothing"),
@@ -588,7 +588,7 @@ BY_TESTS = (
     Sabotage(
         "a-card-in-a-file",
         "a card is in a keyring or nowhere",
-        "zinc_mcp/owner/secret_records.py",
+        "zinc_mcp/owner/secrets/records.py",
         '        if place == "file" and part in kind.never_in_files:',
         '        if place == "file" and part in kind.places:',
         _tests("tests/owner/test_secret_store.py::test_a_card_is_in_a_keyring_and_never_in_a_file"),

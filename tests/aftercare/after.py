@@ -10,7 +10,7 @@ from server.as_a_host import call
 from wanted import arguments
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.after_sale import changes
+from zinc_mcp.sandbox.aftercare.requests import changes
 from zinc_mcp.sandbox.products import PREFIX
 
 SUCCESS = f"{PREFIX}test-success"

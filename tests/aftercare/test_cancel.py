@@ -22,8 +22,8 @@ from zinc_mcp.aftercare.cancel import ASKED, cancel
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.journal.entry import DAY_SECONDS, Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Entry
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.zinc.orders import OrderCreate

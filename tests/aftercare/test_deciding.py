@@ -31,8 +31,8 @@ from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, check_l
 from zinc_mcp.consent.field_words import in_words, quoted
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
-from zinc_mcp.journal.decision import QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox import Sandbox
@@ -41,7 +41,7 @@ from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.server.mcp.tools.report_problem import Problem
 from zinc_mcp.server.mcp.tools.return_order import Item, Return
 from zinc_mcp.server.pages.browser import page_beside
-from zinc_mcp.zinc.changes import JSON_TYPE, Change
+from zinc_mcp.zinc.aftercare.changes import JSON_TYPE, Change
 
 WriteConfig = Callable[[str], Path]
 NOTES = "Loose “handle”,\nand <b>scratched</b> & bent: see {{ 7 * 7 }}"

@@ -15,7 +15,7 @@ from server.as_a_host import call, host, refused, said
 
 from zinc_mcp.process import Clocks
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.zinc.changes import Change, form, json_change
+from zinc_mcp.zinc.aftercare.changes import Change, form, json_change
 
 Rewrite = Callable[[Any], Any]
 STRANGER = "11111111-2222-4333-8444-555555555555"

@@ -18,8 +18,8 @@ from wanted import arguments
 
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.decisions import decide
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.app import serve
 from zinc_mcp.views.change import outcome_of

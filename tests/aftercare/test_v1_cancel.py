@@ -10,7 +10,7 @@ from server.as_a_host import both_eras, call, refused
 
 from zinc_mcp.aftercare.cancel import cancel
 from zinc_mcp.errors import OrderNotFoundError
-from zinc_mcp.sandbox.after_sale import changes
+from zinc_mcp.sandbox.aftercare.requests import changes
 from zinc_mcp.server.mcp.server import build_server
 
 LOST_AFTER = ["drop_after", "http_500_after", "html_200", "truncated"]

@@ -11,8 +11,8 @@ from on_v1 import Practice, way
 from server.as_a_host import both_eras, call, refused
 
 from zinc_mcp.server.mcp.server import build_server
-from zinc_mcp.views.change_evidence_check import check_at_zinc
-from zinc_mcp.views.evidence import evidence
+from zinc_mcp.views.evidence.change_check import check_at_zinc
+from zinc_mcp.views.evidence.file import evidence
 
 ACCEPTED = ["drop_after", "http_500_after", "html_200", "truncated"]
 LOST = ["drop_before", "http_500_before", "html_502"]

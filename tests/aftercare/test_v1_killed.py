@@ -13,10 +13,10 @@ from aftercare import mover
 from aftercare.test_killed import Machine
 from on_v1 import Moved, arguments
 
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.after_sale import changes
+from zinc_mcp.sandbox.aftercare.requests import changes
 from zinc_mcp.sandbox.app import serve
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals that kill a process")

@@ -12,7 +12,7 @@ from planted_account import keep, shown_in
 from server.as_a_host import both_eras, call, host, refused
 
 from zinc_mcp.process import Clocks
-from zinc_mcp.sandbox.after_sale import changes
+from zinc_mcp.sandbox.aftercare.requests import changes
 
 Write = Callable[[str], Path]
 

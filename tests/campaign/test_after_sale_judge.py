@@ -37,11 +37,11 @@ from bench.campaign.judge.verdict import (
     YES_TO_ANOTHER,
 )
 from bench.campaign.plan.after_sale import Action, AfterRound, Wish
-from zinc_mcp.journal.entry import Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Limits
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.zinc.cases import case_change, closing_change
-from zinc_mcp.zinc.returns import return_change
+from zinc_mcp.zinc.aftercare.cases import case_change, closing_change
+from zinc_mcp.zinc.aftercare.returns import return_change
 
 Row = dict[str, Any]
 ORDER = "11111111-2222-4333-8444-555555555555"

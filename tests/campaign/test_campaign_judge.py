@@ -29,9 +29,9 @@ from bench.campaign.judge.verdict import (
     Verdict,
 )
 from bench.campaign.plan.intentions import Intention, Round
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Entry, Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import Entry, Limits
 
 WISH = Intention(
     number=1, family=1, quantity=1, line2="", scenario="success", fault="none", faults=("slow_5",), look_faults=(),

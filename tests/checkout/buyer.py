@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.clocks import machine_uptime
+from zinc_mcp.journal.records.clocks import machine_uptime
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process

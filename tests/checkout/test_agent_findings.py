@@ -17,7 +17,7 @@ from wanted import arguments, order
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.process import Clocks
 from zinc_mcp.spending.proof import without_credential

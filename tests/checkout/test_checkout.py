@@ -23,7 +23,7 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.journal.records.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.process import Answer
 
 

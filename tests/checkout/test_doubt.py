@@ -17,7 +17,7 @@ from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import TWIN_FIELD
+from zinc_mcp.journal.records.twin import TWIN_FIELD
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Clocks
 

@@ -27,9 +27,9 @@ from zinc_mcp.checkout.decide import decide, send_all_approved
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Clocks
 

@@ -21,12 +21,12 @@ from zinc_mcp.checkout.look_up import refresh
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.reconcile import reconcile
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import DAY_SECONDS, Entry, State
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Entry, State
 from zinc_mcp.process import Process
 from zinc_mcp.rails.account import AccountRail
 from zinc_mcp.spending.reconcile import Kind, Reconciled
-from zinc_mcp.views.reconciled import reconciled_view
+from zinc_mcp.views.owner.reconciled import reconciled_view
 
 
 @dataclass

@@ -25,10 +25,10 @@ from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.decision import Admission, QuestionRef
-from zinc_mcp.journal.entry import Entry, Limits, Mode
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.decision import Admission, QuestionRef
+from zinc_mcp.journal.records.entry import Entry, Limits, Mode
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.process import Clocks, Process
 

@@ -21,8 +21,8 @@ from wanted import arguments
 
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import DOUBTFUL
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import DOUBTFUL
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.app import serve
 from zinc_mcp.sandbox.challenges import Payee

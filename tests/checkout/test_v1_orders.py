@@ -8,7 +8,7 @@ from on_v1 import ASIN, Practice, arguments, failing_with, refused_with, way
 from server.as_a_host import both_eras, call, refused, said
 from wanted import ADDRESS
 
-from zinc_mcp.sandbox.v1.codes import FINAL
+from zinc_mcp.sandbox.v1.rules.codes import FINAL
 
 PAGE = f"https://www.amazon.com/dp/{ASIN}"
 

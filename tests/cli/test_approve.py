@@ -24,8 +24,8 @@ from started import Started
 from wanted import book, intent
 
 from zinc_mcp.checkout.place_order import place
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import members_callers
 from zinc_mcp.process import Clocks, Process
 

@@ -13,10 +13,10 @@ from conftest import HandClock, OpenProcess
 from server.as_a_host import call, host
 from started import Started
 
-from zinc_mcp.owner.evidence_key import sign
+from zinc_mcp.owner.secrets.evidence_key import sign
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.app import serve
-from zinc_mcp.views.evidence import signed_content
+from zinc_mcp.views.evidence.file import signed_content
 
 KEY = "zn_test_planted-secret"
 WORDS = "It is broken, and I live at 12 Planted Street now."

@@ -21,11 +21,11 @@ from wanted import intent, order
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.anchor import anchor_over, leaf
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import ANCHOR_FIELD
-from zinc_mcp.owner.evidence_key import FILE, sign
-from zinc_mcp.views.evidence import signed_content
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.twin import ANCHOR_FIELD
+from zinc_mcp.owner.secrets.evidence_key import FILE, sign
+from zinc_mcp.views.evidence.file import signed_content
 
 ASKS = '[policy]\napproval = "page"\n'
 KEY = "zn_test_planted-secret"

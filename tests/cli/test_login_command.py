@@ -19,7 +19,7 @@ from preloaded import Ended
 from signing import KEY, WALLET, Answer, Practice, ToldZinc, code_of, cut, practice, refusal, told_zinc
 from started import ROOT, Started
 
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.store import SecretStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 

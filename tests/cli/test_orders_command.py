@@ -11,8 +11,8 @@ import pytest
 from keyboard import at_a_terminal
 from started import Started
 
-from zinc_mcp.journal.entry import Draft, Entry, Limits, Mode, State
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits, Mode, State
 
 _DAY = 86_400.0
 

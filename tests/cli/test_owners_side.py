@@ -19,10 +19,10 @@ from started import ROOT, Started
 from wanted import ADDRESS, order
 
 from zinc_mcp.checkout.place_order import Intent, place
-from zinc_mcp.cli.order_table import Listed, follow
+from zinc_mcp.cli.orders.table import Listed, follow
 from zinc_mcp.cli.screen import cells
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.wiring import open_process
@@ -245,7 +245,7 @@ def look_up(started: Started) -> str:
     """Put a look-up that cost a cent into the journal."""
     from dataclasses import replace
 
-    from zinc_mcp.journal.entry import Draft, Limits
+    from zinc_mcp.journal.records.entry import Draft, Limits
 
     with journal_of(started) as journal:
         journal.resume()

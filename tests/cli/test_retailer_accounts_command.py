@@ -18,7 +18,7 @@ from preloaded import Ended
 from started import Started
 
 from zinc_mcp.owner.retailer_accounts import profile_named
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.store import SecretStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 

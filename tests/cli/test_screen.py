@@ -21,8 +21,8 @@ from wanted import BOOK, book, intent
 
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.screen import wrapped
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.owner.pin import hashed
 

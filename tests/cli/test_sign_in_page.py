@@ -18,7 +18,7 @@ from signing import KEY, Practice, practice
 from started import ROOT
 from test_documents import Place
 
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.store import SecretStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 

@@ -9,7 +9,7 @@ import pytest
 from keyboard import at_a_terminal
 from started import Started
 
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import load_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -23,8 +23,8 @@ from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import asked_question, question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import Decision
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import Decision
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Answer, Clocks
 

@@ -24,8 +24,8 @@ from wanted import BOOK, book, order
 from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.decision import QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process

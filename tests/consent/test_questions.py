@@ -20,8 +20,8 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import asked_question, question_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.process import Process
 

@@ -18,8 +18,8 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import entry_with_key, look
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.errors import OrderNotFoundError
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.process import Process
 
 DAY = 86_400.0

@@ -11,8 +11,8 @@ from conftest import HandClock, OpenProcess, as_json
 from fake_zinc import FakeZinc, failure
 from server.as_a_host import call, host, refused
 
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.process import Clocks, Process
 
 ASIN = "B07JGBW826"

@@ -19,7 +19,7 @@ from zinc_mcp.errors import UnreadableAnswerError
 from zinc_mcp.find.question import REMEMBERED_SECONDS
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.products import ask, search_call
+from zinc_mcp.zinc.find.products import ask, search_call
 
 LIVE = "zn_live_planted"
 BEANS = "https://www.amazon.com/dp/B07JGBW826"

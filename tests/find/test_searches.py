@@ -13,7 +13,7 @@ from fake_zinc import FakeZinc, failure
 from server.as_a_host import call, host, refused
 
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.tables import ENTRIES
+from zinc_mcp.journal.storage.tables import ENTRIES
 from zinc_mcp.process import Clocks, Process
 
 LIVE = "zn_live_planted"

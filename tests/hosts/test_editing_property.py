@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zinc_mcp.hosts import editing
 from zinc_mcp.hosts.editing import put, take, uncut
-from zinc_mcp.hosts.jsonc import UnreadableTextError
+from zinc_mcp.hosts.formats.jsonc import UnreadableTextError
 
 ENTRY: dict[str, Any] = {"command": "/a b/zinc-mcp", "args": ["é", '"'], "env": {"ZINC_MCP_SANDBOX": "1"}}
 PATHS = (("mcpServers",), ("mcp", "servers"))

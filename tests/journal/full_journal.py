@@ -9,7 +9,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.tables import ENTRIES, EVENTS, NEAR_TWINS, PAYMENTS
+from zinc_mcp.journal.storage.tables import ENTRIES, EVENTS, NEAR_TWINS, PAYMENTS
 
 CALLERS = 40
 YEARS = 2 * 365 * 86_400.0

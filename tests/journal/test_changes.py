@@ -11,9 +11,9 @@ from journal.test_journal import draft as order_draft
 from journal.test_journal import entry as order_entry
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Draft, Entry, Limits, StaleEntryError, Standing
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import change_digest
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits, StaleEntryError, Standing
+from zinc_mcp.journal.records.twin import change_digest
 
 ORDER = "6f0c1a8e-0000-4000-8000-00000000aaaa"
 

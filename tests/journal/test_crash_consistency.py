@@ -27,8 +27,8 @@ from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry, Event
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.server.mcp.results import failed
 

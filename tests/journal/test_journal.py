@@ -14,9 +14,9 @@ from conftest import HandClock
 from wanted import ADDRESS, order
 
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
-from zinc_mcp.journal.entry import Draft, Entry, Limits, Mode, Resembling, StaleEntryError, Standing
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import body_digest, to_bytes, twin_digest
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits, Mode, Resembling, StaleEntryError, Standing
+from zinc_mcp.journal.records.twin import body_digest, to_bytes, twin_digest
 
 
 @pytest.fixture

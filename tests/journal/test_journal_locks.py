@@ -17,8 +17,8 @@ from journal.test_journal import draft, entry
 from started import ROOT, Started
 
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.entry import Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Limits
 
 AT_ONCE = 5.0
 """Seconds: much less than anybody waits for a lock."""

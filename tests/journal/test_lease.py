@@ -10,9 +10,9 @@ import pytest
 from conftest import HandClock
 from journal.test_journal import draft, entry
 
-from zinc_mcp.journal.clocks import machine_uptime
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import machine_uptime
+from zinc_mcp.journal.records.entry import Entry
 
 LEASE = 30.0
 """Seconds; what `ordering.test_journal` opens entries with."""
@@ -100,7 +100,9 @@ def test_an_entry_taken_before_there_were_steady_clocks_goes_by_the_wall_clock(
 
 
 def test_all_processes_of_a_machine_share_one_steady_clock() -> None:
-    program = "import json; from zinc_mcp.journal.clocks import machine_uptime; print(json.dumps(machine_uptime()))"
+    program = (
+        "import json; from zinc_mcp.journal.records.clocks import machine_uptime; print(json.dumps(machine_uptime()))"
+    )
     boot, before = machine_uptime()
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, encoding="utf-8")
     their_boot, theirs = json.loads(told.stdout)

@@ -17,8 +17,8 @@ from wanted import book, intent, order
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import asked_pin
 
 

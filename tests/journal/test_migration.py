@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from wanted import ADDRESS, order
 
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.schema import TWINS_RENEWED_AT
-from zinc_mcp.journal.tables import (
+from zinc_mcp.journal.records.twin import near_digests, to_bytes, twin_digest
+from zinc_mcp.journal.storage.schema import TWINS_RENEWED_AT
+from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     FORGETTABLE_INDEX,
     LISTED_INDEX,
@@ -19,7 +20,6 @@ from zinc_mcp.journal.tables import (
     PAYMENTS,
     SCHEMA_VERSION,
 )
-from zinc_mcp.journal.twin import near_digests, to_bytes, twin_digest
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
 """As version 1 created them on PostgreSQL."""

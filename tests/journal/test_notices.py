@@ -4,9 +4,9 @@ from typing import Any, cast
 
 from journal.test_journal import draft
 
-from zinc_mcp.journal.entry import Entry, Limits
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.notices import MOST_NEW, row_of
+from zinc_mcp.journal.records.entry import Entry, Limits
 
 
 def opened(journal: Journal, number: int = 0, **changes: Any) -> Entry:

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from conftest import HandClock
 
-from zinc_mcp.journal.entry import Draft, Entry, Limits, Mode
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.periods import PERIOD_SLICE
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits, Mode
 from zinc_mcp.known_settings import RailName
 
 DAY = 86_400.0

@@ -24,9 +24,9 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderRejectedError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.rows import SLICE
-from zinc_mcp.journal.tables import ENTRIES, PAYMENTS
+from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.storage.purge import SLICE
+from zinc_mcp.journal.storage.tables import ENTRIES, PAYMENTS
 
 SECRETS = (
     b"Planted Street",

@@ -27,8 +27,8 @@ from wanted import arguments, book, intent
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 
 # An administrator may write anywhere, so these tests give up that right.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.name == "posix" else []

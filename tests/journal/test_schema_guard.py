@@ -19,8 +19,8 @@ from wanted import ADDRESS, book, intent
 from zinc_mcp.checkout.place_order import check_ready, place
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.tables import SCHEMA_VERSION
+from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
 
 
 def run(url: str, *statements: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 from conftest import HandClock
 
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Draft, Entry, Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits
 from zinc_mcp.journal.runner import Runner
 
 DRAFT = Draft(

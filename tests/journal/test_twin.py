@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wanted import ADDRESS, BOOK, arguments, order
 
-from zinc_mcp.journal.twin import (
+from zinc_mcp.journal.records.twin import (
     KEY_FIELD,
     TWIN_FIELD,
     body_digest,

@@ -22,8 +22,8 @@ from zinc_mcp.checkout.decide import decide, questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal.entry import UnreadableEntryError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import UnreadableEntryError
 from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.process import Clocks
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import HandClock
 
-from zinc_mcp.journal.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, State
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, State
 from zinc_mcp.known_settings import RailName
 
 

@@ -12,8 +12,8 @@ from journal.test_journal import draft
 from pydantic import SecretStr
 from started import ROOT
 
-from zinc_mcp.journal.entry import Entry, Limits
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.notify.delivery import signature
 from zinc_mcp.notify.message import about_entry
 from zinc_mcp.owner.notify import Notable

@@ -10,7 +10,7 @@ import pytest
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.config_file import Value, set_values
-from zinc_mcp.owner.own_files import InsecureFileError
+from zinc_mcp.owner.secrets.own_files import InsecureFileError
 
 NEW: dict[str, Value] = {"wallet": "command", "wallet_command": 'pay "it" \\ now', "wallet_methods": ["a", "b"]}
 COMMENTED = """# mine

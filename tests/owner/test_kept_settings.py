@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from started import ROOT, Started
 
 from zinc_mcp.owner.kept_settings import opened
-from zinc_mcp.owner.own_files import InsecureFileError
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.own_files import InsecureFileError
+from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings, load_settings, warnings_about
 
 KEPT = "zn_test_kept_9f2c"
@@ -165,7 +165,7 @@ async def main():
         rail = process.rails.get("account")
         unusable = process.unusable.get("account")
         print(json.dumps([rail and rail.mode, unusable and unusable.summary, "keyring" in sys.modules,
-                          "zinc_mcp.owner.secrets" in sys.modules]))
+                          "zinc_mcp.owner.secrets.store" in sys.modules]))
 
 asyncio.run(main())
 """

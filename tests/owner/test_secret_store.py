@@ -15,9 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.owner.own_files import InsecureFileError
-from zinc_mcp.owner.secret_records import KINDS, MAX_SECRET, Place, Record
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.own_files import InsecureFileError
+from zinc_mcp.owner.secrets.records import KINDS, MAX_SECRET, Place, Record
+from zinc_mcp.owner.secrets.store import SecretStore
 
 SECRET = "zn_live_planted_5a1e"
 

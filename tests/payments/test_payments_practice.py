@@ -11,8 +11,8 @@ from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, Credential, digest_of, encoded_object
 from zinc_mcp.payments.terms import Charge, check, choose
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet, PracticeWallet
-from zinc_mcp.sandbox.agent_orders import verify
 from zinc_mcp.sandbox.challenges import VerificationError, bound, challenge_id
+from zinc_mcp.sandbox.orders.agent import verify
 
 SECRET = b"a sandbox's own secret of 32 bytes"
 

@@ -6,7 +6,7 @@ import httpx
 from sandbox.practising import Clock
 
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.v1.products import practice_id
+from zinc_mcp.sandbox.v1.rules.products import practice_id
 
 BASE = "https://api.zinc.io/v1"
 TOKEN = "sandbox"

@@ -5,7 +5,7 @@ import pytest
 from sandbox.practising import Clock, customer, order, placed, read
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.after_sale import changes
+from zinc_mcp.sandbox.aftercare.requests import changes
 from zinc_mcp.sandbox.dialect import Dialect
 
 

@@ -11,11 +11,11 @@ from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.products import SCENARIOS
-from zinc_mcp.zinc.account import get_health, get_wallet
+from zinc_mcp.zinc.account.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.failures import read_failure
-from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.placed.order_list import find_orders
 from zinc_mcp.zinc.responses import Order
 
 INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sandbox.practising_v1 import COFFEE, OWN, V1, asking, order_v1, practised
 
-from zinc_mcp.sandbox.v1.cases import REASONS
+from zinc_mcp.sandbox.v1.aftercare.cases import REASONS
 
 RETURN: dict[str, Any] = {
     "products": [{"product_id": COFFEE, "quantity": 1}],

@@ -6,7 +6,7 @@ import pytest
 from sandbox.practising import customer, order
 from sandbox.practising_v1 import COFFEE, OWN, V1, order_v1, practised
 
-from zinc_mcp.sandbox.v1.products import RETAILERS, WAYS, Product, practice_id
+from zinc_mcp.sandbox.v1.rules.products import RETAILERS, WAYS, Product, practice_id
 from zinc_mcp.sandbox.v1.truth import orders
 from zinc_mcp.zinc.product_urls.reading import comparable
 

@@ -8,7 +8,7 @@ import pytest
 from sandbox.practising_v1 import COFFEE, OWN, TOKEN, V1, asking, client_of, order_v1, practised
 
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.v1.dialect import V1Dialect
+from zinc_mcp.sandbox.dialects.v1 import V1Dialect
 
 
 def test_a_dialect_of_v1_is_spelt_as_it_is_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sandbox.practising_v1 import BASE, COFFEE, OWN, V1, client_of, order_v1, practised
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.v1.codes import FINAL, MESSAGES
+from zinc_mcp.sandbox.v1.rules.codes import FINAL, MESSAGES
 
 
 async def test_an_order_is_processed_and_then_placed_with_price_numbers_and_tracking() -> None:

@@ -23,8 +23,8 @@ from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import Decision
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import Decision
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.mcp.dialogue import MOST_DIALOGUES
 from zinc_mcp.server.mcp.server import build_server

@@ -22,8 +22,8 @@ from server.visitor import Shown, Visitor, fields, visitor, words
 from wanted import ADDRESS, BOOK, book, intent
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import add_member, members_callers, remove_member
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page

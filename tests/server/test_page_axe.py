@@ -75,7 +75,7 @@ async def too_late(page: Before, clock: HandClock) -> None:
 
 async def decided_elsewhere(page: Before, clock: HandClock) -> None:
     from zinc_mcp.decisions import decide
-    from zinc_mcp.journal.decision import Decision, reference_of
+    from zinc_mcp.journal.records.decision import Decision, reference_of
 
     entry = await page.process.journal.read(page.entry_id)
     about = reference_of(entry)

@@ -25,9 +25,9 @@ from wanted import ADDRESS, BOOK, book, intent
 
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import entry_with_key
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Process

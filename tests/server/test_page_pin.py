@@ -17,9 +17,9 @@ from wanted import book, intent
 from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import Decision, reference_of
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import Decision, reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import add_member, members_callers
 from zinc_mcp.owner.pin import hashed
 from zinc_mcp.process import Process

@@ -31,7 +31,7 @@ from wanted import ADDRESS, arguments, book
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.consent.approval import question_of
-from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD, twin_digest
+from zinc_mcp.journal.records.twin import KEY_FIELD, TWIN_FIELD, twin_digest
 from zinc_mcp.payments.headers import encoded_object, to_payment_receipt
 from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.server import build_server

@@ -161,7 +161,14 @@ def test_no_next_step_that_an_error_has_by_itself_speaks_of_sending() -> None:
     assert [kind.__name__ for kind in every_error() if SENT.search(kind.default_next_step)] == []
 
 
-READ = ["zinc", "rails", "journal/database.py", "checkout/watch.py", "journal/read_journal.py", "journal/runner.py"]
+READ = [
+    "zinc",
+    "rails",
+    "journal/storage/database.py",
+    "checkout/watch.py",
+    "journal/read_journal.py",
+    "journal/runner.py",
+]
 """The rooms and modules in which an error may begin that ends a look-up."""
 
 
@@ -178,7 +185,7 @@ def written_sentences() -> Iterator[tuple[str, str]]:
 PLACING_ONLY = {
     ("zinc/client.py:ZincUnreachableError", "Zinc could not be reached{_reason(error)}, so nothing was sent."),
     ("zinc/client.py:OrderOutcomeUnknownError", "The order was sent, but"),
-    ("zinc/changes.py:ChangeOutcomeUnknownError", "The request was sent, but"),
+    ("zinc/aftercare/changes.py:ChangeOutcomeUnknownError", "The request was sent, but"),
     ("rails/agent.py:OrderRejectedError", "This rail sends nothing without a payment."),
 }
 

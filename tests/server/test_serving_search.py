@@ -10,7 +10,7 @@ from server.as_a_host import both_eras, call, host, refused, size
 
 from zinc_mcp.sandbox.products import HOSTILE
 from zinc_mcp.text import invisible
-from zinc_mcp.views.search import MAX_URL
+from zinc_mcp.views.find.search import MAX_URL
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from signing import Practice, practice
 from started import ROOT, Started
 from wanted import arguments
 
-from zinc_mcp.owner.secrets import SecretStore
+from zinc_mcp.owner.secrets.store import SecretStore
 
 KEPT = "zn_test_kept_at_the_practice_zinc"
 BOOK = "https://www.amazon.com/dp/B0SNDBXC01"

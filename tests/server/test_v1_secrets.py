@@ -28,12 +28,12 @@ from signing import practice
 from started import ROOT, Started
 
 from zinc_mcp.checkout import decide as decisions
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.retailer_accounts import opened_account, profile_named, with_secrets
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.rails import LeaseOverError
 from zinc_mcp.rails.v1 import V1Rail
-from zinc_mcp.sandbox.v1.products import practice_id
+from zinc_mcp.sandbox.v1.rules.products import practice_id
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.order import V1_NOT_IN_SCHEMA, V1Order
 

@@ -13,12 +13,12 @@ from wanted import book, order
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.money import told_of
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.process import Answer
-from zinc_mcp.views.amounts import amounts_of
 from zinc_mcp.views.order import order_view
+from zinc_mcp.views.owner.amounts import amounts_of
 
 DAY = 86_400.0
 Config = Callable[[str], Path]

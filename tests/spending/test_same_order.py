@@ -18,7 +18,7 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import UnreadableAnswerError
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.journal.records.twin import KEY_FIELD, TWIN_FIELD
 
 Shown = dict[str, Any]
 

@@ -19,7 +19,7 @@ from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import Decision, reference_of
+from zinc_mcp.journal.records.decision import Decision, reference_of
 from zinc_mcp.process import Clocks
 
 PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total": 4900, "currency": "USD"}}

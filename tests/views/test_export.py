@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from zinc_mcp.journal.entry import Entry, State
-from zinc_mcp.journal.money import OWNERS_WORD
-from zinc_mcp.views.amounts import Amounts, amounts_of
-from zinc_mcp.views.export import COLUMNS, costs, moment, row_of, to_csv, to_json, totals
+from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.records.money import OWNERS_WORD
+from zinc_mcp.views.owner.amounts import Amounts, amounts_of
+from zinc_mcp.views.owner.export import COLUMNS, costs, moment, row_of, to_csv, to_json, totals
 
 
 def entry(**changes: Any) -> Entry:

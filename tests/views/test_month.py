@@ -17,7 +17,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import ORDER_FEE
-from zinc_mcp.views.export import costs, row_of, to_csv, totals
+from zinc_mcp.views.owner.export import costs, row_of, to_csv, totals
 from zinc_mcp.wiring import open_process
 
 NOVEMBER, DECEMBER = 1_793_491_200.0, 1_796_083_200.0

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.journal.records.entry import Entry, State
 from zinc_mcp.process import Answer
 from zinc_mcp.views.order import OrderView, order_view
 from zinc_mcp.views.sentences import Reader

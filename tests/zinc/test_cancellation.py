@@ -16,10 +16,10 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.zinc.cancellation import cancel_order
+from zinc_mcp.zinc.aftercare.cancellation import cancel_order
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.order_list import OrderList, read_list
-from zinc_mcp.zinc.timeline import get_timeline
+from zinc_mcp.zinc.placed.order_list import OrderList, read_list
+from zinc_mcp.zinc.placed.timeline import get_timeline
 
 KEY = SecretStr("zn_test_planted")
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"

@@ -29,13 +29,13 @@ from zinc_mcp.errors import (
     ZincUnreachableError,
 )
 from zinc_mcp.network import MAX_ANSWER_BYTES
-from zinc_mcp.zinc.account import get_health, get_wallet
-from zinc_mcp.zinc.cases import case_change, closing_change, get_case, list_cases, message_change
-from zinc_mcp.zinc.changes import Change, send_change
+from zinc_mcp.zinc.account.account import get_health, get_wallet
+from zinc_mcp.zinc.aftercare.cases import case_change, closing_change, get_case, list_cases, message_change
+from zinc_mcp.zinc.aftercare.changes import Change, send_change
+from zinc_mcp.zinc.aftercare.returns import list_returns, return_change
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.order_list import find_orders
 from zinc_mcp.zinc.origin import check_origin
-from zinc_mcp.zinc.returns import list_returns, return_change
+from zinc_mcp.zinc.placed.order_list import find_orders
 
 PLANTED = "zn_test_planted5a1e"
 KEY = SecretStr(PLANTED)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from wanted import ADDRESS, BOOK, arguments, order
 
 from zinc_mcp.zinc.orders import Address, OrderCreate, Request, canonical
-from zinc_mcp.zinc.place_tables import ALPHA_2
+from zinc_mcp.zinc.texts.countries import ALPHA_2
 
 PLANTED = "planted5a1e"
 Changes = dict[str, Any]

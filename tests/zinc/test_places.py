@@ -15,9 +15,9 @@ from wanted import ADDRESS, intent
 
 from zinc_mcp.checkout import place_order
 from zinc_mcp.consent.question import question_about
-from zinc_mcp.zinc.letters import fold, fold_label
 from zinc_mcp.zinc.orders import Address
-from zinc_mcp.zinc.places import near_place_of, place_of, shown_lines
+from zinc_mcp.zinc.places.reading import near_place_of, place_of, shown_lines
+from zinc_mcp.zinc.texts.letters import fold, fold_label
 
 CORPUS = [
     pair

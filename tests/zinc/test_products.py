@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.products import (
+from zinc_mcp.zinc.find.products import (
     DataCall,
     Offers,
     Product,
@@ -21,7 +21,7 @@ from zinc_mcp.zinc.products import (
     order_condition,
     search_call,
 )
-from zinc_mcp.zinc.retailers import ShopCheck, check_shop
+from zinc_mcp.zinc.find.retailers import ShopCheck, check_shop
 
 COUNTRY, GUEST = "retailer_country_not_supported", "guest_checkout_not_supported"
 KEY = SecretStr("zn_live_planted")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zinc_mcp.zinc.answers import Answer, Currency, Flat, Text
+from zinc_mcp.zinc.find.products import Product
 from zinc_mcp.zinc.prices import CartItem, LineItem, PriceComponents
-from zinc_mcp.zinc.products import Product
 from zinc_mcp.zinc.responses import Order
 
 AT = "2026-06-26T10:00:00Z"

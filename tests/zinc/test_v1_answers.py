@@ -23,9 +23,9 @@ from zinc_mcp.errors import (
     UnreadableAnswerError,
     ZincUnreachableError,
 )
-from zinc_mcp.zinc.order_list import OrderList
+from zinc_mcp.zinc.placed.order_list import OrderList
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.v1.cancellations import ask_to_cancel
+from zinc_mcp.zinc.v1.aftercare.cancellations import ask_to_cancel
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.codes import CODES
 from zinc_mcp.zinc.v1.order_list import find_orders, read_list, read_order

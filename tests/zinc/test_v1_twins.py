@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from wanted import ADDRESS
 
-from zinc_mcp.journal.twin import body_digest, digests_of_body, near_digests, to_bytes, twin_digest
+from zinc_mcp.journal.records.twin import body_digest, digests_of_body, near_digests, to_bytes, twin_digest
 from zinc_mcp.zinc.orders import OrderCreate
 from zinc_mcp.zinc.v1.order import V1Order
 from zinc_mcp.zinc.v1.products import RETAILERS, address_of, domain_of

@@ -25,16 +25,16 @@ from zinc_mcp.errors import (
     UnreadableAnswerError,
     ZincMcpError,
 )
-from zinc_mcp.journal.cancellation import How
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError, State
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.cancellation import How
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import DOUBTFUL, Entry, StaleEntryError, State
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.account import AccountRail
 from zinc_mcp.spending.same_order import as_read
-from zinc_mcp.zinc.cancellation import CancelAnswer
+from zinc_mcp.zinc.aftercare.cancellation import CancelAnswer
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY
 

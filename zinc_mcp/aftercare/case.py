@@ -10,12 +10,12 @@ from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import Action, ChangeQuestion, fields_of, label
 from zinc_mcp.errors import InvalidArgumentsError, OrderRejectedError, Problem, RefusedError, ZincMcpError
-from zinc_mcp.journal.entry import OPEN, Draft, Entry
-from zinc_mcp.journal.twin import change_digest
+from zinc_mcp.journal.records.entry import OPEN, Draft, Entry
+from zinc_mcp.journal.records.twin import change_digest
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.text import plain
-from zinc_mcp.zinc.cases import CLOSED, Case
-from zinc_mcp.zinc.changes import Change
+from zinc_mcp.zinc.aftercare.cases import CLOSED, Case
+from zinc_mcp.zinc.aftercare.changes import Change
 from zinc_mcp.zinc.credits import CaseSummary
 from zinc_mcp.zinc.responses import is_a_segment
 

@@ -13,10 +13,10 @@ from zinc_mcp.aftercare.placed import after_sale_for, sent_of
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.watch import Progress
 from zinc_mcp.errors import JournalError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.cases import Case
+from zinc_mcp.zinc.aftercare.cases import Case
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ import anyio
 from zinc_mcp.aftercare.placed import PlacedOrder, after_sale_for
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.clocks import APART_SECONDS, FREE
-from zinc_mcp.journal.entry import CHANGES, Entry, Mode, StaleEntryError, State
+from zinc_mcp.journal.records.clocks import APART_SECONDS, FREE
+from zinc_mcp.journal.records.entry import CHANGES, Entry, Mode, StaleEntryError, State
 from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
-from zinc_mcp.zinc.cases import CLOSED, Case
-from zinc_mcp.zinc.changes import Change, unproved
+from zinc_mcp.zinc.aftercare.cases import CLOSED, Case
+from zinc_mcp.zinc.aftercare.changes import Change, unproved
+from zinc_mcp.zinc.aftercare.returns import DENIED, is_return
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order, is_a_segment
-from zinc_mcp.zinc.returns import DENIED, is_return
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import anyio
 
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, UnreadableAnswerError
-from zinc_mcp.journal.entry import NAMES, Entry, Mode
+from zinc_mcp.journal.records.entry import NAMES, Entry, Mode
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale, SentOrder

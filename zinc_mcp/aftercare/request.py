@@ -14,8 +14,8 @@ from zinc_mcp.checkout.repeats import await_move
 from zinc_mcp.checkout.send import await_attempt
 from zinc_mcp.consent.change_question import ChangeQuestion, check_length
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal.decision import new_question_id
-from zinc_mcp.journal.entry import NAMES, STANDING, Admits, Draft, Entry, StaleEntryError, Standing
+from zinc_mcp.journal.records.decision import new_question_id
+from zinc_mcp.journal.records.entry import NAMES, STANDING, Admits, Draft, Entry, StaleEntryError, Standing
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail

@@ -11,14 +11,14 @@ from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
 from zinc_mcp.aftercare.request import Wish, request
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, fields_of
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import OPEN, Draft, Entry
-from zinc_mcp.journal.twin import change_digest
+from zinc_mcp.journal.records.entry import OPEN, Draft, Entry
+from zinc_mcp.journal.records.twin import change_digest
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails.after_sale import ReturnAsked
 from zinc_mcp.text import plain
+from zinc_mcp.zinc.aftercare.returns import DENIED
 from zinc_mcp.zinc.product_urls.url_parts import host_in
 from zinc_mcp.zinc.responses import Order, OrderItem
-from zinc_mcp.zinc.returns import DENIED
 
 _NOT_BOUGHT = frozenset({"cancelled", "canceled", "cancelled_by_retailer", "failed", "skipped", "unavailable"})
 _IN_DOUBT = frozenset({"sending", "unknown"})

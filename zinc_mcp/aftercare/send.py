@@ -22,15 +22,15 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.decision import closed
-from zinc_mcp.journal.entry import NAMES, Entry, StaleEntryError
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.decision import closed
+from zinc_mcp.journal.records.entry import NAMES, Entry, StaleEntryError
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.spending.carrying import carry, leave_in_doubt
 from zinc_mcp.spending.outcome import about_to_send, doubt, end, hold, leaving, never_left, settle
-from zinc_mcp.zinc.changes import Change
+from zinc_mcp.zinc.aftercare.changes import Change
 
 logger = logging.getLogger(__name__)
 

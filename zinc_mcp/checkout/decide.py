@@ -17,8 +17,8 @@ from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
-from zinc_mcp.journal.decision import OWNER, Decision, closed, new_question_id, noted, out_of_time
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal.records.decision import OWNER, Decision, closed, new_question_id, noted, out_of_time
+from zinc_mcp.journal.records.entry import (
     CHANGES,
     DAY_SECONDS,
     MONTH_SECONDS,
@@ -28,7 +28,7 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     tell_unreadable,
 )
-from zinc_mcp.journal.twin import any_order_of
+from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Process

@@ -9,11 +9,11 @@ import anyio
 
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.decision import approved_too_long_ago, is_over
-from zinc_mcp.journal.entry import FOREVER, Entry, StaleEntryError, State
-from zinc_mcp.journal.money import nothing_taken
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.decision import approved_too_long_ago, is_over
+from zinc_mcp.journal.records.entry import FOREVER, Entry, StaleEntryError, State
+from zinc_mcp.journal.records.money import nothing_taken
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Ending, Rail
 from zinc_mcp.spending.outcome import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored

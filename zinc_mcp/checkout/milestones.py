@@ -5,7 +5,7 @@ import anyio
 from zinc_mcp.checkout.look_up import is_ours
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.process import Answer, Process
-from zinc_mcp.zinc.timeline import Milestone, Timeline
+from zinc_mcp.zinc.placed.timeline import Milestone, Timeline
 
 TIMELINE_SECONDS = 5.0
 

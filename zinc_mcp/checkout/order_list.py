@@ -15,14 +15,14 @@ from anyio import lowlevel
 from zinc_mcp.checkout.look_up import is_ours
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, WITHOUT_ORDER, Entry, Mode, State
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.entry import DOUBTFUL, FOREVER, WITHOUT_ORDER, Entry, Mode, State
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.outcome import news
 from zinc_mcp.spending.same_order import may_be, must_be, wanted
-from zinc_mcp.zinc.order_list import OrderList
+from zinc_mcp.zinc.placed.order_list import OrderList
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY

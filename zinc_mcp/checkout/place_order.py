@@ -23,9 +23,9 @@ from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, star
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
-from zinc_mcp.journal.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
+from zinc_mcp.journal.records.clocks import APART_SECONDS
+from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.records.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.objection import limits_of, objection

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from zinc_mcp.errors import OrderNotFoundError, ZincMcpError
-from zinc_mcp.journal.entry import DOUBTFUL, NOTHING_SENT
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.periods import MOST_COMPARED
+from zinc_mcp.journal.records.entry import DOUBTFUL, NOTHING_SENT
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.rails.v1 import V1Rail
 from zinc_mcp.spending.reconcile import Books, Difference, Reconciled, Shown, belongs, compare, key_of, to_read
 from zinc_mcp.zinc.answers import MAX_CENTS
-from zinc_mcp.zinc.order_list import OrderList
+from zinc_mcp.zinc.placed.order_list import OrderList
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY
 

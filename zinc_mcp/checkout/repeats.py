@@ -13,8 +13,8 @@ from zinc_mcp.checkout.look_up import clear_abandoned, refreshed
 from zinc_mcp.checkout.send import await_attempt, may_repeat, start
 from zinc_mcp.consent.approval import ago, question_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
-from zinc_mcp.journal.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
-from zinc_mcp.journal.twin import TWIN_FIELD
+from zinc_mcp.journal.records.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.records.twin import TWIN_FIELD
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import must_be, told_key, wanted

@@ -23,8 +23,8 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.clocks import APART_SECONDS
-from zinc_mcp.journal.entry import DOUBTFUL, Entry, StaleEntryError
+from zinc_mcp.journal.records.clocks import APART_SECONDS
+from zinc_mcp.journal.records.entry import DOUBTFUL, Entry, StaleEntryError
 from zinc_mcp.network import Leaving
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail

@@ -8,8 +8,8 @@ import anyio
 
 from zinc_mcp.checkout.look_up import apply, clear_abandoned, is_ours, refresh
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import as_read, must_be, wanted

@@ -19,10 +19,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.twin import ANCHOR_FIELD
-from zinc_mcp.zinc.notes import RESERVED_METADATA, notes_field, notes_in
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.twin import ANCHOR_FIELD
 from zinc_mcp.zinc.orders import canonical
+from zinc_mcp.zinc.texts.notes import RESERVED_METADATA, notes_field, notes_in
 
 SALT = "anchor_salt"
 """The name of the salt among an entry's facts. A purge forgets it, with the order."""

@@ -4,8 +4,8 @@ from pydantic import ValidationError
 
 from zinc_mcp.consent.change_question import ChangeQuestion
 from zinc_mcp.consent.question import Question
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import CHANGES, Entry, UnreadableEntryError
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import CHANGES, Entry, UnreadableEntryError
 
 AnyQuestion = Question | ChangeQuestion
 

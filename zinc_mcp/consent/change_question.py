@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from zinc_mcp.consent.field_words import Labelled, in_words, leaves, quoted
 from zinc_mcp.consent.question import MOST_BYTES, PRACTICE
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.known_settings import RailName
-from zinc_mcp.zinc.changes import JSON_TYPE, Change
+from zinc_mcp.zinc.aftercare.changes import JSON_TYPE, Change
 
 Action = Literal["return", "open", "message", "close"]
 """What is done: a return is filed; a case is opened, gets a message, or is closed."""

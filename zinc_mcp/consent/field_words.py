@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.cases import CASE_REASONS
-from zinc_mcp.zinc.returns import RETURN_REASONS
+from zinc_mcp.zinc.aftercare.cases import CASE_REASONS
+from zinc_mcp.zinc.aftercare.returns import RETURN_REASONS
 
 Labelled = tuple[str, str]
 

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.consent.field_words import Labelled, by_account, label_of, leaves, quoted, visible
 from zinc_mcp.consent.v1_terms import NO_TERMS, v1_terms
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
+from zinc_mcp.zinc.find.products import Product
 from zinc_mcp.zinc.orders import Address, canonical
-from zinc_mcp.zinc.places import shown_lines
+from zinc_mcp.zinc.places.reading import shown_lines
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
-from zinc_mcp.zinc.products import Product
 from zinc_mcp.zinc.wish import Wish
 
 DIALOGUE_CHARACTERS = 24_000

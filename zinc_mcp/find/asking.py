@@ -15,12 +15,12 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.find.failures import refused, unanswered
 from zinc_mcp.find.question import Found, kept_facts
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Entry, StaleEntryError, State
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import Entry, StaleEntryError, State
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.pay_for_answer import pay_for_answer, seconds_to_pay
-from zinc_mcp.zinc.products import LOOK_UP_CENTS, DataCall
+from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, DataCall
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import anyio
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.process import Process
 from zinc_mcp.zinc.failures import meaning_of
-from zinc_mcp.zinc.retailers import ShopCheck, check_shop
+from zinc_mcp.zinc.find.retailers import ShopCheck, check_shop
 from zinc_mcp.zinc.wish import Wish
 
 CHECK_SECONDS = 5.0

@@ -11,8 +11,8 @@ from zinc_mcp.find.question import Found
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
+from zinc_mcp.zinc.find.products import Product, details_call, is_in_dollars
 from zinc_mcp.zinc.product_urls.reading import shop_product
-from zinc_mcp.zinc.products import Product, details_call, is_in_dollars
 from zinc_mcp.zinc.wish import Wish
 
 QUESTION_SECONDS = 5.0

@@ -7,7 +7,7 @@ from typing import Any
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError
 from zinc_mcp.find.question import REMEMBERED_SECONDS, Found
 from zinc_mcp.text import ago, in_minutes, printed
-from zinc_mcp.zinc.products import LOOK_UP_CENTS, DataCall
+from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, DataCall
 
 _EMPTY_BALANCE = "insufficient_funds"
 _SAME_WORDS = "Call again in a minute with the same arguments: it is not paid for twice."

@@ -18,13 +18,13 @@ from zinc_mcp.find.asking import ask_for_nothing, begin, lease_seconds
 from zinc_mcp.find.failures import slow
 from zinc_mcp.find.question import REMEMBERED_SECONDS, Found, draft_of
 from zinc_mcp.find.remembered import await_answer
-from zinc_mcp.journal.entry import Entry, State
+from zinc_mcp.journal.records.entry import Entry, State
 from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.objection import limits_of
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.products import A, DataCall
+from zinc_mcp.zinc.find.products import A, DataCall
 
 
 def rail_to_ask(process: Process, policy: Policy) -> Rail:

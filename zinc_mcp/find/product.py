@@ -13,10 +13,10 @@ from zinc_mcp.owner.objection import product_objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process, ProductFacts
 from zinc_mcp.rails import Rail
+from zinc_mcp.zinc.find.products import NO_OFFERS, DataCall, Offer, Offers, Product, Seller, details_call, offers_call
+from zinc_mcp.zinc.find.retailers import ShopCheck
 from zinc_mcp.zinc.product_urls.reading import shop_product
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
-from zinc_mcp.zinc.products import NO_OFFERS, DataCall, Offer, Offers, Product, Seller, details_call, offers_call
-from zinc_mcp.zinc.retailers import ShopCheck
 
 _HANDLE = re.compile(r"[^/?#]+(?:/[^/?#]+){0,3}?/products/([A-Za-z0-9._%-]{1,200})(?:[?#].*)?")
 

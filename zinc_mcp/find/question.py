@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from zinc_mcp.journal.entry import Draft, Entry
+from zinc_mcp.journal.records.entry import Draft, Entry
 from zinc_mcp.rails import Rail
+from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
 from zinc_mcp.zinc.orders import canonical
-from zinc_mcp.zinc.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
 
 REMEMBERED_SECONDS = 600.0
 MOST_KEPT_BYTES = 512 * 1024

@@ -7,9 +7,9 @@ import anyio
 from zinc_mcp.errors import ZincUnreachableError
 from zinc_mcp.find.failures import refused_before, unanswered_before
 from zinc_mcp.find.question import Found, kept_answer
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.process import Process
-from zinc_mcp.zinc.products import DataCall
+from zinc_mcp.zinc.find.products import DataCall
 
 
 async def await_answer(process: Process, call: DataCall[Any], entry: Entry) -> Found[Any]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from zinc_mcp.hosts import jsonc, toml_text
-from zinc_mcp.hosts.jsonc import Splice, UnreadableTextError
+from zinc_mcp.hosts.formats import jsonc, toml_text
+from zinc_mcp.hosts.formats.jsonc import Splice, UnreadableTextError
 from zinc_mcp.hosts.table import Form
 
 _IS_YAML = "it is YAML, which is not read here"

@@ -12,7 +12,7 @@ from zinc_mcp.hosts import editing, files
 from zinc_mcp.hosts.editing import Change
 from zinc_mcp.hosts.entries import NAME, Remote, Start, entry_for, renewed, starts_us
 from zinc_mcp.hosts.files import HostFile
-from zinc_mcp.hosts.jsonc import UnreadableTextError
+from zinc_mcp.hosts.formats.jsonc import UnreadableTextError
 from zinc_mcp.hosts.machine import Machine
 from zinc_mcp.hosts.record import Written, digest, entry_digest, read_record, write_record
 from zinc_mcp.hosts.table import Host

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from zinc_mcp.hosts.entries import NAME
+from zinc_mcp.hosts.formats.toml_text import table_text
 from zinc_mcp.hosts.table import Host
-from zinc_mcp.hosts.toml_text import table_text
 
 
 def snippet(host: Host, entry: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-from zinc_mcp.hosts.jsonc import Dialect
+from zinc_mcp.hosts.formats.jsonc import Dialect
 from zinc_mcp.hosts.machine import Machine
 
 Form = Literal[Dialect, "toml", "yaml"]

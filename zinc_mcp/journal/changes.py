@@ -8,12 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal import opening, rows
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.decision import refuse_when_paused
-from zinc_mcp.journal.entry import Admits, Draft, Entry, Limits, Mode, Standing
-from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
-from zinc_mcp.journal.twin import derived_key
+from zinc_mcp.journal import opening
+from zinc_mcp.journal.records.decision import refuse_when_paused
+from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, Standing
+from zinc_mcp.journal.records.twin import derived_key
+from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
 
 MOST_CHANGES = 200
 """Changes of one order that are read, the newest first."""

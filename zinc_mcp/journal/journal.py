@@ -14,11 +14,16 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import opening, rows
+from zinc_mcp.journal import opening
 from zinc_mcp.journal.changes import Changes
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal.notices import Notices
+from zinc_mcp.journal.owned_journal import OwnedJournal
+from zinc_mcp.journal.periods import Periods
+from zinc_mcp.journal.questions import Questions
+from zinc_mcp.journal.read_journal import ReadJournal
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
+from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
     DOUBTFUL,
     FOREVER,
@@ -32,14 +37,10 @@ from zinc_mcp.journal.entry import (
     State,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.notices import Notices
-from zinc_mcp.journal.owned_journal import OwnedJournal
-from zinc_mcp.journal.periods import Periods
-from zinc_mcp.journal.questions import Questions
-from zinc_mcp.journal.read_journal import ReadJournal
-from zinc_mcp.journal.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
-from zinc_mcp.journal.twin import derived_key
+from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.records.twin import derived_key
+from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.text import in_hours, printed
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})

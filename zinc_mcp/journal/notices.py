@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal import rows
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, IS_LOOK_UP, META, UNFINISHED, entries_of
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_LOOK_UP, META, UNFINISHED, entries_of
 
 MOST_NEW = 100
 MOST_OPEN = 500

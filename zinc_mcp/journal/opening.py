@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal.records.decision import pause_of
+from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
     FOREVER,
     MONTH_SECONDS,
@@ -22,8 +22,9 @@ from zinc_mcp.journal.entry import (
     Standing,
     State,
 )
-from zinc_mcp.journal.sqlite import execute
-from zinc_mcp.journal.tables import (
+from zinc_mcp.journal.records.twin import any_order_of, near_digests
+from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.journal.storage.tables import (
     COUNTING,
     ENTRIES,
     IS_LOOK_UP,
@@ -36,7 +37,6 @@ from zinc_mcp.journal.tables import (
     entry_of,
     number,
 )
-from zinc_mcp.journal.twin import any_order_of, near_digests
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
 

@@ -9,11 +9,9 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import rows
-from zinc_mcp.journal.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal.records.clocks import FREE, FUTURE_SECONDS, Clock, may_still_run
+from zinc_mcp.journal.records.decision import pause_of
+from zinc_mcp.journal.records.entry import (
     CHANGES,
     FOREVER,
     LEFT_TO_PEOPLE,
@@ -23,8 +21,10 @@ from zinc_mcp.journal.entry import (
     Mode,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
-from zinc_mcp.journal.tables import (
+from zinc_mcp.journal.records.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
+from zinc_mcp.journal.storage import purge, rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COUNTING,
     ENTRIES,
@@ -141,11 +141,11 @@ class OwnedJournal(Database):
         now, forgotten = self._clock(), 0
         while True:
             with self._writing() as connection:
-                count = rows.forget_slice(connection, now - older_than_seconds, now)
+                count = purge.forget_slice(connection, now - older_than_seconds, now)
             forgotten += count
-            if count < rows.SLICE:
+            if count < purge.SLICE:
                 break
-            time.sleep(rows.PAUSE_SECONDS)
+            time.sleep(purge.PAUSE_SECONDS)
         if forgotten:
             self._empty_log()
         return forgotten

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.entry import FOREVER, Entry, Mode, RailIdentity
-from zinc_mcp.journal.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of, rows_of
+from zinc_mcp.journal.records.entry import FOREVER, Entry, Mode, RailIdentity
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of, rows_of
 
 PERIOD_SLICE = 500
 """Entries of a period that are read at once."""

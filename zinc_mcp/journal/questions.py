@@ -10,10 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal import opening, rows
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.decision import (
+from zinc_mcp.journal import opening
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
     OWNER,
     PLACES,
@@ -30,8 +29,10 @@ from zinc_mcp.journal.decision import (
     refuse_when_paused,
     wait_seconds,
 )
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
 
 _MOST_READ = 1000

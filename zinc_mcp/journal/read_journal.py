@@ -5,10 +5,9 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal import opening, rows
-from zinc_mcp.journal.database import Database
-from zinc_mcp.journal.decision import pause_of
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal import opening
+from zinc_mcp.journal.records.decision import pause_of
+from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
     FOREVER,
     OPEN,
@@ -24,9 +23,11 @@ from zinc_mcp.journal.entry import (
     UnreadableEntryError,
     Wanted,
 )
-from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.sqlite import NothingSeenError, SecondConnection
-from zinc_mcp.journal.tables import (
+from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.sqlite import NothingSeenError, SecondConnection
+from zinc_mcp.journal.storage.tables import (
     ANY_MODE,
     COUNTING,
     ENTRIES,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import DAY_SECONDS, Entry
-from zinc_mcp.journal.money import told_of
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Entry
+from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.owner.notify import Notable
 
 DOUBT_SECONDS = 10.0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.money import told_of
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.owner.notify import Notable
 from zinc_mcp.text import plain, printed
 

@@ -19,9 +19,9 @@ import anyio
 
 from zinc_mcp.checkout.look_up import is_ours, refreshed
 from zinc_mcp.errors import JournalError
-from zinc_mcp.journal.entry import Entry
 from zinc_mcp.journal.notices import PAUSES as PAUSES_ROW
 from zinc_mcp.journal.notices import Followed, Looked, row_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.notify.delivery import deliver
 from zinc_mcp.notify.events import (
     AGAIN,

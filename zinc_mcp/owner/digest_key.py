@@ -11,7 +11,7 @@ import secrets
 from pydantic import SecretBytes
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.own_files import KEY_BYTES, own_key
+from zinc_mcp.owner.secrets.own_files import KEY_BYTES, own_key
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.secret_body import SecretBody
 

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.own_files import SECRETS, InsecureFileError
+from zinc_mcp.owner.secrets.own_files import SECRETS, InsecureFileError
 from zinc_mcp.text import plain
 
 if TYPE_CHECKING:
-    from zinc_mcp.owner.secret_records import Record
+    from zinc_mcp.owner.secrets.records import Record
     from zinc_mcp.owner.settings import Settings
 
 SOURCES = {"file": "secret store, file", "keyring": "secret store, keyring"}
@@ -59,7 +59,7 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
     names = [name for name in names if name != "v1_client_token" or (home / SECRETS / f"{name}.json").exists()]
     if not names or not (home / SECRETS).is_dir():
         return KeptSettings()
-    from zinc_mcp.owner.secrets import SecretStore
+    from zinc_mcp.owner.secrets.store import SecretStore
 
     store = SecretStore(home)
     values, sources, in_keyring, files = dict[str, SecretStr](), dict[str, str](), list[str](), list[Path]()
@@ -103,7 +103,7 @@ def opened(settings: "Settings") -> "Settings":
     """
     if not settings.in_keyring:
         return settings
-    from zinc_mcp.owner.secrets import SecretStore
+    from zinc_mcp.owner.secrets.store import SecretStore
 
     store, found = SecretStore(settings.home), dict[str, Any]()
     for name in settings.in_keyring:
@@ -125,7 +125,7 @@ def how_to_get_a_key(settings: "Settings") -> str:
 
 
 def _is_kept_now(settings: "Settings") -> bool:
-    from zinc_mcp.owner.secrets import SecretStore
+    from zinc_mcp.owner.secrets.store import SecretStore
 
     try:
         record = SecretStore(settings.home).record("api_key")

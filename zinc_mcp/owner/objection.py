@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import CHANGES, Entry, Limits, Mode
-from zinc_mcp.journal.twin import any_order_of
+from zinc_mcp.journal.records.entry import CHANGES, Entry, Limits, Mode
+from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed

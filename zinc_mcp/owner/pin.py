@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.decision import PinAsked, PinTry, Place
+from zinc_mcp.journal.records.decision import PinAsked, PinTry, Place
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal

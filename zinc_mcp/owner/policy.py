@@ -89,7 +89,7 @@ class Policy(BaseModel):
     def _alpha_2(cls, countries: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if countries is None:
             return None
-        from zinc_mcp.zinc.place_tables import ALPHA_2  # most policies name no country
+        from zinc_mcp.zinc.texts.countries import ALPHA_2  # most policies name no country
 
         if any(country.upper() not in ALPHA_2 for country in countries):
             raise ValueError("must be ISO 3166-1 alpha-2 codes such as US, CA or GB")

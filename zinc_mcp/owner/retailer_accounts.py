@@ -14,9 +14,9 @@ from typing import Any, Literal, cast
 
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.secret_records import Kept, Place, Record
-from zinc_mcp.owner.secrets import SecretStore
-from zinc_mcp.owner.system_keyring import ELSE
+from zinc_mcp.owner.secrets.records import Kept, Place, Record
+from zinc_mcp.owner.secrets.store import SecretStore
+from zinc_mcp.owner.secrets.system_keyring import ELSE
 from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.orders import canonical
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD

@@ -17,12 +17,12 @@ from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
 from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of, text_in
 from zinc_mcp.owner.kept_settings import kept_settings, wanted
 from zinc_mcp.owner.notify import Notify, names_url, read_notify
-from zinc_mcp.owner.own_files import InsecureFileError, check_owners_alone
+from zinc_mcp.owner.secrets.own_files import InsecureFileError, check_owners_alone
 from zinc_mcp.private_files import readable_by_others, writable_by_others
 from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
 
 if TYPE_CHECKING:
-    from zinc_mcp.owner.secret_records import Record
+    from zinc_mcp.owner.secrets.records import Record
 
 DEFAULT_API_URL = "https://api.zinc.com"
 DEFAULT_V1_API_URL = "https://api.zinc.io/v1"

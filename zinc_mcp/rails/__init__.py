@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ErrorCode, ZincMcpError
-from zinc_mcp.journal.entry import RailIdentity
+from zinc_mcp.journal.records.entry import RailIdentity
 from zinc_mcp.network import Leaving
 from zinc_mcp.rails.after_sale import AfterSale
-from zinc_mcp.zinc.products import A, DataCall
+from zinc_mcp.zinc.find.products import A, DataCall
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.rails.after_sale import ZincAfterSale
-from zinc_mcp.zinc.account import get_health, get_wallet
+from zinc_mcp.zinc.account.account import get_health, get_wallet
+from zinc_mcp.zinc.aftercare.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.answers import MAX_CENTS
-from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import ZincClient
-from zinc_mcp.zinc.order_list import OrderList, find_orders, read_list
-from zinc_mcp.zinc.products import A, DataCall, ask
+from zinc_mcp.zinc.find.products import A, DataCall, ask
+from zinc_mcp.zinc.placed.order_list import OrderList, find_orders, read_list
+from zinc_mcp.zinc.placed.timeline import Timeline, get_timeline
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
 ORDER_FEE_CENTS = 100
 """Zinc's fee for an order, as its documents say. Zinc may set another fee, so the account is asked (GET /wallet/me)."""

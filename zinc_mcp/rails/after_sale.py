@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from zinc_mcp.network import Leaving, NetworkAnswer
-from zinc_mcp.zinc.cases import (
+from zinc_mcp.zinc.aftercare.cases import (
     Case,
     answered_case,
     case_change,
@@ -16,11 +16,11 @@ from zinc_mcp.zinc.cases import (
     list_cases,
     message_change,
 )
-from zinc_mcp.zinc.changes import Change, send_change
+from zinc_mcp.zinc.aftercare.changes import Change, send_change
+from zinc_mcp.zinc.aftercare.returns import filed_return, list_returns, return_change
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.credits import ReturnSummary
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.returns import filed_return, list_returns, return_change
 
 
 @dataclass(frozen=True, slots=True)

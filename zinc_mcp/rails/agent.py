@@ -18,7 +18,7 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.payments.failures import PaymentOutcomeUnknownError
@@ -28,13 +28,13 @@ from zinc_mcp.payments.wallet import PaymentWallet
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.rails.account import ORDER_FEE_CENTS
 from zinc_mcp.rails.after_sale import ZincAfterSale
-from zinc_mcp.zinc.account import get_health
-from zinc_mcp.zinc.cancellation import CancelAnswer, cancel_order
+from zinc_mcp.zinc.account.account import get_health
+from zinc_mcp.zinc.aftercare.cancellation import CancelAnswer, cancel_order
 from zinc_mcp.zinc.client import OnPaidHeaders, PaymentAsked, ZincClient, agent_path, json_of
-from zinc_mcp.zinc.order_list import find_orders
-from zinc_mcp.zinc.products import A, DataCall, ask_as_agent
+from zinc_mcp.zinc.find.products import A, DataCall, ask_as_agent
+from zinc_mcp.zinc.placed.order_list import find_orders
+from zinc_mcp.zinc.placed.timeline import Timeline, get_timeline
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.timeline import Timeline, get_timeline
 
 _TIME_SECONDS = 3.0
 

@@ -14,17 +14,17 @@ import anyio
 from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import Mode
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.entry import Mode
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.network import Leaving
 from zinc_mcp.rails.v1_after_sale import V1AfterSale
 from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.zinc.credits import ManagedCredit
-from zinc_mcp.zinc.order_list import OrderList
-from zinc_mcp.zinc.products import A, DataCall
+from zinc_mcp.zinc.find.products import A, DataCall
+from zinc_mcp.zinc.placed.order_list import OrderList
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.v1.cancellations import Outcome, ask_to_cancel, read_outcome
+from zinc_mcp.zinc.v1.aftercare.cancellations import Outcome, ask_to_cancel, read_outcome
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.money import read_balance, read_credits
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD

@@ -12,14 +12,14 @@ from pydantic import SecretStr, ValidationError
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.network import Leaving, NetworkAnswer
 from zinc_mcp.rails.after_sale import ReturnAsked, SentOrder
-from zinc_mcp.zinc.cases import Case
-from zinc_mcp.zinc.changes import Change, unproved
+from zinc_mcp.zinc.aftercare.cases import Case
+from zinc_mcp.zinc.aftercare.changes import Change, unproved
 from zinc_mcp.zinc.client import members
 from zinc_mcp.zinc.credits import ReturnSummary
 from zinc_mcp.zinc.responses import Order, OrderItem
-from zinc_mcp.zinc.v1 import cases as v1_cases
-from zinc_mcp.zinc.v1 import returns as v1_returns
-from zinc_mcp.zinc.v1.cancellations import CHANGED_AT
+from zinc_mcp.zinc.v1.aftercare import cases as v1_cases
+from zinc_mcp.zinc.v1.aftercare import returns as v1_returns
+from zinc_mcp.zinc.v1.aftercare.cancellations import CHANGED_AT
 from zinc_mcp.zinc.v1.client import V1Client, changed, changed_id
 from zinc_mcp.zinc.v1.order import PROFILE_FIELD
 from zinc_mcp.zinc.v1.products import V1Retailer, page_of

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import httpx
     from starlette.applications import Starlette
 
-    from zinc_mcp.sandbox.agent_orders import Settle
     from zinc_mcp.sandbox.challenges import Payee, Settlement
+    from zinc_mcp.sandbox.orders.agent import Settle
 
 __all__ = ["Dialect", "Sandbox"]
 

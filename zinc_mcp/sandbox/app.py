@@ -27,26 +27,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import (
-    Sandbox,
-    agent_orders,
-    agent_questions,
-    cases,
-    checks,
-    details,
-    orders,
-    products,
-    retailers,
-    returns,
-    search,
-    sign_in,
-    sign_in_page,
-    usage,
-)
+from zinc_mcp.sandbox import Sandbox, checks, products
+from zinc_mcp.sandbox.aftercare import cases, returns
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
+from zinc_mcp.sandbox.find import agent as agent_questions
+from zinc_mcp.sandbox.find import details, retailers, search, usage
+from zinc_mcp.sandbox.orders import account as account_orders
+from zinc_mcp.sandbox.orders import agent as agent_orders
 from zinc_mcp.sandbox.products import ORDER_FEE
-from zinc_mcp.sandbox.sign_in import WALLET_BALANCE
+from zinc_mcp.sandbox.sign_in import page as sign_in_page
+from zinc_mcp.sandbox.sign_in import sign_in
+from zinc_mcp.sandbox.sign_in.sign_in import WALLET_BALANCE
 from zinc_mcp.sandbox.v1 import routes as v1
 
 _Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
@@ -61,12 +53,12 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
     return Starlette(
         routes=[
-            route("POST", "/orders", orders.create_order),
-            route("GET", "/orders", orders.list_orders),
+            route("POST", "/orders", account_orders.create_order),
+            route("GET", "/orders", account_orders.list_orders),
             route("GET", "/orders/test-products", list_test_products),
-            route("GET", "/orders/{order_id}", orders.get_order),
-            route("GET", "/orders/{order_id}/timeline", orders.get_timeline),
-            route("POST", "/orders/{order_id}/cancel", orders.cancel_order),
+            route("GET", "/orders/{order_id}", account_orders.get_order),
+            route("GET", "/orders/{order_id}/timeline", account_orders.get_timeline),
+            route("POST", "/orders/{order_id}/cancel", account_orders.cancel_order),
             route("POST", "/agent/orders", agent_orders.create_agent_order),
             route("POST", "/agent/search", agent_questions.search),
             route("POST", "/agent/products/search", agent_questions.search_one),

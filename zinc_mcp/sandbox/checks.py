@@ -18,7 +18,7 @@ from zinc_mcp.sandbox import Dialect, Sandbox
 from zinc_mcp.sandbox.catalogue import REFUSALS, shop_at
 from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 from zinc_mcp.sandbox.products import ORDER_FEE, Reason, scenario_of
-from zinc_mcp.zinc.place_tables import ALPHA_2
+from zinc_mcp.zinc.texts.countries import ALPHA_2
 
 Problem = dict[str, Any]
 """One entry of FastAPI's `detail` list: `{type, loc, msg}`."""

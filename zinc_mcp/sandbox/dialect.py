@@ -6,8 +6,8 @@ A user practises on the default dialect. The campaign repeats its rounds in each
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from zinc_mcp.sandbox.switches import Switches
-from zinc_mcp.sandbox.v1.dialect import V1Dialect
+from zinc_mcp.sandbox.dialects.switches import Switches
+from zinc_mcp.sandbox.dialects.v1 import V1Dialect
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from contextlib import suppress
 import anyio
 
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import StaleEntryError
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import StaleEntryError
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.spending.outcome import end, settle
 

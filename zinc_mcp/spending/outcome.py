@@ -11,8 +11,8 @@ from typing import Any, Literal
 import anyio
 
 from zinc_mcp.errors import JournalError, ZincMcpError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import (
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import (
     CHANGES,
     DOUBTFUL,
     FOREVER,
@@ -25,8 +25,8 @@ from zinc_mcp.journal.entry import (
     StaleEntryError,
     State,
 )
-from zinc_mcp.journal.money import doubt_of, nothing_taken, problem_of, settled
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.money import doubt_of, nothing_taken, problem_of, settled
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import LeaseOverError, Rail
 from zinc_mcp.spending import same_order

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyio import to_thread
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem, RefusedError, SettingsError
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
@@ -22,7 +22,7 @@ from zinc_mcp.zinc.wish import Wish
 # What reads an account is loaded with the first order for one: few orders are.
 if TYPE_CHECKING:
     from zinc_mcp.owner.retailer_accounts import Profile
-    from zinc_mcp.owner.secret_records import Kept
+    from zinc_mcp.owner.secrets.records import Kept
 
 ACCOUNT = "retailer_account"
 DIGEST = "secret_digest"

@@ -23,9 +23,9 @@ from zinc_mcp.errors import (
     UnreadableAnswerError,
     ZincMcpError,
 )
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Entry, StaleEntryError
-from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import Entry, StaleEntryError
+from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.process import Attempt, Process
 from zinc_mcp.rails import Ending, Quote, Signed, WalletSilentError
 from zinc_mcp.spending.outcome import (

@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError, ZincUnreachableError
-from zinc_mcp.journal.entry import Entry, StaleEntryError
-from zinc_mcp.journal.money import Payment
+from zinc_mcp.journal.records.entry import Entry, StaleEntryError
+from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.process import Process
 from zinc_mcp.rails import LeaseOverError, Quote, Signed, WalletSilentError
 from zinc_mcp.spending.outcome import about_to_send
 from zinc_mcp.text import printed
-from zinc_mcp.zinc.products import LOOK_UP_CENTS, A, DataCall
+from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, A, DataCall
 
 if TYPE_CHECKING:
     from zinc_mcp.rails.agent import AgentRail

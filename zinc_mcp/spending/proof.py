@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
-from zinc_mcp.journal.clocks import FREE
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.money import Payment
-from zinc_mcp.journal.twin import KEY_FIELD
+from zinc_mcp.journal.records.clocks import FREE
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Ending
 from zinc_mcp.spending.outcome import is_placed_before

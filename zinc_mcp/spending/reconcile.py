@@ -13,14 +13,14 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import DAY_SECONDS, FOREVER, WITHOUT_ORDER, Entry, RailIdentity
-from zinc_mcp.journal.money import NOT_BOUGHT, OWNERS_WORD
-from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
+from zinc_mcp.journal.records.entry import DAY_SECONDS, FOREVER, WITHOUT_ORDER, Entry, RailIdentity
+from zinc_mcp.journal.records.money import NOT_BOUGHT, OWNERS_WORD
+from zinc_mcp.journal.records.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.spending.outcome import news
 from zinc_mcp.spending.same_order import may_be, must_be, wanted
 from zinc_mcp.zinc.orders import Address
-from zinc_mcp.zinc.places import place_of
+from zinc_mcp.zinc.places.reading import place_of
 from zinc_mcp.zinc.product_urls.reading import comparable
 from zinc_mcp.zinc.responses import Order
 

@@ -17,13 +17,13 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError
-from zinc_mcp.journal.entry import Draft, Entry
-from zinc_mcp.journal.twin import KEY_FIELD, TWIN_FIELD
-from zinc_mcp.zinc.notes import notes_in
+from zinc_mcp.journal.records.entry import Draft, Entry
+from zinc_mcp.journal.records.twin import KEY_FIELD, TWIN_FIELD
 from zinc_mcp.zinc.orders import Address
-from zinc_mcp.zinc.places import place_of
+from zinc_mcp.zinc.places.reading import place_of
 from zinc_mcp.zinc.product_urls.reading import comparable
 from zinc_mcp.zinc.responses import Order
+from zinc_mcp.zinc.texts.notes import notes_in
 from zinc_mcp.zinc.v1.products import page_in
 
 logger = logging.getLogger(__name__)

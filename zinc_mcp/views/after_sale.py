@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.cancellation import PARTS
-from zinc_mcp.journal.entry import OPEN, Entry, State
+from zinc_mcp.journal.records.cancellation import PARTS
+from zinc_mcp.journal.records.entry import OPEN, Entry, State
 from zinc_mcp.text import plain
 from zinc_mcp.views.change import is_found, row_of, word_for
 from zinc_mcp.views.delivery import link
 from zinc_mcp.views.parts import MAX_RETURNS, Cleaner
-from zinc_mcp.zinc.cases import CLOSED, Case
+from zinc_mcp.zinc.aftercare.cases import CLOSED, Case
 from zinc_mcp.zinc.credits import CaseSummary, ReturnSummary
 from zinc_mcp.zinc.responses import Order
 

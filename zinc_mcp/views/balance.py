@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import CHANGES, Entry, Mode
-from zinc_mcp.journal.money import told_of
+from zinc_mcp.journal.records.entry import CHANGES, Entry, Mode
+from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import word_for
 from zinc_mcp.views.parts import View

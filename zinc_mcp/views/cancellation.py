@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
-from zinc_mcp.journal.cancellation import How
-from zinc_mcp.journal.entry import Mode, State
-from zinc_mcp.journal.money import NOT_BOUGHT
+from zinc_mcp.journal.records.cancellation import How
+from zinc_mcp.journal.records.entry import Mode, State
+from zinc_mcp.journal.records.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.views.after_sale import cancellations
 from zinc_mcp.views.change import ChangeView, change_view

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import NAMES, NOTHING_SENT, OPEN, Entry, Mode, State
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import NAMES, NOTHING_SENT, OPEN, Entry, Mode, State
 from zinc_mcp.process import Answer
 from zinc_mcp.text import plain
 from zinc_mcp.views.parts import View, short

@@ -6,8 +6,8 @@ from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from zinc_mcp.views.parts import Cleaner, count_hidden, short
+from zinc_mcp.zinc.placed.timeline import Milestone
 from zinc_mcp.zinc.responses import Order, Tracking
-from zinc_mcp.zinc.timeline import Milestone
 
 MAX_CHECKPOINTS = 3
 MAX_STEPS = 20

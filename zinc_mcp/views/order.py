@@ -10,18 +10,18 @@ from typing import Any, cast
 from pydantic import Field
 
 from zinc_mcp.errors import OrderRejectedError, ZincMcpError
-from zinc_mcp.journal.entry import DAY_SECONDS, OPEN, Entry, Mode, State
-from zinc_mcp.journal.money import NOT_BOUGHT
+from zinc_mcp.journal.records.entry import DAY_SECONDS, OPEN, Entry, Mode, State
+from zinc_mcp.journal.records.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
 from zinc_mcp.views.sentences import NOTHING_MORE, Known, Reader, may_have_paid, sentences
-from zinc_mcp.zinc.cases import Case
+from zinc_mcp.zinc.aftercare.cases import Case
+from zinc_mcp.zinc.placed.timeline import Milestone
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.timeline import Milestone
 
 PRICE_LABELS = {
     "subtotal": "Subtotal",

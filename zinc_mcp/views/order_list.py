@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, Entry, Mode, State
-from zinc_mcp.journal.money import NOT_BOUGHT, told_of
+from zinc_mcp.journal.records.entry import DOUBTFUL, FOREVER, NOTHING_SENT, Entry, Mode, State
+from zinc_mcp.journal.records.money import NOT_BOUGHT, told_of
 from zinc_mcp.process import Answer
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views import parts

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.consent.field_words import quoted
-from zinc_mcp.journal.entry import Entry
-from zinc_mcp.journal.money import told_of
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
 from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents

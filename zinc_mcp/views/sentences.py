@@ -12,9 +12,9 @@ from typing import Literal
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.decision import reference_of
-from zinc_mcp.journal.entry import DOUBTFUL, FOREVER, NOTHING_SENT, OPEN, Entry, Mode, State
-from zinc_mcp.journal.money import NOT_BOUGHT
+from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.journal.records.entry import DOUBTFUL, FOREVER, NOTHING_SENT, OPEN, Entry, Mode, State
+from zinc_mcp.journal.records.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain, printed

@@ -21,8 +21,8 @@ from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.send import wait_until_sent
 from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
-from zinc_mcp.journal.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
-from zinc_mcp.journal.decision import Admission
+from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
+from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.objection import admitted

@@ -23,12 +23,12 @@ from pydantic import (
 
 from zinc_mcp.text import Cents, selects_a_variation
 from zinc_mcp.zinc.goods import Goods
-from zinc_mcp.zinc.letters import filled, fold_label, printable, printable_or_none, stray_joiner, unprintable
-from zinc_mcp.zinc.notes import plain_notes, refuse_huge
-from zinc_mcp.zinc.place_tables import ALPHA_2
 from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.texts.countries import ALPHA_2
+from zinc_mcp.zinc.texts.letters import filled, fold_label, printable, printable_or_none, stray_joiner, unprintable
+from zinc_mcp.zinc.texts.notes import plain_notes, refuse_huge
 
 MAX_PRODUCTS = 100
 MAX_OPTIONS = 50

@@ -23,8 +23,8 @@ import anyio.to_thread
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry, StaleEntryError
+from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import Entry, StaleEntryError
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process

@@ -13,8 +13,8 @@ from bench.campaign.plan.after_sale import Asking, askings
 from bench.campaign.plan.intentions import FAULTS, PACE, Behaviour
 from bench.campaign.plan.rails import REFUSED
 from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.question_faults import marked_number
-from zinc_mcp.zinc.products import DataCall, details_call, offers_call, search_call
+from zinc_mcp.sandbox.find.faults import marked_number
+from zinc_mcp.zinc.find.products import DataCall, details_call, offers_call, search_call
 
 KIND = "look_up"
 SIZE = 24

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.checks import AnsweredError, as_json
 from zinc_mcp.sandbox.ledger import fingerprint
-from zinc_mcp.sandbox.v1.codes import MESSAGES, RUNNING, STATUSES
+from zinc_mcp.sandbox.v1.rules.codes import MESSAGES, RUNNING, STATUSES
 
 Json = dict[str, Any]
 

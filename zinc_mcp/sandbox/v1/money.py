@@ -11,12 +11,12 @@ from starlette.responses import Response
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.checks import as_json
 from zinc_mcp.sandbox.ledger import OrderRow
+from zinc_mcp.sandbox.v1.aftercare.cancellations import cancelled_orders
+from zinc_mcp.sandbox.v1.aftercare.cases import refunded_at
+from zinc_mcp.sandbox.v1.aftercare.returns import REFUND_SECONDS, REFUNDED_METHOD, returns_made
 from zinc_mcp.sandbox.v1.answers import Json, caller_of
-from zinc_mcp.sandbox.v1.cancellations import cancelled_orders
-from zinc_mcp.sandbox.v1.cases import refunded_at
-from zinc_mcp.sandbox.v1.progress import Progress
 from zinc_mcp.sandbox.v1.reading import number_of, progress_now
-from zinc_mcp.sandbox.v1.returns import REFUND_SECONDS, REFUNDED_METHOD, returns_made
+from zinc_mcp.sandbox.v1.rules.progress import Progress
 from zinc_mcp.sandbox.v1.view import merchant_order_ids, stamp
 
 OPENING_CENTS = 100_000_000

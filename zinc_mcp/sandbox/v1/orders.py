@@ -10,20 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.after_sale import record_change
+from zinc_mcp.sandbox.aftercare.requests import record_change
 from zinc_mcp.sandbox.checks import AnsweredError, as_json, key_in
 from zinc_mcp.sandbox.faults import Fault
 from zinc_mcp.sandbox.ledger import OrderRow, Post
-from zinc_mcp.sandbox.orders import LISTING_LAG_SECONDS, PROCESSING_SECONDS
+from zinc_mcp.sandbox.orders.account import LISTING_LAG_SECONDS, PROCESSING_SECONDS
 from zinc_mcp.sandbox.v1 import book
+from zinc_mcp.sandbox.v1.aftercare.cancellations import cancelled_orders
+from zinc_mcp.sandbox.v1.aftercare.changes import changed
 from zinc_mcp.sandbox.v1.answers import Json, answer, caller_of, error_object, refused, token_of
-from zinc_mcp.sandbox.v1.bill import bill_of, refusal_of
-from zinc_mcp.sandbox.v1.cancellations import cancelled_orders
-from zinc_mcp.sandbox.v1.changes import changed
-from zinc_mcp.sandbox.v1.codes import RUNNING
 from zinc_mcp.sandbox.v1.faults import due_fault, due_post_fault, spoilt
-from zinc_mcp.sandbox.v1.form import problem_of
 from zinc_mcp.sandbox.v1.reading import milliseconds, number_of, order_of, progress_now, read_json
+from zinc_mcp.sandbox.v1.rules.bill import bill_of, refusal_of
+from zinc_mcp.sandbox.v1.rules.codes import RUNNING
+from zinc_mcp.sandbox.v1.rules.form import problem_of
 from zinc_mcp.sandbox.v1.view import account_of, echo_of, order_at, without_secrets
 
 DEFAULT_LIMIT, MOST_ROWS = 10, 5_000

@@ -9,8 +9,8 @@ from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.v1 import book
 from zinc_mcp.sandbox.v1.answers import caller_of, refused
-from zinc_mcp.sandbox.v1.bill import bill_of
-from zinc_mcp.sandbox.v1.progress import Progress, progress_of
+from zinc_mcp.sandbox.v1.rules.bill import bill_of
+from zinc_mcp.sandbox.v1.rules.progress import Progress, progress_of
 
 
 def read_json(content: bytes) -> tuple[Any, Literal["invalid_json"] | None]:

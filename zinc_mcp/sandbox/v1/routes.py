@@ -7,8 +7,10 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.checks import as_json
-from zinc_mcp.sandbox.v1 import cancellations, cases, money, orders, products, returns
+from zinc_mcp.sandbox.v1 import money, orders
+from zinc_mcp.sandbox.v1.aftercare import cancellations, cases, returns
 from zinc_mcp.sandbox.v1.answers import caller_of
+from zinc_mcp.sandbox.v1.rules import products
 
 Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.ledger import OrderRow
-from zinc_mcp.sandbox.v1.products import Product
-from zinc_mcp.sandbox.v1.progress import Stage
 from zinc_mcp.sandbox.v1.reading import progress_now
+from zinc_mcp.sandbox.v1.rules.products import Product
+from zinc_mcp.sandbox.v1.rules.progress import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from zinc_mcp.sandbox.dialects.v1 import V1Dialect
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.products import HOSTILE, TRACKED_SECONDS
 from zinc_mcp.sandbox.v1.answers import Json, error_object
-from zinc_mcp.sandbox.v1.bill import Bill, Line
-from zinc_mcp.sandbox.v1.dialect import V1Dialect
-from zinc_mcp.sandbox.v1.form import SECRETS
-from zinc_mcp.sandbox.v1.progress import Progress
+from zinc_mcp.sandbox.v1.rules.bill import Bill, Line
+from zinc_mcp.sandbox.v1.rules.form import SECRETS
+from zinc_mcp.sandbox.v1.rules.progress import Progress
 
 MASK = "********"
 """What the ledger keeps of each text and number of an account's secrets."""

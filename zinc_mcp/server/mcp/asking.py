@@ -29,8 +29,8 @@ from zinc_mcp.consent.question import DIALOGUE_CHARACTERS
 from zinc_mcp.decisions import await_decision, decide
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import NAMES, Entry, Kind
+from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import NAMES, Entry, Kind
 from zinc_mcp.owner.members import LOCAL, name_of
 from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.process import Answer

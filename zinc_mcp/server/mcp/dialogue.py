@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field, ValidationError
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.process import Answer
 

@@ -29,8 +29,8 @@ from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
-from zinc_mcp.journal.decision import Decision, QuestionRef, reference_of
-from zinc_mcp.journal.entry import CHANGES, Entry
+from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.entry import CHANGES, Entry
 from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.process import Answer

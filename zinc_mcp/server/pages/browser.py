@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from zinc_mcp.journal.entry import Entry
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.private_files import make_folder, open_file
 from zinc_mcp.server.mcp.asking import Page, Terminal, in_a_terminal

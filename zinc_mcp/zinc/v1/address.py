@@ -5,8 +5,8 @@ from functools import cached_property
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from zinc_mcp.zinc.letters import printable
 from zinc_mcp.zinc.orders import Address, given_or_none
+from zinc_mcp.zinc.texts.letters import printable
 from zinc_mcp.zinc.v1.private import MAX_PHONE_DIGITS
 from zinc_mcp.zinc.v1.request import V1Request
 

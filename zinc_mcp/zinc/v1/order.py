@@ -13,11 +13,11 @@ from pydantic import Field, field_validator, model_validator
 
 from zinc_mcp.text import Cents
 from zinc_mcp.zinc.goods import Goods
-from zinc_mcp.zinc.letters import unprintable
-from zinc_mcp.zinc.notes import RESERVED_METADATA, plain_notes, refuse_huge
 from zinc_mcp.zinc.orders import Address, Quantity, canonical
 from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
+from zinc_mcp.zinc.texts.letters import unprintable
+from zinc_mcp.zinc.texts.notes import RESERVED_METADATA, plain_notes, refuse_huge
 from zinc_mcp.zinc.v1.address import V1Address
 from zinc_mcp.zinc.v1.private import ELSEWHERE, refuse_secret_names
 from zinc_mcp.zinc.v1.products import AMAZON, V1Retailer, address_of, domain_of, objection, page_of

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderNotFoundError, UnreadableAnswerError
 from zinc_mcp.zinc.client import members
-from zinc_mcp.zinc.notes import RESERVED_METADATA
-from zinc_mcp.zinc.order_list import MAX_LIST_BYTES, MAX_LISTED, MAX_PAGES, PAGE, SMALL_PAGE, OrderList
+from zinc_mcp.zinc.placed.order_list import MAX_LIST_BYTES, MAX_LISTED, MAX_PAGES, PAGE, SMALL_PAGE, OrderList
 from zinc_mcp.zinc.responses import Order, is_a_segment
+from zinc_mcp.zinc.texts.notes import RESERVED_METADATA
 from zinc_mcp.zinc.v1.answers import BY_KEY, notes_in, order_of, request_id_of
 from zinc_mcp.zinc.v1.client import V1Client
 
@@ -73,7 +73,7 @@ async def read_order(client: V1Client, order_id: str, token: SecretStr, sent: Ma
 async def read_list(
     client: V1Client, token: SecretStr, into: OrderList, since: float | None, until: float | None
 ) -> None:
-    """Read the orders of an account page by page, as `zinc.order_list.read_list` does for v2.
+    """Read the orders of an account page by page, as `zinc.placed.order_list.read_list` does for v2.
 
     v1 tells no total, so the list is whole when a page is empty or shows nothing new.
     """

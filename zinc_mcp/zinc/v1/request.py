@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from zinc_mcp.zinc.letters import filled, printable
 from zinc_mcp.zinc.orders import Request
+from zinc_mcp.zinc.texts.letters import filled, printable
 from zinc_mcp.zinc.v1.private import refuse_secret
 
 MAX_CENTS = 100_000_000

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Kind
+from zinc_mcp.journal.records.entry import Kind
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import input_schema

@@ -13,9 +13,9 @@ from zinc_mcp.find.product import look_at
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
-from zinc_mcp.views.product import product_view
-from zinc_mcp.zinc.place_tables import ALPHA_2
+from zinc_mcp.views.find.product import product_view
 from zinc_mcp.zinc.product_urls.reading import read_product_url
+from zinc_mcp.zinc.texts.countries import ALPHA_2
 
 SHOWS = {**ALWAYS, "cost_cents": "integer", "details": "object", "offers": "array"}
 _DESCRIPTION = (

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.entry import DAY_SECONDS, MONTH_SECONDS, Mode
+from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process

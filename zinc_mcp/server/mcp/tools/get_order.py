@@ -12,7 +12,7 @@ from zinc_mcp.aftercare import followed
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.milestones import milestones
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.decision import reference_of
+from zinc_mcp.journal.records.decision import reference_of
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.asking import where_to_decide
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown

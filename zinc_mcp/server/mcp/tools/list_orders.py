@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zinc_mcp.checkout.order_list import Wish, list_orders, made_at
 from zinc_mcp.errors import Problem, ZincMcpError
-from zinc_mcp.journal.entry import Mode
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.arguments import input_schema, must_change, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown

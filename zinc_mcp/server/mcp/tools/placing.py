@@ -17,7 +17,7 @@ from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.twin import body_digest
+from zinc_mcp.journal.records.twin import body_digest
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.addresses import find_address
 from zinc_mcp.owner.members import LOCAL

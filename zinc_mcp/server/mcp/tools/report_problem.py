@@ -12,7 +12,7 @@ from zinc_mcp.server.mcp.arguments import normalized, validated
 from zinc_mcp.server.mcp.tools.changing import changing
 from zinc_mcp.server.mcp.tools.return_order import Handle, plain_words
 from zinc_mcp.server.mcp.tools.tool import Service
-from zinc_mcp.zinc.cases import CaseReason
+from zinc_mcp.zinc.aftercare.cases import CaseReason
 
 _DESCRIPTION = (
     "Report a problem with an order to Zinc's support, say more about it, or close it. One case of an order is open "

@@ -11,9 +11,9 @@ from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.arguments import normalized, validated
 from zinc_mcp.server.mcp.tools.changing import changing
 from zinc_mcp.server.mcp.tools.tool import Service
-from zinc_mcp.zinc.letters import unprintable
+from zinc_mcp.zinc.aftercare.returns import ReturnReason
 from zinc_mcp.zinc.orders import MAX_PRODUCTS, Quantity
-from zinc_mcp.zinc.returns import ReturnReason
+from zinc_mcp.zinc.texts.letters import unprintable
 
 _DESCRIPTION = (
     "Ask Zinc to take back items of a placed order. The user may be asked first. The same return asked for again "

@@ -13,9 +13,9 @@ from zinc_mcp.find.look_up import look_up_one, rail_to_ask
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
-from zinc_mcp.views.search import MAX_RESULTS, search_view
-from zinc_mcp.zinc.letters import filled, printable
-from zinc_mcp.zinc.products import Sort, search_call
+from zinc_mcp.views.find.search import MAX_RESULTS, search_view
+from zinc_mcp.zinc.find.products import Sort, search_call
+from zinc_mcp.zinc.texts.letters import filled, printable
 
 MAX_QUERY = 200
 MAX_RETAILERS = 20

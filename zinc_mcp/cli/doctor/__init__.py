@@ -1,0 +1,1 @@
+"""The doctor: what is configured, what works, and what is wrong."""

@@ -1,0 +1,394 @@
+"""`zinc-mcp doctor`: print the configuration, what works, and what is wrong with a next step. It prints no secret."""
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal, get_args
+
+import anyio
+import click
+
+from zinc_mcp.cli.console import working
+from zinc_mcp.cli.doctor.configured import configured
+from zinc_mcp.cli.doctor.findings import Configured, Finding, findings_record, show_configured, show_finding
+from zinc_mcp.cli.doctor.hosts import host_findings
+from zinc_mcp.cli.screen import advice, show_line, show_sentences
+from zinc_mcp.consent.approval import question_of
+from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
+from zinc_mcp.invocation import started_as
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Mode, UnreadableEntryError
+from zinc_mcp.journal.records.twin import any_order_of
+from zinc_mcp.owner.addresses import Kept, saved_addresses
+from zinc_mcp.owner.kept_settings import opened
+from zinc_mcp.owner.notify import EVENTS
+from zinc_mcp.owner.pin import notice
+from zinc_mcp.owner.policy import Policy, read_policy
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.payments.tempo_chain import NETWORKS
+from zinc_mcp.payments.terms import is_private_or_encrypted
+from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
+from zinc_mcp.text import plain, printed
+from zinc_mcp.wiring.wallet import payment_wallet
+from zinc_mcp.zinc.account.account import get_health, get_wallet
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.origin import check_origin
+
+_ZINC_SECONDS = 5.0
+_MOST_SHOWN = 10
+_AGAIN = "Install zinc-mcp with the wallet's extra again."
+_PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def doctor(as_json: bool) -> None:
+    """Say what is configured, what can work and what is wrong.
+
+    Ends with exit code 1 if something is wrong. Asks Zinc for its health, and for the balance when there is a key.
+    """
+    settings = opened(load_settings())
+    stated = [Configured(name, value, settings.sources[name]) for name, value in configured(settings)]
+    if as_json:
+        findings = list(examine(settings))
+    else:
+        show_line(f"zinc-mcp {version('zinc-mcp')}, money: {settings.mode}")
+        show_sentences(f"Started as `{started_as()}`")
+        click.echo("")
+        show_configured(stated)
+        click.echo("")
+        findings = list(_shown_one_by_one(examine(settings)))
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    if as_json:
+        record = {
+            "version": version("zinc-mcp"),
+            "started_as": started_as(),
+            "mode": settings.mode,
+            "settings": [asdict(each) for each in stated],
+            "findings": findings_record(findings),
+            "wrong": wrong,
+        }
+        click.echo(json.dumps(record, indent=2))
+    else:
+        click.echo(f"\n{f'{wrong} to mend.' if wrong else 'Nothing is wrong.'}")
+    sys.exit(1 if wrong else 0)
+
+
+def _shown_one_by_one(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Print each finding as soon as it is there: the slow ones ask others over the network."""
+    while True:
+        with working("Checking..."):
+            finding = next(findings, None)
+        if finding is None:
+            return
+        show_finding(finding)
+        yield finding
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield the findings, the cheapest check first."""
+    for place in settings.unfilled:
+        sentence = f"{place} holds a placeholder that was not filled in, so it counts as not set."
+        yield Finding("wrong", "settings", sentence, "Fill it in where the host is configured, or remove it there.")
+    for path in settings.readable:
+        sentence = f"Other users of this machine can read {path}, which holds a secret."
+        yield Finding("note", "config", sentence, f"chmod 600 {shlex.quote(str(path))}")
+    policy = None
+    try:
+        policy = read_policy(settings)
+        yield Finding("ok", "policy", limits_in_words(policy))
+    except ZincMcpError as error:
+        yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
+    yield from _route(settings)
+    yield from _journal(settings)
+    yield from _notify(settings)
+    yield from _ways_to_buy(settings, policy)
+    yield from _zinc(settings)
+    yield from host_findings(settings)
+
+
+def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) -> Finding:
+    try:
+        names = sorted(saved_addresses(settings, kept))
+    except ZincMcpError as error:
+        return Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
+    known = {name.casefold() for name in names}
+    wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
+    if wrong:
+        sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
+        return Finding(
+            "wrong", "addresses", sentence, "Remove it and add it again:", ("addresses", "remove"), (wrong[0],)
+        )
+    named = ", ".join(plain(name, 40) for name in names[:20])
+    return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
+
+
+def _route(settings: Settings) -> Iterator[Finding]:
+    """Yield the proxy for each host, and which certificates are trusted."""
+    if settings.sandbox:
+        return
+    for host, url in _asked_hosts(settings):
+        try:
+            proxy = settings.route.proxy_to(url)
+        except UnusableRouteError as error:
+            yield Finding("wrong", "proxy", f"{error}.", _PROXY_ADVICE)
+            return
+        yield Finding("ok", "proxy", f"{host} through {plain(shown(proxy)) if proxy else 'none'}")
+    named = certificates()
+    try:
+        check_certificates()
+    except UnusableRouteError as error:
+        yield Finding("wrong", "certificates", f"{error}.", "Correct the variable or remove it.")
+        return
+    where = f"those that {named[0]} names ({plain(named[1])})" if named else "the usual authorities"
+    yield Finding("ok", "certificates", f"{where} are trusted")
+
+
+def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        yield "Zinc", check_origin(settings.api_url)
+    except ZincMcpError:
+        pass  # `_zinc` reports it
+    if settings.has_v1:
+        with suppress(ZincMcpError):  # `_v1_rail` reports it
+            yield "Zinc's v1", check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
+    if settings.wallet == "tempo":
+        network = NETWORKS.get(settings.tempo_chain_id or 4217)
+        url = settings.tempo_rpc_url or (network.rpc_url if network else "")
+        if is_private_or_encrypted(url):  # `_agent_rail` reports any other address
+            yield "the Tempo node", url
+    if settings.wallet == "stripe":
+        yield "Stripe", "https://api.stripe.com"
+    if settings.notify is not None and settings.notify.url is not None:
+        yield "your messages", settings.notify.url.get_secret_value()
+
+
+def limits_in_words(policy: Policy) -> str:
+    """Return the limits that hold."""
+    month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
+    count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
+    asking = policy.approval or "auto"
+    return (
+        f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}; approval: {asking}"
+    )
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    try:
+        with Journal.open(settings.journal_url) as journal:
+            pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
+            count, doubtful = journal.doubtful(5)
+            kept, names = journal.addresses(), journal.address_names()
+            unreadable = _unreadable(journal)
+            unwritable = _why_unwritable(journal)
+    except ZincMcpError as error:
+        yield _addresses(settings, {})
+        yield Finding("wrong", "journal", error.summary, advice(error))
+        return
+    yield _addresses(settings, kept, names)
+    if unwritable is not None:
+        sentence = f"It can be read and not written, so nothing can be ordered. {unwritable.summary}"
+        yield Finding("wrong", "journal", sentence, advice(unwritable))
+    else:
+        yield Finding("ok", "journal", "it can be read and written")
+    for each in unreadable[:_MOST_SHOWN]:
+        yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
+    if len(unreadable) > _MOST_SHOWN:
+        yield Finding("wrong", "journal", f"{len(unreadable) - _MOST_SHOWN} more of its entries cannot be read.")
+    asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
+    yield Finding("ok", "PIN", asked)
+    if pin_ends is not None:
+        yield Finding("note", "PIN", notice(pin_ends, time.time()))
+    for why in pauses:
+        yield Finding("note", "pause", f"paused: {plain(why)}", "This ends it:", ("resume",))
+    if count:
+        name = "order" if all(entry.kind == "order" for entry in doubtful) else "request"
+        orders = f"{count} {name}{' was' if count == 1 else 's were'}"
+        keys = ", ".join(plain(entry.key, 64) for entry in doubtful)
+        last = "" if count <= len(doubtful) else f", the last {len(doubtful)} of them"
+        yield Finding(
+            "note",
+            "doubt",
+            f"{orders} sent or paid, and how it ended is not known{last}: {keys}",
+            "This says more about one:",
+            ("orders", "show"),
+            (doubtful[0].key,),
+        )
+
+
+def _notify(settings: Settings) -> Iterator[Finding]:
+    """Yield where the owner is told about orders, and what came of the latest message; nothing is sent."""
+    notify = settings.notify
+    if notify is None:
+        return
+    subject, place = "notify", plain(notify.place, 200)
+    if notify.url is None and shutil.which(notify.command[0]) is None:
+        yield Finding("wrong", subject, f"the command {place} cannot be found or started.", "Correct [notify].")
+        return
+    by = f"messages to {place}{'' if notify.secret else ', not signed'}" if notify.url else f"the command {place}"
+    named = "everything" if len(notify.events) == len(EVENTS) else ", ".join(sorted(notify.events))
+    yield Finding("ok", subject, f"{by}; about {named}", "This tries it:", ("notify", "test"))
+    try:
+        with Journal.open(settings.journal_url) as journal:
+            last = journal.last_notice()
+    except ZincMcpError:
+        return  # `_journal` reports it
+    if last:
+        level: Literal["ok", "note"] = "ok" if last.get("ending") == "taken" else "note"
+        yield Finding(level, subject, f"the latest message: {plain(last.get('said'), 200)}")
+
+
+def _why_unwritable(journal: Journal) -> JournalError | None:
+    try:
+        journal.try_to_write()
+    except JournalError as error:
+        return error
+    return None
+
+
+def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
+    """Return the unreadable rows of entries, and the unreadable questions and bodies of unfinished entries."""
+    found = {error.entry_id: error for error in journal.unreadable()}
+    for mode in get_args(Mode):
+        for entry in journal.unfinished(mode=mode, limit=1000):
+            try:
+                question_of(entry)
+                if entry.body is None:
+                    raise UnreadableEntryError(entry.id, "body")
+                any_order_of(entry)
+            except UnreadableEntryError as error:
+                found[entry.id] = error
+            except RefusedError:
+                found[entry.id] = UnreadableEntryError(entry.id, "body")
+    return [found[entry_id] for entry_id in sorted(found)]
+
+
+def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
+    listed = settings.tools
+    if listed is None or "place_order" in listed:
+        yield _account_rail(settings, policy)
+    if listed is None or "place_agent_order" in listed:
+        yield _agent_rail(settings, policy)
+    if settings.has_v1 and (listed is None or "place_v1_order" in listed):
+        yield _v1_rail(settings, policy)
+    elif settings.v1_trouble is not None:
+        yield Finding("wrong", "place_v1_order", *settings.v1_trouble)
+
+
+def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
+    if settings.api_key is None:
+        level: Literal["note", "wrong"] = "note" if settings.wallet is not None or settings.has_v1 else "wrong"
+        if settings.key_trouble is not None:
+            return Finding(level, subject, *settings.key_trouble)
+        advised = "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise, or sign in:"
+        return Finding(level, subject, "needs an API key.", advised, ("login",))
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "account" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail account")
+    if settings.mode == "test":
+        return Finding("ok", subject, "orders with a test key; nothing is bought")
+    return Finding("ok", subject, f"buys for real; {asking_in_words(policy)}")
+
+
+def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_agent_order"
+    if settings.mode == "sandbox":
+        return Finding("ok", subject, "practises with imaginary money; nothing is bought")
+    if settings.wallet is None and settings.wallet_trouble is None:
+        return Finding("note", subject, "no payment wallet (ZINC_WALLET) is set up; it says how to set one up")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "agent" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail agent")
+    try:
+        anyio.run(check_wallet, settings)
+    except ZincMcpError as error:
+        return Finding("wrong", subject, error.summary, advice(error))
+    except Exception as error:  # from a library that is installed and cannot be loaded
+        return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
+    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {asking_in_words(policy)}")
+
+
+def _v1_rail(settings: Settings, policy: Policy | None) -> Finding:
+    subject = "place_v1_order"
+    if settings.sandbox:
+        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
+    if policy is None:
+        return Finding("wrong", subject, "refuses while the policy cannot be used.")
+    if policy.rails is not None and "v1" not in policy.rails:
+        return Finding("note", subject, "the policy does not allow the rail v1")
+    try:
+        origin = check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
+    except ZincMcpError as error:
+        return Finding("wrong", subject, error.summary, advice(error))
+    return Finding("ok", subject, f"buys for real at {plain(origin, 200)}; {asking_in_words(policy)}")
+
+
+async def check_wallet(settings: Settings) -> None:
+    """Open the wallet and check that it could pay, as far as that can be told without paying."""
+    wallet = payment_wallet(settings)
+    if wallet is None:
+        return
+    try:
+        await wallet.check()
+    finally:
+        await wallet.aclose()
+
+
+def asking_in_words(policy: Policy) -> str:
+    """Return who is asked before an order."""
+    above = f" above {printed(policy.approve_above)}" if policy.approve_above is not None else ""
+    return {
+        "host": "your MCP host asks, nothing else does",
+        "none": "nobody is asked, the limits alone hold",
+        "page": f"you are asked on a page or in a terminal{above}",
+    }.get(policy.approval or "auto", f"you are asked in your host, on a page or in a terminal{above}")
+
+
+def _zinc(settings: Settings) -> Iterator[Finding]:
+    if settings.sandbox:
+        yield Finding("ok", "Zinc", "the built-in sandbox; no network is used")
+        return
+    try:
+        check_origin(settings.api_url)
+        health, wallet = anyio.run(partial(_ask_zinc, settings))
+    except ZincMcpError as error:
+        yield Finding("wrong", "Zinc", error.summary, advice(error))
+        return
+    yield Finding("ok", "Zinc", f"reachable, health: {plain(health, 40)}")
+    if isinstance(wallet, ZincMcpError):
+        yield Finding("wrong", "API key", wallet.summary, advice(wallet))
+    elif wallet is not None:
+        yield Finding("ok", "API key", _balance(wallet))
+
+
+async def _ask_zinc(settings: Settings) -> tuple[str, Mapping[str, Any] | ZincMcpError | None]:
+    client = ZincClient(settings.api_url, route=settings.route, read_seconds=_ZINC_SECONDS)
+    try:
+        health = await get_health(client)
+        if settings.api_key is None:
+            return health, None
+        try:
+            return health, await get_wallet(client, settings.api_key)
+        except ZincMcpError as error:
+            return health, error
+    finally:
+        await client.aclose()
+
+
+def _balance(wallet: Mapping[str, Any]) -> str:
+    balance, fee = wallet.get("spendable_balance", wallet.get("balance")), wallet.get("order_fee_cents")
+    said = [f"balance {printed(balance)}"] if type(balance) is int else []
+    said += [f"fee {printed(fee)} an order"] if type(fee) is int else []
+    return "accepted" + (f"; {', '.join(said)}" if said else "")

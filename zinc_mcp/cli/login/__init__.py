@@ -1,0 +1,1 @@
+"""The commands about keys and wallets: sign in, keep a secret, forget it."""

@@ -1,0 +1,1 @@
+"""The commands about orders: list, show, decide, export, prove and compare them."""

@@ -1,0 +1,97 @@
+"""`zinc-mcp orders export`: the orders of a month, or of some days, with their money, for a bookkeeping program."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
+
+import click
+
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Mode
+from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.views.owner.export import Row, costs, row_of, to_csv, to_json
+
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@click.command()
+@click.option("--month", metavar="YYYY-MM", help="All of a month, in UTC.")
+@click.option("--from", "first", metavar="YYYY-MM-DD", help="From the beginning of this day, in UTC.")
+@click.option("--to", "last", metavar="YYYY-MM-DD", help="To the end of this day, in UTC.")
+@click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice((*get_args(Mode), "all")),
+    default="live",
+    show_default=True,
+    help="Which kind of money: real, with a test key, or in the sandbox.",
+)
+def export(
+    month: str | None, first: str | None, last: str | None, form: Literal["csv", "json"], mode: Mode | Literal["all"]
+) -> None:
+    """Print what orders and look-ups authorised, charged, credited and still expect back, as CSV or JSON.
+
+    An order belongs to the time at which it was first sent, or to that of its opening if it was never sent.
+    """
+    since, until = _period(month, first, last)
+    modes: Sequence[Mode] = get_args(Mode) if mode == "all" else (mode,)
+    with Journal.open(load_settings().journal_url) as journal:
+        rows, unreadable = _rows(journal, since, until, modes)
+    if form == "json":
+        data = to_json(rows, since=since, until=until, modes=modes, unreadable=unreadable)
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = to_csv(rows)
+    # As bytes: UTF-8 and the line ends of CSV, whatever the machine's own are.
+    click.echo(text.encode() if hasattr(sys.stdout, "buffer") else text, nl=False)
+    if unreadable:
+        rows_said = "1 order" if unreadable == 1 else f"{unreadable} orders"
+        click.echo(f"{rows_said} cannot be read in the journal; missing here.", err=True)
+
+
+def _rows(journal: Journal, since: float, until: float, modes: Sequence[Mode]) -> tuple[list[Row], int]:
+    unreadable = 0
+
+    def read() -> Iterator[Row]:
+        nonlocal unreadable
+        for part in journal.in_period(since, until, modes):
+            unreadable += part.unreadable
+            yield from (row_of(entry) for entry in part.entries if costs(entry))
+
+    return sorted(read(), key=lambda row: row["at"] or ""), unreadable
+
+
+def _period(month: str | None, first: str | None, last: str | None) -> tuple[float, float]:
+    """Return the beginning and the end of a period, in seconds since the epoch.
+
+    Raises:
+        click.UsageError: it is no period.
+    """
+    if (month is None) == (first is None) or (month is not None and last is not None):
+        raise click.UsageError("Say either --month YYYY-MM, or --from YYYY-MM-DD, which may have a --to.")
+    if month is not None:
+        found = _MONTH.fullmatch(month)
+        if found is None or not 1 <= int(found[2]) <= 12 or not 1970 <= int(found[1]) <= 9000:
+            raise click.UsageError("A month is written YYYY-MM, such as 2026-11.")
+        year, number = int(found[1]), int(found[2])
+        after = (year, number + 1) if number < 12 else (year + 1, 1)
+        return datetime(year, number, 1, tzinfo=UTC).timestamp(), datetime(*after, 1, tzinfo=UTC).timestamp()
+    begin = _day(first or "")
+    end = (_day(last) if last is not None else datetime.now(UTC)) + timedelta(days=1)
+    if end <= begin:
+        raise click.UsageError("The end of the period is before its beginning.")
+    return begin.timestamp(), end.timestamp()
+
+
+def _day(text: str) -> datetime:
+    try:
+        day = datetime.fromisoformat(text).replace(tzinfo=UTC) if _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not 1970 <= day.year <= 9000:
+        raise click.UsageError("A day is written YYYY-MM-DD, such as 2026-11-30.")
+    return day

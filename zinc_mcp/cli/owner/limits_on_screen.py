@@ -1,0 +1,167 @@
+"""The limits that hold, where each comes from and how much of them is used: on a screen, and for programs."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import click
+from rich.text import Text
+
+from zinc_mcp.cli.console import Hanging, grid, show
+from zinc_mcp.cli.screen import show_line
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
+from zinc_mcp.owner.addresses import saved_addresses
+from zinc_mcp.owner.members import LOCAL, members_callers
+from zinc_mcp.owner.pin import notice
+from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.text import plain, printed
+from zinc_mcp.views.owner.export import moment
+
+_MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month", "max_unproved", "max_lookups_day"})
+_WHEN_NONE = {
+    "approval": "not chosen",
+    "approve_above": "always ask",
+    "max_month": "no limit",
+    "max_orders_day": "no limit",
+    "max_unproved": "as max_day",
+    "retailers_allowed": "any",
+    "countries": "any",
+    "rails": "any",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one caller has used of the limits: US cents and orders in 24 hours and in 30 days."""
+
+    caller: str
+    name: str
+    day: tuple[int, int]
+    month: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The policy and what counts against it."""
+
+    settings: Settings
+    policy: Policy
+    sources: Mapping[str, str]
+    addresses: Sequence[str]
+    has_pin: bool
+    pin_ends: float | None
+    used: Sequence[Used]
+    pauses: Sequence[str]
+
+    @property
+    def mode(self) -> Mode:
+        """The kind of money whose use is counted."""
+        return self.settings.mode
+
+
+def limits_found(settings: Settings) -> Found:
+    """Read the policy and the journal.
+
+    Raises:
+        SettingsError: the policy cannot be used.
+        JournalError: the journal cannot be read.
+    """
+    held, sources = read_policy(settings), policy_sources(settings)
+    members = {caller: name for name, caller in members_callers(settings.home / "members.json").items()}
+    with Journal.open(settings.journal_url) as journal:
+        used = [
+            # A former member is shown as the whole caller, because another member may have the name by now.
+            Used(
+                caller,
+                members.get(caller, caller),
+                journal.counted(caller, settings.mode, DAY_SECONDS),
+                journal.counted(caller, settings.mode, MONTH_SECONDS),
+            )
+            for caller in dict.fromkeys((LOCAL, *members, *journal.callers(settings.mode)))
+        ]
+        return Found(
+            settings,
+            held,
+            sources,
+            [plain(name, 40) for name in sorted(saved_addresses(settings, journal.addresses()))],
+            journal.pin() is not None,
+            journal.pin_ends(),
+            used,
+            [plain(why) for why in journal.pauses()],
+        )
+
+
+def show_limits(found: Found) -> None:
+    """Print the limits and their use."""
+    config = found.settings.config
+    show_line(f"{config}{'' if config.exists() else ' (not there: defaults hold)'}")
+    click.echo("")
+    names = list(Policy.model_fields)
+    values = {name: shown(name, getattr(found.policy, name)) for name in names}
+    rows = [
+        (Text(""), Text(name), Hanging(values[name], style="bold" if name in _MONEY else ""), _source(found, name))
+        for name in names
+    ]
+    show(grid((0, max(map(len, names)), None, None), rows))
+    click.echo("")
+    show_line(f"Saved addresses: {', '.join(found.addresses) or 'none'}")
+    click.echo(f"PIN: {'set' if found.has_pin else 'not set'}")
+    if found.pin_ends is not None:
+        show_line(notice(found.pin_ends, time.time()))
+    own = ", which each caller has for themselves" if len(found.used) > 1 else ""
+    show(Hanging(f"Used of the limits ({found.mode}){own}:", "  ", "bold"))
+    for each in found.used:
+        show_line(f"  {plain(each.name, 64)}: {_said(*each.day)} in 24 hours, {_said(*each.month)} in 30 days")
+    for why in found.pauses:
+        show_line(f"Paused: {why}")
+
+
+def limits_record(found: Found) -> Mapping[str, Any]:
+    """Return the limits for programs. Names are only added; amounts are US cents, times are UTC (ISO 8601)."""
+    return {
+        "config": str(found.settings.config),
+        "config_exists": found.settings.config.exists(),
+        "mode": found.mode,
+        "policy": {
+            name: {"value": value, "source": found.sources[name]}
+            for name, value in found.policy.model_dump(mode="json").items()
+        },
+        "addresses": list(found.addresses),
+        "pin": {"is_set": found.has_pin, "ends_at": None if found.pin_ends is None else moment(found.pin_ends)},
+        "used": [
+            {
+                "caller": plain(each.caller, 64),
+                "name": plain(each.name, 64),
+                "day_cents": each.day[0],
+                "day_orders": each.day[1],
+                "month_cents": each.month[0],
+                "month_orders": each.month[1],
+            }
+            for each in found.used
+        ],
+        "pauses": list(found.pauses),
+    }
+
+
+def shown(name: str, value: Any) -> str:
+    """Return one value of the policy in words for a person."""
+    if value is None:
+        return _WHEN_NONE[name]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in _MONEY:
+        return printed(value)
+    if isinstance(value, tuple):
+        return ", ".join(cast(tuple[str, ...], value)) or "none"
+    return str(value)
+
+
+def _source(found: Found, name: str) -> Hanging:
+    return Hanging(found.sources[name], style="dim")
+
+
+def _said(cents: int, orders: int) -> str:
+    return f"{printed(cents)} by {orders} order{'' if orders == 1 else 's'}"

@@ -1,0 +1,156 @@
+"""`zinc-mcp policy`, `pause`, `resume` and `pin`: the limits that hold, a pause of everything, and the owner's PIN."""
+
+import json
+import sys
+import time
+
+import click
+
+from zinc_mcp.cli.owner.limits_on_screen import limits_found, limits_record, show_limits
+from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import FORGET_SECONDS, OWNER
+from zinc_mcp.owner.members import members_callers
+from zinc_mcp.owner.pin import MIN_LENGTH, check_owner_pin, hashed, notice
+from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.text import plain
+
+_member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def policy(as_json: bool) -> None:
+    """Print the limits that hold and where each comes from."""
+    found = limits_found(load_settings())
+    if as_json:
+        click.echo(json.dumps(limits_record(found), indent=2))
+    else:
+        show_limits(found)
+
+
+@click.command()
+@click.argument("reason", default="paused by the owner")
+def pause(reason: str) -> None:
+    """Stop all placing and sending, in every process on this journal.
+
+    Orders that Zinc already has are not cancelled; looking them up still works.
+    """
+    with Journal.open(load_settings().journal_url) as journal:
+        journal.pause(plain(reason))
+    click.echo(f"Paused: {plain(reason)}. Nothing is placed or sent until you end it with:")
+    show_command("resume")
+
+
+@click.command()
+def resume() -> None:
+    """End a pause, and take the machine's clock for right where it was uncertain."""
+    with Journal.open(load_settings().journal_url) as journal:
+        reasons = journal.pauses()
+        journal.resume()
+        uncertain = journal.accept_clock()
+    if uncertain:
+        click.echo("The clock is taken for right as it stands now.")
+    click.echo(f"Resumed. It was paused: {plain('; '.join(reasons))}." if reasons else "Nothing was paused.")
+
+
+@click.group()
+def pin() -> None:
+    """Set, remove or forget the PIN that every yes needs, on the page and in the terminal.
+
+    While one is set, hosts' own dialogues are not used: they cannot take a PIN. Each member of a team can have one of
+    their own, set here, at the owner's terminal; from a member without one the owner's is asked.
+    """
+
+
+@pin.command(name="set")
+@_member
+def set_(member: str | None) -> None:
+    """Set a PIN of at least 6 characters; asks twice. Kept as a slow hash."""
+    need_a_terminal()
+    settings = load_settings()
+    caller = _known(settings, member)
+    with Journal.open(settings.journal_url) as journal:
+        ask_for_owners_pin(journal, "Present PIN")
+        chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
+        if len(chosen) < MIN_LENGTH:
+            raise RefusedError(
+                f"A PIN has at least {MIN_LENGTH} characters; nothing was changed.", owner_step="Choose another."
+            )
+        journal.set_pin(hashed(chosen), caller)
+    whose = "Every yes" if member is None else f"Every yes of {plain(member, 60)}"
+    click.echo(f"The PIN is set. {whose} needs it from now on.")
+
+
+@pin.command()
+@_member
+def remove(member: str | None) -> None:
+    """Remove the PIN."""
+    need_a_terminal()
+    settings = load_settings()
+    # The name may be a former member's, or a caller from the time when a caller was only a name.
+    caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
+    with Journal.open(settings.journal_url) as journal:
+        if journal.pin(caller) is None:
+            click.echo("No PIN is set.")
+            return
+        ask_for_owners_pin(journal, "Present PIN")
+        journal.set_pin(None, caller)
+    click.echo("The PIN is removed.")
+
+
+@pin.command()
+def forget() -> None:
+    """Let a forgotten PIN end, a day from now.
+
+    Until then every yes needs it, and every question says that it is going to end, so that you notice if somebody else
+    typed this. The right PIN, given with any yes, keeps it.
+    """
+    need_a_terminal()
+    with Journal.open(load_settings().journal_url) as journal:
+        if journal.pin() is None:
+            click.echo("No PIN is set.")
+            return
+        if journal.pin_ends() is None:
+            if click.prompt("Type forget to let the PIN end in 24 hours", default="", show_default=False) != "forget":
+                click.echo("Nothing was changed.")
+                sys.exit(1)
+            journal.end_pin(time.time() + FORGET_SECONDS)
+        show_line(notice(journal.pin_ends() or time.time(), time.time()))
+
+
+def ask_for_owners_pin(journal: Journal, prompt: str = "PIN") -> None:
+    """Ask for the owner's PIN if one is set. Wrong PINs count as they do for a yes.
+
+    Raises:
+        RefusedError: `approval_required`: there is no terminal, or the PIN is wrong or came too early.
+    """
+    if journal.pin() is None:
+        return
+    need_a_terminal()
+    try:
+        check_owner_pin(journal, click.prompt(prompt, hide_input=True), time.time())
+    except RefusedError as error:
+        forgotten = f"Try again. If it is forgotten: {command('pin', 'forget')} lets it end a day later."
+        raise RefusedError(
+            f"{error.summary} Nothing was changed.", owner_step=forgotten, code="approval_required"
+        ) from None
+
+
+def _known(settings: Settings, member: str | None) -> str:
+    """Return the caller of a member, or the owner without a member.
+
+    Raises:
+        RefusedError: there is no such member.
+        SettingsError: the file of members cannot be used.
+    """
+    if member is None:
+        return OWNER
+    caller = members_callers(settings.home / "members.json").get(member)
+    if caller is None:
+        raise RefusedError(
+            f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
+        )
+    return caller

@@ -1,0 +1,1 @@
+"""What the journal records: entries, their money, decisions and times. No SQL."""

@@ -1,0 +1,212 @@
+"""The parts of a decision: the question that it answers, the PIN of a yes, and the policy that is checked again.
+
+Between a question and its answer the owner may have lowered a limit, paused, or changed the policy, and another order
+for the same goods may have come. So the transaction that takes a yes, or marks an entry as being sent, checks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.invocation import command
+from zinc_mcp.journal.records.clocks import APART_SECONDS
+from zinc_mcp.journal.records.entry import NAMES, Entry, Limits, Mode
+from zinc_mcp.known_settings import RailName
+
+How = Literal["elicitation", "page", "terminal"]
+
+Place = Literal["page", "terminal"]
+PLACES: tuple[Place, ...] = ("page", "terminal")
+Noted = Mapping[str, str]
+"""The earlier orders that a question has named: from the entry's id (as text, for JSON) to `waiting` or `sent`."""
+
+OWNER = "local"
+"""The caller whose PIN is the owner's."""
+FORGET_SECONDS = 86_400.0
+"""A PIN stays valid for this time after somebody has said that it is forgotten. Its owner can see this and object."""
+FREE_TRIES = 3
+"""The number of wrong PINs in a row that cost no time."""
+LONGEST_WAIT_SECONDS = 900.0
+
+_SEALED = re.compile(r"(\d{1,18})\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRef:
+    """Names one question. The page, the dialogue and the terminal keep it beside what they show."""
+
+    entry_id: int
+    id: str
+    """Random, never seen by the model."""
+    digest: str
+    """It covers all that the question shows and all that would be sent; see `consent.question.digest_of`."""
+
+    def sealed(self) -> str:
+        """Return the reference as one word, for a form's hidden field or a protocol's sealed state."""
+        return f"{self.entry_id}.{self.id}.{self.digest}"
+
+    @classmethod
+    def unsealed(cls, text: str) -> Self | None:
+        """Read a reference that `sealed` wrote; None if the text is no such reference."""
+        found = _SEALED.fullmatch(text)
+        return None if found is None else cls(int(found[1]), found[2], found[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's answer to one question, with the way in which it came and, as far as known, the person."""
+
+    about: QuestionRef
+    yes: bool
+    how: How
+    who: str
+    pin: str | None = field(default=None, repr=False)
+    """The PIN as it was typed, if one is set; a no needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """The PIN that a caller's yes needs."""
+
+    kept: str = field(repr=False)
+    whose: str
+    counted_under: str
+    """Wrong PINs are counted under this name, over all orders."""
+    ends: float | None
+    """The end of this PIN, if somebody has said that it is forgotten."""
+    page_free_at: float | None
+    """The time from which the page checks the next PIN; None: at once."""
+    terminal_free_at: float | None
+
+    def free_at(self, place: Place) -> float | None:
+        """Return the time from which the next PIN is checked in a place; None: at once."""
+        return self.page_free_at if place == "page" else self.terminal_free_at
+
+
+@dataclass(frozen=True, slots=True)
+class PinTry:
+    """A try at a PIN, written down before it is checked."""
+
+    asked: PinAsked
+    place: Place
+    free_at: float | None
+    """The time from which the next try is checked; None: at once."""
+    looked_at: bool
+    """Whether this try is checked. A try that came too early is not checked, and does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The policy of the process that takes a decision or sends an order. Each call reads the present policy."""
+
+    admit: Callable[[Entry], Limits]
+    """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises a refusal if
+    the policy does not allow the entry any more, and `policy_invalid`."""
+    takes_dialogues: Callable[[], bool]
+    """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
+    window_seconds: float
+    """An earlier order for the same goods stands for this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The result of a yes: approved, refused by the present policy, or to be asked anew."""
+
+    entry: Entry
+    refusal: RefusedError | None = None
+    unnoted: tuple[Entry, ...] = ()
+    """Similar orders that were opened or sent after the question was asked. If there are any, the yes was not taken."""
+
+
+def reference_of(entry: Entry) -> QuestionRef | None:
+    """Return the reference of the question that an entry waits for, or None when it waits for no answer."""
+    consent = entry.consent or {}
+    if entry.state != "waiting" or "digest" not in consent or consent.get("decision") is not None:
+        return None
+    return QuestionRef(entry.id, str(consent["id"]), str(consent["digest"]))
+
+
+def closed() -> RefusedError:
+    """Return the refusal of an answer to a question that is closed."""
+    return RefusedError(
+        "This question is closed: it was answered, withdrawn or asked anew. The answer changed nothing.",
+        "Call get_order to see how the order stands, or place it again to be asked again.",
+        code="question_closed",
+    )
+
+
+def out_of_time(entry: Entry) -> RefusedError:
+    """Return the refusal of an answer that came after the time to decide."""
+    name, again = NAMES[entry.kind]
+    return RefusedError(
+        f"The time to approve this {name} is over, so nothing was sent.",
+        f"{again} to be asked again.",
+        code="approval_expired",
+    )
+
+
+def is_over(entry: Entry, now: float, zinc: float | None) -> bool:
+    """Say whether the time to decide about an entry, or to send an approved one, is over by our clock or by Zinc's.
+
+    An entry without a question has no such time.
+    """
+    consent = entry.consent or {}
+    until, zinc_until = consent.get("until"), consent.get("zinc_until")
+    if until is not None and until <= now:
+        return True
+    return zinc is not None and zinc_until is not None and zinc >= zinc_until + APART_SECONDS
+
+
+def approved_too_long_ago() -> RefusedError:
+    """Return the refusal of an approved order that no process sent in time."""
+    return RefusedError(
+        "It was approved, and no process that can send it came in time, so nothing was sent.",
+        "Place the order again to be asked again.",
+        code="approval_expired",
+    )
+
+
+def pause_of(caller: str, mode: Mode, rail: RailName) -> str:
+    """Return the name under which a pause of one caller on one rail is kept."""
+    return f"paused:{hashlib.sha256(json.dumps([caller, mode, rail]).encode()).hexdigest()[:24]}"
+
+
+def refuse_when_paused(why: str | None) -> None:
+    """Refuse if the journal is paused. `why` is the reason of the pause, or None if there is no pause.
+
+    Raises:
+        RefusedError: `paused`.
+    """
+    if why is not None:
+        raise RefusedError(
+            "Ordering is paused.",
+            f"Tell the user: {command('resume')} ends the pause once they have looked into it.",
+            code="paused",
+        )
+
+
+def wait_seconds(wrong: int) -> float:
+    """Return the wait before the next try, after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
+
+
+def how_far(entry: Entry) -> str:
+    """Say whether an earlier order only waits or may have been sent; a waiting one may still be sent."""
+    return "waiting" if entry.state == "waiting" else "sent"
+
+
+def noted(entries: list[Entry]) -> Noted:
+    """Return the notes of a question about the earlier orders that it names."""
+    return {str(each.id): how_far(each) for each in entries}
+
+
+def new_question_id() -> str:
+    """Return an id that nobody can guess."""
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,161 @@
+"""When two orders are the same intention: the twin digest, the body digest and the key derived from them."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.zinc.goods import Comparable
+from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.places.reading import near_place_of, place_of
+from zinc_mcp.zinc.texts.notes import RESERVED_METADATA, notes_field
+
+if TYPE_CHECKING:
+    from zinc_mcp.zinc.v1.order import V1Order
+
+KEY_FIELD = f"{RESERVED_METADATA}key"
+TWIN_FIELD = f"{RESERVED_METADATA}twin"
+ANCHOR_FIELD = f"{RESERVED_METADATA}anchor"
+"""Holds the anchor of the order (`consent.anchor`)."""
+
+_NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
+"""Ours alone: keys of this program never meet another program's UUIDv5s."""
+
+
+def twin_digest(caller: str, order: Comparable) -> str:
+    """Return the digest that is equal for the same intention: who, where to, and what.
+
+    Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number. A
+    product that is named by its number counts as its page.
+    """
+    wanted: dict[str, int] = {}
+    for each in order.goods():
+        line = canonical([each.product, each.options])
+        wanted[line] = wanted.get(line, 0) + each.quantity
+    return _digest([caller, place_of(order.ship_to), sorted(wanted.items())])
+
+
+def near_digests(caller: str, mode: str, order: Comparable) -> tuple[str, ...]:
+    """Return a digest for each product: equal for orders that may be one wish in other words.
+
+    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
+    what is only likely to be another spelling of the place or of the product's address.
+    """
+    ship_to = near_place_of(order.ship_to)
+    products = sorted({each.likely for each in order.goods()})
+    return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+
+
+def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str, ...]] | None:
+    """Return the twin digest and the near digests that an order which was sent earlier has by today's folding.
+
+    None if it is no order today.
+    """
+    try:
+        order = _order_in(body)
+        return twin_digest(caller, order), near_digests(caller, mode, order)
+    except (ValueError, RecursionError):  # bytes of an earlier version may hold what is refused today
+        return None
+
+
+def order_of(entry: Entry) -> OrderCreate:
+    """Return the order of v2 that an entry's bytes are.
+
+    Raises:
+        RefusedError: they were purged, cannot be read, or an older version took what this one does not.
+    """
+    order = any_order_of(entry)
+    if not isinstance(order, OrderCreate):
+        raise RefusedError("The order is one of Zinc's v1, which cannot be read as another, so it is not sent.")
+    return order
+
+
+def any_order_of(entry: Entry) -> "OrderCreate | V1Order":
+    """Return the order that an entry's bytes are, of v2 or of v1.
+
+    Raises:
+        RefusedError: they were purged, cannot be read, or an older version took what this one does not.
+    """
+    if entry.body is None:
+        raise RefusedError("The order's content was purged, so it cannot be sent.")
+    try:
+        return _order_in(entry.body)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise RefusedError("The order's content in the journal cannot be read, so it is not sent.") from None
+        raise RefusedError(
+            "The order was written by an older version with something that is refused today, so it is not sent.",
+            "Place the order again; the answer says what to change.",
+        ) from None
+
+
+def _order_in(sent: bytes) -> "OrderCreate | V1Order":
+    read: object = json.loads(sent)
+    if not isinstance(read, dict):
+        raise ValueError("no order")
+    body = cast(dict[str, Any], read)
+    if "retailer" in body:  # v2 takes the retailer from the pages
+        from zinc_mcp.zinc.v1.order import V1Order  # only here: most processes have no order of v1
+
+        return V1Order.from_body(body)
+    told: object = body.pop("metadata", None) or {}
+    metadata = cast(dict[str, Any], told if isinstance(told, dict) else {})
+    theirs = {name: value for name, value in metadata.items() if not name.startswith(RESERVED_METADATA)}
+    return OrderCreate.model_validate({**body, **({"metadata": theirs} if theirs else {})})
+
+
+def change_digest(parts: Sequence[object]) -> str:
+    """Return the digest that is equal for the same change of an order: who, in which mode, which order, and what."""
+    return _digest(["change", *parts])
+
+
+def body_digest(order: Comparable) -> str:
+    """Return the digest of everything the caller asked for, but the idempotency key.
+
+    A field that is left out and a field with its default are one wish.
+    """
+    return _digest(_essence(order.wished()))
+
+
+def derived_key(caller: str, mode: str, twin: str, earlier: int) -> str:
+    """Return the idempotency key of the `earlier`+1st entry with this twin digest (a UUIDv5, 36 characters)."""
+    return str(uuid.uuid5(_NAMESPACE, canonical([caller, mode, twin, earlier])))
+
+
+def given_key(caller: str, key: str) -> str:
+    """Return the key to use on the wire for one the caller gave: unchanged, but a member's own for a member.
+
+    Members share one Zinc account: without this, two members who both say `order-1` would collide.
+    """
+    return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key])))
+
+
+def to_bytes(order: Comparable, key: str, twin: str, anchor: Callable[[Mapping[str, Any]], str] | None = None) -> bytes:
+    """Return the exact bytes to send: the order, its key, and the notes by which it can be found again.
+
+    `anchor` makes the anchor that stands beside these notes, of the order with its key.
+    """
+    body = order.body(key, {KEY_FIELD: key, TWIN_FIELD: twin})
+    if anchor is not None:
+        field = notes_field(body)
+        body[field] = {**body[field], ANCHOR_FIELD: anchor(body)}
+    return canonical(body).encode()
+
+
+def _essence(value: Any) -> Any:
+    """Return plain data without what says nothing: null, empty text, empty lists and objects."""
+    if isinstance(value, dict):
+        parts = {name: _essence(part) for name, part in cast(dict[str, Any], value).items()}
+        return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [_essence(part) for part in cast(list[Any], value)]
+    return value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:40]

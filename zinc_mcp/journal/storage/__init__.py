@@ -1,0 +1,1 @@
+"""The database below the journal: tables, rows, schema, SQLite and PostgreSQL."""

@@ -1,0 +1,315 @@
+"""A journal's database: SQLite or PostgreSQL, how its transactions begin, and what its failures mean."""
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.invocation import install_command
+from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime
+from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.storage.schema import check_readable, create
+from zinc_mcp.journal.storage.sqlite import (
+    BUSY_SECONDS,
+    CannotWriteError,
+    JournalFile,
+    begin_writing,
+    connect_to_file,
+    connect_to_read_file,
+)
+from zinc_mcp.journal.storage.tables import check_now
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 5
+_HELD_SECONDS = 10
+"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
+_KEPT_ALIVE: Mapping[str, int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
+# These override the defaults of the database and of its user.
+_SESSION = (
+    f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+_DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
+_NO_FILE = "The journal's file cannot be opened."
+_SENTENCES: Mapping[str, str] = {
+    "55P03": "Another process kept the journal busy for too long.",
+    "40P01": "Another process kept the journal busy for too long.",
+    "25P03": "This process stood still in the middle of a change, so the database has undone the change.",
+    "53100": "The journal's disk is full.",
+}
+"""By PostgreSQL's codes, since its texts depend on the server's language."""
+_READ_ONLY_CODES = ("25006", "42501")
+
+
+class Database:
+    """A journal's database, open: its clocks, its file and its transactions. `Journal` is one."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: Callable[[], float],
+        uptime: Uptime | None,
+        times: Times | None = None,
+        *,
+        is_read_only: bool = False,
+    ) -> None:
+        self._engine = engine
+        self.is_read_only = is_read_only
+        """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
+        self._times = times or Times(clock)
+        self._clock = clock
+        self._leases = LeaseClock(clock, uptime)
+        self.file = JournalFile(engine)
+        """The journal's file, as it was when it was opened."""
+        self._never_sent: list[tuple[Entry, State]] = []
+        """Entries that were marked for sending in a transaction whose end is not known, with their states before it."""
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        uptime: Uptime | None = machine_uptime,
+        times: Times | None = None,
+    ) -> Self:
+        """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
+
+        `times` also knows Zinc's. A file that cannot be written is opened to be read.
+
+        Raises:
+            JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
+                something else, open to others, or made by a newer version of this program.
+        """
+        try:
+            return cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+        except CannotWriteError as error:
+            try:
+                return cls(
+                    _opened(lambda: connect_to_read(url), check_readable), clock, uptime, times, is_read_only=True
+                )
+            except CannotWriteError:
+                raise error from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def check_writable(self) -> None:
+        """Check that orders can be written down.
+
+        Raises:
+            JournalError: the journal can only be read, or a newer version has changed it.
+        """
+        with self._reading() as connection:
+            check_now(connection)
+        if self.is_read_only:
+            raise _only_read()
+
+    @contextmanager
+    def _writing(self, *, serial: bool = True, reads_schema: bool = False) -> Generator[sa.Connection]:
+        """Begin a transaction that writes, on a journal that is still of this version.
+
+        `reads_schema`: its first statement reads the schema's version and checks it.
+        """
+        if self.is_read_only:
+            raise _only_read()
+        with explained(), self._engine.begin() as connection:
+            begin_writing(connection, serial=serial)
+            if not reads_schema:
+                check_now(connection)
+            yield connection
+
+    @contextmanager
+    def _marking(self) -> Generator[list[tuple[Entry, State]]]:
+        """Remember what was marked in a transaction whose end is not known: then the caller sends nothing."""
+        marked: list[tuple[Entry, State]] = []
+        try:
+            yield marked
+        except JournalError:
+            self._never_sent += marked
+            raise
+
+    def _empty_log(self) -> None:
+        """Write SQLite's log into the file and empty it, so that neither holds what was overwritten."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._reading() as connection:
+            for _ in range(_TRIES):
+                busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                if not busy:
+                    return
+        logger.warning("the journal's log could not be emptied while others read it: what was forgotten is still in it")
+
+    @contextmanager
+    def _reading(self) -> Generator[sa.Connection]:
+        with explained(), self._engine.connect() as connection:
+            yield connection
+
+
+def connect(url: str) -> sa.Engine:
+    """Return an engine for a SQLAlchemy URL; SQLite files are created readable by their owner only.
+
+    Raises:
+        CannotWriteError: the file, or its folder, can only be read.
+        JournalError: the URL is not one of PostgreSQL or of a SQLite file by its whole path, or the file lies on a
+            network folder.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return connect_to_file(_path_in(parsed))
+    if parsed.get_backend_name() == "postgresql":
+        try:
+            return _postgresql(parsed)
+        except ImportError:
+            raise JournalError(
+                "A PostgreSQL journal needs the extra `postgres`.",
+                f"Tell the user to run {install_command('postgres')} and to start again.",
+                owner_step=f"Install it and start again: {install_command('postgres')}",
+            ) from None
+    raise JournalError("The journal can be kept in SQLite or in PostgreSQL, not elsewhere.")
+
+
+def connect_to_read(url: str) -> sa.Engine:
+    """Return an engine for a file that cannot be written.
+
+    Raises:
+        CannotWriteError: there is no such file.
+    """
+    parsed = _parsed(url)
+    path = _path_in(parsed) if parsed.get_backend_name() == "sqlite" else None
+    if path is None or not os.path.isfile(path):  # False too where nobody may look
+        raise CannotWriteError(_NO_FILE)
+    return connect_to_read_file(path)
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Turn the database's failures into `JournalError`s, which name the cause and no consequence.
+
+    Parameters (addresses!) never get into them.
+    """
+    try:
+        yield
+    except sa_exc.DBAPIError as error:
+        raise _failure(str(error.orig), getattr(error.orig, "sqlstate", None)) from None
+    except sqlite3.Error as error:
+        raise _failure(str(error)) from None
+    except sa_exc.SQLAlchemyError as error:
+        raise JournalError(f"The journal failed ({type(error).__name__}).") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise JournalError(_DAMAGED) from None
+
+
+def _opened(connected: Callable[[], sa.Engine], prepared: Callable[[sa.Engine], None]) -> sa.Engine:
+    with explained():
+        engine = connected()
+        try:
+            prepared(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+def _only_read() -> JournalError:
+    return CannotWriteError(
+        "The journal can only be read (its file or folder is read-only).",
+        "Tell the user to make the journal's folder and file writable, then call again. get_order tells what is known.",
+        owner_step="Make the journal's folder and file writable.",
+    )
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except sa_exc.ArgumentError:
+        raise JournalError("ZINC_MCP_JOURNAL is not a database address such as sqlite:////path/journal.db.") from None
+
+
+def _path_in(url: sa.URL) -> Path:
+    """Return the file that a SQLite URL names, and nothing but names.
+
+    A relative path would give each host another journal, depending on where it starts its processes. A database in
+    memory forgets. With a query, SQLite may use another file than the one that was checked.
+    """
+    path = Path(url.database or "")
+    is_plain = path.is_absolute() and os.pardir not in path.parts and "\0" not in str(path)
+    if not is_plain or url != sa.URL.create("sqlite", database=url.database):
+        raise JournalError(
+            "The journal's address is not sqlite:/// and the whole path of a file, with nothing after it.",
+            "Tell the user to write ZINC_MCP_JOURNAL like sqlite:////home/ada/journal.db, with four slashes, without "
+            "`..` and `?`, or to leave it out: then the journal is kept in the home.",
+            owner_step="Write it like sqlite:////home/ada/journal.db, with four slashes and without `..` and `?`. Or "
+            "leave ZINC_MCP_JOURNAL out: then the journal is kept in the home.",
+        )
+    return path
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        # Each statement sees all that others have committed before it. So the holder of the journal's lock sees
+        # everything that was opened under the lock.
+        isolation_level="READ COMMITTED",
+        pool_size=2,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={name: value for name, value in _KEPT_ALIVE.items() if name not in url.query},
+    )
+
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.autocommit = True  # what is set in a transaction is undone with it
+        connection.execute(_SESSION)
+        connection.autocommit = False
+
+    event.listen(engine, "connect", on_connect)
+    return engine
+
+
+def _failure(raw: str, code: str | None = None) -> JournalError:
+    if code is not None and code in _SENTENCES:
+        return JournalError(_SENTENCES[code])
+    known = raw.lower()
+    if code in _READ_ONLY_CODES or "readonly" in known or "read-only" in known or "permission denied" in known:
+        return CannotWriteError("The journal cannot be written (read-only).")
+    return CannotWriteError(_NO_FILE) if "unable to open" in known else JournalError(_sentence(known))
+
+
+def _sentence(known: str) -> str:
+    if "disk is full" in known or "no space" in known or "disk full" in known:
+        return _SENTENCES["53100"]
+    if any(word in known for word in ("malformed", "not a database", "corrupt", "decode")):
+        return _DAMAGED
+    if "locked" in known or "busy" in known or "lock timeout" in known:
+        return _SENTENCES["55P03"]
+    if "idle-in-transaction" in known:
+        return _SENTENCES["25P03"]
+    if "connection" in known or "connect" in known:
+        return "The journal's database cannot be reached."
+    return "The journal failed."

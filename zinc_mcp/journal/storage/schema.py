@@ -1,0 +1,196 @@
+"""The journal's schema: made where there is none, and brought up to date where an older version made it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateColumn
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.records.entry import FOREVER
+from zinc_mcp.journal.storage import tables
+from zinc_mcp.journal.storage.purge import forget_again
+from zinc_mcp.journal.storage.sqlite import begin_writing
+from zinc_mcp.journal.storage.tables import (
+    ENTRIES,
+    META,
+    NEAR_TWINS,
+    SCHEMA_VERSION,
+    TABLES,
+    half_made,
+    newer,
+    version_in,
+)
+
+RENEWED = 2000
+"""The number of the newest entries that get a new digest: far more than one window holds."""
+_SLICE = 1000
+
+
+def create(engine: sa.Engine, now: float) -> None:
+    """Create the tables where there are none, and bring those of an older version up to date.
+
+    A journal of this version is only read, so that opening it waits for no other process that writes.
+
+    Raises:
+        JournalError: a newer version made them, they are not all there, or they are not ours.
+    """
+    with engine.connect() as connection:
+        if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
+            _check_whole(connection)
+            return
+    with engine.begin() as connection:
+        begin_writing(connection)
+        if _is_new(connection):
+            TABLES.create_all(connection)
+            connection.execute(
+                sa.insert(META),
+                [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
+            )
+        found = _kept_version(connection)
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            _MIGRATIONS[version](connection)
+            connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
+        _check_whole(connection)
+
+
+def check_readable(engine: sa.Engine) -> None:
+    """Check that a journal which can only be read is one that this version reads.
+
+    Raises:
+        JournalError: it is not; an older one cannot be brought up to date where nothing can be written.
+    """
+    with engine.connect() as connection:
+        if _is_new(connection):
+            raise JournalError("There is no journal yet, and none can be made here.")
+        if _kept_version(connection) < SCHEMA_VERSION:
+            raise JournalError(
+                "The journal was written by an older version of zinc-mcp and cannot be brought up to date, since it "
+                "can only be read.",
+                "Tell the user to make the journal's folder and file writable, or to read a copy of them.",
+                owner_step="Make the journal's folder and file writable, or read a copy of them.",
+            )
+        _check_whole(connection)
+
+
+def _kept_version(connection: sa.Connection) -> int:
+    found = version_in(connection.execute(tables.KEPT_VERSION).scalar_one_or_none())
+    if found > SCHEMA_VERSION:
+        raise newer()
+    return found
+
+
+def _is_new(connection: sa.Connection) -> bool:
+    there = set(sa.inspect(connection).get_table_names())
+    if META.name in there:
+        return False
+    if there & TABLES.tables.keys():
+        raise half_made()
+    if there and connection.dialect.name == "sqlite":
+        raise JournalError(
+            "The journal's file is a database of another program, so it is not touched.",
+            "Tell the user to point ZINC_MCP_JOURNAL or ZINC_MCP_HOME at a place of its own.",
+            owner_step="Point ZINC_MCP_JOURNAL or ZINC_MCP_HOME at a place of its own.",
+        )
+    return True
+
+
+def _check_whole(connection: sa.Connection) -> None:
+    inspector = sa.inspect(connection)
+    if not TABLES.tables.keys() <= set(inspector.get_table_names()):
+        raise half_made()
+    if not set(ENTRIES.c.keys()) <= {column["name"] for column in inspector.get_columns(ENTRIES.name)}:
+        raise half_made()
+
+
+def _add_payments(connection: sa.Connection) -> None:
+    """Version 2: payments by wallet, and the state in which a wallet is asked."""
+    tables.PAYMENTS.create(connection)
+    tables.UNFINISHED_INDEX.drop(connection)
+    tables.UNFINISHED_INDEX.create(connection)
+
+
+def _add_addresses(connection: sa.Connection) -> None:
+    """Version 3: addresses that the owner saved."""
+    tables.ADDRESSES.create(connection)
+
+
+def _add_steady_leases(connection: sa.Connection) -> None:
+    """Version 4: leases by the machine's own clock, which cannot be set."""
+    for name in ("lease_boot", "lease_taken", "lease_seconds"):
+        _add_column(connection, name)
+
+
+def _add_questions_and_proofs(connection: sa.Connection) -> None:
+    """Version 5: kinds of entries, near twins, money by proof, Zinc's own time, and PINs with a count of wrong ones."""
+    for name in ("kind", "authorised_cents", "refunded_cents", "zinc_at", "sender"):
+        _add_column(connection, name)
+    tables.UNPROVED_INDEX.create(connection)
+    agents = sa.select(ENTRIES.c.id, ENTRIES.c.facts).where(ENTRIES.c.rail == "agent")
+    for entry_id, facts in connection.execute(agents).all():
+        try:
+            authorised = json.loads(facts)["payment"]["authorised_cents"]
+        except (ValueError, TypeError, KeyError):  # nothing was, or it cannot be read
+            continue
+        if type(authorised) is int:
+            known = {"authorised_cents": authorised}
+            connection.execute(sa.update(ENTRIES).where(ENTRIES.c.id == entry_id).values(known))
+    NEAR_TWINS.create(connection)
+    tables.PINS.create(connection)
+
+
+def _renew_twins(connection: sa.Connection) -> None:
+    """Versions 6, 8 and 10: products and places are compared by other rules, so that orders get today's digests.
+
+    This is done for all that are in doubt and for the newest ones: else a twin of an order from before the upgrade
+    would not be noticed within its window.
+    """
+    from zinc_mcp.journal.records.twin import digests_of_body  # only here: the rules are not needed to open a journal
+
+    columns = (ENTRIES.c.id, ENTRIES.c.caller, ENTRIES.c.mode, ENTRIES.c.body)
+    newest = sa.select(*columns).order_by(ENTRIES.c.id.desc()).limit(RENEWED)
+    in_doubt = sa.select(*columns).where(ENTRIES.c.state.in_(FOREVER))
+    twins: list[dict[str, Any]] = []
+    near_twins: list[dict[str, Any]] = []
+    for row in {row.id: row for query in (newest, in_doubt) for row in connection.execute(query).all()}.values():
+        digests = digests_of_body(row.caller, row.mode, row.body) if row.body is not None else None
+        if digests is not None:
+            twin, near = digests
+            twins.append({"this_id": row.id, "new_twin": twin})
+            near_twins += [{"digest": digest, "entry_id": row.id} for digest in near]
+    if not twins:
+        return
+    renewed = sa.update(ENTRIES).where(ENTRIES.c.id == sa.bindparam("this_id"))
+    connection.execute(renewed.values(twin=sa.bindparam("new_twin")), twins)
+    for first in range(0, len(twins), _SLICE):  # each goes through the whole table, which is ordered by digests
+        ids = [twin["this_id"] for twin in twins[first : first + _SLICE]]
+        connection.execute(sa.delete(NEAR_TWINS).where(NEAR_TWINS.c.entry_id.in_(ids)))
+    connection.execute(sa.insert(NEAR_TWINS), near_twins)
+
+
+def _add_indices_and_forget(connection: sa.Connection) -> None:
+    """Version 7: indices of the lists and of what may be forgotten; what earlier purges have left behind goes."""
+    tables.LISTED_INDEX.create(connection)
+    tables.FORGETTABLE_INDEX.create(connection)
+    forget_again(connection)
+
+
+def _add_column(connection: sa.Connection, name: str) -> None:
+    definition = CreateColumn(ENTRIES.c[name]).compile(dialect=connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
+    2: _add_payments,
+    3: _add_addresses,
+    4: _add_steady_leases,
+    5: _add_questions_and_proofs,
+    6: _renew_twins,
+    7: _add_indices_and_forget,
+    8: _renew_twins,
+    9: forget_again,  # what purges of earlier versions have left of payments
+    10: _renew_twins,
+}
+TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
+"""The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

@@ -1,0 +1,388 @@
+"""The journal's tables, the version of their schema, and rows of entries, checked as they are read.
+
+No version of this program writes a wrong row. A failing disk, another program or half a backup does, and one such row
+must not keep anybody from the others: lists log it and leave it out.
+
+A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
+something elsewhere, and would not find what this one writes.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast, get_args
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableEntryError, tell_unreadable
+from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.known_settings import RailName
+
+SCHEMA_VERSION = 10
+"""The version of the schema that this program reads and writes; `schema` brings journals to it."""
+MOST_SECONDS = 250_000_000_000.0
+"""A time in the year 9892: a later one cannot be printed."""
+
+T = TypeVar("T")
+
+TABLES = sa.MetaData()
+
+META = sa.Table(
+    "zinc_meta",
+    TABLES,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+ENTRIES = sa.Table(
+    "zinc_entries",
+    TABLES,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(36), nullable=False),
+    sa.Column("caller", sa.String(64), nullable=False),
+    sa.Column("mode", sa.String(8), nullable=False),
+    sa.Column("origin", sa.String(300), nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("rail", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, server_default="order"),
+    sa.Column("twin", sa.String(64), nullable=False),
+    sa.Column("body_digest", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("lease_boot", sa.String(64)),
+    sa.Column("lease_taken", sa.Double),
+    sa.Column("lease_seconds", sa.Double),
+    sa.Column("sender", sa.String(160)),
+    sa.Column("ceiling_cents", sa.BigInteger, nullable=False),
+    sa.Column("fee_cents", sa.BigInteger, nullable=False),
+    sa.Column("reserved_cents", sa.BigInteger, nullable=False),
+    sa.Column("spent_cents", sa.BigInteger),
+    sa.Column("counts_cents", sa.BigInteger, nullable=False),
+    sa.Column("authorised_cents", sa.BigInteger),
+    sa.Column("refunded_cents", sa.BigInteger),
+    sa.Column("order_id", sa.String(100)),
+    sa.Column("status", sa.String(60)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_sent_at", sa.Double),
+    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Column("counted_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("zinc_at", sa.Double),
+    sa.Column("seen", sa.String(64)),
+    sa.Column("consent", sa.Text),
+    sa.Column("problem", sa.Text),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+
+EVENTS = sa.Table(
+    "zinc_events",
+    TABLES,
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("what", sa.String(80), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
+PAYMENTS = sa.Table(
+    "zinc_payments",
+    TABLES,
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("credential", sa.Text),
+    sa.Column("settle_by", sa.Double),
+    sa.Column("recovery", sa.Text, nullable=False),
+    sa.Column("order_key", sa.Text),
+)
+
+ADDRESSES = sa.Table(
+    "zinc_addresses",
+    TABLES,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("fields", sa.Text, nullable=False),
+)
+
+NEAR_TWINS = sa.Table(
+    "zinc_near_twins",
+    TABLES,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,  # its key is all of it: one page less in each commit
+)
+
+PINS = sa.Table(
+    "zinc_pins",
+    TABLES,
+    sa.Column("caller", sa.String(64), primary_key=True),
+    sa.Column("kept", sa.Text),
+    sa.Column("ends", sa.Double),
+    sa.Column("page_wrong", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("page_free_at", sa.Double),
+    sa.Column("terminal_wrong", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("terminal_free_at", sa.Double),
+)
+
+_SENT = ENTRIES.c.state.not_in(["refused", "declined"])
+
+# The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
+# such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
+IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
+"""Look-ups stand in the same table, and in no list of orders."""
+IS_CHANGE = ENTRIES.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")])
+"""It changes a placed order: `entry.CHANGES`."""
+IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
+UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
+"""A process or a person still has to move it on: `entry.OPEN`."""
+ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
+"""Lets an index that begins with the mode be searched for all of them."""
+COUNTING = sa.text("counts_cents > 0")
+"""It takes something from the limits."""
+UNPROVED = sa.text(
+    "rail = 'agent' AND counts_cents > 0 AND state IN ('failed', 'cancelled', 'rejected', 'paid_no_order')"
+)
+"""Paid up front, ended without an order, and not proved to have come back."""
+FORGETTABLE = sa.text(
+    "body IS NOT NULL AND state IN ('placed', 'failed', 'cancelled', 'rejected', 'refused', 'declined')"
+)
+"""It is over, nothing has to be looked up any more, and what was ordered is still kept."""
+
+
+def _index(
+    name: str, *columns: str, where: sa.ColumnElement[Any] | sa.TextClause | None = None, unique: bool = False
+) -> sa.Index:
+    indexed = [ENTRIES.c[column] for column in columns]
+    return sa.Index(name, *indexed, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+# A key that was refused before anything was sent may be used again: nobody but us has seen it.
+_index("zinc_entries_key", "key", "caller", "mode", where=_SENT, unique=True)
+_index("zinc_entries_handle", "key")
+_index("zinc_entries_order", "order_id")
+_index("zinc_entries_twin", "twin", "caller", "mode")
+UNPROVED_INDEX = _index("zinc_entries_unproved", "mode", "caller", "counts_cents", where=UNPROVED)
+UNFINISHED_INDEX = _index("zinc_entries_unfinished", "mode", "state", where=UNFINISHED)
+_index("zinc_entries_counting", "mode", "caller", "counted_at", "counts_cents", where=COUNTING)
+LISTED_INDEX = _index("zinc_entries_listed", "mode", "id", where=IS_ORDER)
+FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGETTABLE)
+
+KEPT_VERSION = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
+KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
+"""The version of the journal's schema, inside another statement: there it costs nothing."""
+IS_OF_THIS_VERSION = sa.exists().where(
+    META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
+)
+"""The journal is still of this version, inside another statement."""
+
+_COLUMNS = tuple(ENTRIES.c.keys())
+_WORDS: Mapping[str, frozenset[str]] = {
+    "state": frozenset(get_args(State)),
+    "mode": frozenset(get_args(Mode)),
+    "rail": frozenset(get_args(RailName)),
+    "kind": frozenset(get_args(Kind)),
+}
+_TIMES = tuple(column.name for column in ENTRIES.c if isinstance(column.type, sa.Double))
+_TYPES = {
+    column.name: (float, int) if isinstance(column.type, sa.Double) else (column.type.python_type,)
+    for column in ENTRIES.c
+}
+_NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "facts": {
+        "ship_to": dict,
+        "items": list,
+        "payment": dict,
+        "product": dict,
+        "anchor_salt": str,
+        "zinc_id": str,
+        "before": list,
+    },
+    "consent": {
+        "how": str,
+        "id": str,
+        "digest": str,
+        "question": dict,
+        "noted": dict,
+        "decision": dict,
+        "until": (int, float),
+        "zinc_until": (int, float),
+    },
+    "problem": {"code": str, "summary": str, "facts": dict},
+}
+"""The types of what the columns of JSON may hold; `None` may stand for each."""
+JSON = tuple(_NESTED)
+
+_MOST_SHAPES = 1000
+_seen_shapes: set[tuple[type, ...]] = set()
+"""The types of the columns of rows that were in order: checking them again would take longer than reading the row."""
+
+
+def check(kept: str | None) -> None:
+    """Check the version that a writing transaction has read by `KEPT_SCHEMA`.
+
+    Raises:
+        JournalError: a newer version has changed the schema since this process began, or the version is gone.
+    """
+    if kept != str(SCHEMA_VERSION):
+        raise newer() if version_in(kept) > SCHEMA_VERSION else half_made()
+
+
+def check_now(connection: sa.Connection) -> None:
+    """Check the schema inside a writing transaction that does not read it otherwise.
+
+    Raises:
+        JournalError: as `check`.
+    """
+    row = execute(connection, KEPT_VERSION, {}).fetchone()
+    check(None if row is None else row[0])
+
+
+def newer() -> JournalError:
+    """Return the failure of a journal that a newer version of this program writes."""
+    return JournalError(
+        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
+        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
+    )
+
+
+def half_made() -> JournalError:
+    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
+    return JournalError(
+        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
+        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
+        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
+    )
+
+
+def version_in(kept: object) -> int:
+    """Return the version of a schema as a journal keeps it.
+
+    Raises:
+        JournalError: it is none.
+    """
+    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
+        raise half_made()
+    return int(kept[:9])
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Return the entry that a row of the entries' table holds, all its columns in the table's order.
+
+    Raises:
+        UnreadableEntryError: it holds what no version of this program writes there.
+    """
+    shape = tuple(map(type, row))
+    if shape not in _seen_shapes:
+        _check_types(row)
+        if len(_seen_shapes) < _MOST_SHAPES:
+            _seen_shapes.add(shape)
+    values = dict(zip(_COLUMNS, row, strict=True))
+    for name, words in _WORDS.items():
+        if values[name] not in words:
+            raise UnreadableEntryError(values["id"], name)
+    for name in _TIMES:
+        at = values[name]
+        if at is not None and not -MOST_SECONDS < at < MOST_SECONDS:
+            raise UnreadableEntryError(values["id"], name)
+    for name in JSON:
+        if values[name] is not None:
+            values[name] = _nested(values["id"], name, values[name])
+    return Entry(**values)
+
+
+def entries_of(connection: sa.Connection, query: sa.Select[Any], given: Mapping[str, Any] | None = None) -> list[Entry]:
+    """Return the entries that a query selects, all columns of each; those that cannot be read are logged and left out.
+
+    The query must be bounded: its rows are read at once.
+    """
+    return rows_of(connection, query, given, (ENTRIES.c.id,), entry_of)
+
+
+def rows_of(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    given: Mapping[str, Any] | None,
+    key: Sequence[sa.Column[Any]],
+    read: Callable[[Any], T],
+    failed: Callable[[Sequence[Any]], None] = lambda name: None,
+) -> list[T]:
+    """Return what `read` makes of each row of a query; rows that cannot be read are logged and left out.
+
+    `key` are the columns that name one row of it; `failed` is called with those of a row that the database cannot read.
+    """
+    table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
+    try:
+        found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
+    except sa_exc.DBAPIError as error:
+        # SQLite reads a row to its end or ends the statement: text that is not UTF-8, or a page that is damaged.
+        if not any(word in str(error.orig).lower() for word in ("decode", "malformed")):
+            raise
+        found = []
+        for name in connection.execute(query.with_only_columns(*key), given or {}).fetchall():
+            these = [column == value for column, value in zip(key, name, strict=True)]
+            try:
+                found += connection.execute(sa.select(*query.selected_columns).where(*these)).fetchall()
+            except sa_exc.DBAPIError:
+                failed(name)
+                tell_unreadable(told, table, tuple(name), "the database cannot read it")
+    kept: list[T] = []
+    for row in found:
+        try:
+            kept.append(read(row))
+        except UnreadableEntryError as error:
+            tell_unreadable(told, "zinc_entries", (error.entry_id,), error.column)
+        except (ValueError, TypeError, RecursionError) as error:
+            tell_unreadable(told, table, tuple(row[: len(key)]), type(error).__name__)
+    return kept
+
+
+def number(found: object) -> float:
+    """Return the time that a look at many rows has found; 0.0 where that is none."""
+    # SQLite puts text above every number: a row whose time cannot be read says nothing about the clock.
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def number_or_none(value: object) -> float | None:
+    """Return a number of seconds that a column holds, or None where it holds nothing.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < MOST_SECONDS:
+        raise ValueError
+    return float(value)
+
+
+def _check_types(row: Sequence[Any]) -> None:
+    for column, value in zip(ENTRIES.c, row, strict=True):
+        wrong = not column.nullable if value is None else type(value) not in _TYPES[column.name]
+        if wrong:
+            raise UnreadableEntryError(row[0], column.name)
+
+
+def _nested(entry_id: int, column: str, text: str) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableEntryError(entry_id, column) from None
+    if not isinstance(value, dict):
+        raise UnreadableEntryError(entry_id, column)
+    parts = cast(dict[str, Any], value)
+    for name, wanted in _NESTED[column].items():
+        part = parts.get(name)
+        if part is None:
+            continue
+        if not isinstance(part, wanted) or (isinstance(part, int | float) and not abs(part) < MOST_SECONDS):
+            raise UnreadableEntryError(entry_id, f"{column}, {name}")
+    if "digest" in parts and parts.get("id") is None:
+        raise UnreadableEntryError(entry_id, f"{column}, id")
+    items = cast(list[object], parts.get("items") or []) if column == "facts" else []
+    if not all(isinstance(item, dict) for item in items):
+        raise UnreadableEntryError(entry_id, "facts, items")
+    return parts

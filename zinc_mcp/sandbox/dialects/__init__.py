@@ -1,0 +1,1 @@
+"""Switches of a dialect, and the dialect of the practised Zinc v1."""

@@ -1,0 +1,1 @@
+"""The sandbox's answers about products and shops."""

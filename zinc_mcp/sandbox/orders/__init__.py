@@ -1,0 +1,1 @@
+"""The sandbox's orders, by an account and by an agent."""

@@ -1,0 +1,1 @@
+"""Views of what may be bought: a search, and one product."""

@@ -1,0 +1,1 @@
+"""Views for the owner alone: rows, receipts, exports, comparisons."""

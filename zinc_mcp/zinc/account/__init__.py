@@ -1,0 +1,1 @@
+"""The account at Zinc, and signing in to it."""

@@ -1,0 +1,1 @@
+"""Changes of placed orders at Zinc: cancellations, returns and cases."""

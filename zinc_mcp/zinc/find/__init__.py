@@ -1,0 +1,1 @@
+"""What Zinc tells about products and shops."""

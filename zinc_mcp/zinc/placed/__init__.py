@@ -1,0 +1,1 @@
+"""What Zinc tells about placed orders: their lists and milestones."""

@@ -1,0 +1,1 @@
+"""Postal addresses: read, compared and printed, and the tables for it."""

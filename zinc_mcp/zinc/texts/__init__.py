@@ -1,0 +1,1 @@
+"""Texts in an order: their letters and country codes."""

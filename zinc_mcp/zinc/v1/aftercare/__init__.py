@@ -1,0 +1,1 @@
+"""Cancellations, returns and cases of Zinc's v1."""
