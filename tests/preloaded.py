@@ -191,7 +191,7 @@ def _load() -> None:
 
     import zinc_mcp.cli
 
-    for module in pkgutil.iter_modules(zinc_mcp.cli.__path__, "zinc_mcp.cli."):
+    for module in pkgutil.walk_packages(zinc_mcp.cli.__path__, "zinc_mcp.cli."):
         import_module(module.name)
     asyncio.run(_open_once(timed_server))
 

@@ -106,6 +106,8 @@ def objection(name: str, part: Part) -> str | None:
     if not _DOTTED.fullmatch(name):
         return "neither a file nor a name"
     found = module_of(name)
+    if PACKAGE.joinpath(*name.split(".")).is_dir():
+        return None
     if found is not None:
         return None if not found[1] or found[1] in defined_in(found[0]) else f"not in {found[0].name}"
     if name.split(".")[0] in MAY_IMPORT:
@@ -150,6 +152,12 @@ def test_the_page_names_much_and_stays_one_page() -> None:
 )
 def test_a_name_that_is_not_there_is_noticed(name: str, wrong: str | None) -> None:
     assert objection(name, Part(1, "`checkout.place_order.place`")) == wrong
+
+
+def test_the_page_names_every_sub_room() -> None:
+    named = {name for part in PARTS for name in part.names}
+    folders = (path.parent.relative_to(PACKAGE).parts for path in PACKAGE.rglob("__init__.py"))
+    assert {".".join(steps) for steps in folders if len(steps) > 1} <= named
 
 
 def test_the_table_of_rooms_is_the_arrows_of_the_code() -> None:

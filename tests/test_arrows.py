@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import zinc_mcp
+from zinc_mcp.known_settings import TOOLS
 
 PACKAGE = Path(zinc_mcp.__file__).parent
 LEAVES = frozenset(
@@ -125,6 +126,44 @@ def test_every_room_has_its_rule() -> None:
 def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     known = {*(MAY_IMPORT[room] or ()), *LEAVES, room}
     assert [each for each in OURS if each.room == room and each.of.split(".")[1] not in known] == []
+
+
+MOST_MODULES = 12
+
+
+def test_no_folder_has_more_than_a_dozen_modules() -> None:
+    # Each tool has a file, so the folder of the tools has as many more as there are tools.
+    folders = {
+        folder: [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+        for folder in (PACKAGE, *(path.parent for path in PACKAGE.rglob("__init__.py")))
+    }
+    folders[PACKAGE / "server" / "mcp" / "tools"] = [
+        name for name in folders[PACKAGE / "server" / "mcp" / "tools"] if name not in TOOLS
+    ]
+    assert {str(folder): len(names) for folder, names in folders.items() if len(names) > MOST_MODULES} == {}
+
+
+ABOVE_THE_SUB_ROOMS = {"zinc_mcp.sandbox.__init__", "zinc_mcp.sandbox.app"}
+"""They stand in the folder of a room, and put together what its sub-rooms have."""
+ROUND_ROOM = "server"
+"""Its parts need each other: HTTP serves MCP and the page, MCP asks on the page, and both ask HTTP for the caller."""
+
+
+def _folder(module: str) -> str:
+    return module if PACKAGE.parent.joinpath(*module.split(".")).is_dir() else module.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT.keys() - {ROUND_ROOM}))
+def test_the_arrows_between_the_sub_rooms_of_a_room_make_no_circle(room: str) -> None:
+    below: dict[str, set[str]] = {}
+    for each in OURS:
+        by, of = _folder(each.by), _folder(each.of)
+        if each.room == room == of.split(".")[1 if "." in of else 0] and by != of and each.by not in ABOVE_THE_SUB_ROOMS:
+            below.setdefault(by, set()).add(of)
+    while below:
+        lowest = {of for others in below.values() for of in others} - below.keys()
+        assert lowest, f"a circle: {below}"
+        below = {by: others - lowest for by, others in below.items() if others - lowest}
 
 
 def test_only_modules_that_run_the_program_know_the_wiring() -> None:

@@ -320,7 +320,7 @@ def test_there_is_advice_for_each_code_and_none_of_it_is_a_models() -> None:
 def test_a_command_tells_its_refusal_to_the_owner() -> None:
     models: list[str] = []
     package = Path(errors.__file__).parent
-    for path in [*sorted((package / "cli").glob("*.py")), package / "owner" / "members.py"]:
+    for path in [*sorted((package / "cli").rglob("*.py")), package / "owner" / "members.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("RefusedError", "OrderNotFoundError"):
                 words = {each.arg for each in node.keywords}
@@ -329,7 +329,7 @@ def test_a_command_tells_its_refusal_to_the_owner() -> None:
     assert models == []
     shown = [
         f"{path.name}: {line.strip()}"
-        for path in sorted((package / "cli").glob("*.py"))
+        for path in sorted((package / "cli").rglob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\berror\.next_step|wallet\.next_step", line)
     ]

@@ -1,7 +1,7 @@
 """The sandbox as an ASGI app: its endpoints, an httpx transport in process, and serving it on a port.
 
 The paths are Orders, Wallet and Health of the OpenAPI in SDK 2026.10.16. An endpoint is a function that takes the
-sandbox and the request. The endpoints of orders are in `orders` and `agent_orders`. A fault can cut a connection.
+sandbox and the request. The endpoints of orders are in `orders/`. A fault can cut a connection.
 """
 
 import asyncio

@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS case_messages (
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, order_id TEXT, outcome TEXT NOT NULL, fault TEXT);
 """
-"""The tables of returns and cases, and every POST about them and about a cancellation; see `after_sale`."""
+"""The tables of returns and cases, and every POST about them and about a cancellation; see `aftercare/requests.py`."""
 SIGN_IN = """
 CREATE TABLE IF NOT EXISTS device_codes (
     seq INTEGER PRIMARY KEY, device_code TEXT UNIQUE NOT NULL, user_code TEXT UNIQUE NOT NULL, name TEXT NOT NULL,

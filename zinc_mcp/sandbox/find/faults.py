@@ -4,7 +4,7 @@ In the words of a search: `coffee fault=drop_after,none` acts on the first and s
 answered (on the agent rail: that is paid), and then no more, unless a `+` stands behind the last one. `pay_fault=` acts
 on the unpaid requests. Both are left out before anything is searched. Details and offers have no words, so a range of
 product numbers at Walmart names the faults (`marked_number`); each of these numbers is a product. The query of the
-product's address in `GET /retailers/check` takes `check_fault=`. The names are those of `faults`.
+product's address in `GET /retailers/check` takes `check_fault=`. The names are those of `sandbox.faults`.
 
 A fault that is not accepted leaves the question unanswered, and nothing is taken for it. After one that is accepted the
 question counts as answered, and a payment is taken, whatever reaches the client.

@@ -1,7 +1,7 @@
 """Compare two postal addresses: are they one person at one place? And print an address for a person.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
-are one place, they stay two: neighbours must never be confused. The tables are in `place_tables` and `street_tables`.
+are one place, they stay two: neighbours must never be confused. The tables are in `tables` and `street_tables`.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Tables for streets, as plain data in folded characters for `places`.
+"""Tables for streets, as plain data in folded characters for `reading`.
 
 Sources: USPS Publication 28 (appendices B, C1, C2), Canada Post's addressing guidelines, Australia's AS 4590, the
 street types and unit types of openvenues/libpostal; the rest is common knowledge of each language.

@@ -1,4 +1,4 @@
-"""Tables of postal codes, states, cities and names, as plain data in folded characters for `places`.
+"""Tables of postal codes, states, cities and names, as plain data in folded characters for `reading`.
 
 Source: the postal codes and regions of google/libaddressinput; the rest is common knowledge of each language.
 """
