@@ -158,7 +158,9 @@ def test_the_arrows_between_the_sub_rooms_of_a_room_make_no_circle(room: str) ->
     below: dict[str, set[str]] = {}
     for each in OURS:
         by, of = _folder(each.by), _folder(each.of)
-        if each.room == room == of.split(".")[1 if "." in of else 0] and by != of and each.by not in ABOVE_THE_SUB_ROOMS:
+        if each.room != room or each.by in ABOVE_THE_SUB_ROOMS or by == of:
+            continue
+        if f"{of}.".startswith(f"{PACKAGE.name}.{room}."):
             below.setdefault(by, set()).add(of)
     while below:
         lowest = {of for others in below.values() for of in others} - below.keys()

@@ -1,8 +1,8 @@
 """What the sandbox's returns and cases share: who asks, about which order, which fault, and the record of each POST.
 
 The product of an order says how its returns and cases end: `?return=denied`, `?return=refused`, `?case=refused`,
-`?case=silent`. Faults as in `sandbox.faults` act on the changes of the order, `?return_fault=` and `?case_fault=`, and on their
-lists, `?returns_fault=` and `?cases_fault=`.
+`?case=silent`. Faults as in `sandbox.faults` act on the changes of the order, `?return_fault=` and `?case_fault=`, and
+on their lists, `?returns_fault=` and `?cases_fault=`.
 """
 
 import re
