@@ -12,7 +12,7 @@ from zinc_mcp.journal import opening
 from zinc_mcp.journal.records.decision import refuse_when_paused
 from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, Standing
 from zinc_mcp.journal.records.twin import derived_key
-from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
 
@@ -99,7 +99,7 @@ class Changes(Database):
     def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
         """Say whether a caller has changed an order, or wanted to."""
         with self._reading() as connection:
-            return connection.execute(*rows.any_change(order_id, caller, mode)).first() is not None
+            return connection.execute(*reading.any_change(order_id, caller, mode)).first() is not None
 
     def unsettled_changes(self, mode: Mode | None = None) -> list[Entry]:
         """List the changes of all callers that wait for an answer or are in doubt, oldest first."""

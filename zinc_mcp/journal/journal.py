@@ -39,7 +39,7 @@ from zinc_mcp.journal.records.entry import (
 )
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.twin import derived_key
-from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.text import in_hours, printed
 
@@ -238,7 +238,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             entry, before = self._never_sent[0]
             with self._writing() as connection:
                 now = self._clock()
-                row = connection.execute(*rows.one(entry.id, to_change=True)).first()
+                row = connection.execute(*reading.one(entry.id, to_change=True)).first()
                 try:
                     found = None if row is None else entry_of(row)
                 except UnreadableEntryError:

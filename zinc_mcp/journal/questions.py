@@ -30,7 +30,7 @@ from zinc_mcp.journal.records.decision import (
     wait_seconds,
 )
 from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
@@ -224,7 +224,7 @@ def _waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
 def _asked_about(
     connection: sa.Connection, about: QuestionRef, caller: str | None, *, to_change: bool = False
 ) -> Entry | None:
-    row = connection.execute(*rows.one(about.entry_id, to_change=to_change)).first()
+    row = connection.execute(*reading.one(about.entry_id, to_change=to_change)).first()
     if row is None:
         return None
     entry = entry_of(row)

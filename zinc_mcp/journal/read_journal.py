@@ -24,9 +24,9 @@ from zinc_mcp.journal.records.entry import (
     Wanted,
 )
 from zinc_mcp.journal.records.money import Payment
-from zinc_mcp.journal.storage import rows
+from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.sqlite import NothingSeenError, SecondConnection
+from zinc_mcp.journal.storage.reading import SecondReader
 from zinc_mcp.journal.storage.tables import (
     ANY_MODE,
     COUNTING,
@@ -65,12 +65,12 @@ class ReadJournal(Database):
     def entry(self, entry_id: int) -> Entry | None:
         """Read one entry as it stands; None when there is none with this number."""
         with self._reading() as connection:
-            row = connection.execute(*rows.one(entry_id)).first()
+            row = connection.execute(*reading.one(entry_id)).first()
         return None if row is None else entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
-        query, given = rows.found(handle, caller, mode)
+        query, given = reading.found(handle, caller, mode)
         with self._reading() as connection:
             row = connection.execute(query, given).first()
         return entry_of(row) if row is not None else None
@@ -331,37 +331,9 @@ class ReadJournal(Database):
             if changed is not None:
                 rows.write_payment(connection, changed)
 
-    def second_reader(self) -> "SecondReader | None":
+    def second_reader(self) -> SecondReader | None:
         """Return a reader that does not wait for the journal's thread, where there can be one; the caller closes it."""
-        second = None if self.is_read_only else SecondConnection.opened(self._engine)
-        return None if second is None else SecondReader(second)
-
-
-class SecondReader:
-    """Finds entries on a second connection, without waiting for the journal's thread.
-
-    Both raise `NothingSeenError` where the file could not be read just now.
-    """
-
-    def __init__(self, second: SecondConnection) -> None:
-        self._first = second.first
-        self.close = second.close
-
-    def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """See `Journal.find`."""
-        row = self._first(*rows.found(handle, caller, mode))
-        return None if row is None else entry_of(row)
-
-    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
-        """See `Journal.has_changes`."""
-        return self._first(*rows.any_change(order_id, caller, mode)) is not None
-
-    def read(self, entry_id: int) -> Entry:
-        """See `Journal.read`."""
-        row = self._first(*rows.one(entry_id))
-        if row is None:
-            raise NothingSeenError
-        return entry_of(row)
+        return None if self.is_read_only else SecondReader.opened(self._engine)
 
 
 def _page_of(connection: sa.Connection, query: sa.Select[Any], limit: int) -> tuple[list[Entry], int | None]:

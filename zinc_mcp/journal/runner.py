@@ -28,7 +28,7 @@ from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
-    from zinc_mcp.journal.read_journal import SecondReader
+    from zinc_mcp.journal.storage.reading import SecondReader
     from zinc_mcp.journal.storage.sqlite import JournalFile
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Runner:
 
     async def _seen(self, look: Callable[[SecondReader | Journal], T]) -> T:
         if self._second is not None:
-            from zinc_mcp.journal.storage.sqlite import NothingSeenError  # SQLAlchemy: it is loaded by now
+            from zinc_mcp.journal.storage.reading import NothingSeenError  # SQLAlchemy: it is loaded by now
 
             with suppress(NothingSeenError):
                 return look(self._second)

@@ -19,19 +19,17 @@ from zinc_mcp.journal.records.entry import (
     Draft,
     Entry,
     Event,
-    Mode,
     StaleEntryError,
     State,
     UnreadableEntryError,
 )
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.storage.reading import one
 from zinc_mcp.journal.storage.sqlite import execute
 from zinc_mcp.journal.storage.tables import (
     ENTRIES,
     EVENTS,
-    IS_CHANGE,
     IS_OF_THIS_VERSION,
-    IS_ORDER,
     JSON,
     META,
     MOST_SECONDS,
@@ -48,8 +46,6 @@ _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
 _BLANK: Mapping[str, Any] = dict.fromkeys(ENTRIES.c.keys())
 
 # Built once: building a query takes longer than SQLite does to answer it.
-_ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
-_ONE_TO_CHANGE = _ONE.with_for_update()
 _INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"),
@@ -58,44 +54,7 @@ _CHANGED = sa.update(ENTRIES).where(
 )
 _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
-_NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
-_FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
-
-
-def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for one entry and its values; `to_change` locks the row, so that nobody else changes it."""
-    return (_ONE_TO_CHANGE if to_change else _ONE), {"id": entry_id}
-
-
-def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for the entry with this order id, otherwise for the newest with this key, and its values."""
-    asked = {"handle": handle, "folded": handle.lower(), "caller": caller, "mode": mode}
-    given = {name: value for name, value in asked.items() if value is not None}
-    return _found(frozenset(given)), given
-
-
-@cache
-def _found(given: frozenset[str]) -> sa.Select[Any]:
-    # Zinc's ids are UUIDs, which are compared without case.
-    is_its_id = sa.or_(ENTRIES.c.order_id == _NAMED, ENTRIES.c.order_id == _FOLDED)
-    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, is_its_id), IS_ORDER)
-    for name in sorted(given - {"handle", "folded"}):
-        query = query.where(ENTRIES.c[name] == sa.bindparam(name))
-    by_its_id = sa.case((is_its_id, 0), else_=1)
-    return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
-
-
-_ANY_CHANGE = (
-    sa.select(ENTRIES.c.id)
-    .where(*(ENTRIES.c[name] == sa.bindparam(name) for name in ("order_id", "caller", "mode")), IS_CHANGE)
-    .limit(1)
-)
-
-
-def any_change(order_id: str, caller: str, mode: Mode) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-    """Return the query for one change of an order, and its values."""
-    return _ANY_CHANGE, {"order_id": order_id, "caller": caller, "mode": mode}
 
 
 def read(connection: sa.Connection, entry_id: int) -> Entry:

@@ -3,8 +3,7 @@
 The file is made for its owner alone, refused where others could change it, and watched while it is open.
 
 SQLAlchemy would find the words of a statement anew each time it runs. `execute` gives SQLite's driver words that were
-made once: a statement of a placing call then takes a quarter of the time (`bench/place_order.py`). `SecondConnection`
-looks rows up without waiting for the journal's thread (`bench/get_order.py`).
+made once: a statement of a placing call then takes a quarter of the time (`bench/place_order.py`).
 """
 
 import errno
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -49,10 +48,6 @@ _SERIAL = sa.select(sa.func.pg_advisory_xact_lock(0x7A696E63))
 
 class CannotWriteError(JournalError):
     """The journal's file, or the folder it lies in, can only be read."""
-
-
-class NothingSeenError(Exception):
-    """The file could not be read just now: the journal's thread can wait for it, and says what is wrong with it."""
 
 
 class JournalFile:
@@ -101,45 +96,6 @@ class JournalFile:
             identity = _identity(log)
             if identity is not None:
                 self._seen[log] = identity
-
-
-class SecondConnection:
-    """A connection to a journal's file that only reads and never waits. Used by one thread at a time.
-
-    A look-up takes microseconds, and a turn of the journal's thread a good part of a millisecond, under load many.
-    SQLite lets one read while another writes (WAL), and shows what was last committed.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    @classmethod
-    def opened(cls, engine: sa.Engine) -> Self | None:
-        """Return a connection to an engine's file, or None when it has none of its own on this machine."""
-        path = Path(engine.url.database or "")
-        if engine.dialect.name != "sqlite" or not path.is_file():
-            return None
-        with suppress(sqlite3.Error):
-            return cls(_opened(path, "mode=ro", 0))
-        return None
-
-    def first(self, query: sa.Select[Any], given: Values) -> tuple[Any, ...] | None:
-        """Return the first row of a query, or None when there is none.
-
-        Raises:
-            NothingSeenError: the file could not be read.
-        """
-        text, always = spelled(query)
-        try:
-            # All of them: a statement that is not read to its end keeps the log from being taken into the file.
-            rows = self._connection.execute(text, {**always, **given}).fetchall()
-        except (sqlite3.Error, ValueError) as error:
-            raise NothingSeenError from error
-        return rows[0] if rows else None
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
 
 class Done(Protocol):
@@ -278,7 +234,7 @@ def spelled(statement: ExecutableReturnsRows, columns: frozenset[str] | None = N
 
 def _read_only(path: Path) -> sqlite3.Connection:
     with suppress(sqlite3.Error):
-        connection = _opened(path, "mode=ro", BUSY_SECONDS)
+        connection = connection_to(path, "mode=ro", BUSY_SECONDS)
         with suppress(sqlite3.Error):
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection
@@ -288,10 +244,11 @@ def _read_only(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError("the last changes stand in a log that is readonly")
     # SQLite needs a file beside it to share the log, which cannot be made here; without a log there is nothing to share
     # (SQLite, "Write-Ahead Logging", section 5).
-    return _opened(path, "immutable=1", BUSY_SECONDS)
+    return connection_to(path, "immutable=1", BUSY_SECONDS)
 
 
-def _opened(path: Path, how: str, wait_seconds: float) -> sqlite3.Connection:
+def connection_to(path: Path, how: str, wait_seconds: float) -> sqlite3.Connection:
+    """Return the driver's connection to a file, opened in the way that a URI of SQLite says."""
     place = f"{path.resolve().as_uri()}?{how}"
     return sqlite3.connect(place, uri=True, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
 

@@ -1,0 +1,110 @@
+"""Reads of one entry: their queries, and a second connection that does not wait for the journal's thread.
+
+The connection answers `get_order` and the check of an answer (`bench/get_order.py`).
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from zinc_mcp.journal.records.entry import Entry, Mode
+from zinc_mcp.journal.storage.sqlite import connection_to, spelled
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_CHANGE, IS_ORDER, entry_of
+
+# Built once: building a query takes longer than SQLite does to answer it.
+_ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
+_ONE_TO_CHANGE = _ONE.with_for_update()
+_NAMED: sa.BindParameter[str] = sa.bindparam("handle", type_=sa.String())
+_FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
+
+
+class NothingSeenError(Exception):
+    """The file could not be read just now: the journal's thread can wait for it, and says what is wrong with it."""
+
+
+class SecondReader:
+    """Finds entries on a connection that only reads and never waits. Used by one thread at a time.
+
+    A look-up takes microseconds, and a turn of the journal's thread a good part of a millisecond, under load many.
+    SQLite lets one read while another writes (WAL), and shows what was last committed. All raise `NothingSeenError`
+    where the file could not be read just now.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.close = connection.close
+
+    @classmethod
+    def opened(cls, engine: sa.Engine) -> Self | None:
+        """Return a reader of an engine's file, or None when it has none of its own on this machine."""
+        path = Path(engine.url.database or "")
+        if engine.dialect.name != "sqlite" or not path.is_file():
+            return None
+        with suppress(sqlite3.Error):
+            return cls(connection_to(path, "mode=ro", 0))
+        return None
+
+    def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
+        """See `Journal.find`."""
+        row = self._first(*found(handle, caller, mode))
+        return None if row is None else entry_of(row)
+
+    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
+        """See `Journal.has_changes`."""
+        return self._first(*any_change(order_id, caller, mode)) is not None
+
+    def read(self, entry_id: int) -> Entry:
+        """See `Journal.read`."""
+        row = self._first(*one(entry_id))
+        if row is None:
+            raise NothingSeenError
+        return entry_of(row)
+
+    def _first(self, query: sa.Select[Any], given: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        text, always = spelled(query)
+        try:
+            # All of them: a statement that is not read to its end keeps the log from being taken into the file.
+            rows = self._connection.execute(text, {**always, **given}).fetchall()
+        except (sqlite3.Error, ValueError) as error:
+            raise NothingSeenError from error
+        return rows[0] if rows else None
+
+
+def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for one entry and its values; `to_change` locks the row, so that nobody else changes it."""
+    return (_ONE_TO_CHANGE if to_change else _ONE), {"id": entry_id}
+
+
+def found(handle: str, caller: str | None, mode: Mode | None) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for the entry with this order id, otherwise for the newest with this key, and its values."""
+    asked = {"handle": handle, "folded": handle.lower(), "caller": caller, "mode": mode}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return _found(frozenset(given)), given
+
+
+@cache
+def _found(given: frozenset[str]) -> sa.Select[Any]:
+    # Zinc's ids are UUIDs, which are compared without case.
+    is_its_id = sa.or_(ENTRIES.c.order_id == _NAMED, ENTRIES.c.order_id == _FOLDED)
+    query = sa.select(ENTRIES).where(sa.or_(ENTRIES.c.key == _NAMED, is_its_id), IS_ORDER)
+    for name in sorted(given - {"handle", "folded"}):
+        query = query.where(ENTRIES.c[name] == sa.bindparam(name))
+    by_its_id = sa.case((is_its_id, 0), else_=1)
+    return query.order_by(by_its_id, ENTRIES.c.id.desc()).limit(1)
+
+
+_ANY_CHANGE = (
+    sa.select(ENTRIES.c.id)
+    .where(*(ENTRIES.c[name] == sa.bindparam(name) for name in ("order_id", "caller", "mode")), IS_CHANGE)
+    .limit(1)
+)
+
+
+def any_change(order_id: str, caller: str, mode: Mode) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query for one change of an order, and its values."""
+    return _ANY_CHANGE, {"order_id": order_id, "caller": caller, "mode": mode}
