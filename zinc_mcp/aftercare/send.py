@@ -88,10 +88,13 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
         await leave_in_doubt(process, attempt)
 
     entry, name = attempt.entry, NAMES[attempt.entry.kind][0]
-    crashed = ChangeOutcomeUnknownError(
-        f"Something failed while the {name} was being sent; it may have reached Zinc.",
-        facts={"key": entry.key, "order_id": entry.order_id},
-    )
+
+    def crashed() -> ChangeOutcomeUnknownError:
+        return ChangeOutcomeUnknownError(
+            f"Something failed while the {name} was being sent; it may have reached Zinc.",
+            facts={"key": entry.key, "order_id": entry.order_id},
+        )
+
     await carry(process, attempt, road, sent=f"The {name} was sent", crashed=crashed, moves_money=False)
 
 

@@ -120,11 +120,14 @@ def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    crashed = OrderOutcomeUnknownError(
+    road, crashed = partial(_go, process, attempt, rail), partial(_crashed, attempt)
+    await carry(process, attempt, road, sent="The order was sent", crashed=crashed, moves_money=True)
+
+
+def _crashed(attempt: Attempt) -> OrderOutcomeUnknownError:
+    return OrderOutcomeUnknownError(
         "Something failed while the order was being sent; it may have been placed.", facts={"key": attempt.entry.key}
     )
-    road = partial(_go, process, attempt, rail)
-    await carry(process, attempt, road, sent="The order was sent", crashed=crashed, moves_money=True)
 
 
 async def _go(process: Process, attempt: Attempt, rail: Rail) -> None:

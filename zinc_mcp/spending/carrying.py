@@ -25,7 +25,7 @@ async def carry(
     road: Callable[[], Awaitable[None]],
     *,
     sent: str,
-    crashed: ZincMcpError,
+    crashed: Callable[[], ZincMcpError],
     moves_money: bool,
 ) -> None:
     """Go a road to its end, and tell the calls that wait.
@@ -35,7 +35,7 @@ async def carry(
         attempt: the entry that is being sent.
         road: sends it, and writes down what the answer proves.
         sent: the sentence, without its end, that it was sent.
-        crashed: what is told if our own code fails.
+        crashed: makes what is told if our own code fails.
         moves_money: whether it may buy something.
     """
     try:
@@ -53,7 +53,7 @@ async def carry(
         # Our crash must not end the process with other requests in flight. The entry stays in doubt, as the journal has
         # it, and each waiting call is told so.
         logger.exception("sending %s crashed", attempt.entry.key)
-        attempt.error = crashed
+        attempt.error = crashed()
     finally:
         process.attempts.pop(attempt.entry.id, None)
         attempt.done.set()
