@@ -23,7 +23,7 @@ from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.responses import Order
 
 Checkpoint = Callable[[str], None]
-"""Called at every step that a crash could fall on; the fault campaign kills the process here."""
+"""Called at every step that a crash could fall on: logs it; the fault campaign kills the process here."""
 
 
 LOOK_UP_SECONDS = 15.0

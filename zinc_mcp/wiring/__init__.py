@@ -61,7 +61,7 @@ async def open_process(
     clocks: Clocks | None = None,
     clock: Callable[[], float] = time.time,
     uptime: Uptime | None = machine_uptime,
-    checkpoint: Checkpoint = lambda step: None,
+    checkpoint: Checkpoint = logger.debug,
 ) -> AsyncGenerator[Process]:
     """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
 
@@ -74,7 +74,7 @@ async def open_process(
         clocks: the waiting times; by default the product's own.
         clock: seconds since the epoch.
         uptime: the machine's own clock, for leases; None if a test sets all clocks.
-        checkpoint: called at each step where a crash matters.
+        checkpoint: called at each step where a crash matters; each is logged if nothing else is given.
 
     Raises:
         SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
