@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from urllib.parse import unquote
 
+from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.url_parts import (
     Parameter,
     ProductAddress,
@@ -332,14 +333,17 @@ def address_by_words(url: str, parts: UrlParts, host: str, tracking: tuple[str, 
     offers = [each for each in kept if each.name in _OFFER]
     rest = [each for each in kept if each not in variants and each not in offers and each.name not in _PERHAPS_TRACKING]
     canonical = with_query(f"{host}{market}{path}", list(dict.fromkeys(each.spelled for each in kept)))
+    product = with_query(f"{host}{path}", list(dict.fromkeys(each.spelled for each in rest)))
+    if fragment.startswith(("/", "!")) and not path.strip("/"):
+        product += f"#{fragment}"
     return ProductAddress(
         url=url,
         host=parts.host,
         retailer=registrable(host),
         product_id=None,
         canonical=f"{canonical}#{fragment}" if fragment else canonical,
-        product=with_query(f"{host}{path}", list(dict.fromkeys(each.spelled for each in rest)))
-        + (f"#{fragment}" if fragment.startswith(("/", "!")) and not path.strip("/") else ""),
+        product=product,
+        likely=likely_product(product, is_known=False),
         choices=tuple((unquote(each.key), unquote(each.value)) for each in variants + offers)
         + ((("fragment", unquote(fragment)),) if fragment else ()),
         chooses_seller=bool(offers),

@@ -8,8 +8,6 @@ import re
 import unicodedata
 from urllib.parse import unquote_plus
 
-from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
-
 _LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2,4})?")
 _ENDING = re.compile(r"\.(?:html?|php|aspx?|jsp|do)$")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
@@ -17,17 +15,16 @@ _SAME_PRODUCT = frozenset("lang language locale hl currency country region page 
 """Parameters that choose how a page is shown."""
 
 
-def likely_product(address: ProductAddress) -> str:
-    """Return a form that is equal for two addresses which are likely one product's.
+def likely_product(product: str, *, is_known: bool) -> str:
+    """Return a form of `ProductAddress.product` that is equal for two addresses which are likely one product's.
 
-    In a known shop that is `ProductAddress.product` in lower case. In another shop these do not count: upper and lower
-    case (most shops show the same page, though RFC 3986, section 6.2.2.1, tells them apart), a language before the
-    path or the domain, `index.php`, an ending such as `.html`, the signs between words, and parameters that choose how
-    the page is shown.
+    In a known shop that is the same in lower case. In another shop these do not count: upper and lower case (most shops
+    show the same page, though RFC 3986, section 6.2.2.1, tells them apart), a language before the path or the domain,
+    `index.php`, an ending such as `.html`, the signs between words, and parameters that choose how the page is shown.
     """
-    if address.product_id is not None:
-        return address.product.casefold()
-    page, _, query = address.product.partition("?")
+    if is_known:
+        return product.casefold()
+    page, _, query = product.partition("?")
     host, *segments = page.split("/")
     language, _, rest = host.partition(".")
     if _LANGUAGE.fullmatch(language) and "." in rest:

@@ -18,6 +18,7 @@ from zinc_mcp.zinc.product_urls.any_shop import (
     refuse_links_elsewhere,
     refuse_lists,
 )
+from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.shops import SHOPS, Series, Shop
 from zinc_mcp.zinc.product_urls.url_parts import (
     ProductAddress,
@@ -153,16 +154,16 @@ def _numbered_page(shop: Shop, parts: UrlParts) -> _Found | None:
 
 def _address_by_number(url: str, parts: UrlParts, shop: Shop, host: str, found: _Found) -> ProductAddress:
     """Return the address of a page whose product number is known."""
-    product = f"{host}{found.page}"
-    chosen = found.variants + found.offers + found.rest
-    canonical = with_query(product, _spelled(chosen))
+    page = f"{host}{found.page}"
+    product = with_query(f"{shop.hosts[0]}{found.page}" if shop.one_series else page, _spelled(found.rest))
     return ProductAddress(
         url=url,
         host=parts.host,
         retailer=registrable(host),
         product_id=found.number,
-        canonical=canonical,
-        product=with_query(f"{shop.hosts[0]}{found.page}" if shop.one_series else product, _spelled(found.rest)),
+        canonical=with_query(page, _spelled(found.variants + found.offers + found.rest)),
+        product=product,
+        likely=likely_product(product, is_known=True),
         choices=tuple((name, unquote(value)) for name, value in found.variants + found.offers),
         chooses_seller=bool(found.offers),
         chooses_variant=bool(found.variants),

@@ -71,6 +71,8 @@ class ProductAddress:
     """A form that is equal for two addresses of the same purchase."""
     product: str
     """A form that is equal for two addresses of one product, whatever variant, seller or sister shop they choose."""
+    likely: str
+    """A form that is equal for two addresses that are only likely one product's (`likeness`)."""
     choices: tuple[tuple[str, str], ...]
     """Names and values of the parts that choose a variant, a seller, a condition or a subscription."""
     chooses_seller: bool
