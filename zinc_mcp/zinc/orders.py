@@ -23,7 +23,6 @@ from pydantic import (
 
 from zinc_mcp.text import Cents, selects_a_variation
 from zinc_mcp.zinc.goods import Goods
-from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.texts.countries import ALPHA_2
@@ -394,4 +393,4 @@ def _goods(product: OrderProduct) -> Goods:
     address = read_product_url(product.url)
     # An option that is given twice counts once.
     options = sorted({(fold_label(option.label), fold_label(option.value)) for option in product.variant or []})
-    return Goods(address.canonical, likely_product(address), tuple(options), product.quantity)
+    return Goods(address.canonical, address.likely, tuple(options), product.quantity)

@@ -14,7 +14,6 @@ from pydantic import Field, field_validator, model_validator
 from zinc_mcp.text import Cents
 from zinc_mcp.zinc.goods import Goods
 from zinc_mcp.zinc.orders import Address, Quantity, canonical
-from zinc_mcp.zinc.product_urls.likeness import likely_product
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.texts.letters import unprintable
 from zinc_mcp.zinc.texts.notes import RESERVED_METADATA, plain_notes, refuse_huge
@@ -295,7 +294,7 @@ class V1Order(V1Request):
 
 def _goods(retailer: V1Retailer, product: V1Product) -> Goods:
     address = address_of(retailer, product.product_id)
-    return Goods(address.canonical, likely_product(address), (), product.quantity)
+    return Goods(address.canonical, address.likely, (), product.quantity)
 
 
 # Rules about several fields. Each message begins with the field that it is about.
