@@ -7,6 +7,7 @@ import pytest
 from on_v1 import PLACE, Practice, arguments
 from server.as_a_host import both_eras, call, refused
 
+PAGE = "https://www.amazon.com/dp/B07JGBW826"
 PRODUCT = {"product_id": "B07JGBW826"}
 
 
@@ -22,11 +23,7 @@ PRODUCT = {"product_id": "B07JGBW826"}
         ({"webhooks": {}}, "webhooks", "owner's setting"),
         ({"products": [{**PRODUCT, "asin": "B07JGBW826"}]}, "products[0].asin", "product_id"),
         ({"products": [{**PRODUCT, "prime": True}]}, "products[0].prime", "seller_selection_criteria.prime"),
-        (
-            {"products": [{"product_id": "https://www.amazon.com/dp/B07JGBW826"}]},
-            "products[0].product_id",
-            "place_order",
-        ),
+        ({"products": [{"product_id": PAGE}]}, "products[0].product_id", "place_order"),
         ({"shipping_address": {**PLACE, "postal_code": "10001"}}, "shipping_address.postal_code", "zip_code"),
         ({"shipping_method": None}, "shipping_method", "either shipping_method or shipping"),
         ({"shipping": {"order_by": "price"}}, "shipping_method", "not both"),
