@@ -323,6 +323,8 @@ STORED = (
     Bound("a kept secret, all its parts", "owner.secret_records.MAX_SECRET", "characters", "not kept, and told"),
     Bound("the record of a kept secret", "owner.secrets.MAX_RECORD_BYTES", "bytes", "not believed, and told"),
     Bound("a key on stdin of `login --paste`", "cli.login.MAX_PASTED_BYTES", "bytes", "no key: refused"),
+    Bound("an account on stdin of `retailer-accounts add`", "owner.account_document.MAX_BYTES", "bytes", "refused"),
+    Bound("accounts at retailers that are listed", "owner.retailer_accounts.MOST_ACCOUNTS", "", "the rest is left out"),
     Bound("the keyring, when a server starts", "owner.system_keyring.READ_SECONDS", "seconds", "there is no key; told"),
     Bound("the keyring, in `login` and `logout`", "owner.system_keyring.PERSON_SECONDS", "seconds", "nothing changes"),
     Bound("a credential of a wallet", "payments.headers.MAX_CREDENTIAL_BYTES", "bytes", "not sent"),

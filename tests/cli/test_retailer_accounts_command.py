@@ -262,7 +262,7 @@ def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
     lines = "\n".join(each.text for each in blocks() if each.document == PAGE and each.text.startswith("zinc-mcp"))
     given = given.replace('"password": "…"', '"password": "one"').replace("…", planted.TOTP)
     (tmp_path / "account.json").write_text(given, encoding="utf-8")
-    commands = [line for line in lines.splitlines() if line != "zinc-mcp retailer-accounts add work"]
+    commands = [line for line in lines.splitlines() if line and line != "zinc-mcp retailer-accounts add work"]
     assert [line.split()[2] for line in commands] == ["add", "list", "remove"], "the first add is typed elsewhere"
     started.configure(policy)
     environ = {**started.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast, get_args, get_origin
 
 import anyio
 import httpx
@@ -86,7 +86,7 @@ def _models_in(annotation: Any, *, is_row: bool = False) -> Iterator[tuple[Any, 
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, is_row
     for part in get_args(annotation):
-        yield from _models_in(part, is_row=is_row or getattr(annotation, "__origin__", None) is list)
+        yield from _models_in(part, is_row=is_row or get_origin(annotation) is list)
 
 
 def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
@@ -232,7 +232,7 @@ class Quoting(Wire):
         answer = await super().handle_async_request(request)
         await answer.aread()
         told: Any = answer.json()
-        rows: list[dict[str, Any]] = told if isinstance(told, list) else [told]
+        rows = cast(list[dict[str, Any]], told if isinstance(told, list) else [told])
         for each in rows:
             if each.get("_type") == "error":
                 each |= error_of(each["code"], f"no login with {planted.PASSWORD} and {planted.TOTP}")

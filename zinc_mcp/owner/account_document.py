@@ -129,7 +129,7 @@ class NewAccount(Request):
 
     retailer: str
     retailer_credentials: Credentials
-    billing_address: V1Address
+    billing_address: V1Address = Field(repr=False)
     payment_method: PaymentMethod
 
     @field_validator("retailer")
