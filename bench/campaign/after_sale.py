@@ -1,26 +1,19 @@
 """Runs rounds about orders after their purchase: brings the orders to their state, plays each round, has it judged."""
 
 import asyncio
-import shutil
-import signal
-import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.campaign.agents.after_sale import AfterAgent, NoOrderError, Order, placed, reported
-from bench.campaign.agents.hosts import Process, Server, Starter, http_server, practice_zinc, stdio_server
+from bench.campaign.agents.after_sale import AfterAgent, Order, placed, reported
+from bench.campaign.agents.agent import Call
+from bench.campaign.agents.hosts import Process, Server, Starter, stdio_server
 from bench.campaign.judge.after_sale import FILED, judge_after_round
-from bench.campaign.judge.record import keep_record
-from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, NOT_BEGUN, Verdict
+from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, Verdict
 from bench.campaign.plan.after_sale import PLACED_AT, REACHED_BY_CHANCE, AfterKind, AfterRound, drawn
-from bench.campaign.steps import StepCoverage, write_down
-from bench.campaign.turns import EnoughError, play_all
-from zinc_mcp.journal.journal import Journal
+from bench.campaign.rounds import RoundCampaign, four_servers, pursue_all
+from bench.campaign.steps import Planned
 
-AT_ONCE = 8
-"""Intentions at the same time in one round."""
 LEASES_OVER_SECONDS = 2.0
 """After so long no process that died has a lease any more (`agents.server.CLOCKS`)."""
 _LATE_TURNS = 2
@@ -28,16 +21,10 @@ _MOST_LOOKS = 4
 """Looks at the end of a round, until one reads the order: some reads are to fail."""
 
 
-class AfterSaleCampaign(StepCoverage):
-    """Rounds, their verdicts, and which steps they came to."""
+class AfterSaleCampaign(RoundCampaign[AfterRound]):
+    """Rounds about orders after their purchase."""
 
-    def __init__(self, folder: Path, *, keep: bool, turns: int, until: Collection[str] = ()) -> None:
-        super().__init__(REACHED_BY_CHANCE)
-        self._folder = folder
-        self._keep = keep
-        self._turns = turns
-        self._until = until
-        self.verdict = Verdict()
+    by_chance = REACHED_BY_CHANCE
 
     async def run(
         self,
@@ -49,69 +36,29 @@ class AfterSaleCampaign(StepCoverage):
         most: int | None = None,
     ) -> None:
         """Run rounds with so many intentions of each kind; see `plan.after_sale.drawn` and `turns.play_all`."""
-        rounds = drawn(seed, intentions, dialects, kinds)
-        async with Starter.opened(self._folder / "servers.log") as starter:
-            with suppress(EnoughError):
-                await play_all(
-                    rounds, at_once, lambda each: self._round(starter, each), self.verdict, self._until, most
-                )
+        await self.play_rounds(drawn(seed, intentions, dialects, kinds), at_once, most)
 
-    async def _round(self, starter: Starter, each: AfterRound) -> None:
-        began = time.monotonic()
-        folder = self._folder / each.name
-        folder.mkdir()
-        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
-        keep_record(folder / "journal.db")
-        zinc, address = await practice_zinc(starter, folder / "ledger.db", each.dialect, each.pace)
-        try:
-            agents = await self._play(starter, each, folder, address)
-        except NoOrderError as error:
-            self.verdict.found(NOT_BEGUN, f"{each.name} ({each.dialect}): {error}")
-            await zinc.killed()
-            return
-        zinc.signal(signal.SIGTERM)
-        await zinc.ended()
-        calls = {agent.wish.number: agent.calls for agent in agents}
-        verdict = judge_after_round(each, folder, calls)
-        for wish in each.wishes:
-            asked = " asked" if each.asks else ""
-            self.note(wish, wish.action, asked, folder / "reached", calls[wish.number])
-        self.verdict.add(verdict)
-        broken = {row: verdict.counts[row] for row in verdict.broken_rows}
-        print(
-            f"{each.name:12} {each.dialect:36} {len(each.wishes):4} intentions "
-            f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
-            file=sys.stderr,
-            flush=True,
-        )
-        if broken or self._keep:
-            write_down(folder, each, {agent.wish: agent.calls for agent in agents})
-        else:
-            shutil.rmtree(folder)
+    def judge(self, each: AfterRound, folder: Path, calls: Mapping[int, Sequence[Call]]) -> Verdict:
+        """Judge one round."""
+        return judge_after_round(each, folder, calls)
 
-    async def _play(self, starter: Starter, each: AfterRound, folder: Path, address: str) -> list[AfterAgent]:
+    def named(self, each: AfterRound, wish: Planned) -> tuple[str, str]:
+        """Return what was to be done with the order, and whether a person was asked."""
+        action = next(one.action for one in each.wishes if one.number == wish.number)
+        return action, " asked" if each.asks else ""
+
+    async def play(self, starter: Starter, each: AfterRound, folder: Path, address: str) -> list[AfterAgent]:
+        """Bring the orders to their state, and play the round."""
         environ = _environ(each, folder, address)
         asking = {**environ, **({"ZINC_MCP_APPROVAL": "auto", "CAMPAIGN_CLOCKS": "heed=0.2"} if each.asks else {})}
         orders = await _orders(starter, each, environ)
-        servers: list[Server] = [
-            await stdio_server(starter, asking),
-            await stdio_server(starter, asking),
-            *await asyncio.gather(http_server(starter, asking), http_server(starter, asking)),
-        ]
+        servers = await four_servers(starter, asking)
         people = await _people(starter, each, asking, folder) if each.asks else []
         agents = [
             AfterAgent(wish, orders[wish.family], each.pace, starter, asking, servers, self._turns)
             for wish in each.wishes
         ]
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def pursue(agent: AfterAgent) -> None:
-            async with slots:
-                await agent.pursue()
-
-        async with asyncio.TaskGroup() as tasks:
-            for agent in agents:
-                tasks.create_task(pursue(agent))
+        await pursue_all(agents)
         await asyncio.sleep(LEASES_OVER_SECONDS)
         late = await stdio_server(starter, asking, "late look")
         async with asyncio.TaskGroup() as tasks:
@@ -181,20 +128,5 @@ def _environ(each: AfterRound, folder: Path, address: str) -> dict[str, str]:
 
 def report(campaign: AfterSaleCampaign) -> str:
     """Return the result of the campaign, as text for a person."""
-    verdict, counts = campaign.verdict, campaign.verdict.counts
-    others = sorted(set(counts) - {*BROKEN_AFTER_SALE, INTENTIONS, FILED})
-    posts = "  ".join(f"{number}: {times}" for number, times in sorted(verdict.posts.items()))
-    lines = [
-        *campaign.table(),
-        *(f"missed: {cell}" for cell in campaign.missed),
-        "",
-        *(f"{name:52} {counts[name]:7}" for name in (INTENTIONS, FILED)),
-        f"{'POSTs per intention':52} {posts}",
-        f"{'begun by two or three processes':52} {campaign.racing:7}",
-        f"{'slowest answer':52} {campaign.slowest_seconds:7.1f} s",
-        "",
-        *(f"{name:52} {counts[name]:7}" for name in BROKEN_AFTER_SALE),
-        "",
-        *(f"{name:52} {counts[name]:7}" for name in others),
-    ]
-    return "\n".join([*lines, *(["", *verdict.findings] if verdict.findings else [])])
+    posts = "POSTs per intention", campaign.verdict.posts
+    return campaign.summary((INTENTIONS, FILED), posts, BROKEN_AFTER_SALE)

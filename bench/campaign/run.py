@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bench.campaign.agents.agent import Agent, Call
-from bench.campaign.agents.hosts import Process, Server, Starter, http_server, practice_zinc, stdio_server
+from bench.campaign.agents.hosts import Process, Server, Starter, practice_zinc, stdio_server
 from bench.campaign.coverage import Coverage
 from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.rounds import judge_round
@@ -20,11 +20,10 @@ from bench.campaign.judge.verdict import Verdict
 from bench.campaign.plan.draw import again
 from bench.campaign.plan.intentions import IGNORED, PACE, PRACTICE, Kind, Round
 from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
+from bench.campaign.rounds import AT_ONCE, four_servers
 from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
 
-AT_ONCE = 8
-"""Intentions at the same time in one round."""
 TRIES_MORE = 4
 """The number of further tries of a step at which a process was to die and did not."""
 PROOF_SECONDS = 6.0
@@ -109,14 +108,9 @@ class Campaign:
         self.racing += sum(1 for wish in each.intentions if len(wish.racers) > 1)
         self.slowest_seconds = max([self.slowest_seconds, *(call.seconds for some in calls.values() for call in some)])
         self.verdict.add(verdict)
-        broken = {row: verdict.counts[row] for row in verdict.broken_rows}
-        print(
-            f"{each.name:12} {each.dialect:36} {len(each.intentions):4} intentions "
-            f"{time.monotonic() - began:5.1f} s  {broken or 'kept'}",
-            file=sys.stderr,
-            flush=True,
-        )
-        if broken or self._keep:
+        told = verdict.told(each.name, each.dialect, len(each.intentions), time.monotonic() - began)
+        print(told, file=sys.stderr, flush=True)
+        if verdict.broken_rows or self._keep:
             _write_down(folder, each, calls)
         else:
             shutil.rmtree(folder)
@@ -126,11 +120,7 @@ class Campaign:
     ) -> tuple[list[Agent], Process]:
         environ = self._environ(each, folder, address)
         fresh = int(each.name.split("-")[0]) % _FRESH_EVERY == 0
-        servers: list[Server] = [
-            await stdio_server(starter, environ, fresh=fresh),
-            await stdio_server(starter, environ),
-            *await asyncio.gather(http_server(starter, environ), http_server(starter, environ)),
-        ]
+        servers = await four_servers(starter, environ, fresh=fresh)
         people, practice = await _people(starter, each, environ, folder) if each.kind == "questions" else ([], [])
         agents = [
             Agent(wish, each.price, starter, environ, practice if wish.line2 == PRACTICE else servers, self._turns)

@@ -20,7 +20,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from server.as_a_host import both_eras, call, host, refused
 from server.visitor import Shown, visitor, words
 from started import Started
-from wanted import intent
+from wanted import arguments, book, intent
 
 from zinc_mcp.aftercare.return_order import ReturnedItem, ReturnWish, return_order
 from zinc_mcp.checkout import decide as checkout
@@ -212,6 +212,24 @@ def test_a_question_that_is_too_long_for_a_person_is_not_asked() -> None:
     with pytest.raises(RefusedError) as refusal:
         check_length(whole.model_copy(update={"lines": [line] * 100}))
     assert refusal.value.code == "order_too_large"
+
+
+@both_eras
+async def test_what_waits_for_a_yes_is_told_by_its_name_beside_orders(
+    open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, mode: str
+) -> None:
+    async with open_test_process(clocks=Clocks(answer=1.5)) as process:
+        order_id = await ordered(process, clock, write_config, mode)
+        async with host(process, mode) as client:
+            await call(client, "return_order", back(order_id))
+            told = await call(client, "get_balance", {})
+            assert "1 request about an order waits for the user's yes." in told["summary"]
+            assert [row.get("kind") for row in told["waiting"]] == ["return"]
+            assert "most_cents" not in told["waiting"][0]
+            await call(client, "place_order", arguments(products=book(7)))
+            told = await call(client, "get_balance", {})
+    assert "1 order and 1 request about an order wait for the user's yes." in told["summary"]
+    assert [row.get("kind") for row in told["waiting"]] == ["return", None]
 
 
 @both_eras

@@ -114,8 +114,8 @@ def post(at: float = 20.0, outcome: str = "created") -> Row:
 
 def version(state: str, counts: int, at: float, **changed: Any) -> Row:
     return {
-        "id": 9, "version": at, "state": state, "counts_cents": counts, "reserved_cents": 900,
-        "authorised_cents": None, "refunded_cents": None, "at": at - BOOT, "epoch": at, "what": "x",
+        "id": 9, "version": at, "state": state, "counts_cents": counts, "reserved_cents": 900, "attempts": 1,
+        "authorised_cents": None, "refunded_cents": None, "at": at - BOOT, "unsure": 0.0, "epoch": at, "what": "x",
         "lease_owner": None, "lease_taken": None, "lease_seconds": None, **changed,
     }  # fmt: skip
 
@@ -373,6 +373,21 @@ def test_a_credit_that_zinc_has_not_given_by_then_or_not_so_high_is_found(
     planted.wish = replace(planted.wish, ending=ending)
     planted.entries.append(entry(9, kind="order", key="order-key", family=1))
     planted.record = [version("accepted", 900, 2.0), version("placed", 900, 3.0), version("placed", counts, at)]
+    assert planted.broken() == ({GIVEN_BACK} if broken else set())
+
+
+@pytest.mark.parametrize(("attempts", "broken"), [(0, False), (1, True)])
+def test_an_entry_that_was_never_sent_may_be_freed_though_a_later_one_bought(attempts: int, broken: bool) -> None:
+    planted = gone_well("return")
+    planted.entries += [
+        entry(8, kind="order", key="key-before", family=1, attempts=attempts),
+        entry(9, kind="order", key="order-key", family=1),
+    ]
+    planted.record = [
+        version("waiting", 900, 1.0, id=8, attempts=attempts),
+        version("refused", 0, 1.5, id=8, attempts=attempts, what="abandoned before sending"),
+        version("accepted", 900, 2.0),
+    ]
     assert planted.broken() == ({GIVEN_BACK} if broken else set())
 
 

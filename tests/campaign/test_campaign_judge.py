@@ -1,8 +1,10 @@
 """The campaign's judge finds each kind of broken journal, and no fault in an order that goes its way."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,14 @@ def test_an_ordinary_order_breaks_no_row(recorded: Recorded) -> None:
 def test_taking_an_entry_under_another_process_s_lease_is_found(recorded: Recorded, what: str) -> None:
     taken_over(recorded.journal, recorded.opened(), what)
     assert recorded.judged() == {TWO_OWNERS: 1}
+
+
+def test_a_wall_clock_that_is_corrected_during_a_round_makes_nobody_a_second_owner(recorded: Recorded) -> None:
+    entry = recorded.opened()
+    recorded.journal.move(entry, "refused", "abandoned before sending", counts_cents=0, **FREE)
+    with closing(sqlite3.connect(recorded.path)) as database, database:
+        database.execute("UPDATE campaign_clock SET behind = behind + 31")
+    assert recorded.judged() == {}
 
 
 @pytest.mark.parametrize("what", ["the sending process did not come back", "abandoned before sending"])

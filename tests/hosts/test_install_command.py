@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -236,13 +237,15 @@ def test_a_program_in_a_cache_that_may_be_emptied_is_refused(tmp_path: Path) -> 
 
 
 class Environment:
-    """An environment of its own with an interpreter in it, which finds this program."""
+    """A virtual environment of its own, whose interpreter finds this program."""
 
     def __init__(self, folder: Path) -> None:
+        venv.create(folder, symlinks=True)
         self.programs = folder / "bin"
-        self.programs.mkdir(parents=True)
         self.python = self.programs / "python"
-        self.python.symlink_to(sys.executable)
+        (places,) = folder.glob("lib/python*/site-packages")
+        found = [str(ROOT), *(each for each in sys.path if each.endswith("site-packages"))]
+        (places / "this_program.pth").write_text("\n".join(found))
 
     def script(self, interpreter: Path | str) -> Path:
         """Put a script there as installers write it."""
@@ -253,10 +256,9 @@ class Environment:
 
     def install(self, desk: Desk) -> dict[str, object]:
         """Install into Cursor with it, and return the entry."""
-        places = os.pathsep.join([str(ROOT), *(each for each in sys.path if each.endswith("site-packages"))])
         ended = subprocess.run(
             [self.python, "-m", "zinc_mcp", "install", "cursor", "--sandbox", "--yes"],
-            env={**desk.started.environment, "PYTHONPATH": places},
+            env={name: value for name, value in desk.started.environment.items() if name != "PYTHONPATH"},
             capture_output=True,
             encoding="utf-8",
             check=False,

@@ -8,6 +8,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import EmptyResult, Request
 from server.as_a_host import both_eras, host
+from wanted import arguments
 
 from zinc_mcp.server.mcp.instructions import INSTRUCTIONS
 from zinc_mcp.server.mcp.server import build_server, own_version
@@ -107,3 +108,22 @@ async def test_a_feature_is_named_as_soon_as_it_exists(open_test_process: OpenPr
             found = await client.session.get_prompt("greeting")
     assert set(told["capabilities"]) == {"tools", "prompts"}
     assert len(found.messages) == 1
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("tool", "named"),
+    [("place_order", "get_order"), ("place_agent_order", "place_order")],
+)
+async def test_a_next_step_says_which_tools_the_owner_left_out(
+    open_test_process: OpenProcess, mode: str, tool: str, named: str
+) -> None:
+    said: list[str] = []
+    for tools in (None, frozenset({tool}), frozenset({tool, named})):
+        async with open_test_process(tools=tools) as process, host(process, mode) as client:
+            result = await client.call_tool(tool, arguments())
+        said.append(str(dict(result.structured_content or {})["next_step"]))
+        assert said[-1] in result.content[0].model_dump()["text"]
+    note = f" This server does not offer {named}: there, tell the user instead."
+    assert named in said[0]
+    assert [step.endswith(note) for step in said] == [False, True, False]

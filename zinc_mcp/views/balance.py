@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.journal.entry import CHANGES, Entry, Mode
 from zinc_mcp.journal.money import told_of
 from zinc_mcp.text import plain, printed
+from zinc_mcp.views.change import word_for
 from zinc_mcp.views.parts import View
 from zinc_mcp.zinc.answers import MAX_CENTS
 
@@ -63,7 +64,10 @@ class UnprovedView(View):
 
 class WaitingView(View):
     key: str
-    most_cents: int
+    kind: str | None
+    """Our word for what waits, if it is no order: a return, a report, a message."""
+    most_cents: int | None
+    """None if it costs nothing."""
     retailer: str | None
 
 
@@ -145,11 +149,13 @@ def unproved_view(entries: Sequence[Entry], counts_cents: int, most_cents: int, 
 
 
 def waiting_view(entry: Entry) -> WaitingView:
-    """Return an order that waits for a yes, with the most that it may cost."""
+    """Return what waits for a yes, with the most that it may cost."""
     retailer: object = entry.facts.get("retailer")
+    is_change = entry.kind in CHANGES
     return WaitingView(
         key=plain(entry.key, 60),
-        most_cents=entry.reserved_cents,
+        kind=word_for(entry) if is_change else None,
+        most_cents=None if is_change else entry.reserved_cents,
         retailer=plain(retailer, 60) if isinstance(retailer, str) else None,
     )
 
@@ -185,8 +191,7 @@ def balance_view(
         said.append(f"Ordering is paused for {' and '.join(paused)}.")
     steps: list[str] = []
     if waiting:
-        count = f"{len(waiting)} order{' waits' if len(waiting) == 1 else 's wait'}"
-        said.append(f"{count} for the user's yes.")
+        said.append(_waiting_said(waiting))
         steps.append(decide_at or "Ask the user to decide.")
     if paused:
         steps.append(f"Tell the user: {resume} ends the pause once they have looked into it.")
@@ -234,6 +239,15 @@ def _mode_said(mode: ModeView) -> str:
         )
     most = f"at most {printed(mode.max_order_cents)} an order"
     return f"Under the owner's limits{kind}: {', '.join(parts)}; {most}.{unproved}"
+
+
+def _waiting_said(waiting: Sequence[Entry]) -> str:
+    changes = sum(entry.kind in CHANGES for entry in waiting)
+    orders = len(waiting) - changes
+    said = [f"{orders} {'order' if orders == 1 else 'orders'}"] if orders else []
+    if changes:
+        said.append(f"{changes} {'request' if changes == 1 else 'requests'} about an order")
+    return f"{' and '.join(said)} {'waits' if len(waiting) == 1 else 'wait'} for the user's yes."
 
 
 def _cents(value: object) -> int | None:

@@ -160,7 +160,8 @@ def _money(verdict: Verdict, each: AfterRound, evidence: AfterRoundEvidence) -> 
         entry = whose.get(row["id"])
         if entry is None or row["id"] in told:
             continue
-        order = of_key.get(entry["key"]) or families.get(entry["family"])
+        # What an entry that was never sent is about may have been ordered by a later one.
+        order = of_key.get(entry["key"]) or (families.get(entry["family"]) if row["attempts"] else None)
         cancelled_at = None if order is None else order["cancelled_at"]
         is_cancelled = cancelled_at is not None and cancelled_at <= row["epoch"]
         least = 0

@@ -38,6 +38,8 @@ _OF_OTHERS = (
 _MAY_COST = frozenset({"waiting", "signing", "sending", "unknown", "accepted", "paid_no_order"})
 _DOUBT = frozenset({"signing", "sending", "unknown", "paid_no_order"})
 _SLOW = re.compile(r"slow_(\d+(?:\.\d+)?)")
+_READING_SECONDS = 0.002
+"""SQLite's clock counts milliseconds, and two clocks cannot be read at one moment."""
 _SURELY = 0.4
 """For this part of the time that an answer takes, a process surely still waits for it, however busy the machine."""
 
@@ -47,6 +49,8 @@ def keep_record(journal: Path) -> None:
     names = ", ".join(_COLUMNS)
     values = ", ".join(f"NEW.{name}" for name in _COLUMNS)
     with closing(sqlite3.connect(journal, timeout=30)) as database, database:
+        database.execute("CREATE TABLE campaign_clock (behind REAL)")
+        database.execute("INSERT INTO campaign_clock VALUES (?)", [time.time() - time.monotonic()])
         database.execute(f"CREATE TABLE campaign_record (seq INTEGER PRIMARY KEY, at REAL, {names})")
         for event in ("INSERT", "UPDATE"):
             database.execute(
@@ -58,16 +62,20 @@ def keep_record(journal: Path) -> None:
 def read_record(journal: Path) -> list[Row]:
     """Return every version of every row, in the order in which they were written.
 
-    `at` is in seconds of the clock that leases use on this machine; `what` is the event that the program wrote.
+    `at` is in seconds of the clock that leases use on this machine; `what` is the event that the program wrote. SQLite
+    has only the wall clock, which the machine may correct during a round: `unsure` is by how many seconds `at` may be
+    wrong.
     """
     behind = time.time() - time.monotonic()
     with closing(sqlite3.connect(journal)) as database:
+        [(behind_first,)] = database.execute("SELECT behind FROM campaign_clock").fetchall()
+        unsure = abs(behind - behind_first) + _READING_SECONDS
         rows = rows_of(
             database,
             "SELECT record.*, events.what FROM campaign_record AS record LEFT JOIN zinc_events AS events "
             "ON events.entry_id = record.id AND events.version = record.version ORDER BY record.seq",
         )
-        return [{**row, "at": row["at"] - behind} for row in rows]
+        return [{**row, "at": row["at"] - behind, "unsure": unsure} for row in rows]
 
 
 def judge_record(verdict: Verdict, journal: Path, intentions: Sequence[Evidence]) -> None:
@@ -101,7 +109,7 @@ def owner(verdict: Verdict, name: str, before: Row, change: Row) -> None:
     if change["what"] == _OWNERS_WORD and before["state"] not in _ON_THE_WIRE:
         return  # a process that only looks it up finds that it has changed
     over = before["lease_taken"] + before["lease_seconds"]
-    at = change["lease_taken"] if change["lease_owner"] is not None else change["at"]
+    at = change["lease_taken"] if change["lease_owner"] is not None else change["at"] + change["unsure"]
     if at < over:
         what = f"{change['what']} {over - at:.2f} s before the lease of {before['lease_owner']} was over"
         verdict.found(TWO_OWNERS, f"{name}: {what}")

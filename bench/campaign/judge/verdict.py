@@ -145,3 +145,9 @@ class Verdict:
         self.counts[row] += 1
         if self.counts[row] <= _MOST_FINDINGS:
             self.findings.append(f"{row}: {what}")
+
+    def told(self, name: str, dialect: str, intentions: int, seconds: float) -> str:
+        """Return a line about a round, and below it what was found."""
+        broken = {row: self.counts[row] for row in self.broken_rows}
+        line = f"{name:12} {dialect:36} {intentions:4} intentions {seconds:5.1f} s  {broken or 'kept'}"
+        return "\n".join([line, *(f"    {each}" for each in self.findings)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.campaign.plan.after_sale import Asking, askings
-from bench.campaign.plan.intentions import FAULTS, Behaviour
+from bench.campaign.plan.intentions import FAULTS, PACE, Behaviour
 from bench.campaign.plan.rails import REFUSED
 from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.question_faults import marked_number
@@ -109,6 +109,7 @@ class QuestionRound:
     dialect: str
     budget_cents: int
     wishes: tuple[Question, ...] = field(repr=False)
+    pace: float = PACE
 
 
 def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[QuestionRound]:

@@ -5,7 +5,7 @@ Half of the hosts show the model the text, the other half the structure; both th
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Literal
 
 from mcp.types import CallToolResult, TextContent
@@ -21,6 +21,7 @@ from zinc_mcp.errors import (
     ZincMcpError,
 )
 from zinc_mcp.invocation import command
+from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views.order import OrderView, compact
 from zinc_mcp.views.parts import View
@@ -57,6 +58,7 @@ def output_schema(fields: Mapping[str, str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(ALWAYS)}
 
 
+_WORD = re.compile(r"[a-z_0-9]+")
 _ERROR = "Error:"
 """The first word of a failure. Several clients hand a result on without `isError` (docs/clients.md)."""
 
@@ -66,9 +68,28 @@ def shown(view: View, *, failed: bool = False) -> CallToolResult:
     facts = compact(view)
     if failed:
         facts["summary"] = f"{_ERROR} {facts['summary']}"
+    return _result(facts, failed=failed)
+
+
+def with_unlisted(result: CallToolResult, listed: Set[str]) -> CallToolResult:
+    """Return a result whose next step says which of the tools that it names this server does not list.
+
+    The steps are written for all tools, and the owner may have left some out (`ZINC_MCP_TOOLS`).
+    """
+    facts = dict(result.structured_content or {})
+    named = _WORD.findall(str(facts.get("next_step", "")))
+    missing = [name for name in TOOLS if name in named and name not in listed]
+    if not missing:
+        return result
+    facts["next_step"] += f" This server does not offer {' or '.join(missing)}: there, tell the user instead."
+    return _result(facts, failed=bool(result.is_error))
+
+
+def _result(facts: Mapping[str, Any], *, failed: bool) -> CallToolResult:
     rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
     text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts, is_error=failed)
+    structure = dict(facts)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure, is_error=failed)
 
 
 def failed(error: ZincMcpError, call: Call) -> CallToolResult:

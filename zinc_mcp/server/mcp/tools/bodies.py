@@ -10,7 +10,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.known_settings import PROFILES
 from zinc_mcp.server.mcp.listing import OpenService
-from zinc_mcp.server.mcp.results import crashed, failed
+from zinc_mcp.server.mcp.results import crashed, failed, with_unlisted
 from zinc_mcp.server.mcp.tools.tool import Body, Service, logged
 from zinc_mcp.views.sentences import Call
 
@@ -20,12 +20,14 @@ async def call_tool(
 ) -> CallToolResult | InputRequiredResult:
     """Answer a call of a tool, also if the process cannot be opened for it."""
     try:
-        body = body_of(name, await service())
+        opened = await service()
+        body = body_of(name, opened)
     except ZincMcpError as error:
         return failed(error, _call(name))
     except Exception as error:
         return crashed(logged(error), _call(name), reached_checkout=False, key=None)
-    return await body(given, ctx)
+    result = await body(given, ctx)
+    return with_unlisted(result, opened.tools) if isinstance(result, CallToolResult) else result
 
 
 def body_of(name: str, service: Service) -> Body:
