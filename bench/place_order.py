@@ -7,6 +7,8 @@ journal's log and stops at another number. Baseline: an `MCPServer` whose only t
 number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a separate thread. Each writes as many bytes to the
 log as one of ours, which holds an entry, its event and the pages of their indexes.
 
+The same again for `place_v1_order`, against the same baseline with the request of v1.
+
 Then the same with 100,000 and with 1,000,000 entries in the journal, compared with an empty one: two years of orders of
 fifty callers, with their events, most of them placed, some failed, refused, cancelled, rejected, a few in doubt.
 
@@ -28,7 +30,7 @@ from pathlib import Path
 
 from bench.callers import Caller, Stdio, started, timed, upstream
 from bench.figures import Figure, at_most, compared, in_turns, run_bench
-from bench.wanted import configured, order
+from bench.wanted import configured, order, v1_order
 from zinc_mcp.journal.journal import Journal
 
 COMMITS = 2
@@ -36,6 +38,7 @@ SIZES = (100_000, 1_000_000)
 CALLERS = 50
 SPREAD_SECONDS = 2 * 365 * 86_400
 EMPTY = "an empty journal"
+V1, V1_BASELINE = "v1", "v1, baseline"
 WARMING = 3
 """Rounds that are not counted, until every WAL has its full size: commits that make a file longer are slower."""
 
@@ -44,11 +47,13 @@ WARMING = 3
 class _Contestant:
     name: str
     caller: Caller
+    tool: str = "place_order"
     medians: list[float] = field(default_factory=list[float])
 
     async def once(self, number: int) -> float:
         """Return how long placing one order takes."""
-        return await timed(self.caller, "place_order", order(number))
+        wanted = v1_order if self.tool == "place_v1_order" else order
+        return await timed(self.caller, self.tool, wanted(number))
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -64,6 +69,9 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     figures = [
         compared(f"`place_order`, {COMMITS} commits", _ms(empty.medians), _ms(baseline.medians), "ms", at_most(1.5))
     ]
+    v1, v1_baseline = contestants[V1], contestants[V1_BASELINE]
+    name = f"`place_v1_order`, {COMMITS} commits"
+    figures.append(compared(name, _ms(v1.medians), _ms(v1_baseline.medians), "ms", at_most(1.4)))
     for size in sizes:
         name = f"`place_order` with {size:,} entries, against {EMPTY}"
         full = contestants[f"{size:,} entries"]
@@ -90,6 +98,19 @@ async def _contestants(
     }
     caller = await _opened(stack, ["-m", "bench.baselines.trivial", "stdio"], variables)
     found["baseline"] = _Contestant("baseline", caller)
+    home = folder / "v1"
+    variables = configured(home, origin)
+    fill(home / "journal.db", 0)
+    found[V1] = _Contestant(V1, await _opened(stack, ["-m", "zinc_mcp"], variables), "place_v1_order")
+    await found[V1].once(999_999_999)
+    variables = {
+        "BENCH_UPSTREAM": origin,
+        "BENCH_DATABASE": str(folder / "baseline_v1.db"),
+        "BENCH_PAYLOAD": str(_payload(home / "journal.db")),
+        "BENCH_COMMITS": str(COMMITS),
+    }
+    caller = await _opened(stack, ["-m", "bench.baselines.trivial", "stdio"], variables)
+    found[V1_BASELINE] = _Contestant(V1_BASELINE, caller, "place_v1_order")
     return found
 
 

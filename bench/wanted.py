@@ -31,6 +31,18 @@ def order(number: int) -> dict[str, Any]:
     }
 
 
+def v1_order(number: int) -> dict[str, Any]:
+    """Return the arguments of a placing call of v1, for another product with each number."""
+    place = {name: part for name, part in ADDRESS.items() if name != "postal_code"}
+    return {
+        "retailer": "amazon",
+        "products": [{"product_id": f"B{number:09d}", "quantity": 1}],
+        "shipping_address": {**place, "zip_code": ADDRESS["postal_code"]},
+        "max_price": 6000,
+        "shipping_method": "cheapest",
+    }
+
+
 def configured(home: Path, origin: str) -> dict[str, str]:
     """Write the owner's policy and return the variables of a server at this upstream."""
     home.mkdir(parents=True, exist_ok=True)
@@ -39,5 +51,7 @@ def configured(home: Path, origin: str) -> dict[str, str]:
         "ZINC_MCP_HOME": str(home),
         "ZINC_API_KEY": "zn_test_bench",
         "ZINC_API_URL": origin,
+        "ZINC_V1_CLIENT_TOKEN": "token-of-a-bench",
+        "ZINC_V1_API_URL": f"{origin}/v1",
         "ZINC_MCP_BROWSER": "0",
     }

@@ -79,12 +79,8 @@ class Practice:
     @asynccontextmanager
     async def opened(self, **changes: Any) -> AsyncGenerator[Process]:
         """Open a process with a client token, which practises."""
-        settings = Settings(
-            home=self.home,
-            config=self.home / "zinc.toml",
-            browser=False,
-            **{"sandbox": True, "v1_client_token": SecretStr("planted-token-of-v1"), **changes},
-        )
+        usual: dict[str, Any] = {"sandbox": True, "v1_client_token": SecretStr("planted-token-of-v1")}
+        settings = Settings(home=self.home, config=self.home / "zinc.toml", browser=False, **{**usual, **changes})
         async with open_process(
             settings, transport=self.sandbox.transport(), clocks=CLOCKS, clock=self.clock, uptime=None
         ) as process:

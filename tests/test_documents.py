@@ -478,6 +478,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp orders --watch": NotRun("goes on until Ctrl-C: tests/cli/test_owners_side.py follows it"),
     "zinc-mcp orders --json": Expected('"state": "unknown"'),
     "zinc-mcp reconcile": Expected("No difference in 0 orders at Zinc"),
+    "zinc-mcp reconcile --rail v1": COMMANDS["reconcile", "--rail", "v1"],
     "zinc-mcp reconcile --pause": Expected("No difference in 0 orders at Zinc"),
     "zinc-mcp orders purge --older-than 30": Expected("Forgot bodies and addresses of 0 orders."),
     "zinc-mcp orders purge": NotRun("names the command; with its option it stands in docs/evidence.md"),

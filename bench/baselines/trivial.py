@@ -1,7 +1,7 @@
 """A server without any checks: its tools that read make the same HTTP calls as ours and return the JSON.
 
-Its `place_order` sends the order, and makes as many durable commits as ours, with as many bytes in the log, in a
-separate thread: on the event loop every other call would wait for the disk.
+Its `place_order` and `place_v1_order` send the order, and make as many durable commits as ours, with as many bytes in
+the log, in a separate thread: on the event loop every other call would wait for the disk.
 
 `python -m bench.baselines.trivial stdio` or `http PORT`.
 
@@ -88,11 +88,33 @@ async def place_order(
     products: list[dict[str, Any]], shipping_address: dict[str, Any], max_price: int
 ) -> dict[str, Any]:
     """Place one order."""
-    body = {"products": products, "shipping_address": shipping_address, "max_price": max_price}
+    return await _placed("/orders", products=products, shipping_address=shipping_address, max_price=max_price)
+
+
+@server.tool()
+async def place_v1_order(
+    retailer: str,
+    products: list[dict[str, Any]],
+    shipping_address: dict[str, Any],
+    max_price: int,
+    shipping_method: str,
+) -> dict[str, Any]:
+    """Place one order of v1."""
+    return await _placed(
+        "/v1/orders",
+        retailer=retailer,
+        products=products,
+        shipping_address=shipping_address,
+        max_price=max_price,
+        shipping_method=shipping_method,
+    )
+
+
+async def _placed(path: str, **body: Any) -> dict[str, Any]:
     commits = int(os.environ["BENCH_COMMITS"])
     for _ in range(commits - 1):
         await anyio.to_thread.run_sync(_commit, limiter=_ONE)
-    answer = await _UPSTREAM.post("/orders", json=body, headers=_BEARER)
+    answer = await _UPSTREAM.post(path, json=body, headers=_BEARER)
     await anyio.to_thread.run_sync(_commit, limiter=_ONE)
     order: dict[str, Any] = answer.json()
     return order

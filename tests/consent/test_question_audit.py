@@ -283,7 +283,7 @@ async def test_an_order_beyond_every_bound_is_refused_before_anybody_is_asked(
     options = [{"label": f"Option {number}", "value": text_of(500)} for number in range(50)]
     line = {"variant": options, "quantity": 1}
     huge = intent(products=[{**line, "url": f"https://www.amazon.com/dp/B{number:09d}"} for number in range(20)])
-    assert len(huge.order.model_dump_json()) > MOST_BYTES
+    assert len(json.dumps(huge.order.to_wire())) > MOST_BYTES
     async with open_test_process() as process:
         with pytest.raises(RefusedError) as refused:
             await place(process, huge)

@@ -93,7 +93,8 @@ def test_a_number_is_the_product_of_its_page(retailer: Any) -> None:
 
 
 def example(retailer: str) -> str:
-    return next(pair["v1"]["product_id"] for pair in pairs() if pair["v1"]["retailer"] == retailer)
+    """Return a product's number at a retailer."""
+    return str(next(pair["v1"]["product_id"] for pair in pairs() if pair["v1"]["retailer"] == retailer))
 
 
 OTHER_WORDS: dict[str, dict[str, Any]] = {

@@ -287,7 +287,7 @@ def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
     if settings.mode == "sandbox":
         return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
     if settings.api_key is None:
-        level: Literal["note", "wrong"] = "note" if settings.wallet is not None else "wrong"
+        level: Literal["note", "wrong"] = "note" if settings.wallet is not None or settings.has_v1 else "wrong"
         if settings.key_trouble is not None:
             return Finding(level, subject, *settings.key_trouble)
         advised = "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise, or sign in:"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.entry import Entry
 from zinc_mcp.zinc.goods import Comparable
-from zinc_mcp.zinc.notes import RESERVED_METADATA
+from zinc_mcp.zinc.notes import RESERVED_METADATA, notes_field
 from zinc_mcp.zinc.orders import OrderCreate, canonical
 from zinc_mcp.zinc.places import near_place_of, place_of
 
@@ -140,10 +140,11 @@ def to_bytes(order: Comparable, key: str, twin: str, anchor: Callable[[Mapping[s
 
     `anchor` makes the anchor that stands beside these notes, of the order with its key.
     """
-    notes = {KEY_FIELD: key, TWIN_FIELD: twin}
+    body = order.body(key, {KEY_FIELD: key, TWIN_FIELD: twin})
     if anchor is not None:
-        notes[ANCHOR_FIELD] = anchor(order.body(key, notes))
-    return canonical(order.body(key, notes)).encode()
+        field = notes_field(body)
+        body[field] = {**body[field], ANCHOR_FIELD: anchor(body)}
+    return canonical(body).encode()
 
 
 def _essence(value: Any) -> Any:

@@ -270,7 +270,7 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
         **retailers,
         "total_in_usd_cents": charged if currency != "USD" else None,
         "zinc_fee_cents": entry.fee_cents if entry and entry.fee_is_known else None,
-        "max_price_cents": entry.ceiling_cents if entry else order.max_price if order else None,
+        "max_price_cents": _max_price(entry) if entry else order.max_price if order else None,
         "paid_cents": told.paid_cents if told else None,
         "paid_up_front_cents": told.up_front_cents if told else None,
         "refunded_cents": told.refunded_cents if told else None,
@@ -286,6 +286,11 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
         for name, amount in known.items()
     }
     return PriceView(currency=currency if components else None, doubt=doubt, **known, printed=as_read)
+
+
+def _max_price(entry: Entry) -> int | None:
+    # The ceiling of an order of v1 also holds what the order itself adds to its max_price, so it is told as held.
+    return None if entry.rail == "v1" else entry.ceiling_cents
 
 
 def _retailer_cents(components: PriceComponents) -> dict[str, int | None]:

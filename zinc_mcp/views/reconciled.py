@@ -143,8 +143,11 @@ def _not_compared(found: Reconciled, *, asked_balance: bool) -> Iterator[str]:
     if found.paid_by_wallet:
         yield f"{_count(found.paid_by_wallet, 'order')} paid by wallet: Zinc does not list them for the {_key(found)}."
     if found.other_service:
-        other, rail = ("v1", "v1") if found.rail == "account" else ("v2", "account")
-        yield f"{_count(found.other_service, 'order')} of Zinc's {other}: {command('reconcile', '--rail', rail)}"
+        orders = _count(found.other_service, "order")
+        if found.rail == "v1":
+            yield f"{orders} of Zinc's v2: {command('reconcile', '--rail', 'account')}"
+        else:
+            yield f"{orders} of Zinc's v1: {command('reconcile', '--rail', 'v1')}"
     if found.other_accounts:
         orders = _count(found.other_accounts, "order")
         yield f"{orders} placed with another {_key(found)} or at another address of Zinc."

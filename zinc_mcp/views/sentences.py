@@ -295,10 +295,14 @@ def _warning(known: Known) -> str:
     if known.price is None or known.price.doubt != "above_ceiling":
         return ""
     return (
-        f" WARNING: that is more than max_price allows ({known.amount('max_price')}, without Zinc's fee). Further "
+        f" WARNING: that is more than max_price allows ({_allowed(known)}, without Zinc's fee). Further "
         f"orders paid this way are paused until {'you have' if known.reader == 'person' else 'the user has'} looked "
         f"into it ({command('resume')})."
     )
+
+
+def _allowed(known: Known) -> str | None:
+    return known.amount("max_price") or known.amount("held")
 
 
 def _given_back(known: Known) -> str:

@@ -59,6 +59,42 @@ _ALIASES: Mapping[str, Mapping[str, str]] = {
         "condition_in": "condition conditions allowed_conditions",
         "condition_not_in": "exclude_conditions excluded_conditions forbidden_conditions not_conditions",
     },
+    "V1Order": {
+        "retailer": "store shop site merchant_code",
+        "products": "items item product line_items lines cart goods",
+        "shipping_address": "address ship_to delivery delivery_address destination recipient ship_address",
+        "max_price": "price budget max_cost max_total max_amount max_spend limit price_limit total cost amount ceiling "
+        "maximum_price max_price_cents price_cents spend_limit max",
+        "shipping_method": "ship_method method delivery_method speed shipping_speed",
+        "is_gift": "gift",
+        "gift_message": "gift_note message gift_text",
+        "client_notes": "metadata note notes meta comment comments tags",
+        "promo_codes": "promo_code coupon coupons codes voucher vouchers",
+        "max_delivery_days": "delivery_days days",
+        "zma_priority_bid": "priority_bid bid priority",
+        "zma_discount": "discount",
+        "addax_queue_timeout": "queue_timeout timeout",
+        "po_number": "po purchase_order purchase_order_number",
+        "idempotency_key": "key idempotency request_id client_order_id client_key dedupe_key",
+        "retailer_account": "account profile retailer_credentials_id",
+    },
+    "V1Product": {
+        "product_id": "asin sku id item_id url link product product_url number",
+        "quantity": "qty qnty count units pieces how_many copies",
+        "seller_selection_criteria": "criteria seller_criteria seller sellers",
+    },
+    "V1Address": {
+        "first_name": "given_name forename",
+        "last_name": "family_name surname",
+        "address_line1": "street address address1 street1 line1 addr1 street_address address_line addr",
+        "address_line2": "address2 street2 line2 addr2 apt apartment unit suite floor company",
+        "zip_code": "postal_code zip zipcode postcode post_code postal plz",
+        "city": "town locality municipality",
+        "state": "province region state_code state_province",
+        "country": "country_code country_iso nation",
+        "phone_number": "phone telephone tel mobile cell phone_no",
+        "instructions": "delivery_instructions delivery_notes",
+    },
     "ProductVariant": {
         "label": "name key option attribute title dimension",
         "value": "val choice selection text option_value",
@@ -165,6 +201,33 @@ _PLACES: Mapping[type[BaseModel], str] = {OrderCreate: "", OrderProduct: "produc
 """The models in which a misplaced field is looked for, with their paths. Models that spend outside the limits are left
 out."""
 
+_OF_V1 = ("V1Order", "V1Product", "V1Address", "SellerCriteria")
+_SECRETS = {
+    **dict.fromkeys(
+        ("retailercredentials", "paymentmethod", "billingaddress", "credentials", "card", "creditcard", "password"),
+        "cannot be given here: it is a secret of the owner's, who keeps it in a profile that retailer_account names. "
+        "Without it an account of Zinc's buys. Ask the user",
+    ),
+    **dict.fromkeys(
+        ("addax", "zma", "managed"), "follows from retailer_account: without it an account of Zinc's buys (ZMA)"
+    ),
+    **dict.fromkeys(("webhooks", "webhook"), "is the owner's setting: the user is told in the way that they set up"),
+}
+"""By the squeezed name: fields of v1 that are no arguments."""
+
+
+def _places_of(model: type[BaseModel]) -> Mapping[type[BaseModel], str]:
+    """Return the models of one order in which a misplaced field is looked for, with their paths."""
+    if model.__name__ not in _OF_V1:
+        return _PLACES
+    from zinc_mcp.zinc.v1.address import V1Address  # few owners order through v1
+    from zinc_mcp.zinc.v1.order import V1Order, V1Product
+    from zinc_mcp.zinc.v1.sellers import SellerCriteria
+
+    criteria = "products[].seller_selection_criteria."
+    return {V1Order: "", V1Product: "products[].", V1Address: "shipping_address.", SellerCriteria: criteria}
+
+
 _LEAST = frozenset("min minimum least".split())
 _ONLY = frozenset("include included includes only allow allowed preferred want wanted".split())
 _NO = frozenset("not no non exclude excluded except without never blocked forbidden avoid".split())
@@ -178,16 +241,19 @@ def hint(name: str, model: type[BaseModel] | None) -> str:
     if name in not_taken:
         return f"is not taken here: {not_taken[name]}"
     squeezed = _squeezed(name)
-    if model is Address and squeezed in _IN_AN_ADDRESS:
+    if model.__name__ in ("Address", "V1Address") and squeezed in _IN_AN_ADDRESS:
         return _IN_AN_ADDRESS[squeezed]
     found = _called(model).get(squeezed)
     notes = _OWN_NOTES.get(model.__name__, _NOTES)
     if found is not None:
         return _meant(found, notes=notes)
-    if model in (OrderCreate, OrderProduct, Address) and squeezed in _SPECIAL:
+    if model.__name__ in _OF_V1 and squeezed in _SECRETS:
+        return _SECRETS[squeezed]
+    places = _places_of(model)
+    if model in places and squeezed in _SPECIAL:
         return _SPECIAL[squeezed]
-    if model in _PLACES:
-        for other, place in _PLACES.items():
+    if model in places:
+        for other, place in places.items():
             if other is not model and (found := _called(other).get(squeezed)) is not None:
                 return _meant(found, place, beside=not place)
     near = _nearest(name, model)
