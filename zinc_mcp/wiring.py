@@ -348,9 +348,7 @@ def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -
     from zinc_mcp.rails.v1 import V1Rail
 
     # Whoever practises sends no real token anywhere.
-    token = SecretStr("sandbox") if settings.sandbox else settings.v1_client_token
-    if token is None:
-        raise AssertionError
+    token = (None if settings.sandbox else settings.v1_client_token) or SecretStr("sandbox")
     return V1Rail(client, token, "sandbox" if settings.sandbox else "live", clock)
 
 

@@ -87,10 +87,10 @@ async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
         listing.has_account = True
         listed = OrderList()
         await _read(rail, listed, wish, listing, LIST_SECONDS / len(rails))
-        own, left = await _joined(entries, list(listed.orders.values()), rail)
+        own, strays = await _joined(entries, list(listed.orders.values()), rail)
         found |= own
         if caller == LOCAL:
-            others += await _with_entries(process, left, rail, caller)
+            others += await _with_entries(process, strays, rail, caller)
     rows = [*(Answer(_now(entry, found.get(entry.id)), found.get(entry.id)) for entry in entries), *others]
     for row in rows:
         await lowlevel.checkpoint()
