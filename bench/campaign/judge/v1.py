@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from math import isinf
+from math import inf, isinf
 from pathlib import Path
 
 from bench.campaign.judge.evidence import Evidence, Orders, RoundEvidence, Row
+from bench.campaign.judge.purchases import WIRE_SECONDS
 from bench.campaign.judge.verdict import ANSWER_REPEATED, OVER_LIMIT, SECRETS_TOLD, UNTRUE, Verdict
 from bench.campaign.plan.intentions import Intention, Round
 from bench.campaign.plan.v1_orders import TOKEN, can_be, is_left_to_people
@@ -23,6 +24,9 @@ _UNHEARD = frozenset(
     }
 )
 """Events that allow a repeat: on a busy machine an answer may come too late, and that code may come from a gateway."""
+_ANSWERED = ("created", "rejected")
+_SHOWN = ("Zinc says", "accepted by Zinc", "found at Zinc")
+"""How events begin after which the entry has its order."""
 _ENDED = frozenset({"failed", "rejected", "cancelled"})
 
 
@@ -40,19 +44,25 @@ def judge_v1(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: Pat
 
 
 def _repeated(verdict: Verdict, one: Evidence, events: Mapping[int, Sequence[Row]]) -> None:
-    """Find bytes that were sent again although Zinc's answer had come: it is replayed, and a no is final."""
+    """Find bytes that were sent again although Zinc had answered them, or had shown their order.
+
+    A no to a repeat is no such answer: it does not say what became of the first request, unless it is about the bytes.
+    """
     wish = one.intention
     if _loses_answers(wish):
         return
     for entry in one.entries:
-        if any(event["what"] in _UNHEARD for event in events.get(entry["id"], ())):
-            continue
+        own = events.get(entry["id"], ())
         posts = [post for post in one.posts_of(entry["key"]) if post["rail"] == "v1"]
-        for nth, post in enumerate(posts[:-1]):
-            if post["fault"] is None and post["outcome"].startswith(("created", "rejected", "replayed")):
-                later = posts[nth + 1]["outcome"]
-                verdict.found(ANSWER_REPEATED, f"{one.name}: {post['outcome']}, and then {later}, under {entry['key']}")
-                break
+        is_heard = not any(event["what"] in _UNHEARD for event in own)
+        shown = min((event["at"] for event in own if event["what"].startswith(_SHOWN)), default=inf)
+        if len(posts) > 1 and is_heard and posts[0]["fault"] is None and posts[0]["outcome"].startswith(_ANSWERED):
+            what = f"{posts[0]['outcome']}, and then {posts[1]['outcome']}"
+        elif any(post["at"] > shown + WIRE_SECONDS for post in posts):
+            what = "Zinc had shown its order"
+        else:
+            continue
+        verdict.found(ANSWER_REPEATED, f"{one.name}: {what}, under {entry['key']}")
 
 
 def _loses_answers(wish: Intention) -> bool:

@@ -145,7 +145,7 @@ class Intention:
         address = dict(_ADDRESS, **({"address_line2": self.line2} if self.line2 else {}))
         other = f"mail-{self.seed % 97}" if words in ("tracking", "all") else None
         if tool == "place_v1_order":
-            arguments = v1_arguments(self.scenario, self.family, self.seed, practice, address, price)
+            arguments = v1_arguments(self.scenario, self.family, self.seed, practice, address, price * self.quantity)
             if other is not None:
                 arguments["client_notes"]["ticket"] = other
         else:

@@ -4,7 +4,7 @@ import dataclasses
 import random
 
 from bench.campaign.plan.draw import KILL_POINTS, Draw, Parts
-from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Racer, Round, Tool
+from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Racer, Rail, Round, Tool
 from bench.campaign.plan.v1_orders import ENDS, NEVER_AN_END, NO_NO
 from zinc_mcp.sandbox.v1.codes import FINAL
 from zinc_mcp.sandbox.v1.dialect import V1Dialect
@@ -18,8 +18,8 @@ _WAYS = {
     "manual_review_stays": 1,
     "queue": 3,
     "queue_full": 2,
-    "probably_placed": 3,
-    "probably_not_placed": 2,
+    "probably_placed": 4,
+    "probably_not_placed": 3,
     "two_parcels": 2,
     "no_price": 1,
     "hostile_text": 1,
@@ -72,13 +72,13 @@ class V1Draw(Draw):
     _kind: Kind = "hosts"
 
     def round(self, name: str, dialect: str, kind: Kind, size: int) -> Round:
-        """See `Draw.round`. In rounds of `rails` v1 practises, so that all three rails have one mode."""
+        """See `Draw.round`. In rounds of `rails` and `clocks` v1 practises, so that all rails have one mode."""
         self._kind = kind
         found = super().round(name, dialect, kind, size)
-        if kind == "rails":
-            practising = (("CAMPAIGN_V1_MODE", "test"),)
-            return dataclasses.replace(found, rails=("account", "agent", "v1"), settings=practising)
-        return dataclasses.replace(found, rails=("v1",), settings=(("ZINC_MCP_APPROVAL", "none"),))
+        practises = kind in ("rails", "clocks")
+        settings = (("CAMPAIGN_V1_MODE", "test"),) if practises else (("ZINC_MCP_APPROVAL", "none"),)
+        rails: tuple[Rail, ...] = ("account", "agent", "v1") if kind == "rails" else ("v1",)
+        return dataclasses.replace(found, rails=rails, settings=settings)
 
     def finished(self, drawn: Intention) -> Intention:
         """See `Draw.finished`."""
