@@ -166,24 +166,27 @@ def fork_for_ever(line: socket.socket) -> None:
 
 
 async def _warm_up() -> None:
-    """Place two practice orders: what is built on first use is then built once and not two thousand times."""
+    """Place a practice order on each rail: what is built on first use is then built once and not two thousand times."""
     from mcp import Client
     from pydantic import SecretStr
 
+    from bench.campaign.plan.v1_orders import v1_arguments
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.sandbox import Sandbox
     from zinc_mcp.server.mcp.server import build_server
     from zinc_mcp.wiring import open_process
 
     address = dict.fromkeys(("first_name", "last_name", "address_line1", "city", "state"), "Warm")
-    wanted = {
-        "shipping_address": {**address, "postal_code": "10001", "phone_number": "212-555-0147"},
+    wanted: dict[str, Any] = {
+        "shipping_address": {**address, "state": "NY", "postal_code": "10001", "phone_number": "212-555-0147"},
         "max_price": 5000,
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         key = SecretStr("zn_test_warm")
-        settings = Settings(home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox")
+        settings = Settings(
+            home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox", sandbox=True, v1_client_token=key
+        )
         async with (
             open_process(settings, transport=Sandbox().transport(), clocks=CLOCKS) as process,
             Client(build_server(process)) as client,
@@ -191,6 +194,9 @@ async def _warm_up() -> None:
             for nth, tool in enumerate(("place_order", "place_agent_order")):
                 product = {"url": "https://zinc.com/shop/products/test-success", "quantity": nth + 1}
                 await client.call_tool(tool, {**wanted, "products": [product]})
+            practice = {"item": "1", "fault": "none"}
+            address = wanted["shipping_address"]
+            await client.call_tool("place_v1_order", v1_arguments("success", 1, 1, practice, address, 5000))
 
 
 def _run_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
